@@ -1,0 +1,63 @@
+# Builds and installs the extension (PGXS). `make demo` and `make check` do all of
+# their set-up themselves; see README.md.
+
+EXTENSION = fraud_detect
+EXTVERSION = 1.0
+MODULE_big = fraud_detect
+SOURCES = $(wildcard src/core/*.cpp src/pg/*.cpp src/worker/*.cpp)
+OBJS = $(SOURCES:.cpp=.o)
+SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
+DATA_built = $(SCRIPT)
+EXTRA_CLEAN = $(SOURCES:.cpp=.d) build results
+
+# Bitcode lets the JIT inline functions; ours are far too large for that.
+override with_llvm = no
+
+PG_CPPFLAGS = -Isrc -MMD -MP
+# -ffp-contract=off: no fused multiply-add, or features and scores would differ in
+# the last bit from one machine to the next. -Wno-register: PostgreSQL's headers.
+PG_CXXFLAGS = -std=c++17 -O2 -ffp-contract=off -Wno-register -fvisibility-inlines-hidden
+SHLIB_LINK = -lcurl -lstdc++ -Wl,--version-script=src/pg/exports.map
+
+# Targets that set everything up themselves must work before there is a
+# pg_config; the rest is PGXS.
+SELF_CONTAINED = demo demo-stop check deps model help
+ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(OBJS): Makefile
+src/core/%.o: CPPFLAGS += -DFRAUD_CORE
+$(shlib): src/pg/exports.map
+-include $(SOURCES:.cpp=.d)
+
+# The install script: the topic files in order, with the shipped model inside.
+$(SCRIPT): $(sort $(wildcard src/sql/*)) models/payments.ubj models/payments.md tools/build-script
+	tools/build-script > $@.new && mv $@.new $@
+else
+.PHONY: demo demo-stop check deps model help
+
+help:
+	@echo 'make demo         install what is needed, build, and show the whole system at work'
+	@echo 'make demo-stop    stop what make demo left running'
+	@echo 'make check        install what is needed, build, and run every test'
+	@echo 'make              build the extension; sudo make install installs it'
+	@echo 'make model        train the shipped model anew (models/)'
+
+deps:
+	@tools/install-packages
+
+demo:
+	@tools/demo
+
+demo-stop:
+	@tools/demo-stop
+
+check:
+	@test/run-all
+
+model:
+	cmake -S . -B build && cmake --build build --target train_payments_model
+	build/train_payments_model models
+endif

@@ -1,0 +1,68 @@
+// A trained ensemble in the form that scores: flat, checked once, immutable.
+#pragma once
+
+#include "core/guard.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fraud {
+
+// Bounds on a model, checked when it is read.
+constexpr size_t kMaxModelBytes = size_t{256} << 20;
+constexpr size_t kMaxTrees = 100000;
+constexpr size_t kMaxNodes = size_t{1} << 25;  // of all trees together
+constexpr size_t kMaxDepth = 64;
+constexpr size_t kMaxFeatures = 4096;
+
+// One node; the children of a split lie side by side.
+struct Node {
+  float value = 0;            // a split's threshold, or a leaf's value
+  uint32_t left = 0;          // index in Forest::nodes of the left child; right is left + 1
+  uint32_t feature = 0;       // of a split: index of the feature
+  float cover = 0;            // sum of hessians that reached the node in training
+  bool is_leaf = true;
+  bool default_left = false;  // where a missing value goes
+};
+
+// A binary:logistic ensemble. The margin is summed in float32, from the base
+// margin, tree after tree, as XGBoost's CPU predictor does; so it is equal to
+// XGBoost's bit for bit.
+class Forest {
+ public:
+  // Returns the raw score (log-odds) of one row: feature_count() values in the
+  // order of feature_names(), NaN meaning missing.
+  float margin(const float* row) const noexcept;
+
+  // Returns the probability of fraud of a margin, by XGBoost's own formula.
+  static float probability(float margin) noexcept;
+
+  float score(const float* row) const noexcept { return probability(margin(row)); }
+
+  // Adds to phi (feature_count() + 1 values, the last one the bias) the exact
+  // path-dependent TreeSHAP contributions of the row, in margin units.
+  void contributions(const float* row, double* phi) const;
+
+  size_t feature_count() const noexcept { return feature_names.size(); }
+  size_t tree_count() const noexcept { return roots.size(); }
+  size_t bytes() const noexcept;
+
+  std::vector<std::string> feature_names;  // f0, f1, … when the file has none
+  bool has_feature_names = false;          // the file itself names them
+  std::vector<Node> nodes;
+  std::vector<uint32_t> roots;  // a tree's first node
+  float base_score = 0.5F;      // as saved: a probability
+  float base_margin = 0;        // log-odds of base_score
+  std::string objective;
+  std::string xgboost_version;  // of the library that saved the file, such as "2.1.3"
+};
+
+// Reads a model saved by XGBoost 1.x to 3.x, as JSON or UBJSON (told apart by
+// the content). Throws Error: kInvalidJson, kInvalidModel, kUnsupportedModel or
+// kLimitExceeded. After it every index in the forest is in range.
+Forest read_model(std::string_view bytes);
+
+}  // namespace fraud

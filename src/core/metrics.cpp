@@ -1,0 +1,116 @@
+#include "core/metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "core/error.h"
+
+namespace fraud {
+namespace {
+
+constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
+
+double ratio(size_t part, size_t whole) noexcept {
+  return whole == 0 ? kUndefined : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+}  // namespace
+
+Ranking::Ranking(std::vector<Outcome> outcomes) : outcomes_(std::move(outcomes)) {
+  for (const Outcome& outcome : outcomes_) {
+    if (std::isnan(outcome.score)) {
+      throw Error(ErrorCode::kInvalidArgument, "a score to be measured is not a number");
+    }
+    frauds_ += outcome.is_fraud ? 1 : 0;
+  }
+  std::sort(outcomes_.begin(), outcomes_.end(),
+            [](const Outcome& left, const Outcome& right) { return left.score > right.score; });
+}
+
+template <typename Visit>
+void Ranking::each_threshold(Visit visit) const {
+  size_t caught = 0;
+  for (size_t i = 0; i < outcomes_.size(); ++i) {
+    caught += outcomes_[i].is_fraud ? 1 : 0;
+    if (i + 1 < outcomes_.size() && outcomes_[i + 1].score == outcomes_[i].score) continue;
+    visit(quality(outcomes_[i].score, i + 1, caught));
+  }
+}
+
+AlertQuality Ranking::quality(float threshold, size_t alerts, size_t caught) const noexcept {
+  return {threshold, alerts, caught, ratio(caught, alerts), ratio(caught, frauds_)};
+}
+
+double Ranking::average_precision() const noexcept {
+  if (frauds_ == 0) return kUndefined;
+  double sum = 0;
+  size_t before = 0;
+  each_threshold([&](const AlertQuality& at) {
+    sum += at.precision * static_cast<double>(at.caught - before);
+    before = at.caught;
+  });
+  return sum / static_cast<double>(frauds_);
+}
+
+double Ranking::auc_roc() const noexcept {
+  const size_t honest = outcomes_.size() - frauds_;
+  if (frauds_ == 0 || honest == 0) return kUndefined;
+  // Twice the number of ordered pairs, so that a tie's half stays whole.
+  double twice_ordered = 0;
+  size_t alerts = 0;
+  size_t caught = 0;
+  each_threshold([&](const AlertQuality& at) {
+    const size_t new_honest = (at.alerts - at.caught) - (alerts - caught);
+    twice_ordered += static_cast<double>(new_honest) * static_cast<double>(caught + at.caught);
+    alerts = at.alerts;
+    caught = at.caught;
+  });
+  return twice_ordered / 2 / static_cast<double>(frauds_) / static_cast<double>(honest);
+}
+
+double Ranking::log_loss() const noexcept {
+  if (outcomes_.empty()) return kUndefined;
+  constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
+  double sum = 0;
+  for (const Outcome& outcome : outcomes_) {
+    const double score = std::clamp(static_cast<double>(outcome.score), kEpsilon, 1 - kEpsilon);
+    sum -= std::log(outcome.is_fraud ? score : 1 - score);
+  }
+  return sum / static_cast<double>(outcomes_.size());
+}
+
+AlertQuality Ranking::at_threshold(float threshold) const noexcept {
+  size_t alerts = 0;
+  size_t caught = 0;
+  for (; alerts < outcomes_.size() && outcomes_[alerts].score >= threshold; ++alerts) {
+    caught += outcomes_[alerts].is_fraud ? 1 : 0;
+  }
+  return quality(threshold, alerts, caught);
+}
+
+AlertQuality Ranking::at_alert_rate(double rate) const noexcept {
+  AlertQuality best = quality(std::numeric_limits<float>::infinity(), 0, 0);
+  const double most = rate * static_cast<double>(outcomes_.size());
+  each_threshold([&](const AlertQuality& at) {
+    if (static_cast<double>(at.alerts) <= most) best = at;
+  });
+  return best;
+}
+
+AlertQuality Ranking::at_precision(double precision) const noexcept {
+  AlertQuality best = quality(std::numeric_limits<float>::infinity(), 0, 0);
+  each_threshold([&](const AlertQuality& at) {
+    if (at.precision >= precision) best = at;
+  });
+  return best;
+}
+
+std::vector<AlertQuality> Ranking::curve() const {
+  std::vector<AlertQuality> points;
+  each_threshold([&](const AlertQuality& at) { points.push_back(at); });
+  return points;
+}
+
+}  // namespace fraud

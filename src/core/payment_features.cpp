@@ -1,0 +1,168 @@
+#include "core/payment_features.h"
+
+#include <cmath>
+
+namespace fraud {
+namespace {
+
+constexpr int64_t kSecondUs = 1000000;
+constexpr int64_t kHourUs = 3600 * kSecondUs;
+constexpr int64_t kDayUs = 24 * kHourUs;
+constexpr double kDaysPerYear = 365.2425;
+constexpr double kEarthRadiusKm = 6371.0088;
+constexpr double kRadiansPerDegree = 3.14159265358979323846 / 180;
+constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
+
+// Ascending: a wider window continues where the narrower one stopped.
+constexpr std::array<int64_t, 4> kWindowsUs = {kHourUs, kDayUs, 7 * kDayUs, kHistoryUs};
+
+enum FeatureIndex : size_t {
+  kAmount,
+  kCategory,
+  kHour,
+  kWeekday,
+  kAge,
+  kDistanceKm,
+  kCityPopulation,
+  kFirstWindow,  // count, sum and mean of each window
+  kSecondsSinceLast = kFirstWindow + 3 * kWindowsUs.size(),
+  kDistanceFromLastKm,
+};
+static_assert(kDistanceFromLastKm + 1 == kPaymentFeatureCount);
+
+// Divides rounding down, also for times before 1970.
+int64_t floor_divide(int64_t dividend, int64_t divisor) noexcept {
+  const int64_t quotient = dividend / divisor;
+  return quotient - (dividend % divisor < 0 ? 1 : 0);
+}
+
+// Returns the category's code, or NaN for one that has none.
+float category_code(std::string_view category) noexcept {
+  const auto& categories = payment_categories();
+  for (size_t i = 0; i < categories.size(); ++i) {
+    if (categories[i] == category) return static_cast<float>(i);
+  }
+  return kMissing;
+}
+
+double or_nan(const std::optional<double>& value) noexcept {
+  return value.value_or(std::numeric_limits<double>::quiet_NaN());
+}
+
+// Returns how long before `now` the event was. An event after `now`, which
+// must not be given, comes out older than any window.
+uint64_t age_us(const CardEvent& event, int64_t now) noexcept {
+  return static_cast<uint64_t>(now) - static_cast<uint64_t>(event.occurred_at_us);
+}
+
+// Fills the count, sum and mean of every window in one walk back in time.
+void fill_windows(int64_t now, const CardEvent* first, const CardEvent* last,
+                  PaymentFeatures* features) noexcept {
+  // Cents are summed as integers: the sum is exact, whatever the order. It is
+  // unsigned so that absurd amounts wrap around instead of being undefined.
+  uint64_t cents = 0;
+  uint64_t count = 0;
+  const CardEvent* event = last;
+  for (size_t window = 0; window < kWindowsUs.size(); ++window) {
+    const auto width = static_cast<uint64_t>(kWindowsUs[window]);
+    while (event != first && age_us(event[-1], now) < width) {
+      --event;
+      ++count;
+      cents += static_cast<uint64_t>(event->amount_cents);
+    }
+    const double sum = static_cast<double>(static_cast<int64_t>(cents)) / 100;
+    float* out = features->data() + kFirstWindow + 3 * window;
+    out[0] = static_cast<float>(count);
+    out[1] = static_cast<float>(sum);
+    out[2] = count == 0 ? kMissing : static_cast<float>(sum / static_cast<double>(count));
+  }
+}
+
+}  // namespace
+
+const std::array<std::string_view, kPaymentFeatureCount>& payment_feature_names() noexcept {
+  static constexpr std::array<std::string_view, kPaymentFeatureCount> kNames = {
+      "amount",
+      "category",
+      "hour",
+      "weekday",
+      "age",
+      "distance_km",
+      "city_population",
+      "count_1h",
+      "sum_1h",
+      "mean_1h",
+      "count_24h",
+      "sum_24h",
+      "mean_24h",
+      "count_7d",
+      "sum_7d",
+      "mean_7d",
+      "count_30d",
+      "sum_30d",
+      "mean_30d",
+      "seconds_since_last",
+      "distance_from_last_km"};
+  return kNames;
+}
+
+const std::array<std::string_view, kCategoryCount>& payment_categories() noexcept {
+  static constexpr std::array<std::string_view, kCategoryCount> kCategories = {
+      "entertainment",  "food_dining",  "gas_transport", "grocery_net", "grocery_pos",
+      "health_fitness", "home",         "kids_pets",     "misc_net",    "misc_pos",
+      "personal_care",  "shopping_net", "shopping_pos",  "travel"};
+  return kCategories;
+}
+
+PaymentFeatures compute_payment_features(const Payment& payment, const CardEvent* first,
+                                         const CardEvent* last) noexcept {
+  PaymentFeatures features;
+  features.fill(kMissing);
+  const double merchant_latitude = or_nan(payment.merchant_latitude);
+  const double merchant_longitude = or_nan(payment.merchant_longitude);
+
+  features[kAmount] = static_cast<float>(static_cast<double>(payment.amount_cents) / 100);
+  features[kCategory] = category_code(payment.category);
+  features[kDistanceKm] = static_cast<float>(distance_km(
+      or_nan(payment.latitude), or_nan(payment.longitude), merchant_latitude, merchant_longitude));
+  if (payment.city_population) {
+    features[kCityPopulation] = static_cast<float>(*payment.city_population);
+  }
+
+  // Every reader sets the time; without one, what depends on it is unknown.
+  if (!payment.occurred_at_us) return features;
+  const int64_t now = *payment.occurred_at_us;
+  const int64_t day = floor_divide(now, kDayUs);
+  features[kHour] = static_cast<float>((now - day * kDayUs) / kHourUs);
+  // 1970-01-01 was a Thursday, day 4 of a week that begins on Sunday.
+  features[kWeekday] = static_cast<float>(day + 4 - 7 * floor_divide(day + 4, 7));
+  if (payment.date_of_birth) {
+    features[kAge] =
+        static_cast<float>(static_cast<double>(day - *payment.date_of_birth) / kDaysPerYear);
+  }
+
+  fill_windows(now, first, last, &features);
+  if (first != last && age_us(last[-1], now) < static_cast<uint64_t>(kHistoryUs)) {
+    const CardEvent& previous = last[-1];
+    features[kSecondsSinceLast] =
+        static_cast<float>(static_cast<double>(age_us(previous, now)) / kSecondUs);
+    features[kDistanceFromLastKm] =
+        static_cast<float>(distance_km(previous.merchant_latitude, previous.merchant_longitude,
+                                       merchant_latitude, merchant_longitude));
+  }
+  return features;
+}
+
+double distance_km(double latitude1, double longitude1, double latitude2,
+                   double longitude2) noexcept {
+  const double sin_latitude = std::sin((latitude2 - latitude1) * kRadiansPerDegree / 2);
+  const double sin_longitude = std::sin((longitude2 - longitude1) * kRadiansPerDegree / 2);
+  const double haversine =
+      sin_latitude * sin_latitude + std::cos(latitude1 * kRadiansPerDegree) *
+                                        std::cos(latitude2 * kRadiansPerDegree) * sin_longitude *
+                                        sin_longitude;
+  // Rounding may exceed 1 at antipodes. (std::min would turn a NaN into 1.)
+  return 2 * kEarthRadiusKm * std::asin(std::sqrt(haversine > 1 ? 1 : haversine));
+}
+
+}  // namespace fraud

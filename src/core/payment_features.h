@@ -1,0 +1,51 @@
+// The features of the `payments` model: one function, used for a payment that
+// arrives, for a loaded history and for training, so that they cannot differ.
+#pragma once
+
+#include "core/guard.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string_view>
+
+#include "core/payment.h"
+
+namespace fraud {
+
+// What later payments of the same card need to know of an earlier one.
+struct CardEvent {
+  int64_t occurred_at_us = 0;
+  int64_t amount_cents = 0;
+  double merchant_latitude = std::numeric_limits<double>::quiet_NaN();   // degrees, or NaN
+  double merchant_longitude = std::numeric_limits<double>::quiet_NaN();  // degrees, or NaN
+};
+
+// How far back a payment's features look: 30 days.
+constexpr int64_t kHistoryUs = int64_t{30} * 24 * 3600 * 1000000;
+
+constexpr size_t kPaymentFeatureCount = 21;
+
+// The names in vector order.
+const std::array<std::string_view, kPaymentFeatureCount>& payment_feature_names() noexcept;
+
+// The categories that have a code (their index), in order; others are missing.
+constexpr size_t kCategoryCount = 14;
+const std::array<std::string_view, kCategoryCount>& payment_categories() noexcept;
+
+using PaymentFeatures = std::array<float, kPaymentFeatureCount>;
+
+// Computes the features of `payment` as of its own time, from the card's
+// earlier payments [first, last): ordered by (time, transaction id), all before
+// the payment in that order. Events older than kHistoryUs are passed over. The
+// windows are (t - w, t] and leave the payment itself out. What is unknown is
+// NaN, XGBoost's missing value. Hours and weekdays (Sunday is 0) are in UTC.
+PaymentFeatures compute_payment_features(const Payment& payment, const CardEvent* first,
+                                         const CardEvent* last) noexcept;
+
+// Great-circle distance in km on a sphere of radius 6371.0088 km (haversine).
+double distance_km(double latitude1, double longitude1, double latitude2,
+                   double longitude2) noexcept;
+
+}  // namespace fraud

@@ -1,0 +1,23 @@
+// Writes a payment with the wire format's names.
+#pragma once
+
+#include "core/guard.h"
+
+#include <string>
+#include <string_view>
+
+#include "core/payment.h"
+
+namespace fraud {
+
+// Returns the payment as one JSON object that read_payments takes again. The
+// card goes under `card_field`: "cc_num" (then `card` is its digits, written as
+// a number) or "card" (its uuid, with last_four beside it). What is not given is
+// left out; merchants are written as they are known here, without "fraud_".
+std::string payment_to_json(const Payment& payment, std::string_view card_field,
+                            std::string_view card);
+
+// Returns the date `days` after 1970-01-01 as YYYY-MM-DD (years 0 to 9999).
+std::string format_date(int32_t days);
+
+}  // namespace fraud

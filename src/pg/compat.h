@@ -1,0 +1,27 @@
+// Every test of the Postgres version, 15 to 18. Included by pg/server.h alone.
+#pragma once
+
+#if PG_VERSION_NUM < 150000
+#error "fraud_detect needs PostgreSQL 15 or later"
+#endif
+
+extern "C" {
+#include "catalog/pg_database.h"
+#include "utils/acl.h"
+}
+
+namespace fraud::pg {
+
+// Tells whether the role owns the database.
+inline bool owns_database(Oid database, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(DatabaseRelationId, database, role);
+#else
+  return pg_database_ownercheck(database, role);
+#endif
+}
+
+// Marks a prefix as ours, so that a misspelt setting is an error.
+inline void reserve_guc_prefix(const char* prefix) { MarkGUCPrefixReserved(prefix); }
+
+}  // namespace fraud::pg

@@ -1,0 +1,93 @@
+#include "pg/gucs.h"
+
+#include "pg/server.h"
+
+extern "C" {
+#include "pgtime.h"
+}
+
+namespace fraud::pg {
+
+char* guc_card_key_file = nullptr;
+int guc_connect_timeout_ms = 10000;
+int guc_ingest_batch_size = 1000;
+int guc_max_databases = 16;
+int guc_max_dead_letter_kb = 64;
+int guc_max_future_s = 600;
+int guc_max_redirects = 3;
+int guc_max_response_kb = 16384;
+int guc_max_retry_delay_s = 300;
+int guc_model_cache_kb = 65536;
+int guc_poll_timeout_ms = 30000;
+char* guc_report_timezone = nullptr;
+
+namespace {
+
+// Refuses a time zone that Postgres does not know.
+bool check_timezone(char** value, void**, GucSource) {
+  if (*value == nullptr || **value == '\0') return true;
+  if (pg_tzset(*value) != nullptr) return true;
+  GUC_check_errdetail("Time zone \"%s\" is not known.", *value);
+  return false;
+}
+
+}  // namespace
+
+void define_gucs() {
+  DefineCustomStringVariable("fraud_detect.card_key_file",
+                             "File with the key that card numbers are hashed under.",
+                             "Empty: the key in fraud.card_keys, made with the extension.",
+                             &guc_card_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr,
+                             nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.connect_timeout",
+                          "Longest time to connect to a payment API.", nullptr,
+                          &guc_connect_timeout_ms, 10000, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS,
+                          nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.ingest_batch_size",
+                          "Most payments that are stored in one set of statements.",
+                          "The ingest worker commits after each.", &guc_ingest_batch_size, 1000, 1,
+                          100000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_dead_letter_size",
+                          "Most bytes of a payload that fraud.ingest_errors keeps.", nullptr,
+                          &guc_max_dead_letter_kb, 64, 1, 1048576, PGC_SUSET, GUC_UNIT_KB, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_future",
+                          "How far ahead of the clock a payment's time may be.",
+                          "Payments from beyond it are rejected.", &guc_max_future_s, 600, 0,
+                          INT_MAX, PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_redirects",
+                          "Most redirects that a poll follows.",
+                          "A source with headers follows none: they may hold keys.",
+                          &guc_max_redirects, 3, 0, 50, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_response_size",
+                          "Most bytes of a payment API's answer, once decompressed.", nullptr,
+                          &guc_max_response_kb, 16384, 1, 1048576, PGC_SIGHUP, GUC_UNIT_KB, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_retry_delay",
+                          "Longest wait before a failed poll is tried again.",
+                          "The wait doubles with each failure, from one second on; a longer "
+                          "Retry-After is honoured up to one hour.",
+                          &guc_max_retry_delay_s, 300, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.model_cache_size",
+                          "Most memory for models that a backend keeps ready.",
+                          "Models in use by a running query are kept whatever this says.",
+                          &guc_model_cache_kb, 65536, 0, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB,
+                          nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.poll_timeout", "Longest time for one poll.", nullptr,
+                          &guc_poll_timeout_ms, 30000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
+                          nullptr, nullptr);
+  DefineCustomStringVariable("fraud_detect.report_timezone",
+                             "Time zone whose days the reports count.", nullptr,
+                             &guc_report_timezone, "UTC", PGC_USERSET, 0, check_timezone, nullptr,
+                             nullptr);
+  if (process_shared_preload_libraries_in_progress) {
+    DefineCustomIntVariable("fraud_detect.max_databases",
+                            "Most databases of this server that have an ingest worker.", nullptr,
+                            &guc_max_databases, 16, 1, 1024, PGC_POSTMASTER, 0, nullptr, nullptr,
+                            nullptr);
+  }
+  reserve_guc_prefix("fraud_detect");
+}
+
+}  // namespace fraud::pg

@@ -1,0 +1,22 @@
+// The settings; docs/settings.md says what each is for.
+#pragma once
+
+namespace fraud::pg {
+
+extern char* guc_card_key_file;
+extern int guc_connect_timeout_ms;
+extern int guc_ingest_batch_size;
+extern int guc_max_databases;
+extern int guc_max_dead_letter_kb;
+extern int guc_max_future_s;
+extern int guc_max_redirects;
+extern int guc_max_response_kb;
+extern int guc_max_retry_delay_s;
+extern int guc_model_cache_kb;
+extern int guc_poll_timeout_ms;
+extern char* guc_report_timezone;
+
+// Declares all settings, and reserves their prefix. Called by _PG_init.
+void define_gucs();
+
+}  // namespace fraud::pg

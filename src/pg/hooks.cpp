@@ -1,0 +1,116 @@
+// Plain Postgres code: no C++ object lives here, so errors may pass through.
+//
+// A worker is a session of its database, and DROP DATABASE, ALTER DATABASE …
+// RENAME or SET TABLESPACE and CREATE DATABASE … TEMPLATE refuse databases with
+// other sessions. So the worker is ended before such a statement and comes back
+// after it, if there is still a database. DROP EXTENSION, however it comes about,
+// wakes the worker at COMMIT, which then finds nothing and ends.
+#include "pg/hooks.h"
+
+#include "pg/server.h"
+#include "pg/shared_state.h"
+
+extern "C" {
+#include "catalog/dependency.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+ProcessUtility_hook_type previous_utility = nullptr;
+object_access_hook_type previous_access = nullptr;
+
+// Returns the database that the statement needs without sessions, and that the
+// user may do this to; InvalidOid for other statements.
+Oid database_needed_alone(Node* statement) {
+  const char* name = nullptr;
+  bool owner_only = true;
+  switch (nodeTag(statement)) {
+    case T_DropdbStmt:
+      name = ((DropdbStmt*)statement)->dbname;
+      break;
+    case T_RenameStmt:
+      if (((RenameStmt*)statement)->renameType == OBJECT_DATABASE) {
+        name = ((RenameStmt*)statement)->subname;
+      }
+      break;
+    case T_AlterDatabaseStmt: {
+      AlterDatabaseStmt* alter = (AlterDatabaseStmt*)statement;
+      ListCell* cell;
+      foreach (cell, alter->options) {
+        if (strcmp(((DefElem*)lfirst(cell))->defname, "tablespace") == 0) name = alter->dbname;
+      }
+      break;
+    }
+    case T_CreatedbStmt: {
+      CreatedbStmt* create = (CreatedbStmt*)statement;
+      ListCell* cell;
+      owner_only = false;
+      foreach (cell, create->options) {
+        DefElem* option = (DefElem*)lfirst(cell);
+        if (strcmp(option->defname, "template") == 0 && option->arg != nullptr) {
+          name = defGetString(option);
+        }
+      }
+      break;
+    }
+    default:
+      break;
+  }
+  if (name == nullptr) return InvalidOid;
+  Oid database = get_database_oid(name, true);
+  if (!OidIsValid(database) || database == MyDatabaseId) return InvalidOid;
+  // Nobody stops the worker of a database that is not his own. (A template may
+  // be copied by others; then it takes the right to create databases.)
+  if (!owns_database(database, GetUserId()) && (owner_only || !have_createdb_privilege())) {
+    return InvalidOid;
+  }
+  return database;
+}
+
+void utility(PlannedStmt* statement, const char* query, bool read_only_tree,
+             ProcessUtilityContext context, ParamListInfo params, QueryEnvironment* environment,
+             DestReceiver* receiver, QueryCompletion* completion) {
+  ProcessUtility_hook_type next =
+      previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
+  Oid database =
+      have_shared_state() ? database_needed_alone(statement->utilityStmt) : InvalidOid;
+  if (!OidIsValid(database)) {
+    next(statement, query, read_only_tree, context, params, environment, receiver, completion);
+    return;
+  }
+  PG_TRY();
+  {
+    pause_database(database);
+    next(statement, query, read_only_tree, context, params, environment, receiver, completion);
+  }
+  PG_FINALLY();
+  { resume_database(database); }
+  PG_END_TRY();
+}
+
+void object_access(ObjectAccessType access, Oid class_id, Oid object, int sub, void* argument) {
+  if (previous_access != nullptr) previous_access(access, class_id, object, sub, argument);
+  if (access != OAT_DROP || class_id != ExtensionRelationId) return;
+  char* name = get_extension_name(object);
+  if (name != nullptr && strcmp(name, "fraud_detect") == 0) wake_at_commit();
+}
+
+}  // namespace
+
+void install_hooks() {
+  previous_utility = ProcessUtility_hook;
+  ProcessUtility_hook = utility;
+  previous_access = object_access_hook;
+  object_access_hook = object_access;
+}
+
+}  // namespace fraud::pg

@@ -1,0 +1,212 @@
+#include "pg/model_cache.h"
+
+#include "pg/boundary.h"
+
+#include <charconv>
+#include <list>
+
+#include "pg/gucs.h"
+#include "pg/owner_scope.h"
+#include "pg/spi.h"
+
+namespace fraud::pg {
+
+namespace {
+
+struct Reference {
+  std::string model;
+  std::string alias;  // empty when a version is named
+  int version = 0;
+};
+
+Reference parse_reference(std::string_view ref) {
+  Reference result;
+  size_t mark = ref.find_first_of("@/");
+  result.model = std::string(ref.substr(0, mark));
+  bool sound = !result.model.empty();
+  if (mark == std::string_view::npos) {
+    result.alias = "champion";
+  } else {
+    std::string_view rest = ref.substr(mark + 1);
+    if (ref[mark] == '@') {
+      result.alias = std::string(rest);
+      sound = sound && !rest.empty() && rest.find_first_of("@/") == std::string_view::npos;
+    } else {
+      auto [end, fault] = std::from_chars(rest.data(), rest.data() + rest.size(), result.version);
+      sound = sound && fault == std::errc() && end == rest.data() + rest.size() &&
+              result.version > 0;
+    }
+  }
+  if (!sound) {
+    throw SqlError(ERRCODE_INVALID_NAME, "invalid model reference \"" + std::string(ref) + "\"", {},
+                   "A model is named as name, name@alias or name/version.");
+  }
+  return result;
+}
+
+// What a reference resolves to in the tables.
+struct Found {
+  std::string model;
+  int version = 0;
+  std::string digest;  // of the file and the feature names
+  bool has_thresholds = false;
+  double review_at = 0, block_at = 0;
+};
+
+Statement by_alias(
+    "SELECT p.version, sha256(v.digest || array_send(v.feature_names)), p.review_at, p.block_at"
+    " FROM fraud.promotions p"
+    " JOIN fraud.model_versions v ON v.model = p.model AND v.version = p.version"
+    " WHERE p.model = $1 AND p.alias = $2 ORDER BY p.promotion_id DESC LIMIT 1",
+    {TEXTOID, TEXTOID});
+Statement by_version(
+    "SELECT v.version, sha256(v.digest || array_send(v.feature_names)), p.review_at, p.block_at"
+    " FROM fraud.model_versions v"
+    " LEFT JOIN LATERAL (SELECT p.review_at, p.block_at FROM fraud.promotions p"
+    "   WHERE p.model = v.model AND p.alias = 'champion' ORDER BY p.promotion_id DESC LIMIT 1) p"
+    " ON true WHERE v.model = $1 AND v.version = $2",
+    {TEXTOID, INT4OID});
+Statement model_exists("SELECT 1 FROM fraud.models m WHERE m.model = $1", {TEXTOID});
+Statement artifact_of("SELECT v.artifact, n.name FROM fraud.model_versions v,"
+                      " unnest(v.feature_names) WITH ORDINALITY n(name, place)"
+                      " WHERE v.model = $1 AND v.version = $2 ORDER BY n.place",
+                      {TEXTOID, INT4OID});
+
+// Says whether the model, its alias or its version is unknown.
+[[noreturn]] void throw_unknown(Spi& spi, const Reference& ref) {
+  if (spi.run(model_exists, {text_param(ref.model)}, true) == 0) {
+    throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + ref.model + "\" does not exist", {},
+                   "fraud.models lists the models; fraud.import_model makes one.");
+  }
+  if (ref.alias.empty()) {
+    throw SqlError(ERRCODE_UNDEFINED_OBJECT,
+                   "model \"" + ref.model + "\" has no version " + std::to_string(ref.version), {},
+                   "fraud.model_versions lists the versions.");
+  }
+  throw SqlError(ERRCODE_UNDEFINED_OBJECT,
+                 "model \"" + ref.model + "\" has no alias \"" + ref.alias + "\"", {},
+                 "fraud.promote makes an alias name a version; fraud.model_aliases lists them.");
+}
+
+Found find(Spi& spi, const Reference& ref, bool read_only) {
+  if (ref.alias.empty()) {
+    spi.run(by_version, {text_param(ref.model), int4_param(ref.version)}, read_only);
+  } else {
+    spi.run(by_alias, {text_param(ref.model), text_param(ref.alias)}, read_only);
+  }
+  if (spi.rows() == 0) throw_unknown(spi, ref);
+  Found found;
+  found.model = ref.model;
+  found.version = static_cast<int>(*spi.integer(0, 1));
+  Datum digest = *spi.datum(0, 2);
+  found.digest = protect([&] { return std::string_view(VARDATA_ANY(digest), VARSIZE_ANY_EXHDR(digest)); });
+  std::optional<double> review = spi.number(0, 3);
+  std::optional<double> block = spi.number(0, 4);
+  found.has_thresholds = review && block;
+  if (found.has_thresholds) {
+    found.review_at = *review;
+    found.block_at = *block;
+  }
+  return found;
+}
+
+// The parsed models of this backend, the least recently used last.
+struct Entry {
+  std::string digest;
+  std::shared_ptr<const Forest> forest;
+};
+std::list<Entry> cache;
+
+std::shared_ptr<const Forest> cached(const std::string& digest) {
+  for (auto entry = cache.begin(); entry != cache.end(); ++entry) {
+    if (entry->digest == digest) {
+      cache.splice(cache.begin(), cache, entry);
+      return entry->forest;
+    }
+  }
+  return nullptr;
+}
+
+void remember(const std::string& digest, std::shared_ptr<const Forest> forest) {
+  cache.push_front({digest, std::move(forest)});
+  size_t room = static_cast<size_t>(guc_model_cache_kb) * 1024;
+  size_t used = 0;
+  for (auto entry = cache.begin(); entry != cache.end();) {
+    used += entry->forest->bytes();
+    if (used > room) {
+      entry = cache.erase(entry);
+    } else {
+      ++entry;
+    }
+  }
+}
+
+// Reads the file's row, one result row a feature name, and returns the file.
+Datum load_artifact(Spi& spi, const Found& found) {
+  // The version was found under the same snapshot, so its file is there.
+  if (spi.run(artifact_of, {text_param(found.model), int4_param(found.version)}, true) == 0) {
+    throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + found.model + "\" has no version " +
+                                                 std::to_string(found.version));
+  }
+  Datum value = *spi.datum(0, 1);
+  return protect([&] { return PointerGetDatum(PG_DETOAST_DATUM(value)); });
+}
+
+}  // namespace
+
+ResolvedModel resolve_model(std::string_view ref, bool read_only) {
+  Reference reference = parse_reference(ref);
+  OwnerScope owner;
+  Spi spi;
+  Found found = find(spi, reference, read_only);
+  ResolvedModel result;
+  result.model = found.model;
+  result.version = found.version;
+  result.has_thresholds = found.has_thresholds;
+  result.review_at = found.review_at;
+  result.block_at = found.block_at;
+  result.forest = cached(found.digest);
+  if (result.forest == nullptr) {
+    Datum artifact = load_artifact(spi, found);
+    auto forest = std::make_shared<Forest>(
+        read_model({VARDATA_ANY(artifact), VARSIZE_ANY_EXHDR(artifact)}));
+    // The names given at import stand for those that the file lacks.
+    for (size_t i = 0; i < forest->feature_names.size() && i < spi.rows(); ++i) {
+      forest->feature_names[i] = spi.text(i, 2).value_or("");
+    }
+    result.forest = std::move(forest);
+    remember(found.digest, result.forest);
+  }
+  return result;
+}
+
+Datum model_artifact(std::string_view ref) {
+  Reference reference = parse_reference(ref);
+  MemoryContext caller = CurrentMemoryContext;
+  OwnerScope owner;
+  Spi spi;
+  Found found = find(spi, reference, true);
+  Datum artifact = load_artifact(spi, found);
+  return protect([&] {
+    MemoryContext old = MemoryContextSwitchTo(caller);
+    Size size = VARSIZE_ANY_EXHDR(artifact);
+    bytea* copy = (bytea*)palloc(size + VARHDRSZ);
+    SET_VARSIZE(copy, size + VARHDRSZ);
+    memcpy(VARDATA(copy), VARDATA_ANY(artifact), size);
+    MemoryContextSwitchTo(old);
+    return PointerGetDatum(copy);
+  });
+}
+
+SnapshotMark SnapshotMark::current() {
+  Snapshot snapshot = GetActiveSnapshot();
+  SnapshotMark mark;
+  mark.xmin = snapshot->xmin;
+  mark.xmax = snapshot->xmax;
+  mark.xcnt = snapshot->xcnt;
+  mark.subxcnt = snapshot->subxcnt;
+  mark.command = snapshot->curcid;
+  return mark;
+}
+
+}  // namespace fraud::pg

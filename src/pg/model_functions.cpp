@@ -1,0 +1,115 @@
+// fraud.import_model and fraud.export_model.
+#include "core/forest.h"
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+#include "pg/boundary.h"
+#include "pg/model_cache.h"
+#include "pg/owner_scope.h"
+#include "pg/spi.h"
+
+namespace fraud::pg {
+
+namespace {
+
+Statement insert_model("INSERT INTO fraud.models (model) VALUES ($1) ON CONFLICT DO NOTHING",
+                       {TEXTOID});
+Statement lock_model("SELECT fraud._lock_model($1)", {TEXTOID});
+Statement insert_version(
+    "INSERT INTO fraud.model_versions (model, version, digest, feature_names, trees, objective,"
+    "  xgboost_version, description, artifact)"
+    " SELECT $1, coalesce(max(v.version), 0) + 1, sha256($2), $3, $4, $5, $6, $7, $2"
+    " FROM fraud.model_versions v WHERE v.model = $1 RETURNING version",
+    {TEXTOID, BYTEAOID, TEXTARRAYOID, INT4OID, TEXTOID, TEXTOID, TEXTOID});
+
+void check_name(std::string_view name) {
+  bool sound = !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
+  });
+  if (!sound) {
+    throw SqlError(ERRCODE_INVALID_NAME, "invalid model name \"" + std::string(name) + "\"",
+                   "A name is 1 to 63 letters, digits, underscores, dots or dashes.");
+  }
+}
+
+// Reads a text[] argument without nulls.
+std::vector<std::string> text_array_argument(FunctionCallInfo fcinfo, int index) {
+  Datum* values = nullptr;
+  bool* nulls = nullptr;
+  int count = 0;
+  protect([&] {
+    deconstruct_array(PG_GETARG_ARRAYTYPE_P(index), TEXTOID, -1, false, TYPALIGN_INT, &values,
+                      &nulls, &count);
+  });
+  std::vector<std::string> texts;
+  for (int i = 0; i < count; ++i) {
+    if (nulls[i]) {
+      throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "feature_names must not contain nulls");
+    }
+    const char* name = protect([&] { return TextDatumGetCString(values[i]); });
+    texts.emplace_back(name);
+  }
+  return texts;
+}
+
+// Gives the forest the caller's feature names, unless the file has its own.
+void name_features(Forest& forest, const std::vector<std::string>& names) {
+  if (forest.has_feature_names) {
+    if (names == forest.feature_names) return;
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
+                   "feature_names differ from the names in the model file", {},
+                   "Leave feature_names out: the file's own names are taken.");
+  }
+  if (names.size() != forest.feature_count()) {
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
+                   "expected " + std::to_string(forest.feature_count()) + " feature names, not " +
+                       std::to_string(names.size()));
+  }
+  std::set<std::string> seen;
+  for (const std::string& name : names) {
+    if (name.empty()) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "a feature name is empty");
+    if (!seen.insert(name).second) {
+      throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
+                     "feature name \"" + name + "\" stands twice");
+    }
+  }
+  forest.feature_names = names;
+}
+
+}  // namespace
+
+}  // namespace fraud::pg
+
+using namespace fraud;
+using namespace fraud::pg;
+
+FRAUD_FUNCTION(import_model) {
+  if (PG_ARGISNULL(0) || PG_ARGISNULL(1)) {
+    throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "model and artifact must not be null");
+  }
+  text* name_text = protect([&] { return PG_GETARG_TEXT_PP(0); });
+  std::string_view name(VARDATA_ANY(name_text), VARSIZE_ANY_EXHDR(name_text));
+  check_name(name);
+  bytea* artifact = protect([&] { return PG_GETARG_BYTEA_PP(1); });
+  Forest forest = read_model({VARDATA_ANY(artifact), VARSIZE_ANY_EXHDR(artifact)});
+  if (!PG_ARGISNULL(3)) name_features(forest, text_array_argument(fcinfo, 3));
+
+  OwnerScope owner;
+  Spi spi;
+  Column names(TEXTOID);
+  for (const std::string& feature : forest.feature_names) names.add(text_param(feature));
+  spi.run(insert_model, {text_param(name)});
+  spi.run(lock_model, {text_param(name)});
+  spi.run(insert_version,
+          {text_param(name), {PG_GETARG_DATUM(1)}, names.array(),
+           int4_param(static_cast<int32_t>(forest.tree_count())), text_param(forest.objective),
+           optional_text_param(forest.xgboost_version), {PG_GETARG_DATUM(2), PG_ARGISNULL(2)}});
+  return Int32GetDatum(static_cast<int32_t>(*spi.integer(0, 1)));
+}
+
+FRAUD_FUNCTION(export_model) {
+  text* ref = protect([&] { return PG_GETARG_TEXT_PP(0); });
+  return model_artifact({VARDATA_ANY(ref), static_cast<size_t>(VARSIZE_ANY_EXHDR(ref))});
+}

@@ -1,0 +1,40 @@
+// The module's entry, and the SQL functions that speak to the workers.
+#include "pg/boundary.h"
+
+#include "pg/gucs.h"
+#include "pg/hooks.h"
+#include "pg/shared_state.h"
+
+#include "worker/launcher.h"
+
+extern "C" {
+PG_MODULE_MAGIC;
+
+void _PG_init(void);
+void _PG_init(void) {
+  fraud::pg::define_gucs();
+  if (!process_shared_preload_libraries_in_progress) return;
+  fraud::pg::request_shared_state();
+  fraud::pg::install_hooks();
+  fraud::worker::register_launcher_worker();
+}
+}
+
+using namespace fraud::pg;
+
+FRAUD_FUNCTION(wake_worker) {
+  protect([] { wake_at_commit(); });
+  return (Datum)0;
+}
+
+FRAUD_FUNCTION(warn_without_worker) {
+  if (!have_shared_state()) {
+    protect([] {
+      ereport(WARNING,
+              (errmsg("payments are not polled: fraud_detect is not in shared_preload_libraries"),
+               errhint("Add it to shared_preload_libraries and restart the server; until then "
+                       "scoring and fraud.ingest work.")));
+    });
+  }
+  return (Datum)0;
+}

@@ -1,0 +1,277 @@
+// Plain Postgres code: no C++ object lives here, so errors may pass through.
+#include "pg/shared_state.h"
+
+#include "pg/gucs.h"
+
+#include <csignal>
+
+extern "C" {
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/shmem.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+struct Slot {
+  Oid database;    // InvalidOid: free
+  pid_t worker;    // 0: not running yet, or ended
+  pid_t paused_by; // the backend that needs the database without worker
+  bool managed;    // opened by the launcher, which closes it
+  bool absent;     // the worker found no extension
+  bool woken;      // somebody called since the worker last looked
+};
+
+struct SharedState {
+  LWLock* lock;
+  pid_t launcher;
+  bool probe;  // look into all databases again
+  int slot_count;
+  Slot slots[FLEXIBLE_ARRAY_MEMBER];
+};
+
+SharedState* state = nullptr;
+shmem_request_hook_type previous_request_hook = nullptr;
+shmem_startup_hook_type previous_startup_hook = nullptr;
+
+Size state_size() {
+  return add_size(offsetof(SharedState, slots), mul_size(guc_max_databases, sizeof(Slot)));
+}
+
+void request() {
+  if (previous_request_hook != nullptr) previous_request_hook();
+  RequestAddinShmemSpace(state_size());
+  RequestNamedLWLockTranche("fraud_detect", 1);
+}
+
+void startup() {
+  if (previous_startup_hook != nullptr) previous_startup_hook();
+  bool found;
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+  state = (SharedState*)ShmemInitStruct("fraud_detect", state_size(), &found);
+  if (!found) {
+    memset((void*)state, 0, state_size());
+    state->lock = &GetNamedLWLockTranche("fraud_detect")->lock;
+    state->slot_count = guc_max_databases;
+  }
+  LWLockRelease(AddinShmemInitLock);
+}
+
+Slot* slot_of(Oid database) {
+  for (int i = 0; i < state->slot_count; ++i) {
+    if (state->slots[i].database == database) return &state->slots[i];
+  }
+  return nullptr;
+}
+
+void set_latch_of(pid_t pid) {
+  if (pid == 0) return;
+  PGPROC* process = BackendPidGetProc(pid);
+  if (process != nullptr) SetLatch(&process->procLatch);
+}
+
+void wake(Oid database) {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(database);
+  pid_t worker = 0;
+  pid_t launcher = 0;
+  if (slot != nullptr && slot->managed) {
+    slot->woken = true;  // a worker that is just ending, finding nothing, is started again
+    worker = slot->worker;
+  } else {
+    state->probe = true;
+    launcher = state->launcher;
+  }
+  LWLockRelease(state->lock);
+  set_latch_of(worker);
+  set_latch_of(launcher);
+}
+
+bool wake_pending = false;
+
+void on_transaction(XactEvent event, void*) {
+  if (!wake_pending) return;
+  switch (event) {
+    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_PREPARE:
+      wake_pending = false;
+      wake(MyDatabaseId);
+      break;
+    case XACT_EVENT_ABORT:
+      wake_pending = false;
+      break;
+    default:
+      break;
+  }
+}
+
+void forget_launcher(int, Datum) {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  if (state->launcher == MyProcPid) state->launcher = 0;
+  LWLockRelease(state->lock);
+}
+
+void forget_worker(int, Datum database) {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(DatumGetObjectId(database));
+  if (slot != nullptr && slot->worker == MyProcPid) slot->worker = 0;
+  LWLockRelease(state->lock);
+}
+
+}  // namespace
+
+void request_shared_state() {
+  previous_request_hook = shmem_request_hook;
+  shmem_request_hook = request;
+  previous_startup_hook = shmem_startup_hook;
+  shmem_startup_hook = startup;
+}
+
+bool have_shared_state() { return state != nullptr; }
+
+void wake_at_commit() {
+  static bool registered = false;
+  if (state == nullptr) return;
+  if (!registered) {
+    RegisterXactCallback(on_transaction, nullptr);
+    registered = true;
+  }
+  wake_pending = true;
+}
+
+void pause_database(Oid database) {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(database);
+  // Without a slot the database has no worker; one that comes meanwhile is as if
+  // any other session had come.
+  if (slot == nullptr) slot = slot_of(InvalidOid);
+  if (slot != nullptr) {
+    slot->database = database;
+    slot->paused_by = MyProcPid;
+  }
+  LWLockRelease(state->lock);
+  if (slot == nullptr) return;
+  // The worker leaves within a second; what is longer is left to the statement,
+  // which waits for sessions of its own accord.
+  for (int turn = 0; turn < 500; ++turn) {
+    LWLockAcquire(state->lock, LW_SHARED);
+    slot = slot_of(database);
+    pid_t worker = slot != nullptr ? slot->worker : 0;
+    LWLockRelease(state->lock);
+    if (worker == 0) break;
+    if (turn % 100 == 0) kill(worker, SIGTERM);
+    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
+                    PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+  }
+}
+
+void resume_database(Oid database) {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(database);
+  if (slot != nullptr && slot->paused_by == MyProcPid) {
+    slot->paused_by = 0;
+    if (!slot->managed) slot->database = InvalidOid;
+  }
+  state->probe = true;
+  pid_t launcher = state->launcher;
+  LWLockRelease(state->lock);
+  set_latch_of(launcher);
+}
+
+void register_launcher() {
+  before_shmem_exit(forget_launcher, (Datum)0);
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  state->launcher = MyProcPid;
+  state->probe = true;
+  LWLockRelease(state->lock);
+}
+
+bool take_probe_request() {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  bool probe = state->probe;
+  state->probe = false;
+  LWLockRelease(state->lock);
+  return probe;
+}
+
+bool open_slot(Oid database, bool* full) {
+  *full = false;
+  bool open = true;
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(database);
+  if (slot != nullptr && slot->paused_by != 0) {
+    // A backend that died in its statement pauses nothing any more.
+    if (BackendPidGetProc(slot->paused_by) != nullptr) {
+      open = false;
+    } else {
+      slot->paused_by = 0;
+    }
+  }
+  if (slot == nullptr) {
+    slot = slot_of(InvalidOid);
+    if (slot == nullptr) {
+      *full = true;
+      open = false;
+    }
+  }
+  if (open) {
+    slot->database = database;
+    slot->worker = 0;
+    slot->managed = true;
+    slot->absent = false;
+    slot->woken = false;
+  }
+  LWLockRelease(state->lock);
+  return open;
+}
+
+bool close_slot(Oid database) {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(database);
+  bool absent = slot != nullptr && slot->absent && !slot->woken;
+  if (slot != nullptr) {
+    slot->worker = 0;
+    slot->managed = false;
+    slot->absent = false;
+    slot->woken = false;
+    if (slot->paused_by == 0) slot->database = InvalidOid;
+  }
+  LWLockRelease(state->lock);
+  return absent;
+}
+
+void register_worker(Oid database) {
+  before_shmem_exit(forget_worker, ObjectIdGetDatum(database));
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(database);
+  if (slot != nullptr && slot->paused_by == 0) slot->worker = MyProcPid;
+  bool welcome = slot != nullptr && slot->worker == MyProcPid;
+  LWLockRelease(state->lock);
+  if (!welcome) proc_exit(1);  // paused, or forgotten: the launcher starts another when it may
+}
+
+bool begin_look(Oid database) {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(database);
+  bool woken = slot != nullptr && slot->woken;
+  if (slot != nullptr) slot->woken = false;
+  LWLockRelease(state->lock);
+  return woken;
+}
+
+void report_absent(Oid database) {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(database);
+  if (slot != nullptr && slot->worker == MyProcPid) slot->absent = true;
+  LWLockRelease(state->lock);
+}
+
+}  // namespace fraud::pg

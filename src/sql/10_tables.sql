@@ -1,0 +1,220 @@
+-- ---------------------------------------------------------------- cards
+-- The key under which card numbers become `card`. The oldest row is the one in
+-- use: after a restore the dumped key is older than the one that CREATE
+-- EXTENSION has just made.
+CREATE TABLE fraud.card_keys (
+    key_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    key bytea NOT NULL CHECK (octet_length(key) >= 32),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE fraud.card_keys IS
+    'secret: the HMAC key that turns card numbers into fraud.customers.card; the oldest row is in use. Readable by its owner alone';
+COMMENT ON COLUMN fraud.card_keys.key IS 'at least 32 random bytes';
+
+-- Two random UUIDs hold 244 bits from the server's strong random source.
+INSERT INTO fraud.card_keys (key)
+VALUES (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));
+
+-- ------------------------------------------------- customers, merchants
+-- The fill factor leaves room for heap-only updates: each payment updates its
+-- customer's row, which is also the lock that orders the payments of one card.
+CREATE TABLE fraud.customers (
+    card uuid PRIMARY KEY,
+    last_four text NOT NULL CHECK (last_four ~ '^[0-9]{4}$'),
+    first_name text,
+    last_name text,
+    gender text,
+    street text,
+    city text,
+    state text,
+    zip text,
+    latitude float8,
+    longitude float8,
+    city_population bigint,
+    job text,
+    date_of_birth date,
+    first_payment_at timestamptz NOT NULL,
+    last_payment_at timestamptz NOT NULL
+) WITH (fillfactor = 80);
+COMMENT ON TABLE fraud.customers IS 'one row a card, as of its latest payment';
+COMMENT ON COLUMN fraud.customers.card IS 'keyed HMAC-SHA256 of the card number, as a UUID (version 8)';
+COMMENT ON COLUMN fraud.customers.last_four IS 'last four digits of the card number';
+COMMENT ON COLUMN fraud.customers.latitude IS 'of the home, degrees';
+COMMENT ON COLUMN fraud.customers.longitude IS 'of the home, degrees';
+COMMENT ON COLUMN fraud.customers.city_population IS 'inhabitants of the home city';
+COMMENT ON COLUMN fraud.customers.first_payment_at IS 'time of the earliest payment stored';
+COMMENT ON COLUMN fraud.customers.last_payment_at IS 'time of the latest payment stored';
+
+CREATE TABLE fraud.merchants (
+    merchant text PRIMARY KEY,
+    category text,
+    first_payment_at timestamptz NOT NULL
+);
+COMMENT ON TABLE fraud.merchants IS 'one row a merchant name';
+COMMENT ON COLUMN fraud.merchants.category IS 'category of the first payment seen';
+COMMENT ON COLUMN fraud.merchants.first_payment_at IS 'time of the first payment seen';
+
+-- ---------------------------------------------------------- payments
+-- A payment's identity, apart from the partitioned table because the same
+-- payment can come again with another time. Every unique key here starts from or
+-- contains the card, so that all can be distributed by it.
+CREATE TABLE fraud.payment_keys (
+    transaction_id text COLLATE "C" NOT NULL,
+    card uuid NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    PRIMARY KEY (transaction_id, card)
+);
+COMMENT ON TABLE fraud.payment_keys IS
+    'which payments are stored, and at what time: a payment is stored once, whatever time it comes with again';
+
+CREATE TABLE fraud.transactions (
+    card uuid NOT NULL,
+    transaction_id text COLLATE "C" NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT now(),
+    amount numeric(12, 2) NOT NULL,
+    merchant text NOT NULL,
+    category text,
+    merchant_latitude float8,
+    merchant_longitude float8,
+    source text NOT NULL,
+    model text,
+    model_version int,
+    score float8,
+    decision text CHECK (decision IN ('approve', 'review', 'block')),
+    features float4[] NOT NULL,
+    PRIMARY KEY (card, occurred_at, transaction_id)
+) PARTITION BY RANGE (occurred_at);
+CREATE INDEX transactions_occurred_at_idx ON fraud.transactions (occurred_at);
+COMMENT ON TABLE fraud.transactions IS 'payments, by month of occurred_at (UTC)';
+COMMENT ON COLUMN fraud.transactions.card IS 'the customer: fraud.customers.card';
+COMMENT ON COLUMN fraud.transactions.transaction_id IS 'the payment''s own id, unique for its card';
+COMMENT ON COLUMN fraud.transactions.occurred_at IS 'the payment''s own time';
+COMMENT ON COLUMN fraud.transactions.received_at IS 'when it was stored (start of that transaction)';
+COMMENT ON COLUMN fraud.transactions.amount IS 'in the feed''s currency';
+COMMENT ON COLUMN fraud.transactions.source IS 'a fraud.sources name, or sql, history, simulation, or what fraud.ingest was told';
+COMMENT ON COLUMN fraud.transactions.model IS 'the model that gave the score';
+COMMENT ON COLUMN fraud.transactions.model_version IS 'the version of it, the champion at that moment';
+COMMENT ON COLUMN fraud.transactions.score IS 'probability of fraud, 0 to 1';
+COMMENT ON COLUMN fraud.transactions.decision IS 'approve, review or block; null for history, on which nobody decided';
+COMMENT ON COLUMN fraud.transactions.features IS
+    'the feature vector that was scored, in the order of fraud.payment_features(); NaN is missing';
+
+-- ------------------------------------------------------ alerts, labels
+CREATE TABLE fraud.alerts (
+    alert_id bigint GENERATED ALWAYS AS IDENTITY,
+    card uuid NOT NULL,
+    transaction_id text COLLATE "C" NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    raised_at timestamptz NOT NULL DEFAULT now(),
+    score float8 NOT NULL,
+    decision text NOT NULL CHECK (decision IN ('review', 'block')),
+    model text NOT NULL,
+    model_version int NOT NULL,
+    reasons text[] NOT NULL,
+    status text NOT NULL DEFAULT 'open'
+        CHECK (status IN ('open', 'acknowledged', 'confirmed', 'dismissed')),
+    PRIMARY KEY (card, alert_id),
+    UNIQUE (card, transaction_id)
+);
+CREATE INDEX alerts_alert_id_idx ON fraud.alerts (alert_id);
+CREATE INDEX alerts_raised_at_idx ON fraud.alerts (raised_at);
+COMMENT ON TABLE fraud.alerts IS 'one row a payment that was decided review or block';
+COMMENT ON COLUMN fraud.alerts.occurred_at IS 'the payment''s own time';
+COMMENT ON COLUMN fraud.alerts.raised_at IS 'when the alert was raised: the commit''s transaction start';
+COMMENT ON COLUMN fraud.alerts.reasons IS 'what spoke most for fraud, in words, strongest first';
+
+CREATE TABLE fraud.labels (
+    label_id bigint GENERATED ALWAYS AS IDENTITY,
+    card uuid NOT NULL,
+    transaction_id text COLLATE "C" NOT NULL,
+    is_fraud boolean NOT NULL,
+    source text NOT NULL,
+    known_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    recorded_by name NOT NULL DEFAULT fraud._caller(),
+    PRIMARY KEY (card, label_id)
+);
+CREATE INDEX labels_transaction_idx ON fraud.labels (transaction_id, card);
+CREATE INDEX labels_known_at_idx ON fraud.labels (known_at);
+COMMENT ON TABLE fraud.labels IS
+    'what was learned of payments; rows are only added, the one with the latest known_at counts (fraud.current_labels)';
+COMMENT ON COLUMN fraud.labels.source IS 'payload, history, simulation, chargeback, analyst, …';
+COMMENT ON COLUMN fraud.labels.known_at IS 'when we learned it: before that moment it does not count';
+
+CREATE VIEW fraud.current_labels WITH (security_barrier) AS
+    SELECT DISTINCT ON (l.transaction_id, l.card)
+           l.card, l.transaction_id, l.is_fraud, l.source, l.known_at
+    FROM fraud.labels l
+    WHERE l.known_at OPERATOR(pg_catalog.<=) now()
+    ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC;
+COMMENT ON VIEW fraud.current_labels IS 'the label of each labelled payment, as known now';
+
+CREATE TABLE fraud.outbox (
+    outbox_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL,
+    payload jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE fraud.outbox IS
+    'messages to be delivered, written in the transaction of what they tell; none holds a card number';
+COMMENT ON COLUMN fraud.outbox.kind IS 'alert';
+
+-- ----------------------------------------------------- sources, errors
+CREATE TABLE fraud.sources (
+    name text PRIMARY KEY CHECK (name ~ '^[A-Za-z0-9_.-]{1,63}$'),
+    url text NOT NULL,
+    format text NOT NULL CHECK (format IN ('auto', 'split', 'records', 'ndjson')),
+    poll_interval interval NOT NULL,
+    headers jsonb NOT NULL,
+    paused boolean NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by name NOT NULL DEFAULT fraud._caller()
+);
+COMMENT ON TABLE fraud.sources IS
+    'payment APIs that the ingest worker polls; url and headers can hold secrets and are readable by the owner alone';
+COMMENT ON COLUMN fraud.sources.poll_interval IS 'time from one poll''s start to the next''s';
+COMMENT ON COLUMN fraud.sources.headers IS 'secret: request headers, a JSON object of texts';
+
+-- Apart from fraud.sources: it changes at each poll, and a dump must not carry it.
+CREATE TABLE fraud.source_state (
+    name text PRIMARY KEY REFERENCES fraud.sources ON DELETE CASCADE,
+    next_poll_at timestamptz NOT NULL DEFAULT now(),
+    polling_since timestamptz,
+    last_poll_at timestamptz,
+    last_success_at timestamptz,
+    last_status int,
+    last_error text,
+    last_error_at timestamptz,
+    consecutive_failures int NOT NULL DEFAULT 0,
+    polls bigint NOT NULL DEFAULT 0,
+    failures bigint NOT NULL DEFAULT 0,
+    stored bigint NOT NULL DEFAULT 0,
+    duplicates bigint NOT NULL DEFAULT 0,
+    rejected bigint NOT NULL DEFAULT 0,
+    newest_payment_at timestamptz
+) WITH (fillfactor = 50);
+COMMENT ON TABLE fraud.source_state IS 'the ingest worker''s notes on each source; read fraud.source_status';
+
+CREATE TABLE fraud.ingest_errors (
+    error_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source text NOT NULL,
+    reason text NOT NULL,
+    payload bytea NOT NULL,
+    payload_size bigint NOT NULL,
+    card uuid,
+    last_four text,
+    transaction_id text COLLATE "C",
+    occurrences bigint NOT NULL DEFAULT 1,
+    first_seen_at timestamptz NOT NULL DEFAULT now(),
+    last_seen_at timestamptz NOT NULL DEFAULT now(),
+    digest bytea NOT NULL,
+    UNIQUE (source, digest)
+);
+COMMENT ON TABLE fraud.ingest_errors IS 'dead letters: what could not be stored, with its bytes and the reason';
+COMMENT ON COLUMN fraud.ingest_errors.payload IS
+    'the payment, or the whole response; card numbers are masked and long payloads cut at fraud_detect.max_dead_letter_size';
+COMMENT ON COLUMN fraud.ingest_errors.payload_size IS 'bytes before cutting';
+COMMENT ON COLUMN fraud.ingest_errors.card IS 'the card, where its number was readable';
+COMMENT ON COLUMN fraud.ingest_errors.occurrences IS 'how often the same bytes came from the same source';
+COMMENT ON COLUMN fraud.ingest_errors.digest IS 'SHA-256 of reason and payload';

@@ -1,0 +1,25 @@
+-- A month's partition is made apart and then attached: ATTACH takes a lock on
+-- fraud.transactions that stops neither readers nor writers.
+CREATE FUNCTION fraud._ensure_partition(occurred_at timestamptz) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    month_start timestamp := date_trunc('month', occurred_at AT TIME ZONE 'UTC');
+    part text := 'transactions_' || to_char(month_start, 'YYYY_MM');
+BEGIN
+    -- 1717985636 is 'frad' in ASCII: this extension's advisory locks.
+    PERFORM pg_advisory_xact_lock(1717985636, (extract(epoch FROM month_start) / 86400)::int);
+    IF to_regclass(format('fraud.%I', part)) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE TABLE fraud.%I (LIKE fraud.transactions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
+    -- Readers come through fraud.transactions; the partition itself has no grants.
+    EXECUTE format(
+        'ALTER TABLE fraud.transactions ATTACH PARTITION fraud.%I FOR VALUES FROM (%L) TO (%L)',
+        part, month_start AT TIME ZONE 'UTC', (month_start + interval '1 month') AT TIME ZONE 'UTC');
+END
+$$;
+COMMENT ON FUNCTION fraud._ensure_partition(timestamptz) IS
+    'internal: makes the partition of fraud.transactions that holds this time, unless it is there';

@@ -1,0 +1,210 @@
+CREATE TABLE fraud.models (
+    model text PRIMARY KEY CHECK (model ~ '^[A-Za-z0-9_.-]{1,63}$'),
+    description text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by name NOT NULL DEFAULT fraud._caller(),
+    builtin boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE fraud.models IS 'models by name; what is scored is a version, see fraud.model_versions';
+COMMENT ON COLUMN fraud.models.builtin IS 'made by CREATE EXTENSION';
+
+CREATE TABLE fraud.model_versions (
+    model text NOT NULL REFERENCES fraud.models DEFERRABLE INITIALLY DEFERRED,
+    version int NOT NULL CHECK (version > 0),
+    digest bytea NOT NULL CHECK (octet_length(digest) = 32),
+    feature_names text[] NOT NULL,
+    trees int NOT NULL,
+    objective text NOT NULL,
+    xgboost_version text,
+    description text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by name NOT NULL DEFAULT fraud._caller(),
+    builtin boolean NOT NULL DEFAULT false,
+    artifact bytea NOT NULL,
+    PRIMARY KEY (model, version)
+);
+-- Model files are barely compressible and read whole.
+ALTER TABLE fraud.model_versions ALTER COLUMN artifact SET STORAGE EXTERNAL;
+COMMENT ON TABLE fraud.model_versions IS 'immutable versions of models';
+COMMENT ON COLUMN fraud.model_versions.digest IS 'SHA-256 of artifact';
+COMMENT ON COLUMN fraud.model_versions.feature_names IS 'in the model''s order';
+COMMENT ON COLUMN fraud.model_versions.trees IS 'number of trees';
+COMMENT ON COLUMN fraud.model_versions.xgboost_version IS 'of the library that saved the file';
+COMMENT ON COLUMN fraud.model_versions.artifact IS 'XGBoost''s own model file, byte for byte';
+
+CREATE TABLE fraud.promotions (
+    promotion_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model text NOT NULL,
+    alias text NOT NULL CHECK (alias ~ '^[A-Za-z0-9_.-]{1,63}$'),
+    version int NOT NULL,
+    previous_version int,
+    review_at float8 NOT NULL CHECK (review_at BETWEEN 0 AND 1),
+    block_at float8 NOT NULL CHECK (block_at BETWEEN 0 AND 1),
+    reason text,
+    promoted_at timestamptz NOT NULL DEFAULT now(),
+    promoted_by name NOT NULL DEFAULT fraud._caller(),
+    builtin boolean NOT NULL DEFAULT false,
+    CHECK (review_at <= block_at),
+    FOREIGN KEY (model, version) REFERENCES fraud.model_versions DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX promotions_alias_idx ON fraud.promotions (model, alias, promotion_id DESC);
+COMMENT ON TABLE fraud.promotions IS
+    'which version each alias named, and when: rows are only added, the latest of an alias is in force (fraud.model_aliases)';
+COMMENT ON COLUMN fraud.promotions.review_at IS 'score from which a payment is decided review';
+COMMENT ON COLUMN fraud.promotions.block_at IS 'score from which a payment is decided block';
+
+CREATE FUNCTION fraud._append_only() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of %.% cannot be changed or removed', TG_TABLE_SCHEMA, TG_TABLE_NAME
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              HINT = 'Promote another version, or call fraud.rollback.';
+END
+$$;
+COMMENT ON FUNCTION fraud._append_only() IS 'internal: refuses what would rewrite history';
+
+CREATE VIEW fraud.model_aliases AS
+    SELECT DISTINCT ON (p.model, p.alias)
+           p.model, p.alias, p.version, p.review_at, p.block_at, p.promoted_at, p.promoted_by
+    FROM fraud.promotions p
+    ORDER BY p.model, p.alias, p.promotion_id DESC;
+COMMENT ON VIEW fraud.model_aliases IS 'the version that each alias names now, with its decision thresholds';
+
+-- The row lock on the model makes concurrent imports and promotions take turns.
+CREATE FUNCTION fraud._lock_model(model text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM 1 FROM fraud.models m WHERE m.model = _lock_model.model FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'model "%" does not exist', model
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'fraud.models lists the models; fraud.import_model makes one.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._lock_model(text) IS 'internal: locks a model''s row, or says that there is none';
+
+CREATE FUNCTION fraud.import_model(
+    model text,
+    artifact bytea,
+    description text DEFAULT NULL,
+    feature_names text[] DEFAULT NULL
+) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_import_model'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.import_model(text, bytea, text, text[]) IS
+    'checks an XGBoost model file (JSON or UBJSON, saved by 1.x to 3.x, binary:logistic) and stores it as the next version of the model, which it returns; feature_names names the features of a file that does not';
+
+CREATE FUNCTION fraud.promote(
+    model text,
+    version int,
+    alias text DEFAULT 'champion',
+    reason text DEFAULT NULL,
+    review_at float8 DEFAULT NULL,
+    block_at float8 DEFAULT NULL
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    current fraud.model_aliases;
+    names text[];
+    unknown text[];
+BEGIN
+    IF model IS NULL OR version IS NULL OR alias IS NULL THEN
+        RAISE EXCEPTION 'model, version and alias must not be null'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF alias !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
+        RAISE EXCEPTION 'invalid alias "%"', alias
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = 'An alias is 1 to 63 letters, digits, underscores, dots or dashes.';
+    END IF;
+    PERFORM fraud._lock_model(model);
+
+    SELECT v.feature_names INTO names FROM fraud.model_versions v
+    WHERE v.model = promote.model AND v.version = promote.version;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'model "%" has no version %', model, version
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'fraud.model_versions lists the versions.';
+    END IF;
+
+    -- The champion of payments scores every payment: it must know its features.
+    IF model = 'payments' THEN
+        SELECT array_agg(n) INTO unknown
+        FROM unnest(names) n WHERE n <> ALL (fraud.payment_features());
+        IF unknown IS NOT NULL THEN
+            RAISE EXCEPTION 'version % of model "payments" uses features that payments do not have', version
+                USING ERRCODE = 'undefined_column',
+                      DETAIL = format('Unknown features: %s.', array_to_string(unknown, ', ')),
+                      HINT = 'fraud.payment_features() lists the features of payments.';
+        END IF;
+    END IF;
+
+    SELECT * INTO current FROM fraud.model_aliases a
+    WHERE a.model = promote.model AND a.alias = promote.alias;
+    review_at := coalesce(review_at, current.review_at, 0.5);
+    block_at := coalesce(block_at, current.block_at, greatest(review_at, 0.9));
+    IF NOT (review_at BETWEEN 0 AND 1 AND block_at BETWEEN 0 AND 1 AND review_at <= block_at) THEN
+        RAISE EXCEPTION 'invalid thresholds: review_at %, block_at %', review_at, block_at
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
+    END IF;
+
+    INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason)
+    VALUES (model, alias, version, current.version, review_at, block_at, reason);
+END
+$$;
+COMMENT ON FUNCTION fraud.promote(text, int, text, text, float8, float8) IS
+    'makes an alias name a version, from COMMIT on; thresholds (probabilities) that are not given stay as the alias has them';
+
+CREATE FUNCTION fraud.rollback(
+    model text,
+    alias text DEFAULT 'champion',
+    reason text DEFAULT NULL
+) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    current fraud.promotions;
+    target fraud.promotions;
+BEGIN
+    PERFORM fraud._lock_model(model);
+    SELECT * INTO current FROM fraud.promotions p
+    WHERE p.model = rollback.model AND p.alias = rollback.alias
+    ORDER BY p.promotion_id DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'model "%" has no alias "%"', model, alias
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'fraud.model_aliases lists the aliases.';
+    END IF;
+    -- What was in force before the version that is in force now came.
+    SELECT * INTO target FROM fraud.promotions p
+    WHERE p.model = rollback.model AND p.alias = rollback.alias
+      AND p.version = current.previous_version AND p.promotion_id < current.promotion_id
+    ORDER BY p.promotion_id DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'alias "%" of model "%" has no earlier version to go back to', alias, model
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'fraud.promotions holds the history.';
+    END IF;
+    INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason)
+    VALUES (model, alias, target.version, current.version, target.review_at, target.block_at,
+            coalesce(reason, format('rollback from version %s', current.version)));
+    RETURN target.version;
+END
+$$;
+COMMENT ON FUNCTION fraud.rollback(text, text, text) IS
+    'makes an alias name the version that it named before, with that one''s thresholds; returns the version';
+
+CREATE FUNCTION fraud.export_model(ref text) RETURNS bytea
+AS 'MODULE_PATHNAME', 'fraud_detect_export_model'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud.export_model(text) IS
+    'the model file of name, name@alias or name/version, byte for byte as it was imported';

@@ -1,0 +1,102 @@
+-- Access is given by kind of work. There are no roles of the extension's own:
+-- roles belong to the whole cluster, extensions to one database.
+CREATE FUNCTION fraud._access(role_name text, access text, verb text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    objects text[];
+    object text;
+BEGIN
+    objects := CASE access
+        WHEN 'score' THEN ARRAY[
+            'EXECUTE ON FUNCTION @extschema@.fraud_score(record, text)',
+            'EXECUTE ON FUNCTION @extschema@.fraud_score(jsonb, text)',
+            'EXECUTE ON FUNCTION @extschema@.fraud_score(float4[], text)',
+            'EXECUTE ON FUNCTION @extschema@.fraud_explain(record, text)',
+            'EXECUTE ON FUNCTION @extschema@.fraud_explain(jsonb, text)']
+        WHEN 'ingest' THEN ARRAY[
+            'USAGE ON SCHEMA fraud',
+            'EXECUTE ON FUNCTION fraud.ingest(jsonb, text)',
+            'EXECUTE ON FUNCTION fraud.assess(jsonb, text)']
+        WHEN 'analyst' THEN ARRAY[
+            'USAGE ON SCHEMA fraud',
+            'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status, fraud.daily_report',
+            'SELECT (model, version, digest, feature_names, trees, objective, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
+            'EXECUTE ON FUNCTION fraud.payment_features()',
+            'EXECUTE ON FUNCTION fraud.report_timezone()',
+            'EXECUTE ON FUNCTION fraud.assess(jsonb, text)',
+            'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid)']
+        WHEN 'scientist' THEN ARRAY[
+            'USAGE ON SCHEMA fraud',
+            'EXECUTE ON FUNCTION fraud.import_model(text, bytea, text, text[])',
+            'EXECUTE ON FUNCTION fraud.export_model(text)',
+            'EXECUTE ON FUNCTION fraud.promote(text, int, text, text, float8, float8)',
+            'EXECUTE ON FUNCTION fraud.rollback(text, text, text)',
+            'EXECUTE ON FUNCTION fraud.load_history(regclass, interval)',
+            'EXECUTE ON FUNCTION fraud.simulate(int, int, int, bigint, timestamptz, timestamptz, interval)']
+        WHEN 'operator' THEN ARRAY[
+            'USAGE ON SCHEMA fraud',
+            'SELECT ON fraud.source_status, fraud.ingest_errors',
+            'EXECUTE ON FUNCTION fraud.add_source(text, text, text, interval, jsonb)',
+            'EXECUTE ON FUNCTION fraud.pause_source(text)',
+            'EXECUTE ON FUNCTION fraud.resume_source(text)',
+            'EXECUTE ON FUNCTION fraud.drop_source(text)',
+            'EXECUTE ON FUNCTION fraud.poll_now(text)']
+    END;
+    IF objects IS NULL THEN
+        RAISE EXCEPTION 'unknown access "%"', access
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'The kinds of access are score, ingest, analyst, scientist and operator.';
+    END IF;
+    FOREACH object IN ARRAY objects LOOP
+        EXECUTE CASE verb
+            WHEN 'grant' THEN format('GRANT %s TO %I', object, role_name)
+            ELSE format('REVOKE %s FROM %I', object, role_name)
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION fraud._access(text, text, text) IS 'internal: grants or revokes all of one kind of access';
+
+CREATE FUNCTION fraud.grant_access(role_name text, access text) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT fraud._access(role_name, access, 'grant') $$;
+COMMENT ON FUNCTION fraud.grant_access(text, text) IS
+    'gives a role what one kind of work needs: score, ingest, analyst, scientist or operator (docs/security.md lists each)';
+
+CREATE FUNCTION fraud.revoke_access(role_name text, access text) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT fraud._access(role_name, access, 'revoke') $$;
+COMMENT ON FUNCTION fraud.revoke_access(text, text) IS
+    'takes one kind of access from a role; what two kinds share goes with the first';
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fraud FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.fraud_score(record, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.fraud_score(jsonb, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.fraud_score(float4[], text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.fraud_explain(record, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.fraud_explain(jsonb, text) FROM PUBLIC;
+
+-- What holds users' data goes into a dump; what the worker notes for itself does
+-- not. Partitions are ordinary tables and are dumped as such.
+-- One statement each: every call updates the extension's row.
+DO $$
+DECLARE
+    object regclass;
+BEGIN
+    FOR object IN
+        SELECT c.oid FROM pg_class c
+        WHERE c.relnamespace = 'fraud'::regnamespace
+          AND c.relname <> 'source_state'
+          AND c.relkind IN ('r', 'p', 'S')
+    LOOP
+        PERFORM pg_extension_config_dump(object, '');
+    END LOOP;
+END
+$$;
+
+-- The worker may be there already, waiting for this.
+SELECT fraud._wake_worker();

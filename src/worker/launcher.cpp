@@ -1,0 +1,248 @@
+#include "worker/launcher.h"
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "pg/boundary.h"
+#include "pg/shared_state.h"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+
+PGDLLEXPORT void fraud_detect_launcher_main(Datum argument);
+}
+
+namespace fraud::worker {
+
+using namespace fraud::pg;
+
+namespace {
+
+constexpr int64_t kSecond = 1000000;
+constexpr int64_t kMaxRestartDelay = 60 * kSecond;
+constexpr long kIdleMs = 60000;  // how often new databases are looked for, unless woken
+
+// What the launcher knows of one database.
+struct Database {
+  BackgroundWorkerHandle* handle = nullptr;  // of a worker that is starting or running
+  bool absent = false;                       // looked into: no extension
+  TimestampTz started_at = 0;
+  TimestampTz not_before = 0;  // when a worker may be started again
+  int64_t delay = 0;           // the last wait before a restart
+};
+
+// Lists the databases that sessions may connect to. Template databases are left
+// in peace: a session there makes CREATE DATABASE fail.
+std::vector<Oid> list_databases() {
+  std::vector<Oid> databases;
+  Oid* found = nullptr;
+  int count = 0;
+  MemoryContext context = CurrentMemoryContext;
+  protect([&] {
+    StartTransactionCommand();
+    (void)GetTransactionSnapshot();
+    Relation relation = table_open(DatabaseRelationId, AccessShareLock);
+    TableScanDesc scan = table_beginscan_catalog(relation, 0, nullptr);
+    int room = 64;
+    found = (Oid*)MemoryContextAlloc(context, sizeof(Oid) * room);
+    HeapTuple tuple;
+    while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
+      Form_pg_database database = (Form_pg_database)GETSTRUCT(tuple);
+      if (!database->datallowconn || database->datistemplate || database->datconnlimit == -2) {
+        continue;
+      }
+      if (count == room) {
+        room *= 2;
+        found = (Oid*)repalloc(found, sizeof(Oid) * room);
+      }
+      found[count++] = database->oid;
+    }
+    table_endscan(scan);
+    table_close(relation, AccessShareLock);
+    CommitTransactionCommand();
+    MemoryContextSwitchTo(context);
+  });
+  databases.assign(found, found + count);
+  protect([&] { pfree(found); });
+  return databases;
+}
+
+// Starts a worker in the database; nullptr when the server has no slot left.
+BackgroundWorkerHandle* start_worker(Oid database) {
+  return protect([&] {
+    BackgroundWorker worker;
+    memset(&worker, 0, sizeof(worker));
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+    worker.bgw_restart_time = BGW_NEVER_RESTART;  // the launcher decides
+    worker.bgw_notify_pid = MyProcPid;
+    worker.bgw_main_arg = ObjectIdGetDatum(database);
+    snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "fraud_detect");
+    snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name),
+             "fraud_detect_ingest_worker_main");
+    snprintf(worker.bgw_name, BGW_MAXLEN, "fraud_detect ingest worker, database %u", database);
+    snprintf(worker.bgw_type, BGW_MAXLEN, "fraud_detect ingest");
+    BackgroundWorkerHandle* handle = nullptr;
+    MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+    bool started = RegisterDynamicBackgroundWorker(&worker, &handle);
+    MemoryContextSwitchTo(old);
+    return started ? handle : (BackgroundWorkerHandle*)nullptr;
+  });
+}
+
+class Launcher {
+ public:
+  // One look at everything; returns how long to wait in milliseconds.
+  long turn() {
+    if (protect([] { return take_probe_request(); })) {
+      for (auto& [oid, database] : databases_) database.absent = false;
+    }
+    TimestampTz now = GetCurrentTimestamp();
+    note_ended_workers(now);
+    std::vector<Oid> present = list_databases();
+    forget_dropped(present);
+    long wait = kIdleMs;
+    bool lacked_slot = false;
+    for (Oid oid : present) {
+      Database& database = databases_[oid];
+      if (database.handle != nullptr || database.absent) continue;
+      if (database.not_before > now) {
+        wait = std::min<long>(wait, static_cast<long>((database.not_before - now) / 1000) + 1);
+        continue;
+      }
+      bool full = false;
+      bool open = protect([&] { return open_slot(oid, &full); });
+      if (open) {
+        database.handle = start_worker(oid);
+        if (database.handle == nullptr) {
+          protect([&] { close_slot(oid); });
+          full = true;
+        }
+      }
+      lacked_slot = lacked_slot || full;
+      database.started_at = now;
+      if (database.handle == nullptr) {
+        database.not_before = now + kSecond;
+        wait = std::min<long>(wait, 1000);
+      }
+    }
+    warn_of_slots(lacked_slot, now);
+    return wait;
+  }
+
+ private:
+  void note_ended_workers(TimestampTz now) {
+    for (auto& [oid, database] : databases_) {
+      if (database.handle == nullptr) continue;
+      BackgroundWorkerHandle* handle = database.handle;
+      pid_t pid = 0;
+      BgwHandleStatus status = protect([&] { return GetBackgroundWorkerPid(handle, &pid); });
+      if (status != BGWH_STOPPED) continue;
+      protect([&] { pfree(handle); });
+      database.handle = nullptr;
+      Oid ended = oid;
+      database.absent = protect([&] { return close_slot(ended); });
+      // A worker that lived long starts again at once, one that keeps dying ever
+      // later.
+      bool lived = now - database.started_at > kMaxRestartDelay;
+      database.delay = lived || database.delay == 0
+                           ? kSecond / 4
+                           : std::min(kMaxRestartDelay, database.delay * 2);
+      database.not_before = now + database.delay;
+    }
+  }
+
+  // A database that is gone has no worker; its slot was closed with it.
+  void forget_dropped(const std::vector<Oid>& present) {
+    for (auto it = databases_.begin(); it != databases_.end();) {
+      bool gone = std::find(present.begin(), present.end(), it->first) == present.end();
+      if (gone && it->second.handle == nullptr) {
+        Oid oid = it->first;
+        protect([&] { close_slot(oid); });
+        it = databases_.erase(it);
+      } else {
+        ++it;
+      }
+    }
+  }
+
+  void warn_of_slots(bool lacked, TimestampTz now) {
+    if (!lacked) {
+      lacking_since_ = 0;
+      return;
+    }
+    // Probes of other databases take slots for a moment; a lasting lack is told,
+    // once a minute.
+    if (lacking_since_ == 0) lacking_since_ = now;
+    if (now - lacking_since_ < 10 * kSecond || now - warned_at_ < 60 * kSecond) return;
+    warned_at_ = now;
+    protect([] {
+      ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                        errmsg("fraud_detect has no worker slot for every database"),
+                        errhint("Raise max_worker_processes or fraud_detect.max_databases.")));
+    });
+  }
+
+  std::map<Oid, Database> databases_;
+  TimestampTz lacking_since_ = 0;
+  TimestampTz warned_at_ = 0;
+};
+
+void run() {
+  protect([] {
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    pqsignal(SIGTERM, die);
+    BackgroundWorkerUnblockSignals();
+    BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
+    register_launcher();
+  });
+  Launcher launcher;
+  for (;;) {
+    protect([] {
+      ResetLatch(MyLatch);
+      CHECK_FOR_INTERRUPTS();
+      if (ConfigReloadPending) {
+        ConfigReloadPending = false;
+        ProcessConfigFile(PGC_SIGHUP);
+      }
+    });
+    long wait = launcher.turn();
+    protect([&] {
+      pgstat_report_activity(STATE_IDLE, nullptr);
+      (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
+                      PG_WAIT_EXTENSION);
+    });
+  }
+}
+
+}  // namespace
+
+void register_launcher_worker() {
+  BackgroundWorker worker;
+  memset(&worker, 0, sizeof(worker));
+  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  worker.bgw_restart_time = 1;
+  snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "fraud_detect");
+  snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name),
+           "fraud_detect_launcher_main");
+  snprintf(worker.bgw_name, BGW_MAXLEN, "fraud_detect launcher");
+  snprintf(worker.bgw_type, BGW_MAXLEN, "fraud_detect launcher");
+  RegisterBackgroundWorker(&worker);
+}
+
+}  // namespace fraud::worker
+
+void fraud_detect_launcher_main(Datum) {
+  fraud::pg::guarded([] { fraud::worker::run(); });
+}
