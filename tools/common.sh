@@ -1,0 +1,47 @@
+# Sourced by the scripts that set themselves up (sh): paths, and how to do things
+# as root or as the server's user. The caller is in the repository's root.
+
+PG_MAJOR=${PG_MAJOR:-15}
+PG_BIN=/usr/lib/postgresql/$PG_MAJOR/bin
+ROOT=$(pwd)
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# Runs a command as root.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else fail "this needs root: become root, or install sudo"
+    fi
+}
+
+# Runs a command as a user that PostgreSQL agrees to run as: ourselves, or for
+# root the user that Debian's package brings.
+as_server_user() {
+    if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi
+}
+
+# Runs a step that takes a while: shows its name, then its time; its output goes
+# to a log that is shown when it fails.
+step() {
+    step_name=$1
+    shift
+    printf '%s … ' "$step_name"
+    step_start=$(date +%s)
+    if "$@" >"$LOG" 2>&1; then
+        printf 'done (%s s)\n' "$(($(date +%s) - step_start))"
+    else
+        printf 'failed\n'
+        tail -n 40 "$LOG" >&2
+        exit 1
+    fi
+}
+
+# Builds the extension and installs it into the system's PostgreSQL.
+build_extension() { make -j"$(nproc)" PG_CONFIG="$PG_BIN/pg_config"; }
+install_extension() { as_root make install PG_CONFIG="$PG_BIN/pg_config"; }
+
+# Builds the core's tools and tests.
+configure_core() { cmake -S . -B build -DCMAKE_BUILD_TYPE=RelWithDebInfo; }
+build_core() { cmake --build build -j"$(nproc)" "$@"; }
