@@ -55,7 +55,9 @@ struct Source {
 
 // ------------------------------------------------------------- statements
 
-Statement reset_polling("UPDATE fraud.source_state SET polling_since = NULL"
+// Polls that the last worker did not end are repeated at once.
+Statement reset_polling("UPDATE fraud.source_state SET polling_since = NULL,"
+                        "  next_poll_at = least(next_poll_at, clock_timestamp())"
                         " WHERE polling_since IS NOT NULL",
                         {});
 Statement add_missing_state("INSERT INTO fraud.source_state (name)"

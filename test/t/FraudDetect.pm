@@ -1,0 +1,110 @@
+# What the TAP tests share: a server with the extension, and the payment API
+# stand-in.
+package FraudDetect;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use File::Temp ();
+use IPC::Run qw(start finish);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Time::HiRes qw(usleep time);
+
+our @EXPORT = qw(new_server start_api stop_api wait_for seconds_of payment);
+
+my @apis;
+
+# Makes and starts a server; with preload => 0 without the workers.
+sub new_server
+{
+    my ($name, %options) = @_;
+    my $node = PostgreSQL::Test::Cluster->new($name);
+    $node->init(%{ $options{init} // {} });
+    $node->append_conf('postgresql.conf', "max_worker_processes = 16\ntimezone = 'UTC'\n"
+          . "log_line_prefix = '%m [%p] %b '\nlog_statement = none\n");
+    $node->append_conf('postgresql.conf', "shared_preload_libraries = 'fraud_detect'")
+      if $options{preload} // 1;
+    $node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
+    $node->start;
+    $node->safe_psql('postgres', 'CREATE EXTENSION fraud_detect') if $options{extension} // 1;
+    return $node;
+}
+
+# Starts the stand-in; returns its handle, whose {url} is its address.
+sub start_api
+{
+    my (@options) = @_;
+    my $directory = File::Temp->newdir;
+    my $port_file = "$directory/port";
+    my ($out, $err) = ('', '');
+    my $harness = start(
+        [
+            'python3', "$ENV{FRAUD_TREE}/test/payment_api/payment_api.py",
+            '--port-file', $port_file, @options
+        ],
+        '<', \undef, '>', \$out, '2>', \$err);
+    wait_for(sub { -s $port_file }, 'the payment API listens') or die "no payment API: $err";
+    open(my $file, '<', $port_file) or die $!;
+    chomp(my $port = <$file>);
+    my $api = { harness => $harness, url => "http://127.0.0.1:$port", directory => $directory };
+    push @apis, $api;
+    return $api;
+}
+
+sub stop_api
+{
+    my ($api) = @_;
+    return unless $api->{harness};
+    $api->{harness}->signal('TERM');
+    finish($api->{harness});
+    $api->{harness} = undef;
+}
+
+END
+{
+    my $status = $?;
+    stop_api($_) for @apis;
+    $? = $status;
+}
+
+# Polls until the code is true; false when it is not within 60 seconds.
+sub wait_for
+{
+    my ($code, $what, $seconds) = @_;
+    my $deadline = time + ($seconds // 60);
+    while (time < $deadline)
+    {
+        return 1 if $code->();
+        usleep(50_000);
+    }
+    Test::More::diag("timed out: $what");
+    return 0;
+}
+
+# Returns how long the code took.
+sub seconds_of
+{
+    my ($code) = @_;
+    my $start = time;
+    $code->();
+    return time - $start;
+}
+
+# Returns the JSON of a payment, with fields changed as asked.
+sub payment
+{
+    my (%fields) = @_;
+    my %payment = (
+        cc_num => 4000000000000002,
+        trans_num => '"t-1"',
+        amt => 12.5,
+        merchant => '"fraud_Corner Shop"',
+        category => '"misc_pos"',
+        current_time => 1700000000000,
+        %fields);
+    return '{' . join(',', map { qq("$_":$payment{$_}) } sort keys %payment) . '}';
+}
+
+1;
