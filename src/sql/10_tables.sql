@@ -67,6 +67,9 @@ CREATE TABLE fraud.payment_keys (
 COMMENT ON TABLE fraud.payment_keys IS
     'which payments are stored, and at what time: a payment is stored once, whatever time it comes with again';
 
+-- Primary key and index are made with each partition, not here: a dump makes the
+-- partitions with theirs and then attaches them, which fails where the parent,
+-- made by CREATE EXTENSION, has handed down its own already.
 CREATE TABLE fraud.transactions (
     card uuid NOT NULL,
     transaction_id text COLLATE "C" NOT NULL,
@@ -82,10 +85,8 @@ CREATE TABLE fraud.transactions (
     model_version int,
     score float8,
     decision text CHECK (decision IN ('approve', 'review', 'block')),
-    features float4[] NOT NULL,
-    PRIMARY KEY (card, occurred_at, transaction_id)
+    features float4[] NOT NULL
 ) PARTITION BY RANGE (occurred_at);
-CREATE INDEX transactions_occurred_at_idx ON fraud.transactions (occurred_at);
 COMMENT ON TABLE fraud.transactions IS 'payments, by month of occurred_at (UTC)';
 COMMENT ON COLUMN fraud.transactions.card IS 'the customer: fraud.customers.card';
 COMMENT ON COLUMN fraud.transactions.transaction_id IS 'the payment''s own id, unique for its card';

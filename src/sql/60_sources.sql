@@ -93,6 +93,7 @@ BEGIN
             UPDATE fraud.sources s SET paused = true WHERE s.name = _change_source.name;
         WHEN 'resume' THEN
             UPDATE fraud.sources s SET paused = false WHERE s.name = _change_source.name;
+            INSERT INTO fraud.source_state (name) VALUES (name) ON CONFLICT DO NOTHING;
         WHEN 'drop' THEN
             DELETE FROM fraud.sources s WHERE s.name = _change_source.name;
     END CASE;
@@ -111,7 +112,7 @@ CREATE FUNCTION fraud.resume_source(name text) RETURNS void
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$ SELECT fraud._change_source(name, 'resume') $$;
-COMMENT ON FUNCTION fraud.resume_source(text) IS 'polls a paused source again';
+COMMENT ON FUNCTION fraud.resume_source(text) IS 'polls a paused or restored source again';
 
 CREATE FUNCTION fraud.drop_source(name text) RETURNS void
 LANGUAGE sql SECURITY DEFINER
@@ -147,8 +148,9 @@ CREATE VIEW fraud.source_status AS
     SELECT s.name,
            CASE
                WHEN s.paused THEN 'paused'
+               WHEN st.name IS NULL THEN 'restored'
                -- A worker that lives polls, or fails, long before this.
-               WHEN coalesce(st.next_poll_at, s.created_at) + s.poll_interval + interval '1 minute'
+               WHEN st.next_poll_at + s.poll_interval + interval '1 minute'
                     < statement_timestamp() THEN 'stuck'
                WHEN st.polling_since IS NOT NULL THEN 'polling'
                WHEN st.consecutive_failures > 0 THEN 'failing'
@@ -172,7 +174,7 @@ CREATE VIEW fraud.source_status AS
     FROM fraud.sources s
     LEFT JOIN fraud.source_state st ON st.name = s.name;
 COMMENT ON VIEW fraud.source_status IS
-    'how each source fares: state is new, ok, polling, failing, paused, or stuck (a poll is overdue: is a worker running?)';
+    'how each source fares: state is new, ok, polling, failing, paused, restored (came with a dump: fraud.resume_source has it polled), or stuck (a poll is overdue: is a worker running?)';
 COMMENT ON COLUMN fraud.source_status.lag IS 'age of the newest payment stored from this source';
 COMMENT ON COLUMN fraud.source_status.stored IS 'payments stored since the source was added';
 COMMENT ON COLUMN fraud.source_status.duplicates IS 'payments that were stored already when they came';

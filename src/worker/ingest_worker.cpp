@@ -60,11 +60,8 @@ Statement reset_polling("UPDATE fraud.source_state SET polling_since = NULL,"
                         "  next_poll_at = least(next_poll_at, clock_timestamp())"
                         " WHERE polling_since IS NOT NULL",
                         {});
-Statement add_missing_state("INSERT INTO fraud.source_state (name)"
-                            " SELECT s.name FROM fraud.sources s"
-                            " WHERE NOT EXISTS (SELECT FROM fraud.source_state t"
-                            "  WHERE t.name = s.name) ON CONFLICT DO NOTHING",
-                            {});
+// A source without a row of state came with a restored dump: it is not polled
+// until somebody resumes it, for the copy of a database must not call on its own.
 Statement read_sources("SELECT s.name, s.url, s.format, s.headers::text, t.next_poll_at,"
                        "  t.consecutive_failures"
                        " FROM fraud.sources s JOIN fraud.source_state t ON t.name = s.name"
@@ -96,8 +93,10 @@ Statement fail_poll("UPDATE fraud.source_state t SET polling_since = NULL, last_
                     " WHERE t.name = $1 RETURNING t.next_poll_at",
                     {TEXTOID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID,
                      TIMESTAMPTZOID});
+// Only where payments are: while a dump is restored, its partitions come first.
 Statement ensure_partitions("SELECT fraud._ensure_partition(now() + m * interval '1 month')"
-                            " FROM generate_series(0, 1) m",
+                            " FROM generate_series(0, 1) m"
+                            " WHERE EXISTS (SELECT FROM fraud.payment_keys)",
                             {});
 
 // ------------------------------------------------------------ transactions
@@ -208,7 +207,6 @@ class IngestWorker {
         spi.run(ensure_partitions, {});
         next_upkeep_ = now + kUpkeepInterval;
       }
-      spi.run(add_missing_state, {});
       read(spi);
       for (auto& [name, source] : sources_) {
         if (source.next_poll > now || http_.busy(name)) continue;

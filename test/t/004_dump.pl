@@ -1,0 +1,66 @@
+# pg_dump | psql carries everything, and what comes with the extension is not
+# there twice.
+use strict;
+use warnings;
+
+use FraudDetect;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('main');
+sub value { return $node->safe_psql($_[1] // 'postgres', $_[0]) }
+
+value("SELECT fraud.simulate(30, 20, 40, starts_at => '2024-01-01 00:00:00+00')");
+my $payment = payment();
+value("SELECT fraud.promote('payments', 1, review_at => 0, block_at => 0.5, reason => 'strict')");
+value("SELECT * FROM fraud.ingest('$payment')");
+value("SELECT * FROM fraud.ingest('{\"trans_num\": \"broken\"}')");
+value("SELECT fraud.import_model('payments', fraud.export_model('payments/1'), 'again')");
+value("SELECT fraud.promote('payments', 2, 'challenger', 'a second one')");
+value("SELECT fraud.label('t-1', true, 'chargeback')");
+value(q(SELECT fraud.add_source('api', 'http://127.0.0.1:1/', headers => '{"X-Api-Key": "k"}')));
+value('CREATE ROLE clerk');
+value("SELECT fraud.grant_access('clerk', 'analyst')");
+
+my $dump = $node->basedir . '/dump.sql';
+$node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
+value('CREATE DATABASE copy');
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('copy') ], 'psql takes it');
+
+# Every table is the same row for row, but for the key that the new CREATE
+# EXTENSION made beside the old one.
+for my $table (split /\n/, value("SELECT relname FROM pg_class WHERE relnamespace = 'fraud'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1"))
+{
+    next if $table eq 'source_state' or $table eq 'card_keys';
+    my $digest = "SELECT count(*), md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '')) FROM fraud.$table t";
+    is(value($digest, 'copy'), value($digest), "fraud.$table is carried");
+}
+is(value('SELECT * FROM fraud.model_aliases ORDER BY alias', 'copy'), value('SELECT * FROM fraud.model_aliases ORDER BY alias'), 'the same versions are in force');
+is(value("SELECT has_table_privilege('clerk', 'fraud.transactions', 'SELECT')", 'copy'), 't', 'rights are carried');
+is(value("SELECT has_table_privilege('clerk', 'fraud.card_keys', 'SELECT')", 'copy'), 'f', 'and not more than they were');
+
+# Cards are recognised, payments are known, new rows get new numbers.
+is(value("SELECT status FROM fraud.ingest('$payment')", 'copy'), 'duplicate', 'a payment that was stored before the dump is known');
+my $next = payment(trans_num => '"t-2"', current_time => 1700000001000);
+is(value("SELECT status FROM fraud.ingest('$next')", 'copy'), 'stored', 'payments go on');
+is(value("SELECT count(DISTINCT card) FROM fraud.transactions WHERE transaction_id IN ('t-1', 't-2')", 'copy'), '1', 'the card is the same');
+is(value("SELECT features[8] FROM fraud.transactions WHERE transaction_id = 't-2'", 'copy'), '1', 'its history counts');
+is(value("SELECT fraud.import_model('payments', fraud.export_model('payments'))", 'copy'), '3', 'versions go on');
+is(value("SELECT count(*) FROM fraud.transactions t WHERE fraud_score(t) <> score", 'copy'), '0', 'scores are the same');
+
+# A copy does not call anybody on its own.
+is(value('SELECT state, polls FROM fraud.source_status', 'copy'), 'restored|0', 'a restored source is not polled');
+value("SELECT fraud.resume_source('api')", 'copy');
+ok($node->poll_query_until('copy', 'SELECT failures > 0 FROM fraud.source_status'), 'until it is resumed');
+
+# A dump of the restored database restores as well.
+$node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('copy') ], 'pg_dump again');
+value('CREATE DATABASE third');
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('third') ], 'psql takes it again');
+is(value("SELECT status FROM fraud.ingest('$payment')", 'third'), 'duplicate', 'the card is still recognised');
+
+# Nothing of it stays.
+value('DROP EXTENSION fraud_detect', 'third');
+is(value("SELECT count(*) FROM pg_class WHERE relname LIKE 'transactions%'", 'third'), '0', 'DROP EXTENSION takes the partitions along');
+
+done_testing();
