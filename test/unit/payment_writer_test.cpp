@@ -1,0 +1,52 @@
+#include "core/payment_writer.h"
+
+#include <gtest/gtest.h>
+
+namespace fraud {
+namespace {
+
+TEST(FormatDate, KnownDays) {
+  EXPECT_EQ(format_date(0), "1970-01-01");
+  EXPECT_EQ(format_date(-1), "1969-12-31");
+  EXPECT_EQ(format_date(11016), "2000-02-29");
+  EXPECT_EQ(format_date(19789), "2024-03-07");
+  EXPECT_EQ(format_date(-25567), "1900-01-01");
+}
+
+// What is written is read back as it was.
+TEST(PaymentToJson, RoundTrip) {
+  const char* wire =
+      R"({"cc_num":4497913965512794052,"merchant":"fraud_Berge, Kautzer and Harris",)"
+      R"("category":"personal_care","amt":60.16,"first":"A","last":"B","gender":"F",)"
+      R"("street":"1 Road","city":"Town","state":"NC","zip":1234,"lat":34.6902,"long":-79.1834,)"
+      R"("city_pop":14783,"job":"Baker","dob":"1955-11-07","trans_num":"t1",)"
+      R"("merch_lat":34.38451,"merch_long":-78.621062,"is_fraud":1,"current_time":1730134684025})";
+  Payment payment = read_payments(wire).payments.at(0);
+  Payment again =
+      read_payments(payment_to_json(payment, "cc_num", payment.card_number)).payments.at(0);
+  EXPECT_EQ(again.card_number, "4497913965512794052");
+  EXPECT_EQ(again.merchant, "Berge, Kautzer and Harris");
+  EXPECT_EQ(again.amount_cents, 6016);
+  EXPECT_EQ(again.zip, "01234");
+  EXPECT_EQ(again.date_of_birth, payment.date_of_birth);
+  EXPECT_EQ(again.occurred_at_us, payment.occurred_at_us);
+  EXPECT_EQ(again.latitude, payment.latitude);
+  EXPECT_EQ(again.merchant_longitude, payment.merchant_longitude);
+  EXPECT_EQ(again.is_fraud, payment.is_fraud);
+}
+
+// A payment that is kept for repair holds no card number, and is read again.
+TEST(PaymentToJson, WithTokenHoldsNoNumber) {
+  Payment payment =
+      read_payments(
+          R"({"cc_num":4497913965512794052,"merchant":"m","amt":1,"trans_num":"t1"})")
+          .payments.at(0);
+  std::string kept = payment_to_json(payment, "card", "9f3b6c1e-8a54-8c33-9d2e-0f1a2b3c4d5e");
+  EXPECT_EQ(kept.find("4497913965512794052"), std::string::npos);
+  Payment again = read_payments(kept).payments.at(0);
+  EXPECT_EQ(again.card_token, "9f3b6c1e-8a54-8c33-9d2e-0f1a2b3c4d5e");
+  EXPECT_EQ(again.last_four, "4052");
+}
+
+}  // namespace
+}  // namespace fraud
