@@ -34,6 +34,7 @@ $(shlib): src/pg/exports.map
 
 # The install script: the topic files in order, with the shipped model inside.
 $(SCRIPT): $(sort $(wildcard src/sql/*)) models/payments.ubj models/payments.md tools/build-script
+	@mkdir -p $(@D)
 	tools/build-script > $@.new && mv $@.new $@
 else
 .PHONY: demo demo-stop check deps model help
