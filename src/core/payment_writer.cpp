@@ -32,7 +32,7 @@ std::string payment_to_json(const Payment& payment, std::string_view card_field,
     object["cc_num"] = std::stoull(std::string(card));
   } else {
     object["card"] = std::string(card);
-    object["last_four"] = payment.last_four;
+    if (!payment.last_four.empty()) object["last_four"] = payment.last_four;
   }
   auto put = [&](const char* name, const auto& value) {
     if (value) object[name] = *value;

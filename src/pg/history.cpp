@@ -56,7 +56,8 @@ class Loader {
     long long count = rejected_;
     if (count > 0) {
       protect([&] {
-        ereport(WARNING, (errmsg("%lld payments were rejected", count),
+        ereport(WARNING, (errmsg_plural("%lld payment was rejected", "%lld payments were rejected",
+                                        (unsigned long)count, count),
                           errhint("fraud.ingest_errors has them, with the reasons.")));
       });
     }
@@ -83,6 +84,10 @@ struct Field {
 std::vector<Field> history_fields(Oid relation) {
   std::vector<Field> fields;
   Oid row_type = protect([&] { return get_rel_type_id(relation); });
+  if (!OidIsValid(row_type)) {
+    throw SqlError(ERRCODE_UNDEFINED_TABLE,
+                   "no table or view has the OID " + std::to_string(relation));
+  }
   TupleDesc descriptor = protect([&] { return lookup_rowtype_tupdesc_copy(row_type, -1); });
   for (int i = 0; i < descriptor->natts; ++i) {
     Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
@@ -121,13 +126,8 @@ bool has_field(const std::vector<Field>& fields, std::string_view name) {
 // which columns the relation lacks.
 std::string history_query(Oid relation, const std::vector<Field>& fields) {
   const char* name = protect([&] {
-    char* relation_name = get_rel_name(relation);
-    if (relation_name == nullptr) {
-      ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-                      errmsg("relation with OID %u does not exist", relation)));
-    }
     return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-                                      relation_name);
+                                      get_rel_name(relation));
   });
   std::string missing;
   auto want = [&](bool there, const char* what) {

@@ -105,6 +105,7 @@ Statement upsert_customers(
     "                 THEN excluded ELSE c END).*) a,"
     "        (SELECT (CASE WHEN excluded.last_payment_at >= c.last_payment_at"
     "                 THEN c ELSE excluded END).*) b),"
+    "  last_four = coalesce(c.last_four, excluded.last_four),"
     "  first_payment_at = least(c.first_payment_at, excluded.first_payment_at),"
     "  last_payment_at = greatest(c.last_payment_at, excluded.last_payment_at)",
     {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
@@ -298,7 +299,7 @@ void write_customers(Spi& spi, const std::vector<Entry>& entries) {
     const Entry& newest = entries[end - 1];
     const Payment& payment = *newest.payment;
     card.add(uuid_param(card_uuid(newest.card)));
-    texts[0].add(text_param(payment.last_four));
+    texts[0].add(optional_text_param(payment.last_four));
     size_t i = 1;
     for (const std::string* value :
          {&payment.first_name, &payment.last_name, &payment.gender, &payment.street, &payment.city,
@@ -503,7 +504,7 @@ void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
       {"alert_id", *spi.integer(0, 1)},
       {"transaction_id", payment.transaction_id},
       {"card", format_uuid(card_uuid(entry.card))},
-      {"last_four", payment.last_four},
+      {"last_four", payment.last_four.empty() ? nlohmann::json() : nlohmann::json(payment.last_four)},
       {"occurred_at", describe_time(entry.occurred_at)},
       {"amount", static_cast<double>(payment.amount_cents) / 100},
       {"merchant", payment.merchant},

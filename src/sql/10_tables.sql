@@ -20,7 +20,7 @@ VALUES (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));
 -- customer's row, which is also the lock that orders the payments of one card.
 CREATE TABLE fraud.customers (
     card uuid PRIMARY KEY,
-    last_four text NOT NULL CHECK (last_four ~ '^[0-9]{4}$'),
+    last_four text CHECK (last_four ~ '^[0-9]{4}$'),
     first_name text,
     last_name text,
     gender text,
@@ -38,7 +38,7 @@ CREATE TABLE fraud.customers (
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE fraud.customers IS 'one row a card, as of its latest payment';
 COMMENT ON COLUMN fraud.customers.card IS 'keyed HMAC-SHA256 of the card number, as a UUID (version 8)';
-COMMENT ON COLUMN fraud.customers.last_four IS 'last four digits of the card number';
+COMMENT ON COLUMN fraud.customers.last_four IS 'last four digits of the card number; null where a caller named the card by its uuid alone';
 COMMENT ON COLUMN fraud.customers.latitude IS 'of the home, degrees';
 COMMENT ON COLUMN fraud.customers.longitude IS 'of the home, degrees';
 COMMENT ON COLUMN fraud.customers.city_population IS 'inhabitants of the home city';
