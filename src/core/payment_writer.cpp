@@ -24,6 +24,16 @@ std::string format_date(int32_t days) {
   return text;
 }
 
+std::string format_time(int64_t us) {
+  int64_t ms = us / 1000;
+  int64_t of_day = ms % 86400000;
+  char text[32];
+  std::snprintf(text, sizeof(text), "T%02d:%02d:%02d.%03dZ", static_cast<int>(of_day / 3600000),
+                static_cast<int>(of_day / 60000 % 60), static_cast<int>(of_day / 1000 % 60),
+                static_cast<int>(of_day % 1000));
+  return format_date(static_cast<int32_t>(ms / 86400000)) + text;
+}
+
 std::string payment_to_json(const Payment& payment, std::string_view card_field,
                             std::string_view card) {
   using Json = nlohmann::ordered_json;

@@ -3,6 +3,7 @@
 
 #include "core/guard.h"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,10 @@ namespace fraud {
 // left out; merchants are written as they are known here, without "fraud_".
 std::string payment_to_json(const Payment& payment, std::string_view card_field,
                             std::string_view card);
+
+// Returns a time in microseconds since the Unix epoch (from 1970 on) as ISO 8601
+// in UTC, with milliseconds: 2024-10-28T16:58:04.025Z.
+std::string format_time(int64_t us);
 
 // Returns the date `days` after 1970-01-01 as YYYY-MM-DD (years 0 to 9999).
 std::string format_date(int32_t days);

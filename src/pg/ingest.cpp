@@ -56,10 +56,6 @@ struct Entry {
 TimestampTz postgres_time(int64_t unix_us) { return unix_us - kPostgresEpochUs; }
 int64_t unix_time(TimestampTz time) { return time + kPostgresEpochUs; }
 
-std::string describe_time(TimestampTz time) {
-  return protect([&] { return timestamptz_to_str(time); });
-}
-
 // While a batch is stored, plans are made for look-ups by key, whatever size the
 // tables had when they were first planned: with the statistics of an empty table,
 // an index on the time alone looks as good as the one on card and time.
@@ -235,7 +231,7 @@ std::vector<Entry> admit(PaymentBatch& batch, const CardKey& key,
     } else {
       entry.occurred_at = postgres_time(*payment.occurred_at_us);
       if (entry.occurred_at > latest) {
-        fault = "the payment's time " + describe_time(entry.occurred_at) +
+        fault = "the payment's time " + format_time(unix_time(entry.occurred_at)) +
                 " is in the future, beyond fraud_detect.max_future";
       }
     }
@@ -505,7 +501,7 @@ void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
       {"transaction_id", payment.transaction_id},
       {"card", format_uuid(card_uuid(entry.card))},
       {"last_four", payment.last_four.empty() ? nlohmann::json() : nlohmann::json(payment.last_four)},
-      {"occurred_at", describe_time(entry.occurred_at)},
+      {"occurred_at", format_time(unix_time(entry.occurred_at))},
       {"amount", static_cast<double>(payment.amount_cents) / 100},
       {"merchant", payment.merchant},
       {"category", payment.category},

@@ -13,6 +13,11 @@ TEST(FormatDate, KnownDays) {
   EXPECT_EQ(format_date(-25567), "1900-01-01");
 }
 
+TEST(FormatTime, IsIso8601InUtc) {
+  EXPECT_EQ(format_time(0), "1970-01-01T00:00:00.000Z");
+  EXPECT_EQ(format_time(1730134684025999), "2024-10-28T16:58:04.025Z");
+}
+
 // What is written is read back as it was.
 TEST(PaymentToJson, RoundTrip) {
   const char* wire =
