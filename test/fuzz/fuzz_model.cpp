@@ -1,0 +1,26 @@
+// Fuzz target: any bytes are a model, or an Error; what was read can be scored.
+#include "core/error.h"
+#include "core/forest.h"
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  try {
+    fraud::Forest forest =
+        fraud::read_model({reinterpret_cast<const char*>(data), size});
+    std::vector<float> row(forest.feature_count());
+    for (size_t i = 0; i < row.size(); ++i) {
+      row[i] = i % 3 == 0 ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(i) - 2;
+    }
+    std::vector<double> phi(row.size() + 1, 0.0);
+    forest.contributions(row.data(), phi.data());
+    float score = forest.score(row.data());
+    // Sums of finite leaves may overflow to an infinity; its probability is 0 or 1.
+    if (!std::isnan(score) && !(score >= 0 && score <= 1)) __builtin_trap();
+  } catch (const fraud::Error&) {
+  }
+  return 0;
+}
