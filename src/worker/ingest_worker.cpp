@@ -19,6 +19,7 @@
 #include "pg/shared_state.h"
 #include "pg/spi.h"
 #include "worker/http_client.h"
+#include "worker/process.h"
 
 extern "C" {
 #include "catalog/pg_extension.h"
@@ -26,11 +27,9 @@ extern "C" {
 #include "commands/extension.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
-#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
-#include "tcop/tcopprot.h"
 
 PGDLLEXPORT void fraud_detect_ingest_worker_main(Datum argument);
 }
@@ -171,14 +170,7 @@ class IngestWorker {
   void run() {
     if (!begin()) return;
     for (;;) {
-      protect([] {
-        ResetLatch(MyLatch);
-        CHECK_FOR_INTERRUPTS();
-        if (ConfigReloadPending) {
-          ConfigReloadPending = false;
-          ProcessConfigFile(PGC_SIGHUP);
-        }
-      });
+      begin_turn();
       for (auto& [name, response] : http_.work()) finish(name, response);
       if (!look()) return;
       wait();
@@ -447,9 +439,7 @@ class IngestWorker {
 // Connects, works, and says so when there is nothing to work for.
 void run(Oid database) {
   protect([&] {
-    pqsignal(SIGHUP, SignalHandlerForConfigReload);
-    pqsignal(SIGTERM, die);
-    BackgroundWorkerUnblockSignals();
+    accept_signals();
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
     register_worker(database);
     pgstat_report_activity(STATE_IDLE, nullptr);

@@ -6,6 +6,7 @@
 
 #include "pg/boundary.h"
 #include "pg/shared_state.h"
+#include "worker/process.h"
 
 extern "C" {
 #include "access/genam.h"
@@ -14,10 +15,8 @@ extern "C" {
 #include "access/tableam.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
-#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "tcop/tcopprot.h"
 
 PGDLLEXPORT void fraud_detect_launcher_main(Datum argument);
 }
@@ -200,22 +199,13 @@ class Launcher {
 
 void run() {
   protect([] {
-    pqsignal(SIGHUP, SignalHandlerForConfigReload);
-    pqsignal(SIGTERM, die);
-    BackgroundWorkerUnblockSignals();
+    accept_signals();
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
     register_launcher();
   });
   Launcher launcher;
   for (;;) {
-    protect([] {
-      ResetLatch(MyLatch);
-      CHECK_FOR_INTERRUPTS();
-      if (ConfigReloadPending) {
-        ConfigReloadPending = false;
-        ProcessConfigFile(PGC_SIGHUP);
-      }
-    });
+    begin_turn();
     long wait = launcher.turn();
     protect([&] {
       pgstat_report_activity(STATE_IDLE, nullptr);
