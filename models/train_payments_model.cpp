@@ -272,8 +272,9 @@ std::string model_card(const std::array<Period, 3>& periods, int rounds, size_t 
       "  is yours to judge.\n"
       "- It was trained on periods without drift. Real fraud answers to what stops it.\n\n"
       "## To replace it\n\n"
-      "Train on your own labelled payments with `fraud.train`, or bring a model with\n"
-      "`fraud.import_model`; compare with `fraud.evaluate`, then `fraud.promote` it.\n";
+      "Train with XGBoost on features of your own labelled payments (`docs/features.md`;\n"
+      "`fraud.transactions` holds them), bring the model with `fraud.import_model`, judge it\n"
+      "on later payments, then `fraud.promote` it.\n";
   return card;
 }
 

@@ -4,7 +4,7 @@
 CREATE TABLE stream AS
 SELECT i, 1 + i % 3 AS card,
        -- some at the same moment, some at the very edge of a window
-       1450000000 + CASE i % 10 WHEN 7 THEN (i - 1) * 5000 WHEN 8 THEN i / 10 * 10 * 5000 + 3600 ELSE i * 5000 + hashint4(i) % 1800 END AS unix_time,
+       1450000000 + CASE i % 10 WHEN 7 THEN (i - 1) * 5000 WHEN 8 THEN (i - 3) * 5000 + 3600 WHEN 5 THEN (i - 3) * 5000 + 3599 WHEN 2 THEN i * 5000 WHEN 9 THEN (i - 3) * 5000 ELSE i * 5000 + hashint4(i) % 1800 END AS unix_time,
        (abs(hashint4(i * 31)) % 100000) / 100.0 AS amt,
        'm' || i % 7 AS merchant, (ARRAY['home', 'travel', 'misc_net', NULL])[1 + i % 4] AS category,
        40 + (i % 9) / 7.0 AS merch_lat, -75 - (i % 5) / 7.0 AS merch_long

@@ -12,12 +12,8 @@ SELECT transaction_id, reason FROM fraud.ingest_errors WHERE transaction_id ~ '^
 ALTER TABLE "odd ""names"."Kaggle" ALTER amt TYPE numeric;
 SET timezone = 'Asia/Kolkata';
 SET datestyle = 'German';
-SET extra_float_digits = -3;
-SET bytea_output = 'escape';
 SELECT fraud.load_history('"odd ""names"."Kaggle"', '1 month');
-RESET extra_float_digits;
 RESET datestyle;
-RESET bytea_output;
 SET timezone = 'UTC';
 SELECT transaction_id, occurred_at, amount, merchant, category, merchant_latitude FROM fraud.transactions WHERE transaction_id ~ '^0000' ORDER BY 1;
 SELECT transaction_id, known_at, known_at - occurred_at AS delay FROM fraud.labels JOIN fraud.transactions USING (card, transaction_id) WHERE transaction_id ~ '^0000';
@@ -37,13 +33,13 @@ SELECT known_at FROM fraud.labels WHERE transaction_id = 'fresh-2';
 
 -- The other time columns, and the first of them that counts; cards by their uuid.
 CREATE VIEW other_times AS
-SELECT c.card, 'tm-' || n AS trans_num, 1 AS amt, 'm' AS merchant, n * 1000 AS "current_time", '2001-01-01 00:00:00' AS trans_date_trans_time, 5 AS unix_time
+SELECT c.card, 'tm-' || n AS trans_num, 1 AS amt, 'm' AS merchant, n * 1000::bigint AS "current_time", '2001-01-01 00:00:00' AS trans_date_trans_time, 5 AS unix_time
 FROM generate_series(1490000000, 1490000001) n, (SELECT card FROM fraud.customers WHERE last_four = '0202') c;
 SELECT fraud.load_history('other_times');
 SELECT t.transaction_id, t.occurred_at, c.last_four FROM fraud.transactions t JOIN fraud.customers c USING (card) WHERE t.transaction_id ~ '^tm-' ORDER BY 1;
 
--- Partitioned tables, materialized views and foreign ones are relations, too; what
--- has no rows has none to load.
+-- Partitioned tables and materialized views are relations, too; what has no rows has
+-- none to load.
 CREATE TABLE parted (cc_num text, trans_num text, amt text, merchant text, unix_time text) PARTITION BY LIST (merchant);
 CREATE TABLE parted_m PARTITION OF parted DEFAULT;
 INSERT INTO parted SELECT '4111000000000203', 'pa-' || i, i, 'm' || i % 2, 1480000000 + i FROM generate_series(1, 3) i;
@@ -59,8 +55,7 @@ INSERT INTO holes VALUES (NULL, 'ho-1', 1, 'm', '2016-01-01', NULL, NULL), ('411
     ('4111000000000204', 'ho-3', NULL, 'm', '2016-01-01', NULL, NULL), ('4111000000000204', 'ho-4', 1, NULL, '2016-01-01', NULL, NULL),
     ('4111000000000204', 'ho-5', 1, 'm', NULL, NULL, NULL), ('4111000000000204', 'ho-6', 1, 'm', 'infinity', NULL, NULL),
     ('4111000000000204', 'ho-7', 'NaN', 'm', '2016-01-01', NULL, NULL), ('4111000000000204', 'ho-8', 1, 'm', '2016-01-01', NULL, 2),
-    ('4111000000000204', 'ho-9', 1, 'm', '2016-01-01', NULL, NULL), ('4111000000000204', 'ho-10', 1, 'm', '1969-12-31', NULL, NULL),
-    ('4111000000000204', 'ho-11', 1, 'm', '2016-01-01 BC', NULL, NULL);
+    ('4111000000000204', 'ho-9', 1, 'm', '2016-01-01', NULL, NULL), ('4111000000000204', 'ho-10', 1, 'm', '1969-12-31', NULL, NULL);
 SELECT fraud.load_history('holes');
 SELECT transaction_id, occurred_at FROM fraud.transactions WHERE transaction_id ~ '^ho-';
 SELECT transaction_id, last_four, reason FROM fraud.ingest_errors WHERE source = 'history' AND (transaction_id ~ '^ho-' OR reason ~ '^trans_num is missing') ORDER BY error_id;
@@ -74,23 +69,22 @@ SELECT fraud.load_history(NULL) IS NULL AS strict;
 -- Two simulations of one seed give the same, in whatever batches; another seed others.
 CREATE VIEW simulated AS SELECT transaction_id, occurred_at, amount, merchant, category, features, score FROM fraud.transactions WHERE source = 'simulation' AND occurred_at < '2017-01-01';
 BEGIN;
-SELECT fraud.simulate(15, 10, 4, 7, '2016-05-01 00:00:00+00') = (SELECT count(*) FROM simulated) AS as_many_as_it_says;
-CREATE TEMP TABLE first_time AS SELECT * FROM simulated;
-SELECT count(*) > 50 AS many, count(DISTINCT transaction_id) = count(*) AS ids FROM first_time;
-SELECT count(*) > 0 AS labels, count(*) FILTER (WHERE l.known_at <> t.occurred_at + interval '7 days') AS other_delay, count(*) FILTER (WHERE NOT l.is_fraud) AS legitimate FROM fraud.labels l JOIN fraud.transactions t USING (card, transaction_id) WHERE t.source = 'simulation' AND t.occurred_at < '2017-01-01';
-CREATE TABLE kept AS SELECT * FROM first_time;
+CREATE TABLE counted AS SELECT fraud.simulate(40, 10, 12, 7, '2016-05-01 00:00:00+00') AS payments;
+CREATE TABLE kept AS SELECT * FROM simulated;
+SELECT c.payments > 500 AS many, c.payments = count(*) AS as_many_as_it_says, count(DISTINCT transaction_id) = count(*) AS ids FROM counted c, kept GROUP BY c.payments;
+SELECT count(*) > 0 AS labels, count(*) FILTER (WHERE l.known_at <> t.occurred_at + interval '7 days') AS other_delay, count(*) FILTER (WHERE NOT l.is_fraud) AS legitimate
+FROM fraud.labels l JOIN fraud.transactions t USING (card, transaction_id) WHERE t.source = 'simulation' AND t.occurred_at < '2017-01-01';
 SAVEPOINT other;
-SELECT fraud.simulate(15, 10, 4, 8, '2016-05-01 00:00:00+00') > 50 AS many;
-SELECT count(*) = 2 * (SELECT count(*) FROM kept) AS twice, (SELECT count(*) FROM simulated s WHERE NOT EXISTS (SELECT FROM kept k WHERE k.transaction_id = s.transaction_id)) > 50 AS others FROM simulated \gset
-SELECT :'others' AS others;
+SELECT fraud.simulate(40, 10, 12, 8, '2016-05-01 00:00:00+00') > 500 AS many;
+SELECT count(*) FILTER (WHERE k.transaction_id IS NULL) > 500 AS others, count(k.transaction_id) = (SELECT count(*) FROM kept) AS and_all_before FROM simulated s LEFT JOIN kept k USING (transaction_id);
 ROLLBACK TO other;
 DELETE FROM fraud.transactions WHERE source = 'simulation' AND occurred_at < '2017-01-01';
 DELETE FROM fraud.payment_keys k WHERE NOT EXISTS (SELECT FROM fraud.transactions t WHERE t.card = k.card AND t.transaction_id = k.transaction_id);
 SET LOCAL fraud_detect.ingest_batch_size = 3;
-SELECT fraud.simulate(15, 10, 4, 7, '2016-05-01 00:00:00+00') = count(*) AS as_many_again FROM kept;
+SELECT fraud.simulate(40, 10, 12, 7, '2016-05-01 00:00:00+00') = payments AS as_many_again FROM counted;
 SELECT count(*) AS differing FROM ((TABLE simulated EXCEPT TABLE kept) UNION ALL (TABLE kept EXCEPT TABLE simulated)) d;
--- Only up to ends_at, and never beyond now.
 ROLLBACK;
+-- Only up to ends_at, and never beyond now.
 BEGIN;
 SELECT fraud.simulate(15, 10, 4, 7, '2016-05-01 00:00:00+00', '2016-05-02 00:00:00+00') > 10 AS many;
 SELECT max(occurred_at) < '2016-05-02 00:00:00+00' AS ends FROM simulated;

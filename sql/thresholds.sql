@@ -1,5 +1,6 @@
 -- Decisions: a score that equals a threshold reaches it; an alias has thresholds of
 -- its own, a version is decided by the champion's.
+\set SHOW_CONTEXT never
 CREATE TABLE offer_2 AS SELECT '{"cc_num": 4000000000000120, "trans_num": "t-1", "amt": 77.7, "merchant": "m", "category": "misc_net", "unix_time": 1460000000}'::jsonb AS payment;
 CREATE TABLE its AS SELECT score FROM offer_2, fraud.assess(payment);
 CREATE FUNCTION decide(ref text DEFAULT 'payments') RETURNS text LANGUAGE sql AS $$ SELECT decision FROM offer_2, fraud.assess(payment, ref) $$;

@@ -16,7 +16,8 @@ namespace fraud {
 // One payment, checked. Empty strings and empty optionals mean "not given".
 struct Payment {
   // Either card_number (8 to 19 digits) or card_token (a card's uuid as text,
-  // for callers that never see the number) is set; last_four goes with both.
+  // for callers that never see the number) is set; last_four is empty only where
+  // a token came without it.
   std::string card_number;
   std::string card_token;
   std::string last_four;

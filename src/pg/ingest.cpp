@@ -10,7 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
-#include <numeric>
+#include <tuple>
 
 #include "pg/boundary.h"
 #include "pg/card.h"
@@ -567,6 +567,11 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     }
     write_labels(spi, all, options);
     for (RejectedPayment& rejected : batch.rejected) refused.push_back(rejected);
+    // In one order, so that concurrent batches do not deadlock on the same faults.
+    std::stable_sort(refused.begin(), refused.end(),
+                     [](const RejectedPayment& a, const RejectedPayment& b) {
+                       return std::tie(a.reason, a.payload) < std::tie(b.reason, b.payload);
+                     });
     for (const RejectedPayment& rejected : refused) {
       write_dead_letter(spi, options.source, rejected, key);
     }

@@ -142,9 +142,9 @@ void remember(const std::string& digest, std::shared_ptr<const Forest> forest) {
 }
 
 // Reads the file's row, one result row a feature name, and returns the file.
-Datum load_artifact(Spi& spi, const Found& found) {
-  // The version was found under the same snapshot, so its file is there.
-  if (spi.run(artifact_of, {text_param(found.model), int4_param(found.version)}, true) == 0) {
+// read_only is as for find(): what that saw must be seen here too.
+Datum load_artifact(Spi& spi, const Found& found, bool read_only) {
+  if (spi.run(artifact_of, {text_param(found.model), int4_param(found.version)}, read_only) == 0) {
     throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + found.model + "\" has no version " +
                                                  std::to_string(found.version));
   }
@@ -167,7 +167,7 @@ ResolvedModel resolve_model(std::string_view ref, bool read_only) {
   result.block_at = found.block_at;
   result.forest = cached(found.digest);
   if (result.forest == nullptr) {
-    Datum artifact = load_artifact(spi, found);
+    Datum artifact = load_artifact(spi, found, read_only);
     auto forest = std::make_shared<Forest>(
         read_model({VARDATA_ANY(artifact), VARSIZE_ANY_EXHDR(artifact)}));
     // The names given at import stand for those that the file lacks.
@@ -186,7 +186,7 @@ Datum model_artifact(std::string_view ref) {
   OwnerScope owner;
   Spi spi;
   Found found = find(spi, reference, true);
-  Datum artifact = load_artifact(spi, found);
+  Datum artifact = load_artifact(spi, found, true);
   return protect([&] {
     MemoryContext old = MemoryContextSwitchTo(caller);
     Size size = VARSIZE_ANY_EXHDR(artifact);

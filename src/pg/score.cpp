@@ -197,7 +197,8 @@ bool is_transactions_row(Oid type) {
     char* schema = get_namespace_name(get_rel_namespace(relation));
     char* name = get_rel_name(relation);
     return schema != nullptr && name != nullptr && strcmp(schema, "fraud") == 0 &&
-           strncmp(name, "transactions", 12) == 0;
+           (strcmp(name, "transactions") == 0 ||
+            (get_rel_relispartition(relation) && strncmp(name, "transactions_", 13) == 0));
   });
 }
 
@@ -226,6 +227,10 @@ void map_columns(CallSite& site, FunctionCallInfo fcinfo, Oid type, int32 typmod
   site.stored_vector = is_transactions_row(type);
   if (site.stored_vector) {
     site.vector_attribute = attribute_named(site.descriptor, "features");
+    if (site.vector_attribute < 0 ||
+        TupleDescAttr(site.descriptor, site.vector_attribute)->atttypid != FLOAT4ARRAYOID) {
+      throw SqlError(ERRCODE_DATATYPE_MISMATCH, "the row has no column features of type real[]");
+    }
     const auto& known = payment_feature_names();
     for (const std::string& name : names) {
       size_t i = 0;

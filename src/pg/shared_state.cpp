@@ -205,8 +205,17 @@ bool take_probe_request() {
 bool open_slot(Oid database, bool* full) {
   *full = false;
   bool open = true;
+  pid_t orphan = 0;  // the worker of a launcher that died: it must go first
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   Slot* slot = slot_of(database);
+  if (slot != nullptr && slot->worker != 0) {
+    if (BackendPidGetProc(slot->worker) != nullptr) {
+      orphan = slot->worker;
+      open = false;
+    } else {
+      slot->worker = 0;
+    }
+  }
   if (slot != nullptr && slot->paused_by != 0) {
     // A backend that died in its statement pauses nothing any more.
     if (BackendPidGetProc(slot->paused_by) != nullptr) {
@@ -230,6 +239,7 @@ bool open_slot(Oid database, bool* full) {
     slot->woken = false;
   }
   LWLockRelease(state->lock);
+  if (orphan != 0) kill(orphan, SIGTERM);
   return open;
 }
 
@@ -252,7 +262,7 @@ void register_worker(Oid database) {
   before_shmem_exit(forget_worker, ObjectIdGetDatum(database));
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   Slot* slot = slot_of(database);
-  if (slot != nullptr && slot->paused_by == 0) slot->worker = MyProcPid;
+  if (slot != nullptr && slot->paused_by == 0 && slot->worker == 0) slot->worker = MyProcPid;
   bool welcome = slot != nullptr && slot->worker == MyProcPid;
   LWLockRelease(state->lock);
   if (!welcome) proc_exit(1);  // paused, or forgotten: the launcher starts another when it may

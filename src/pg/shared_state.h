@@ -35,7 +35,8 @@ void register_launcher();
 bool take_probe_request();
 
 // Makes the slot of a database whose worker is about to start; false when the
-// database is paused or all slots are taken (then `full` is set).
+// database is paused, when all slots are taken (then `full` is set), or when the
+// worker of an earlier launcher is still there (it is ended: try again).
 bool open_slot(Oid database, bool* full);
 
 // Closes the slot of a worker that ended; returns whether it found no extension

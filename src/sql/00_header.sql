@@ -2,6 +2,16 @@
 
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
+DO $$
+BEGIN
+    IF getdatabaseencoding() <> 'UTF8' THEN
+        RAISE EXCEPTION 'fraud_detect needs a database with encoding UTF8, not %', getdatabaseencoding()
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'Payments are JSON, and so UTF-8: CREATE DATABASE … ENCODING ''UTF8'' TEMPLATE template0.';
+    END IF;
+END
+$$;
+
 CREATE SCHEMA fraud;
 COMMENT ON SCHEMA fraud IS 'fraud_detect: payments, customers, models, alerts and reports';
 

@@ -60,7 +60,10 @@ AS $$
 BEGIN
     RAISE EXCEPTION 'rows of %.% cannot be changed or removed', TG_TABLE_SCHEMA, TG_TABLE_NAME
         USING ERRCODE = 'object_not_in_prerequisite_state',
-              HINT = 'Promote another version, or call fraud.rollback.';
+              HINT = CASE TG_TABLE_NAME
+                  WHEN 'promotions' THEN 'Promote another version, or call fraud.rollback.'
+                  ELSE 'Import the changed model as another version.'
+              END;
 END
 $$;
 COMMENT ON FUNCTION fraud._append_only() IS 'internal: refuses what would rewrite history';

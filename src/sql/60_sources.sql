@@ -49,6 +49,8 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'For example: {"X-Api-Key": "…"}.';
     END IF;
+    -- Months and days of mixed signs are longer or shorter than they compare.
+    poll_interval := make_interval(secs => extract(epoch FROM poll_interval)::float8);
     SELECT h.key INTO bad FROM jsonb_each(headers) h
     WHERE jsonb_typeof(h.value) <> 'string'
        OR h.key !~ '^[A-Za-z0-9!#$%&''*+.^_`|~-]+$'

@@ -29,6 +29,9 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid)']
         WHEN 'scientist' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
+            'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases',
+            'SELECT (model, version, digest, feature_names, trees, objective, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
+            'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.import_model(text, bytea, text, text[])',
             'EXECUTE ON FUNCTION fraud.export_model(text)',
             'EXECUTE ON FUNCTION fraud.promote(text, int, text, text, float8, float8)',

@@ -5,6 +5,7 @@
 // it is made and as ended in the transaction that stores its last payments, so a
 // crash leaves a poll to repeat; payments are stored once however often they come.
 #include "core/payment.h"
+#include "core/payment_writer.h"
 
 #include <nlohmann/json.hpp>
 
@@ -123,6 +124,14 @@ bool in_transaction(const char* activity, Body&& body) {
     if (present) {
       OwnerScope owner;
       body();
+      // Deferred triggers run with the owner's rights too, not at COMMIT with ours.
+      protect([] {
+        if (SPI_connect() != SPI_OK_CONNECT ||
+            SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) < 0) {
+          elog(ERROR, "could not run deferred triggers");
+        }
+        SPI_finish();
+      });
     }
     protect([] {
       PopActiveSnapshot();
@@ -139,11 +148,13 @@ bool in_transaction(const char* activity, Body&& body) {
   return present;
 }
 
-// Tells whether an error is the payment's own: bad data, not a sick server.
+// Tells whether an error is the payment's own: bad data, not a sick server. (A
+// check violation is also what a missing partition gives.)
 bool is_data_error(const PgError& error) {
   int category = ERRCODE_TO_CATEGORY(error.data()->sqlerrcode);
-  return category == ERRCODE_DATA_EXCEPTION ||
-         category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
+  return error.data()->sqlerrcode != ERRCODE_CHECK_VIOLATION &&
+         (category == ERRCODE_DATA_EXCEPTION ||
+          category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION);
 }
 
 // Frees an error that was dealt with.
@@ -350,7 +361,7 @@ class IngestWorker {
         forget(fault);
         rejected.transaction_id = payment.transaction_id;
         rejected.card_number = payment.card_number;
-        rejected.payload = "{\"trans_num\":" + nlohmann::json(payment.transaction_id).dump() + "}";
+        rejected.payload = payment_to_json(payment, "card", payment.card_token);
         in_transaction("storing payments", [&] { dead_letter(name, rejected); });
         counts.rejected += 1;
       }

@@ -45,6 +45,19 @@ ok($node->poll_query_until('postgres', workers('postgres') =~ s/count\(\*\)/coun
 value('BEGIN; DROP EXTENSION fraud_detect; ROLLBACK');
 is(value(workers('postgres')), '1', 'a DROP EXTENSION that was rolled back leaves the worker');
 
+# A launcher that ends leaves no second worker behind.
+value("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'fraud_detect launcher'");
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'fraud_detect launcher'"), 'the launcher is back');
+my $settled = 0;
+ok( wait_for(
+        sub {
+            my $now = value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fraud_detect ingest'");
+            $settled = $now eq '1' ? $settled + 1 : 0;
+            return $settled > 40;
+        },
+        'one worker for two seconds'),
+    'there is one worker again, and no other');
+
 # Several databases, each with its own worker; template databases have none.
 value('CREATE DATABASE shop');
 value('CREATE DATABASE plain');

@@ -46,6 +46,25 @@ is( value('SELECT count(*) FROM fraud.transactions t JOIN fraud.alerts a USING (
           . '  WHERE e.card = a.card AND e.alert_id < a.alert_id AND e.transaction_id < a.transaction_id)'),
     '0', 'each counts exactly the payments committed before it');
 
+# A month's partition does not depend on how the caller writes dates.
+value(q(SET datestyle = 'SQL, DMY'; SET timezone = 'Asia/Shanghai'; SELECT status FROM fraud.ingest('[)
+      . payment(trans_num => '"sh-1"', current_time => 1705312800000) . q(]')));
+value("SELECT status FROM fraud.ingest('[" . payment(trans_num => '"sh-2"', current_time => 1704067200000) . ',' . payment(trans_num => '"sh-3"', current_time => 1706781600000) . "]')");
+is(value("SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'sh-%'"), '3', 'months are those of UTC, whatever the session says');
+
+# A model that is promoted while a payment waits for its card is taken.
+value(<<"SQL");
+BEGIN;
+SELECT count(*) FROM fraud.ingest('@{[ payment(trans_num => '"p-1"') ]}');
+\\! (psql -X -q -A -t -h @{[ $node->host ]} -p @{[ $node->port ]} -d postgres -c "SELECT status FROM fraud.ingest(jsonb_build_object('cc_num', 4000000000000002, 'trans_num', 'p-2', 'amt', 1, 'merchant', 'm', 'current_time', 1700000000000))" > /dev/null 2>&1 &)
+SELECT pg_sleep(1);
+SELECT fraud.import_model('payments', fraud.export_model('payments'));
+SELECT fraud.promote('payments', 2);
+COMMIT;
+SQL
+ok($node->poll_query_until('postgres', "SELECT model_version = 2 FROM fraud.transactions WHERE transaction_id = 'p-2'"),
+    'a payment that waited is scored by the model promoted meanwhile');
+
 # REPEATABLE READ: rather an error than a payment that was not counted.
 my $second = payment(cc_num => 4000000000000009, trans_num => '"rr-2"');
 my ($status, undef, $error) = $node->psql('postgres',
