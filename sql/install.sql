@@ -12,7 +12,7 @@ ORDER BY 2;
 
 -- Scores depend on what is promoted, so never IMMUTABLE.
 SELECT oid::regprocedure, provolatile, proparallel, proisstrict FROM pg_proc
-WHERE proname IN ('fraud_score', 'fraud_explain') ORDER BY 1::text;
+WHERE proname IN ('fraud_score', 'fraud_explain') ORDER BY oid::regprocedure::text;
 
 -- Nothing is granted to PUBLIC.
 SELECT p.oid::regprocedure FROM pg_proc p
@@ -41,7 +41,7 @@ DROP EXTENSION fraud_detect;
 SELECT count(*) FROM pg_namespace WHERE nspname = 'fraud';
 CREATE SCHEMA scoring;
 CREATE EXTENSION fraud_detect SCHEMA scoring;
-SELECT oid::regprocedure FROM pg_proc WHERE proname = 'fraud_score' ORDER BY 1::text;
+SELECT oid::regprocedure FROM pg_proc WHERE proname = 'fraud_score' ORDER BY oid::regprocedure::text;
 DROP EXTENSION fraud_detect;
 DROP SCHEMA scoring;
 CREATE EXTENSION fraud_detect;

@@ -1,3 +1,4 @@
+\set SHOW_CONTEXT never
 -- Labels: added, never changed; each counts from its known_at on.
 SELECT fraud.label('h1', true, 'chargeback', '2019-05-01') IS NOT NULL AS id;
 SELECT is_fraud, source, known_at FROM fraud.current_labels WHERE transaction_id = 'h1';

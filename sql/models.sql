@@ -1,3 +1,4 @@
+\set SHOW_CONTEXT never
 -- Importing, naming and promoting models. The model here has two features and two
 -- stumps: a < 1 ? 0.5 : -0.25 (missing goes left) and b < 2 ? 1 : -1 (missing goes
 -- right); its base score is 0.5, so its margin is the sum.

@@ -1,3 +1,4 @@
+\set SHOW_CONTEXT never
 -- Who may do what.
 CREATE ROLE regress_fraud_stranger;
 CREATE ROLE regress_fraud_app;

@@ -1,3 +1,4 @@
+\set SHOW_CONTEXT never
 -- Sources: what a user can do and get wrong. (What the worker does with them is
 -- tested in test/t.)
 SELECT fraud.add_source('api', 'http://127.0.0.1:1/', poll_interval => '1 day', headers => '{"X-Api-Key": "secret"}');

@@ -495,7 +495,10 @@ void Reader::reject(std::string payload, std::string reason, const Payment& part
                                                std::to_string(kMaxRejectedBytesPerBody) + " bytes");
   }
   batch_.rejected.push_back(
-      {std::move(payload), std::move(reason), partial.transaction_id, partial.card_number});
+      {std::move(payload), std::move(reason),
+       // Where no card was read, the id may be what holds its number.
+       partial.card_number.empty() ? mask_card_numbers(partial.transaction_id) : partial.transaction_id,
+       partial.card_number});
 }
 
 // Builds a payment of the members, or rejects it.

@@ -24,6 +24,17 @@ namespace {
 // Payments of this many batches of one card are held at most before they are
 // stored; all of a card at once is the rule.
 constexpr size_t kCardBatches = 20;
+// A label is not known before its payment was made.
+void check_label_delay(const Interval& delay) {
+  Interval none{};
+  bool negative = protect([&] {
+    return DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(&delay),
+                                             IntervalPGetDatum(&none))) < 0;
+  });
+  if (negative) {
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "label_delay must not be negative");
+  }
+}
 
 // Stores payments in batches, tells how far it is, and counts.
 class Loader {
@@ -98,7 +109,9 @@ std::vector<Field> history_fields(Oid relation) {
     std::string column = std::string("h.") + quoted;
     switch (attribute->atttypid) {
       case TIMESTAMPOID:
-        column = "pg_catalog.to_char(" + column + ", 'YYYY-MM-DD HH24:MI:SS.US')";
+        // to_char leaves the era out; BC is no time of a payment, and refused.
+        column = "CASE WHEN " + column + " < '0001-01-01'::pg_catalog.timestamp THEN 'BC' " +
+                 "ELSE pg_catalog.to_char(" + column + ", 'YYYY-MM-DD HH24:MI:SS.US') END";
         break;
       case TIMESTAMPTZOID:
         column = "pg_catalog.to_char(pg_catalog.timezone('UTC', " + column +
@@ -181,7 +194,11 @@ std::string read_row(const Spi& spi, uint64_t row, const std::vector<Field>& fie
   }
   batch.rejected.push_back(
       {mask_card_numbers(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)),
-       reason, builder.partial().transaction_id, builder.partial().card_number});
+       reason,
+       // Where no card was read, the id may be what holds its number.
+       builder.partial().card_number.empty() ? mask_card_numbers(builder.partial().transaction_id)
+                                             : builder.partial().transaction_id,
+       builder.partial().card_number});
   return card;
 }
 
@@ -193,6 +210,14 @@ int64_t load_history(Oid relation, const Interval& label_delay) {
   options.label_source = "history";
   options.live = false;
   options.label_delay = label_delay;
+  check_label_delay(options.label_delay);
+  // Floats are read with all their digits, whatever the session shows of them.
+  int level = protect([] {
+    int made = NewGUCNestLevel();
+    (void)set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION,
+                            GUC_ACTION_SAVE, true, 0, false);
+    return made;
+  });
   Loader loader(std::move(options));
   // Read with the caller's rights; only what ingest() does is done as the owner.
   Spi spi;
@@ -226,7 +251,10 @@ int64_t load_history(Oid relation, const Interval& label_delay) {
     protect([&] { SPI_freetuptable(rows); });
   }
   int64_t stored = loader.finish();
-  protect([&] { SPI_cursor_close(portal); });
+  protect([&] {
+    SPI_cursor_close(portal);
+    AtEOXact_GUC(false, level);
+  });
   return stored;
 }
 
@@ -271,6 +299,7 @@ FRAUD_FUNCTION(simulate) {
   options.label_source = "simulation";
   options.live = false;
   options.label_delay = *PG_GETARG_INTERVAL_P(6);
+  check_label_delay(options.label_delay);
   Loader loader(std::move(options));
   Simulator simulator(config);
   for (int i = 0; i < config.customers; ++i) {

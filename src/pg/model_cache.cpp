@@ -206,6 +206,7 @@ SnapshotMark SnapshotMark::current() {
   mark.xcnt = snapshot->xcnt;
   mark.subxcnt = snapshot->subxcnt;
   mark.command = snapshot->curcid;
+  mark.subtransaction = GetCurrentSubTransactionId();
   return mark;
 }
 

@@ -40,11 +40,13 @@ struct SnapshotMark {
   uint32_t xcnt = 0;
   int32_t subxcnt = 0;
   CommandId command = 0;
+  SubTransactionId subtransaction = 0;  // what an aborted one saw is not there any more
 
   static SnapshotMark current();
   bool operator==(const SnapshotMark& other) const noexcept {
     return xmin == other.xmin && xmax == other.xmax && xcnt == other.xcnt &&
-           subxcnt == other.subxcnt && command == other.command;
+           subxcnt == other.subxcnt && command == other.command &&
+           subtransaction == other.subtransaction;
   }
 };
 

@@ -224,13 +224,11 @@ void map_columns(CallSite& site, FunctionCallInfo fcinfo, Oid type, int32 typmod
   std::vector<std::string> missing;
   site.columns.clear();
   site.payment_feature.clear();
-  site.stored_vector = is_transactions_row(type);
+  site.vector_attribute = attribute_named(site.descriptor, "features");
+  site.stored_vector =
+      is_transactions_row(type) && site.vector_attribute >= 0 &&
+      TupleDescAttr(site.descriptor, site.vector_attribute)->atttypid == FLOAT4ARRAYOID;
   if (site.stored_vector) {
-    site.vector_attribute = attribute_named(site.descriptor, "features");
-    if (site.vector_attribute < 0 ||
-        TupleDescAttr(site.descriptor, site.vector_attribute)->atttypid != FLOAT4ARRAYOID) {
-      throw SqlError(ERRCODE_DATATYPE_MISMATCH, "the row has no column features of type real[]");
-    }
     const auto& known = payment_feature_names();
     for (const std::string& name : names) {
       size_t i = 0;

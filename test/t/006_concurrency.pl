@@ -47,21 +47,19 @@ is( value('SELECT count(*) FROM fraud.transactions t JOIN fraud.alerts a USING (
     '0', 'each counts exactly the payments committed before it');
 
 # A month's partition does not depend on how the caller writes dates.
-value(q(SET datestyle = 'SQL, DMY'; SET timezone = 'Asia/Shanghai'; SELECT status FROM fraud.ingest('[)
-      . payment(trans_num => '"sh-1"', current_time => 1705312800000) . q(]')));
+value("SET datestyle = 'SQL, DMY'; SET timezone = 'Asia/Shanghai'; SELECT status FROM fraud.ingest('"
+      . payment(trans_num => '"sh-1"', current_time => 1705312800000) . "')");
 value("SELECT status FROM fraud.ingest('[" . payment(trans_num => '"sh-2"', current_time => 1704067200000) . ',' . payment(trans_num => '"sh-3"', current_time => 1706781600000) . "]')");
 is(value("SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'sh-%'"), '3', 'months are those of UTC, whatever the session says');
 
 # A model that is promoted while a payment waits for its card is taken.
-value(<<"SQL");
-BEGIN;
-SELECT count(*) FROM fraud.ingest('@{[ payment(trans_num => '"p-1"') ]}');
-\\! (psql -X -q -A -t -h @{[ $node->host ]} -p @{[ $node->port ]} -d postgres -c "SELECT status FROM fraud.ingest(jsonb_build_object('cc_num', 4000000000000002, 'trans_num', 'p-2', 'amt', 1, 'merchant', 'm', 'current_time', 1700000000000))" > /dev/null 2>&1 &)
-SELECT pg_sleep(1);
-SELECT fraud.import_model('payments', fraud.export_model('payments'));
-SELECT fraud.promote('payments', 2);
-COMMIT;
-SQL
+my $waiting = "SELECT status FROM fraud.ingest(jsonb_build_object('cc_num', 4000000000000002, 'trans_num', 'p-2',"
+  . " 'amt', 1, 'merchant', 'm', 'current_time', 1700000000000))";
+$node->psql('postgres',
+    "BEGIN;\nSELECT count(*) FROM fraud.ingest('" . payment(trans_num => '"p-1"') . "');\n"
+      . '\\! (psql -X -q -h ' . $node->host . ' -p ' . $node->port . " -d postgres -c \"$waiting\" > /dev/null 2>&1 &)\n"
+      . "SELECT pg_sleep(1);\nSELECT fraud.import_model('payments', fraud.export_model('payments'));\n"
+      . "SELECT fraud.promote('payments', 2);\nCOMMIT;");
 ok($node->poll_query_until('postgres', "SELECT model_version = 2 FROM fraud.transactions WHERE transaction_id = 'p-2'"),
     'a payment that waited is scored by the model promoted meanwhile');
 
