@@ -17,6 +17,7 @@ SELECT * FROM fraud.assess('[]');
 SELECT * FROM fraud.assess('{"trans_num": "x", "amt": 1, "merchant": "m"}');
 SELECT * FROM fraud.assess('{"cc_num": 4000000000000020, "trans_num": "x", "amt": 1, "merchant": "m"}', 'stump/1');
 SELECT * FROM fraud.assess('{"cc_num": 4000000000000020, "trans_num": "x", "amt": 1, "merchant": "m"}', 'nix');
+SELECT * FROM fraud.assess('{"cc_num": 4000000000000020, "trans_num": "x", "amt": 1, "merchant": "m", "current_time": 4102444800000}');
 
 -- A row of fraud.transactions is scored by its stored vector.
 SELECT count(*) > 20 AS many, count(*) FILTER (WHERE fraud_score(t) IS DISTINCT FROM t.score) AS differing FROM fraud.transactions t;

@@ -72,6 +72,7 @@ SELECT fraud.promote('stump', 1, 'no way');
 SELECT fraud.promote('stump', 1, review_at => 0.9, block_at => 0.1);
 SELECT fraud.promote('stump', 1, review_at => 'NaN');
 SELECT fraud.rollback('stump', 'nix');
+SELECT fraud.rollback(NULL);
 SELECT fraud.rollback('stump', 'challenger');
 SELECT fraud.import_model('payments', artifact) FROM stump;
 SELECT fraud.promote('payments', 2);

@@ -11,6 +11,7 @@ SELECT fraud.grant_access('regress_fraud_analyst', 'analyst');
 SELECT fraud.grant_access('regress_fraud_scientist', 'scientist');
 SELECT fraud.grant_access('regress_fraud_operator', 'operator');
 SELECT fraud.grant_access('regress_fraud_operator', 'king');
+SELECT fraud.grant_access('regress_fraud_operator', NULL);
 SELECT fraud.grant_access('regress_fraud_nobody', 'score');
 
 -- Secrets are for the owner alone.

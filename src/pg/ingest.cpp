@@ -56,6 +56,15 @@ struct Entry {
 TimestampTz postgres_time(int64_t unix_us) { return unix_us - kPostgresEpochUs; }
 int64_t unix_time(TimestampTz time) { return time + kPostgresEpochUs; }
 
+// Returns why a payment of this time is refused, or an empty string.
+std::string future_fault(TimestampTz time) {
+  TimestampTz latest = protect([] { return GetCurrentTimestamp(); }) +
+                       static_cast<int64_t>(guc_max_future_s) * 1000000;
+  if (time <= latest) return {};
+  return "the payment's time " + format_time(unix_time(time)) +
+         " is in the future, beyond fraud_detect.max_future";
+}
+
 // While a batch is stored, plans are made for look-ups by key, whatever size the
 // tables had when they were first planned: with the statistics of an empty table,
 // an index on the time alone looks as good as the one on card and time.
@@ -147,7 +156,9 @@ Statement insert_transactions(
 Statement insert_labels(
     "INSERT INTO fraud.labels (card, transaction_id, is_fraud, source, known_at)"
     " SELECT DISTINCT ON (n.card, n.transaction_id) n.card, n.transaction_id, true, $4,"
-    "  CASE WHEN $5 THEN now() ELSE least(now(), n.occurred_at + $6) END"
+    // In UTC, so that days of a delay are the same in every session.
+    "  CASE WHEN $5 THEN now()"
+    "   ELSE least(now(), timezone('UTC', timezone('UTC', n.occurred_at) + $6)) END"
     " FROM unnest($1, $2, $3) n(card, transaction_id, occurred_at)"
     " WHERE NOT EXISTS (SELECT FROM fraud.labels l WHERE l.transaction_id = n.transaction_id"
     "  AND l.card = n.card AND l.source = $4 AND l.is_fraud)",
@@ -213,8 +224,6 @@ void write_dead_letter(Spi& spi, const std::string& source, const RejectedPaymen
 std::vector<Entry> admit(PaymentBatch& batch, const CardKey& key,
                          std::vector<IngestOutcome>& outcomes,
                          std::vector<RejectedPayment>& refused) {
-  TimestampTz latest = protect([] { return GetCurrentTimestamp(); }) +
-                       static_cast<int64_t>(guc_max_future_s) * 1000000;
   std::vector<Entry> entries;
   entries.reserve(batch.payments.size());
   for (size_t i = 0; i < batch.payments.size(); ++i) {
@@ -230,10 +239,7 @@ std::vector<Entry> admit(PaymentBatch& batch, const CardKey& key,
       fault = "the payment has no time: expected current_time, trans_date_trans_time or unix_time";
     } else {
       entry.occurred_at = postgres_time(*payment.occurred_at_us);
-      if (entry.occurred_at > latest) {
-        fault = "the payment's time " + format_time(unix_time(entry.occurred_at)) +
-                " is in the future, beyond fraud_detect.max_future";
-      }
+      fault = future_fault(entry.occurred_at);
     }
     if (!fault.empty()) {
       outcomes[i].status = IngestStatus::kRejected;
@@ -607,6 +613,8 @@ Assessment assess(const Payment& payment, std::string_view model) {
   if (!timed.occurred_at_us) {
     timed.occurred_at_us = unix_time(protect([] { return GetCurrentStatementStartTimestamp(); }));
   }
+  std::string fault = future_fault(postgres_time(*timed.occurred_at_us));
+  if (!fault.empty()) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + fault);
   std::vector<CardEvent> events;
   {
     Spi spi;

@@ -178,6 +178,10 @@ DECLARE
     current fraud.promotions;
     target fraud.promotions;
 BEGIN
+    IF model IS NULL OR alias IS NULL THEN
+        RAISE EXCEPTION 'model and alias must not be null'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
     PERFORM fraud._lock_model(model);
     SELECT * INTO current FROM fraud.promotions p
     WHERE p.model = rollback.model AND p.alias = rollback.alias

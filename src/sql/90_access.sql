@@ -8,6 +8,10 @@ DECLARE
     objects text[];
     object text;
 BEGIN
+    IF role_name IS NULL OR access IS NULL THEN
+        RAISE EXCEPTION 'role_name and access must not be null'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
     objects := CASE access
         WHEN 'score' THEN ARRAY[
             'EXECUTE ON FUNCTION @extschema@.fraud_score(record, text)',

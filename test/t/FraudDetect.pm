@@ -21,7 +21,8 @@ sub new_server
 {
     my ($name, %options) = @_;
     my $node = PostgreSQL::Test::Cluster->new($name);
-    $node->init(%{ $options{init} // {} });
+    # UTF-8, which payments need, whatever the locale that the tests run in.
+    $node->init(extra => [ '--encoding=UTF8', '--locale=C' ], %{ $options{init} // {} });
     $node->append_conf('postgresql.conf', "max_worker_processes = 16\ntimezone = 'UTC'\n"
           . "log_line_prefix = '%m [%p] %b '\nlog_statement = none\n");
     $node->append_conf('postgresql.conf', "shared_preload_libraries = 'fraud_detect'")
