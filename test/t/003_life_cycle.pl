@@ -109,6 +109,11 @@ is($bare->safe_psql('postgres', 'SELECT fraud_score(t) = score FROM fraud.transa
 my (undef, undef, $warning) = $bare->psql('postgres', "SELECT fraud.add_source('x', 'http://127.0.0.1:1/')");
 like($warning, qr/WARNING:  payments are not polled: fraud_detect is not in shared_preload_libraries/, 'add_source says that nothing polls');
 like($warning, qr/HINT:  Add it to shared_preload_libraries/, 'and what to do');
+
+# Payments are UTF-8, so other encodings are refused before anything is stored.
+$bare->safe_psql('postgres', "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+(undef, undef, $error) = $bare->psql('latin', 'CREATE EXTENSION fraud_detect');
+like($error, qr/needs a database with encoding UTF8, not LATIN1/, 'a database of another encoding is refused');
 $bare->stop;
 
 done_testing();
