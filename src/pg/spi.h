@@ -16,7 +16,6 @@ class Statement {
  public:
   Statement(const char* sql, std::vector<Oid> types) : sql_(sql), types_(std::move(types)) {}
   SPIPlanPtr plan();  // prepares at first use; throws PgError
-  const char* sql() const noexcept { return sql_; }
 
  private:
   const char* sql_;

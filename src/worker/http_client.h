@@ -44,7 +44,6 @@ class HttpClient {
   void cancel(const std::string& key);
 
   bool busy(const std::string& key) const { return transfers_.count(key) != 0; }
-  size_t active() const { return transfers_.size(); }
 
   // What to wait for: the descriptor becomes readable when there is work, and
   // the timeout (milliseconds) says when there is work in any case.

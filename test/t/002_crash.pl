@@ -79,7 +79,7 @@ flows('polling goes on after the worker was terminated');
 # In the end all that was published is there, once.
 value("SELECT fraud.pause_source('live')");
 value("SELECT fraud.resume_source('live')");
-my ($published, $missing);
+my $published;
 wait_for(
     sub {
         my $url = "$api->{url}/published";
