@@ -2,7 +2,7 @@
 # as root or as the server's user. The caller is in the repository's root.
 
 PG_MAJOR=${PG_MAJOR:-15}
-PG_BIN=/usr/lib/postgresql/$PG_MAJOR/bin
+PG_BIN=${PG_BIN:-/usr/lib/postgresql/$PG_MAJOR/bin}
 ROOT=$(pwd)
 
 say() { printf '%s\n' "$*"; }

@@ -159,8 +159,7 @@ class Explainer {
     }
     for (size_t q = 0; q < count; ++q) here.sum[q] = 0;
 
-    const float value = row_[node.feature];
-    const bool left = std::isnan(value) ? node.default_left : value < node.value;
+    const bool left = forest_.goes_left(node, row_[node.feature]);
     const Choice before = choices_[node.feature];
     for (uint32_t side = 0; side < 2; ++side) {
       const bool taken = left == (side == 0);

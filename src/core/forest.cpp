@@ -12,16 +12,27 @@ float Forest::margin(const float* row) const noexcept {
   for (const uint32_t root : roots) {
     const Node* node = all + root;
     while (!node->is_leaf) {
-      const float value = row[node->feature];
-      const bool left = std::isnan(value) ? node->default_left : value < node->value;
-      node = all + node->left + (left ? 0 : 1);
+      node = all + node->left + (goes_left(*node, row[node->feature]) ? 0 : 1);
     }
     sum += node->value;
   }
   return sum;
 }
 
-float Forest::probability(float margin) noexcept {
+bool Forest::goes_left(const Node& split, float value) const noexcept {
+  if (std::isnan(value)) return split.default_left;
+  if (split.category_set == 0) return value < split.value;
+  // What is no category, or one past the set, is not in it. (Every word that a
+  // float can reach exactly lies below 2^24.)
+  const CategorySet& set = category_sets[split.category_set - 1];
+  if (!(value >= 0 && value < static_cast<float>(set.size() * 32))) return true;
+  const auto category = static_cast<uint32_t>(value);
+  return (set[category / 32] >> (category % 32) & 1U) == 0;
+}
+
+float transform_margin(Transform transform, float margin) noexcept {
+  if (transform == Transform::kIdentity) return margin;
+  if (transform == Transform::kExp) return std::exp(margin);
   // XGBoost keeps expf from overflowing by the first constant and the divisor
   // from zero by the second; both are kept so that the last bit agrees.
   const float x = std::min(-margin, 88.7F);
@@ -32,6 +43,9 @@ size_t Forest::bytes() const noexcept {
   size_t sum = sizeof(*this) + nodes.capacity() * sizeof(Node) +
                roots.capacity() * sizeof(uint32_t) + feature_names.capacity() * sizeof(std::string);
   for (const std::string& name : feature_names) sum += name.capacity();
+  for (const CategorySet& set : category_sets) {
+    sum += sizeof(CategorySet) + set.capacity() * sizeof(uint32_t);
+  }
   return sum + objective.capacity() + xgboost_version.capacity();
 }
 

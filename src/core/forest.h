@@ -26,21 +26,31 @@ struct Node {
   float cover = 0;            // sum of hessians that reached the node in training
   bool is_leaf = true;
   bool default_left = false;  // where a missing value goes
+  uint32_t category_set = 0;  // of a categorical split: 1 + index in Forest::category_sets
 };
 
-// A binary:logistic ensemble. The margin is summed in float32, from the base
+// The categories that a split sends right: category c is bit c % 32 of word c / 32.
+using CategorySet = std::vector<uint32_t>;
+
+// What makes a prediction of a margin.
+enum class Transform : uint8_t { kIdentity, kSigmoid, kExp };
+
+// Returns the prediction of a margin, by XGBoost's own formula in float32.
+float transform_margin(Transform transform, float margin) noexcept;
+
+// An ensemble with one output. The margin is summed in float32, from the base
 // margin, tree after tree, as XGBoost's CPU predictor does; so it is equal to
 // XGBoost's bit for bit.
 class Forest {
  public:
-  // Returns the raw score (log-odds) of one row: feature_count() values in the
-  // order of feature_names(), NaN meaning missing.
+  // Returns the raw score (log-odds, for a logistic objective) of one row:
+  // feature_count() values in the order of feature_names, NaN meaning missing.
   float margin(const float* row) const noexcept;
 
-  // Returns the probability of fraud of a margin, by XGBoost's own formula.
-  static float probability(float margin) noexcept;
+  float score(const float* row) const noexcept { return transform_margin(transform, margin(row)); }
 
-  float score(const float* row) const noexcept { return probability(margin(row)); }
+  // Tells whether a value goes from a split to its left child.
+  bool goes_left(const Node& split, float value) const noexcept;
 
   // Adds to phi (feature_count() + 1 values, the last one the bias) the exact
   // path-dependent TreeSHAP contributions of the row, in margin units.
@@ -54,8 +64,10 @@ class Forest {
   bool has_feature_names = false;          // the file itself names them
   std::vector<Node> nodes;
   std::vector<uint32_t> roots;  // a tree's first node
-  float base_score = 0.5F;      // as saved: a probability
-  float base_margin = 0;        // log-odds of base_score
+  std::vector<CategorySet> category_sets;
+  Transform transform = Transform::kSigmoid;
+  float base_score = 0.5F;      // as saved
+  float base_margin = 0;        // what the objective makes of base_score
   std::string objective;
   std::string xgboost_version;  // of the library that saved the file, such as "2.1.3"
 };

@@ -149,10 +149,10 @@ TEST(GoldenModels, KeepFeatureNames) {
 }
 
 TEST(Probability, IsXgboostsSigmoid) {
-  EXPECT_EQ(Forest::probability(0.0F), 0.5F);
-  EXPECT_EQ(Forest::probability(200.0F), 1.0F);
-  EXPECT_GT(Forest::probability(-200.0F), 0.0F);
-  EXPECT_LT(Forest::probability(-200.0F), 1e-38F);
+  EXPECT_EQ(transform_margin(Transform::kSigmoid, 0.0F), 0.5F);
+  EXPECT_EQ(transform_margin(Transform::kSigmoid, 200.0F), 1.0F);
+  EXPECT_GT(transform_margin(Transform::kSigmoid, -200.0F), 0.0F);
+  EXPECT_LT(transform_margin(Transform::kSigmoid, -200.0F), 1e-38F);
 }
 
 // A Shapley value straight from its definition, for trees of few features.
