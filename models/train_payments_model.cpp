@@ -182,7 +182,7 @@ void write_file(const std::string& path, const std::string& bytes) {
 
 std::string quality_row(const std::string& name, const Ranking& ranking, const AlertQuality& at) {
   return format("| %s | %.4f | %zu | %.2f %% | %.3f | %.3f |\n", name.c_str(),
-                static_cast<double>(at.threshold), at.alerts,
+                at.threshold, at.alerts,
                 100 * static_cast<double>(at.alerts) / static_cast<double>(ranking.size()),
                 at.precision, at.recall);
 }
@@ -319,8 +319,8 @@ void run(const std::string& directory) {
 
   // Thresholds are rounded up to whole thousandths, and so keep their promise.
   const Ranking validation_ranking = rank(periods[1], model.predict(validation));
-  const auto rounded_up = [](float threshold) {
-    return static_cast<float>(std::ceil(static_cast<double>(threshold) * 1000) / 1000);
+  const auto rounded_up = [](double threshold) {
+    return static_cast<float>(std::ceil(threshold * 1000) / 1000);
   };
   const Thresholds thresholds = {
       rounded_up(validation_ranking.at_alert_rate(kReviewRate).threshold),

@@ -80,7 +80,7 @@ SELECT fraud.export_model('stump/9');
 UPDATE fraud.promotions SET reason = 'another' WHERE model = 'stump';
 DELETE FROM fraud.promotions;
 TRUNCATE fraud.promotions;
-UPDATE fraud.model_versions SET description = 'another';
+UPDATE fraud.model_versions SET trees = 7;
 
 SELECT fraud.import_model('stump', 'hello'::bytea);
 SELECT fraud.import_model('stump', substr(artifact, 1, 300)) FROM stump;

@@ -17,6 +17,7 @@
 #include "pg/gucs.h"
 #include "pg/owner_scope.h"
 #include "pg/payment_scorer.h"
+#include "pg/shadow_scorer.h"
 #include "pg/spi.h"
 
 extern "C" {
@@ -521,6 +522,17 @@ void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
   protect([&] { Async_Notify("fraud_alerts", text.c_str()); });
 }
 
+// Lets the challengers score what the champion has scored.
+void write_shadow_scores(Spi& spi, const std::vector<Entry>& entries, const ResolvedModel& champion) {
+  ShadowScorer shadow(spi, champion);
+  if (shadow.empty()) return;
+  for (const Entry& entry : entries) {
+    shadow.add(card_uuid(entry.card), entry.payment->transaction_id, entry.occurred_at,
+               entry.features);
+  }
+  shadow.write(spi);
+}
+
 void by_card_and_time(std::vector<Entry>& entries) {
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     if (a.card != b.card) return a.card < b.card;
@@ -565,6 +577,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
         counts.newest = std::max(counts.newest, entry.occurred_at);
       }
       write_transactions(spi, entries, scorer, options.source);
+      if (options.live) write_shadow_scores(spi, entries, scorer.model());
       for (const Entry& entry : entries) {
         if (entry.decision == "review" || entry.decision == "block") {
           raise_alert(spi, entry, scorer);

@@ -21,7 +21,10 @@ Statement insert_version(
     "INSERT INTO fraud.model_versions (model, version, digest, feature_names, trees, objective,"
     "  xgboost_version, description, artifact)"
     " SELECT $1, coalesce(max(v.version), 0) + 1, sha256($2), $3, $4, $5, $6, $7, $2"
-    " FROM fraud.model_versions v WHERE v.model = $1 RETURNING version",
+    // A deleted version's number is not given again.
+    " FROM (SELECT model, version FROM fraud.model_versions"
+    "  UNION ALL SELECT model, version FROM fraud.deleted_versions) v"
+    " WHERE v.model = $1 RETURNING version",
     {TEXTOID, BYTEAOID, TEXTARRAYOID, INT4OID, TEXTOID, TEXTOID, TEXTOID});
 
 void check_name(std::string_view name) {

@@ -41,15 +41,18 @@ CREATE TABLE fraud.promotions (
     review_at float8 NOT NULL CHECK (review_at BETWEEN 0 AND 1),
     block_at float8 NOT NULL CHECK (block_at BETWEEN 0 AND 1),
     reason text,
+    evidence jsonb,
     promoted_at timestamptz NOT NULL DEFAULT now(),
     promoted_by name NOT NULL DEFAULT fraud._caller(),
     builtin boolean NOT NULL DEFAULT false,
-    CHECK (review_at <= block_at),
-    FOREIGN KEY (model, version) REFERENCES fraud.model_versions DEFERRABLE INITIALLY DEFERRED
+    CHECK (review_at <= block_at)
 );
 CREATE INDEX promotions_alias_idx ON fraud.promotions (model, alias, promotion_id DESC);
 COMMENT ON TABLE fraud.promotions IS
     'which version each alias named, and when: rows are only added, the latest of an alias is in force (fraud.model_aliases)';
+COMMENT ON COLUMN fraud.promotions.version IS 'may be deleted since, if it never decided a payment';
+COMMENT ON COLUMN fraud.promotions.evidence IS
+    'of a new champion: how it and the one before did on the same period at the same alert rate, and whether that was overridden';
 COMMENT ON COLUMN fraud.promotions.review_at IS 'score from which a payment is decided review';
 COMMENT ON COLUMN fraud.promotions.block_at IS 'score from which a payment is decided block';
 
@@ -102,19 +105,15 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.import_model(text, bytea, text, text[]) IS
     'checks an XGBoost model file (JSON or UBJSON, saved by 1.x to 3.x, binary:logistic) and stores it as the next version of the model, which it returns; feature_names names the features of a file that does not';
 
-CREATE FUNCTION fraud.promote(
-    model text,
-    version int,
-    alias text DEFAULT 'champion',
-    reason text DEFAULT NULL,
-    review_at float8 DEFAULT NULL,
-    block_at float8 DEFAULT NULL
-) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+-- fraud.promote in three steps: what may be promoted, and whether a champion is to
+-- be beaten; the evidence, gathered with the caller's rights, for it reads the
+-- caller's tables; the row. The first and the last run as the owner.
+CREATE FUNCTION fraud._check_promotion(model text, version int, alias text, reason text, override_gate boolean,
+    OUT champion int)
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    current fraud.model_aliases;
     names text[];
     unknown text[];
 BEGIN
@@ -130,7 +129,7 @@ BEGIN
     PERFORM fraud._lock_model(model);
 
     SELECT v.feature_names INTO names FROM fraud.model_versions v
-    WHERE v.model = promote.model AND v.version = promote.version;
+    WHERE v.model = _check_promotion.model AND v.version = _check_promotion.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version
             USING ERRCODE = 'undefined_object',
@@ -149,8 +148,40 @@ BEGIN
         END IF;
     END IF;
 
+    IF override_gate AND coalesce(reason, '') = '' THEN
+        RAISE EXCEPTION 'the gate is overridden without a reason'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Give reason: it is kept in fraud.promotions.';
+    END IF;
+    SELECT a.version INTO champion FROM fraud.model_aliases a
+    WHERE _check_promotion.alias = 'champion' AND a.model = _check_promotion.model AND a.alias = 'champion'
+      AND a.version <> _check_promotion.version;
+END
+$$;
+COMMENT ON FUNCTION fraud._check_promotion(text, int, text, text, boolean) IS
+    'internal: locks the model, refuses what cannot be promoted, and returns the champion to be beaten, if any';
+
+CREATE FUNCTION fraud._promote(model text, version int, alias text, reason text, review_at float8, block_at float8,
+    override_gate boolean, evidence jsonb) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    current fraud.model_aliases;
+BEGIN
+    IF override_gate THEN
+        evidence := coalesce(evidence, '{}') || '{"overridden": true}';
+    ELSIF NOT (evidence ->> 'beats')::boolean THEN
+        RAISE EXCEPTION 'version % of model "%" does not beat its champion, version %', version, model, evidence ->> 'champion_version'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('From %s to %s, at an alert rate of %s, it catches %s of the frauds, the champion %s; their average precision is %s and %s.',
+                      evidence ->> 'from', evidence ->> 'to', evidence ->> 'alert_rate',
+                      round((evidence -> 'candidate' ->> 'recall')::numeric, 4), round((evidence -> 'champion' ->> 'recall')::numeric, 4),
+                      round((evidence -> 'candidate' ->> 'average_precision')::numeric, 4), round((evidence -> 'champion' ->> 'average_precision')::numeric, 4)),
+                  HINT = 'To promote it all the same, give a reason and override_gate => true.';
+    END IF;
     SELECT * INTO current FROM fraud.model_aliases a
-    WHERE a.model = promote.model AND a.alias = promote.alias;
+    WHERE a.model = _promote.model AND a.alias = _promote.alias;
     review_at := coalesce(review_at, current.review_at, 0.5);
     block_at := coalesce(block_at, current.block_at, greatest(review_at, 0.9));
     IF NOT (review_at BETWEEN 0 AND 1 AND block_at BETWEEN 0 AND 1 AND review_at <= block_at) THEN
@@ -159,12 +190,31 @@ BEGIN
                   DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
     END IF;
 
-    INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason)
-    VALUES (model, alias, version, current.version, review_at, block_at, reason);
+    INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason, evidence)
+    VALUES (model, alias, version, current.version, review_at, block_at, reason, evidence);
 END
 $$;
-COMMENT ON FUNCTION fraud.promote(text, int, text, text, float8, float8) IS
-    'makes an alias name a version, from COMMIT on; thresholds (probabilities) that are not given stay as the alias has them';
+COMMENT ON FUNCTION fraud._promote(text, int, text, text, float8, float8, boolean, jsonb) IS
+    'internal: the gate, and the row of a promotion';
+
+CREATE FUNCTION fraud.promote(
+    model text,
+    version int,
+    alias text DEFAULT 'champion',
+    reason text DEFAULT NULL,
+    review_at float8 DEFAULT NULL,
+    block_at float8 DEFAULT NULL,
+    override_gate boolean DEFAULT false,
+    evidence_from timestamptz DEFAULT NULL,
+    evidence_to timestamptz DEFAULT NULL,
+    alert_rate float8 DEFAULT NULL,
+    rel regclass DEFAULT NULL,
+    columns jsonb DEFAULT '{}'
+) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_promote'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb) IS
+    'makes an alias name a version, from COMMIT on; thresholds (probabilities) that are not given stay as the alias has them. A new champion must catch more fraud than the one before, on the same events at the same alert rate, unless there is nothing to measure or override_gate is given with a reason';
 
 CREATE FUNCTION fraud.rollback(
     model text,
@@ -195,6 +245,7 @@ BEGIN
     SELECT * INTO target FROM fraud.promotions p
     WHERE p.model = rollback.model AND p.alias = rollback.alias
       AND p.version = current.previous_version AND p.promotion_id < current.promotion_id
+      AND EXISTS (SELECT FROM fraud.model_versions v WHERE v.model = p.model AND v.version = p.version)
     ORDER BY p.promotion_id DESC LIMIT 1;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'alias "%" of model "%" has no earlier version to go back to', alias, model

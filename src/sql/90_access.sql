@@ -7,6 +7,14 @@ AS $$
 DECLARE
     objects text[];
     object text;
+    -- Measuring scores, of any table or of the payments.
+    measuring text[] := ARRAY[
+        'EXECUTE ON FUNCTION fraud.average_precision(float8, boolean), fraud.auc_roc(float8, boolean), fraud.log_loss(float8, boolean), fraud.brier(float8, boolean), fraud.precision_at(float8, boolean, float8), fraud.recall_at(float8, boolean, float8), fraud.card_precision(float8, boolean, text, date, int, boolean), fraud._measures(float8, boolean, float8), fraud._curve(float8, boolean, float8)',
+        'EXECUTE ON FUNCTION fraud._ranking_add(internal, float8, boolean), fraud._ranking_add_at(internal, float8, boolean, float8), fraud._ranking_average_precision(internal), fraud._ranking_auc_roc(internal), fraud._ranking_log_loss(internal), fraud._ranking_brier(internal), fraud._ranking_precision_at(internal), fraud._ranking_recall_at(internal), fraud._ranking_measures(internal), fraud._ranking_curve(internal), fraud._card_precision_add(internal, float8, boolean, text, date, int, boolean), fraud._card_precision(internal)',
+        'EXECUTE ON FUNCTION fraud.scored_events(text, timestamptz, timestamptz, regclass, jsonb, timestamptz), fraud._scored_payments(text, timestamptz, timestamptz, timestamptz), fraud._scored_table(text, timestamptz, timestamptz, regclass, jsonb), fraud._table_columns(jsonb), fraud._events_of(text, regclass, jsonb), fraud._review_at(text), fraud._version_of(text), fraud._shadowed_payments(text, int, int, timestamptz, timestamptz)',
+        'EXECUTE ON FUNCTION fraud.evaluate(text, timestamptz, timestamptz, float8, float8[], int, regclass, jsonb, timestamptz), fraud.precision_recall_curve(text, timestamptz, timestamptz, int, regclass, jsonb, timestamptz), fraud.calibration(text, timestamptz, timestamptz, int, text, regclass, jsonb, timestamptz), fraud.choose_threshold(text, timestamptz, timestamptz, float8, float8, float8, float8, regclass, jsonb, timestamptz), fraud.compare_models(text, text, timestamptz, timestamptz, float8, text, regclass, jsonb)',
+        'EXECUTE ON FUNCTION fraud.report_timezone()',
+        'EXECUTE ON FUNCTION @extschema@.fraud_score(record, text)'];
 BEGIN
     IF role_name IS NULL OR access IS NULL THEN
         RAISE EXCEPTION 'role_name and access must not be null'
@@ -30,7 +38,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.report_timezone()',
             'EXECUTE ON FUNCTION fraud.assess(jsonb, text)',
-            'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid)']
+            'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid)'] || measuring
         WHEN 'scientist' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases',
@@ -38,7 +46,9 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.import_model(text, bytea, text, text[])',
             'EXECUTE ON FUNCTION fraud.export_model(text)',
-            'EXECUTE ON FUNCTION fraud.promote(text, int, text, text, float8, float8)',
+            'EXECUTE ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_evidence(text, int, int, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_period(text, int, timestamptz, timestamptz)',
+            'EXECUTE ON FUNCTION fraud.tag_version(text, int, jsonb), fraud.describe_model(text, text, int), fraud.delete_version(text, int)',
+            'SELECT ON fraud.version_tags, fraud.deleted_versions, fraud.shadow_scores'] || measuring || ARRAY[
             'EXECUTE ON FUNCTION fraud.rollback(text, text, text)',
             'EXECUTE ON FUNCTION fraud.load_history(regclass, interval)',
             'EXECUTE ON FUNCTION fraud.simulate(int, int, int, bigint, timestamptz, timestamptz, interval)']
