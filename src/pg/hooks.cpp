@@ -2,9 +2,9 @@
 //
 // A worker is a session of its database, and DROP DATABASE, ALTER DATABASE …
 // RENAME or SET TABLESPACE and CREATE DATABASE … TEMPLATE refuse databases with
-// other sessions. So the worker is ended before such a statement and comes back
+// other sessions. So the workers are ended before such a statement and come back
 // after it, if there is still a database. DROP EXTENSION, however it comes about,
-// wakes the worker at COMMIT, which then finds nothing and ends.
+// wakes the workers at COMMIT, which then find nothing and end.
 #include "pg/hooks.h"
 
 #include "pg/server.h"
@@ -68,7 +68,7 @@ Oid database_needed_alone(Node* statement) {
   if (name == nullptr) return InvalidOid;
   Oid database = get_database_oid(name, true);
   if (!OidIsValid(database) || database == MyDatabaseId) return InvalidOid;
-  // Nobody stops the worker of a database that is not his own. (A template may
+  // Nobody stops the workers of a database that is not his own. (A template may
   // be copied by others; then it takes the right to create databases.)
   if (!owns_database(database, GetUserId()) && (owner_only || !have_createdb_privilege())) {
     return InvalidOid;
@@ -101,7 +101,9 @@ void object_access(ObjectAccessType access, Oid class_id, Oid object, int sub, v
   if (previous_access != nullptr) previous_access(access, class_id, object, sub, argument);
   if (access != OAT_DROP || class_id != ExtensionRelationId) return;
   char* name = get_extension_name(object);
-  if (name != nullptr && strcmp(name, "fraud_detect") == 0) wake_at_commit();
+  if (name != nullptr && strcmp(name, "fraud_detect") == 0) {
+    for (int kind = 0; kind < kWorkerKinds; ++kind) wake_at_commit((WorkerKind)kind);
+  }
 }
 
 }  // namespace

@@ -23,9 +23,10 @@ void _PG_init(void) {
 using namespace fraud::pg;
 
 FRAUD_FUNCTION(wake_worker) {
-  protect([] { wake_at_commit(); });
+  protect([] { wake_at_commit(WorkerKind::kIngest); });
   return (Datum)0;
 }
+
 
 FRAUD_FUNCTION(warn_without_worker) {
   if (!have_shared_state()) {

@@ -19,13 +19,18 @@ namespace fraud::pg {
 
 namespace {
 
+struct Worker {
+  pid_t pid;     // 0: not running yet, or ended
+  bool managed;  // opened by the launcher, which closes it
+  bool absent;   // it found no extension
+  bool woken;    // somebody called since it last looked
+};
+
 struct Slot {
-  Oid database;    // InvalidOid: free
-  pid_t worker;    // 0: not running yet, or ended
-  pid_t paused_by; // the backend that needs the database without worker
-  bool managed;    // opened by the launcher, which closes it
-  bool absent;     // the worker found no extension
-  bool woken;      // somebody called since the worker last looked
+  Oid database;     // InvalidOid: free
+  pid_t paused_by;  // the backend that needs the database without workers
+  bool present;     // a worker found the extension
+  Worker workers[kWorkerKinds];
 };
 
 struct SharedState {
@@ -76,16 +81,26 @@ void set_latch_of(pid_t pid) {
   if (process != nullptr) SetLatch(&process->procLatch);
 }
 
-void wake(Oid database) {
+bool is_managed(const Slot* slot) {
+  for (const Worker& worker : slot->workers) {
+    if (worker.managed) return true;
+  }
+  return false;
+}
+
+Worker* worker_of(Slot* slot, WorkerKind kind) { return &slot->workers[(int)kind]; }
+
+void wake(Oid database, WorkerKind kind) {
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   Slot* slot = slot_of(database);
   pid_t worker = 0;
   pid_t launcher = 0;
-  if (slot != nullptr && slot->managed) {
-    slot->woken = true;  // a worker that is just ending, finding nothing, is started again
-    worker = slot->worker;
-  } else {
-    state->probe = true;
+  if (slot != nullptr && worker_of(slot, kind)->managed) {
+    // A worker that is just ending, finding nothing, is started again.
+    worker_of(slot, kind)->woken = true;
+    worker = worker_of(slot, kind)->pid;
+  } else if (kind == WorkerKind::kIngest || slot == nullptr || !is_managed(slot)) {
+    state->probe = true;  // else it is about to start, and looks when it does
     launcher = state->launcher;
   }
   LWLockRelease(state->lock);
@@ -93,21 +108,15 @@ void wake(Oid database) {
   set_latch_of(launcher);
 }
 
-bool wake_pending = false;
+bool wake_pending[kWorkerKinds];
 
 void on_transaction(XactEvent event, void*) {
-  if (!wake_pending) return;
-  switch (event) {
-    case XACT_EVENT_COMMIT:
-    case XACT_EVENT_PREPARE:
-      wake_pending = false;
-      wake(MyDatabaseId);
-      break;
-    case XACT_EVENT_ABORT:
-      wake_pending = false;
-      break;
-    default:
-      break;
+  bool committed = event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE;
+  if (!committed && event != XACT_EVENT_ABORT) return;
+  for (int kind = 0; kind < kWorkerKinds; ++kind) {
+    if (!wake_pending[kind]) continue;
+    wake_pending[kind] = false;
+    if (committed) wake(MyDatabaseId, (WorkerKind)kind);
   }
 }
 
@@ -120,7 +129,11 @@ void forget_launcher(int, Datum) {
 void forget_worker(int, Datum database) {
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   Slot* slot = slot_of(DatumGetObjectId(database));
-  if (slot != nullptr && slot->worker == MyProcPid) slot->worker = 0;
+  if (slot != nullptr) {
+    for (Worker& worker : slot->workers) {
+      if (worker.pid == MyProcPid) worker.pid = 0;
+    }
+  }
   LWLockRelease(state->lock);
 }
 
@@ -135,20 +148,20 @@ void request_shared_state() {
 
 bool have_shared_state() { return state != nullptr; }
 
-void wake_at_commit() {
+void wake_at_commit(WorkerKind kind) {
   static bool registered = false;
   if (state == nullptr) return;
   if (!registered) {
     RegisterXactCallback(on_transaction, nullptr);
     registered = true;
   }
-  wake_pending = true;
+  wake_pending[(int)kind] = true;
 }
 
 void pause_database(Oid database) {
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   Slot* slot = slot_of(database);
-  // Without a slot the database has no worker; one that comes meanwhile is as if
+  // Without a slot the database has no workers; one that comes meanwhile is as if
   // any other session had come.
   if (slot == nullptr) slot = slot_of(InvalidOid);
   if (slot != nullptr) {
@@ -157,15 +170,22 @@ void pause_database(Oid database) {
   }
   LWLockRelease(state->lock);
   if (slot == nullptr) return;
-  // The worker leaves within a second; what is longer is left to the statement,
+  // The workers leave within a second; what is longer is left to the statement,
   // which waits for sessions of its own accord.
   for (int turn = 0; turn < 500; ++turn) {
+    pid_t workers[kWorkerKinds] = {};
+    bool any = false;
     LWLockAcquire(state->lock, LW_SHARED);
     slot = slot_of(database);
-    pid_t worker = slot != nullptr ? slot->worker : 0;
+    for (int kind = 0; slot != nullptr && kind < kWorkerKinds; ++kind) {
+      workers[kind] = slot->workers[kind].pid;
+      any = any || workers[kind] != 0;
+    }
     LWLockRelease(state->lock);
-    if (worker == 0) break;
-    if (turn % 100 == 0) kill(worker, SIGTERM);
+    if (!any) break;
+    for (pid_t worker : workers) {
+      if (worker != 0 && turn % 100 == 0) kill(worker, SIGTERM);
+    }
     (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
                     PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
@@ -178,7 +198,7 @@ void resume_database(Oid database) {
   Slot* slot = slot_of(database);
   if (slot != nullptr && slot->paused_by == MyProcPid) {
     slot->paused_by = 0;
-    if (!slot->managed) slot->database = InvalidOid;
+    if (!is_managed(slot)) slot->database = InvalidOid;
   }
   state->probe = true;
   pid_t launcher = state->launcher;
@@ -202,18 +222,19 @@ bool take_probe_request() {
   return probe;
 }
 
-bool open_slot(Oid database, bool* full) {
+bool open_slot(Oid database, WorkerKind kind, bool* full) {
   *full = false;
   bool open = true;
   pid_t orphan = 0;  // the worker of a launcher that died: it must go first
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   Slot* slot = slot_of(database);
-  if (slot != nullptr && slot->worker != 0) {
-    if (BackendPidGetProc(slot->worker) != nullptr) {
-      orphan = slot->worker;
+  Worker* worker = slot != nullptr ? worker_of(slot, kind) : nullptr;
+  if (worker != nullptr && worker->pid != 0) {
+    if (BackendPidGetProc(worker->pid) != nullptr) {
+      orphan = worker->pid;
       open = false;
     } else {
-      slot->worker = 0;
+      worker->pid = 0;
     }
   }
   if (slot != nullptr && slot->paused_by != 0) {
@@ -229,58 +250,79 @@ bool open_slot(Oid database, bool* full) {
     if (slot == nullptr) {
       *full = true;
       open = false;
+    } else {
+      memset((void*)slot, 0, sizeof(Slot));
+      slot->database = database;
     }
   }
   if (open) {
-    slot->database = database;
-    slot->worker = 0;
-    slot->managed = true;
-    slot->absent = false;
-    slot->woken = false;
+    *worker_of(slot, kind) = Worker{};
+    worker_of(slot, kind)->managed = true;
   }
   LWLockRelease(state->lock);
   if (orphan != 0) kill(orphan, SIGTERM);
   return open;
 }
 
-bool close_slot(Oid database) {
+bool close_slot(Oid database, WorkerKind kind) {
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   Slot* slot = slot_of(database);
-  bool absent = slot != nullptr && slot->absent && !slot->woken;
+  bool absent = false;
   if (slot != nullptr) {
-    slot->worker = 0;
-    slot->managed = false;
-    slot->absent = false;
-    slot->woken = false;
-    if (slot->paused_by == 0) slot->database = InvalidOid;
+    Worker* worker = worker_of(slot, kind);
+    absent = worker->absent && !worker->woken;
+    if (worker->absent) slot->present = false;
+    *worker = Worker{};
+    if (!is_managed(slot) && slot->paused_by == 0) slot->database = InvalidOid;
   }
   LWLockRelease(state->lock);
   return absent;
 }
 
-void register_worker(Oid database) {
+bool extension_present(Oid database) {
+  LWLockAcquire(state->lock, LW_SHARED);
+  Slot* slot = slot_of(database);
+  bool present = slot != nullptr && slot->present;
+  LWLockRelease(state->lock);
+  return present;
+}
+
+void register_worker(Oid database, WorkerKind kind) {
   before_shmem_exit(forget_worker, ObjectIdGetDatum(database));
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   Slot* slot = slot_of(database);
-  if (slot != nullptr && slot->paused_by == 0 && slot->worker == 0) slot->worker = MyProcPid;
-  bool welcome = slot != nullptr && slot->worker == MyProcPid;
+  Worker* worker = slot != nullptr ? worker_of(slot, kind) : nullptr;
+  bool welcome = worker != nullptr && slot->paused_by == 0 && worker->pid == 0;
+  if (welcome) worker->pid = MyProcPid;
   LWLockRelease(state->lock);
   if (!welcome) proc_exit(1);  // paused, or forgotten: the launcher starts another when it may
 }
 
-bool begin_look(Oid database) {
+bool begin_look(Oid database, WorkerKind kind) {
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   Slot* slot = slot_of(database);
-  bool woken = slot != nullptr && slot->woken;
-  if (slot != nullptr) slot->woken = false;
+  bool woken = slot != nullptr && worker_of(slot, kind)->woken;
+  if (slot != nullptr) worker_of(slot, kind)->woken = false;
   LWLockRelease(state->lock);
   return woken;
 }
 
-void report_absent(Oid database) {
+void report_present(Oid database) {
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   Slot* slot = slot_of(database);
-  if (slot != nullptr && slot->worker == MyProcPid) slot->absent = true;
+  bool news = slot != nullptr && !slot->present;
+  if (news) slot->present = true;
+  pid_t launcher = news ? state->launcher : 0;
+  LWLockRelease(state->lock);
+  set_latch_of(launcher);
+}
+
+void report_absent(Oid database, WorkerKind kind) {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(database);
+  if (slot != nullptr && worker_of(slot, kind)->pid == MyProcPid) {
+    worker_of(slot, kind)->absent = true;
+  }
   LWLockRelease(state->lock);
 }
 

@@ -1,9 +1,15 @@
-// What the launcher, the ingest workers and the backends know of each other.
+// What the launcher, the workers and the backends know of each other.
 #pragma once
 
 #include "pg/server.h"
 
 namespace fraud::pg {
+
+// The workers that a database with the extension has; src/worker/launcher.cpp
+// says how each is started. The first one finds out whether the extension is
+// there; the others are started where it is.
+enum class WorkerKind { kIngest };
+constexpr int kWorkerKinds = 1;
 
 // Asks for shared memory and sets the hooks; called by _PG_init, and only while
 // shared_preload_libraries are loaded.
@@ -14,14 +20,14 @@ bool have_shared_state();
 
 // ------------------------------------------------------------ any backend
 
-// At COMMIT of this transaction, wakes this database's worker, or has the
-// launcher look for the extension where there is no worker. Raises on lack of
+// At COMMIT of this transaction, wakes this database's worker of that kind, or has
+// the launcher look for the extension where there is none. Raises on lack of
 // memory only.
-void wake_at_commit();
+void wake_at_commit(WorkerKind kind);
 
 // ----------------------------------------------- utility statements (hooks)
 
-// Ends the database's worker, if there is one, and keeps it from coming back
+// Ends the database's workers, if there are any, and keeps them from coming back
 // until resume_database() or the end of this backend. Raises on a cancel.
 void pause_database(Oid database);
 void resume_database(Oid database);
@@ -34,25 +40,31 @@ void register_launcher();
 // Returns whether somebody asked to look for the extension anew, and clears it.
 bool take_probe_request();
 
-// Makes the slot of a database whose worker is about to start; false when the
-// database is paused, when all slots are taken (then `full` is set), or when the
-// worker of an earlier launcher is still there (it is ended: try again).
-bool open_slot(Oid database, bool* full);
+// Makes room for a worker that is about to start; false when the database is
+// paused, when all slots are taken (then `full` is set), or when the worker of an
+// earlier launcher is still there (it is ended: try again).
+bool open_slot(Oid database, WorkerKind kind, bool* full);
 
-// Closes the slot of a worker that ended; returns whether it found no extension
-// (and nobody called since it looked).
-bool close_slot(Oid database);
+// Takes note that a worker ended; returns whether it found no extension (and
+// nobody called since it looked).
+bool close_slot(Oid database, WorkerKind kind);
 
-// ----------------------------------------------------------------- worker
+// Tells whether a worker of this database has found the extension.
+bool extension_present(Oid database);
 
-// Publishes this process as the worker of the database.
-void register_worker(Oid database);
+// ---------------------------------------------------------------- workers
+
+// Publishes this process as a worker of the database.
+void register_worker(Oid database, WorkerKind kind);
 
 // Says that the worker looks at its database now, and returns whether somebody
 // called since it last did.
-bool begin_look(Oid database);
+bool begin_look(Oid database, WorkerKind kind);
+
+// Says that this database has the extension: the other workers may be started.
+void report_present(Oid database);
 
 // Says that this database has no extension, before the worker ends.
-void report_absent(Oid database);
+void report_absent(Oid database, WorkerKind kind);
 
 }  // namespace fraud::pg

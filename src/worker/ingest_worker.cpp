@@ -21,16 +21,12 @@
 #include "pg/spi.h"
 #include "worker/http_client.h"
 #include "worker/process.h"
+#include "worker/transaction.h"
 
 extern "C" {
-#include "catalog/pg_extension.h"
-#include "commands/dbcommands.h"
-#include "commands/extension.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
-#include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/lmgr.h"
 
 PGDLLEXPORT void fraud_detect_ingest_worker_main(Datum argument);
 }
@@ -99,54 +95,7 @@ Statement ensure_partitions("SELECT fraud._ensure_partition(now() + m * interval
                             " WHERE EXISTS (SELECT FROM fraud.payment_keys)",
                             {});
 
-// ------------------------------------------------------------ transactions
-
-// Runs body in a transaction that sees the extension, and returns true; returns
-// false when there is none. The lock on the extension comes first, so that a DROP
-// EXTENSION waits for us and we for it, and neither in the middle.
-template <typename Body>
-bool in_transaction(const char* activity, Body&& body) {
-  bool present = false;
-  protect([&] {
-    SetCurrentStatementStartTimestamp();
-    StartTransactionCommand();
-    pgstat_report_activity(STATE_RUNNING, activity);
-  });
-  try {
-    protect([&] {
-      Oid extension = get_extension_oid("fraud_detect", true);
-      if (OidIsValid(extension)) {
-        LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-        present = get_extension_oid("fraud_detect", true) == extension;
-      }
-      PushActiveSnapshot(GetTransactionSnapshot());
-    });
-    if (present) {
-      OwnerScope owner;
-      body();
-      // Deferred triggers run with the owner's rights too, not at COMMIT with ours.
-      protect([] {
-        if (SPI_connect() != SPI_OK_CONNECT ||
-            SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) < 0) {
-          elog(ERROR, "could not run deferred triggers");
-        }
-        SPI_finish();
-      });
-    }
-    protect([] {
-      PopActiveSnapshot();
-      CommitTransactionCommand();
-    });
-  } catch (...) {
-    protect([] { AbortCurrentTransaction(); });
-    throw;
-  }
-  protect([] {
-    pgstat_report_stat(false);
-    pgstat_report_activity(STATE_IDLE, nullptr);
-  });
-  return present;
-}
+// ------------------------------------------------------------------ errors
 
 // Tells whether an error is the payment's own: bad data, not a sick server. (A
 // check violation is also what a missing partition gives.)
@@ -155,11 +104,6 @@ bool is_data_error(const PgError& error) {
   return error.data()->sqlerrcode != ERRCODE_CHECK_VIOLATION &&
          (category == ERRCODE_DATA_EXCEPTION ||
           category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION);
-}
-
-// Frees an error that was dealt with.
-void forget(const PgError& error) {
-  protect([&] { FreeErrorData(error.data()); });
 }
 
 struct PollCounts {
@@ -190,7 +134,7 @@ class IngestWorker {
 
  private:
   bool begin() {
-    protect([] { begin_look(MyDatabaseId); });
+    protect([] { begin_look(MyDatabaseId, WorkerKind::kIngest); });
     return in_transaction("looking at the sources", [&] {
       Spi spi;
       spi.run(reset_polling, {});
@@ -201,7 +145,7 @@ class IngestWorker {
   // are read when somebody called, or when a poll is due.
   bool look() {
     TimestampTz now = GetCurrentTimestamp();
-    bool called = protect([] { return begin_look(MyDatabaseId); });
+    bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kIngest); });
     if (!called && now < next_due()) return true;
     std::vector<std::string> due;
     bool present = in_transaction("looking at the sources", [&] {
@@ -219,6 +163,7 @@ class IngestWorker {
       }
     });
     if (!present) return false;
+    protect([] { report_present(MyDatabaseId); });
     for (const std::string& name : due) http_.start(name, request(sources_[name]));
     return true;
   }
@@ -284,12 +229,6 @@ class IngestWorker {
       error = std::string("could not store payments: ") + fault.what();
     }
     if (!error.empty()) fail(name, response, error, counts);
-  }
-
-  // A statement that failed is the poll's failure; what ends a session is not.
-  static bool may_go_on(const PgError& fault) {
-    return fault.data()->elevel == ERROR &&
-           ERRCODE_TO_CATEGORY(fault.data()->sqlerrcode) != ERRCODE_OPERATOR_INTERVENTION;
   }
 
   // Returns why the poll failed, or an empty string.
@@ -452,14 +391,14 @@ void run(Oid database) {
   protect([&] {
     accept_signals();
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-    register_worker(database);
+    register_worker(database, WorkerKind::kIngest);
     pgstat_report_activity(STATE_IDLE, nullptr);
   });
   {
     IngestWorker worker;
     worker.run();
   }
-  protect([&] { report_absent(database); });
+  protect([&] { report_absent(database, WorkerKind::kIngest); });
 }
 
 }  // namespace

@@ -31,13 +31,31 @@ constexpr int64_t kSecond = 1000000;
 constexpr int64_t kMaxRestartDelay = 60 * kSecond;
 constexpr long kIdleMs = 60000;  // how often new databases are looked for, unless woken
 
-// What the launcher knows of one database.
-struct Database {
+// How a worker of each kind is started, in the order of WorkerKind.
+struct WorkerClass {
+  const char* function;
+  const char* type;  // as pg_stat_activity shows it
+};
+constexpr WorkerClass kWorkerClasses[kWorkerKinds] = {
+    {"fraud_detect_ingest_worker_main", "fraud_detect ingest"},
+};
+
+// What the launcher knows of one worker of one database.
+struct Worker {
   BackgroundWorkerHandle* handle = nullptr;  // of a worker that is starting or running
-  bool absent = false;                       // looked into: no extension
   TimestampTz started_at = 0;
-  TimestampTz not_before = 0;  // when a worker may be started again
+  TimestampTz not_before = 0;  // when it may be started again
   int64_t delay = 0;           // the last wait before a restart
+};
+
+struct Database {
+  bool absent = false;  // looked into: no extension
+  Worker workers[kWorkerKinds];
+
+  bool has_workers() const {
+    return std::any_of(std::begin(workers), std::end(workers),
+                       [](const Worker& worker) { return worker.handle != nullptr; });
+  }
 };
 
 // Lists the databases that sessions may connect to. Template databases are left
@@ -77,7 +95,8 @@ std::vector<Oid> list_databases() {
 }
 
 // Starts a worker in the database; nullptr when the server has no slot left.
-BackgroundWorkerHandle* start_worker(Oid database) {
+BackgroundWorkerHandle* start_worker(Oid database, WorkerKind kind) {
+  const WorkerClass& what = kWorkerClasses[static_cast<int>(kind)];
   return protect([&] {
     BackgroundWorker worker;
     memset(&worker, 0, sizeof(worker));
@@ -87,10 +106,9 @@ BackgroundWorkerHandle* start_worker(Oid database) {
     worker.bgw_notify_pid = MyProcPid;
     worker.bgw_main_arg = ObjectIdGetDatum(database);
     snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "fraud_detect");
-    snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name),
-             "fraud_detect_ingest_worker_main");
-    snprintf(worker.bgw_name, BGW_MAXLEN, "fraud_detect ingest worker, database %u", database);
-    snprintf(worker.bgw_type, BGW_MAXLEN, "fraud_detect ingest");
+    snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", what.function);
+    snprintf(worker.bgw_name, BGW_MAXLEN, "%s worker, database %u", what.type, database);
+    snprintf(worker.bgw_type, BGW_MAXLEN, "%s", what.type);
     BackgroundWorkerHandle* handle = nullptr;
     MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
     bool started = RegisterDynamicBackgroundWorker(&worker, &handle);
@@ -113,26 +131,8 @@ class Launcher {
     long wait = kIdleMs;
     bool lacked_slot = false;
     for (Oid oid : present) {
-      Database& database = databases_[oid];
-      if (database.handle != nullptr || database.absent) continue;
-      if (database.not_before > now) {
-        wait = std::min<long>(wait, static_cast<long>((database.not_before - now) / 1000) + 1);
-        continue;
-      }
-      bool full = false;
-      bool open = protect([&] { return open_slot(oid, &full); });
-      if (open) {
-        database.handle = start_worker(oid);
-        if (database.handle == nullptr) {
-          protect([&] { close_slot(oid); });
-          full = true;
-        }
-      }
-      lacked_slot = lacked_slot || full;
-      database.started_at = now;
-      if (database.handle == nullptr) {
-        database.not_before = now + kSecond;
-        wait = std::min<long>(wait, 1000);
+      for (int kind = 0; kind < kWorkerKinds; ++kind) {
+        wait = std::min(wait, start_when_due(oid, static_cast<WorkerKind>(kind), now, lacked_slot));
       }
     }
     warn_of_slots(lacked_slot, now);
@@ -140,34 +140,64 @@ class Launcher {
   }
 
  private:
+  // Starts a worker that is wanted; returns how long to wait before the next look.
+  long start_when_due(Oid oid, WorkerKind kind, TimestampTz now, bool& lacked_slot) {
+    Database& database = databases_[oid];
+    Worker& worker = database.workers[static_cast<int>(kind)];
+    if (worker.handle != nullptr || database.absent) return kIdleMs;
+    if (kind != WorkerKind::kIngest && !protect([&] { return extension_present(oid); })) {
+      return kIdleMs;
+    }
+    if (worker.not_before > now) return static_cast<long>((worker.not_before - now) / 1000) + 1;
+    bool full = false;
+    bool open = protect([&] { return open_slot(oid, kind, &full); });
+    if (open) {
+      worker.handle = start_worker(oid, kind);
+      if (worker.handle == nullptr) {
+        protect([&] { close_slot(oid, kind); });
+        full = true;
+      }
+    }
+    lacked_slot = lacked_slot || full;
+    worker.started_at = now;
+    if (worker.handle != nullptr) return kIdleMs;
+    worker.not_before = now + kSecond;
+    return 1000;
+  }
+
   void note_ended_workers(TimestampTz now) {
     for (auto& [oid, database] : databases_) {
-      if (database.handle == nullptr) continue;
-      BackgroundWorkerHandle* handle = database.handle;
-      pid_t pid = 0;
-      BgwHandleStatus status = protect([&] { return GetBackgroundWorkerPid(handle, &pid); });
-      if (status != BGWH_STOPPED) continue;
-      protect([&] { pfree(handle); });
-      database.handle = nullptr;
-      Oid ended = oid;
-      database.absent = protect([&] { return close_slot(ended); });
-      // A worker that lived long starts again at once, one that keeps dying ever
-      // later.
-      bool lived = now - database.started_at > kMaxRestartDelay;
-      database.delay = lived || database.delay == 0
-                           ? kSecond / 4
-                           : std::min(kMaxRestartDelay, database.delay * 2);
-      database.not_before = now + database.delay;
+      for (int kind = 0; kind < kWorkerKinds; ++kind) {
+        Worker& worker = database.workers[kind];
+        if (worker.handle == nullptr) continue;
+        BackgroundWorkerHandle* handle = worker.handle;
+        pid_t pid = 0;
+        BgwHandleStatus status = protect([&] { return GetBackgroundWorkerPid(handle, &pid); });
+        if (status != BGWH_STOPPED) continue;
+        protect([&] { pfree(handle); });
+        worker.handle = nullptr;
+        Oid ended = oid;
+        bool absent = protect([&] { return close_slot(ended, static_cast<WorkerKind>(kind)); });
+        if (kind == static_cast<int>(WorkerKind::kIngest)) database.absent = absent;
+        // A worker that lived long starts again at once, one that keeps dying ever
+        // later.
+        bool lived = now - worker.started_at > kMaxRestartDelay;
+        worker.delay = lived || worker.delay == 0 ? kSecond / 4
+                                                  : std::min(kMaxRestartDelay, worker.delay * 2);
+        worker.not_before = now + worker.delay;
+      }
     }
   }
 
-  // A database that is gone has no worker; its slot was closed with it.
+  // A database that is gone has no workers; its slot was closed with them.
   void forget_dropped(const std::vector<Oid>& present) {
     for (auto it = databases_.begin(); it != databases_.end();) {
       bool gone = std::find(present.begin(), present.end(), it->first) == present.end();
-      if (gone && it->second.handle == nullptr) {
+      if (gone && !it->second.has_workers()) {
         Oid oid = it->first;
-        protect([&] { close_slot(oid); });
+        for (int kind = 0; kind < kWorkerKinds; ++kind) {
+          protect([&] { close_slot(oid, static_cast<WorkerKind>(kind)); });
+        }
         it = databases_.erase(it);
       } else {
         ++it;
@@ -187,7 +217,7 @@ class Launcher {
     warned_at_ = now;
     protect([] {
       ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-                        errmsg("fraud_detect has no worker slot for every database"),
+                        errmsg("fraud_detect has no slot for every worker"),
                         errhint("Raise max_worker_processes or fraud_detect.max_databases.")));
     });
   }

@@ -1,4 +1,4 @@
-// Finds the databases that have the extension and keeps an ingest worker in each.
+// Finds the databases that have the extension and keeps their workers running.
 #pragma once
 
 namespace fraud::worker {
