@@ -1,7 +1,5 @@
 #include "core/payment_features.h"
 
-#include <cmath>
-
 namespace fraud {
 namespace {
 
@@ -9,8 +7,6 @@ constexpr int64_t kSecondUs = 1000000;
 constexpr int64_t kHourUs = 3600 * kSecondUs;
 constexpr int64_t kDayUs = 24 * kHourUs;
 constexpr double kDaysPerYear = 365.2425;
-constexpr double kEarthRadiusKm = 6371.0088;
-constexpr double kRadiansPerDegree = 3.14159265358979323846 / 180;
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 
 // Ascending: a wider window continues where the narrower one stopped.
@@ -151,18 +147,6 @@ PaymentFeatures compute_payment_features(const Payment& payment, const CardEvent
                                        merchant_latitude, merchant_longitude));
   }
   return features;
-}
-
-double distance_km(double latitude1, double longitude1, double latitude2,
-                   double longitude2) noexcept {
-  const double sin_latitude = std::sin((latitude2 - latitude1) * kRadiansPerDegree / 2);
-  const double sin_longitude = std::sin((longitude2 - longitude1) * kRadiansPerDegree / 2);
-  const double haversine =
-      sin_latitude * sin_latitude + std::cos(latitude1 * kRadiansPerDegree) *
-                                        std::cos(latitude2 * kRadiansPerDegree) * sin_longitude *
-                                        sin_longitude;
-  // Rounding may exceed 1 at antipodes. (std::min would turn a NaN into 1.)
-  return 2 * kEarthRadiusKm * std::asin(std::sqrt(haversine > 1 ? 1 : haversine));
 }
 
 }  // namespace fraud

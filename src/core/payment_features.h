@@ -10,6 +10,7 @@
 #include <limits>
 #include <string_view>
 
+#include "core/geo.h"
 #include "core/payment.h"
 
 namespace fraud {
@@ -43,9 +44,5 @@ using PaymentFeatures = std::array<float, kPaymentFeatureCount>;
 // NaN, XGBoost's missing value. Hours and weekdays (Sunday is 0) are in UTC.
 PaymentFeatures compute_payment_features(const Payment& payment, const CardEvent* first,
                                          const CardEvent* last) noexcept;
-
-// Great-circle distance in km on a sphere of radius 6371.0088 km (haversine).
-double distance_km(double latitude1, double longitude1, double latitude2,
-                   double longitude2) noexcept;
 
 }  // namespace fraud

@@ -1,0 +1,310 @@
+#include "core/feature_engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/geo.h"
+
+namespace fraud {
+namespace {
+
+constexpr size_t kKeys = 3;
+constexpr size_t kInputs = 5;  // amount, filtered amount, code, latitude, longitude
+
+// An event with all that the tests need; `keys` empty is null.
+struct TestEvent {
+  int64_t time = 0;
+  int id = 0;
+  std::string keys[kKeys];
+  Cell cells[kInputs];
+  int64_t known = kNever;
+};
+
+std::vector<WindowFeature> all_features() {
+  std::vector<WindowFeature> features;
+  for (size_t key = 0; key < kKeys; ++key) {
+    for (auto [width, delay] : {std::pair<int64_t, int64_t>{10, 0}, {60, 0}, {25, 7}, {200, 90}}) {
+      for (bool include : {false, true}) {
+        if (include && delay > 0) continue;
+        features.push_back({Aggregate::kCount, key, kEveryEvent, kEveryEvent, width, delay, include});
+        for (Aggregate aggregate : {Aggregate::kCount, Aggregate::kSum, Aggregate::kAvg, Aggregate::kMin,
+                                    Aggregate::kMax, Aggregate::kStddev, Aggregate::kRatio, Aggregate::kZscore}) {
+          for (int input : {0, 1}) {
+            features.push_back({aggregate, key, input, kEveryEvent, width, delay, include});
+          }
+        }
+        features.push_back({Aggregate::kDistinct, key, 2, kEveryEvent, width, delay, include});
+        features.push_back({Aggregate::kRate, key, kEveryEvent, kEveryEvent, width, delay, include});
+        features.push_back({Aggregate::kRate, key, 1, kEveryEvent, width, delay, include});
+        if (include) continue;
+        features.push_back({Aggregate::kLast, key, 0, kEveryEvent, width, delay, false});
+        features.push_back({Aggregate::kLast, key, 1, kEveryEvent, width, delay, false});
+        features.push_back({Aggregate::kSecondsSinceLast, key, kEveryEvent, kEveryEvent, width, delay, false});
+        features.push_back({Aggregate::kSecondsSinceLast, key, 1, kEveryEvent, width, delay, false});
+        features.push_back({Aggregate::kDistance, key, 3, 4, width, delay, false});
+        features.push_back({Aggregate::kSpeed, key, 3, 4, width, delay, false});
+      }
+    }
+  }
+  return features;
+}
+
+enum class Amounts { kEighths, kAny };
+
+std::vector<TestEvent> random_events(uint64_t seed, size_t count, Amounts amounts) {
+  std::mt19937_64 random(seed);
+  std::vector<TestEvent> events(count);
+  int64_t time = -50;
+  for (size_t i = 0; i < count; ++i) {
+    TestEvent& event = events[i];
+    time += static_cast<int64_t>(random() % 4);  // many ties
+    event.time = time;
+    event.id = static_cast<int>(i);
+    const auto card = random() % 5, merchant = random() % 3;
+    if (card != 4) event.keys[0] = "card" + std::to_string(card);
+    event.keys[1] = "m" + std::to_string(merchant);
+    if (card != 4) event.keys[2] = event.keys[0] + "/" + event.keys[1];
+    double amount = static_cast<double>(random() % 4000) / 8 - 100;
+    if (amounts == Amounts::kAny) {
+      amount = std::ldexp(amount + 0.1, static_cast<int>(random() % 20) - 10);
+      if (random() % 40 == 0) amount = 1e30;  // more than sums hold exactly
+      if (random() % 40 == 0) amount = 1e-60;
+    }
+    event.cells[0] = random() % 10 == 0 ? kAbsent : number_cell(amount);
+    event.cells[1] = random() % 3 == 0 ? event.cells[0] : kAbsent;
+    event.cells[2] = random() % 8 == 0 ? kAbsent : random() % 4;
+    event.cells[3] = random() % 8 == 0 ? kAbsent : number_cell(static_cast<double>(random() % 180) - 90);
+    event.cells[4] = random() % 8 == 0 ? kAbsent : number_cell(static_cast<double>(random() % 360) - 180);
+    if (random() % 3 == 0) event.known = time + static_cast<int64_t>(random() % 120);
+  }
+  return events;
+}
+
+Event view(const TestEvent& event) { return {event.time, event.known, event.cells}; }
+
+std::vector<float> stream(FeatureEngine& engine, const std::vector<TestEvent>& events) {
+  std::vector<float> result(events.size() * engine.feature_count());
+  for (size_t i = 0; i < events.size(); ++i) {
+    std::string_view keys[kKeys];
+    for (size_t key = 0; key < kKeys; ++key) {
+      if (!events[i].keys[key].empty()) keys[key] = events[i].keys[key];
+    }
+    engine.next(view(events[i]), keys, result.data() + i * engine.feature_count());
+  }
+  return result;
+}
+
+// The definition, word for word, over all events.
+double reference(const WindowFeature& feature, const std::vector<TestEvent>& events, size_t current) {
+  const TestEvent& now = events[current];
+  if (now.keys[feature.key].empty()) return NAN;
+  std::vector<const TestEvent*> window;
+  for (size_t i = 0; i < events.size(); ++i) {
+    const TestEvent& event = events[i];
+    if (event.keys[feature.key] != now.keys[feature.key]) continue;
+    if (event.time <= now.time - feature.delay_us - feature.width_us) continue;
+    if (event.time > now.time - feature.delay_us) continue;
+    const bool earlier = std::pair(event.time, event.id) < std::pair(now.time, now.id);
+    if (!earlier && !(i == current && feature.include_current)) continue;
+    if (feature.input != kEveryEvent && event.cells[feature.input] == kAbsent) continue;
+    if (feature.second_input != kEveryEvent && event.cells[feature.second_input] == kAbsent) continue;
+    window.push_back(&event);
+  }
+  auto value = [&](const TestEvent* event) { return cell_number(event->cells[feature.input]); };
+  const auto count = static_cast<double>(window.size());
+  long double total = 0, least = INFINITY, most = -INFINITY;
+  std::set<Cell> different;
+  double frauds = 0;
+  for (const TestEvent* event : window) {
+    if (feature.input != kEveryEvent) {
+      total += value(event);
+      least = std::min<long double>(least, value(event));
+      most = std::max<long double>(most, value(event));
+      different.insert(event->cells[feature.input]);
+    }
+    if (event->known <= now.time) ++frauds;
+  }
+  long double squares = 0;
+  for (const TestEvent* event : window) {
+    if (feature.input == kEveryEvent) break;
+    squares += (value(event) - total / count) * (value(event) - total / count);
+  }
+  const double mean = static_cast<double>(total) / count;
+  const double deviation =
+      window.size() < 2 ? NAN : static_cast<double>(std::sqrt(squares / (count - 1)));
+  const bool has_value = feature.input != kEveryEvent && now.cells[feature.input] != kAbsent;
+  switch (feature.aggregate) {
+    case Aggregate::kCount: return count;
+    case Aggregate::kSum: return static_cast<double>(total);
+    case Aggregate::kAvg: return window.empty() ? NAN : mean;
+    case Aggregate::kMin: return window.empty() ? NAN : static_cast<double>(least);
+    case Aggregate::kMax: return window.empty() ? NAN : static_cast<double>(most);
+    case Aggregate::kStddev: return deviation;
+    case Aggregate::kDistinct: return static_cast<double>(different.size());
+    case Aggregate::kRate: return window.empty() ? NAN : frauds / count;
+    case Aggregate::kRatio:
+      return !has_value || window.empty() || mean == 0 ? NAN : value(&now) / mean;
+    case Aggregate::kZscore:
+      return !has_value || !(deviation > 0) ? NAN : (value(&now) - mean) / deviation;
+    default: break;
+  }
+  if (window.empty()) return NAN;
+  const TestEvent& last = *window.back();
+  const double seconds = static_cast<double>(now.time - last.time) / 1e6;
+  if (feature.aggregate == Aggregate::kLast) return value(&last);
+  if (feature.aggregate == Aggregate::kSecondsSinceLast) return seconds;
+  if (now.cells[3] == kAbsent || now.cells[4] == kAbsent) return NAN;
+  const double distance = distance_km(cell_number(last.cells[3]), cell_number(last.cells[4]),
+                                      cell_number(now.cells[3]), cell_number(now.cells[4]));
+  return feature.aggregate == Aggregate::kDistance ? distance : distance * 3600 / std::max(seconds, 1.0);
+}
+
+// Equal to the last bit, or both missing.
+bool same(float a, float b) {
+  return (std::isnan(a) && std::isnan(b)) || std::memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+TEST(FeatureEngine, GivesWhatTheDefinitionSays) {
+  const std::vector<WindowFeature> features = all_features();
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    const std::vector<TestEvent> events = random_events(seed, 250, Amounts::kEighths);
+    FeatureEngine engine(features, kKeys);
+    const std::vector<float> result = stream(engine, events);
+    for (size_t i = 0; i < events.size(); ++i) {
+      for (size_t f = 0; f < features.size(); ++f) {
+        const float got = result[i * features.size() + f];
+        const auto expected = static_cast<float>(reference(features[f], events, i));
+        const Aggregate aggregate = features[f].aggregate;
+        if (aggregate == Aggregate::kStddev || aggregate == Aggregate::kZscore || aggregate == Aggregate::kSpeed) {
+          // The reference rounds at every step.
+          ASSERT_EQ(std::isnan(got), std::isnan(expected)) << "feature " << f << " event " << i;
+          if (!std::isnan(got)) {
+            ASSERT_NEAR(got, expected, 1e-5 * std::fabs(expected) + 1e-9);
+          }
+        } else {
+          ASSERT_TRUE(same(got, expected)) << "feature " << f << " event " << i << ": " << got << ", not " << expected;
+        }
+      }
+    }
+  }
+}
+
+// The online way: windows filled with the events that a range scan finds, and
+// nothing else, give the same bits as those that slid there.
+TEST(FeatureEngine, OneEventAloneGivesTheSameBits) {
+  const std::vector<WindowFeature> features = all_features();
+  for (Amounts amounts : {Amounts::kEighths, Amounts::kAny}) {
+    const std::vector<TestEvent> events = random_events(11, 400, amounts);
+    FeatureEngine engine(features, kKeys);
+    const std::vector<float> streamed = stream(engine, events);
+    for (size_t i = 0; i < events.size(); ++i) {
+      std::vector<float> alone(features.size(), NAN);
+      for (size_t key = 0; key < kKeys; ++key) {
+        if (events[i].keys[key].empty()) continue;
+        const KeyPlan& plan = engine.plan(key);
+        KeyWindows windows(plan);
+        for (size_t j = 0; j < i; ++j) {
+          if (events[j].keys[key] == events[i].keys[key] && events[j].time > events[i].time - plan.reach_us()) {
+            windows.push(view(events[j]));
+          }
+        }
+        windows.evaluate_and_push(view(events[i]), alone.data());
+      }
+      for (size_t f = 0; f < features.size(); ++f) {
+        ASSERT_TRUE(same(alone[f], streamed[i * features.size() + f]))
+            << "feature " << f << " event " << i << ": " << alone[f] << ", not " << streamed[i * features.size() + f];
+      }
+    }
+  }
+}
+
+// A pass that begins later, with as much before it as the windows reach back.
+TEST(FeatureEngine, APassMayBeginLater) {
+  const std::vector<WindowFeature> features = all_features();
+  const std::vector<TestEvent> events = random_events(12, 600, Amounts::kAny);
+  FeatureEngine whole(features, kKeys), later(features, kKeys);
+  const std::vector<float> all = stream(whole, events);
+  const int64_t from = events[400].time;
+  std::vector<TestEvent> tail;
+  for (const TestEvent& event : events) {
+    if (event.time > from - later.reach_us()) tail.push_back(event);
+  }
+  ASSERT_LT(tail.size(), events.size());
+  const std::vector<float> part = stream(later, tail);
+  const size_t offset = events.size() - tail.size();
+  for (size_t i = 400; i < events.size(); ++i) {
+    for (size_t f = 0; f < features.size(); ++f) {
+      ASSERT_TRUE(same(all[i * features.size() + f], part[(i - offset) * features.size() + f]));
+    }
+  }
+}
+
+TEST(FeatureEngine, LabelsCountFromWhenTheyAreKnown) {
+  const std::vector<WindowFeature> features = {{Aggregate::kRate, 0, kEveryEvent, kEveryEvent, 100, 0, false}};
+  FeatureEngine engine(features, 1);
+  const std::string_view key = "merchant";
+  float rate = 0;
+  engine.next({0, 50, nullptr}, &key, &rate);
+  EXPECT_TRUE(std::isnan(rate));  // no event
+  engine.next({49, kNever, nullptr}, &key, &rate);
+  EXPECT_EQ(rate, 0.0F);  // not known yet
+  engine.next({50, kNever, nullptr}, &key, &rate);
+  EXPECT_EQ(rate, 0.5F);  // known now
+  engine.next({99, kNever, nullptr}, &key, &rate);
+  EXPECT_EQ(rate, 1.0F / 3);
+  engine.next({100, kNever, nullptr}, &key, &rate);
+  EXPECT_EQ(rate, 0.0F);  // the window is open at its far end
+  // Known only after it has left the window: it never counts.
+  engine.next({1000, 1100, nullptr}, &key, &rate);
+  engine.next({1100, kNever, nullptr}, &key, &rate);
+  EXPECT_TRUE(std::isnan(rate));
+  engine.next({1101, kNever, nullptr}, &key, &rate);
+  EXPECT_EQ(rate, 0.0F);
+}
+
+TEST(FeatureEngine, MemoryFollowsTheWindowsNotTheEvents) {
+  const std::vector<WindowFeature> features = {{Aggregate::kSum, 0, 0, kEveryEvent, 1000, 0, false},
+                                               {Aggregate::kDistinct, 0, 0, kEveryEvent, 1000, 0, false},
+                                               {Aggregate::kMax, 0, 0, kEveryEvent, 500, 100, false}};
+  FeatureEngine engine(features, 1);
+  size_t most = 0;
+  float values[3];
+  for (int64_t time = 0; time < 300000; ++time) {
+    const std::string key = "k" + std::to_string(time / 10);  // ten events, then never again
+    const std::string_view view_of_key = key;
+    const Cell cell = number_cell(static_cast<double>(time % 7));
+    engine.next({time, kNever, &cell}, &view_of_key, values);
+    if (time == 20000) most = engine.bytes();
+    if (time > 20000) {
+      ASSERT_LE(engine.bytes(), 2 * most) << "at " << time;
+    }
+  }
+}
+
+TEST(FeatureEngine, ValuesThatNoFloatHolds) {
+  EXPECT_EQ(number_cell(NAN), kAbsent);
+  EXPECT_EQ(number_cell(-INFINITY), kAbsent);
+  EXPECT_EQ(feature_value(1e300), std::numeric_limits<float>::max());
+  EXPECT_EQ(feature_value(-1e300), std::numeric_limits<float>::lowest());
+  EXPECT_TRUE(std::isnan(feature_value(NAN)));
+  // Times at the ends of what there is do not wrap.
+  FeatureEngine engine({{Aggregate::kCount, 0, kEveryEvent, kEveryEvent, 1000, 500, false}}, 1);
+  const std::string_view key = "k";
+  float count = 0;
+  for (int64_t time : {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::min() + 1, kNever}) {
+    engine.next({time, kNever, nullptr}, &key, &count);
+    EXPECT_EQ(count, 0.0F);
+  }
+}
+
+}  // namespace
+}  // namespace fraud
