@@ -48,6 +48,7 @@ KeyPlan::KeyPlan(const std::vector<WindowFeature>& features, size_t key) {
     if (w == windows_.size()) {
       windows_.push_back({feature.width_us, feature.delay_us, feature.include_current, {}});
       reach_us_ = std::max(reach_us_, feature.delay_us + feature.width_us);
+      least_delay_us_ = w == 0 ? feature.delay_us : std::min(least_delay_us_, feature.delay_us);
     }
     int slot = slot_of(feature.input);
     int second = kEveryEvent;
@@ -75,7 +76,7 @@ KeyPlan::KeyPlan(const std::vector<WindowFeature>& features, size_t key) {
         break;
     }
     outputs_.push_back({i, feature.aggregate, w, accumulator(windows_[w], kind, slot, second),
-                        feature.input, feature.second_input});
+                        feature.current_input, feature.second_current_input});
   }
   std::stable_sort(outputs_.begin(), outputs_.end(),
                    [](const Output& a, const Output& b) { return a.window < b.window; });
@@ -359,7 +360,7 @@ double KeyWindows::result(const KeyPlan::Output& output, const Event& event) con
     case Aggregate::kAvg:
       return words[kCountWord] == 0 ? kMissing : sum(accumulator, tail, head) / count;
     case Aggregate::kRatio: {
-      const Cell current = event.inputs[output.input];
+      const Cell current = event.inputs[output.current_input];
       if (current == kAbsent || words[kCountWord] == 0) return kMissing;
       const double mean = sum(accumulator, tail, head) / count;
       return mean == 0 ? kMissing : cell_number(current) / mean;
@@ -367,7 +368,7 @@ double KeyWindows::result(const KeyPlan::Output& output, const Event& event) con
     case Aggregate::kStddev:
       return deviation(accumulator, tail, head);
     case Aggregate::kZscore: {
-      const Cell current = event.inputs[output.input];
+      const Cell current = event.inputs[output.current_input];
       if (current == kAbsent || words[kCountWord] == 0) return kMissing;
       const double width = deviation(accumulator, tail, head);
       const double mean = sum(accumulator, tail, head) / count;
@@ -392,8 +393,8 @@ double KeyWindows::result(const KeyPlan::Output& output, const Event& event) con
   const double seconds = static_cast<double>(event.time_us - time_at(last)) / 1e6;
   if (output.aggregate == Aggregate::kLast) return cell_number(cell_at(last, accumulator.slot));
   if (output.aggregate == Aggregate::kSecondsSinceLast) return seconds;
-  const Cell latitude = event.inputs[output.input];
-  const Cell longitude = event.inputs[output.second_input];
+  const Cell latitude = event.inputs[output.current_input];
+  const Cell longitude = event.inputs[output.second_current_input];
   if (latitude == kAbsent || longitude == kAbsent) return kMissing;
   const double distance = distance_km(cell_number(cell_at(last, accumulator.slot)),
                                       cell_number(cell_at(last, accumulator.second_slot)),

@@ -76,6 +76,10 @@ struct WindowFeature {
   int64_t width_us = 0;
   int64_t delay_us = 0;
   bool include_current = false;
+  // The current event's own value (and longitude), which no filter touches; of
+  // kRatio, kZscore, kDistance and kSpeed.
+  int current_input = kEveryEvent;
+  int second_current_input = kEveryEvent;
 };
 
 // An event as the engine sees it.
@@ -93,6 +97,8 @@ class KeyPlan {
 
   // How far back the windows reach: the largest delay + width.
   int64_t reach_us() const noexcept { return reach_us_; }
+  // How far back the latest end of a window is.
+  int64_t least_delay_us() const noexcept { return least_delay_us_; }
   bool empty() const noexcept { return outputs_.empty(); }
   bool wants_labels() const noexcept { return labels_; }
   // The inputs that events must bring when they are pushed.
@@ -116,7 +122,7 @@ class KeyPlan {
     size_t feature;
     Aggregate aggregate;
     size_t window, accumulator;
-    int input, second_input;
+    int current_input, second_current_input;
   };
 
   int slot_of(int input);
@@ -127,7 +133,7 @@ class KeyPlan {
   std::vector<Window> windows_;
   std::vector<Output> outputs_;  // by window
   size_t words_ = 0, queues_ = 0, stride_ = 0;
-  int64_t reach_us_ = 0;
+  int64_t reach_us_ = 0, least_delay_us_ = 0;
 };
 
 // The windows of one key. Events come in order of (time, id).

@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "catalog/pg_database.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
 }
 
@@ -18,6 +19,16 @@ inline bool owns_database(Oid database, Oid role) {
   return object_ownercheck(DatabaseRelationId, database, role);
 #else
   return pg_database_ownercheck(database, role);
+#endif
+}
+
+// Visits the children of an expression's node.
+inline bool walk_expression(::Node* node, bool (*walker)(::Node*, void*), void* context) {
+#if PG_VERSION_NUM >= 160000
+  return expression_tree_walker(node, walker, context);
+#else
+  return expression_tree_walker(
+      node, reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(walker)), context);
 #endif
 }
 

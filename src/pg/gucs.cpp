@@ -11,6 +11,7 @@ namespace fraud::pg {
 char* guc_card_key_file = nullptr;
 int guc_connect_timeout_ms = 10000;
 int guc_evaluation_memory_kb = 1048576;
+int guc_feature_memory_kb = 1048576;
 int guc_ingest_batch_size = 1000;
 int guc_max_databases = 16;
 int guc_max_dead_letter_kb = 64;
@@ -48,6 +49,11 @@ void define_gucs() {
                           "Most memory for the scores of one aggregate that measures them.",
                           nullptr, &guc_evaluation_memory_kb, 1048576, 64, MAX_KILOBYTES,
                           PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.feature_memory",
+                          "Most memory for the windows of one pass over the events.",
+                          "A pass that needs more fails and says so.", &guc_feature_memory_kb,
+                          1048576, 1024, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr,
+                          nullptr);
   DefineCustomIntVariable("fraud_detect.ingest_batch_size",
                           "Most payments that are stored in one set of statements.",
                           "The ingest worker commits after each.", &guc_ingest_batch_size, 1000, 1,

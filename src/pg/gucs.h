@@ -6,6 +6,7 @@ namespace fraud::pg {
 extern char* guc_card_key_file;
 extern int guc_connect_timeout_ms;
 extern int guc_evaluation_memory_kb;
+extern int guc_feature_memory_kb;
 extern int guc_ingest_batch_size;
 extern int guc_max_databases;
 extern int guc_max_dead_letter_kb;

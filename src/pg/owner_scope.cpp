@@ -20,13 +20,20 @@ Oid fraud_schema() {
   return schema;
 }
 
-OwnerScope::OwnerScope() : exceptions_(std::uncaught_exceptions()) {
+Oid fraud_owner() {
   Oid schema = fraud_schema();
-  protect([&] {
+  return protect([&] {
     HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
     if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for namespace %u", schema);
     Oid owner = ((Form_pg_namespace)GETSTRUCT(tuple))->nspowner;
     ReleaseSysCache(tuple);
+    return owner;
+  });
+}
+
+OwnerScope::OwnerScope() : exceptions_(std::uncaught_exceptions()) {
+  Oid owner = fraud_owner();
+  protect([&] {
     int level = NewGUCNestLevel();
     (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
                             GUC_ACTION_SAVE, true, 0, false);

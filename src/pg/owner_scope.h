@@ -26,5 +26,7 @@ class OwnerScope {
 
 // Returns the oid of the schema fraud; throws SqlError when there is none.
 Oid fraud_schema();
+// Returns its owner, who is the extension's.
+Oid fraud_owner();
 
 }  // namespace fraud::pg

@@ -41,7 +41,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid)'] || measuring
         WHEN 'scientist' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases',
+            'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog',
             'SELECT (model, version, digest, feature_names, trees, objective, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.import_model(text, bytea, text, text[])',
@@ -50,6 +50,19 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.tag_version(text, int, jsonb), fraud.describe_model(text, text, int), fraud.delete_version(text, int)',
             'SELECT ON fraud.version_tags, fraud.deleted_versions, fraud.shadow_scores'] || measuring || ARRAY[
             'EXECUTE ON FUNCTION fraud.rollback(text, text, text)',
+            'EXECUTE ON FUNCTION fraud.create_feature_set(text, regclass, text, text, text, interval, text, boolean, text)',
+            'EXECUTE ON FUNCTION fraud.add_feature(text, text, text, text, text[], text, text)',
+            'EXECUTE ON FUNCTION fraud.add_window_feature(text, text, text, text, text, interval, interval, text, boolean, text, text)',
+            'EXECUTE ON FUNCTION fraud.add_categories(text, text, text[])',
+            'EXECUTE ON FUNCTION fraud.drop_feature(text, text)',
+            'EXECUTE ON FUNCTION fraud.drop_feature_set(text)',
+            'EXECUTE ON FUNCTION fraud.feature_set_definition(text)',
+            'EXECUTE ON FUNCTION fraud.feature_set_hash(text)',
+            'EXECUTE ON FUNCTION fraud.feature_indexes(text)',
+            'EXECUTE ON FUNCTION fraud.create_feature_indexes(text)',
+            'EXECUTE ON FUNCTION fraud.materialize_features(text, text, timestamptz, timestamptz)',
+            'EXECUTE ON FUNCTION fraud.features(text, record)',
+            'EXECUTE ON FUNCTION fraud.verify_parity(text, int)',
             'EXECUTE ON FUNCTION fraud.load_history(regclass, interval)',
             'EXECUTE ON FUNCTION fraud.simulate(int, int, int, bigint, timestamptz, timestamptz, interval)']
         WHEN 'operator' THEN ARRAY[

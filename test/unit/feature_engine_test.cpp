@@ -39,7 +39,7 @@ std::vector<WindowFeature> all_features() {
         for (Aggregate aggregate : {Aggregate::kCount, Aggregate::kSum, Aggregate::kAvg, Aggregate::kMin,
                                     Aggregate::kMax, Aggregate::kStddev, Aggregate::kRatio, Aggregate::kZscore}) {
           for (int input : {0, 1}) {
-            features.push_back({aggregate, key, input, kEveryEvent, width, delay, include});
+            features.push_back({aggregate, key, input, kEveryEvent, width, delay, include, 0});
           }
         }
         features.push_back({Aggregate::kDistinct, key, 2, kEveryEvent, width, delay, include});
@@ -50,8 +50,8 @@ std::vector<WindowFeature> all_features() {
         features.push_back({Aggregate::kLast, key, 1, kEveryEvent, width, delay, false});
         features.push_back({Aggregate::kSecondsSinceLast, key, kEveryEvent, kEveryEvent, width, delay, false});
         features.push_back({Aggregate::kSecondsSinceLast, key, 1, kEveryEvent, width, delay, false});
-        features.push_back({Aggregate::kDistance, key, 3, 4, width, delay, false});
-        features.push_back({Aggregate::kSpeed, key, 3, 4, width, delay, false});
+        features.push_back({Aggregate::kDistance, key, 3, 4, width, delay, false, 3, 4});
+        features.push_back({Aggregate::kSpeed, key, 3, 4, width, delay, false, 3, 4});
       }
     }
   }
@@ -141,7 +141,7 @@ double reference(const WindowFeature& feature, const std::vector<TestEvent>& eve
   const double mean = static_cast<double>(total) / count;
   const double deviation =
       window.size() < 2 ? NAN : static_cast<double>(std::sqrt(squares / (count - 1)));
-  const bool has_value = feature.input != kEveryEvent && now.cells[feature.input] != kAbsent;
+  const bool has_value = now.cells[0] != kAbsent;
   switch (feature.aggregate) {
     case Aggregate::kCount: return count;
     case Aggregate::kSum: return static_cast<double>(total);
@@ -152,9 +152,9 @@ double reference(const WindowFeature& feature, const std::vector<TestEvent>& eve
     case Aggregate::kDistinct: return static_cast<double>(different.size());
     case Aggregate::kRate: return window.empty() ? NAN : frauds / count;
     case Aggregate::kRatio:
-      return !has_value || window.empty() || mean == 0 ? NAN : value(&now) / mean;
+      return !has_value || window.empty() || mean == 0 ? NAN : cell_number(now.cells[0]) / mean;
     case Aggregate::kZscore:
-      return !has_value || !(deviation > 0) ? NAN : (value(&now) - mean) / deviation;
+      return !has_value || !(deviation > 0) ? NAN : (cell_number(now.cells[0]) - mean) / deviation;
     default: break;
   }
   if (window.empty()) return NAN;

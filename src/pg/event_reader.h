@@ -1,0 +1,106 @@
+// From the executor's rows to what the feature engine takes, without a copy between.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pg/feature_set.h"
+#include "pg/server.h"
+
+extern "C" {
+#include "tcop/dest.h"
+}
+
+namespace fraud::pg {
+
+// What a query's column is.
+struct EventColumn {
+  enum class Kind { kTime, kId, kLabel, kKnownAt, kNumber, kCategory, kNumberInput, kHashInput, kKeyPart };
+  Kind kind;
+  size_t index = 0;  // of the local, of the input's place among the cells, of the key
+  std::string sql;
+};
+
+// Returns "SELECT a, b, …" of the columns. Their names are none that a user's column
+// has, or ORDER BY would take them for the user's.
+std::string select_list(const std::vector<EventColumn>& columns);
+
+// Rows as the engine takes them, column by column.
+struct EventBatch {
+  size_t rows = 0;
+  std::vector<int64_t> times;
+  std::vector<Datum> ids;  // by-reference ones live in the reader's context
+  std::vector<float> labels;
+  std::vector<int64_t> known_at;
+  std::vector<float> locals;       // rows x locals
+  std::vector<Cell> cells;         // rows x cells
+  std::string key_bytes;           // of all keys, one after the other
+  std::vector<uint32_t> key_ends;  // rows x keys; kNullKey for a null one
+  static constexpr uint32_t kNullKey = UINT32_MAX;
+
+  void clear();
+  // Gives the keys of one row; a null one has no data.
+  void keys_of(size_t row, size_t keys, std::vector<std::string_view>* result) const;
+};
+
+// A receiver of query results that fills a batch.
+class EventReader {
+ public:
+  EventReader(const FeatureSet& set, std::vector<EventColumn> columns, size_t locals, size_t cells,
+              size_t keys);
+  ~EventReader() noexcept;
+  EventReader(const EventReader&) = delete;
+  EventReader& operator=(const EventReader&) = delete;
+
+  DestReceiver* receiver() noexcept { return reinterpret_cast<DestReceiver*>(&receiver_); }
+  EventBatch& batch() noexcept { return batch_; }
+  // Empties the batch and frees what its datums point to.
+  void clear();
+  // Throws what went wrong while rows were received (memory).
+  void check() const;
+  // Keeps the last row's values by column, until clear().
+  void keep_values() noexcept { keep_values_ = true; }
+  Datum value(size_t column) const { return kept_values_[column]; }
+  bool is_null(size_t column) const { return kept_nulls_[column] != 0; }
+  // The types of the query's columns; known once a row was asked for.
+  Oid column_type(size_t column) const { return types_[column]; }
+
+ private:
+  struct Receiver {
+    DestReceiver base;
+    EventReader* reader;
+  };
+  // How the value of a column is read.
+  struct Form {
+    bool by_value;
+    int16 length;
+    bool whole_number;  // its bits tell it apart
+    FmgrInfo* hash;
+    Oid collation;
+  };
+
+  static bool receive(TupleTableSlot* slot, DestReceiver* self);
+  static void startup(DestReceiver* self, int operation, TupleDesc descriptor);
+  void start(TupleDesc descriptor);
+  bool append(const Datum* values, const bool* nulls) noexcept;
+  void append_row(const Datum* values, const bool* nulls);
+
+  const FeatureSet& set_;
+  std::vector<EventColumn> columns_;
+  size_t locals_, cells_, keys_;
+  std::vector<Form> forms_;
+  std::vector<Oid> types_;
+  std::vector<Datum> values_;
+  bool keep_values_ = false;
+  std::vector<Datum> kept_values_;
+  std::vector<char> kept_nulls_;
+  EventBatch batch_;
+  std::string key_scratch_;
+  MemoryContext context_ = nullptr;       // of the batch's datums
+  MemoryContext form_context_ = nullptr;  // of the forms
+  Receiver receiver_;
+  bool out_of_memory_ = false;
+};
+
+}  // namespace fraud::pg

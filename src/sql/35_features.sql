@@ -1,0 +1,300 @@
+-- ------------------------------------------------------- feature sets
+-- Expressions are kept as Postgres prints them, with every name qualified; they are
+-- parsed again under a pinned search_path. Roles are kept by name: a dump may be
+-- restored where the role does not exist (yet).
+CREATE TABLE fraud.feature_sets (
+    feature_set text PRIMARY KEY CHECK (feature_set ~ '^[A-Za-z0-9_.-]{1,63}$'),
+    events regclass NOT NULL,
+    event_id text NOT NULL,
+    event_time text NOT NULL,
+    label text,
+    label_known_at text,
+    label_delay interval NOT NULL,
+    create_indexes boolean NOT NULL,
+    description text,
+    defined_by name DEFAULT fraud._caller(),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    revision uuid NOT NULL DEFAULT gen_random_uuid(),
+    builtin boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE fraud.feature_sets IS 'feature sets: which events, their id, time and label';
+COMMENT ON COLUMN fraud.feature_sets.events IS 'the table or view with one row an event';
+COMMENT ON COLUMN fraud.feature_sets.event_id IS 'expression; orders events of the same time';
+COMMENT ON COLUMN fraud.feature_sets.event_time IS 'expression: timestamptz, or timestamp in UTC';
+COMMENT ON COLUMN fraud.feature_sets.label IS 'expression: boolean; null where it is not known';
+COMMENT ON COLUMN fraud.feature_sets.label_known_at IS 'expression: from when the label counts';
+COMMENT ON COLUMN fraud.feature_sets.label_delay IS 'the label counts from event_time + label_delay where label_known_at is not given or null';
+COMMENT ON COLUMN fraud.feature_sets.create_indexes IS 'whether fraud.add_window_feature makes the index that its key needs';
+COMMENT ON COLUMN fraud.feature_sets.defined_by IS 'the role whose rights the expressions have; null: the extension''s owner';
+COMMENT ON COLUMN fraud.feature_sets.revision IS 'another one after each change';
+
+CREATE TABLE fraud.feature_definitions (
+    feature_set text NOT NULL REFERENCES fraud.feature_sets ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    position int NOT NULL CHECK (position > 0),
+    feature text NOT NULL CHECK (feature ~ '^[A-Za-z_][A-Za-z0-9_]{0,62}$'),
+    kind text NOT NULL CHECK (kind IN ('number', 'category', 'code')),
+    expression text,
+    aggregate text,
+    value text[],
+    key text[],
+    "window" interval,
+    delay interval,
+    filter text,
+    include_current boolean,
+    columns text[] NOT NULL,
+    reason text,
+    description text,
+    PRIMARY KEY (feature_set, position),
+    UNIQUE (feature_set, feature),
+    CHECK ((expression IS NULL) <> (aggregate IS NULL)),
+    CHECK ((aggregate IS NULL) = (key IS NULL) AND (aggregate IS NULL) = ("window" IS NULL)
+           AND (aggregate IS NULL) = (delay IS NULL) AND (aggregate IS NULL) = (include_current IS NULL))
+);
+COMMENT ON TABLE fraud.feature_definitions IS
+    'the features of each set, in vector order: an expression over the event''s row, or an aggregate over a window';
+COMMENT ON COLUMN fraud.feature_definitions.position IS 'orders the vector; numbers of dropped features are not used again';
+COMMENT ON COLUMN fraud.feature_definitions.kind IS
+    'number; category: a code that XGBoost treats as a category; code: a code that it treats as a number';
+COMMENT ON COLUMN fraud.feature_definitions.expression IS 'of a local feature';
+COMMENT ON COLUMN fraud.feature_definitions.aggregate IS 'of a window feature';
+COMMENT ON COLUMN fraud.feature_definitions.value IS 'what is aggregated; latitude and longitude for distance and speed';
+COMMENT ON COLUMN fraud.feature_definitions.key IS 'the window holds events with the same values of these';
+COMMENT ON COLUMN fraud.feature_definitions."window" IS 'its width; it ends at the event''s time - delay';
+COMMENT ON COLUMN fraud.feature_definitions.filter IS 'only events for which it is true count';
+COMMENT ON COLUMN fraud.feature_definitions.include_current IS 'whether the event itself counts';
+COMMENT ON COLUMN fraud.feature_definitions.columns IS 'columns of the events that value and filter read';
+COMMENT ON COLUMN fraud.feature_definitions.reason IS 'how the feature is said in words: docs/features.md';
+
+CREATE TABLE fraud.feature_categories (
+    feature_set text NOT NULL,
+    feature text NOT NULL,
+    code int NOT NULL CHECK (code >= 0),
+    category text NOT NULL,
+    PRIMARY KEY (feature_set, feature, code),
+    UNIQUE (feature_set, feature, category),
+    FOREIGN KEY (feature_set, feature) REFERENCES fraud.feature_definitions (feature_set, feature)
+        ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+);
+COMMENT ON TABLE fraud.feature_categories IS
+    'the codes of categorical features; they are only added, so that a code keeps its meaning. What has no code is missing';
+
+CREATE VIEW fraud.feature_catalog AS
+    SELECT s.feature_set, s.events, f.position, f.feature, f.kind,
+           CASE
+               WHEN f.expression IS NOT NULL THEN f.expression
+               ELSE concat(f.aggregate, '(', coalesce(array_to_string(f.value, ', '), '*'), ')',
+                           ' of ', array_to_string(f.key, ', '), ' over ', f."window",
+                           CASE WHEN f.delay <> '0' THEN concat(' until ', f.delay, ' before') END,
+                           CASE WHEN f.filter IS NOT NULL THEN concat(' where ', f.filter) END,
+                           CASE WHEN f.include_current THEN ', this event included' END)
+           END AS definition,
+           (SELECT count(*) FROM fraud.feature_categories c
+            WHERE c.feature_set = f.feature_set AND c.feature = f.feature) AS categories,
+           f.description, f.reason
+    FROM fraud.feature_sets s JOIN fraud.feature_definitions f USING (feature_set);
+COMMENT ON VIEW fraud.feature_catalog IS 'every feature of every set in words, in vector order by position';
+COMMENT ON COLUMN fraud.feature_catalog.definition IS 'the expression, or the aggregate, its key and its window';
+COMMENT ON COLUMN fraud.feature_catalog.categories IS 'how many values have a code';
+
+CREATE FUNCTION fraud.create_feature_set(
+    name text,
+    events regclass,
+    event_id text,
+    event_time text,
+    label text DEFAULT NULL,
+    label_delay interval DEFAULT '0',
+    label_known_at text DEFAULT NULL,
+    create_indexes boolean DEFAULT false,
+    description text DEFAULT NULL
+) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_create_feature_set'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.create_feature_set(text, regclass, text, text, text, interval, text, boolean, text) IS
+    'declares a set of features over a table of events: id, time and label are expressions over its row; create_indexes makes the indexes that fraud.features needs as window features are added';
+
+CREATE FUNCTION fraud.add_feature(
+    feature_set text,
+    feature text,
+    expression text,
+    kind text DEFAULT NULL,
+    categories text[] DEFAULT NULL,
+    description text DEFAULT NULL,
+    reason text DEFAULT NULL
+) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_add_feature'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.add_feature(text, text, text, text, text[], text, text) IS
+    'adds a feature that is a SQL expression over the event''s row; text becomes a category, whose codes are those of categories, or of what the events hold now';
+
+CREATE FUNCTION fraud.add_window_feature(
+    feature_set text,
+    feature text,
+    aggregate text,
+    value text,
+    key text,
+    "window" interval,
+    delay interval DEFAULT '0',
+    filter text DEFAULT NULL,
+    include_current boolean DEFAULT false,
+    description text DEFAULT NULL,
+    reason text DEFAULT NULL
+) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_add_window_feature'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.add_window_feature(text, text, text, text, text, interval, interval, text, boolean, text, text) IS
+    'adds a feature over the events with the same key in (t - delay - window, t - delay]: count, sum, avg, min, max, stddev, distinct, last, seconds_since_last, rate, ratio, zscore, distance or speed';
+
+CREATE FUNCTION fraud.add_categories(feature_set text, feature text, categories text[] DEFAULT NULL) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_add_categories'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.add_categories(text, text, text[]) IS
+    'gives codes to categories that have none: those named, or those that the events hold now; returns how many';
+
+CREATE FUNCTION fraud.drop_feature(feature_set text, feature text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_drop_feature'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.drop_feature(text, text) IS 'takes a feature out of a set';
+
+CREATE FUNCTION fraud.drop_feature_set(feature_set text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_drop_feature_set'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.drop_feature_set(text) IS 'drops a feature set; the events stay as they are';
+
+CREATE FUNCTION fraud.materialize_features(
+    feature_set text,
+    "into" text,
+    "from" timestamptz DEFAULT '-infinity',
+    "to" timestamptz DEFAULT 'infinity'
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_materialize_features'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.materialize_features(text, text, timestamptz, timestamptz) IS
+    'makes a table with event_id, event_time, label and one real column a feature for the events at from <= time < to; returns how many';
+
+CREATE FUNCTION fraud.features(feature_set text, event record) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'fraud_detect_features'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 10000;
+COMMENT ON FUNCTION fraud.features(text, record) IS
+    'the features of one event, stored or not, as of its own time: an object that fraud_score takes';
+
+CREATE FUNCTION fraud.verify_parity(
+    feature_set text,
+    sample int DEFAULT 1000,
+    OUT event_id text,
+    OUT event_time timestamptz,
+    OUT feature text,
+    OUT offline float4,
+    OUT online float4
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'fraud_detect_verify_parity'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 1000000;
+COMMENT ON FUNCTION fraud.verify_parity(text, int) IS
+    'the features of a sample of the events whose value differs, in any bit, between the pass over all events and fraud.features: there must be none';
+
+-- The definition as an object: what it takes to compute the features again.
+CREATE FUNCTION fraud.feature_set_definition(feature_set text) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    result jsonb;
+BEGIN
+    SELECT jsonb_build_object(
+        'feature_set', s.feature_set, 'events', s.events::text, 'event_id', s.event_id,
+        'event_time', s.event_time, 'label', s.label, 'label_known_at', s.label_known_at,
+        'label_delay', extract(epoch FROM s.label_delay)::float8,
+        'features', coalesce((
+            SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                'feature', f.feature, 'kind', f.kind, 'expression', f.expression,
+                'aggregate', f.aggregate, 'value', f.value, 'key', f.key,
+                'window', extract(epoch FROM f."window")::float8, 'delay', extract(epoch FROM f.delay)::float8,
+                'filter', f.filter, 'include_current', f.include_current,
+                'categories', (SELECT jsonb_agg(c.category ORDER BY c.code) FROM fraud.feature_categories c
+                               WHERE c.feature_set = f.feature_set AND c.feature = f.feature)))
+                ORDER BY f.position)
+            FROM fraud.feature_definitions f WHERE f.feature_set = s.feature_set), '[]'))
+    INTO result
+    FROM fraud.feature_sets s WHERE s.feature_set = feature_set_definition.feature_set;
+    IF result IS NULL THEN
+        RAISE EXCEPTION 'feature set "%" does not exist', feature_set
+            USING ERRCODE = 'undefined_object', HINT = 'fraud.feature_sets lists the feature sets.';
+    END IF;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION fraud.feature_set_definition(text) IS
+    'all that the values of a set''s features depend on, with the codes of its categories; times in seconds';
+
+CREATE FUNCTION fraud.feature_set_hash(feature_set text) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT encode(sha256(convert_to((fraud.feature_set_definition(feature_set) - 'feature_set' - 'events')::text, 'UTF8')), 'hex')
+$$;
+COMMENT ON FUNCTION fraud.feature_set_hash(text) IS
+    'SHA-256 of the definition without the names of set and table: equal hashes, equal features';
+
+-- One index a key: its parts, the time, the id; what the windows read beside it, so
+-- that the table need not be visited.
+CREATE FUNCTION fraud.feature_indexes(
+    feature_set text,
+    OUT definition text,
+    OUT present boolean
+) RETURNS SETOF record
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    set_row fraud.feature_sets;
+    wanted text[];
+    read text[];
+    indexed text[];
+BEGIN
+    SELECT * INTO set_row FROM fraud.feature_sets s WHERE s.feature_set = feature_indexes.feature_set;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'feature set "%" does not exist', feature_set
+            USING ERRCODE = 'undefined_object', HINT = 'fraud.feature_sets lists the feature sets.';
+    END IF;
+    FOR wanted IN SELECT d.key FROM fraud.feature_definitions d
+               WHERE d.feature_set = set_row.feature_set AND d.key IS NOT NULL
+               GROUP BY d.key ORDER BY min(d.position)
+    LOOP
+        indexed := wanted || set_row.event_time || set_row.event_id;
+        SELECT array_agg(DISTINCT quote_ident(c) ORDER BY quote_ident(c)) INTO read
+        FROM fraud.feature_definitions d, unnest(d.columns) c
+        WHERE d.feature_set = set_row.feature_set AND d.key = wanted
+          AND quote_ident(c) <> ALL (indexed);
+        definition := format('CREATE INDEX ON %s USING btree (%s)', set_row.events,
+            (SELECT string_agg(format('(%s)', e), ', ' ORDER BY i) FROM unnest(indexed) WITH ORDINALITY u(e, i)))
+            || coalesce(' INCLUDE (' || array_to_string(read, ', ') || ')', '');
+        present := EXISTS (
+            SELECT FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am a ON a.oid = c.relam
+            WHERE x.indrelid = set_row.events AND x.indisvalid AND x.indpred IS NULL AND a.amname = 'btree'
+              AND x.indnkeyatts >= array_length(indexed, 1)
+              AND NOT EXISTS (
+                  SELECT FROM unnest(indexed) WITH ORDINALITY u(e, i)
+                  WHERE pg_get_indexdef(x.indexrelid, u.i::int, false) NOT IN (u.e, '(' || u.e || ')')));
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION fraud.feature_indexes(text) IS
+    'the indexes that fraud.features needs to be fast, one a key, and whether each is there';
+
+CREATE FUNCTION fraud.create_feature_indexes(feature_set text) RETURNS int
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    missing text;
+    made int := 0;
+BEGIN
+    FOR missing IN SELECT i.definition FROM fraud.feature_indexes(feature_set) i WHERE NOT i.present LOOP
+        EXECUTE missing;
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION fraud.create_feature_indexes(text) IS
+    'makes the indexes of fraud.feature_indexes that are missing, with the caller''s rights; returns how many';
