@@ -1,4 +1,4 @@
-// Exact path-dependent TreeSHAP, the values that XGBoost's pred_contribs gives.
+// Exact path-dependent TreeSHAP.
 //
 // Lundberg et al. (2018) define the game: a split on a feature that is known
 // sends the row down one side, a split on an unknown one sends it down both,
@@ -13,35 +13,41 @@
 //
 // The integrand is a polynomial, so Gauss-Legendre quadrature with enough points
 // gives it exactly. Against the paper's algorithm 2, whose result this is, it
-// takes one pass over the nodes with a few multiplications each instead of work
-// with the square of the depth per leaf, and it subtracts nothing that is nearly
-// equal, so that deep trees stay accurate.
-#include <algorithm>
+// takes one pass over the nodes with a few operations each, four points at once,
+// instead of work with the square of the depth per leaf, and it subtracts nothing
+// that is nearly equal, so that deep trees stay accurate.
+#include "core/explain.h"
+
 #include <array>
 #include <cmath>
 #include <vector>
 
-#include "core/forest.h"
-
 namespace fraud {
 namespace {
+
+// Four points at once. On x86-64 without AVX the compiler makes two halves of it.
+typedef double Vector __attribute__((vector_size(32)));
+constexpr size_t kVectorSize = 4;
 
 // An integrand has a degree below the number of distinct features on a path,
 // and n points integrate degrees up to 2n - 1 exactly.
 constexpr size_t kMaxPoints = kMaxDepth / 2;
+constexpr size_t kMaxVectors = kMaxPoints / kVectorSize;
 
-// Nodes and weights of Gauss-Legendre quadrature on [0, 1].
+// Nodes and weights of Gauss-Legendre quadrature on [0, 1]. Points that fill up
+// the last vector have the weight 0.
 struct Quadrature {
-  size_t count = 0;
-  std::array<double, kMaxPoints> t{};
-  std::array<double, kMaxPoints> weight{};
+  std::array<Vector, kMaxVectors> t;
+  std::array<Vector, kMaxVectors> weight;
+  std::array<Vector, kMaxVectors> off_slope;  // -1 / (1 - t)
 };
 
 // Returns the rule with `count` points: the roots of the Legendre polynomial of
 // that degree, found by Newton's method from the usual first guess.
 Quadrature make_quadrature(size_t count) {
   Quadrature rule;
-  rule.count = count;
+  rule.t.fill(Vector{0.5, 0.5, 0.5, 0.5});
+  rule.weight.fill(Vector{});
   const double n = static_cast<double>(count);
   const double pi = std::acos(-1.0);
   for (size_t i = 0; i < count; ++i) {
@@ -61,9 +67,10 @@ Quadrature make_quadrature(size_t count) {
       x -= move;
       if (std::fabs(move) < 1e-15) break;
     }
-    rule.t[i] = (1 + x) / 2;
-    rule.weight[i] = 1 / ((1 - x * x) * slope * slope);
+    rule.t[i / kVectorSize][i % kVectorSize] = (1 + x) / 2;
+    rule.weight[i / kVectorSize][i % kVectorSize] = 1 / ((1 - x * x) * slope * slope);
   }
+  for (size_t i = 0; i < kMaxVectors; ++i) rule.off_slope[i] = -1.0 / (1.0 - rule.t[i]);
   return rule;
 }
 
@@ -79,134 +86,127 @@ const Quadrature& quadrature_for_depth(size_t depth) {
 }
 
 // What the splits of the path so far say of one feature. A feature that has not
-// been met is {1, 1}: its factor is 1 and its slope 0.
+// been met is {true, 1}: its factor zero + t * (one - zero) is 1 everywhere.
 struct Choice {
-  double one = 1;
+  bool one = true;
   double zero = 1;
-
-  double factor(double t) const { return zero + t * (one - zero); }
-  double slope() const { return one - zero; }
 };
 
-// Explains one row, tree after tree; the scratch space is reused.
+// Values at up to 4 * kVectors points.
+template <size_t kVectors>
+using Points = std::array<Vector, kVectors>;
+
+// Explains one row; the trees may have paths of up to 8 * kVectors features.
+template <size_t kVectors>
 class Explainer {
  public:
-  Explainer(const Forest& forest, const float* row, double* phi)
-      : forest_(forest), row_(row), phi_(phi), choices_(forest.feature_count()) {}
+  Explainer(const FlatModel& model, const uint8_t* keys, double* phi, std::vector<Choice>& choices)
+      : model_(model), keys_(keys), phi_(phi), choices_(choices) {}
 
-  // Adds the contributions of the tree with nodes [first, last).
-  void add_tree(uint32_t first, uint32_t last) {
-    phi_[forest_.feature_count()] += prepare(first, last);
-    if (forest_.nodes[first].is_leaf) return;
-    path_[0].product.fill(1);
-    visit(first, 0);
+  void add_tree(uint32_t root, size_t depth) {
+    rule_ = &quadrature_for_depth(depth);
+    Points<kVectors> product;
+    product.fill(Vector{1, 1, 1, 1});
+    Points<kVectors> sum;
+    visit(root, product, sum);
   }
 
  private:
-  using Points = std::array<double, kMaxPoints>;
-
-  // One level of the path from the root: at each point, the product of the
-  // factors so far, and the sum of value * product over the leaves below.
-  struct Level {
-    Points product;
-    Points sum;
-  };
-
-  // Returns the share of the rows at a split that went to one of its children.
-  double fraction(const Node& split, uint32_t child) const {
-    // No row at all came here in training: any shares that add up to one will
-    // do, as long as the mean value uses the same.
-    if (!(split.cover > 0)) return 0.5;
-    return static_cast<double>(forest_.nodes[child].cover) / static_cast<double>(split.cover);
-  }
-
-  // Chooses the quadrature for a tree and returns its mean value by cover.
-  // Children lie behind their parents, so no recursion is needed.
-  double prepare(uint32_t first, uint32_t last) {
-    depths_.assign(last - first, 0);
-    means_.resize(last - first);
-    size_t depth = 0;
-    for (uint32_t i = first; i < last; ++i) {
-      const Node& node = forest_.nodes[i];
-      if (node.is_leaf) {
-        depth = std::max<size_t>(depth, depths_[i - first]);
-        continue;
-      }
-      const uint8_t below = static_cast<uint8_t>(depths_[i - first] + 1);
-      depths_[node.left - first] = below;
-      depths_[node.left + 1 - first] = below;
-    }
-    rule_ = &quadrature_for_depth(depth);
-    for (uint32_t i = last; i-- > first;) {
-      const Node& node = forest_.nodes[i];
-      means_[i - first] = node.is_leaf
-                              ? static_cast<double>(node.value)
-                              : fraction(node, node.left) * means_[node.left - first] +
-                                    fraction(node, node.left + 1) * means_[node.left + 1 - first];
-    }
-    return means_[0];
-  }
-
-  // Fills path_[level].sum for the subtree of a node, whose path_[level].product
-  // is set, and adds the contributions of all splits in it.
-  void visit(uint32_t index, size_t level) {
-    const Node& node = forest_.nodes[index];
-    Level& here = path_[level];
-    const size_t count = rule_->count;
-    if (node.is_leaf) {
-      for (size_t q = 0; q < count; ++q) here.sum[q] = node.value * here.product[q];
+  // Sets `sum` to the sum of value * product over the leaves below a node, at each
+  // point, and adds the contributions of all splits in it. `product` holds the
+  // factors of the path so far.
+  void visit(uint32_t index, const Points<kVectors>& product, Points<kVectors>& sum) {
+    const FlatNode node = model_.nodes[index];
+    if (node.is_leaf()) {
+      const double value = static_cast<double>(model_.values[index]);
+      for (size_t v = 0; v < kVectors; ++v) sum[v] = value * product[v];
       return;
     }
-    for (size_t q = 0; q < count; ++q) here.sum[q] = 0;
-
-    const bool left = forest_.goes_left(node, row_[node.feature]);
-    const Choice before = choices_[node.feature];
-    for (uint32_t side = 0; side < 2; ++side) {
-      const bool taken = left == (side == 0);
-      const Choice after{taken ? before.one : 0, before.zero * fraction(node, node.left + side)};
-      // Nothing reaches these leaves, whatever is known. Leaving them out also
-      // keeps every factor that is divided by above zero.
-      if (after.one == 0 && after.zero == 0) continue;
-      Level& below = path_[level + 1];
-      for (size_t q = 0; q < count; ++q) {
-        const double t = rule_->t[q];
-        below.product[q] = here.product[q] / before.factor(t) * after.factor(t);
+    const uint32_t feature = model_.slots[node.slot()].feature;
+    const bool right = keys_[node.slot()] >= node.threshold();
+    const Choice before = choices_[feature];
+    sum.fill(Vector{});
+    if (!before.one) {
+      // The row left this path at an earlier split on the feature. A further one
+      // scales what is below and changes nobody's share of it.
+      for (uint32_t side = 0; side < 2; ++side) {
+        const double share = static_cast<double>(model_.shares[node.left + side]);
+        if (share == 0) continue;
+        Points<kVectors> scaled;
+        Points<kVectors> below;
+        for (size_t v = 0; v < kVectors; ++v) scaled[v] = product[v] * share;
+        choices_[feature].zero = before.zero * share;
+        visit(node.left + side, scaled, below);
+        for (size_t v = 0; v < kVectors; ++v) sum[v] += below[v];
       }
-      choices_[node.feature] = after;
-      visit(node.left + side, level + 1);
-      choices_[node.feature] = before;
-      // The leaves below were credited with `before` by the split above on the
-      // same feature; this takes that back, so that the deepest split counts.
-      double credit = 0;
-      for (size_t q = 0; q < count; ++q) {
-        const double t = rule_->t[q];
-        credit += rule_->weight[q] * below.sum[q] *
-                  (after.slope() / after.factor(t) - before.slope() / before.factor(t));
-        here.sum[q] += below.sum[q];
-      }
-      phi_[node.feature] += credit;
+      choices_[feature] = before;
+      return;
     }
+
+    // The product without the feature, and the feature's slope over its factor
+    // as the splits above have it: their credit is taken back here, so that
+    // the deepest split on the feature counts.
+    Points<kVectors> others = product;
+    Points<kVectors> slope_before;
+    slope_before.fill(Vector{});
+    if (before.zero != 1) {
+      for (size_t v = 0; v < kVectors; ++v) {
+        const Vector inverse = 1.0 / (before.zero + rule_->t[v] * (1 - before.zero));
+        others[v] = product[v] * inverse;
+        slope_before[v] = (1 - before.zero) * inverse;
+      }
+    }
+    Vector credit = {};
+    for (uint32_t side = 0; side < 2; ++side) {
+      const bool taken = right == (side == 1);
+      const double zero =
+          before.zero * static_cast<double>(model_.shares[node.left + side]);
+      if (!taken && zero == 0) continue;  // nothing reaches these leaves
+      Points<kVectors> path;
+      Points<kVectors> below;
+      Points<kVectors> slope;
+      for (size_t v = 0; v < kVectors; ++v) {
+        const Vector factor =
+            taken ? zero + rule_->t[v] * (1 - zero) : zero * (1.0 - rule_->t[v]);
+        path[v] = others[v] * factor;
+        slope[v] = taken ? (1 - zero) / factor : rule_->off_slope[v];
+      }
+      choices_[feature] = Choice{taken, zero};
+      visit(node.left + side, path, below);
+      for (size_t v = 0; v < kVectors; ++v) {
+        credit += rule_->weight[v] * below[v] * (slope[v] - slope_before[v]);
+        sum[v] += below[v];
+      }
+    }
+    choices_[feature] = before;
+    phi_[feature] += (credit[0] + credit[1]) + (credit[2] + credit[3]);
   }
 
-  const Forest& forest_;
-  const float* const row_;
+  const FlatModel& model_;
+  const uint8_t* const keys_;
   double* const phi_;
+  std::vector<Choice>& choices_;  // by feature, of the path that is being visited
   const Quadrature* rule_ = nullptr;
-  std::vector<Choice> choices_;  // by feature, of the path that is being visited
-  std::vector<uint8_t> depths_;
-  std::vector<double> means_;
-  std::vector<Level> path_ = std::vector<Level>(kMaxDepth + 1);
 };
 
 }  // namespace
 
-void Forest::contributions(const float* row, double* phi) const {
-  phi[feature_count()] += static_cast<double>(base_margin);
-  Explainer explainer(*this, row, phi);
-  for (size_t tree = 0; tree < roots.size(); ++tree) {
-    const bool is_last = tree + 1 == roots.size();
-    explainer.add_tree(roots[tree],
-                       is_last ? static_cast<uint32_t>(nodes.size()) : roots[tree + 1]);
+void explain(const FlatModel& model, const uint8_t* keys, double* phi) {
+  phi[model.feature_count()] += static_cast<double>(model.header->base_margin) + model.header->mean;
+  std::vector<Choice> choices(model.feature_count());
+  for (uint32_t tree = 0; tree < model.header->tree_count; ++tree) {
+    const uint32_t root = model.roots[tree];
+    const size_t depth = model.depths[tree];
+    const size_t vectors = (depth + 2 * kVectorSize - 1) / (2 * kVectorSize);
+    if (vectors <= 1) {
+      Explainer<1>(model, keys, phi, choices).add_tree(root, depth);
+    } else if (vectors <= 2) {
+      Explainer<2>(model, keys, phi, choices).add_tree(root, depth);
+    } else if (vectors <= 4) {
+      Explainer<4>(model, keys, phi, choices).add_tree(root, depth);
+    } else {
+      Explainer<kMaxVectors>(model, keys, phi, choices).add_tree(root, depth);
+    }
   }
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/category.h"
+
 namespace fraud {
 
 float Forest::margin(const float* row) const noexcept {
@@ -22,12 +24,8 @@ float Forest::margin(const float* row) const noexcept {
 bool Forest::goes_left(const Node& split, float value) const noexcept {
   if (std::isnan(value)) return split.default_left;
   if (split.category_set == 0) return value < split.value;
-  // What is no category, or one past the set, is not in it. (Every word that a
-  // float can reach exactly lies below 2^24.)
   const CategorySet& set = category_sets[split.category_set - 1];
-  if (!(value >= 0 && value < static_cast<float>(set.size() * 32))) return true;
-  const auto category = static_cast<uint32_t>(value);
-  return (set[category / 32] >> (category % 32) & 1U) == 0;
+  return !in_categories(set.data(), set.size(), value);
 }
 
 float transform_margin(Transform transform, float margin) noexcept {

@@ -52,10 +52,6 @@ class Forest {
   // Tells whether a value goes from a split to its left child.
   bool goes_left(const Node& split, float value) const noexcept;
 
-  // Adds to phi (feature_count() + 1 values, the last one the bias) the exact
-  // path-dependent TreeSHAP contributions of the row, in margin units.
-  void contributions(const float* row, double* phi) const;
-
   size_t feature_count() const noexcept { return feature_names.size(); }
   size_t tree_count() const noexcept { return roots.size(); }
   size_t bytes() const noexcept;

@@ -1,6 +1,7 @@
-// Fuzz target: any bytes are a model, or an Error; what was read can be scored.
+// Fuzz target: any bytes are a model, or an Error; what was read can be
+// compiled and scored.
 #include "core/error.h"
-#include "core/forest.h"
+#include "core/scorer.h"
 
 #include <cmath>
 #include <cstddef>
@@ -16,8 +17,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       row[i] = i % 3 == 0 ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(i) - 2;
     }
     std::vector<double> phi(row.size() + 1, 0.0);
-    forest.contributions(row.data(), phi.data());
-    float score = forest.score(row.data());
+    const fraud::AlignedBytes bytes(fraud::compile_model(forest));
+    fraud::Scorer scorer(fraud::FlatModel::open(bytes.view()));
+    scorer.contributions(row.data(), phi.data());
+    const float score = scorer.score(row.data());
     // Sums of finite leaves may overflow to an infinity; its probability is 0 or 1.
     if (!std::isnan(score) && !(score >= 0 && score <= 1)) __builtin_trap();
   } catch (const fraud::Error&) {

@@ -14,6 +14,7 @@
 #include <set>
 #include <sstream>
 
+#include "compiled.h"
 #include "core/error.h"
 #include "xgboost/c_api.h"
 
@@ -251,9 +252,9 @@ TEST(Contributions, AreShapleyValues) {
         row.push_back(uniform(random) < 0.2F ? NAN : uniform(random));
       }
       const std::vector<double> expected = BruteForce(forest, row.data()).contributions();
-      std::vector<double> phi(forest.feature_count() + 1);
-      forest.contributions(row.data(), phi.data());
-      for (size_t j = 0; j < phi.size(); ++j) EXPECT_NEAR(phi[j], expected[j], 1e-12);
+      const std::vector<double> phi = Compiled(forest).contributions(row.data());
+      // The compiled form keeps the shares of cover as float32.
+      for (size_t j = 0; j < phi.size(); ++j) EXPECT_NEAR(phi[j], expected[j], 1e-6);
     }
   }
 }
@@ -282,8 +283,7 @@ TEST(Contributions, StayAccurateInTheDeepestTree) {
     forest.nodes.push_back(rest);
   }
   const std::vector<float> row(kMaxDepth, 1.0F);
-  std::vector<double> phi(kMaxDepth + 1);
-  forest.contributions(row.data(), phi.data());
+  const std::vector<double> phi = Compiled(forest).contributions(row.data());
   double sum = 0;
   for (const double value : phi) sum += value;
   EXPECT_NEAR(sum, forest.margin(row.data()), 1e-10);
@@ -297,8 +297,7 @@ TEST(Contributions, AreFiniteWhereNoRowCameInTraining) {
   for (size_t i = 0; i < forest.nodes.size(); i += 2) forest.nodes[i].cover = 0;
   for (const float value : {0.1F, 0.5F, 0.9F}) {
     const std::vector<float> row = {value, 1 - value, NAN};
-    std::vector<double> phi(4);
-    forest.contributions(row.data(), phi.data());
+    const std::vector<double> phi = Compiled(forest).contributions(row.data());
     double sum = 0;
     for (const double part : phi) sum += part;
     EXPECT_NEAR(sum, forest.margin(row.data()), 1e-6);
@@ -311,7 +310,7 @@ TEST(Contributions, AddToWhatIsThere) {
   forest.base_margin = 2;
   double phi[2] = {1, 1};
   const float row = 0;
-  forest.contributions(&row, phi);
+  Compiled(forest).scorer.contributions(&row, phi);
   EXPECT_EQ(phi[0], 1);
   EXPECT_EQ(phi[1], 3);
 }
@@ -464,11 +463,11 @@ TEST_P(InstalledXgboost, AgreesOnContributions) {
   const std::vector<float> rows = Installed::random_rows(200, 15);
   const std::vector<float> expected = xgboost.contributions(rows);
   constexpr size_t kWidth = Installed::kFeatures + 1;
+  Compiled compiled(forest);
   ASSERT_EQ(expected.size(), 200 * kWidth);
   for (size_t i = 0; i < 200; ++i) {
     const float* row = &rows[i * Installed::kFeatures];
-    std::vector<double> phi(kWidth);
-    forest.contributions(row, phi.data());
+    const std::vector<double> phi = compiled.contributions(row);
     double sum = 0;
     for (size_t j = 0; j < kWidth; ++j) {
       EXPECT_NEAR(phi[j], expected[i * kWidth + j], 1e-4) << "row " << i << " feature " << j;

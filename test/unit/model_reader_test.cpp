@@ -8,6 +8,7 @@
 #include <random>
 #include <sstream>
 
+#include "compiled.h"
 #include "core/error.h"
 #include "core/forest.h"
 
@@ -469,9 +470,9 @@ TEST(ModelReader, SurvivesDamage) {
       // What is read after all can be scored and explained.
       const Forest forest = read_model(damaged);
       const std::vector<float> row(forest.feature_count(), 0.5F);
-      std::vector<double> phi(forest.feature_count() + 1);
-      forest.margin(row.data());
-      forest.contributions(row.data(), phi.data());
+      Compiled compiled(forest);
+      compiled.scorer.margin(row.data());
+      compiled.contributions(row.data());
     }
   }
 }
