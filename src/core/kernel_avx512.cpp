@@ -17,6 +17,7 @@ namespace fraud {
 namespace {
 
 constexpr uint32_t kTableSlots = 64;
+constexpr uint32_t kTreesAtOnce = 64;
 
 FRAUD_TARGET void make_keys(const FlatModel& model, const float* row, uint8_t* keys) {
   const FlatRank* const last = model.ranks + model.header->rank_count;
@@ -54,30 +55,39 @@ FRAUD_TARGET float add_to_row(const FlatModel& model, uint32_t first, uint32_t l
   }
   const uint32_t levels = model.header->top_levels;
   const __m512i one = _mm512_set1_epi64(1);
-  for (uint32_t tree = first; tree < last; tree += kTreeGroup) {
-    const uint32_t count = last - tree < kTreeGroup ? last - tree : kTreeGroup;
-    alignas(64) uint64_t masks[kTreeGroup];
-    for (uint32_t i = 0; i < kTreeGroup; ++i) {
-      const size_t block = size_t{tree + i} * kTopSize;
-      const __m512i row = look_up<kTables>(tables, _mm512_load_si512(model.block_slots + block));
-      masks[i] = _mm512_cmpge_epu8_mask(row, _mm512_load_si512(model.block_thresholds + block));
+  const __m512i lanes = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
+  // A step is done for many trees before the next step, so that nothing waits for
+  // what has just been written.
+  alignas(64) uint64_t masks[kTreesAtOnce];
+  alignas(64) uint32_t exits[kTreesAtOnce];
+  for (uint32_t tree = first; tree < last; tree += kTreesAtOnce) {
+    const uint32_t count = last - tree < kTreesAtOnce ? last - tree : kTreesAtOnce;
+    const uint32_t padded = (count + kTreeGroup - 1) / kTreeGroup * kTreeGroup;
+    const uint8_t* const slots = model.block_slots + size_t{tree} * kTopSize;
+    const uint8_t* const thresholds = model.block_thresholds + size_t{tree} * kTopSize;
+    for (uint32_t i = 0; i < padded; ++i) {
+      const __m512i row = look_up<kTables>(tables, _mm512_load_si512(slots + i * kTopSize));
+      masks[i] = _mm512_cmpge_epu8_mask(row, _mm512_load_si512(thresholds + i * kTopSize));
     }
     // Down the blocks of eight trees at once: place = 2 * place + bit of place.
-    const __m512i mask = _mm512_load_si512(masks);
-    __m512i place = one;
-    for (uint32_t level = 0; level < levels; ++level) {
-      // 0xEA: (shifted & one) | doubled.
-      place = _mm512_ternarylogic_epi64(_mm512_srlv_epi64(mask, place), one,
-                                        _mm512_add_epi64(place, place), 0xEA);
+    for (uint32_t i = 0; i < padded; i += kTreeGroup) {
+      const __m512i mask = _mm512_load_si512(masks + i);
+      __m512i place = one;
+      for (uint32_t level = 0; level < levels; ++level) {
+        // 0xEA: (shifted & one) | doubled.
+        place = _mm512_ternarylogic_epi64(_mm512_srlv_epi64(mask, place), one,
+                                          _mm512_add_epi64(place, place), 0xEA);
+      }
+      const auto base = static_cast<long long>(tree + i) * kTopSize - (1LL << levels);
+      _mm256_store_si256(
+          reinterpret_cast<__m256i*>(exits + i),
+          _mm512_cvtepi64_epi32(
+              _mm512_add_epi64(place, _mm512_add_epi64(lanes, _mm512_set1_epi64(base)))));
     }
-    const auto base = static_cast<long long>(tree) * kTopSize - (1LL << levels);
-    const __m512i lanes = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
-    alignas(32) uint32_t exits[kTreeGroup];
-    _mm256_store_si256(
-        reinterpret_cast<__m256i*>(exits),
-        _mm512_cvtepi64_epi32(
-            _mm512_add_epi64(place, _mm512_add_epi64(lanes, _mm512_set1_epi64(base)))));
-    sum = add_exits(model, keys, tree, count, exits, sum);
+    for (uint32_t i = 0; i < count; i += kTreeGroup) {
+      const uint32_t part = count - i < kTreeGroup ? count - i : kTreeGroup;
+      sum = add_exits(model, keys, tree + i, part, exits + i, sum);
+    }
   }
   return sum;
 }
