@@ -162,12 +162,9 @@ void check_blocks(const FlatModel& model) {
 
 }  // namespace
 
-FlatModel FlatModel::open(std::string_view bytes) {
-  if (bytes.size() < sizeof(FlatHeader)) fail("it is too short");
-  if (reinterpret_cast<uintptr_t>(bytes.data()) % kFlatAlignment != 0) fail("it is not aligned");
+FlatModel FlatModel::view(std::string_view bytes) noexcept {
   FlatModel model;
   model.header = reinterpret_cast<const FlatHeader*>(bytes.data());
-  check_header(*model.header, bytes);
   const FlatLayout layout(*model.header);
   const auto at = [&](uint64_t offset) { return bytes.data() + offset; };
   model.name_ends = reinterpret_cast<const uint32_t*>(at(layout.name_ends));
@@ -184,6 +181,14 @@ FlatModel FlatModel::open(std::string_view bytes) {
   model.block_slots = reinterpret_cast<const uint8_t*>(at(layout.block_slots));
   model.block_thresholds = reinterpret_cast<const uint8_t*>(at(layout.block_thresholds));
   model.block_exits = reinterpret_cast<const uint32_t*>(at(layout.block_exits));
+  return model;
+}
+
+FlatModel FlatModel::open(std::string_view bytes) {
+  check(bytes.size() >= sizeof(FlatHeader), "it is too short");
+  check(reinterpret_cast<uintptr_t>(bytes.data()) % kFlatAlignment == 0, "it is not aligned");
+  check_header(*reinterpret_cast<const FlatHeader*>(bytes.data()), bytes);
+  const FlatModel model = view(bytes);
   check_names(model);
   check_slots(model);
   check_trees(model);

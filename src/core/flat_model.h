@@ -105,6 +105,9 @@ class FlatModel {
   // Throws Error (kInvalidModel).
   static FlatModel open(std::string_view bytes);
 
+  // The same for bytes that open() has accepted, without the checks.
+  static FlatModel view(std::string_view bytes) noexcept;
+
   size_t feature_count() const noexcept { return header->feature_count; }
   size_t tree_count() const noexcept { return header->tree_count; }
   std::string_view feature_name(size_t index) const noexcept;

@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "catalog/pg_database.h"
+#include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
 }
@@ -29,6 +30,15 @@ inline bool walk_expression(::Node* node, bool (*walker)(::Node*, void*), void* 
 #else
   return expression_tree_walker(
       node, reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(walker)), context);
+#endif
+}
+
+// Tells whether the current user may call the function.
+inline bool may_execute(Oid function) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
+#else
+  return pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
 #endif
 }
 

@@ -1,3 +1,5 @@
+#include "core/kernel.h"
+
 #include "pg/gucs.h"
 
 #include "pg/server.h"
@@ -13,6 +15,7 @@ int guc_connect_timeout_ms = 10000;
 int guc_evaluation_memory_kb = 1048576;
 int guc_feature_memory_kb = 1048576;
 int guc_ingest_batch_size = 1000;
+int guc_kernel = 0;
 int guc_max_databases = 16;
 int guc_max_dead_letter_kb = 64;
 int guc_max_future_s = 600;
@@ -22,6 +25,7 @@ int guc_max_retry_delay_s = 300;
 int guc_model_cache_kb = 65536;
 int guc_poll_timeout_ms = 30000;
 char* guc_report_timezone = nullptr;
+int guc_shared_model_kb = 65536;
 
 namespace {
 
@@ -30,6 +34,20 @@ bool check_timezone(char** value, void**, GucSource) {
   if (*value == nullptr || **value == '\0') return true;
   if (pg_tzset(*value) != nullptr) return true;
   GUC_check_errdetail("Time zone \"%s\" is not known.", *value);
+  return false;
+}
+
+const config_enum_entry kKernelOptions[] = {{kKernelNames[0], 0, false},
+                                            {kKernelNames[1], 1, false},
+                                            {kKernelNames[2], 2, false},
+                                            {kKernelNames[3], 3, false},
+                                            {nullptr, 0, false}};
+
+// Refuses a kernel that this machine does not have.
+bool check_kernel(int* value, void**, GucSource) {
+  if (*value == 0 || find_kernel(kKernelNames[*value]) != nullptr) return true;
+  GUC_check_errdetail("This machine does not have the instructions for \"%s\".",
+                      kKernelNames[*value]);
   return false;
 }
 
@@ -58,6 +76,11 @@ void define_gucs() {
                           "Most payments that are stored in one set of statements.",
                           "The ingest worker commits after each.", &guc_ingest_batch_size, 1000, 1,
                           100000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomEnumVariable("fraud_detect.kernel",
+                           "Instruction set that models are scored with.",
+                           "All give the same scores, bit for bit. \"auto\" takes the fastest.",
+                           &guc_kernel, 0, kKernelOptions, PGC_USERSET, 0, check_kernel, nullptr,
+                           nullptr);
   DefineCustomIntVariable("fraud_detect.max_dead_letter_size",
                           "Most bytes of a payload that fraud.ingest_errors keeps.", nullptr,
                           &guc_max_dead_letter_kb, 64, 1, 1048576, PGC_SUSET, GUC_UNIT_KB, nullptr,
@@ -81,8 +104,9 @@ void define_gucs() {
                           &guc_max_retry_delay_s, 300, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, nullptr,
                           nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.model_cache_size",
-                          "Most memory for models that a backend keeps ready.",
-                          "Models in use by a running query are kept whatever this says.",
+                          "Most memory for models that a backend keeps ready for itself.",
+                          "Only those that are not in shared memory. Models in use by a running "
+                          "query are kept whatever this says.",
                           &guc_model_cache_kb, 65536, 0, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB,
                           nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.poll_timeout", "Longest time for one poll.", nullptr,
@@ -97,6 +121,11 @@ void define_gucs() {
                             "Most databases of this server that have an ingest worker.", nullptr,
                             &guc_max_databases, 16, 1, 1024, PGC_POSTMASTER, 0, nullptr, nullptr,
                             nullptr);
+    DefineCustomIntVariable("fraud_detect.shared_model_memory",
+                            "Shared memory for models.",
+                            "Models without room there are kept by each backend for itself.",
+                            &guc_shared_model_kb, 65536, 0, MAX_KILOBYTES, PGC_POSTMASTER,
+                            GUC_UNIT_KB, nullptr, nullptr, nullptr);
   }
   reserve_guc_prefix("fraud_detect");
 }

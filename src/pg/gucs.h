@@ -8,6 +8,7 @@ extern int guc_connect_timeout_ms;
 extern int guc_evaluation_memory_kb;
 extern int guc_feature_memory_kb;
 extern int guc_ingest_batch_size;
+extern int guc_kernel;  // index in kKernelNames
 extern int guc_max_databases;
 extern int guc_max_dead_letter_kb;
 extern int guc_max_future_s;
@@ -17,6 +18,9 @@ extern int guc_max_retry_delay_s;
 extern int guc_model_cache_kb;
 extern int guc_poll_timeout_ms;
 extern char* guc_report_timezone;
+extern int guc_shared_model_kb;
+
+constexpr const char* kKernelNames[] = {"auto", "scalar", "avx2", "avx512"};
 
 // Declares all settings, and reserves their prefix. Called by _PG_init.
 void define_gucs();

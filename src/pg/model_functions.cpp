@@ -1,12 +1,13 @@
 // fraud.import_model and fraud.export_model.
-#include "core/forest.h"
+#include "core/flat_model.h"
 
 #include <algorithm>
 #include <cctype>
 #include <set>
 
 #include "pg/boundary.h"
-#include "pg/model_cache.h"
+#include "pg/model_lookup.h"
+#include "pg/model_store.h"
 #include "pg/owner_scope.h"
 #include "pg/spi.h"
 
@@ -110,6 +111,41 @@ FRAUD_FUNCTION(import_model) {
            int4_param(static_cast<int32_t>(forest.tree_count())), text_param(forest.objective),
            optional_text_param(forest.xgboost_version), {PG_GETARG_DATUM(2), PG_ARGISNULL(2)}});
   return Int32GetDatum(static_cast<int32_t>(*spi.integer(0, 1)));
+}
+
+// Arguments: artifact, feature_names, which are those that import_model stored.
+FRAUD_FUNCTION(compile_model) {
+  bytea* artifact = protect([&] { return PG_GETARG_BYTEA_PP(0); });
+  Forest forest = read_model({VARDATA_ANY(artifact), VARSIZE_ANY_EXHDR(artifact)});
+  name_features(forest, text_array_argument(fcinfo, 1));
+  const std::string bytes = compile_model(forest);
+  const ModelDigest digest = digest_of(bytes);
+  return protect([&] {
+    const Size size = add_size(bytes.size(), VARHDRSZ + digest.size());
+    bytea* result = (bytea*)palloc(size);
+    SET_VARSIZE(result, size);
+    memcpy(VARDATA(result), digest.data(), digest.size());
+    memcpy(VARDATA(result) + digest.size(), bytes.data(), bytes.size());
+    return PointerGetDatum(result);
+  });
+}
+
+// Returns one row for each copy in shared memory.
+FRAUD_FUNCTION(shared_models) {
+  std::vector<SharedModel> models = shared_models();
+  protect([&] { InitMaterializedSRF(fcinfo, 0); });
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  for (const SharedModel& model : models) {
+    const SqlValue digest = bytea_param(
+        {reinterpret_cast<const char*>(model.digest.data()), model.digest.size()});
+    protect([&] {
+      Datum values[4] = {digest.value, Int64GetDatum((int64)model.bytes),
+                         Int32GetDatum(model.holders), TimestampTzGetDatum(model.used_at)};
+      bool nulls[4] = {false, false, false, false};
+      tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    });
+  }
+  return (Datum)0;
 }
 
 FRAUD_FUNCTION(export_model) {

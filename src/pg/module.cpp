@@ -3,6 +3,7 @@
 
 #include "pg/gucs.h"
 #include "pg/hooks.h"
+#include "pg/model_store.h"
 #include "pg/shared_state.h"
 
 #include "worker/launcher.h"
@@ -15,6 +16,7 @@ void _PG_init(void) {
   fraud::pg::define_gucs();
   if (!process_shared_preload_libraries_in_progress) return;
   fraud::pg::request_shared_state();
+  fraud::pg::request_model_store();
   fraud::pg::install_hooks();
   fraud::worker::register_launcher_worker();
 }

@@ -8,10 +8,12 @@
 
 namespace fraud::pg {
 
-PaymentScorer::PaymentScorer(ResolvedModel model) : model_(std::move(model)) {
+PaymentScorer::PaymentScorer(ResolvedModel model)
+    : model_(std::move(model)), scorer_(make_scorer(*model_.flat)) {
   const auto& known = payment_feature_names();
   std::string unknown;
-  for (const std::string& name : model_.forest->feature_names) {
+  for (size_t feature = 0; feature < model_.flat->feature_count(); ++feature) {
+    const std::string name(model_.flat->feature_name(feature));
     size_t i = 0;
     while (i < known.size() && known[i] != name) ++i;
     if (i == known.size()) unknown += (unknown.empty() ? "" : ", ") + name;
@@ -32,7 +34,7 @@ void PaymentScorer::fill(const PaymentFeatures& features) noexcept {
 
 float PaymentScorer::score(const PaymentFeatures& features) noexcept {
   fill(features);
-  return model_.forest->score(row_.data());
+  return scorer_.score(row_.data());
 }
 
 std::string PaymentScorer::decide(float score) const {
@@ -45,7 +47,7 @@ std::string PaymentScorer::decide(float score) const {
 std::vector<std::string> PaymentScorer::reasons(const PaymentFeatures& features) {
   fill(features);
   std::vector<double> phi(row_.size() + 1, 0.0);
-  model_.forest->contributions(row_.data(), phi.data());
+  scorer_.contributions(row_.data(), phi.data());
   std::vector<double> by_feature(kPaymentFeatureCount, 0.0);
   for (size_t i = 0; i < source_.size(); ++i) by_feature[source_[i]] += phi[i];
   return describe_reasons(features, by_feature, 3);

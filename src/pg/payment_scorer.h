@@ -4,9 +4,10 @@
 #include "core/payment_features.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "pg/model_cache.h"
+#include "pg/model_lookup.h"
 
 namespace fraud::pg {
 
@@ -30,6 +31,7 @@ class PaymentScorer {
   void fill(const PaymentFeatures& features) noexcept;
 
   ResolvedModel model_;
+  Scorer scorer_;
   std::vector<size_t> source_;  // for each of the model's features
   std::vector<float> row_;
 };

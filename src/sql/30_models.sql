@@ -8,6 +8,12 @@ CREATE TABLE fraud.models (
 COMMENT ON TABLE fraud.models IS 'models by name; what is scored is a version, see fraud.model_versions';
 COMMENT ON COLUMN fraud.models.builtin IS 'made by CREATE EXTENSION';
 
+CREATE FUNCTION fraud._compile_model(artifact bytea, feature_names text[]) RETURNS bytea
+AS 'MODULE_PATHNAME', 'fraud_detect_compile_model'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000000;
+COMMENT ON FUNCTION fraud._compile_model(bytea, text[]) IS
+    'internal: the form of a model that scores, behind its SHA-256';
+
 CREATE TABLE fraud.model_versions (
     model text NOT NULL REFERENCES fraud.models DEFERRABLE INITIALLY DEFERRED,
     version int NOT NULL CHECK (version > 0),
@@ -21,16 +27,39 @@ CREATE TABLE fraud.model_versions (
     created_by name NOT NULL DEFAULT fraud._caller(),
     builtin boolean NOT NULL DEFAULT false,
     artifact bytea NOT NULL,
+    -- Made anew where a dump is restored, by the version that is installed there.
+    compiled bytea NOT NULL GENERATED ALWAYS AS (fraud._compile_model(artifact, feature_names)) STORED,
     PRIMARY KEY (model, version)
 );
--- Model files are barely compressible and read whole.
+-- Model files are barely compressible; and without compression the digest alone is
+-- read without the rest.
 ALTER TABLE fraud.model_versions ALTER COLUMN artifact SET STORAGE EXTERNAL;
+ALTER TABLE fraud.model_versions ALTER COLUMN compiled SET STORAGE EXTERNAL;
 COMMENT ON TABLE fraud.model_versions IS 'immutable versions of models';
 COMMENT ON COLUMN fraud.model_versions.digest IS 'SHA-256 of artifact';
 COMMENT ON COLUMN fraud.model_versions.feature_names IS 'in the model''s order';
 COMMENT ON COLUMN fraud.model_versions.trees IS 'number of trees';
 COMMENT ON COLUMN fraud.model_versions.xgboost_version IS 'of the library that saved the file';
 COMMENT ON COLUMN fraud.model_versions.artifact IS 'XGBoost''s own model file, byte for byte';
+COMMENT ON COLUMN fraud.model_versions.compiled IS 'the form that scores, behind its SHA-256';
+
+CREATE FUNCTION fraud._shared_models(OUT digest bytea, OUT bytes bigint, OUT holders int,
+    OUT used_at timestamptz) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'fraud_detect_shared_models'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE ROWS 10;
+COMMENT ON FUNCTION fraud._shared_models() IS
+    'internal: the models in shared memory, of all databases';
+
+CREATE VIEW fraud.model_memory AS
+    SELECT v.model, v.version, octet_length(v.compiled) - 32 AS bytes,
+           s.digest IS NOT NULL AS is_shared, s.holders, s.used_at
+    FROM fraud.model_versions v
+    LEFT JOIN fraud._shared_models() s ON s.digest = substring(v.compiled FROM 1 FOR 32);
+COMMENT ON VIEW fraud.model_memory IS
+    'what each version takes in memory, and whether the one copy for all backends is there now';
+COMMENT ON COLUMN fraud.model_memory.bytes IS 'of the form that scores';
+COMMENT ON COLUMN fraud.model_memory.holders IS 'processes that use the shared copy in a transaction under way';
+COMMENT ON COLUMN fraud.model_memory.used_at IS 'when a statement last took hold of the shared copy';
 
 CREATE TABLE fraud.promotions (
     promotion_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

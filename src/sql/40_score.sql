@@ -1,32 +1,50 @@
+CREATE FUNCTION fraud._score_columns(model text, names text[], VARIADIC "any") RETURNS float8
+AS 'MODULE_PATHNAME', 'fraud_detect_score_columns'
+LANGUAGE C STABLE PARALLEL SAFE COST 200;
+COMMENT ON FUNCTION fraud._score_columns(text, text[], "any") IS
+    'internal: what the planner makes of fraud_score(row), columns taken one by one';
+
+CREATE FUNCTION fraud._score_stored(model text, features float4[]) RETURNS float8
+AS 'MODULE_PATHNAME', 'fraud_detect_score_stored'
+LANGUAGE C STABLE PARALLEL SAFE COST 200;
+COMMENT ON FUNCTION fraud._score_stored(text, float4[]) IS
+    'internal: what the planner makes of fraud_score(payment), by the stored vector';
+
+CREATE FUNCTION fraud._score_support(internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'fraud_detect_score_support'
+LANGUAGE C STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._score_support(internal) IS 'internal: the planner''s help for fraud_score(row)';
+
 CREATE FUNCTION @extschema@.fraud_score(features record, model text DEFAULT 'payments') RETURNS float8
 AS 'MODULE_PATHNAME', 'fraud_detect_score_record'
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 300
+SUPPORT fraud._score_support;
 COMMENT ON FUNCTION @extschema@.fraud_score(record, text) IS
     'probability of fraud, 0 to 1, of a row whose columns are matched to the model''s features by name (null is missing); a row of fraud.transactions is scored by its stored vector; model is name, name@alias or name/version';
 
 CREATE FUNCTION @extschema@.fraud_score(features jsonb, model text DEFAULT 'payments') RETURNS float8
 AS 'MODULE_PATHNAME', 'fraud_detect_score_jsonb'
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 300;
 COMMENT ON FUNCTION @extschema@.fraud_score(jsonb, text) IS
     'probability of fraud, 0 to 1, of an object whose keys are matched to the model''s features by name (null is missing)';
 
 CREATE FUNCTION @extschema@.fraud_score(features float4[], model text DEFAULT 'payments') RETURNS float8
 AS 'MODULE_PATHNAME', 'fraud_detect_score_array'
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 300;
 COMMENT ON FUNCTION @extschema@.fraud_score(float4[], text) IS
     'probability of fraud, 0 to 1, of a vector in the model''s feature order (null and NaN are missing)';
 
 CREATE FUNCTION @extschema@.fraud_explain(features jsonb, model text DEFAULT 'payments',
     OUT feature text, OUT value float8, OUT contribution float8) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_explain_jsonb'
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10000 ROWS 25;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 50000 ROWS 25;
 COMMENT ON FUNCTION @extschema@.fraud_explain(jsonb, text) IS
     'exact TreeSHAP contributions in log-odds, one row a feature and one named (bias); they add up to the margin of the score';
 
 CREATE FUNCTION @extschema@.fraud_explain(features record, model text DEFAULT 'payments',
     OUT feature text, OUT value float8, OUT contribution float8) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_explain_record'
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10000 ROWS 25;
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 50000 ROWS 25;
 COMMENT ON FUNCTION @extschema@.fraud_explain(record, text) IS
     'exact TreeSHAP contributions in log-odds, one row a feature and one named (bias); they add up to the margin of the score';
 

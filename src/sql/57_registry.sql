@@ -236,6 +236,7 @@ DECLARE
     described fraud.model_versions := NEW;
 BEGIN
     described.description := OLD.description;
+    described.compiled := OLD.compiled;  -- generated after this
     IF described IS DISTINCT FROM OLD THEN
         RAISE EXCEPTION 'versions of models cannot be changed, but for their description'
             USING ERRCODE = 'object_not_in_prerequisite_state',

@@ -22,6 +22,9 @@ BEGIN
     END IF;
     objects := CASE access
         WHEN 'score' THEN ARRAY[
+            'USAGE ON SCHEMA fraud',
+            'EXECUTE ON FUNCTION fraud._score_columns(text, text[], "any")',
+            'EXECUTE ON FUNCTION fraud._score_stored(text, float4[])',
             'EXECUTE ON FUNCTION @extschema@.fraud_score(record, text)',
             'EXECUTE ON FUNCTION @extschema@.fraud_score(jsonb, text)',
             'EXECUTE ON FUNCTION @extschema@.fraud_score(float4[], text)',
@@ -41,7 +44,8 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid)'] || measuring
         WHEN 'scientist' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog',
+            'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.model_memory, fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog',
+            'EXECUTE ON FUNCTION fraud._shared_models()',
             'SELECT (model, version, digest, feature_names, trees, objective, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.import_model(text, bytea, text, text[])',
@@ -67,7 +71,8 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.simulate(int, int, int, bigint, timestamptz, timestamptz, interval)']
         WHEN 'operator' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.source_status, fraud.ingest_errors',
+            'SELECT ON fraud.source_status, fraud.ingest_errors, fraud.model_memory',
+            'EXECUTE ON FUNCTION fraud._shared_models()',
             'EXECUTE ON FUNCTION fraud.add_source(text, text, text, interval, jsonb)',
             'EXECUTE ON FUNCTION fraud.pause_source(text)',
             'EXECUTE ON FUNCTION fraud.resume_source(text)',

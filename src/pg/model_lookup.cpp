@@ -1,11 +1,12 @@
-#include "pg/model_cache.h"
+#include "pg/model_lookup.h"
 
 #include "pg/boundary.h"
 
+#include <algorithm>
 #include <charconv>
-#include <list>
 
 #include "pg/gucs.h"
+#include "pg/model_store.h"
 #include "pg/owner_scope.h"
 #include "pg/spi.h"
 
@@ -48,28 +49,30 @@ Reference parse_reference(std::string_view ref) {
 struct Found {
   std::string model;
   int version = 0;
-  std::string digest;  // of the file and the feature names
+  ModelDigest digest{};  // of the compiled model
   bool has_thresholds = false;
   double review_at = 0, block_at = 0;
 };
 
 Statement by_alias(
-    "SELECT p.version, sha256(v.digest || array_send(v.feature_names)), p.review_at, p.block_at"
+    "SELECT p.version, substring(v.compiled FROM 1 FOR 32), p.review_at, p.block_at"
     " FROM fraud.promotions p"
     " JOIN fraud.model_versions v ON v.model = p.model AND v.version = p.version"
     " WHERE p.model = $1 AND p.alias = $2 ORDER BY p.promotion_id DESC LIMIT 1",
     {TEXTOID, TEXTOID});
 Statement by_version(
-    "SELECT v.version, sha256(v.digest || array_send(v.feature_names)), p.review_at, p.block_at"
+    "SELECT v.version, substring(v.compiled FROM 1 FOR 32), p.review_at, p.block_at"
     " FROM fraud.model_versions v"
     " LEFT JOIN LATERAL (SELECT p.review_at, p.block_at FROM fraud.promotions p"
     "   WHERE p.model = v.model AND p.alias = 'champion' ORDER BY p.promotion_id DESC LIMIT 1) p"
     " ON true WHERE v.model = $1 AND v.version = $2",
     {TEXTOID, INT4OID});
 Statement model_exists("SELECT 1 FROM fraud.models m WHERE m.model = $1", {TEXTOID});
-Statement artifact_of("SELECT v.artifact, n.name FROM fraud.model_versions v,"
-                      " unnest(v.feature_names) WITH ORDINALITY n(name, place)"
-                      " WHERE v.model = $1 AND v.version = $2 ORDER BY n.place",
+Statement artifact_of("SELECT v.artifact FROM fraud.model_versions v"
+                      " WHERE v.model = $1 AND v.version = $2",
+                      {TEXTOID, INT4OID});
+Statement compiled_of("SELECT v.compiled FROM fraud.model_versions v"
+                      " WHERE v.model = $1 AND v.version = $2",
                       {TEXTOID, INT4OID});
 
 // Says whether the model, its alias or its version is unknown.
@@ -99,7 +102,10 @@ Found find(Spi& spi, const Reference& ref, bool read_only) {
   found.model = ref.model;
   found.version = static_cast<int>(*spi.integer(0, 1));
   Datum digest = *spi.datum(0, 2);
-  found.digest = protect([&] { return std::string_view(VARDATA_ANY(digest), VARSIZE_ANY_EXHDR(digest)); });
+  if (VARSIZE_ANY_EXHDR(digest) != found.digest.size()) {
+    throw SqlError(ERRCODE_DATA_CORRUPTED, "the compiled model is damaged: it is too short");
+  }
+  memcpy(found.digest.data(), VARDATA_ANY(digest), found.digest.size());
   std::optional<double> review = spi.number(0, 3);
   std::optional<double> block = spi.number(0, 4);
   found.has_thresholds = review && block;
@@ -110,41 +116,10 @@ Found find(Spi& spi, const Reference& ref, bool read_only) {
   return found;
 }
 
-// The parsed models of this backend, the least recently used last.
-struct Entry {
-  std::string digest;
-  std::shared_ptr<const Forest> forest;
-};
-std::list<Entry> cache;
-
-std::shared_ptr<const Forest> cached(const std::string& digest) {
-  for (auto entry = cache.begin(); entry != cache.end(); ++entry) {
-    if (entry->digest == digest) {
-      cache.splice(cache.begin(), cache, entry);
-      return entry->forest;
-    }
-  }
-  return nullptr;
-}
-
-void remember(const std::string& digest, std::shared_ptr<const Forest> forest) {
-  cache.push_front({digest, std::move(forest)});
-  size_t room = static_cast<size_t>(guc_model_cache_kb) * 1024;
-  size_t used = 0;
-  for (auto entry = cache.begin(); entry != cache.end();) {
-    used += entry->forest->bytes();
-    if (used > room) {
-      entry = cache.erase(entry);
-    } else {
-      ++entry;
-    }
-  }
-}
-
-// Reads the file's row, one result row a feature name, and returns the file.
-// read_only is as for find(): what that saw must be seen here too.
-Datum load_artifact(Spi& spi, const Found& found, bool read_only) {
-  if (spi.run(artifact_of, {text_param(found.model), int4_param(found.version)}, read_only) == 0) {
+// Reads a bytea of the version's row. read_only is as for find(): what that saw must
+// be seen here too.
+Datum load(Spi& spi, Statement& column, const Found& found, bool read_only) {
+  if (spi.run(column, {text_param(found.model), int4_param(found.version)}, read_only) == 0) {
     throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + found.model + "\" has no version " +
                                                  std::to_string(found.version));
   }
@@ -165,19 +140,19 @@ ResolvedModel resolve_model(std::string_view ref, bool read_only) {
   result.has_thresholds = found.has_thresholds;
   result.review_at = found.review_at;
   result.block_at = found.block_at;
-  result.forest = cached(found.digest);
-  if (result.forest == nullptr) {
-    Datum artifact = load_artifact(spi, found, read_only);
-    auto forest = std::make_shared<Forest>(
-        read_model({VARDATA_ANY(artifact), VARSIZE_ANY_EXHDR(artifact)}));
-    // The names given at import stand for those that the file lacks.
-    for (size_t i = 0; i < forest->feature_names.size() && i < spi.rows(); ++i) {
-      forest->feature_names[i] = spi.text(i, 2).value_or("");
-    }
-    result.forest = std::move(forest);
-    remember(found.digest, result.forest);
+  result.flat = find_model(found.digest);
+  if (result.flat == nullptr) {
+    Datum compiled = load(spi, compiled_of, found, read_only);
+    std::string_view bytes(VARDATA_ANY(compiled), VARSIZE_ANY_EXHDR(compiled));
+    bytes.remove_prefix(std::min(bytes.size(), found.digest.size()));
+    result.flat = add_model(found.digest, bytes);
   }
   return result;
+}
+
+Scorer make_scorer(const FlatModel& model) {
+  const Kernel* kernel = guc_kernel == 0 ? nullptr : find_kernel(kKernelNames[guc_kernel]);
+  return Scorer(model, kernel != nullptr ? *kernel : best_kernel());
 }
 
 Datum model_artifact(std::string_view ref) {
@@ -186,7 +161,7 @@ Datum model_artifact(std::string_view ref) {
   OwnerScope owner;
   Spi spi;
   Found found = find(spi, reference, true);
-  Datum artifact = load_artifact(spi, found, true);
+  Datum artifact = load(spi, artifact_of, found, true);
   return protect([&] {
     MemoryContext old = MemoryContextSwitchTo(caller);
     Size size = VARSIZE_ANY_EXHDR(artifact);

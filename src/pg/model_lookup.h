@@ -1,7 +1,7 @@
-// From a model's name to the forest that scores, for the snapshot in force.
+// From a model's name to the model that scores, for the snapshot in force.
 #pragma once
 
-#include "core/forest.h"
+#include "core/scorer.h"
 
 #include <cstdint>
 #include <memory>
@@ -13,7 +13,7 @@
 namespace fraud::pg {
 
 struct ResolvedModel {
-  std::shared_ptr<const Forest> forest;
+  std::shared_ptr<const FlatModel> flat;
   std::string model;
   int version = 0;
   bool has_thresholds = false;  // of the alias that was named, else of the champion
@@ -29,6 +29,9 @@ struct ResolvedModel {
 // version that does not exist. Parsed models are kept in a cache of this
 // backend, by the digest of their file.
 ResolvedModel resolve_model(std::string_view ref, bool read_only);
+
+// Returns room to score with a model, by the kernel that fraud_detect.kernel names.
+Scorer make_scorer(const FlatModel& model);
 
 // Returns the file of name, name@alias or name/version as a bytea in the current
 // memory context.
