@@ -30,7 +30,7 @@ INSERT INTO statements (statement) VALUES
     ($$SELECT fraud.import_model('x y', '{}')$$),
     ($$SELECT fraud.import_model(repeat('x', 64), '{}')$$),
     ($$SELECT fraud.import_model('x', NULL)$$),
-    ($$SELECT fraud.import_model('x', replace(convert_from(artifact, 'UTF8'), 'binary:logistic', 'rank:pairwise')::bytea) FROM stump$$),
+    ($$SELECT fraud.import_model('x', replace(convert_from(artifact, 'UTF8'), 'binary:logistic', 'multi:softprb')::bytea) FROM stump$$),
     ($$SELECT fraud.import_model('x', replace(convert_from(artifact, 'UTF8'), '"split_type": [0', '"split_type": [1')::bytea) FROM stump$$),
     ($$SELECT fraud.import_model('x', replace(convert_from(artifact, 'UTF8'), '"5E-1"', '"1E0"')::bytea) FROM stump$$),
     ($$SELECT fraud.import_model('x', replace(convert_from(artifact, 'UTF8'), '["a", "b"]', '["a", "a"]')::bytea) FROM stump$$),

@@ -37,9 +37,21 @@ float transform_margin(Transform transform, float margin) noexcept {
   return 1.0F / (std::exp(x) + 1.0F + 1e-16F);
 }
 
+void Forest::keep_iterations(size_t count) {
+  if (count >= iteration_ends.size()) return;
+  iteration_ends.resize(count);
+  const size_t trees = count == 0 ? 0 : iteration_ends.back();
+  nodes.resize(roots[trees]);
+  roots.resize(trees);
+  uint32_t sets = 0;
+  for (const Node& node : nodes) sets = std::max(sets, node.category_set);
+  category_sets.resize(sets);
+}
+
 size_t Forest::bytes() const noexcept {
   size_t sum = sizeof(*this) + nodes.capacity() * sizeof(Node) +
-               roots.capacity() * sizeof(uint32_t) + feature_names.capacity() * sizeof(std::string);
+               (roots.capacity() + iteration_ends.capacity()) * sizeof(uint32_t) +
+               feature_names.capacity() * sizeof(std::string);
   for (const std::string& name : feature_names) sum += name.capacity();
   for (const CategorySet& set : category_sets) {
     sum += sizeof(CategorySet) + set.capacity() * sizeof(uint32_t);

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,7 @@ constexpr size_t kMaxTrees = 100000;
 constexpr size_t kMaxNodes = size_t{1} << 25;  // of all trees together
 constexpr size_t kMaxDepth = 64;
 constexpr size_t kMaxFeatures = 4096;
+constexpr size_t kMaxCategoryWords = size_t{1} << 24;  // of all category sets together
 
 // One node; the children of a split lie side by side.
 struct Node {
@@ -54,13 +56,19 @@ class Forest {
 
   size_t feature_count() const noexcept { return feature_names.size(); }
   size_t tree_count() const noexcept { return roots.size(); }
+  size_t iteration_count() const noexcept { return iteration_ends.size(); }
   size_t bytes() const noexcept;
+
+  // Leaves out the trees behind the first `count` boosting iterations.
+  void keep_iterations(size_t count);
 
   std::vector<std::string> feature_names;  // f0, f1, … when the file has none
   bool has_feature_names = false;          // the file itself names them
   std::vector<Node> nodes;
   std::vector<uint32_t> roots;  // a tree's first node
-  std::vector<CategorySet> category_sets;
+  std::vector<CategorySet> category_sets;  // in the order of the trees
+  std::vector<uint32_t> iteration_ends;    // of each boosting iteration, the tree behind its last
+  std::optional<uint32_t> best_iteration;  // from 0, where early stopping noted one
   Transform transform = Transform::kSigmoid;
   float base_score = 0.5F;      // as saved
   float base_margin = 0;        // what the objective makes of base_score

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -22,7 +23,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     scorer.contributions(row.data(), phi.data());
     const float score = scorer.score(row.data());
     // Sums of finite leaves may overflow to an infinity; its probability is 0 or 1.
-    if (!std::isnan(score) && !(score >= 0 && score <= 1)) __builtin_trap();
+    if (forest.transform == fraud::Transform::kSigmoid && !std::isnan(score) &&
+        !(score >= 0 && score <= 1)) {
+      __builtin_trap();
+    }
+    // The compiled form gives the margins of the forest.
+    const float margin = forest.margin(row.data());
+    const float compiled = scorer.margin(row.data());
+    if (std::memcmp(&margin, &compiled, sizeof(margin)) != 0 && !std::isnan(margin)) {
+      __builtin_trap();
+    }
   } catch (const fraud::Error&) {
   }
   return 0;

@@ -184,8 +184,6 @@ TEST(ModelReader, RepeatsNoBytesOfTheFile) {
 }
 
 TEST(ModelReader, RefusesOtherModels) {
-  expect_unsupported([](Json& m) { m["learner"]["gradient_booster"]["name"] = "dart"; },
-                     "booster \"dart\" is not supported");
   expect_unsupported(
       [](Json& m) {
         m["learner"]["gradient_booster"] = {{"name", "gblinear"}, {"model", {{"weights", {1}}}}};
@@ -203,11 +201,6 @@ TEST(ModelReader, RefusesOtherModels) {
                      "a model with more than one output is not supported");
   expect_unsupported([](Json& m) { trees_of(m)[1]["tree_param"]["size_leaf_vector"] = "3"; },
                      "trees with vector leaves are not supported");
-  Json model = valid_model();
-  const int split = inner_split(trees_of(model)[3]);
-  expect_unsupported(
-      [=](Json& m) { trees_of(m)[3]["split_type"][split] = 1; },
-      "tree 3 node " + std::to_string(split) + ": categorical splits are not supported");
 }
 
 TEST(ModelReader, RefusesMissingKeys) {
