@@ -16,6 +16,7 @@ int guc_evaluation_memory_kb = 1048576;
 int guc_feature_memory_kb = 1048576;
 int guc_ingest_batch_size = 1000;
 int guc_kernel = 0;
+int guc_label_maturity_min = 7 * 24 * 60;
 int guc_max_databases = 16;
 int guc_max_dead_letter_kb = 64;
 int guc_max_future_s = 600;
@@ -81,6 +82,12 @@ void define_gucs() {
                            "All give the same scores, bit for bit. \"auto\" takes the fastest.",
                            &guc_kernel, 0, kKernelOptions, PGC_USERSET, 0, check_kernel, nullptr,
                            nullptr);
+  DefineCustomIntVariable("fraud_detect.label_maturity",
+                          "How long after its day a payment that is not labelled counts as "
+                          "legitimate.",
+                          "Precision and recall of fraud.model_performance are given from then on.",
+                          &guc_label_maturity_min, 7 * 24 * 60, 0, INT_MAX, PGC_USERSET,
+                          GUC_UNIT_MIN, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.max_dead_letter_size",
                           "Most bytes of a payload that fraud.ingest_errors keeps.", nullptr,
                           &guc_max_dead_letter_kb, 64, 1, 1048576, PGC_SUSET, GUC_UNIT_KB, nullptr,

@@ -141,15 +141,23 @@ Statement card_history(
     "  ORDER BY t.occurred_at, t.transaction_id) t",
     {UUIDARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID});
 
+// Each payment is queued for the sums that the views read (src/sql/70_rollups.sql).
 Statement insert_transactions(
-    "INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount, merchant, category,"
+    "WITH stored AS (INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount,"
+    "  merchant, category,"
     "  merchant_latitude, merchant_longitude, score, decision, source, model, model_version, features)"
     " SELECT n.card, n.transaction_id, n.occurred_at, n.cents / 100.0, n.merchant, n.category,"
     "  n.latitude, n.longitude, n.score, n.decision, $11, $12, $13,"
     "  $14[(n.i - 1) * $15 + 1 : n.i * $15]"
     " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) WITH ORDINALITY"
     "  n(card, transaction_id, occurred_at, cents, merchant, category, latitude, longitude, score,"
-    "    decision, i)",
+    "    decision, i)"
+    " RETURNING card, occurred_at, amount, merchant, category, model, model_version, score, decision)"
+    " INSERT INTO fraud.rollup_queue (card, occurred_at, amount, merchant, category, state, model,"
+    "  model_version, score, decision)"
+    " SELECT s.card, s.occurred_at, s.amount, s.merchant, s.category, c.state, s.model,"
+    "  s.model_version, s.score, s.decision"
+    " FROM stored s LEFT JOIN fraud.customers c ON c.card = s.card",
     {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
      FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID,
      FLOAT4ARRAYOID, INT8OID});

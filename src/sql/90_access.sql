@@ -36,7 +36,8 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.assess(jsonb, text)']
         WHEN 'analyst' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status, fraud.daily_report',
+            'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status',
+            'SELECT ON fraud.daily_report, fraud.hourly_activity, fraud.merchant_risk, fraud.category_risk, fraud.customer_activity, fraud.geography, fraud.alert_queue, fraud.alert_outcomes, fraud.model_performance, fraud.score_distribution',
             'SELECT (model, version, digest, feature_names, trees, objective, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.report_timezone()',
@@ -73,6 +74,8 @@ BEGIN
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.source_status, fraud.ingest_errors, fraud.model_memory',
             'EXECUTE ON FUNCTION fraud._shared_models()',
+            'EXECUTE ON FUNCTION fraud.refresh_rollups()',
+            'EXECUTE ON FUNCTION fraud.rebuild_rollups()',
             'EXECUTE ON FUNCTION fraud.add_source(text, text, text, interval, jsonb)',
             'EXECUTE ON FUNCTION fraud.pause_source(text)',
             'EXECUTE ON FUNCTION fraud.resume_source(text)',
@@ -116,7 +119,7 @@ REVOKE ALL ON FUNCTION @extschema@.fraud_explain(record, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.fraud_explain(jsonb, text) FROM PUBLIC;
 
 -- What holds users' data goes into a dump; what the worker notes for itself does
--- not. Partitions are ordinary tables and are dumped as such.
+-- not, nor does fraud.label_queue, which restored labels fill. Partitions are ordinary tables and are dumped as such.
 -- One statement each: every call updates the extension's row.
 DO $$
 DECLARE
@@ -125,7 +128,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname <> 'source_state'
+          AND c.relname NOT IN ('source_state', 'label_queue')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');

@@ -1,0 +1,194 @@
+-- The views that people and BI tools read: sums (fraud._rollups), so each answers in
+-- the time that its own rows take, however many payments there are.
+
+CREATE VIEW fraud.daily_report AS
+    WITH ranked AS (
+        SELECT r.kind, r.starts_at, r.key, sum(r.payments) AS payments, sum(r.volume) AS volume,
+               sum(r.reviewed + r.blocked) AS alerts,
+               round(sum(r.score_sum) / nullif(sum(r.scored), 0), 4) AS mean_score,
+               row_number() OVER (PARTITION BY r.kind, r.starts_at
+                                  ORDER BY sum(r.score_sum) DESC, r.key) AS place
+        FROM fraud._rollups r
+        WHERE r.kind IN ('merchant', 'category')
+        GROUP BY r.kind, r.starts_at, r.key
+        HAVING sum(r.payments) > 0
+    ), top AS (
+        SELECT k.kind, k.starts_at,
+               jsonb_agg(jsonb_build_object(
+                   k.kind, k.key, 'payments', k.payments, 'volume', k.volume,
+                   'alerts', k.alerts, 'mean_score', k.mean_score) ORDER BY k.place) AS rows
+        FROM ranked k WHERE k.place <= 5 GROUP BY k.kind, k.starts_at
+    ), totals AS (
+        SELECT r.starts_at, sum(r.payments)::bigint AS payments, sum(r.volume) AS volume,
+               sum(r.customers)::bigint AS customers,
+               sum(r.reviewed + r.blocked)::bigint AS alerts, sum(r.alerted_volume) AS alerted_volume,
+               sum(r.approved)::bigint AS approved, sum(r.reviewed)::bigint AS reviewed,
+               sum(r.blocked)::bigint AS blocked,
+               sum(r.payments - r.approved - r.reviewed - r.blocked)::bigint AS undecided,
+               sum(r.fraud)::bigint AS labelled_fraud, sum(r.legitimate)::bigint AS labelled_legitimate,
+               sum(r.fraud_alerted)::bigint AS labelled_fraud_alerted,
+               sum(r.fraud_volume) AS labelled_fraud_volume
+        FROM fraud._rollups r WHERE r.kind = 'day' GROUP BY r.starts_at
+    )
+    SELECT (t.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date AS day,
+           t.payments, t.volume, t.customers, t.alerts, t.alerted_volume,
+           t.approved, t.reviewed, t.blocked, t.undecided,
+           t.labelled_fraud, t.labelled_legitimate, t.labelled_fraud_alerted, t.labelled_fraud_volume,
+           m.rows AS top_merchants, c.rows AS top_categories
+    FROM totals t
+    LEFT JOIN top m ON m.kind = 'merchant' AND m.starts_at = t.starts_at
+    LEFT JOIN top c ON c.kind = 'category' AND c.starts_at = t.starts_at;
+COMMENT ON VIEW fraud.daily_report IS
+    'one row a day (of the payments'' own time, in fraud.report_timezone()), as known now';
+COMMENT ON COLUMN fraud.daily_report.volume IS 'sum of the amounts';
+COMMENT ON COLUMN fraud.daily_report.customers IS 'cards with a payment that day';
+COMMENT ON COLUMN fraud.daily_report.undecided IS 'history: payments that nobody decided on';
+COMMENT ON COLUMN fraud.daily_report.labelled_fraud IS 'payments of the day known by now to be fraud';
+COMMENT ON COLUMN fraud.daily_report.labelled_legitimate IS 'payments of the day labelled as not fraud';
+COMMENT ON COLUMN fraud.daily_report.labelled_fraud_alerted IS 'of those known to be fraud, the ones that raised an alert';
+COMMENT ON COLUMN fraud.daily_report.top_merchants IS 'up to five merchants with the greatest sum of scores, as a JSON array';
+COMMENT ON COLUMN fraud.daily_report.top_categories IS 'up to five categories with the greatest sum of scores, as a JSON array';
+
+CREATE VIEW fraud.hourly_activity AS
+    SELECT r.starts_at AS hour,
+           sum(r.payments)::bigint AS payments, sum(r.volume) AS volume,
+           sum(r.reviewed + r.blocked)::bigint AS alerts, sum(r.alerted_volume) AS alerted_volume,
+           sum(r.approved)::bigint AS approved, sum(r.reviewed)::bigint AS reviewed,
+           sum(r.blocked)::bigint AS blocked,
+           sum(r.payments - r.approved - r.reviewed - r.blocked)::bigint AS undecided,
+           (sum(r.score_sum) / nullif(sum(r.scored), 0))::float8 AS mean_score,
+           sum(r.fraud)::bigint AS labelled_fraud,
+           sum(r.fraud_volume) AS labelled_fraud_volume
+    FROM fraud._rollups r WHERE r.kind = 'hour'
+    GROUP BY r.starts_at;
+COMMENT ON VIEW fraud.hourly_activity IS 'one row an hour with payments; hours begin with those of fraud.report_timezone()';
+
+CREATE VIEW fraud._daily_risk AS
+    SELECT r.kind, (r.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date AS day, r.key,
+           r.payments, r.volume, r.alerts, r.alerted_volume,
+           r.alerts::float8 / nullif(r.payments, 0) AS alert_rate, r.mean_score,
+           r.labelled_fraud, r.labelled_legitimate, r.labelled_fraud_volume
+    FROM (SELECT r.kind, r.starts_at, r.key,
+                 sum(r.payments)::bigint AS payments, sum(r.volume) AS volume,
+                 sum(r.reviewed + r.blocked)::bigint AS alerts, sum(r.alerted_volume) AS alerted_volume,
+                 (sum(r.score_sum) / nullif(sum(r.scored), 0))::float8 AS mean_score,
+                 sum(r.fraud)::bigint AS labelled_fraud, sum(r.legitimate)::bigint AS labelled_legitimate,
+                 sum(r.fraud_volume) AS labelled_fraud_volume
+          FROM fraud._rollups r WHERE r.kind IN ('merchant', 'category', 'state')
+          GROUP BY r.kind, r.starts_at, r.key) r;
+COMMENT ON VIEW fraud._daily_risk IS 'internal: what merchant_risk, category_risk and geography share';
+
+CREATE VIEW fraud.merchant_risk AS
+    SELECT r.day, r.key AS merchant, m.category, r.payments, r.volume, r.alerts, r.alerted_volume,
+           r.alert_rate, r.mean_score, r.labelled_fraud, r.labelled_legitimate, r.labelled_fraud_volume
+    FROM fraud._daily_risk r LEFT JOIN fraud.merchants m ON m.merchant = r.key
+    WHERE r.kind = 'merchant';
+COMMENT ON VIEW fraud.merchant_risk IS 'one row a day and merchant';
+
+CREATE VIEW fraud.category_risk AS
+    SELECT r.day, r.key AS category, r.payments, r.volume, r.alerts, r.alerted_volume,
+           r.alert_rate, r.mean_score, r.labelled_fraud, r.labelled_legitimate, r.labelled_fraud_volume
+    FROM fraud._daily_risk r WHERE r.kind = 'category';
+COMMENT ON VIEW fraud.category_risk IS 'one row a day and category';
+
+CREATE VIEW fraud.geography AS
+    SELECT r.day, r.key AS state, CASE WHEN r.key ~ '^[A-Z]{2}$' THEN 'US-' || r.key END AS iso_3166_2,
+           h.latitude, h.longitude, r.payments, r.volume, r.alerts, r.alerted_volume,
+           r.alert_rate, r.mean_score, r.labelled_fraud, r.labelled_legitimate, r.labelled_fraud_volume
+    FROM fraud._daily_risk r
+    LEFT JOIN (SELECT c.state, avg(c.latitude) AS latitude, avg(c.longitude) AS longitude
+               FROM fraud.customers c GROUP BY c.state) h ON h.state = r.key
+    WHERE r.kind = 'state';
+COMMENT ON VIEW fraud.geography IS 'one row a day and state of the card holder''s home';
+COMMENT ON COLUMN fraud.geography.iso_3166_2 IS 'the state''s ISO 3166-2 code, for maps, where state is a two-letter code of the USA';
+COMMENT ON COLUMN fraud.geography.latitude IS 'mean of the state''s homes, degrees';
+COMMENT ON COLUMN fraud.geography.longitude IS 'mean of the state''s homes, degrees';
+
+CREATE VIEW fraud.customer_activity AS
+    SELECT c.card, c.last_four, c.city, c.state, c.first_payment_at, c.last_payment_at,
+           a.active_days, a.payments, a.volume, a.volume / nullif(a.payments, 0) AS mean_amount,
+           a.alerts, a.labelled_fraud, a.labelled_fraud_volume
+    FROM (SELECT m.card, sum(bit_count(m.days::bit(32)))::bigint AS active_days,
+                 sum(m.payments)::bigint AS payments, sum(m.volume) AS volume,
+                 sum(m.alerts)::bigint AS alerts, sum(m.fraud)::bigint AS labelled_fraud,
+                 sum(m.fraud_volume) AS labelled_fraud_volume
+          FROM (SELECT u.card, bit_or(u.days) AS days, sum(u.payments) AS payments, sum(u.volume) AS volume,
+                       sum(u.alerts) AS alerts, sum(u.fraud) AS fraud, sum(u.fraud_volume) AS fraud_volume
+                FROM (SELECT r.card, r.month, r.days, r.payments, r.volume, r.alerts, r.fraud, r.fraud_volume
+                      FROM fraud.rollup_cards r
+                      UNION ALL
+                      SELECT q.card, q.month, q.days, q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
+                      FROM fraud._queued_cards q) u
+                GROUP BY u.card, u.month) m
+          GROUP BY m.card) a
+    JOIN fraud.customers c ON c.card = a.card;
+COMMENT ON VIEW fraud.customer_activity IS 'one row a card, over all its payments';
+COMMENT ON COLUMN fraud.customer_activity.active_days IS 'days with a payment';
+
+CREATE VIEW fraud.alert_queue AS
+    SELECT a.alert_id, a.status, a.decision, a.score, a.raised_at,
+           extract(epoch FROM now() - a.raised_at) / 3600 AS age_hours,
+           a.occurred_at, t.amount, t.merchant, t.category,
+           a.card, c.last_four, c.city, c.state, a.reasons, a.transaction_id, a.model, a.model_version
+    FROM fraud.alerts a
+    LEFT JOIN fraud.transactions t
+        ON t.card = a.card AND t.occurred_at = a.occurred_at AND t.transaction_id = a.transaction_id
+    LEFT JOIN fraud.customers c ON c.card = a.card
+    WHERE a.status IN ('open', 'acknowledged');
+COMMENT ON VIEW fraud.alert_queue IS 'alerts that wait for a decision';
+
+CREATE VIEW fraud.alert_outcomes AS
+    SELECT (a.raised_at AT TIME ZONE (SELECT fraud.report_timezone()))::date AS day, a.decision, a.model, a.model_version,
+           count(*) AS alerts,
+           count(*) FILTER (WHERE a.status = 'open') AS open,
+           count(*) FILTER (WHERE a.status = 'acknowledged') AS acknowledged,
+           count(*) FILTER (WHERE a.status = 'confirmed') AS confirmed,
+           count(*) FILTER (WHERE a.status = 'dismissed') AS dismissed,
+           count(*) FILTER (WHERE a.status = 'confirmed')::float8
+               / nullif(count(*) FILTER (WHERE a.status IN ('confirmed', 'dismissed')), 0) AS confirmed_share
+    FROM fraud.alerts a
+    GROUP BY 1, a.decision, a.model, a.model_version;
+COMMENT ON VIEW fraud.alert_outcomes IS 'what became of the alerts, by the day that they were raised on, decision and model version';
+
+CREATE VIEW fraud.model_performance AS
+    SELECT r.day, r.model, r.model_version, r.matured, r.payments, r.alerts,
+           r.labelled_fraud, r.labelled_fraud_alerted,
+           r.labelled_fraud - r.labelled_fraud_alerted AS labelled_fraud_missed,
+           r.labelled_legitimate_alerted,
+           CASE WHEN r.matured THEN r.labelled_fraud_alerted::float8 / nullif(r.alerts, 0) END AS precision,
+           CASE WHEN r.matured THEN r.labelled_fraud_alerted::float8 / nullif(r.labelled_fraud, 0) END AS recall,
+           r.fraud_alerted_volume AS caught_volume,
+           r.fraud_volume - r.fraud_alerted_volume AS lost_volume
+    FROM (SELECT (r.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date AS day, r.model, r.model_version,
+                 ((r.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date + 1)::timestamp AT TIME ZONE (SELECT fraud.report_timezone())
+                     + (SELECT coalesce(nullif(current_setting('fraud_detect.label_maturity', true), ''), '7d')::interval) <= now() AS matured,
+                 sum(r.payments)::bigint AS payments,
+                 sum(r.reviewed + r.blocked)::bigint AS alerts,
+                 sum(r.fraud)::bigint AS labelled_fraud,
+                 sum(r.fraud_alerted)::bigint AS labelled_fraud_alerted,
+                 sum(r.legitimate_alerted)::bigint AS labelled_legitimate_alerted,
+                 sum(r.fraud_volume) AS fraud_volume,
+                 sum(r.fraud_alerted_volume) AS fraud_alerted_volume
+          FROM fraud._rollups r
+          WHERE r.kind = 'hour' AND r.key = 'live'
+          GROUP BY 1, 2, 3, 4) r
+    WHERE r.payments > 0;
+COMMENT ON VIEW fraud.model_performance IS
+    'one row a day and model version that decided on payments: how good the decisions were, by the labels known now';
+COMMENT ON COLUMN fraud.model_performance.matured IS
+    'the day ended more than fraud_detect.label_maturity ago: what is not labelled fraud by then counts as legitimate';
+COMMENT ON COLUMN fraud.model_performance.precision IS 'of the alerts, the share that was fraud; null until matured';
+COMMENT ON COLUMN fraud.model_performance.recall IS 'of the fraud, the share that raised an alert; null until matured';
+COMMENT ON COLUMN fraud.model_performance.caught_volume IS 'sum of the amounts of fraud that raised an alert';
+COMMENT ON COLUMN fraud.model_performance.lost_volume IS 'sum of the amounts of fraud that raised none';
+
+CREATE VIEW fraud.score_distribution AS
+    SELECT (r.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date AS day, r.model, r.model_version,
+           r.key::int / 100.0::float8 AS score_from, (r.key::int + 1) / 100.0::float8 AS score_to,
+           r.payments, r.labelled_fraud, r.labelled_legitimate
+    FROM (SELECT r.starts_at, r.model, r.model_version, r.key,
+                 sum(r.payments)::bigint AS payments, sum(r.fraud)::bigint AS labelled_fraud,
+                 sum(r.legitimate)::bigint AS labelled_legitimate
+          FROM fraud._rollups r WHERE r.kind = 'score'
+          GROUP BY r.starts_at, r.model, r.model_version, r.key) r;
+COMMENT ON VIEW fraud.score_distribution IS 'one row a day, model version and hundredth of the score that has payments';
