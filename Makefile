@@ -21,7 +21,7 @@ SHLIB_LINK = -lcurl -lstdc++ -Wl,--version-script=src/pg/exports.map
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop check deps model help
+SELF_CONTAINED = demo demo-stop check bench deps model help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -37,12 +37,13 @@ $(SCRIPT): $(sort $(wildcard src/sql/*)) models/payments.ubj models/payments.md 
 	@mkdir -p $(@D)
 	tools/build-script > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop check deps model help
+.PHONY: demo demo-stop check bench deps model help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
 	@echo 'make demo-stop    stop what make demo left running'
 	@echo 'make check        install what is needed, build, and run every test'
+	@echo 'make bench        install what is needed, build, and measure, beside XGBoost and others'
 	@echo 'make              build the extension; sudo make install installs it'
 	@echo 'make model        train the shipped model anew (models/)'
 
@@ -57,6 +58,9 @@ demo-stop:
 
 check:
 	@test/run-all
+
+bench:
+	@bench/run
 
 model:
 	cmake -S . -B build && cmake --build build --target train_payments_model

@@ -1,0 +1,28 @@
+# The SQL half of make bench still works (bench/smoke looks after the other half):
+# every measurement is made, on a few rows; none is judged.
+use strict;
+use warnings;
+
+use FraudDetect;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('main', extension => 0);
+my $models = $node->basedir . '/models';
+$node->command_ok([ "$ENV{FRAUD_TREE}/build/bench_models", $models, 1000, '100x4' ], 'a model is made');
+
+local $ENV{PGHOST} = $node->host;
+local $ENV{PGPORT} = $node->port;
+local $ENV{PGDATABASE} = 'bench';
+my ($out, $err) = run_command([ 'python3', "$ENV{FRAUD_TREE}/bench/sql.py", $models, 2000, 1, 0 ]);
+my $found = eval { decode_json($out) } or diag $err;
+my @missing = grep { my $what = $_; !grep { index($_->{what}, $what) >= 0 } @{ $found->{results} } } (
+    '2,000 rows, 10 % null: sum(fraud_score(f))', 'no null: sum(fraud_score(f)) ',
+    'jit = on', 'planned parallel', 'fraud_score(jsonb)', 'fraud_explain(row)',
+    'first score less second', 'processor time', 'pgbench, one session, prepared: fraud.ingest');
+is("@missing", '', 'everything is measured');
+is(scalar(grep { $_->{what} !~ /less/ && !($_->{value} > 0) } @{ $found->{results} }), 0, 'every figure is one');
+
+$node->stop;
+done_testing();
