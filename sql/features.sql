@@ -252,7 +252,13 @@ CREATE TABLE wide AS SELECT i AS id, timestamptz '2026-01-01' + i * interval '1 
 SELECT fraud.create_feature_set('wide', 'wide', 'id', 'at');
 SELECT fraud.add_window_feature('wide', 'n', 'sum', 'id', '1', '10 days');
 SELECT fraud.materialize_features('wide', 'x');
+-- Events that do not fit in memory stream by; the features are the same.
+SELECT fraud.add_window_feature('wide', 'n_1h', 'stddev', 'id % 977', 'id % 7', '1 hour');
+SELECT fraud.drop_feature('wide', 'n');
+SELECT fraud.materialize_features('wide', 'streamed');
 RESET fraud_detect.feature_memory;
+SELECT fraud.materialize_features('wide', 'at_hand');
+SELECT count(*), count(*) FILTER (WHERE record_image_ne(a, b)) AS differ FROM streamed a JOIN at_hand b USING (event_id);
 -- A table that has changed, or gone.
 ALTER TABLE extremes RENAME COLUMN v TO w;
 SELECT fraud.materialize_features('extremes', 'x');

@@ -4,7 +4,6 @@
 
 #include "core/guard.h"
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -76,9 +75,8 @@ class FixedSum {
     }
     // The lowest of 64 bits stands for all that is below: rounding to 53 is right.
     bits |= rest != 0 ? 1 : 0;
-    const double result =
-        std::ldexp(static_cast<double>(bits),
-                   static_cast<int>(64 * (top - 1)) - zeros - FractionBits);
+    const int exponent = static_cast<int>(64 * (top - 1)) - zeros - FractionBits;
+    const double result = static_cast<double>(bits) * power_of_two(exponent);
     return negative() ? -result : result;
   }
 
@@ -86,6 +84,14 @@ class FixedSum {
   uint64_t* limbs() noexcept { return limbs_; }
 
  private:
+  // Returns 2^exponent, which is a normal number for all that these sums hold.
+  static double power_of_two(int exponent) noexcept {
+    const uint64_t bits = static_cast<uint64_t>(exponent + 1023) << 52;
+    double power;
+    std::memcpy(&power, &bits, sizeof(power));
+    return power;
+  }
+
   uint64_t limbs_[Limbs] = {};
 };
 

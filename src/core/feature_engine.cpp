@@ -23,6 +23,8 @@ int64_t before(int64_t time, int64_t span) noexcept {
 constexpr size_t kSumWords = sizeof(Sum) / sizeof(uint64_t);
 constexpr size_t kSquareWords = sizeof(SumOfSquares) / sizeof(uint64_t);
 // What a sum keeps: how many values, how many of them do not sum exactly, the sum.
+// Of the latest event: whether there is one, its time, its values.
+constexpr size_t kLastWords = 4;
 constexpr size_t kCountWord = 0, kInexactWord = 1, kSumWord = 2, kSquareWord = 2 + kSumWords;
 
 Sum& sum_in(uint64_t* words) noexcept { return *reinterpret_cast<Sum*>(words + kSumWord); }
@@ -46,7 +48,7 @@ KeyPlan::KeyPlan(const std::vector<WindowFeature>& features, size_t key) {
       ++w;
     }
     if (w == windows_.size()) {
-      windows_.push_back({feature.width_us, feature.delay_us, feature.include_current, {}});
+      windows_.push_back({feature.width_us, feature.delay_us, feature.include_current, {}, false});
       reach_us_ = std::max(reach_us_, feature.delay_us + feature.width_us);
       least_delay_us_ = w == 0 ? feature.delay_us : std::min(least_delay_us_, feature.delay_us);
     }
@@ -76,7 +78,9 @@ KeyPlan::KeyPlan(const std::vector<WindowFeature>& features, size_t key) {
         break;
     }
     outputs_.push_back({i, feature.aggregate, w, accumulator(windows_[w], kind, slot, second),
-                        feature.current_input, feature.second_current_input});
+                        feature.current_input, feature.second_current_input,
+                        feature.include_current});
+    includes_current_ = includes_current_ || feature.include_current;
   }
   std::stable_sort(outputs_.begin(), outputs_.end(),
                    [](const Output& a, const Output& b) { return a.window < b.window; });
@@ -86,11 +90,12 @@ KeyPlan::KeyPlan(const std::vector<WindowFeature>& features, size_t key) {
     for (Accumulator& accumulator : window.accumulators) {
       accumulator.word = words_;
       accumulator.queue = queues_;
+      if (accumulator.kind != Kind::kLast) window.holds_events = true;
       switch (accumulator.kind) {
         case Kind::kCount: words_ += 1; break;
         case Kind::kSum: words_ += 2 + kSumWords; break;
         case Kind::kSquares: words_ += 2 + kSumWords + kSquareWords; break;
-        case Kind::kLast: words_ += 1; break;                    // its sequence + 1
+        case Kind::kLast: words_ += kLastWords; break;
         case Kind::kRate: words_ += 3; ++queues_; break;         // events, frauds, last time
         case Kind::kMin:
         case Kind::kMax:
@@ -150,6 +155,11 @@ size_t KeyWindows::bytes() const noexcept {
   if (ring_ != nullptr) total += (mask_ + 1) * plan_->stride_ * sizeof(uint64_t);
   for (size_t i = 0; i < plan_->queues_; ++i) total += queues_[i].bytes();
   return total;
+}
+
+void KeyWindows::prefetch() const noexcept {
+  const auto* words = reinterpret_cast<const char*>(words_.get());
+  for (size_t at = 0; at < plan_->words_ * sizeof(uint64_t); at += 64) __builtin_prefetch(words + at);
 }
 
 void KeyWindows::grow() {
@@ -228,7 +238,10 @@ void KeyWindows::enter(const Accumulator& accumulator, uint64_t sequence, int64_
       break;
     }
     case KeyPlan::Kind::kLast:
-      words[0] = sequence + 1;
+      words[0] = 1;
+      words[1] = static_cast<uint64_t>(time_at(sequence));
+      if (accumulator.slot != kEveryEvent) words[2] = cell_at(sequence, accumulator.slot);
+      if (accumulator.second_slot != kEveryEvent) words[3] = cell_at(sequence, accumulator.second_slot);
       break;
   }
 }
@@ -288,6 +301,7 @@ void KeyWindows::advance(size_t index, int64_t now) {
   uint64_t& head = words_[2 * index + 1];
   const int64_t newest = before(now, window.delay_us);  // the window is (oldest, newest]
   const int64_t oldest = before(newest, window.width_us);
+  if (!window.holds_events) tail = head;
   while (tail != head && time_at(tail) <= oldest) {
     for (const Accumulator& accumulator : window.accumulators) leave(accumulator, tail);
     ++tail;
@@ -387,17 +401,19 @@ double KeyWindows::result(const KeyPlan::Output& output, const Event& event) con
     default:
       break;
   }
-  // The rest looks at the latest event in the window.
-  if (words[0] <= tail) return kMissing;
-  const uint64_t last = words[0] - 1;
-  const double seconds = static_cast<double>(event.time_us - time_at(last)) / 1e6;
-  if (output.aggregate == Aggregate::kLast) return cell_number(cell_at(last, accumulator.slot));
+  // The rest looks at the latest event, which may have left the window.
+  const Window& window = plan_->windows_[output.window];
+  const auto time = static_cast<int64_t>(words[1]);
+  if (words[0] == 0 || time <= before(before(event.time_us, window.delay_us), window.width_us)) {
+    return kMissing;
+  }
+  const double seconds = static_cast<double>(event.time_us - time) / 1e6;
+  if (output.aggregate == Aggregate::kLast) return cell_number(words[2]);
   if (output.aggregate == Aggregate::kSecondsSinceLast) return seconds;
   const Cell latitude = event.inputs[output.current_input];
   const Cell longitude = event.inputs[output.second_current_input];
   if (latitude == kAbsent || longitude == kAbsent) return kMissing;
-  const double distance = distance_km(cell_number(cell_at(last, accumulator.slot)),
-                                      cell_number(cell_at(last, accumulator.second_slot)),
+  const double distance = distance_km(cell_number(words[2]), cell_number(words[3]),
                                       cell_number(latitude), cell_number(longitude));
   // Within one second speed says nothing: as if one had passed.
   return output.aggregate == Aggregate::kDistance ? distance
@@ -407,7 +423,7 @@ double KeyWindows::result(const KeyPlan::Output& output, const Event& event) con
 void KeyWindows::evaluate(bool include_current, const Event& event, float* features) {
   size_t advanced = plan_->windows_.size();
   for (const KeyPlan::Output& output : plan_->outputs_) {
-    if (plan_->windows_[output.window].include_current != include_current) continue;
+    if (output.include_current != include_current) continue;
     if (output.window != advanced) {
       advance(output.window, event.time_us);
       advanced = output.window;
@@ -419,14 +435,16 @@ void KeyWindows::evaluate(bool include_current, const Event& event, float* featu
 // Forgets the events that have left all windows.
 void KeyWindows::drop_old() {
   uint64_t oldest = end_;
-  for (size_t i = 0; i < plan_->windows_.size(); ++i) oldest = std::min(oldest, words_[2 * i]);
+  for (size_t i = 0; i < plan_->windows_.size(); ++i) {
+    oldest = std::min(oldest, words_[2 * i + (plan_->windows_[i].holds_events ? 0 : 1)]);
+  }
   first_ = oldest;
 }
 
 void KeyWindows::evaluate_and_push(const Event& event, float* features) {
   evaluate(false, event, features);
   push(event);
-  evaluate(true, event, features);
+  if (plan_->includes_current_) evaluate(true, event, features);
   drop_old();
 }
 
@@ -437,12 +455,20 @@ class FeatureEngine::Table {
  public:
   explicit Table(const KeyPlan& plan) : plan_(&plan), slots_(64) {}
 
-  KeyWindows& find(std::string_view key) {
+  struct State {
+    std::string key;
+    KeyWindows windows;
+    // In the batch that is computed: its first and latest row.
+    uint32_t first_row = 0, last_row = 0;
+    bool in_batch = false;
+  };
+
+  State& find(std::string_view key) {
     const size_t hash = std::hash<std::string_view>()(key);
     const size_t mask = slots_.size() - 1;
     size_t i = hash & mask;
     for (; slots_[i].state != nullptr; i = (i + 1) & mask) {
-      if (slots_[i].hash == hash && slots_[i].state->key == key) return slots_[i].state->windows;
+      if (slots_[i].hash == hash && slots_[i].state->key == key) return *slots_[i].state;
     }
     if (2 * ++used_ > slots_.size()) {
       enlarge();
@@ -451,11 +477,11 @@ class FeatureEngine::Table {
     return place(i, hash, key);
   }
 
-  // Forgets a few keys whose events are all out of reach at `now`. Called for each
-  // event, it goes round faster than the table grows.
-  void sweep(int64_t now) {
+  // Forgets keys whose events are all out of reach at `now`, of `count` slots: with
+  // a few for each event, it goes round faster than the table grows.
+  void sweep(int64_t now, size_t count) {
     const int64_t oldest = before(now, plan_->reach_us());
-    for (int i = 0; i < 4; ++i) {
+    for (size_t i = std::min(count, slots_.size()); i > 0; --i) {
       hand_ = (hand_ + 1) & (slots_.size() - 1);
       const Slot& slot = slots_[hand_];
       if (slot.state != nullptr && slot.state->windows.newest_us() <= oldest) erase(hand_);
@@ -470,23 +496,19 @@ class FeatureEngine::Table {
   size_t bytes() const noexcept { return bytes_ + slots_.size() * sizeof(Slot); }
 
  private:
-  struct State {
-    std::string key;
-    KeyWindows windows;
-  };
   struct Slot {
     size_t hash = 0;
     std::unique_ptr<State> state;
   };
 
-  KeyWindows& place(size_t i, size_t hash, std::string_view key) {
+  State& place(size_t i, size_t hash, std::string_view key) {
     slots_[i].hash = hash;
     slots_[i].state.reset(new State{std::string(key), KeyWindows(*plan_)});
     bytes_ += sizeof(State) + key.size() + slots_[i].state->windows.bytes();
-    return slots_[i].state->windows;
+    return *slots_[i].state;
   }
 
-  KeyWindows& insert(size_t hash, std::string_view key) {
+  State& insert(size_t hash, std::string_view key) {
     const size_t mask = slots_.size() - 1;
     size_t i = hash & mask;
     while (slots_[i].state != nullptr) i = (i + 1) & mask;
@@ -543,16 +565,46 @@ int64_t FeatureEngine::reach_us() const noexcept {
   return reach;
 }
 
-void FeatureEngine::next(const Event& event, const std::string_view* keys, float* features) {
-  for (size_t i = 0; i < features_.size(); ++i) features[i] = static_cast<float>(kMissing);
+void FeatureEngine::next(const Event* events, size_t count, const std::string_view* keys,
+                         float* features) {
+  if (count == 0) return;
+  std::fill_n(features, count * features_.size(), static_cast<float>(kMissing));
+  next_of_key_.resize(count);
+  std::vector<Table::State*> states;
   for (size_t key = 0; key < tables_.size(); ++key) {
-    if (keys[key].data() == nullptr || plans_[key].empty()) continue;
+    if (plans_[key].empty()) continue;
     Table& table = tables_[key];
-    table.sweep(event.time_us);
-    KeyWindows& windows = table.find(keys[key]);
-    const size_t bytes_before = windows.bytes();
-    windows.evaluate_and_push(event, features);
-    table.account(windows, bytes_before);
+    table.sweep(events[0].time_us, 4 * count);
+    states.clear();
+    for (uint32_t row = 0; row < count; ++row) {
+      const std::string_view name = keys[row * tables_.size() + key];
+      if (name.data() == nullptr) continue;
+      Table::State& state = table.find(name);
+      if (state.in_batch) {
+        next_of_key_[state.last_row] = row;
+      } else {
+        state.in_batch = true;
+        state.first_row = row;
+        states.push_back(&state);
+      }
+      state.last_row = row;
+    }
+    for (size_t i = 0; i < states.size(); ++i) {
+      Table::State* state = states[i];
+      if (i + 2 < states.size()) states[i + 2]->windows.prefetch();
+      const size_t bytes_before = state->windows.bytes();
+      for (uint32_t row = state->first_row;; row = next_of_key_[row]) {
+        if (row != state->last_row) {
+          const uint32_t later = next_of_key_[row];
+          __builtin_prefetch(events + later);
+          __builtin_prefetch(features + later * features_.size(), 1);
+        }
+        state->windows.evaluate_and_push(events[row], features + row * features_.size());
+        if (row == state->last_row) break;
+      }
+      state->in_batch = false;
+      table.account(state->windows, bytes_before);
+    }
   }
 }
 

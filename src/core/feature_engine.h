@@ -117,19 +117,21 @@ class KeyPlan {
     int64_t width_us, delay_us;
     bool include_current;
     std::vector<Accumulator> accumulators;
+    bool holds_events = false;  // not where only the latest is wanted
   };
   struct Output {
     size_t feature;
     Aggregate aggregate;
     size_t window, accumulator;
     int current_input, second_current_input;
+    bool include_current;
   };
 
   int slot_of(int input);
   size_t accumulator(Window& window, Kind kind, int slot, int second_slot);
 
   std::vector<int> inputs_;
-  bool labels_ = false;
+  bool labels_ = false, includes_current_ = false;
   std::vector<Window> windows_;
   std::vector<Output> outputs_;  // by window
   size_t words_ = 0, queues_ = 0, stride_ = 0;
@@ -150,6 +152,8 @@ class KeyWindows {
   // Adds an event that only later ones need.
   void push(const Event& event);
 
+  // Asks for the memory that evaluating will touch.
+  void prefetch() const noexcept;
   int64_t newest_us() const noexcept { return newest_us_; }
   size_t bytes() const noexcept;
 
@@ -186,7 +190,9 @@ class KeyWindows {
   int64_t newest_us_ = std::numeric_limits<int64_t>::min();
 };
 
-// All windows of all keys, in one pass over the events in order of (time, id).
+// All windows of all keys, in one pass over the events in order of (time, id), a
+// batch at a time. Within a batch the events are taken key by key, so that a key's
+// windows are fetched into the processor's cache once.
 class FeatureEngine {
  public:
   FeatureEngine(std::vector<WindowFeature> features, size_t keys);
@@ -197,9 +203,9 @@ class FeatureEngine {
   int64_t reach_us() const noexcept;
   const KeyPlan& plan(size_t key) const { return plans_[key]; }
 
-  // Computes the features of the next event. keys has one value for each key, as
-  // bytes; a null one (data() == nullptr) makes the features of that key missing.
-  void next(const Event& event, const std::string_view* keys, float* features);
+  // Computes the features of the next events, into count x feature_count() values.
+  // keys has count x keys values; those of a null one (data() == nullptr) are missing.
+  void next(const Event* events, size_t count, const std::string_view* keys, float* features);
 
   // Memory in use, about. Keys whose events have left all windows are forgotten.
   size_t bytes() const noexcept;
@@ -209,6 +215,7 @@ class FeatureEngine {
   std::vector<WindowFeature> features_;
   std::vector<KeyPlan> plans_;
   std::vector<Table> tables_;
+  std::vector<uint32_t> next_of_key_;  // of a batch: the next row with the same key
 };
 
 }  // namespace fraud

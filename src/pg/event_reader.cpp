@@ -3,6 +3,7 @@
 #include <new>
 
 #include "pg/boundary.h"
+#include "pg/numeric_value.h"
 
 extern "C" {
 #include "executor/tuptable.h"
@@ -54,6 +55,12 @@ void EventBatch::clear() {
   cells.clear();
   key_bytes.clear();
   key_ends.clear();
+}
+
+size_t EventBatch::bytes() const noexcept {
+  auto size = [](const auto& column) { return column.capacity() * sizeof(column[0]); };
+  return size(times) + size(ids) + size(labels) + size(known_at) + size(locals) + size(cells) +
+         size(key_bytes) + size(key_ends);
 }
 
 void EventBatch::keys_of(size_t row, size_t keys, std::vector<std::string_view>* result) const {
@@ -113,6 +120,10 @@ void EventReader::clear() {
   protect([&] { MemoryContextReset(context); });
 }
 
+size_t EventReader::bytes() const {
+  return batch_.bytes() + MemoryContextMemAllocated(context_, true);
+}
+
 void EventReader::check() const {
   if (out_of_memory_) throw std::bad_alloc();
 }
@@ -133,6 +144,7 @@ void EventReader::start(TupleDesc descriptor) {
     form.by_value = attribute->attbyval;
     form.length = attribute->attlen;
     form.whole_number = is_whole_number(type);
+    form.numeric = type == NUMERICOID;
     form.collation = attribute->attcollation;
     form.hash = nullptr;
     if (columns_[(size_t)i].kind != EventColumn::Kind::kHashInput || form.whole_number) continue;
@@ -162,6 +174,10 @@ bool EventReader::receive(TupleTableSlot* slot, DestReceiver* self) {
           value = FunctionCall2Coll(form.hash, form.collation, value, Int64GetDatum(0));
         }
         break;
+      case EventColumn::Kind::kNumber:
+      case EventColumn::Kind::kNumberInput:
+        if (form.numeric) value = Float8GetDatum(numeric_value(value));
+        break;
       case EventColumn::Kind::kId:
         value = datumCopy(value, form.by_value, form.length);
         break;
@@ -173,9 +189,12 @@ bool EventReader::receive(TupleTableSlot* slot, DestReceiver* self) {
         break;
     }
     reader->values_[i] = value;
-    if (reader->keep_values_ && form.hash == nullptr) {
-      reader->kept_values_[i] = datumCopy(value, form.by_value, form.length);
+    if (reader->keep_values_) {
       reader->kept_nulls_[i] = 0;
+      const EventColumn::Kind kind = reader->columns_[i].kind;
+      if (kind == EventColumn::Kind::kId || kind == EventColumn::Kind::kKeyPart) {
+        reader->kept_values_[i] = datumCopy(value, form.by_value, form.length);
+      }
     }
   }
   MemoryContextSwitchTo(old);
@@ -205,7 +224,7 @@ void EventReader::append_row(const Datum* values, const bool* nulls) {
   auto end_key = [&] {
     if (!key_open) return;
     if (!key_null) batch_.key_bytes += key_scratch_;
-    batch_.key_ends.push_back(key_null ? EventBatch::kNullKey
+    batch_.key_ends.push_back(key_null ? kNullKey
                                        : static_cast<uint32_t>(batch_.key_bytes.size()));
     key_open = key_null = false;
     key_scratch_.clear();

@@ -26,6 +26,8 @@ struct EventColumn {
 // has, or ORDER BY would take them for the user's.
 std::string select_list(const std::vector<EventColumn>& columns);
 
+constexpr uint32_t kNullKey = UINT32_MAX;
+
 // Rows as the engine takes them, column by column.
 struct EventBatch {
   size_t rows = 0;
@@ -37,9 +39,9 @@ struct EventBatch {
   std::vector<Cell> cells;         // rows x cells
   std::string key_bytes;           // of all keys, one after the other
   std::vector<uint32_t> key_ends;  // rows x keys; kNullKey for a null one
-  static constexpr uint32_t kNullKey = UINT32_MAX;
 
   void clear();
+  size_t bytes() const noexcept;
   // Gives the keys of one row; a null one has no data.
   void keys_of(size_t row, size_t keys, std::vector<std::string_view>* result) const;
 };
@@ -57,9 +59,11 @@ class EventReader {
   EventBatch& batch() noexcept { return batch_; }
   // Empties the batch and frees what its datums point to.
   void clear();
+  // Memory of the batch and of what its datums point to.
+  size_t bytes() const;
   // Throws what went wrong while rows were received (memory).
   void check() const;
-  // Keeps the last row's values by column, until clear().
+  // Keeps the last row's id and parts of keys by column, until clear().
   void keep_values() noexcept { keep_values_ = true; }
   Datum value(size_t column) const { return kept_values_[column]; }
   bool is_null(size_t column) const { return kept_nulls_[column] != 0; }
@@ -76,6 +80,7 @@ class EventReader {
     bool by_value;
     int16 length;
     bool whole_number;  // its bits tell it apart
+    bool numeric;
     FmgrInfo* hash;
     Oid collation;
   };

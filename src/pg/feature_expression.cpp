@@ -187,6 +187,7 @@ bool is_numeric_type(Oid type) {
 
 std::string as_number(const FeatureExpression& expression) {
   std::string text = "(" + expression.text + ")";
+  if (expression.type == NUMERICOID) return text;
   if (expression.type == BOOLOID) text += "::pg_catalog.int4";
   return text + "::pg_catalog.float8";
 }

@@ -1,5 +1,6 @@
 #include "pg/feature_stream.h"
 
+#include <algorithm>
 #include <exception>
 
 #include "pg/boundary.h"
@@ -45,62 +46,83 @@ std::vector<EventColumn> columns_of(const FeatureSet& set) {
 
 }  // namespace
 
+// Where all events fit in memory they are sorted here, which is several times faster
+// than Postgres's sort of tuples. Otherwise it sorts them, and they stream by.
 struct FeatureStream::Pass {
-  Pass(std::shared_ptr<const FeatureSet> the_set, TimestampTz the_from, TimestampTz the_known_by,
-       size_t rows)
+  Pass(std::shared_ptr<const FeatureSet> the_set, TimestampTz the_from, TimestampTz the_to,
+       TimestampTz the_known_by, size_t rows)
       : set(std::move(the_set)),
         from(the_from),
+        to(the_to),
         known_by(the_known_by),
         block_rows(rows),
         columns(columns_of(*set)),
         reader(*set, columns, set->locals.size(), set->inputs.size(), set->keys.size()),
-        engine(set->windows, set->keys.size()),
-        window_values(set->windows.size()) {}
+        engine(set->windows, set->keys.size()) {}
 
-  void open(TimestampTz to);
-  void open_portal(const char* query, TimestampTz begin, TimestampTz to);
+  void open(bool sorted);
+  void open_portal(const char* query, TimestampTz begin);
+  void close();
   bool fetch();
+
+  bool collect();
+  void sort_rows();
+  void sort_run(size_t begin, size_t end);
+  bool next_of_whole();
+
+  bool next_of_stream();
   void check_order();
-  void emit(size_t row);
+
+  void clear_block();
+  void add_row(size_t row);
+  void compute_block();
+  [[noreturn]] void throw_same_id(TimestampTz time) const;
+  size_t memory_limit() const { return static_cast<size_t>(guc_feature_memory_kb) * 1024; }
 
   std::shared_ptr<const FeatureSet> set;
-  TimestampTz from, known_by;
+  TimestampTz from, to, known_by;
   size_t block_rows;
   std::vector<EventColumn> columns;
   EventReader reader;
-  FeatureEngine engine;
   Portal portal = nullptr;
-  FmgrInfo* compare_ids = nullptr;  // lives in the portal's context
-  Oid id_collation = InvalidOid;
+  FmgrInfo compare_ids;
+  Oid id_type = InvalidOid, id_collation = InvalidOid;
+  bool whole = false;
+  // Of the whole.
+  std::vector<uint32_t> order;
+  size_t position = 0;
+  // Of the stream.
   int64_t last_time = 0;
   Datum last_id = (Datum)0;
   bool has_last = false;
-  // The block.
-  std::vector<std::string_view> keys;
+  // The block: rows of the reader's batch, and what becomes of them.
+  FeatureEngine engine;
+  std::vector<size_t> rows;
+  std::vector<Event> events;
+  std::vector<std::string_view> keys, row_keys;
   std::vector<float> window_values, features, labels;
   std::vector<TimestampTz> times, known_at;
   std::vector<Datum> ids;
 };
 
-void FeatureStream::Pass::open(TimestampTz to) {
-  // Events that the windows of the first event reach back to come first.
+// Opens the portal that gives the events, those first that the windows of the first
+// event of the period reach back to.
+void FeatureStream::Pass::open(bool sorted) {
   TimestampTz begin = from;
-  if (!TIMESTAMP_IS_NOBEGIN(from) && !TIMESTAMP_IS_NOEND(from)) {
-    begin = from < MIN_TIMESTAMP + engine.reach_us() ? DT_NOBEGIN : from - engine.reach_us();
+  if (!TIMESTAMP_NOT_FINITE(from)) {
+    // The interval is open at its begin: one microsecond earlier closes it.
+    begin = from - MIN_TIMESTAMP <= engine.reach_us() ? DT_NOBEGIN : from - engine.reach_us() - 1;
   }
   const std::string time = "(" + set->time + ")";
-  const std::string query = select_list(columns) + set->from_clause() + " WHERE " + time + " > " +
-                            set->in_time_type("$1") + " AND " + time + " < " +
-                            set->in_time_type("$2") + " AND (" + set->id +
-                            ") IS NOT NULL ORDER BY " + time + ", (" + set->id + ")";
-  // An interval that is open at its begin: one microsecond earlier closes it.
-  if (!TIMESTAMP_NOT_FINITE(begin)) --begin;
+  std::string query = select_list(columns) + set->from_clause() + " WHERE " + time + " > " +
+                      set->in_time_type("$1") + " AND " + time + " < " + set->in_time_type("$2") +
+                      " AND (" + set->id + ") IS NOT NULL";
+  if (sorted) query += " ORDER BY " + time + ", (" + set->id + ")";
   DefinerScope definer(*set);
   protect([&] {
     // It is read to the end, whereas cursors are planned for their first rows.
     (void)set_config_option("cursor_tuple_fraction", "1", PGC_USERSET, PGC_S_SESSION,
                             GUC_ACTION_SAVE, true, 0, false);
-    // The sort is the only thing here that is larger than a batch.
     if (maintenance_work_mem > work_mem) {
       char size[32];
       pg_snprintf(size, sizeof(size), "%d", maintenance_work_mem);
@@ -111,16 +133,17 @@ void FeatureStream::Pass::open(TimestampTz to) {
   Spi spi;
   const char* text = query.c_str();
   try {
-    open_portal(text, begin, to);
+    open_portal(text, begin);
   } catch (const PgError& error) {
-    if (ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) throw;
+    const int category = ERRCODE_TO_CATEGORY(error.data()->sqlerrcode);
+    if (category != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) throw;
     throw SqlError(error.data()->sqlerrcode,
-                   "could not read the events of feature set \"" + set->name + "\": " + error.what(), {},
-                   "What the set was defined on may have changed since.");
+                   "could not read the events of feature set \"" + set->name + "\": " + error.what(),
+                   {}, "What the set was defined on may have changed since.");
   }
 }
 
-void FeatureStream::Pass::open_portal(const char* query, TimestampTz begin, TimestampTz to) {
+void FeatureStream::Pass::open_portal(const char* query, TimestampTz begin) {
   portal = protect([&] {
     Oid types[2] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
     Datum values[2] = {TimestampTzGetDatum(begin), TimestampTzGetDatum(to)};
@@ -129,40 +152,122 @@ void FeatureStream::Pass::open_portal(const char* query, TimestampTz begin, Time
   });
   protect([&] {
     Form_pg_attribute id = TupleDescAttr(portal->tupDesc, 1);
-    TypeCacheEntry* entry = lookup_type_cache(getBaseType(id->atttypid), TYPECACHE_CMP_PROC);
-    compare_ids = static_cast<FmgrInfo*>(MemoryContextAlloc(portal->portalContext, sizeof(FmgrInfo)));
-    fmgr_info_cxt(entry->cmp_proc, compare_ids, portal->portalContext);
+    id_type = id->atttypid;
     id_collation = id->attcollation;
+    TypeCacheEntry* entry = lookup_type_cache(getBaseType(id_type), TYPECACHE_CMP_PROC);
+    fmgr_info_cxt(entry->cmp_proc, &compare_ids, portal->portalContext);
   });
 }
 
-// Reads the next batch of events; false at the end.
+void FeatureStream::Pass::close() {
+  Portal closing = portal;
+  portal = nullptr;
+  protect([&] { PortalDrop(closing, false); });
+}
+
+// Reads a batch of events behind those that the reader holds; false at the end.
 bool FeatureStream::Pass::fetch() {
   DefinerScope definer(*set);
   DestReceiver* receiver = reader.receiver();
   const auto count = static_cast<long>(block_rows);
+  const size_t before = reader.batch().rows;
   protect([&] {
     CHECK_FOR_INTERRUPTS();
     PortalRunFetch(portal, FETCH_FORWARD, count, receiver);
   });
   reader.check();
-  return reader.batch().rows > 0;
+  return reader.batch().rows > before;
 }
+
+void FeatureStream::Pass::throw_same_id(TimestampTz time) const {
+  const char* when = protect([&] { return timestamptz_to_str(time); });
+  throw SqlError(ERRCODE_UNIQUE_VIOLATION,
+                 "two events of feature set \"" + set->name + "\" have the same time and id",
+                 "The time is " + std::string(when) + ".",
+                 "event_id must tell events of the same time apart.");
+}
+
+// ------------------------------------------------------------ the whole of them
+
+// Reads all events as they come; false, with nothing kept, where they do not fit.
+bool FeatureStream::Pass::collect() {
+  open(false);
+  const EventBatch& batch = reader.batch();
+  // Beside the batch: the order and its sort. The windows may take as much again.
+  const size_t more = sizeof(std::pair<int64_t, uint32_t>) + sizeof(uint32_t);
+  while (fetch()) {
+    if (reader.bytes() + batch.rows * more <= memory_limit() / 2 && batch.rows < kNullKey &&
+        batch.key_bytes.size() < kNullKey) {
+      continue;
+    }
+    close();
+    reader.clear();
+    return false;
+  }
+  return true;
+}
+
+// Compares two rows' ids; runs as part of Postgres.
+struct IdOrder {
+  const Datum* ids;
+  FmgrInfo* compare;
+  Oid collation;
+  bool same;  // two were equal
+};
+
+static int compare_rows(const void* a, const void* b, void* argument) {
+  auto* order = static_cast<IdOrder*>(argument);
+  const uint32_t first = *static_cast<const uint32_t*>(a), second = *static_cast<const uint32_t*>(b);
+  const int result = DatumGetInt32(
+      FunctionCall2Coll(order->compare, order->collation, order->ids[first], order->ids[second]));
+  if (result == 0 && first != second) order->same = true;
+  return result;
+}
+
+// Puts rows of the same time in order of their ids.
+void FeatureStream::Pass::sort_run(size_t begin, size_t end) {
+  IdOrder by_id = {reader.batch().ids.data(), &compare_ids, id_collation, false};
+  uint32_t* rows = order.data() + begin;
+  protect([&] { qsort_arg(rows, end - begin, sizeof(uint32_t), compare_rows, &by_id); });
+  if (by_id.same) throw_same_id(reader.batch().times[order[begin]]);
+}
+
+void FeatureStream::Pass::sort_rows() {
+  const EventBatch& batch = reader.batch();
+  std::vector<std::pair<int64_t, uint32_t>> by_time(batch.rows);
+  for (size_t row = 0; row < batch.rows; ++row) {
+    by_time[row] = {batch.times[row], static_cast<uint32_t>(row)};
+  }
+  std::sort(by_time.begin(), by_time.end());
+  order.resize(batch.rows);
+  for (size_t i = 0; i < batch.rows; ++i) order[i] = by_time[i].second;
+  for (size_t begin = 0, end; begin < batch.rows; begin = end) {
+    end = begin + 1;
+    while (end < batch.rows && by_time[end].first == by_time[begin].first) ++end;
+    if (end > begin + 1) sort_run(begin, end);
+  }
+}
+
+// Computes the next rows; false at the end.
+bool FeatureStream::Pass::next_of_whole() {
+  if (position == order.size()) return false;
+  protect([] { CHECK_FOR_INTERRUPTS(); });
+  while (position < order.size() && rows.size() < block_rows) add_row(order[position++]);
+  compute_block();
+  return true;
+}
+
+// ------------------------------------------------------------ as they stream by
 
 // The order of two events at the same time must be that of their ids.
 void FeatureStream::Pass::check_order() {
   const EventBatch& batch = reader.batch();
-  Oid type = reader.column_type(1);
   for (size_t row = 0; row < batch.rows; ++row) {
     if (has_last && batch.times[row] == last_time) {
       Datum a = last_id, b = batch.ids[row];
-      if (protect([&] { return DatumGetInt32(FunctionCall2Coll(compare_ids, id_collation, a, b)); }) == 0) {
-        const char* when = protect([&] { return timestamptz_to_str(last_time); });
-        throw SqlError(ERRCODE_UNIQUE_VIOLATION,
-                       "two events of feature set \"" + set->name + "\" have the same time and id",
-                       "The time is " + std::string(when) + ".",
-                       "event_id must tell events of the same time apart.");
-      }
+      const int compared = protect(
+          [&] { return DatumGetInt32(FunctionCall2Coll(&compare_ids, id_collation, a, b)); });
+      if (compared == 0) throw_same_id(last_time);
     }
     last_time = batch.times[row];
     last_id = batch.ids[row];
@@ -172,7 +277,7 @@ void FeatureStream::Pass::check_order() {
   last_id = protect([&] {
     int16 length;
     bool by_value;
-    get_typlenbyval(type, &length, &by_value);
+    get_typlenbyval(id_type, &length, &by_value);
     MemoryContext old = MemoryContextSwitchTo(portal->portalContext);
     Datum copy = datumCopy(last_id, by_value, length);
     MemoryContextSwitchTo(old);
@@ -180,22 +285,71 @@ void FeatureStream::Pass::check_order() {
   });
 }
 
-// Adds a row of the batch to the block.
-void FeatureStream::Pass::emit(size_t row) {
+// Computes the next batch; false at the end.
+bool FeatureStream::Pass::next_of_stream() {
+  reader.clear();
+  if (!fetch()) return false;
+  check_order();
+  for (size_t row = 0; row < reader.batch().rows; ++row) add_row(row);
+  compute_block();
+  return true;
+}
+
+// ------------------------------------------------------------------- the block
+
+void FeatureStream::Pass::clear_block() {
+  rows.clear();
+  events.clear();
+  keys.clear();
+  features.clear();
+  labels.clear();
+  times.clear();
+  known_at.clear();
+  ids.clear();
+}
+
+// Adds a row of the reader's batch to those that are computed next.
+void FeatureStream::Pass::add_row(size_t row) {
   const EventBatch& batch = reader.batch();
-  const size_t width = set->features.size();
-  const size_t base = features.size();
-  features.resize(base + width, kMissing);
-  for (size_t i = 0; i < set->locals.size(); ++i) {
-    features[base + set->locals[i].feature] = batch.locals[row * set->locals.size() + i];
+  Event event;
+  event.time_us = batch.times[row];
+  event.known_fraud_us = batch.labels[row] == 1.0F ? batch.known_at[row] : kNever;
+  event.inputs = batch.cells.data() + row * set->inputs.size();
+  batch.keys_of(row, set->keys.size(), &row_keys);
+  rows.push_back(row);
+  events.push_back(event);
+  keys.insert(keys.end(), row_keys.begin(), row_keys.end());
+}
+
+// Computes the rows; those of the period make up the block.
+void FeatureStream::Pass::compute_block() {
+  const EventBatch& batch = reader.batch();
+  const size_t width = set->features.size(), windows = set->windows.size();
+  window_values.resize(rows.size() * windows);
+  engine.next(events.data(), events.size(), keys.data(), window_values.data());
+  if (engine.bytes() > memory_limit()) {
+    throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                   "the windows of feature set \"" + set->name +
+                       "\" hold more than fraud_detect.feature_memory",
+                   {}, "Raise the setting, or take shorter windows or a shorter period.");
   }
-  for (size_t i = 0; i < set->windows.size(); ++i) {
-    features[base + set->window_places[i]] = window_values[i];
+  features.reserve(rows.size() * width);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const size_t row = rows[i];
+    if (batch.times[row] < from) continue;
+    const size_t base = features.size();
+    features.resize(base + width);
+    for (size_t j = 0; j < set->locals.size(); ++j) {
+      features[base + set->locals[j].feature] = batch.locals[row * set->locals.size() + j];
+    }
+    for (size_t j = 0; j < windows; ++j) {
+      features[base + set->window_places[j]] = window_values[i * windows + j];
+    }
+    times.push_back(batch.times[row]);
+    ids.push_back(batch.ids[row]);
+    labels.push_back(batch.known_at[row] <= known_by ? batch.labels[row] : kMissing);
+    known_at.push_back(batch.known_at[row]);
   }
-  times.push_back(batch.times[row]);
-  ids.push_back(batch.ids[row]);
-  labels.push_back(batch.known_at[row] <= known_by ? batch.labels[row] : kMissing);
-  known_at.push_back(batch.known_at[row]);
 }
 
 FeatureStream::FeatureStream(std::string_view feature_set, TimestampTz from, TimestampTz to,
@@ -207,8 +361,13 @@ FeatureStream::FeatureStream(std::string_view feature_set, TimestampTz from, Tim
                    "feature set \"" + set->name + "\" has no features", {},
                    "Add some with fraud.add_feature and fraud.add_window_feature.");
   }
-  pass_ = std::make_unique<Pass>(std::move(set), from, known_by, block_rows);
-  pass_->open(to);
+  pass_ = std::make_unique<Pass>(std::move(set), from, to, known_by, block_rows);
+  pass_->whole = pass_->collect();
+  if (pass_->whole) {
+    pass_->sort_rows();
+  } else {
+    pass_->open(true);
+  }
 }
 
 FeatureStream::~FeatureStream() noexcept {
@@ -221,50 +380,23 @@ const std::vector<FeatureInfo>& FeatureStream::features() const noexcept {
   return pass_->set->features;
 }
 
-Oid FeatureStream::id_type() const noexcept {
-  return TupleDescAttr(pass_->portal->tupDesc, 1)->atttypid;
-}
+Oid FeatureStream::id_type() const noexcept { return pass_->id_type; }
 
 bool FeatureStream::has_label() const noexcept { return !pass_->set->label.empty(); }
 
 bool FeatureStream::next(FeatureBlock* block) {
   Pass& pass = *pass_;
-  for (;;) {
-    pass.reader.clear();
-    pass.features.clear();
-    pass.labels.clear();
-    pass.times.clear();
-    pass.known_at.clear();
-    pass.ids.clear();
-    if (!pass.fetch()) return false;
-    pass.check_order();
-    const EventBatch& batch = pass.reader.batch();
-    const size_t cells = pass.set->inputs.size();
-    for (size_t row = 0; row < batch.rows; ++row) {
-      batch.keys_of(row, pass.set->keys.size(), &pass.keys);
-      Event event;
-      event.time_us = batch.times[row];
-      event.known_fraud_us = batch.labels[row] == 1.0F ? batch.known_at[row] : kNever;
-      event.inputs = batch.cells.data() + row * cells;
-      pass.engine.next(event, pass.keys.data(), pass.window_values.data());
-      if (event.time_us >= pass.from) pass.emit(row);
-    }
-    const size_t limit = static_cast<size_t>(guc_feature_memory_kb) * 1024;
-    if (pass.engine.bytes() > limit) {
-      throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-                     "the windows of feature set \"" + pass.set->name +
-                         "\" hold more than fraud_detect.feature_memory",
-                     {}, "Raise the setting, or take shorter windows or a shorter period.");
-    }
-    if (!pass.times.empty()) break;  // all of it only led up to the period
-  }
+  // The first rows may only lead up to the period.
+  do {
+    pass.clear_block();
+  } while ((pass.whole ? pass.next_of_whole() : pass.next_of_stream()) && pass.times.empty());
   block->rows = pass.times.size();
   block->features = pass.features.data();
   block->labels = pass.labels.data();
   block->times = pass.times.data();
   block->known_at = pass.known_at.data();
   block->ids = pass.ids.data();
-  return true;
+  return block->rows > 0;
 }
 
 }  // namespace fraud::pg

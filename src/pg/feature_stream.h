@@ -35,7 +35,7 @@ class FeatureStream {
   // The current user must be allowed to read the events.
   FeatureStream(std::string_view feature_set, TimestampTz from, TimestampTz to,
                 TimestampTz known_by = GetCurrentTransactionStartTimestamp(),
-                size_t block_rows = 4096);
+                size_t block_rows = 16384);
   ~FeatureStream() noexcept;
   FeatureStream(const FeatureStream&) = delete;
   FeatureStream& operator=(const FeatureStream&) = delete;

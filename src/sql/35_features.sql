@@ -234,6 +234,15 @@ $$;
 COMMENT ON FUNCTION fraud.feature_set_hash(text) IS
     'SHA-256 of the definition without the names of set and table: equal hashes, equal features';
 
+CREATE FUNCTION fraud._index_columns(index oid) RETURNS text[]
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT array_agg(pg_get_indexdef(x.indexrelid, n, false) ORDER BY n)
+    FROM pg_index x, generate_series(1, x.indnatts) n WHERE x.indexrelid = index
+$$;
+COMMENT ON FUNCTION fraud._index_columns(oid) IS 'internal: the columns and expressions of an index, those included at the end';
+
 -- One index a key: its parts, the time, the id; what the windows read beside it, so
 -- that the table need not be visited.
 CREATE FUNCTION fraud.feature_indexes(
@@ -271,6 +280,7 @@ BEGIN
             SELECT FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am a ON a.oid = c.relam
             WHERE x.indrelid = set_row.events AND x.indisvalid AND x.indpred IS NULL AND a.amname = 'btree'
               AND x.indnkeyatts >= array_length(indexed, 1)
+              AND coalesce(read, '{}') <@ fraud._index_columns(x.indexrelid)
               AND NOT EXISTS (
                   SELECT FROM unnest(indexed) WITH ORDINALITY u(e, i)
                   WHERE pg_get_indexdef(x.indexrelid, u.i::int, false) NOT IN (u.e, '(' || u.e || ')')));
@@ -286,15 +296,34 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    events regclass := (SELECT s.events FROM fraud.feature_sets s WHERE s.feature_set = create_feature_indexes.feature_set);
+    mark CONSTANT text := 'made by fraud.create_feature_indexes';
     missing text;
+    place text;
+    name text;
     made int := 0;
+    narrower regclass;
 BEGIN
     FOR missing IN SELECT i.definition FROM fraud.feature_indexes(feature_set) i WHERE NOT i.present LOOP
-        EXECUTE missing;
+        SELECT n.nspname, left(c.relname, 40) || '_features_' || left(md5(missing), 8) INTO place, name
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = events;
+        EXECUTE regexp_replace(missing, '^CREATE INDEX', format('CREATE INDEX %I', name));
+        EXECUTE format('COMMENT ON INDEX %I.%I IS %L', place, name, mark);
+        -- What was made for fewer features has become superfluous.
+        FOR narrower IN
+            SELECT o.indexrelid FROM pg_index o, pg_index n
+            WHERE n.indexrelid = format('%I.%I', place, name)::regclass AND o.indrelid = n.indrelid
+              AND o.indexrelid <> n.indexrelid AND o.indnkeyatts = n.indnkeyatts
+              AND obj_description(o.indexrelid, 'pg_class') = mark
+              AND (fraud._index_columns(o.indexrelid))[:o.indnkeyatts] = (fraud._index_columns(n.indexrelid))[:n.indnkeyatts]
+              AND fraud._index_columns(o.indexrelid) <@ fraud._index_columns(n.indexrelid)
+        LOOP
+            EXECUTE format('DROP INDEX %s', narrower);
+        END LOOP;
         made := made + 1;
     END LOOP;
     RETURN made;
 END
 $$;
 COMMENT ON FUNCTION fraud.create_feature_indexes(text) IS
-    'makes the indexes of fraud.feature_indexes that are missing, with the caller''s rights; returns how many';
+    'makes the indexes of fraud.feature_indexes that are missing, with the caller''s rights, and drops those that it made for fewer features of the same key; returns how many it made';

@@ -25,6 +25,23 @@ value("SELECT * FROM fraud.ingest('$next_payment')");
 value(q(SELECT fraud.add_source('api', 'http://127.0.0.1:1/', headers => '{"X-Api-Key": "k"}')));
 value('CREATE ROLE clerk');
 value("SELECT fraud.grant_access('clerk', 'analyst')");
+# A feature set over a table that only its schema's name finds, defined by a role.
+value(q{
+    CREATE SCHEMA shop;
+    CREATE TABLE shop.orders (no int PRIMARY KEY, placed timestamptz NOT NULL, customer text, total numeric, channel text);
+    INSERT INTO shop.orders SELECT i, timestamptz '2026-01-01' + i * interval '1 hour', 'c' || i % 5, i % 90, 'ch' || i % 3 FROM generate_series(1, 200) i;
+    CREATE FUNCTION shop.half(numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 2';
+    CREATE ROLE definer;
+    GRANT USAGE ON SCHEMA shop TO definer;
+    GRANT SELECT ON shop.orders TO definer;
+    SELECT fraud.grant_access('definer', 'scientist');
+    SET ROLE definer;
+    SET search_path = shop;
+    SELECT fraud.create_feature_set('orders', 'orders', 'no', 'placed');
+    SELECT fraud.add_feature('orders', 'half', 'half(total)');
+    SELECT fraud.add_feature('orders', 'channel', 'channel');
+    SELECT fraud.add_window_feature('orders', 'sum_1d', 'sum', 'total', 'customer', '1 day', reason => 'much');
+});
 
 my $dump = $node->basedir . '/dump.sql';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
@@ -45,6 +62,11 @@ is(value('SELECT * FROM fraud.daily_report ORDER BY day', 'copy'), value('SELECT
 is(value('SELECT * FROM fraud.model_aliases ORDER BY alias', 'copy'), value('SELECT * FROM fraud.model_aliases ORDER BY alias'), 'the same versions are in force');
 is(value("SELECT has_table_privilege('clerk', 'fraud.transactions', 'SELECT')", 'copy'), 't', 'rights are carried');
 is(value("SELECT has_table_privilege('clerk', 'fraud.card_keys', 'SELECT')", 'copy'), 'f', 'and not more than they were');
+
+value("SELECT fraud.materialize_features('orders', 'order_features')", $_) for ('postgres', 'copy');
+my $vectors = "SELECT count(*), md5(string_agg(f::text, E'\\n' ORDER BY event_id)) FROM order_features f";
+is(value($vectors, 'copy'), value($vectors), 'a feature set gives the same features');
+is(value("SELECT fraud.feature_set_hash('orders')", 'copy'), value("SELECT fraud.feature_set_hash('orders')"), 'and has the same hash');
 
 # Cards are recognised, payments are known, new rows get new numbers.
 is(value("SELECT status FROM fraud.ingest('$payment')", 'copy'), 'duplicate', 'a payment that was stored before the dump is known');

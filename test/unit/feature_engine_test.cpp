@@ -91,16 +91,24 @@ std::vector<TestEvent> random_events(uint64_t seed, size_t count, Amounts amount
 
 Event view(const TestEvent& event) { return {event.time, event.known, event.cells}; }
 
-std::vector<float> stream(FeatureEngine& engine, const std::vector<TestEvent>& events) {
+std::vector<float> stream(FeatureEngine& engine, const std::vector<TestEvent>& events, size_t batch = 100) {
   std::vector<float> result(events.size() * engine.feature_count());
-  for (size_t i = 0; i < events.size(); ++i) {
-    std::string_view keys[kKeys];
-    for (size_t key = 0; key < kKeys; ++key) {
-      if (!events[i].keys[key].empty()) keys[key] = events[i].keys[key];
+  for (size_t begin = 0; begin < events.size(); begin += batch) {
+    std::vector<Event> views;
+    std::vector<std::string_view> keys;
+    for (size_t i = begin; i < std::min(begin + batch, events.size()); ++i) {
+      views.push_back(view(events[i]));
+      for (const std::string& key : events[i].keys) {
+        keys.push_back(key.empty() ? std::string_view() : std::string_view(key));
+      }
     }
-    engine.next(view(events[i]), keys, result.data() + i * engine.feature_count());
+    engine.next(views.data(), views.size(), keys.data(), result.data() + begin * engine.feature_count());
   }
   return result;
+}
+
+void next_event(FeatureEngine& engine, const Event& event, std::string_view key, float* features) {
+  engine.next(&event, 1, &key, features);
 }
 
 // The definition, word for word, over all events.
@@ -227,6 +235,18 @@ TEST(FeatureEngine, OneEventAloneGivesTheSameBits) {
   }
 }
 
+// However the events are cut into batches.
+TEST(FeatureEngine, BatchesDoNotMatter) {
+  const std::vector<WindowFeature> features = all_features();
+  const std::vector<TestEvent> events = random_events(13, 1000, Amounts::kAny);
+  FeatureEngine one_by_one(features, kKeys), all_at_once(features, kKeys), in_steps(features, kKeys);
+  const std::vector<float> expected = stream(one_by_one, events, 1);
+  for (const std::vector<float>& result :
+       {stream(all_at_once, events, events.size()), stream(in_steps, events, 37)}) {
+    for (size_t i = 0; i < expected.size(); ++i) ASSERT_TRUE(same(result[i], expected[i]));
+  }
+}
+
 // A pass that begins later, with as much before it as the windows reach back.
 TEST(FeatureEngine, APassMayBeginLater) {
   const std::vector<WindowFeature> features = all_features();
@@ -253,21 +273,21 @@ TEST(FeatureEngine, LabelsCountFromWhenTheyAreKnown) {
   FeatureEngine engine(features, 1);
   const std::string_view key = "merchant";
   float rate = 0;
-  engine.next({0, 50, nullptr}, &key, &rate);
+  next_event(engine, {0, 50, nullptr}, key, &rate);
   EXPECT_TRUE(std::isnan(rate));  // no event
-  engine.next({49, kNever, nullptr}, &key, &rate);
+  next_event(engine, {49, kNever, nullptr}, key, &rate);
   EXPECT_EQ(rate, 0.0F);  // not known yet
-  engine.next({50, kNever, nullptr}, &key, &rate);
+  next_event(engine, {50, kNever, nullptr}, key, &rate);
   EXPECT_EQ(rate, 0.5F);  // known now
-  engine.next({99, kNever, nullptr}, &key, &rate);
+  next_event(engine, {99, kNever, nullptr}, key, &rate);
   EXPECT_EQ(rate, 1.0F / 3);
-  engine.next({100, kNever, nullptr}, &key, &rate);
+  next_event(engine, {100, kNever, nullptr}, key, &rate);
   EXPECT_EQ(rate, 0.0F);  // the window is open at its far end
   // Known only after it has left the window: it never counts.
-  engine.next({1000, 1100, nullptr}, &key, &rate);
-  engine.next({1100, kNever, nullptr}, &key, &rate);
+  next_event(engine, {1000, 1100, nullptr}, key, &rate);
+  next_event(engine, {1100, kNever, nullptr}, key, &rate);
   EXPECT_TRUE(std::isnan(rate));
-  engine.next({1101, kNever, nullptr}, &key, &rate);
+  next_event(engine, {1101, kNever, nullptr}, key, &rate);
   EXPECT_EQ(rate, 0.0F);
 }
 
@@ -280,9 +300,8 @@ TEST(FeatureEngine, MemoryFollowsTheWindowsNotTheEvents) {
   float values[3];
   for (int64_t time = 0; time < 300000; ++time) {
     const std::string key = "k" + std::to_string(time / 10);  // ten events, then never again
-    const std::string_view view_of_key = key;
     const Cell cell = number_cell(static_cast<double>(time % 7));
-    engine.next({time, kNever, &cell}, &view_of_key, values);
+    next_event(engine, {time, kNever, &cell}, key, values);
     if (time == 20000) most = engine.bytes();
     if (time > 20000) {
       ASSERT_LE(engine.bytes(), 2 * most) << "at " << time;
@@ -301,7 +320,7 @@ TEST(FeatureEngine, ValuesThatNoFloatHolds) {
   const std::string_view key = "k";
   float count = 0;
   for (int64_t time : {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::min() + 1, kNever}) {
-    engine.next({time, kNever, nullptr}, &key, &count);
+    next_event(engine, {time, kNever, nullptr}, key, &count);
     EXPECT_EQ(count, 0.0F);
   }
 }
