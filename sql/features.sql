@@ -52,7 +52,7 @@ SELECT fraud.add_window_feature('orders', 'moved', 'distance', 'lat, lon', 'cust
 SELECT fraud.add_window_feature('orders', 'kmh', 'speed', 'lat, lon', 'customer', '3 days');
 SELECT fraud.add_window_feature('orders', 'at_all', 'sum', 'items', '''all''', '5 hours');
 SELECT feature, kind, definition, categories FROM fraud.feature_catalog WHERE feature_set = 'orders' ORDER BY position;
-SELECT feature, code, category FROM fraud.feature_categories ORDER BY feature, code;
+SELECT feature, code, category FROM fraud.feature_categories WHERE feature_set = 'orders' ORDER BY feature, code;
 
 SELECT fraud.materialize_features('orders', 'order_features');
 \d order_features
@@ -243,7 +243,7 @@ SELECT fraud.create_feature_set('empty', 'orders', 'no', 'placed');
 SELECT fraud.materialize_features('empty', 'x');
 -- Two events that nothing tells apart.
 SELECT fraud.create_feature_set('doubled', 'orders', 'shop', 'placed');
-SELECT fraud.add_window_feature('doubled', 'n', 'count', NULL, 'customer', '1 day');
+SELECT fraud.add_window_feature('doubled', 'n', 'count', NULL, 'shop', '1 day');
 INSERT INTO orders (no, placed, shop) VALUES (2001, '2026-02-01', 's1'), (2002, '2026-02-01', 's1');
 SELECT fraud.materialize_features('doubled', 'x');
 -- A bound that is hit says so.
@@ -316,3 +316,22 @@ DROP ROLE regress_fraud_other;
 SELECT fraud.features('theirs', o) FROM orders o WHERE no = 1;
 SELECT fraud.drop_feature_set('theirs');
 SELECT feature_set FROM fraud.feature_sets ORDER BY 1;
+
+-- The features of payments: the set that comes with the extension gives the vectors
+-- that ingest has stored, to the last bit, in both ways.
+SELECT clock_timestamp() AS started \gset
+SELECT fraud.simulate(60, 25, 50, seed => 4711, starts_at => '2023-05-01 00:00:00+00');
+SELECT feature, kind, definition, categories FROM fraud.feature_catalog WHERE feature_set = 'payments' ORDER BY position;
+SELECT array_agg(feature ORDER BY position) = fraud.payment_features() AS same_order FROM fraud.feature_definitions WHERE feature_set = 'payments';
+SELECT fraud.materialize_features('payments', 'payment_vectors', '2023-05-01', '2023-06-20') > 1000 AS many;
+SELECT count(*) > 1000 AS many, count(*) FILTER (WHERE v.vector IS DISTINCT FROM array_replace(t.features, 'NaN', NULL)) AS differ,
+       count(*) FILTER (WHERE v.label <> EXISTS (SELECT FROM fraud.labels l WHERE l.transaction_id = t.transaction_id AND l.is_fraud)) AS labels_differ
+FROM fraud.transactions t
+JOIN (SELECT event_id, label, ARRAY[amount, category, hour, weekday, age, distance_km, city_population, count_1h, sum_1h, mean_1h,
+             count_24h, sum_24h, mean_24h, count_7d, sum_7d, mean_7d, count_30d, sum_30d, mean_30d,
+             seconds_since_last, distance_from_last_km] AS vector FROM payment_vectors) v ON v.event_id = t.transaction_id
+WHERE t.received_at >= :'started';
+SELECT * FROM fraud.verify_parity('payments', 300);
+SELECT fraud.add_feature('payments', 'cents', 'amount * 100 % 100');
+SELECT fraud.drop_feature('payments', 'cents');
+SELECT * FROM fraud.feature_indexes('payments');

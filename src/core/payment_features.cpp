@@ -45,33 +45,56 @@ double or_nan(const std::optional<double>& value) noexcept {
   return value.value_or(std::numeric_limits<double>::quiet_NaN());
 }
 
-// Returns how long before `now` the event was. An event after `now`, which
-// must not be given, comes out older than any window.
-uint64_t age_us(const CardEvent& event, int64_t now) noexcept {
-  return static_cast<uint64_t>(now) - static_cast<uint64_t>(event.occurred_at_us);
+// What windows aggregate: the amount, and the merchant's place.
+enum Input : int { kAmountInput, kLatitudeInput, kLongitudeInput, kInputCount };
+
+// The features from kFirstWindow on, in their order.
+const KeyPlan& card_plan() {
+  static const KeyPlan plan = [] {
+    std::vector<WindowFeature> features;
+    for (int64_t width : kWindowsUs) {
+      features.push_back({Aggregate::kCount, 0, kEveryEvent, kEveryEvent, width});
+      features.push_back({Aggregate::kSum, 0, kAmountInput, kEveryEvent, width});
+      features.push_back({Aggregate::kAvg, 0, kAmountInput, kEveryEvent, width});
+    }
+    features.push_back({Aggregate::kSecondsSinceLast, 0, kEveryEvent, kEveryEvent, kHistoryUs});
+    features.push_back({Aggregate::kDistance, 0, kLatitudeInput, kLongitudeInput, kHistoryUs, 0, false,
+                        kLatitudeInput, kLongitudeInput});
+    return KeyPlan(features, 0);
+  }();
+  return plan;
 }
 
-// Fills the count, sum and mean of every window in one walk back in time.
-void fill_windows(int64_t now, const CardEvent* first, const CardEvent* last,
-                  PaymentFeatures* features) noexcept {
-  // Cents are summed as integers: the sum is exact, whatever the order. It is
-  // unsigned so that absurd amounts wrap around instead of being undefined.
-  uint64_t cents = 0;
-  uint64_t count = 0;
-  const CardEvent* event = last;
-  for (size_t window = 0; window < kWindowsUs.size(); ++window) {
-    const auto width = static_cast<uint64_t>(kWindowsUs[window]);
-    while (event != first && age_us(event[-1], now) < width) {
-      --event;
-      ++count;
-      cents += static_cast<uint64_t>(event->amount_cents);
-    }
-    const double sum = static_cast<double>(static_cast<int64_t>(cents)) / 100;
-    float* out = features->data() + kFirstWindow + 3 * window;
-    out[0] = static_cast<float>(count);
-    out[1] = static_cast<float>(sum);
-    out[2] = count == 0 ? kMissing : static_cast<float>(sum / static_cast<double>(count));
+void fill_inputs(const CardEvent& event, Cell (&cells)[kInputCount]) noexcept {
+  cells[kAmountInput] = number_cell(static_cast<double>(event.amount_cents) / 100);
+  cells[kLatitudeInput] = number_cell(event.merchant_latitude);
+  cells[kLongitudeInput] = number_cell(event.merchant_longitude);
+}
+
+// Fills what the payment says by itself.
+PaymentFeatures local_features(const Payment& payment) noexcept {
+  PaymentFeatures features;
+  features.fill(kMissing);
+  features[kAmount] = static_cast<float>(static_cast<double>(payment.amount_cents) / 100);
+  features[kCategory] = category_code(payment.category);
+  features[kDistanceKm] = static_cast<float>(
+      distance_km(or_nan(payment.latitude), or_nan(payment.longitude),
+                  or_nan(payment.merchant_latitude), or_nan(payment.merchant_longitude)));
+  if (payment.city_population) {
+    features[kCityPopulation] = static_cast<float>(*payment.city_population);
   }
+  // Every reader sets the time; without one, what depends on it is unknown.
+  if (!payment.occurred_at_us) return features;
+  const int64_t now = *payment.occurred_at_us;
+  const int64_t day = floor_divide(now, kDayUs);
+  features[kHour] = static_cast<float>((now - day * kDayUs) / kHourUs);
+  // 1970-01-01 was a Thursday, day 4 of a week that begins on Sunday.
+  features[kWeekday] = static_cast<float>(day + 4 - 7 * floor_divide(day + 4, 7));
+  if (payment.date_of_birth) {
+    features[kAge] =
+        static_cast<float>(static_cast<double>(day - *payment.date_of_birth) / kDaysPerYear);
+  }
+  return features;
 }
 
 }  // namespace
@@ -110,43 +133,30 @@ const std::array<std::string_view, kCategoryCount>& payment_categories() noexcep
   return kCategories;
 }
 
-PaymentFeatures compute_payment_features(const Payment& payment, const CardEvent* first,
-                                         const CardEvent* last) noexcept {
-  PaymentFeatures features;
-  features.fill(kMissing);
-  const double merchant_latitude = or_nan(payment.merchant_latitude);
-  const double merchant_longitude = or_nan(payment.merchant_longitude);
+CardWindows::CardWindows() : windows_(card_plan()) {}
 
-  features[kAmount] = static_cast<float>(static_cast<double>(payment.amount_cents) / 100);
-  features[kCategory] = category_code(payment.category);
-  features[kDistanceKm] = static_cast<float>(distance_km(
-      or_nan(payment.latitude), or_nan(payment.longitude), merchant_latitude, merchant_longitude));
-  if (payment.city_population) {
-    features[kCityPopulation] = static_cast<float>(*payment.city_population);
-  }
+void CardWindows::push(const CardEvent& event) {
+  Cell cells[kInputCount];
+  fill_inputs(event, cells);
+  windows_.push({event.occurred_at_us, kNever, cells});
+}
 
-  // Every reader sets the time; without one, what depends on it is unknown.
-  if (!payment.occurred_at_us) return features;
-  const int64_t now = *payment.occurred_at_us;
-  const int64_t day = floor_divide(now, kDayUs);
-  features[kHour] = static_cast<float>((now - day * kDayUs) / kHourUs);
-  // 1970-01-01 was a Thursday, day 4 of a week that begins on Sunday.
-  features[kWeekday] = static_cast<float>(day + 4 - 7 * floor_divide(day + 4, 7));
-  if (payment.date_of_birth) {
-    features[kAge] =
-        static_cast<float>(static_cast<double>(day - *payment.date_of_birth) / kDaysPerYear);
-  }
-
-  fill_windows(now, first, last, &features);
-  if (first != last && age_us(last[-1], now) < static_cast<uint64_t>(kHistoryUs)) {
-    const CardEvent& previous = last[-1];
-    features[kSecondsSinceLast] =
-        static_cast<float>(static_cast<double>(age_us(previous, now)) / kSecondUs);
-    features[kDistanceFromLastKm] =
-        static_cast<float>(distance_km(previous.merchant_latitude, previous.merchant_longitude,
-                                       merchant_latitude, merchant_longitude));
-  }
+PaymentFeatures CardWindows::evaluate_and_push(const Payment& payment) {
+  PaymentFeatures features = local_features(payment);
+  Cell cells[kInputCount];
+  fill_inputs({*payment.occurred_at_us, payment.amount_cents, or_nan(payment.merchant_latitude),
+               or_nan(payment.merchant_longitude)},
+              cells);
+  windows_.evaluate_and_push({*payment.occurred_at_us, kNever, cells}, features.data() + kFirstWindow);
   return features;
+}
+
+PaymentFeatures compute_payment_features(const Payment& payment, const CardEvent* first,
+                                         const CardEvent* last) {
+  if (!payment.occurred_at_us) return local_features(payment);
+  CardWindows windows;
+  for (; first != last; ++first) windows.push(*first);
+  return windows.evaluate_and_push(payment);
 }
 
 }  // namespace fraud

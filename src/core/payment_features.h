@@ -10,6 +10,7 @@
 #include <limits>
 #include <string_view>
 
+#include "core/feature_engine.h"
 #include "core/geo.h"
 #include "core/payment.h"
 
@@ -37,12 +38,27 @@ const std::array<std::string_view, kCategoryCount>& payment_categories() noexcep
 
 using PaymentFeatures = std::array<float, kPaymentFeatureCount>;
 
+// The windows of one card: what its payments leave for later ones. They are those of
+// the feature set `payments` (src/sql/85_payment_features.sql), on the same engine.
+class CardWindows {
+ public:
+  CardWindows();
+
+  // Adds a payment that only later ones need. Payments come by (time, transaction id).
+  void push(const CardEvent& event);
+  // Computes the features of the next payment, which has a time, and adds it.
+  PaymentFeatures evaluate_and_push(const Payment& payment);
+
+ private:
+  KeyWindows windows_;
+};
+
 // Computes the features of `payment` as of its own time, from the card's
 // earlier payments [first, last): ordered by (time, transaction id), all before
 // the payment in that order. Events older than kHistoryUs are passed over. The
 // windows are (t - w, t] and leave the payment itself out. What is unknown is
 // NaN, XGBoost's missing value. Hours and weekdays (Sunday is 0) are in UTC.
 PaymentFeatures compute_payment_features(const Payment& payment, const CardEvent* first,
-                                         const CardEvent* last) noexcept;
+                                         const CardEvent* last);
 
 }  // namespace fraud

@@ -46,6 +46,26 @@ std::vector<EventColumn> columns_of(const FeatureSet& set) {
 
 }  // namespace
 
+// The keys of events that have the same time and id.
+class Ties {
+ public:
+  // False where one of the keys is there already.
+  bool add(std::vector<std::string> keys) {
+    for (const std::vector<std::string>& other : events_) {
+      for (size_t i = 0; i < keys.size(); ++i) {
+        if (!keys[i].empty() && keys[i] == other[i]) return false;
+      }
+    }
+    events_.push_back(std::move(keys));
+    return true;
+  }
+  void clear() { events_.clear(); }
+  bool empty() const noexcept { return events_.empty(); }
+
+ private:
+  std::vector<std::vector<std::string>> events_;
+};
+
 // Where all events fit in memory they are sorted here, which is several times faster
 // than Postgres's sort of tuples. Otherwise it sorts them, and they stream by.
 struct FeatureStream::Pass {
@@ -68,6 +88,9 @@ struct FeatureStream::Pass {
   bool collect();
   void sort_rows();
   void sort_run(size_t begin, size_t end);
+  void check_run(const uint32_t* run, size_t count);
+  bool same_id(Datum a, Datum b);
+  std::vector<std::string> keys_of(size_t row);
   bool next_of_whole();
 
   bool next_of_stream();
@@ -95,6 +118,8 @@ struct FeatureStream::Pass {
   int64_t last_time = 0;
   Datum last_id = (Datum)0;
   bool has_last = false;
+  std::vector<std::string> last_keys;
+  Ties ties;
   // The block: rows of the reader's batch, and what becomes of them.
   FeatureEngine engine;
   std::vector<size_t> rows;
@@ -182,9 +207,9 @@ bool FeatureStream::Pass::fetch() {
 void FeatureStream::Pass::throw_same_id(TimestampTz time) const {
   const char* when = protect([&] { return timestamptz_to_str(time); });
   throw SqlError(ERRCODE_UNIQUE_VIOLATION,
-                 "two events of feature set \"" + set->name + "\" have the same time and id",
+                 "two events of feature set \"" + set->name + "\" have the same time, id and key",
                  "The time is " + std::string(when) + ".",
-                 "event_id must tell events of the same time apart.");
+                 "event_id must tell events of the same time and key apart.");
 }
 
 // ------------------------------------------------------------ the whole of them
@@ -212,24 +237,44 @@ struct IdOrder {
   const Datum* ids;
   FmgrInfo* compare;
   Oid collation;
-  bool same;  // two were equal
 };
 
 static int compare_rows(const void* a, const void* b, void* argument) {
   auto* order = static_cast<IdOrder*>(argument);
   const uint32_t first = *static_cast<const uint32_t*>(a), second = *static_cast<const uint32_t*>(b);
-  const int result = DatumGetInt32(
+  return DatumGetInt32(
       FunctionCall2Coll(order->compare, order->collation, order->ids[first], order->ids[second]));
-  if (result == 0 && first != second) order->same = true;
-  return result;
 }
 
 // Puts rows of the same time in order of their ids.
 void FeatureStream::Pass::sort_run(size_t begin, size_t end) {
-  IdOrder by_id = {reader.batch().ids.data(), &compare_ids, id_collation, false};
-  uint32_t* rows = order.data() + begin;
-  protect([&] { qsort_arg(rows, end - begin, sizeof(uint32_t), compare_rows, &by_id); });
-  if (by_id.same) throw_same_id(reader.batch().times[order[begin]]);
+  IdOrder by_id = {reader.batch().ids.data(), &compare_ids, id_collation};
+  uint32_t* run = order.data() + begin;
+  protect([&] { qsort_arg(run, end - begin, sizeof(uint32_t), compare_rows, &by_id); });
+  check_run(run, end - begin);
+}
+
+// Of rows with the same time and id, no two may have a key in common: which of them
+// comes first would be left to chance.
+void FeatureStream::Pass::check_run(const uint32_t* run, size_t count) {
+  Ties ties;
+  for (size_t i = 0; i < count; ++i) {
+    Datum a = i == 0 ? (Datum)0 : reader.batch().ids[run[i - 1]], b = reader.batch().ids[run[i]];
+    if (i == 0 || !same_id(a, b)) ties.clear();
+    if (!ties.add(keys_of(run[i]))) throw_same_id(reader.batch().times[run[i]]);
+  }
+}
+
+bool FeatureStream::Pass::same_id(Datum a, Datum b) {
+  return protect([&] {
+    return DatumGetInt32(FunctionCall2Coll(&compare_ids, id_collation, a, b)) == 0;
+  });
+}
+
+std::vector<std::string> FeatureStream::Pass::keys_of(size_t row) {
+  reader.batch().keys_of(row, set->keys.size(), &row_keys);
+  // A null key is no key: it is left empty, which no other key is.
+  return {row_keys.begin(), row_keys.end()};
 }
 
 void FeatureStream::Pass::sort_rows() {
@@ -259,20 +304,21 @@ bool FeatureStream::Pass::next_of_whole() {
 
 // ------------------------------------------------------------ as they stream by
 
-// The order of two events at the same time must be that of their ids.
+// Looks at the rows of a batch as check_run() does, across batches.
 void FeatureStream::Pass::check_order() {
   const EventBatch& batch = reader.batch();
   for (size_t row = 0; row < batch.rows; ++row) {
-    if (has_last && batch.times[row] == last_time) {
-      Datum a = last_id, b = batch.ids[row];
-      const int compared = protect(
-          [&] { return DatumGetInt32(FunctionCall2Coll(&compare_ids, id_collation, a, b)); });
-      if (compared == 0) throw_same_id(last_time);
+    if (has_last && batch.times[row] == last_time && same_id(last_id, batch.ids[row])) {
+      if (ties.empty()) ties.add(row == 0 ? last_keys : keys_of(row - 1));
+      if (!ties.add(keys_of(row))) throw_same_id(last_time);
+    } else {
+      ties.clear();
     }
     last_time = batch.times[row];
     last_id = batch.ids[row];
     has_last = true;
   }
+  last_keys = keys_of(batch.rows - 1);
   // The last id outlives its batch.
   last_id = protect([&] {
     int16 length;

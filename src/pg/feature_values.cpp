@@ -1,4 +1,5 @@
 // fraud.features, fraud.materialize_features and fraud.verify_parity.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -181,10 +182,11 @@ void verify_parity(FunctionCallInfo fcinfo, std::string_view name, int count) {
   protect([&] { InitMaterializedSRF(fcinfo, 0); });
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   const std::vector<Sampled> sample = sample_online(set, count);
-  std::map<std::pair<TimestampTz, std::string>, const Sampled*> wanted;
+  // Events of different keys may have the same time and id.
+  std::multimap<std::pair<TimestampTz, std::string>, const Sampled*> wanted;
   TimestampTz from = DT_NOEND, last = DT_NOBEGIN;
   for (const Sampled& event : sample) {
-    wanted[{event.time, event.id}] = &event;
+    wanted.emplace(std::make_pair(event.time, event.id), &event);
     from = std::min(from, event.time);
     last = std::max(last, event.time);
   }
@@ -215,13 +217,20 @@ void verify_parity(FunctionCallInfo fcinfo, std::string_view name, int count) {
       if (first == wanted.end() || first->first.first != block.times[row]) continue;
       Datum value = block.ids[row];
       const std::string id = protect([&] { return OidOutputFunctionCall(output, value); });
-      auto event = wanted.find({block.times[row], id});
-      if (event == wanted.end()) continue;
-      for (size_t i = 0; i < width; ++i) {
-        const float offline = block.features[row * width + i];
-        if (!same_bits(offline, event->second->online[i])) report(*event->second, i, offline);
+      auto [begin, end] = wanted.equal_range({block.times[row], id});
+      if (begin == end) continue;
+      const float* offline = block.features + row * width;
+      auto same_features = [&](const auto& candidate) {
+        return std::equal(offline, offline + width, candidate.second->online.begin(), same_bits);
+      };
+      auto match = std::find_if(begin, end, same_features);
+      if (match == end) {
+        match = begin;
+        for (size_t i = 0; i < width; ++i) {
+          if (!same_bits(offline[i], match->second->online[i])) report(*match->second, i, offline[i]);
+        }
       }
-      wanted.erase(event);
+      wanted.erase(match);
     }
   }
   // An event that the pass did not meet has no offline value at all.

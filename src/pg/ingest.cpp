@@ -438,20 +438,15 @@ void compute_features(Spi& spi, std::vector<Entry>& entries) {
       return earlier(a.event.occurred_at_us, a.transaction_id, b.event.occurred_at_us,
                      b.transaction_id);
     });
-    std::vector<CardEvent> events;
-    events.reserve(past.size());
-    for (const Past& item : past) events.push_back(item.event);
+    CardWindows windows;
     size_t place = 0;
-    size_t start = 0;
-    for (size_t i = groups[g].first; i < groups[g].second; ++i) {
+    for (size_t i = groups[g].first; i < groups[g].second; ++i, ++place) {
       const Payment& payment = *entries[i].payment;
       while (past[place].event.occurred_at_us != *payment.occurred_at_us ||
              past[place].transaction_id != payment.transaction_id) {
-        ++place;
+        windows.push(past[place++].event);
       }
-      while (events[start].occurred_at_us <= *payment.occurred_at_us - kHistoryUs) ++start;
-      entries[i].features =
-          compute_payment_features(payment, events.data() + start, events.data() + place);
+      entries[i].features = windows.evaluate_and_push(payment);
     }
   }
 }

@@ -264,6 +264,10 @@ BEGIN
         RAISE EXCEPTION 'feature set "%" does not exist', feature_set
             USING ERRCODE = 'undefined_object', HINT = 'fraud.feature_sets lists the feature sets.';
     END IF;
+    -- A view has no index of its own.
+    IF (SELECT c.relkind FROM pg_class c WHERE c.oid = set_row.events) = 'v' THEN
+        RETURN;
+    END IF;
     FOR wanted IN SELECT d.key FROM fraud.feature_definitions d
                WHERE d.feature_set = set_row.feature_set AND d.key IS NOT NULL
                GROUP BY d.key ORDER BY min(d.position)

@@ -36,7 +36,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.assess(jsonb, text)']
         WHEN 'analyst' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status',
+            'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.payment_events, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status',
             'SELECT ON fraud.daily_report, fraud.hourly_activity, fraud.merchant_risk, fraud.category_risk, fraud.customer_activity, fraud.geography, fraud.alert_queue, fraud.alert_outcomes, fraud.model_performance, fraud.score_distribution',
             'SELECT (model, version, digest, feature_names, trees, objective, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',
