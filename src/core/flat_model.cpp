@@ -81,6 +81,10 @@ void check_slots(const FlatModel& model) {
     check(rank.first_slot == next_slot && rank.last_slot > next_slot &&
               rank.last_slot <= header.slot_count,
           "slots of a feature");
+    if (rank.plain_left != kNotPlain) {
+      check(rank.plain_left <= header.slot_count && rank.plain_right <= header.slot_count,
+            "slots of a feature");
+    }
     for (uint32_t s = rank.first_slot; s < rank.last_slot; ++s) {
       const FlatSlot& slot = model.slots[s];
       check(slot.feature == rank.feature, "feature of a slot");
