@@ -1,7 +1,6 @@
 #include "core/quadrature.h"
 
 #include <cmath>
-#include <vector>
 
 namespace fraud {
 namespace {
@@ -40,16 +39,20 @@ Quadrature make_quadrature(size_t count) {
   return rule;
 }
 
+// The rules of 1 to kMaxPoints points. An array, which is aligned as vectors need.
+struct Rules {
+  Rules() {
+    for (size_t i = 0; i < kMaxPoints; ++i) with_points[i] = make_quadrature(i + 1);
+  }
+  Quadrature with_points[kMaxPoints];
+};
+
 }  // namespace
 
 const Quadrature& quadrature_for_depth(size_t depth) {
-  static const std::vector<Quadrature> rules = [] {
-    std::vector<Quadrature> all;
-    for (size_t count = 1; count <= kMaxPoints; ++count) all.push_back(make_quadrature(count));
-    return all;
-  }();
+  static const Rules rules;
   const size_t count = (depth + 1) / 2;
-  return rules[count == 0 ? 0 : count - 1];
+  return rules.with_points[count == 0 ? 0 : count - 1];
 }
 
 }  // namespace fraud
