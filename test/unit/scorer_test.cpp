@@ -334,6 +334,10 @@ TEST(CompiledModel, RefusesDamage) {
                  "exit of a block");
   expect_damaged(with(blocky, blocky_header, [](Flat f) { f.block_slots[5] = 255; }),
                  "slot of a block");
+  // The trees that fill up the last group are read like all others.
+  expect_damaged(with(blocky, blocky_header,
+                      [&](Flat f) { f.block_slots[blocky_header.tree_count * kTopSize] = 255; }),
+                 "slot of a block");
   // Padding of thresholds: after the last of the lowest level comes a NaN.
   expect_damaged(with(blocky, blocky_header,
                       [&](Flat f) { f.cuts[f.ranks[0].levels[0] + f.ranks[0].cut_count] = 1e30F; }),
