@@ -1,8 +1,8 @@
 -- Which kind of access allows what: all functions, tables and columns, and that
+-- without any of it each function refuses.
 -- Unaligned, so that a new object is a new line and no other.
 \pset format unaligned
 \pset footer off
--- without any of it each function refuses.
 CREATE ROLE regress_fraud_none;
 CREATE ROLE regress_fraud_usage;
 CREATE ROLE regress_fraud_score;

@@ -55,6 +55,7 @@ class Compiler {
     collect_cuts();
     collect_slots();
     lay_out_ranks();
+    mark_plain_ranks();
     lay_out_nodes();
     return write();
   }
@@ -126,6 +127,21 @@ class Compiler {
       slot.first = key.categorical ? first_word_[key.index] : key.index * kSlotCuts;
       slot.word_count = key.categorical ? word_count_[key.index] : 0;
       flat_slots_.push_back(slot);
+    }
+  }
+
+  void mark_plain_ranks() {
+    const auto spare = static_cast<uint32_t>(flat_slots_.size());
+    for (FlatRank& rank : ranks_) {
+      rank.plain_left = spare;
+      rank.plain_right = spare;
+      bool plain = true;
+      for (uint32_t s = rank.first_slot; s < rank.last_slot; ++s) {
+        const FlatSlot& slot = flat_slots_[s];
+        plain = plain && slot.word_count == 0 && rank.cut_count <= kSlotCuts;
+        (slot.missing == kKeyMissingLeft ? rank.plain_left : rank.plain_right) = s;
+      }
+      if (!plain) rank.plain_left = rank.plain_right = kNotPlain;
     }
   }
 

@@ -81,6 +81,10 @@ void check_slots(const FlatModel& model) {
     check(rank.first_slot == next_slot && rank.last_slot > next_slot &&
               rank.last_slot <= header.slot_count,
           "slots of a feature");
+    if (rank.plain_left != kNotPlain) {
+      check(rank.plain_left <= header.slot_count && rank.plain_right <= header.slot_count,
+            "slots of a feature");
+    }
     for (uint32_t s = rank.first_slot; s < rank.last_slot; ++s) {
       const FlatSlot& slot = model.slots[s];
       check(slot.feature == rank.feature, "feature of a slot");
@@ -146,12 +150,14 @@ void check_trees(const FlatModel& model) {
 void check_blocks(const FlatModel& model) {
   const FlatHeader& header = *model.header;
   if (!model.has_blocks()) return;
+  // Kernels read whole groups, the trees that fill up the last one, too.
+  const size_t padded = (size_t{header.tree_count} + kTreeGroup - 1) / kTreeGroup * kTreeGroup;
+  for (size_t i = 0; i < padded * kTopSize; ++i) {
+    check(model.block_slots[i] < header.slot_count || model.block_slots[i] == 0,
+          "slot of a block");
+  }
+  if (model.blocks_are_whole()) return;
   for (size_t tree = 0; tree < header.tree_count; ++tree) {
-    for (size_t i = tree * kTopSize; i < (tree + 1) * kTopSize; ++i) {
-      check(model.block_slots[i] < header.slot_count || model.block_slots[i] == 0,
-            "slot of a block");
-    }
-    if (model.blocks_are_whole()) continue;
     for (size_t i = tree * kTopSize; i < tree * kTopSize + (1U << header.top_levels); ++i) {
       check(model.block_exits[i] >= model.roots[tree] &&
                 model.block_exits[i] < model.roots[tree + 1],

@@ -33,6 +33,7 @@ constexpr size_t kFlatAlignment = 64;  // of the bytes and of every section in t
 constexpr uint32_t kSlotCuts = 254;    // most thresholds of one slot
 constexpr uint32_t kRankFanout = 16;   // values compared at once when ranking
 constexpr uint32_t kMaxRankLevels = 7;
+constexpr uint32_t kNotPlain = ~0U;
 constexpr uint32_t kTopLevels = 6;            // most levels of a tree's top block
 constexpr uint32_t kTopSize = 1U << kTopLevels;  // splits (the first unused) and exits of a block
 constexpr uint32_t kTreeGroup = 8;            // blocks come in multiples of it
@@ -71,7 +72,11 @@ struct FlatRank {
   uint32_t levels[kMaxRankLevels];
   uint32_t first_slot;
   uint32_t last_slot;  // one past its slots
-  uint32_t padding[4];
+  // Of a plain feature, whose rank is its key: the slots where a missing value goes
+  // left and right. Where it has none, that is the spare key behind all others.
+  uint32_t plain_left;  // kNotPlain: see the slots
+  uint32_t plain_right;
+  uint32_t padding[2];
 };
 
 struct FlatSlot {
@@ -114,7 +119,8 @@ class FlatModel {
   Transform transform() const noexcept { return static_cast<Transform>(header->transform); }
   size_t bytes() const noexcept { return header->total_bytes; }
 
-  // Bytes of the keys of one row, a multiple of kFlatAlignment.
+  // Bytes of the keys of one row, a multiple of kFlatAlignment; at least one of them
+  // is spare.
   size_t key_bytes() const noexcept {
     return (header->slot_count + kFlatAlignment) / kFlatAlignment * kFlatAlignment;
   }

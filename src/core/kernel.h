@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/explain.h"
 #include "core/flat_model.h"
 
 namespace fraud {
@@ -23,6 +24,9 @@ struct Kernel {
   // `first` is a multiple of kTreeGroup. The keys of row i are at keys + i * stride.
   void (*add_trees)(const FlatModel& model, uint32_t first, uint32_t last, const uint8_t* keys,
                     size_t stride, size_t count, float* sums);
+
+  // Adds a row's contributions to phi; see core/explain.h.
+  void (*explain)(const FlatModel& model, const uint8_t* keys, Choice* choices, double* phi);
 };
 
 // Returns the kernel "scalar", "avx2" or "avx512", or null when this build or this

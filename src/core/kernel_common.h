@@ -19,6 +19,11 @@ namespace fraud {
 FRAUD_INLINE void put_keys(const FlatModel& model, const FlatRank& rank, float value,
                            uint32_t position, uint8_t* keys) {
   const bool missing = value != value;
+  if (rank.plain_left != kNotPlain) {
+    keys[rank.plain_left] = static_cast<uint8_t>(position);
+    keys[rank.plain_right] = missing ? kKeyMissingRight : static_cast<uint8_t>(position);
+    return;
+  }
   for (uint32_t s = rank.first_slot; s < rank.last_slot; ++s) {
     const FlatSlot& slot = model.slots[s];
     uint32_t key;

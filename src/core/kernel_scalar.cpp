@@ -72,6 +72,6 @@ void add_trees(const FlatModel& model, uint32_t first, uint32_t last, const uint
 
 }  // namespace
 
-const Kernel kScalarKernel = {"scalar", make_keys, add_trees};
+const Kernel kScalarKernel = {"scalar", make_keys, add_trees, explain_scalar};
 
 }  // namespace fraud

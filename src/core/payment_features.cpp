@@ -99,30 +99,43 @@ PaymentFeatures local_features(const Payment& payment) noexcept {
 
 }  // namespace
 
+const std::array<PaymentFeature, kPaymentFeatureCount>& payment_feature_definitions() noexcept {
+  static constexpr std::array<PaymentFeature, kPaymentFeatureCount> kDefinitions = {{
+      {"amount",
+       "amount {amount:.2} is {amount/mean_30d:.1} times the card's 30-day mean|"
+       "amount {amount:.2}"},
+      {"category", "category {category:category}"},
+      {"hour", "hour {hour:02}:00 UTC"},
+      {"weekday", "on a {weekday:weekday}"},
+      {"age", "customer aged {age:floor}"},
+      {"distance_km", "merchant {distance_km:.0} km from the customer's home"},
+      {"city_population", "home city of {city_population:.0} people"},
+      {"count_1h", "{count_1h:.0} earlier payments with the card in the last hour"},
+      {"sum_1h", "{sum_1h:.2} spent with the card in the last hour before this"},
+      {"mean_1h", "the card's mean payment over the last hour is {mean_1h:.2}"},
+      {"count_24h", "{count_24h:.0} earlier payments with the card in the last 24 hours"},
+      {"sum_24h", "{sum_24h:.2} spent with the card in the last 24 hours before this"},
+      {"mean_24h", "the card's mean payment over the last 24 hours is {mean_24h:.2}"},
+      {"count_7d", "{count_7d:.0} earlier payments with the card in the last 7 days"},
+      {"sum_7d", "{sum_7d:.2} spent with the card in the last 7 days before this"},
+      {"mean_7d", "the card's mean payment over the last 7 days is {mean_7d:.2}"},
+      {"count_30d", "{count_30d:.0} earlier payments with the card in the last 30 days"},
+      {"sum_30d", "{sum_30d:.2} spent with the card in the last 30 days before this"},
+      {"mean_30d", "the card's mean payment over the last 30 days is {mean_30d:.2}"},
+      {"seconds_since_last", "{seconds_since_last:duration} since the card's last payment"},
+      {"distance_from_last_km",
+       "{distance_from_last_km:.0} km from the place of the card's last payment"},
+  }};
+  return kDefinitions;
+}
+
 const std::array<std::string_view, kPaymentFeatureCount>& payment_feature_names() noexcept {
-  static constexpr std::array<std::string_view, kPaymentFeatureCount> kNames = {
-      "amount",
-      "category",
-      "hour",
-      "weekday",
-      "age",
-      "distance_km",
-      "city_population",
-      "count_1h",
-      "sum_1h",
-      "mean_1h",
-      "count_24h",
-      "sum_24h",
-      "mean_24h",
-      "count_7d",
-      "sum_7d",
-      "mean_7d",
-      "count_30d",
-      "sum_30d",
-      "mean_30d",
-      "seconds_since_last",
-      "distance_from_last_km"};
-  return kNames;
+  static const auto names = [] {
+    std::array<std::string_view, kPaymentFeatureCount> all;
+    for (size_t i = 0; i < all.size(); ++i) all[i] = payment_feature_definitions()[i].name;
+    return all;
+  }();
+  return names;
 }
 
 const std::array<std::string_view, kCategoryCount>& payment_categories() noexcept {

@@ -29,7 +29,16 @@ constexpr int64_t kHistoryUs = int64_t{30} * 24 * 3600 * 1000000;
 
 constexpr size_t kPaymentFeatureCount = 21;
 
-// The names in vector order.
+// A feature, and how an alert says it: a template of fill_reason().
+struct PaymentFeature {
+  std::string_view name;
+  std::string_view reason;
+};
+
+// The features in vector order.
+const std::array<PaymentFeature, kPaymentFeatureCount>& payment_feature_definitions() noexcept;
+
+// Their names.
 const std::array<std::string_view, kPaymentFeatureCount>& payment_feature_names() noexcept;
 
 // The categories that have a code (their index), in order; others are missing.

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-
-#include "core/explain.h"
+#include <vector>
 
 namespace fraud {
 namespace {
@@ -52,7 +51,8 @@ void Scorer::margins(const float* rows, size_t count, size_t stride, float* marg
 
 void Scorer::contributions(const float* row, double* phi) {
   kernel_->make_keys(model_, row, keys_.data());
-  explain(model_, keys_.data(), phi);
+  std::vector<Choice> choices(model_.feature_count());
+  kernel_->explain(model_, keys_.data(), choices.data(), phi);
 }
 
 }  // namespace fraud

@@ -6,6 +6,7 @@
 #endif
 
 extern "C" {
+#include "access/genam.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
@@ -30,6 +31,15 @@ inline bool walk_expression(::Node* node, bool (*walker)(::Node*, void*), void* 
 #else
   return expression_tree_walker(
       node, reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(walker)), context);
+#endif
+}
+
+// Begins a scan of an index by keys, which index_rescan() gives.
+inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot snapshot, int keys) {
+#if PG_VERSION_NUM >= 180000
+  return index_beginscan(heap, index, snapshot, nullptr, keys, 0);
+#else
+  return index_beginscan(heap, index, snapshot, keys, 0);
 #endif
 }
 

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "pg/gucs.h"
+#include "pg/model_rows.h"
 #include "pg/model_store.h"
 #include "pg/owner_scope.h"
 #include "pg/spi.h"
@@ -54,19 +55,6 @@ struct Found {
   double review_at = 0, block_at = 0;
 };
 
-Statement by_alias(
-    "SELECT p.version, substring(v.compiled FROM 1 FOR 32), p.review_at, p.block_at"
-    " FROM fraud.promotions p"
-    " JOIN fraud.model_versions v ON v.model = p.model AND v.version = p.version"
-    " WHERE p.model = $1 AND p.alias = $2 ORDER BY p.promotion_id DESC LIMIT 1",
-    {TEXTOID, TEXTOID});
-Statement by_version(
-    "SELECT v.version, substring(v.compiled FROM 1 FOR 32), p.review_at, p.block_at"
-    " FROM fraud.model_versions v"
-    " LEFT JOIN LATERAL (SELECT p.review_at, p.block_at FROM fraud.promotions p"
-    "   WHERE p.model = v.model AND p.alias = 'champion' ORDER BY p.promotion_id DESC LIMIT 1) p"
-    " ON true WHERE v.model = $1 AND v.version = $2",
-    {TEXTOID, INT4OID});
 Statement model_exists("SELECT 1 FROM fraud.models m WHERE m.model = $1", {TEXTOID});
 Statement artifact_of("SELECT v.artifact FROM fraud.model_versions v"
                       " WHERE v.model = $1 AND v.version = $2",
@@ -76,7 +64,9 @@ Statement compiled_of("SELECT v.compiled FROM fraud.model_versions v"
                       {TEXTOID, INT4OID});
 
 // Says whether the model, its alias or its version is unknown.
-[[noreturn]] void throw_unknown(Spi& spi, const Reference& ref) {
+[[noreturn]] void throw_unknown(const Reference& ref) {
+  OwnerScope owner;
+  Spi spi;
   if (spi.run(model_exists, {text_param(ref.model)}, true) == 0) {
     throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + ref.model + "\" does not exist", {},
                    "fraud.models lists the models; fraud.import_model makes one.");
@@ -91,27 +81,36 @@ Statement compiled_of("SELECT v.compiled FROM fraud.model_versions v"
                  "fraud.promote makes an alias name a version; fraud.model_aliases lists them.");
 }
 
-Found find(Spi& spi, const Reference& ref, bool read_only) {
-  if (ref.alias.empty()) {
-    spi.run(by_version, {text_param(ref.model), int4_param(ref.version)}, read_only);
-  } else {
-    spi.run(by_alias, {text_param(ref.model), text_param(ref.alias)}, read_only);
-  }
-  if (spi.rows() == 0) throw_unknown(spi, ref);
+// Looks a reference up as of the active snapshot, or as of now.
+Found find(const Reference& ref, bool read_only) {
+  Oid schema = fraud_schema();
   Found found;
   found.model = ref.model;
-  found.version = static_cast<int>(*spi.integer(0, 1));
-  Datum digest = *spi.datum(0, 2);
-  if (VARSIZE_ANY_EXHDR(digest) != found.digest.size()) {
+  found.version = ref.version;
+  PromotionRow promotion;
+  CompiledHead head;
+  bool promoted = false;
+  // A version that is named by number has the champion's thresholds.
+  const std::string_view alias = ref.alias.empty() ? std::string_view("champion") : ref.alias;
+  const bool exists = protect([&] {
+    if (!read_only) CommandCounterIncrement();
+    Snapshot snapshot = RegisterSnapshot(read_only ? GetActiveSnapshot() : GetLatestSnapshot());
+    promoted = read_promotion(schema, ref.model, alias, snapshot, &promotion);
+    if (promoted && !ref.alias.empty()) found.version = promotion.version;
+    bool there = (promoted || ref.alias.empty()) &&
+                 read_compiled_head(schema, ref.model, found.version, snapshot, &head);
+    UnregisterSnapshot(snapshot);
+    return there;
+  });
+  if (!exists) throw_unknown(ref);
+  if (head.size != found.digest.size()) {
     throw SqlError(ERRCODE_DATA_CORRUPTED, "the compiled model is damaged: it is too short");
   }
-  memcpy(found.digest.data(), VARDATA_ANY(digest), found.digest.size());
-  std::optional<double> review = spi.number(0, 3);
-  std::optional<double> block = spi.number(0, 4);
-  found.has_thresholds = review && block;
-  if (found.has_thresholds) {
-    found.review_at = *review;
-    found.block_at = *block;
+  memcpy(found.digest.data(), head.bytes, head.size);
+  found.has_thresholds = promoted;
+  if (promoted) {
+    found.review_at = promotion.review_at;
+    found.block_at = promotion.block_at;
   }
   return found;
 }
@@ -130,10 +129,7 @@ Datum load(Spi& spi, Statement& column, const Found& found, bool read_only) {
 }  // namespace
 
 ResolvedModel resolve_model(std::string_view ref, bool read_only) {
-  Reference reference = parse_reference(ref);
-  OwnerScope owner;
-  Spi spi;
-  Found found = find(spi, reference, read_only);
+  Found found = find(parse_reference(ref), read_only);
   ResolvedModel result;
   result.model = found.model;
   result.version = found.version;
@@ -142,6 +138,8 @@ ResolvedModel resolve_model(std::string_view ref, bool read_only) {
   result.block_at = found.block_at;
   result.flat = find_model(found.digest);
   if (result.flat == nullptr) {
+    OwnerScope owner;
+    Spi spi;
     Datum compiled = load(spi, compiled_of, found, read_only);
     std::string_view bytes(VARDATA_ANY(compiled), VARSIZE_ANY_EXHDR(compiled));
     bytes.remove_prefix(std::min(bytes.size(), found.digest.size()));
@@ -156,11 +154,10 @@ Scorer make_scorer(const FlatModel& model) {
 }
 
 Datum model_artifact(std::string_view ref) {
-  Reference reference = parse_reference(ref);
+  Found found = find(parse_reference(ref), true);
   MemoryContext caller = CurrentMemoryContext;
   OwnerScope owner;
   Spi spi;
-  Found found = find(spi, reference, true);
   Datum artifact = load(spi, artifact_of, found, true);
   return protect([&] {
     MemoryContext old = MemoryContextSwitchTo(caller);

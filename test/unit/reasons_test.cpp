@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <map>
+
+#include "core/reason_template.h"
 
 namespace fraud {
 namespace {
@@ -56,7 +59,8 @@ TEST(DescribeFeature, EveryFeatureHasASentenceKnownOrNot) {
   PaymentFeatures ones;
   ones.fill(1);
   for (size_t i = 0; i < kPaymentFeatureCount; ++i) {
-    EXPECT_FALSE(describe_feature(i, ones).empty());
+    // A known value is said by the feature's own template.
+    EXPECT_EQ(describe_feature(i, ones).find("unknown"), std::string::npos);
     EXPECT_EQ(describe_feature(i, all_missing()),
               std::string(payment_feature_names()[i]) + " is unknown");
   }
@@ -72,6 +76,28 @@ TEST(DescribeReasons, StrongestFirstAndOnlyWhatSpeaksForFraud) {
   ASSERT_EQ(reasons.size(), 2U);
   EXPECT_EQ(reasons[0].substr(0, 6), "amount");
   EXPECT_EQ(reasons[1], "hour 01:00 UTC");
+}
+
+TEST(FillReason, TakesTheFirstTemplateWhoseValuesAreKnown) {
+  std::map<std::string, double, std::less<>> values = {{"a", 6}, {"b", 4}, {"zero", 0}};
+  const auto value_of = [&](std::string_view name) {
+    const auto place = values.find(name);
+    return place == values.end() ? std::numeric_limits<double>::quiet_NaN() : place->second;
+  };
+  EXPECT_EQ(fill_reason("a is {a:.0}", value_of), "a is 6");
+  EXPECT_EQ(fill_reason("{a/b:.1} times|{a:.0}", value_of), "1.5 times");
+  EXPECT_EQ(fill_reason("{a/zero:.1} times|{a:.2}", value_of), "6.00");
+  EXPECT_EQ(fill_reason("{a/c:.1} times|{c:.2}|no number", value_of), "no number");
+  EXPECT_EQ(fill_reason("{c:.2}", value_of), std::nullopt);
+  EXPECT_EQ(fill_reason("{a:weekday}, {b:02}", value_of), "Saturday, 04");
+  EXPECT_EQ(fill_reason("", value_of), "");
+}
+
+TEST(FillReason, GivesNothingForWhatIsNoTemplate) {
+  const auto value_of = [](std::string_view) { return 99.0; };
+  for (const char* bad : {"{a:.0", "{a}", "{a:.9}", "{:}", "{a:weekday}", "{a:category}"}) {
+    EXPECT_EQ(fill_reason(bad, value_of), std::nullopt) << bad;
+  }
 }
 
 }  // namespace

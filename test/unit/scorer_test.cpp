@@ -312,6 +312,7 @@ TEST(CompiledModel, RefusesDamage) {
   damage("order of thresholds", [](Flat f) { f.cuts[1] = f.cuts[0]; });
   damage("order of thresholds", [](Flat f) { f.cuts[0] = NAN; });
   damage("slots of a feature", [](Flat f) { f.ranks[0].last_slot = 1U << 20U; });
+  damage("slots of a feature", [](Flat f) { f.ranks[0].plain_left = 1U << 20U; });
   damage("feature of a slot", [](Flat f) { f.slots[0].feature = 1; });
   damage("missing value of a slot", [](Flat f) { f.slots[0].missing = 7; });
   damage("thresholds of a slot", [](Flat f) { f.slots[0].first = 5000; });
@@ -332,6 +333,10 @@ TEST(CompiledModel, RefusesDamage) {
   expect_damaged(with(blocky, blocky_header, [](Flat f) { f.block_exits[0] = ~0U; }),
                  "exit of a block");
   expect_damaged(with(blocky, blocky_header, [](Flat f) { f.block_slots[5] = 255; }),
+                 "slot of a block");
+  // The trees that fill up the last group are read like all others.
+  expect_damaged(with(blocky, blocky_header,
+                      [&](Flat f) { f.block_slots[blocky_header.tree_count * kTopSize] = 255; }),
                  "slot of a block");
   // Padding of thresholds: after the last of the lowest level comes a NaN.
   expect_damaged(with(blocky, blocky_header,
