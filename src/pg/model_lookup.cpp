@@ -63,9 +63,10 @@ Statement by_alias(
 Statement by_version(
     "SELECT v.version, substring(v.compiled FROM 1 FOR 32), p.review_at, p.block_at"
     " FROM fraud.model_versions v"
+    // By the champion's thresholds, where they mean something to the version.
     " LEFT JOIN LATERAL (SELECT p.review_at, p.block_at FROM fraud.promotions p"
     "   WHERE p.model = v.model AND p.alias = 'champion' ORDER BY p.promotion_id DESC LIMIT 1) p"
-    " ON true WHERE v.model = $1 AND v.version = $2",
+    " ON v.gives_probability WHERE v.model = $1 AND v.version = $2",
     {TEXTOID, INT4OID});
 Statement model_exists("SELECT 1 FROM fraud.models m WHERE m.model = $1", {TEXTOID});
 Statement artifact_of("SELECT v.artifact FROM fraud.model_versions v"
