@@ -22,7 +22,7 @@ INSERT INTO stump SELECT convert_to(json_build_object(
     )::text, 'UTF8');
 
 SELECT fraud.import_model('stump', artifact, 'two stumps') FROM stump;
-SELECT model, version, feature_names, trees, objective, xgboost_version, description, created_by = current_user AS mine
+SELECT model, version, feature_names, trees, iterations, objective, xgboost_version, description, created_by = current_user AS mine
 FROM fraud.model_versions WHERE model = 'stump';
 
 -- Byte for byte as it was imported.
@@ -102,3 +102,74 @@ SELECT fraud.import_model('nameless', artifact, feature_names => '{x,y}') FROM n
 SELECT round(fraud_score('{"x": 1, "y": 0}'::jsonb, 'nameless/1')::numeric, 5);
 SELECT fraud.import_model('nameless', artifact) FROM nameless;
 SELECT round(fraud_score('{"f0": 1, "f1": 0}'::jsonb, 'nameless/2')::numeric, 5);
+
+-- Other objectives: base_score and the score are what the objective makes of them.
+CREATE FUNCTION with_objective(objective text) RETURNS bytea LANGUAGE sql
+RETURN (SELECT replace(convert_from(artifact, 'UTF8'), 'binary:logistic', objective)::bytea FROM stump);
+SELECT objective, fraud.import_model('kinds', with_objective(objective)) AS version
+FROM unnest('{count:poisson,rank:ndcg,binary:logitraw,reg:squarederror,reg:logistic}'::text[]) objective;
+SELECT v.version, v.objective, round(fraud_score('{"a": 0, "b": 0}'::jsonb, 'kinds/' || v.version)::numeric, 5) AS score
+FROM fraud.model_versions v WHERE model = 'kinds' ORDER BY version;
+SELECT round((0.5 * exp(1.5))::numeric, 5) AS poisson, 0.5 + 1.5 AS identity, round((1 / (1 + exp(-1.5)))::numeric, 5) AS logistic;
+SELECT round(sum(contribution)::numeric, 5) AS margin, round((ln(0.5) + 1.5)::numeric, 5) AS expected
+FROM fraud_explain('{"a": 0, "b": 0}'::jsonb, 'kinds/1');
+
+-- Thresholds are probabilities; a payment is decided by them.
+SELECT fraud.promote('kinds', 1, review_at => 0.5);
+SELECT fraud.promote('kinds', 1);
+SELECT fraud.promote('kinds', 5, override_gate => true, reason => 'a probability again');
+SELECT fraud.rollback('kinds');
+SELECT version, review_at, block_at FROM fraud.promotions WHERE model = 'kinds' ORDER BY promotion_id;
+CREATE FUNCTION payments_model(objective text) RETURNS bytea LANGUAGE sql
+RETURN (SELECT replace(replace(convert_from(artifact, 'UTF8'), 'binary:logistic', objective), '["a", "b"]', '["amount", "hour"]')::bytea FROM stump);
+SELECT fraud.payment_features() @> '{amount,hour}' AS known;
+BEGIN;
+SELECT fraud.import_model('payments', payments_model('reg:gamma')) AS version \gset
+SAVEPOINT imported;
+SELECT fraud.promote('payments', :version);
+ROLLBACK TO imported;
+SELECT fraud.promote('payments', :version, 'challenger');
+ROLLBACK TO imported;
+SELECT decision FROM fraud.assess('{"cc_num": 4000000000000002, "trans_num": "k-1", "amt": 5, "merchant": "Shop",
+    "category": "misc_pos", "trans_date_trans_time": "2026-03-02 14:05:00"}', 'payments/' || :version);
+ROLLBACK;
+
+-- Booster dart: each tree has a weight.
+CREATE FUNCTION with_weights(weights jsonb) RETURNS bytea LANGUAGE sql
+RETURN (SELECT convert_to(jsonb_set(a, '{learner,gradient_booster}', jsonb_build_object(
+    'name', 'dart', 'gbtree', a #> '{learner,gradient_booster}', 'weight_drop', weights))::text, 'UTF8')
+    FROM stump, LATERAL (SELECT convert_from(artifact, 'UTF8')::jsonb a) s);
+SELECT fraud.import_model('dart', with_weights('[0.5, 2]'));
+SELECT round(fraud_score('{"a": 0, "b": 0}'::jsonb, 'dart/1')::numeric, 5) AS score, round((1 / (1 + exp(-2.25)))::numeric, 5) AS expected;
+SELECT fraud.import_model('dart', with_weights('[0.5]'));
+SELECT fraud.import_model('dart', with_weights('[0.5, 1e39]'));
+
+-- Splits by category: 2 and 5 go right.
+CREATE FUNCTION with_categories(tree jsonb) RETURNS bytea LANGUAGE sql
+RETURN (SELECT convert_to(jsonb_set(a, '{learner,gradient_booster,model,trees,0}', a #> '{learner,gradient_booster,model,trees,0}' || tree)::text, 'UTF8')
+    FROM stump, LATERAL (SELECT convert_from(artifact, 'UTF8')::jsonb a) s);
+SELECT fraud.import_model('categories', with_categories(
+    '{"split_type": [1, 0, 0], "categories": [2, 5], "categories_nodes": [0], "categories_segments": [0], "categories_sizes": [2]}'));
+SELECT a, sum(contribution) AS margin
+FROM (VALUES (NULL), (0), (2), (2.9), (3), (5), (-2), (1e20), ('Infinity'::float8)) v(a),
+    fraud_explain(jsonb_build_object('a', CASE WHEN a < 'Infinity' THEN a END, 'b', 0), 'categories/1')
+WHERE a IS NULL OR a < 'Infinity' GROUP BY a ORDER BY a;
+SELECT fraud_score(ARRAY['Infinity', 0]::float4[], 'categories/1') = fraud_score('{-1, 0}'::float4[], 'categories/1') AS unknown_goes_left;
+SELECT fraud.import_model('categories', with_categories(
+    '{"split_type": [1, 0, 0], "categories": [2, 16777216], "categories_nodes": [0], "categories_segments": [0], "categories_sizes": [2]}'));
+SELECT fraud.import_model('categories', with_categories(
+    '{"split_type": [1, 0, 0], "categories": [2], "categories_nodes": [0], "categories_segments": [1], "categories_sizes": [1]}'));
+
+-- What early stopping found best.
+CREATE FUNCTION stopped_early(best text) RETURNS bytea LANGUAGE sql
+RETURN (SELECT replace(convert_from(artifact, 'UTF8'), '"attributes" : {}', format('"attributes" : {"best_iteration": "%s"}', best))::bytea FROM stump);
+SELECT fraud.import_model('stopped', stopped_early('0'));
+SELECT fraud.import_model('stopped', stopped_early('0'), best_iteration => true);
+SELECT fraud.import_model('stopped', stopped_early('1'));
+SELECT fraud.import_model('stopped', stopped_early('1'), best_iteration => true);
+SELECT fraud.import_model('stopped', stopped_early('2'), best_iteration => true);
+SELECT fraud.import_model('stopped', artifact, best_iteration => true) FROM stump;
+SELECT v.version, v.trees, v.iterations, round(fraud_score('{"a": 0, "b": 0}'::jsonb, 'stopped/' || v.version)::numeric, 5) AS score
+FROM fraud.model_versions v WHERE model = 'stopped' ORDER BY version;
+SELECT round((1 / (1 + exp(-0.5)))::numeric, 5) AS first_iteration;
+SELECT fraud.export_model('stopped/2') = stopped_early('0') AS whole_file;

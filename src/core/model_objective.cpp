@@ -37,8 +37,13 @@ constexpr Objective kObjectives[] = {
     {"rank:map", Link::kIdentity, Transform::kIdentity},
 };
 
-bool is_from(const std::vector<int64_t>& version, const std::vector<int64_t>& first) {
-  return version >= first;
+// Returns the link by which the library that saved the file read base_score.
+Link link_of(const Objective& objective, const std::vector<int64_t>& version) {
+  // Before 1.3 logitraw took it for a probability, as logistic does.
+  const std::vector<int64_t> first_with_raw_score = {1, 3};
+  const bool is_raw = objective.name == std::string_view("binary:logitraw");
+  if (is_raw && !version.empty() && version < first_with_raw_score) return Link::kLogit;
+  return objective.link;
 }
 
 // Reads base_score: a number such as "5E-1", since XGBoost 3.1 in brackets.
@@ -68,7 +73,7 @@ void set_objective(Forest& forest, const std::string& objective, std::string_vie
   forest.transform = found->transform;
   forest.base_score = read_base_score(base_score);
   float score = forest.base_score;
-  switch (found->link) {
+  switch (link_of(*found, version)) {
     case Link::kIdentity:
       if (!std::isfinite(score)) fail_invalid("\"base_score\" is not a finite number");
       forest.base_margin = score;
@@ -76,7 +81,7 @@ void set_objective(Forest& forest, const std::string& objective, std::string_vie
     case Link::kLogit:
       // Since 3.2 XGBoost takes 0 and 1, too, and draws what is near them to 1e-6
       // from them.
-      if (is_from(version, {3, 2}) && score >= 0 && score <= 1) {
+      if (version >= std::vector<int64_t>{3, 2} && score >= 0 && score <= 1) {
         constexpr float kEpsilon = 1e-6F;
         score = std::min(std::max(score, kEpsilon), 1.0F - kEpsilon);
       }

@@ -19,14 +19,14 @@ Statement insert_model("INSERT INTO fraud.models (model) VALUES ($1) ON CONFLICT
                        {TEXTOID});
 Statement lock_model("SELECT fraud._lock_model($1)", {TEXTOID});
 Statement insert_version(
-    "INSERT INTO fraud.model_versions (model, version, digest, feature_names, trees, objective,"
-    "  xgboost_version, description, artifact)"
-    " SELECT $1, coalesce(max(v.version), 0) + 1, sha256($2), $3, $4, $5, $6, $7, $2"
+    "INSERT INTO fraud.model_versions (model, version, digest, feature_names, trees, iterations,"
+    "  objective, xgboost_version, description, artifact)"
+    " SELECT $1, coalesce(max(v.version), 0) + 1, sha256($2), $3, $4, $5, $6, $7, $8, $2"
     // A deleted version's number is not given again.
     " FROM (SELECT model, version FROM fraud.model_versions"
     "  UNION ALL SELECT model, version FROM fraud.deleted_versions) v"
     " WHERE v.model = $1 RETURNING version",
-    {TEXTOID, BYTEAOID, TEXTARRAYOID, INT4OID, TEXTOID, TEXTOID, TEXTOID});
+    {TEXTOID, BYTEAOID, TEXTARRAYOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID});
 
 void check_name(std::string_view name) {
   bool sound = !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
@@ -82,6 +82,31 @@ void name_features(Forest& forest, const std::vector<std::string>& names) {
   forest.feature_names = names;
 }
 
+// Leaves out the trees behind the iteration that early stopping found best, when
+// asked to; says that they count, when not.
+void choose_iterations(Forest& forest, bool best_iteration) {
+  if (best_iteration) {
+    if (!forest.best_iteration) {
+      throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
+                     "the model file names none of its " +
+                         std::to_string(forest.iteration_count()) + " iterations as the best",
+                     {},
+                     "XGBoost writes the attribute best_iteration where training stopped early.");
+    }
+    forest.keep_iterations(*forest.best_iteration + 1);
+    return;
+  }
+  const size_t count = forest.iteration_count();
+  if (!forest.best_iteration || *forest.best_iteration + 1 == count) return;
+  const unsigned best = *forest.best_iteration;
+  protect([&] {
+    ereport(NOTICE,
+            (errmsg("all %zu iterations are scored, though training found iteration %u the best",
+                    count, best),
+             errhint("To leave out those behind it, import the file with best_iteration => true.")));
+  });
+}
+
 }  // namespace
 
 }  // namespace fraud::pg
@@ -99,6 +124,7 @@ FRAUD_FUNCTION(import_model) {
   bytea* artifact = protect([&] { return PG_GETARG_BYTEA_PP(1); });
   Forest forest = read_model({VARDATA_ANY(artifact), VARSIZE_ANY_EXHDR(artifact)});
   if (!PG_ARGISNULL(3)) name_features(forest, text_array_argument(fcinfo, 3));
+  choose_iterations(forest, !PG_ARGISNULL(4) && PG_GETARG_BOOL(4));
 
   OwnerScope owner;
   Spi spi;
@@ -108,16 +134,18 @@ FRAUD_FUNCTION(import_model) {
   spi.run(lock_model, {text_param(name)});
   spi.run(insert_version,
           {text_param(name), {PG_GETARG_DATUM(1)}, names.array(),
-           int4_param(static_cast<int32_t>(forest.tree_count())), text_param(forest.objective),
+           int4_param(static_cast<int32_t>(forest.tree_count())),
+           int4_param(static_cast<int32_t>(forest.iteration_count())), text_param(forest.objective),
            optional_text_param(forest.xgboost_version), {PG_GETARG_DATUM(2), PG_ARGISNULL(2)}});
   return Int32GetDatum(static_cast<int32_t>(*spi.integer(0, 1)));
 }
 
-// Arguments: artifact, feature_names, which are those that import_model stored.
+// Arguments: artifact, feature_names, iterations, all as import_model stored them.
 FRAUD_FUNCTION(compile_model) {
   bytea* artifact = protect([&] { return PG_GETARG_BYTEA_PP(0); });
   Forest forest = read_model({VARDATA_ANY(artifact), VARSIZE_ANY_EXHDR(artifact)});
   name_features(forest, text_array_argument(fcinfo, 1));
+  forest.keep_iterations(static_cast<size_t>(PG_GETARG_INT32(2)));
   const std::string bytes = compile_model(forest);
   const ModelDigest digest = digest_of(bytes);
   return protect([&] {

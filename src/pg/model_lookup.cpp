@@ -88,9 +88,10 @@ Found find(const Reference& ref, bool read_only) {
   found.model = ref.model;
   found.version = ref.version;
   PromotionRow promotion;
-  CompiledHead head;
+  VersionRow row;
   bool promoted = false;
-  // A version that is named by number has the champion's thresholds.
+  // A version that is named by number has the champion's thresholds, where they mean
+  // something to it.
   const std::string_view alias = ref.alias.empty() ? std::string_view("champion") : ref.alias;
   const bool exists = protect([&] {
     if (!read_only) CommandCounterIncrement();
@@ -98,17 +99,17 @@ Found find(const Reference& ref, bool read_only) {
     promoted = read_promotion(schema, ref.model, alias, snapshot, &promotion);
     if (promoted && !ref.alias.empty()) found.version = promotion.version;
     bool there = (promoted || ref.alias.empty()) &&
-                 read_compiled_head(schema, ref.model, found.version, snapshot, &head);
+                 read_version(schema, ref.model, found.version, snapshot, &row);
     UnregisterSnapshot(snapshot);
     return there;
   });
   if (!exists) throw_unknown(ref);
-  if (head.size != found.digest.size()) {
+  if (row.digest_size != found.digest.size()) {
     throw SqlError(ERRCODE_DATA_CORRUPTED, "the compiled model is damaged: it is too short");
   }
-  memcpy(found.digest.data(), head.bytes, head.size);
-  found.has_thresholds = promoted;
-  if (promoted) {
+  memcpy(found.digest.data(), row.digest, row.digest_size);
+  found.has_thresholds = promoted && (!ref.alias.empty() || row.gives_probability);
+  if (found.has_thresholds) {
     found.review_at = promotion.review_at;
     found.block_at = promotion.block_at;
   }

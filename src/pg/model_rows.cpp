@@ -86,15 +86,16 @@ bool read_promotion(Oid schema, std::string_view model, std::string_view alias, 
   return found;
 }
 
-bool read_compiled_head(Oid schema, std::string_view model, int32_t version, Snapshot snapshot,
-                        CompiledHead* head) {
+bool read_version(Oid schema, std::string_view model, int32_t version, Snapshot snapshot,
+                  VersionRow* row) {
   Lookup lookup;
   bool found = open(&lookup, schema, "model_versions", "model_versions_pkey", text_datum(model),
                     F_INT4EQ, Int32GetDatum(version), snapshot);
   if (found) {
-    bytea* slice = DatumGetByteaPSlice(column(lookup, "compiled"), 0, sizeof(head->bytes));
-    head->size = VARSIZE_ANY_EXHDR(slice);
-    memcpy(head->bytes, VARDATA_ANY(slice), head->size);
+    row->gives_probability = DatumGetBool(column(lookup, "gives_probability"));
+    bytea* head = DatumGetByteaPSlice(column(lookup, "compiled"), 0, sizeof(row->digest));
+    row->digest_size = VARSIZE_ANY_EXHDR(head);
+    memcpy(row->digest, VARDATA_ANY(head), row->digest_size);
   }
   close(&lookup);
   return found;

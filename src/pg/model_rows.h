@@ -16,17 +16,18 @@ struct PromotionRow {
   double block_at;
 };
 
-// The head of a version's compiled model: its SHA-256. Shorter when damaged.
-struct CompiledHead {
-  char bytes[32];
-  size_t size;
+// A version, but for its bytes.
+struct VersionRow {
+  bool gives_probability;
+  char digest[32];     // SHA-256 of the compiled model
+  size_t digest_size;  // less when it is damaged
 };
 
 // These read as of the snapshot from the schema fraud, whose oid is given, and
 // return false where there is no such row. No right is asked for.
 bool read_promotion(Oid schema, std::string_view model, std::string_view alias, Snapshot snapshot,
                     PromotionRow* row);
-bool read_compiled_head(Oid schema, std::string_view model, int32_t version, Snapshot snapshot,
-                        CompiledHead* head);
+bool read_version(Oid schema, std::string_view model, int32_t version, Snapshot snapshot,
+                  VersionRow* row);
 
 }  // namespace fraud::pg

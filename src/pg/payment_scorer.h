@@ -18,7 +18,7 @@ class PaymentScorer {
 
   const ResolvedModel& model() const noexcept { return model_; }
 
-  // Returns the probability of fraud.
+  // Returns the model's prediction: a probability, for the champion.
   float score(const PaymentFeatures& features) noexcept;
 
   // Returns approve, review or block; empty when the model has no thresholds.

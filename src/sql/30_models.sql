@@ -8,10 +8,10 @@ CREATE TABLE fraud.models (
 COMMENT ON TABLE fraud.models IS 'models by name; what is scored is a version, see fraud.model_versions';
 COMMENT ON COLUMN fraud.models.builtin IS 'made by CREATE EXTENSION';
 
-CREATE FUNCTION fraud._compile_model(artifact bytea, feature_names text[]) RETURNS bytea
+CREATE FUNCTION fraud._compile_model(artifact bytea, feature_names text[], iterations int) RETURNS bytea
 AS 'MODULE_PATHNAME', 'fraud_detect_compile_model'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000000;
-COMMENT ON FUNCTION fraud._compile_model(bytea, text[]) IS
+COMMENT ON FUNCTION fraud._compile_model(bytea, text[], int) IS
     'internal: the form of a model that scores, behind its SHA-256';
 
 CREATE TABLE fraud.model_versions (
@@ -20,7 +20,10 @@ CREATE TABLE fraud.model_versions (
     digest bytea NOT NULL CHECK (octet_length(digest) = 32),
     feature_names text[] NOT NULL,
     trees int NOT NULL,
+    iterations int NOT NULL CHECK (iterations >= 0),
     objective text NOT NULL,
+    gives_probability boolean NOT NULL
+        GENERATED ALWAYS AS (objective IN ('binary:logistic', 'reg:logistic')) STORED,
     xgboost_version text,
     description text,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -28,7 +31,7 @@ CREATE TABLE fraud.model_versions (
     builtin boolean NOT NULL DEFAULT false,
     artifact bytea NOT NULL,
     -- Made anew where a dump is restored, by the version that is installed there.
-    compiled bytea NOT NULL GENERATED ALWAYS AS (fraud._compile_model(artifact, feature_names)) STORED,
+    compiled bytea NOT NULL GENERATED ALWAYS AS (fraud._compile_model(artifact, feature_names, iterations)) STORED,
     PRIMARY KEY (model, version)
 );
 -- Model files are barely compressible; and without compression the digest alone is
@@ -38,7 +41,12 @@ ALTER TABLE fraud.model_versions ALTER COLUMN compiled SET STORAGE EXTERNAL;
 COMMENT ON TABLE fraud.model_versions IS 'immutable versions of models';
 COMMENT ON COLUMN fraud.model_versions.digest IS 'SHA-256 of artifact';
 COMMENT ON COLUMN fraud.model_versions.feature_names IS 'in the model''s order';
-COMMENT ON COLUMN fraud.model_versions.trees IS 'number of trees';
+COMMENT ON COLUMN fraud.model_versions.trees IS 'number of trees that are scored';
+COMMENT ON COLUMN fraud.model_versions.iterations IS
+    'number of boosting iterations that are scored: all in the file, or those up to its best_iteration';
+COMMENT ON COLUMN fraud.model_versions.objective IS 'by XGBoost''s name; a score is its prediction';
+COMMENT ON COLUMN fraud.model_versions.gives_probability IS
+    'whether scores are probabilities, which thresholds are; only such versions are promoted in payments';
 COMMENT ON COLUMN fraud.model_versions.xgboost_version IS 'of the library that saved the file';
 COMMENT ON COLUMN fraud.model_versions.artifact IS 'XGBoost''s own model file, byte for byte';
 COMMENT ON COLUMN fraud.model_versions.compiled IS 'the form that scores, behind its SHA-256';
@@ -67,14 +75,15 @@ CREATE TABLE fraud.promotions (
     alias text NOT NULL CHECK (alias ~ '^[A-Za-z0-9_.-]{1,63}$'),
     version int NOT NULL,
     previous_version int,
-    review_at float8 NOT NULL CHECK (review_at BETWEEN 0 AND 1),
-    block_at float8 NOT NULL CHECK (block_at BETWEEN 0 AND 1),
+    review_at float8 CHECK (review_at BETWEEN 0 AND 1),
+    block_at float8 CHECK (block_at BETWEEN 0 AND 1),
     reason text,
     evidence jsonb,
     promoted_at timestamptz NOT NULL DEFAULT now(),
     promoted_by name NOT NULL DEFAULT fraud._caller(),
     builtin boolean NOT NULL DEFAULT false,
-    CHECK (review_at <= block_at)
+    CHECK (review_at <= block_at),
+    CHECK ((review_at IS NULL) = (block_at IS NULL))
 );
 CREATE INDEX promotions_alias_idx ON fraud.promotions (model, alias, promotion_id DESC);
 COMMENT ON TABLE fraud.promotions IS
@@ -82,8 +91,10 @@ COMMENT ON TABLE fraud.promotions IS
 COMMENT ON COLUMN fraud.promotions.version IS 'may be deleted since, if it never decided a payment';
 COMMENT ON COLUMN fraud.promotions.evidence IS
     'of a new champion: how it and the one before did on the same period at the same alert rate, and whether that was overridden';
-COMMENT ON COLUMN fraud.promotions.review_at IS 'score from which a payment is decided review';
-COMMENT ON COLUMN fraud.promotions.block_at IS 'score from which a payment is decided block';
+COMMENT ON COLUMN fraud.promotions.review_at IS
+    'score from which a payment is decided review; null where the model''s scores are no probabilities';
+COMMENT ON COLUMN fraud.promotions.block_at IS
+    'score from which a payment is decided block; null where the model''s scores are no probabilities';
 
 CREATE FUNCTION fraud._append_only() RETURNS trigger
 LANGUAGE plpgsql
@@ -127,12 +138,13 @@ CREATE FUNCTION fraud.import_model(
     model text,
     artifact bytea,
     description text DEFAULT NULL,
-    feature_names text[] DEFAULT NULL
+    feature_names text[] DEFAULT NULL,
+    best_iteration boolean DEFAULT false
 ) RETURNS int
 AS 'MODULE_PATHNAME', 'fraud_detect_import_model'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.import_model(text, bytea, text, text[]) IS
-    'checks an XGBoost model file (JSON or UBJSON, saved by 1.x to 3.x, binary:logistic) and stores it as the next version of the model, which it returns; feature_names names the features of a file that does not';
+COMMENT ON FUNCTION fraud.import_model(text, bytea, text, text[], boolean) IS
+    'checks an XGBoost model file (JSON or UBJSON, saved by 1.0 to 3.x, a tree model with one output) and stores it as the next version of the model, which it returns; feature_names names the features of a file that does not; best_iteration leaves out the trees behind the iteration that early stopping found best';
 
 -- fraud.promote in three steps: what may be promoted, and whether a champion is to
 -- be beaten; the evidence, gathered with the caller's rights, for it reads the
@@ -144,6 +156,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     names text[];
+    objective text;
+    gives_probability boolean;
     unknown text[];
 BEGIN
     IF model IS NULL OR version IS NULL OR alias IS NULL THEN
@@ -157,7 +171,7 @@ BEGIN
     END IF;
     PERFORM fraud._lock_model(model);
 
-    SELECT v.feature_names INTO names FROM fraud.model_versions v
+    SELECT v.feature_names, v.objective, v.gives_probability INTO names, objective, gives_probability FROM fraud.model_versions v
     WHERE v.model = _check_promotion.model AND v.version = _check_promotion.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version
@@ -175,6 +189,14 @@ BEGIN
                       DETAIL = format('Unknown features: %s.', array_to_string(unknown, ', ')),
                       HINT = 'fraud.payment_features() lists the features of payments.';
         END IF;
+    END IF;
+
+    -- And its scores are compared with thresholds, which are probabilities.
+    IF model = 'payments' AND NOT gives_probability THEN
+        RAISE EXCEPTION 'version % of model "payments" has objective %, whose scores are no probabilities', version, objective
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'Payments are decided by thresholds between 0 and 1.',
+                  HINT = 'Train it with objective binary:logistic, or import it under another name.';
     END IF;
 
     IF override_gate AND coalesce(reason, '') = '' THEN
@@ -197,6 +219,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     current fraud.model_aliases;
+    objective text;
+    gives_probability boolean;
 BEGIN
     IF override_gate THEN
         evidence := coalesce(evidence, '{}') || '{"overridden": true}';
@@ -211,8 +235,16 @@ BEGIN
     END IF;
     SELECT * INTO current FROM fraud.model_aliases a
     WHERE a.model = _promote.model AND a.alias = _promote.alias;
-    review_at := coalesce(review_at, current.review_at, 0.5);
-    block_at := coalesce(block_at, current.block_at, greatest(review_at, 0.9));
+    SELECT v.objective, v.gives_probability INTO objective, gives_probability FROM fraud.model_versions v
+    WHERE v.model = _promote.model AND v.version = _promote.version;
+    IF gives_probability THEN
+        review_at := coalesce(review_at, current.review_at, 0.5);
+        block_at := coalesce(block_at, current.block_at, greatest(review_at, 0.9));
+    ELSIF review_at IS NOT NULL OR block_at IS NOT NULL THEN
+        RAISE EXCEPTION 'version % of model "%" takes no thresholds', version, model
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = format('Thresholds are probabilities; the scores of objective %s are not.', objective);
+    END IF;
     IF NOT (review_at BETWEEN 0 AND 1 AND block_at BETWEEN 0 AND 1 AND review_at <= block_at) THEN
         RAISE EXCEPTION 'invalid thresholds: review_at %, block_at %', review_at, block_at
             USING ERRCODE = 'invalid_parameter_value',

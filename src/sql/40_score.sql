@@ -20,33 +20,33 @@ AS 'MODULE_PATHNAME', 'fraud_detect_score_record'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 300
 SUPPORT fraud._score_support;
 COMMENT ON FUNCTION @extschema@.fraud_score(record, text) IS
-    'probability of fraud, 0 to 1, of a row whose columns are matched to the model''s features by name (null is missing); a row of fraud.transactions is scored by its stored vector; model is name, name@alias or name/version';
+    'prediction (a probability for a logistic objective) of a row whose columns are matched to the model''s features by name (null is missing); a row of fraud.transactions is scored by its stored vector; model is name, name@alias or name/version';
 
 CREATE FUNCTION @extschema@.fraud_score(features jsonb, model text DEFAULT 'payments') RETURNS float8
 AS 'MODULE_PATHNAME', 'fraud_detect_score_jsonb'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 300;
 COMMENT ON FUNCTION @extschema@.fraud_score(jsonb, text) IS
-    'probability of fraud, 0 to 1, of an object whose keys are matched to the model''s features by name (null is missing)';
+    'prediction (a probability for a logistic objective) of an object whose keys are matched to the model''s features by name (null is missing)';
 
 CREATE FUNCTION @extschema@.fraud_score(features float4[], model text DEFAULT 'payments') RETURNS float8
 AS 'MODULE_PATHNAME', 'fraud_detect_score_array'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 300;
 COMMENT ON FUNCTION @extschema@.fraud_score(float4[], text) IS
-    'probability of fraud, 0 to 1, of a vector in the model''s feature order (null and NaN are missing)';
+    'prediction (a probability for a logistic objective) of a vector in the model''s feature order (null and NaN are missing)';
 
 CREATE FUNCTION @extschema@.fraud_explain(features jsonb, model text DEFAULT 'payments',
     OUT feature text, OUT value float8, OUT contribution float8) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_explain_jsonb'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 50000 ROWS 25;
 COMMENT ON FUNCTION @extschema@.fraud_explain(jsonb, text) IS
-    'exact TreeSHAP contributions in log-odds, one row a feature and one named (bias); they add up to the margin of the score';
+    'exact TreeSHAP contributions in units of the margin (log-odds for a logistic objective), one row a feature and one named (bias); they add up to the margin of the score';
 
 CREATE FUNCTION @extschema@.fraud_explain(features record, model text DEFAULT 'payments',
     OUT feature text, OUT value float8, OUT contribution float8) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_explain_record'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 50000 ROWS 25;
 COMMENT ON FUNCTION @extschema@.fraud_explain(record, text) IS
-    'exact TreeSHAP contributions in log-odds, one row a feature and one named (bias); they add up to the margin of the score';
+    'exact TreeSHAP contributions in units of the margin (log-odds for a logistic objective), one row a feature and one named (bias); they add up to the margin of the score';
 
 CREATE FUNCTION fraud.payment_features() RETURNS text[]
 AS 'MODULE_PATHNAME', 'fraud_detect_payment_features'

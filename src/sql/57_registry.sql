@@ -236,7 +236,9 @@ DECLARE
     described fraud.model_versions := NEW;
 BEGIN
     described.description := OLD.description;
-    described.compiled := OLD.compiled;  -- generated after this
+    -- These are generated after this.
+    described.compiled := OLD.compiled;
+    described.gives_probability := OLD.gives_probability;
     IF described IS DISTINCT FROM OLD THEN
         RAISE EXCEPTION 'versions of models cannot be changed, but for their description'
             USING ERRCODE = 'object_not_in_prerequisite_state',

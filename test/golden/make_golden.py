@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes the golden models: small XGBoost models of many versions with the
-margins that XGBoost itself gives for rows chosen to be awkward.
+margins and predictions that XGBoost itself gives for rows chosen to be awkward.
 
     python3 test/golden/make_golden.py [--environments DIR]
 
@@ -28,10 +28,16 @@ VERSIONS = [
 ]
 # These write what their neighbours write, but for the version and base_score.
 SHORT = ("3.0.5", "3.1.3")
-SHORT_CASES = ("missing", "named", "base_score", "default_base_score", "extreme_base_score")
+SHORT_CASES = ("missing", "named", "base_score", "default_base_score", "extreme_base_score",
+               "dart", "partition", "logitraw", "poisson", "table")
+# What the case "table" needs: XGBoost takes the categories of its columns since 3.1.
+TABLE_VERSIONS = ("3.1.3", "3.2.0")
+PANDAS = ("pandas==2.2.3", "python-dateutil==2.9.0.post0", "pytz==2024.2", "tzdata==2024.2",
+          "six==1.16.0")
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FEATURES = 5
+CATEGORIES = 12
 
 
 def bits(value):
@@ -40,23 +46,28 @@ def bits(value):
 
 
 def split_conditions(model):
-    """Returns (feature, threshold text) of the splits of a JSON model."""
+    """Returns (feature, threshold text) of the numerical splits of a JSON model."""
     found = []
-    for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
+    booster = model["learner"]["gradient_booster"]
+    for tree in booster.get("gbtree", booster)["model"]["trees"]:
+        types = tree.get("split_type", [0] * len(tree["left_children"]))
         for node, left in enumerate(tree["left_children"]):
-            if left != -1 and tree["split_indices"][node] < FEATURES:
+            if left != -1 and not types[node]:
                 found.append((tree["split_indices"][node], tree["split_conditions"][node]))
     return found
 
 
-def awkward_rows(np, rng, thresholds):
-    """Returns rows around the thresholds, with missing and with special values."""
+def awkward_rows(np, rng, thresholds, categories=0):
+    """Returns rows around the thresholds, with missing and with special values.
+    With `categories` the first feature is a category below that number."""
     rows = []
 
     def random_row():
         row = rng.uniform(-0.2, 1.2, FEATURES).astype(np.float32)
         row[3] = rng.randint(-3, 4)
         row[4] *= np.float32(1e-40)
+        if categories:
+            row[0] = rng.randint(0, categories)
         return row
 
     for _ in range(16):
@@ -79,27 +90,51 @@ def awkward_rows(np, rng, thresholds):
             row = random_row()
             row[feature] = value
             rows.append(row)
+    if categories:
+        # Every category, some with a fraction, and what is none.
+        values = list(range(categories)) + [0.5, categories - 0.25, categories, categories + 1, 31,
+                                            32, 33, 1000, 16777215, 16777216, 2147483648, 1e20,
+                                            -0.0, -0.5, -1, -32]
+        for value in values:
+            row = random_row()
+            row[0] = value
+            rows.append(row)
     return np.array(rows, dtype=np.float32)
 
 
-def margins(np, xgboost, booster, rows, names):
-    """Returns XGBoost's margins. Where it refuses a matrix with infinite values,
-    they come from prediction in place, which takes them."""
-    def from_matrix(part):
-        return booster.predict(xgboost.DMatrix(part, missing=np.nan, feature_names=names),
-                               output_margin=True)
-
-    finite = ~np.isinf(rows).any(axis=1)
+def answers(np, xgboost, booster, rows, names, **arguments):
+    """Returns XGBoost's answers. It refuses a matrix with infinite values unless the
+    missing value is one, so rows with the positive infinity are told to take the
+    negative one for missing, and the other way round. (NaN always is.)"""
     result = np.empty(len(rows), dtype=np.float32)
-    result[finite] = from_matrix(rows[finite])
-    try:
-        result[~finite] = from_matrix(rows[~finite])
-    except Exception:
-        in_place = booster.inplace_predict(rows, predict_type="margin", missing=np.nan,
-                                           validate_features=False)
-        assert (in_place[finite].view(np.uint32) == result[finite].view(np.uint32)).all()
-        result = in_place
+    positive = np.isposinf(rows).any(axis=1)
+    assert not (positive & np.isneginf(rows).any(axis=1)).any()
+    for part, missing in ((positive, -np.inf), (~positive, np.inf)):
+        if part.any():
+            data = xgboost.DMatrix(rows[part], missing=missing, feature_names=names)
+            result[part] = booster.predict(data, **arguments)
     return result
+
+
+def write_answers(np, xgboost, booster, rows, names, path):
+    """Writes a line per row: the margin, the prediction, the features."""
+    margins = answers(np, xgboost, booster, rows, names, output_margin=True)
+    predictions = answers(np, xgboost, booster, rows, names)
+    with open(path, "w", encoding="utf-8") as file:
+        for row, margin, prediction in zip(rows, margins, predictions):
+            cells = [bits(margin), bits(prediction)] + [bits(value) for value in row]
+            file.write(",".join(cells) + "\n")
+
+
+def table(np, features, names):
+    """Returns a table whose first column has categories that are strings."""
+    import pandas
+
+    words = ["category %d" % i for i in range(CATEGORIES)]
+    columns = {name: features[:, i] for i, name in enumerate(names)}
+    codes = np.where(np.isnan(features[:, 0]), -1, features[:, 0]).astype(int)
+    columns[names[0]] = pandas.Categorical.from_codes(codes, categories=words)
+    return pandas.DataFrame(columns)
 
 
 def make_models(folder):
@@ -120,8 +155,16 @@ def make_models(folder):
     with_gaps[rng.rand(*x.shape) < 0.2] = np.nan
     rare = ((x[:, 0] > 0.9) & (noise > 0.3)).astype(np.float32)
     names = ["amount", "hour of day", "Ünïcode \"quoted\"", "steps", "tiny"]
+    counts = np.floor(3 * x[:, 0] + 2 * noise).astype(np.float32)
+    amounts = (0.1 + x[:, 0] + noise).astype(np.float32)
+    coded = with_gaps.copy()
+    coded[:, 0] = rng.randint(0, CATEGORIES, len(x))
+    coded[rng.rand(len(x)) < 0.1, 0] = np.nan
+    chosen = np.isin(coded[:, 0], (1, 4, 5, 9)) ^ (noise > 0.9)
 
     half = {"base_score": 0.5}
+    dart = {"booster": "dart", "rate_drop": 0.5, "one_drop": 1, "max_depth": 3}
+    by_category = {"tree_method": "hist", "max_depth": 3}
     cases = {
         # name: (parameters, rounds, features, labels, feature names)
         "missing": (dict(half, max_depth=4), 6, with_gaps, y, None),
@@ -142,15 +185,47 @@ def make_models(folder):
                            tree_method="hist"), 3, with_gaps, y, None),
         "no_trees": (dict(half), 0, x, y, None),
         "stopped_early": (dict(half, max_depth=2, eta=1.5), 12, x[:250], y[:250], None),
+        "dart": (dict(dart, base_score=0.3), 6, with_gaps, y, None),
+        # Before 1.3 base_score was a probability here, later it is the margin. With 0.5
+        # the margin is 0 in 1.0, so that its own sum has the order of all others.
+        "logitraw": (dict(objective="binary:logitraw", base_score=0.2 if version > (1, 1) else 0.5,
+                          max_depth=2), 3, x, y, None),
+        "reg_logistic": (dict(objective="reg:logistic", base_score=0.7, max_depth=2), 3, x,
+                         amounts / 2.2, None),
+        "squared_error": (dict(objective="reg:squarederror", base_score=-3.5, max_depth=3), 3,
+                          with_gaps, amounts, None),
+        "poisson": (dict(objective="count:poisson", base_score=1.7, max_depth=3), 3, with_gaps,
+                    counts, None),
+        "gamma": (dict(objective="reg:gamma", max_depth=2), 3, x, amounts, None),
+        "tweedie": (dict(objective="reg:tweedie", max_depth=2), 3, x, counts, None),
+        "rank": (dict(objective="rank:pairwise", max_depth=2), 3, x, y, None),
+        "one_hot": (dict(half, max_cat_to_onehot=100, **by_category), 4, coded, chosen, None),
+        "partition": (dict(half, max_cat_to_onehot=1, **by_category), 3, coded, chosen, None),
+        "dart_partition": (dict(dart, max_cat_to_onehot=1, tree_method="hist"), 4, coded, chosen,
+                           None),
+        "table": (dict(half, max_cat_to_onehot=1, **by_category), 2, coded, chosen, names),
     }
+    categorical = ("one_hot", "partition", "dart_partition", "table")
+    if version < (1, 7):
+        for name in categorical:
+            del cases[name]  # trained on a GPU only, or with rules that were given up
+    elif xgboost.__version__ not in TABLE_VERSIONS:
+        del cases["table"]
     if version < (1, 1):
         del cases["no_trees"]  # all later versions refuse it
     if xgboost.__version__ in SHORT:
-        cases = {name: cases[name] for name in SHORT_CASES}
+        cases = {name: cases[name] for name in SHORT_CASES if name in cases}
     for name, (parameters, rounds, features, labels, feature_names) in cases.items():
-        parameters = dict(parameters, objective="binary:logistic", seed=7, nthread=1)
+        parameters = dict(dict(objective="binary:logistic", seed=7, nthread=1), **parameters)
+        extra = {}
+        if name in categorical:
+            extra = dict(feature_types=["c"] + ["float"] * (FEATURES - 1), enable_categorical=True)
+        if name == "table":
+            features, extra = table(np, features, names), dict(enable_categorical=True)
         data = xgboost.DMatrix(features, np.asarray(labels, dtype=np.float32), missing=np.nan,
-                               feature_names=feature_names)
+                               feature_names=feature_names, **extra)
+        if name == "rank":
+            data.set_group([10] * (len(x) // 10))
         extra = {}
         if name == "stopped_early":
             held_out = xgboost.DMatrix(x[250:], y[250:])
@@ -163,21 +238,19 @@ def make_models(folder):
             booster.save_model(stem + ".ubj")
         with open(stem + ".json", encoding="utf-8") as file:
             thresholds = split_conditions(json.load(file))
-        rows = awkward_rows(np, rng, thresholds)
+        rows = awkward_rows(np, rng, thresholds, CATEGORIES if name in categorical else 0)
         # XGBoost 1.0 cannot load a model of its own that was pruned.
         if not (version < (1, 1) and name == "pruned"):
             booster = xgboost.Booster()
             booster.load_model(stem + ".json")
-        answers = margins(np, xgboost, booster, rows, feature_names)
-        with open(stem + ".csv", "w", encoding="utf-8") as file:
-            for row, answer in zip(rows, answers):
-                file.write(",".join([bits(answer)] + [bits(value) for value in row]) + "\n")
+        write_answers(np, xgboost, booster, rows, feature_names, stem + ".csv")
 
 
 def compare(folder):
-    """Reports where this environment's XGBoost disagrees with the recorded margins,
-    and takes its answers for models of XGBoost 1.0, which summed the trees before
-    adding the base margin: all later versions score such a model in another order.
+    """Reports where this environment's XGBoost disagrees with the recorded answers,
+    and takes its own where trees were summed before the base margin was added: in
+    XGBoost 1.0, and for booster dart in 1.3, too. Later versions score such a model in
+    another order.
     """
     import numpy as np
     import xgboost
@@ -187,27 +260,28 @@ def compare(folder):
             continue
         path = os.path.join(folder, entry)
         with open(path, encoding="utf-8") as file:
-            table = [[int(cell, 16) for cell in line.split(",")] for line in file]
-        table = np.array(table, dtype=np.uint32).view(np.float32)
-        recorded = table[:, 0].copy()
+            recorded = [[int(cell, 16) for cell in line.split(",")] for line in file]
+        recorded = np.array(recorded, dtype=np.uint32).view(np.float32)
+        rows = np.ascontiguousarray(recorded[:, 2:])
         booster = xgboost.Booster()
         try:
             booster.load_model(path[:-len(".csv")] + ".json")
-            answers = margins(np, xgboost, booster, np.ascontiguousarray(table[:, 1:]),
-                              booster.feature_names)
+            for column, margin in ((0, True), (1, False)):
+                found = answers(np, xgboost, booster, rows, booster.feature_names,
+                                output_margin=margin)
+                different = found.view(np.uint32) != recorded[:, column].view(np.uint32)
+                if different.any():
+                    print("%s: %d of %d %s differ in XGBoost %s, by %g at most" %
+                          (entry, different.sum(), len(rows),
+                           "margins" if margin else "predictions", xgboost.__version__,
+                           np.abs(found - recorded[:, column]).max()))
         except xgboost.core.XGBoostError as error:
             print("%s: refused by XGBoost %s: %s" %
                   (entry, xgboost.__version__, str(error).splitlines()[0]))
             continue
-        different = answers.view(np.uint32) != recorded.view(np.uint32)
-        if different.any():
-            print("%s: %d of %d rows differ in XGBoost %s, by %g at most" %
-                  (entry, different.sum(), len(table), xgboost.__version__,
-                   np.abs(answers - recorded).max()))
-        if entry.startswith("1.0.") and different.any():
-            with open(path, "w", encoding="utf-8") as file:
-                for row, answer in zip(table[:, 1:], answers):
-                    file.write(",".join([bits(answer)] + [bits(value) for value in row]) + "\n")
+        own = "logitraw" in entry  # later versions take base_score otherwise
+        if (entry.startswith("1.0.") and not own) or entry == "1.3.3-dart.csv":
+            write_answers(np, xgboost, booster, rows, booster.feature_names, path)
 
 
 def main():
@@ -231,7 +305,8 @@ def main():
                 subprocess.check_call([sys.executable, "-m", "venv", environment])
                 # Without its dependencies: the newer ones ask for a GPU library.
                 subprocess.check_call([python, "-m", "pip", "-q", "install", "--no-deps",
-                                       "xgboost==" + version, numpy, scipy])
+                                       "xgboost==" + version, numpy, scipy] +
+                                      list(PANDAS if version in TABLE_VERSIONS else ()))
             print("XGBoost", version, flush=True)
             subprocess.check_call([python, os.path.abspath(__file__), "--make", HERE])
         # The last environment is the newest version.

@@ -75,7 +75,7 @@ void expect_equal(const Forest& a, const Forest& b) {
 
 class GoldenModel : public testing::TestWithParam<std::string> {};
 
-TEST_P(GoldenModel, GivesXgboostsMarginsBitForBit) {
+TEST_P(GoldenModel, GivesXgboostsAnswersBitForBit) {
   const std::string stem = SOURCE_DIR "/test/golden/" + GetParam();
   const Forest forest = read_model(read_file(stem + ".json"));
   EXPECT_EQ(forest.xgboost_version, GetParam().substr(0, GetParam().find('-')));
@@ -87,10 +87,13 @@ TEST_P(GoldenModel, GivesXgboostsMarginsBitForBit) {
     for (std::string cell; std::getline(cells, cell, ',');) {
       values.push_back(from_bits(static_cast<uint32_t>(std::stoul(cell, nullptr, 16))));
     }
-    ASSERT_EQ(values.size(), forest.feature_count() + 1);
-    EXPECT_EQ(bits(forest.margin(values.data() + 1)), bits(values[0]))
-        << "row " << rows << ": " << forest.margin(values.data() + 1) << ", XGBoost says "
-        << values[0];
+    ASSERT_EQ(values.size(), forest.feature_count() + 2);
+    const float margin = forest.margin(&values[2]);
+    const float prediction = forest.score(&values[2]);
+    EXPECT_EQ(bits(margin), bits(values[0]))
+        << "row " << rows << ": margin " << margin << ", XGBoost says " << values[0];
+    EXPECT_EQ(bits(prediction), bits(values[1]))
+        << "row " << rows << ": prediction " << prediction << ", XGBoost says " << values[1];
   }
   EXPECT_GT(rows, 30U);
 }

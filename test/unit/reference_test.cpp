@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string_view>
+
 #include "core/forest.h"
 #include "nasty_rows.h"
 
@@ -20,6 +22,42 @@ TEST_P(EveryShape, GivesXgboostsAnswersBitForBit) {
   const std::vector<float> rows = nasty_rows(forest, kRows, 21);
   expect_margins(xgboost, rows, [&](const float* row) { return forest.margin(row); });
   expect_predictions(xgboost, rows, [&](const float* row) { return forest.score(row); });
+  // Text and binary are one model.
+  const Forest other = read_model(xgboost.save("json"));
+  expect_margins(xgboost, rows, [&](const float* row) { return other.margin(row); });
+}
+
+TEST_P(EveryShape, KeepsTheFirstIterationsAsXgboostDoes) {
+  const Reference xgboost = Reference::train(GetParam());
+  Forest forest = read_model(xgboost.save("ubj"));
+  const std::vector<float> rows = nasty_rows(forest, 500, 22);
+  const int half = GetParam().rounds / 2;
+  forest.keep_iterations(static_cast<size_t>(half));
+  const std::vector<float> expected = xgboost.margins(rows, half);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(forest.margin(&rows[i * Reference::kFeatures]), expected[i]) << "row " << i;
+  }
+}
+
+// Prediction in place takes infinities as they are; it is another way to the same
+// margins, but for dart, where XGBoost adds (base + leaf - base) * weight.
+TEST(PredictionInPlace, GivesTheSameMarginsButForDart) {
+  for (const Shape& shape : shapes()) {
+    const Reference xgboost = Reference::train(shape);
+    const Forest forest = read_model(xgboost.save("ubj"));
+    const std::vector<float> rows = nasty_rows(forest, 500, 23);
+    const std::vector<float> in_place = xgboost.margins_in_place(rows);
+    const bool is_dart = std::string_view(shape.name).substr(0, 4) == "Dart";
+    ASSERT_EQ(in_place.size(), 500U);
+    for (size_t i = 0; i < in_place.size(); ++i) {
+      const float margin = forest.margin(&rows[i * Reference::kFeatures]);
+      if (is_dart) {
+        EXPECT_NEAR(margin, in_place[i], 1e-5) << shape.name << " row " << i;
+      } else {
+        EXPECT_EQ(margin, in_place[i]) << shape.name << " row " << i;
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(
