@@ -178,8 +178,8 @@ def make(folder):
     notes = [line for line in (folder / "notes").read_text().splitlines()] if (folder / "notes").exists() else []
     debian = debian and Core(debian)
     newest = newest and Core(newest)
-    dates = ([f"the core on {debian.context['date'][:10]}"] if debian else []) + (
-        [f"SQL on {sql['date']}"] if sql else [])
+    dates = ([f"the core on {debian.context['date'][:10]} (load average {debian.context['load_avg'][0]:.1f})"]
+             if debian else []) + ([f"SQL on {sql['date']} (load average {sql['load']:.1f})"] if sql else [])
     parts = [f"Measured {', '.join(dates)}: {cpu()}, {os.cpu_count()} CPUs, {system()}"
              + (f", {debian.context['compiler']}" if debian else "")
              + (f", PostgreSQL {sql['postgres']}" if sql else "") + ". One thread each."]

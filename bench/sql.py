@@ -324,6 +324,7 @@ class Bench:
 def main():
     bench = Bench(pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
     bench.prepare()
+    load = os.getloadavg()[0]
     bench.memory()
     bench.scan()
     bench.forms()
@@ -332,7 +333,7 @@ def main():
     session = Session()
     version = session.value("SHOW server_version")
     session.close()
-    json.dump({"date": str(datetime.date.today()), "postgres": version, "results": bench.results}, sys.stdout, indent=1, ensure_ascii=False)
+    json.dump({"date": str(datetime.date.today()), "load": load, "postgres": version, "results": bench.results}, sys.stdout, indent=1, ensure_ascii=False)
     print()
 
 
