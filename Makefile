@@ -8,7 +8,13 @@ SOURCES = $(wildcard src/core/*.cpp src/pg/*.cpp src/worker/*.cpp)
 OBJS = $(SOURCES:.cpp=.o)
 SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(SCRIPT)
-EXTRA_CLEAN = $(SOURCES:.cpp=.d) build results
+EXTRA_CLEAN = $(SOURCES:.cpp=.d) $(TRAINER) $(TRAINER_SOURCES:.cpp=.o) $(TRAINER_SOURCES:.cpp=.d) build results
+
+# The training program, which alone needs XGBoost. Without its header the rest is
+# built, and fraud.train says what is missing.
+TRAINER = fraud_detect_train
+TRAINER_SOURCES = $(wildcard src/train/*.cpp)
+WITH_TRAINING ?= $(if $(wildcard /usr/include/xgboost/c_api.h /usr/local/include/xgboost/c_api.h),yes,no)
 
 # Bitcode lets the JIT inline functions; ours are far too large for that.
 override with_llvm = no
@@ -28,9 +34,22 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(OBJS): Makefile
+ifeq ($(WITH_TRAINING),yes)
+all: $(TRAINER)
+$(TRAINER_SOURCES:.cpp=.o): Makefile
+$(TRAINER): $(TRAINER_SOURCES:.cpp=.o)
+	$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ -lxgboost
+install: install-trainer
+install-trainer: $(TRAINER) installdirs
+	$(INSTALL_PROGRAM) $(TRAINER) '$(DESTDIR)$(pkglibdir)/'
+uninstall: uninstall-trainer
+uninstall-trainer:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(TRAINER)'
+.PHONY: install-trainer uninstall-trainer
+endif
 src/core/%.o: CPPFLAGS += -DFRAUD_CORE
 $(shlib): src/pg/exports.map
--include $(SOURCES:.cpp=.d)
+-include $(SOURCES:.cpp=.d) $(TRAINER_SOURCES:.cpp=.d)
 
 # The install script: the topic files in order, with the shipped model inside.
 $(SCRIPT): $(sort $(wildcard src/sql/*)) models/payments.ubj models/payments.md tools/build-script
