@@ -27,7 +27,7 @@ SHLIB_LINK = -lcurl -lstdc++ -Wl,--version-script=src/pg/exports.map
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop check bench deps model help
+SELF_CONTAINED = demo demo-stop check bench deps model study help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -56,7 +56,7 @@ $(SCRIPT): $(sort $(wildcard src/sql/*)) models/payments.ubj models/payments.md 
 	@mkdir -p $(@D)
 	tools/build-script > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop check bench deps model help
+.PHONY: demo demo-stop check bench deps model study help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
@@ -65,6 +65,7 @@ help:
 	@echo 'make bench        install what is needed, build, and measure, beside XGBoost and others'
 	@echo 'make              build the extension; sudo make install installs it'
 	@echo 'make model        train the shipped model anew (models/)'
+	@echo 'make study        write docs/study.md anew; CSV=/path/fraudTrain.csv for payments of your own'
 
 deps:
 	@tools/install-packages
@@ -80,6 +81,9 @@ check:
 
 bench:
 	@bench/run
+
+study:
+	@tools/study $(CSV)
 
 model:
 	cmake -S . -B build && cmake --build build --target train_payments_model
