@@ -18,6 +18,9 @@ using nlohmann::json;
 
 constexpr size_t kMaxTrials = 1000;
 
+// XGBoost's other names of what we have a default for.
+constexpr const char* kAliases[][2] = {{"eta", "learning_rate"}, {"lambda", "reg_lambda"}};
+
 // What XGBoost warned of since it was last asked.
 std::string warnings;
 
@@ -253,6 +256,9 @@ Trainer::Trainer(TrainingConfig config) : config_(std::move(config)) {
 Parameters Trainer::completed(const Parameters& params, double base_score) const {
   Parameters all = params;
   const auto give = [&](const char* name, const std::string& value) {
+    for (const auto& [other, alias] : kAliases) {
+      if (name == std::string(other) && find(all, alias) != nullptr) return;
+    }
     if (find(all, name) == nullptr) all.emplace_back(name, value);
   };
   char prior[32];
@@ -261,6 +267,15 @@ Parameters Trainer::completed(const Parameters& params, double base_score) const
   give("tree_method", "hist");
   if (is_binned(all) || *find(all, "tree_method") == "approx") give("max_bin", "1024");
   give("base_score", prior);
+  if (const std::string* booster = find(all, "booster"); booster == nullptr || *booster != "gblinear") {
+    // Frauds are few: XGBoost's own defaults follow each of them (docs/benchmarks.md).
+    give("eta", "0.1");
+    give("max_depth", "5");
+    give("min_child_weight", "5");
+    give("subsample", "0.8");
+    give("colsample_bytree", "0.8");
+    give("lambda", "2");
+  }
   give("eval_metric", "aucpr");
   set(&all, "seed", std::to_string(config_.seed));
   set(&all, "nthread", std::to_string(config_.threads));
