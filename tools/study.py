@@ -235,7 +235,7 @@ class Study:
                        + json.dumps(evidence, indent=2) + "\n```\n")
         else:
             self.write(f"\n`{call}` does not pass the gate: the demonstration model was trained on more payments of the same kind than these periods "
-                       "hold, and is still better at the share of payments that it alerts. The gate's words:\n\n```\n" + done.stderr.strip() + "\n```\n")
+                       "hold, and is still better at the share of payments that it alerts. The gate's words:\n\n```\n" + done.stderr.split("CONTEXT:")[0].strip() + "\n```\n")
 
     def run(self):
         self.load()
