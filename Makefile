@@ -8,7 +8,13 @@ SOURCES = $(wildcard src/core/*.cpp src/pg/*.cpp src/worker/*.cpp)
 OBJS = $(SOURCES:.cpp=.o)
 SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(SCRIPT)
-EXTRA_CLEAN = $(SOURCES:.cpp=.d) build results
+EXTRA_CLEAN = $(SOURCES:.cpp=.d) $(TRAINER) $(TRAINER_SOURCES:.cpp=.o) $(TRAINER_SOURCES:.cpp=.d) build results
+
+# The training program, which alone needs XGBoost. Without its header the rest is
+# built, and fraud.train says what is missing.
+TRAINER = fraud_detect_train
+TRAINER_SOURCES = $(wildcard src/train/*.cpp)
+WITH_TRAINING ?= $(if $(wildcard /usr/include/xgboost/c_api.h /usr/local/include/xgboost/c_api.h),yes,no)
 
 # Bitcode lets the JIT inline functions; ours are far too large for that.
 override with_llvm = no
@@ -21,23 +27,36 @@ SHLIB_LINK = -lcurl -lstdc++ -Wl,--version-script=src/pg/exports.map
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop check bench deps model help
+SELF_CONTAINED = demo demo-stop check bench deps model study help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(OBJS): Makefile
+ifeq ($(WITH_TRAINING),yes)
+all: $(TRAINER)
+$(TRAINER_SOURCES:.cpp=.o): Makefile
+$(TRAINER): $(TRAINER_SOURCES:.cpp=.o)
+	$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ -lxgboost
+install: install-trainer
+install-trainer: $(TRAINER) installdirs
+	$(INSTALL_PROGRAM) $(TRAINER) '$(DESTDIR)$(pkglibdir)/'
+uninstall: uninstall-trainer
+uninstall-trainer:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(TRAINER)'
+.PHONY: install-trainer uninstall-trainer
+endif
 src/core/%.o: CPPFLAGS += -DFRAUD_CORE
 $(shlib): src/pg/exports.map
--include $(SOURCES:.cpp=.d)
+-include $(SOURCES:.cpp=.d) $(TRAINER_SOURCES:.cpp=.d)
 
 # The install script: the topic files in order, with the shipped model inside.
 $(SCRIPT): $(sort $(wildcard src/sql/*)) models/payments.ubj models/payments.md tools/build-script
 	@mkdir -p $(@D)
 	tools/build-script > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop check bench deps model help
+.PHONY: demo demo-stop check bench deps model study help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
@@ -46,6 +65,7 @@ help:
 	@echo 'make bench        install what is needed, build, and measure, beside XGBoost and others'
 	@echo 'make              build the extension; sudo make install installs it'
 	@echo 'make model        train the shipped model anew (models/)'
+	@echo 'make study        write docs/study.md anew; CSV=/path/fraudTrain.csv for payments of your own'
 
 deps:
 	@tools/install-packages
@@ -61,6 +81,9 @@ check:
 
 bench:
 	@bench/run
+
+study:
+	@tools/study $(CSV)
 
 model:
 	cmake -S . -B build && cmake --build build --target train_payments_model

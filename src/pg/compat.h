@@ -10,6 +10,7 @@ extern "C" {
 #include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
+#include "catalog/pg_extension.h"
 #include "utils/acl.h"
 }
 
@@ -49,6 +50,15 @@ inline bool may_execute(Oid function) {
   return object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
 #else
   return pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+// Tells whether the role owns the extension.
+inline bool owns_extension(Oid extension, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(ExtensionRelationId, extension, role);
+#else
+  return pg_extension_ownercheck(extension, role);
 #endif
 }
 

@@ -23,10 +23,14 @@ int guc_max_future_s = 600;
 int guc_max_redirects = 3;
 int guc_max_response_kb = 16384;
 int guc_max_retry_delay_s = 300;
+int guc_max_training_workers = 2;
 int guc_model_cache_kb = 65536;
 int guc_poll_timeout_ms = 30000;
 char* guc_report_timezone = nullptr;
 int guc_shared_model_kb = 65536;
+int guc_train_max_rows = 20000000;
+int guc_train_memory_mb = 4096;
+int guc_train_threads = 2;
 
 namespace {
 
@@ -123,7 +127,22 @@ void define_gucs() {
                              "Time zone whose days the reports count.", nullptr,
                              &guc_report_timezone, "UTC", PGC_USERSET, 0, check_timezone, nullptr,
                              nullptr);
+  DefineCustomIntVariable("fraud_detect.train_max_rows", "Most rows that one training run reads.",
+                          nullptr, &guc_train_max_rows, 20000000, 1, INT_MAX, PGC_SIGHUP, 0,
+                          nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.train_memory",
+                          "Most memory of one training process.",
+                          "A run that would need more is refused; one that takes more all the same fails.",
+                          &guc_train_memory_mb, 4096, 16, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.train_threads", "Most threads of one training process.",
+                          nullptr, &guc_train_threads, 2, 1, 1024, PGC_SIGHUP, 0, nullptr, nullptr,
+                          nullptr);
   if (process_shared_preload_libraries_in_progress) {
+    DefineCustomIntVariable("fraud_detect.max_training_workers",
+                            "Most training runs of this server that are under way at once.",
+                            "Others wait in their queue.", &guc_max_training_workers, 2, 1, 64,
+                            PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("fraud_detect.max_databases",
                             "Most databases of this server that have an ingest worker.", nullptr,
                             &guc_max_databases, 16, 1, 1024, PGC_POSTMASTER, 0, nullptr, nullptr,

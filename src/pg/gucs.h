@@ -16,10 +16,14 @@ extern int guc_max_future_s;
 extern int guc_max_redirects;
 extern int guc_max_response_kb;
 extern int guc_max_retry_delay_s;
+extern int guc_max_training_workers;
 extern int guc_model_cache_kb;
 extern int guc_poll_timeout_ms;
 extern char* guc_report_timezone;
 extern int guc_shared_model_kb;
+extern int guc_train_max_rows;
+extern int guc_train_memory_mb;
+extern int guc_train_threads;
 
 constexpr const char* kKernelNames[] = {"auto", "scalar", "avx2", "avx512"};
 

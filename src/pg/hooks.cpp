@@ -9,6 +9,7 @@
 
 #include "pg/server.h"
 #include "pg/shared_state.h"
+#include "pg/training_state.h"
 
 extern "C" {
 #include "catalog/dependency.h"
@@ -76,11 +77,27 @@ Oid database_needed_alone(Node* statement) {
   return database;
 }
 
+// Tells whether the statement drops this extension and the user may do that. What
+// its training workers read, they hold locks on.
+bool drops_extension(Node* statement) {
+  if (nodeTag(statement) != T_DropStmt || ((DropStmt*)statement)->removeType != OBJECT_EXTENSION) {
+    return false;
+  }
+  ListCell* cell;
+  foreach (cell, ((DropStmt*)statement)->objects) {
+    if (strcmp(strVal(lfirst(cell)), "fraud_detect") != 0) continue;
+    Oid extension = get_extension_oid("fraud_detect", true);
+    return OidIsValid(extension) && owns_extension(extension, GetUserId());
+  }
+  return false;
+}
+
 void utility(PlannedStmt* statement, const char* query, bool read_only_tree,
              ProcessUtilityContext context, ParamListInfo params, QueryEnvironment* environment,
              DestReceiver* receiver, QueryCompletion* completion) {
   ProcessUtility_hook_type next =
       previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
+  if (have_shared_state() && drops_extension(statement->utilityStmt)) end_training(MyDatabaseId);
   Oid database =
       have_shared_state() ? database_needed_alone(statement->utilityStmt) : InvalidOid;
   if (!OidIsValid(database)) {
@@ -90,6 +107,7 @@ void utility(PlannedStmt* statement, const char* query, bool read_only_tree,
   PG_TRY();
   {
     pause_database(database);
+    end_training(database);
     next(statement, query, read_only_tree, context, params, environment, receiver, completion);
   }
   PG_FINALLY();

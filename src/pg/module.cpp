@@ -5,6 +5,7 @@
 #include "pg/hooks.h"
 #include "pg/model_store.h"
 #include "pg/shared_state.h"
+#include "pg/training_state.h"
 
 #include "worker/launcher.h"
 
@@ -17,6 +18,7 @@ void _PG_init(void) {
   if (!process_shared_preload_libraries_in_progress) return;
   fraud::pg::request_shared_state();
   fraud::pg::request_model_store();
+  fraud::pg::request_training_state();
   fraud::pg::install_hooks();
   fraud::worker::register_launcher_worker();
 }

@@ -148,6 +148,8 @@ void request_shared_state() {
 
 bool have_shared_state() { return state != nullptr; }
 
+void wake_now(WorkerKind kind) { wake(MyDatabaseId, kind); }
+
 void wake_at_commit(WorkerKind kind) {
   static bool registered = false;
   if (state == nullptr) return;

@@ -25,6 +25,9 @@ bool have_shared_state();
 // memory only.
 void wake_at_commit(WorkerKind kind);
 
+// As wake_at_commit, at once: for a process that is about to end.
+void wake_now(WorkerKind kind);
+
 // ----------------------------------------------- utility statements (hooks)
 
 // Ends the database's workers, if there are any, and keeps them from coming back

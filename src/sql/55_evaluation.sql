@@ -142,18 +142,76 @@ $$;
 COMMENT ON FUNCTION fraud._scored_table(text, timestamptz, timestamptz, regclass, jsonb) IS
     'internal: the labelled rows of a table of features in a period, with a model''s score';
 
--- Where a model's events are: what the caller says, else what it was trained on,
--- else the payments for the model of that name.
-CREATE FUNCTION fraud._events_of(ref text, rel regclass, columns jsonb, OUT kind text, OUT events regclass, OUT named jsonb)
-LANGUAGE plpgsql STABLE
+CREATE FUNCTION fraud._scored_features(ref text, feature_set text, "from" timestamptz, "to" timestamptz, labels_as_of timestamptz,
+    OUT event_id text, OUT event_time timestamptz, OUT is_fraud boolean, OUT score float8) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'fraud_detect_scored_features'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 100000 COST 1000000;
+COMMENT ON FUNCTION fraud._scored_features(text, text, timestamptz, timestamptz, timestamptz) IS
+    'internal: the labelled events of a feature set in a period, with a model''s score';
+
+-- A feature set knows no card and no amount: they are columns of its events.
+CREATE FUNCTION fraud._scored_set(ref text, feature_set text, "from" timestamptz, "to" timestamptz, columns jsonb, labels_as_of timestamptz)
+RETURNS TABLE (event_id text, event_time timestamptz, card text, amount float8, is_fraud boolean, score float8)
+LANGUAGE plpgsql STABLE ROWS 100000
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    named jsonb := fraud._table_columns(columns);
+    id text;
+    events regclass;
+BEGIN
+    IF NOT named ?| '{card,amount}' THEN
+        RETURN QUERY SELECT s.event_id, s.event_time, NULL::text, NULL::float8, s.is_fraud, s.score
+                     FROM fraud._scored_features(ref, feature_set, "from", "to", coalesce(labels_as_of, now())) s;
+        RETURN;
+    END IF;
+    SELECT d ->> 'event_id', (d ->> 'events')::regclass INTO id, events FROM fraud.feature_set_definition(feature_set) d;
+    IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = events AND quote_ident(a.attname) = id AND a.attnum > 0) THEN
+        RAISE EXCEPTION 'card and amount cannot be found: the event id of feature set "%" is not a column', feature_set
+            USING ERRCODE = 'feature_not_supported';
+    END IF;
+    RETURN QUERY EXECUTE format(
+        'SELECT s.event_id, s.event_time, e.card, e.amount, s.is_fraud, s.score
+         FROM fraud._scored_features($1, $2, $3, $4, $5) s
+         LEFT JOIN (SELECT t.%s::text AS id, %s AS card, %s AS amount FROM %s t) e ON e.id = s.event_id',
+        id,
+        CASE WHEN named ? 'card' THEN format('t.%I::text', named ->> 'card') ELSE 'NULL::text' END,
+        CASE WHEN named ? 'amount' THEN format('t.%I::float8', named ->> 'amount') ELSE 'NULL::float8' END,
+        events)
+    USING ref, feature_set, "from", "to", coalesce(labels_as_of, now());
+END
+$$;
+COMMENT ON FUNCTION fraud._scored_set(text, text, timestamptz, timestamptz, jsonb, timestamptz) IS
+    'internal: the labelled events of a feature set in a period, with a model''s score, and card and amount where columns names them';
+
+-- Where a model's events are: what the caller says, else what it was trained on,
+-- else the payments for the model of that name.
+CREATE FUNCTION fraud._events_of(ref text, rel regclass, columns jsonb, OUT kind text, OUT events regclass, OUT feature_set text, OUT named jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    named_version record;
+    run fraud.training_runs;
 BEGIN
     events := rel;
     named := columns;
     IF rel IS NOT NULL THEN
         kind := 'table';
-    ELSIF split_part(split_part(ref, '@', 1), '/', 1) = 'payments' THEN
+        RETURN;
+    END IF;
+    SELECT * INTO named_version FROM fraud._version_of(ref);
+    SELECT * INTO run FROM fraud.training_runs r
+    WHERE r.model = named_version.model AND r.model_version = named_version.version;
+    IF run.rel IS NOT NULL THEN
+        events := to_regclass(run.rel);
+        named := run.columns || columns;
+        kind := CASE WHEN events IS NOT NULL THEN 'table' END;
+    ELSIF run.feature_set <> 'payments' THEN
+        feature_set := run.feature_set;
+        named := run.columns || columns;
+        kind := 'feature set';
+    ELSIF run.feature_set = 'payments' OR named_version.model = 'payments' THEN
         kind := 'payments';
     END IF;
 END
@@ -187,6 +245,8 @@ BEGIN
                   HINT = 'Give rel: a table of features with labels.';
     ELSIF e.kind = 'payments' THEN
         RETURN QUERY SELECT * FROM fraud._scored_payments(ref, "from", "to", labels_as_of);
+    ELSIF e.kind = 'feature set' THEN
+        RETURN QUERY SELECT * FROM fraud._scored_set(ref, e.feature_set, "from", "to", e.named, labels_as_of);
     ELSE
         RETURN QUERY SELECT * FROM fraud._scored_table(ref, "from", "to", e.events, e.named);
     END IF;

@@ -163,10 +163,14 @@ CREATE FUNCTION fraud._gate_period(model text, candidate int, evidence_from time
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(evidence_from, coalesce(evidence_to, now()) - interval '30 days'), coalesce(evidence_to, now())
+    SELECT coalesce(evidence_from, r.test_from, coalesce(evidence_to, now()) - interval '30 days'),
+           coalesce(evidence_to, r.test_to, now())
+    FROM (SELECT) one
+    LEFT JOIN fraud.training_runs r ON evidence_from IS NULL AND evidence_to IS NULL
+                                   AND r.model = _gate_period.model AND r.model_version = candidate
 $$;
 COMMENT ON FUNCTION fraud._gate_period(text, int, timestamptz, timestamptz) IS
-    'internal: the period that the gate measures: the caller''s, else the last 30 days';
+    'internal: the period that the gate measures: the caller''s, else the test period of the candidate''s training, else the last 30 days';
 
 -- ------------------------------------------------- describing, deleting
 CREATE TABLE fraud.version_tags (

@@ -11,7 +11,7 @@ DECLARE
     measuring text[] := ARRAY[
         'EXECUTE ON FUNCTION fraud.average_precision(float8, boolean), fraud.auc_roc(float8, boolean), fraud.log_loss(float8, boolean), fraud.brier(float8, boolean), fraud.precision_at(float8, boolean, float8), fraud.recall_at(float8, boolean, float8), fraud.card_precision(float8, boolean, text, date, int, boolean), fraud._measures(float8, boolean, float8), fraud._curve(float8, boolean, float8)',
         'EXECUTE ON FUNCTION fraud._ranking_add(internal, float8, boolean), fraud._ranking_add_at(internal, float8, boolean, float8), fraud._ranking_average_precision(internal), fraud._ranking_auc_roc(internal), fraud._ranking_log_loss(internal), fraud._ranking_brier(internal), fraud._ranking_precision_at(internal), fraud._ranking_recall_at(internal), fraud._ranking_measures(internal), fraud._ranking_curve(internal), fraud._card_precision_add(internal, float8, boolean, text, date, int, boolean), fraud._card_precision(internal)',
-        'EXECUTE ON FUNCTION fraud.scored_events(text, timestamptz, timestamptz, regclass, jsonb, timestamptz), fraud._scored_payments(text, timestamptz, timestamptz, timestamptz), fraud._scored_table(text, timestamptz, timestamptz, regclass, jsonb), fraud._table_columns(jsonb), fraud._events_of(text, regclass, jsonb), fraud._review_at(text), fraud._version_of(text), fraud._shadowed_payments(text, int, int, timestamptz, timestamptz)',
+        'EXECUTE ON FUNCTION fraud.scored_events(text, timestamptz, timestamptz, regclass, jsonb, timestamptz), fraud._scored_payments(text, timestamptz, timestamptz, timestamptz), fraud._scored_table(text, timestamptz, timestamptz, regclass, jsonb), fraud._scored_features(text, text, timestamptz, timestamptz, timestamptz), fraud._scored_set(text, text, timestamptz, timestamptz, jsonb, timestamptz), fraud._table_columns(jsonb), fraud._events_of(text, regclass, jsonb), fraud._review_at(text), fraud._version_of(text), fraud._shadowed_payments(text, int, int, timestamptz, timestamptz)',
         'EXECUTE ON FUNCTION fraud.evaluate(text, timestamptz, timestamptz, float8, float8[], int, regclass, jsonb, timestamptz), fraud.precision_recall_curve(text, timestamptz, timestamptz, int, regclass, jsonb, timestamptz), fraud.calibration(text, timestamptz, timestamptz, int, text, regclass, jsonb, timestamptz), fraud.choose_threshold(text, timestamptz, timestamptz, float8, float8, float8, float8, regclass, jsonb, timestamptz), fraud.compare_models(text, text, timestamptz, timestamptz, float8, text, regclass, jsonb)',
         'EXECUTE ON FUNCTION fraud.report_timezone()',
         'EXECUTE ON FUNCTION @extschema@.fraud_score(record, text)'];
@@ -53,6 +53,9 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.export_model(text)',
             'EXECUTE ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_evidence(text, int, int, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_period(text, int, timestamptz, timestamptz)',
             'EXECUTE ON FUNCTION fraud.tag_version(text, int, jsonb), fraud.describe_model(text, text, int), fraud.delete_version(text, int)',
+            'SELECT ON fraud.training_runs, fraud.training_trials, fraud.training_queue, fraud.training_progress',
+            'EXECUTE ON FUNCTION fraud.train(text, text, jsonb, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, interval, int, jsonb, int, bigint, regclass, jsonb, text[], text), fraud._train(text, text, jsonb, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, interval, int, jsonb, int, bigint, regclass, jsonb, text[], text, text, text)',
+            'EXECUTE ON FUNCTION fraud._check_period(text, timestamptz, timestamptz, timestamptz, text), fraud._table_query(regclass, jsonb, text[]), fraud._training_features(text), fraud._queue_training(jsonb), fraud._training_progress(), fraud.cancel_training(bigint), fraud.wait_for_training(bigint, interval)',
             'SELECT ON fraud.version_tags, fraud.deleted_versions, fraud.shadow_scores'] || measuring || ARRAY[
             'EXECUTE ON FUNCTION fraud.rollback(text, text, text)',
             'EXECUTE ON FUNCTION fraud.create_feature_set(text, regclass, text, text, text, interval, text, boolean, text)',
@@ -129,7 +132,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('source_state', 'label_queue')
+          AND c.relname NOT IN ('source_state', 'label_queue', 'training_queue')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "train/spool.h"
 
 namespace fraud {
 
@@ -25,6 +28,19 @@ class TrainingMatrix {
   // missing value, and one label (0 or 1) a row. XGBoost copies all of it.
   TrainingMatrix(const std::vector<float>& values, const std::vector<float>& labels,
                  size_t feature_count);
+
+  // Takes rows [begin, end) of a spool whole, for tree methods that need the
+  // values. A feature's type is "float" or "c" (XGBoost's category).
+  static TrainingMatrix whole(const Spool& spool, size_t begin, size_t end,
+                              const std::vector<std::string>& types, int threads);
+
+  // Takes rows [begin, end) of a spool block after block into bins, for `hist`:
+  // the values themselves are not kept. With a reference its bins are taken, else
+  // at most max_bin are made.
+  static TrainingMatrix binned(const Spool& spool, size_t begin, size_t end,
+                               const std::vector<std::string>& types, int threads, int max_bin,
+                               const TrainingMatrix* reference);
+
   ~TrainingMatrix();
   TrainingMatrix(TrainingMatrix&& other) noexcept
       : handle_(std::exchange(other.handle_, nullptr)) {}
@@ -34,6 +50,8 @@ class TrainingMatrix {
   void* handle() const noexcept { return handle_; }
 
  private:
+  explicit TrainingMatrix(void* handle) noexcept : handle_(handle) {}
+
   void* handle_ = nullptr;
 };
 
@@ -60,6 +78,9 @@ class Booster {
   // Returns the value of the (one) eval_metric on the matrix.
   double evaluate(int iteration, const TrainingMatrix& matrix);
 
+  // Returns the name and value of the last eval_metric on the matrix.
+  std::pair<std::string, double> measure(int iteration, const TrainingMatrix& matrix);
+
   // Returns a probability a row, or a margin (log-odds).
   std::vector<float> predict(const TrainingMatrix& matrix, bool margin = false) const;
 
@@ -67,6 +88,12 @@ class Booster {
   Booster first_rounds(int rounds) const;
 
   std::string save(ModelFormat format) const;
+
+  // Returns the loss that each feature's splits took away in all; features that no
+  // split uses are left out.
+  std::map<std::string, double> importance() const;
+
+  void set_feature_types(const std::vector<std::string>& types);
 
  private:
   // Takes over a handle of the library.

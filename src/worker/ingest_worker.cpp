@@ -21,6 +21,7 @@
 #include "pg/spi.h"
 #include "worker/http_client.h"
 #include "worker/process.h"
+#include "worker/training_queue.h"
 #include "worker/transaction.h"
 
 extern "C" {
@@ -154,6 +155,7 @@ class IngestWorker {
         spi.run(ensure_partitions, {});
         next_upkeep_ = now + kUpkeepInterval;
       }
+      training_.look(spi);
       read(spi);
       for (auto& [name, source] : sources_) {
         if (source.next_poll > now || http_.busy(name)) continue;
@@ -360,7 +362,7 @@ class IngestWorker {
   // ---------------------------------------------------------------- waiting
 
   TimestampTz next_due() const {
-    TimestampTz due = next_upkeep_;
+    TimestampTz due = std::min(next_upkeep_, training_.next_look());
     for (const auto& [name, source] : sources_) {
       if (!http_.busy(name)) due = std::min(due, source.next_poll);
     }
@@ -381,6 +383,7 @@ class IngestWorker {
   }
 
   HttpClient http_;
+  TrainingQueue training_;
   std::map<std::string, Source> sources_;
   TimestampTz next_upkeep_ = 0;
   std::mt19937 random_{std::random_device{}()};
