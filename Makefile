@@ -23,7 +23,7 @@ PG_CPPFLAGS = -Isrc -MMD -MP
 # -ffp-contract=off: no fused multiply-add, or features and scores would differ in
 # the last bit from one machine to the next. -Wno-register: PostgreSQL's headers.
 PG_CXXFLAGS = -std=c++17 -O2 -ffp-contract=off -Wno-register -fvisibility-inlines-hidden
-SHLIB_LINK = -lcurl -lstdc++ -Wl,--version-script=src/pg/exports.map
+SHLIB_LINK = -lcurl -lstdc++ -lpthread -Wl,--version-script=src/pg/exports.map
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.

@@ -105,6 +105,6 @@ SELECT status, decision FROM fraud.ingest('{"cc_num": 4000000000000080, "trans_n
 ROLLBACK;
 SELECT (SELECT count(*) FROM fraud.transactions WHERE transaction_id = 'a-1') AS transactions, (SELECT count(*) FROM fraud.payment_keys WHERE transaction_id = 'a-1') AS keys, (SELECT count(*) FROM fraud.customers WHERE last_four = '0080') AS customers, (SELECT count(*) FROM fraud.alerts WHERE transaction_id = 'a-1') AS alerts, (SELECT count(*) FROM fraud.outbox WHERE payload ->> 'transaction_id' = 'a-1') AS outbox, (SELECT count(*) FROM fraud.labels WHERE transaction_id = 'a-1') AS labels;
 SELECT status, decision FROM fraud.ingest('{"cc_num": 4000000000000080, "trans_num": "a-1", "amt": 900, "merchant": "<b>m</b>", "category": "shopping_net", "current_time": 1600000000000, "is_fraud": 1}');
-SELECT transaction_id, decision, model, model_version, reasons[1], status FROM fraud.alerts WHERE transaction_id = 'a-1';
-SELECT kind, payload - 'card' - 'score' - 'alert_id' AS payload, payload ->> 'card' = a.card::text AS card, (payload ->> 'alert_id')::bigint = a.alert_id AS alert FROM fraud.outbox JOIN fraud.alerts a ON payload ->> 'transaction_id' = a.transaction_id WHERE a.transaction_id = 'a-1';
+SELECT a.transaction_id, a.decision, a.model, a.model_version, a.reasons[1], c.status, c.alerts, c.amount FROM fraud.alerts a JOIN fraud.cases c USING (card, case_id) WHERE a.transaction_id = 'a-1';
+SELECT kind, payload - 'card' - 'score' - 'alert_id' - 'case_id' AS payload, payload ->> 'card' = a.card::text AS card, (payload ->> 'alert_id')::bigint = a.alert_id AS alert FROM fraud.outbox JOIN fraud.alerts a ON payload ->> 'transaction_id' = a.transaction_id WHERE a.transaction_id = 'a-1';
 SELECT fraud.rollback('payments');

@@ -68,7 +68,8 @@ SELECT count(*) > 0 AS reads FROM fraud.daily_report;
 SELECT count(artifact) FROM fraud.model_versions;
 SELECT fraud.label('h2', true) IS NOT NULL AS labels;
 SELECT * FROM fraud.ingest('[]');
-UPDATE fraud.alerts SET status = 'dismissed';
+UPDATE fraud.cases SET status = 'dismissed';
+UPDATE fraud.alerts SET score = 0;
 RESET ROLE;
 SELECT recorded_by FROM fraud.labels WHERE transaction_id = 'h2';
 

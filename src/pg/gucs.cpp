@@ -10,7 +10,10 @@ extern "C" {
 
 namespace fraud::pg {
 
+int guc_alert_window_s = 1800;
+char* guc_ca_file = nullptr;
 char* guc_card_key_file = nullptr;
+int guc_condition_timeout_ms = 1000;
 int guc_connect_timeout_ms = 10000;
 int guc_evaluation_memory_kb = 1048576;
 int guc_feature_memory_kb = 1048576;
@@ -19,12 +22,16 @@ int guc_kernel = 0;
 int guc_label_maturity_min = 7 * 24 * 60;
 int guc_max_databases = 16;
 int guc_max_dead_letter_kb = 64;
+int guc_max_digest_messages = 100;
 int guc_max_future_s = 600;
 int guc_max_redirects = 3;
 int guc_max_response_kb = 16384;
 int guc_max_retry_delay_s = 300;
 int guc_max_training_workers = 2;
 int guc_model_cache_kb = 65536;
+int guc_notify_attempts = 30;
+int guc_notify_concurrency = 4;
+int guc_notify_timeout_ms = 10000;
 int guc_poll_timeout_ms = 30000;
 char* guc_report_timezone = nullptr;
 int guc_shared_model_kb = 65536;
@@ -59,13 +66,25 @@ bool check_kernel(int* value, void**, GucSource) {
 }  // namespace
 
 void define_gucs() {
+  DefineCustomIntVariable("fraud_detect.alert_window",
+                          "Alerts of one card within this time of each other are one case.",
+                          "Zero: each is a case of its own.", &guc_alert_window_s, 1800, 0, INT_MAX,
+                          PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("fraud_detect.ca_file",
+                             "File with the certificate authorities that servers are checked by.",
+                             "Empty: the system's.", &guc_ca_file, "", PGC_SIGHUP,
+                             GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
   DefineCustomStringVariable("fraud_detect.card_key_file",
                              "File with the key that card numbers are hashed under.",
                              "Empty: the key in fraud.card_keys, made with the extension.",
                              &guc_card_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr,
                              nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.condition_timeout",
+                          "Longest time for one look at a channel's condition.", nullptr,
+                          &guc_condition_timeout_ms, 1000, 1, 60000, PGC_SIGHUP, GUC_UNIT_MS,
+                          nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.connect_timeout",
-                          "Longest time to connect to a payment API.", nullptr,
+                          "Longest time to connect to a payment API or a channel's receiver.", nullptr,
                           &guc_connect_timeout_ms, 10000, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS,
                           nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.evaluation_memory",
@@ -96,6 +115,10 @@ void define_gucs() {
                           "Most bytes of a payload that fraud.ingest_errors keeps.", nullptr,
                           &guc_max_dead_letter_kb, 64, 1, 1048576, PGC_SUSET, GUC_UNIT_KB, nullptr,
                           nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_digest_messages",
+                          "Most messages that a digest shows; it says how many more there are.",
+                          nullptr, &guc_max_digest_messages, 100, 1, 10000, PGC_SIGHUP, 0, nullptr,
+                          nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.max_future",
                           "How far ahead of the clock a payment's time may be.",
                           "Payments from beyond it are rejected.", &guc_max_future_s, 600, 0,
@@ -109,7 +132,7 @@ void define_gucs() {
                           &guc_max_response_kb, 16384, 1, 1048576, PGC_SIGHUP, GUC_UNIT_KB, nullptr,
                           nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.max_retry_delay",
-                          "Longest wait before a failed poll is tried again.",
+                          "Longest wait before a failed poll or delivery is tried again.",
                           "The wait doubles with each failure, from one second on; a longer "
                           "Retry-After is honoured up to one hour.",
                           &guc_max_retry_delay_s, 300, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, nullptr,
@@ -120,6 +143,18 @@ void define_gucs() {
                           "query are kept whatever this says.",
                           &guc_model_cache_kb, 65536, 0, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB,
                           nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.notify_attempts",
+                          "Attempts after which a delivery is given up.", nullptr,
+                          &guc_notify_attempts, 30, 1, 1000, PGC_SIGHUP, 0, nullptr, nullptr,
+                          nullptr);
+  DefineCustomIntVariable("fraud_detect.notify_concurrency",
+                          "Most deliveries under way at once for one channel.",
+                          "A receiver that failed three times in a row gets one at a time.",
+                          &guc_notify_concurrency, 4, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr,
+                          nullptr);
+  DefineCustomIntVariable("fraud_detect.notify_timeout", "Longest time for one delivery.", nullptr,
+                          &guc_notify_timeout_ms, 10000, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
+                          nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.poll_timeout", "Longest time for one poll.", nullptr,
                           &guc_poll_timeout_ms, 30000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
                           nullptr, nullptr);

@@ -3,7 +3,10 @@
 
 namespace fraud::pg {
 
+extern int guc_alert_window_s;
+extern char* guc_ca_file;
 extern char* guc_card_key_file;
+extern int guc_condition_timeout_ms;
 extern int guc_connect_timeout_ms;
 extern int guc_evaluation_memory_kb;
 extern int guc_feature_memory_kb;
@@ -12,12 +15,16 @@ extern int guc_kernel;  // index in kKernelNames
 extern int guc_label_maturity_min;
 extern int guc_max_databases;
 extern int guc_max_dead_letter_kb;
+extern int guc_max_digest_messages;
 extern int guc_max_future_s;
 extern int guc_max_redirects;
 extern int guc_max_response_kb;
 extern int guc_max_retry_delay_s;
 extern int guc_max_training_workers;
 extern int guc_model_cache_kb;
+extern int guc_notify_attempts;
+extern int guc_notify_concurrency;
+extern int guc_notify_timeout_ms;
 extern int guc_poll_timeout_ms;
 extern char* guc_report_timezone;
 extern int guc_shared_model_kb;

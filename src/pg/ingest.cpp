@@ -17,6 +17,7 @@
 #include "pg/gucs.h"
 #include "pg/owner_scope.h"
 #include "pg/payment_scorer.h"
+#include "pg/shared_state.h"
 #include "pg/shadow_scorer.h"
 #include "pg/spi.h"
 
@@ -173,11 +174,31 @@ Statement insert_labels(
     "  AND l.card = n.card AND l.source = $4 AND l.is_fraud)",
     {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID, BOOLOID, INTERVALOID});
 
+// The alert joins the card's unresolved case if its latest alert is within the
+// window (microseconds), else it opens one. The card's lock is held, so alerts of a
+// card take turns; a case that is resolved meanwhile is not joined.
 Statement insert_alert(
-    "INSERT INTO fraud.alerts (card, transaction_id, occurred_at, score, decision, model,"
+    "WITH latest AS (SELECT c.case_id, c.decision FROM fraud.cases c WHERE c.card = $1"
+    "  AND c.status IN ('open', 'acknowledged')"
+    "  AND c.last_alert_at > now() - $10 * interval '1 microsecond'"
+    "  ORDER BY c.case_id DESC LIMIT 1),"
+    " joined AS (UPDATE fraud.cases c SET alerts = c.alerts + 1, last_alert_at = now(),"
+    // In the alphabet, block is before review.
+    "  decision = least(c.decision, $5), max_score = greatest(c.max_score, $4),"
+    "  amount = c.amount + $9 / 100.0"
+    "  FROM latest l WHERE c.card = $1 AND c.case_id = l.case_id"
+    "   AND c.status IN ('open', 'acknowledged')"
+    "  RETURNING c.case_id, c.alerts, c.decision < l.decision AS escalated),"
+    " opened AS (INSERT INTO fraud.cases (card, decision, max_score, amount)"
+    "  SELECT $1, $5, $4, $9 / 100.0 WHERE NOT EXISTS (SELECT FROM joined)"
+    "  RETURNING case_id, alerts, false),"
+    " the_case AS (SELECT * FROM joined UNION ALL SELECT * FROM opened)"
+    " INSERT INTO fraud.alerts (card, case_id, transaction_id, occurred_at, score, decision, model,"
     "  model_version, reasons)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING alert_id",
-    {UUIDOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID, TEXTOID, INT4OID, TEXTARRAYOID});
+    " SELECT $1, m.case_id, $2, $3, $4, $5, $6, $7, $8 FROM the_case m"
+    " RETURNING alert_id, case_id, (SELECT m.alerts FROM the_case m), (SELECT m.escalated FROM the_case m)",
+    {UUIDOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID, TEXTOID, INT4OID, TEXTARRAYOID, INT8OID,
+     FLOAT8OID});
 
 Statement insert_outbox("INSERT INTO fraud.outbox (kind, payload) VALUES ('alert', $1::jsonb)",
                         {TEXTOID});
@@ -494,7 +515,7 @@ void write_labels(Spi& spi, const std::vector<Entry>& entries, const IngestOptio
                           bool_param(options.live), {IntervalPGetDatum(&delay)}});
 }
 
-// Raises the alert of one payment: its row, its message in the outbox, and the
+// Raises the alert of one payment: its row, its place in a case, its message in the outbox, and the
 // NOTIFY that listeners get at COMMIT.
 void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
   const Payment& payment = *entry.payment;
@@ -504,10 +525,14 @@ void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
           {uuid_param(card_uuid(entry.card)), text_param(payment.transaction_id),
            time_param(entry.occurred_at), float8_param(score), text_param(entry.decision),
            text_param(scorer.model().model), int4_param(scorer.model().version),
-           text_array(reasons)});
+           text_array(reasons), int8_param(payment.amount_cents),
+           float8_param(guc_alert_window_s * 1e6)});
   // No card number: card is the keyed hash.
   nlohmann::json message = {
       {"alert_id", *spi.integer(0, 1)},
+      {"case_id", *spi.integer(0, 2)},
+      {"case_alerts", *spi.integer(0, 3)},
+      {"escalated", DatumGetBool(*spi.datum(0, 4))},
       {"transaction_id", payment.transaction_id},
       {"card", format_uuid(card_uuid(entry.card))},
       {"last_four", payment.last_four.empty() ? nlohmann::json() : nlohmann::json(payment.last_four)},
@@ -522,7 +547,10 @@ void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
   };
   std::string text = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   spi.run(insert_outbox, {text_param(text)});
-  protect([&] { Async_Notify("fraud_alerts", text.c_str()); });
+  protect([&] {
+    Async_Notify("fraud_alerts", text.c_str());
+    wake_at_commit(WorkerKind::kNotify);
+  });
 }
 
 // Lets the challengers score what the champion has scored.

@@ -32,11 +32,16 @@ FRAUD_FUNCTION(wake_worker) {
 }
 
 
+FRAUD_FUNCTION(wake_notify_worker) {
+  protect([] { wake_at_commit(WorkerKind::kNotify); });
+  return (Datum)0;
+}
+
 FRAUD_FUNCTION(warn_without_worker) {
   if (!have_shared_state()) {
     protect([] {
       ereport(WARNING,
-              (errmsg("payments are not polled: fraud_detect is not in shared_preload_libraries"),
+              (errmsg("nothing is polled or sent: fraud_detect is not in shared_preload_libraries"),
                errhint("Add it to shared_preload_libraries and restart the server; until then "
                        "scoring and fraud.ingest work.")));
     });

@@ -138,3 +138,7 @@ FRAUD_FUNCTION(payment_features) {
   for (std::string_view name : payment_feature_names()) names.add(text_param(name));
   return names.array().value;
 }
+
+FRAUD_FUNCTION(mask_card_numbers) {
+  return text_param(mask_card_numbers(text_argument(fcinfo, 0))).value;
+}

@@ -8,8 +8,8 @@ namespace fraud::pg {
 // The workers that a database with the extension has; src/worker/launcher.cpp
 // says how each is started. The first one finds out whether the extension is
 // there; the others are started where it is.
-enum class WorkerKind { kIngest };
-constexpr int kWorkerKinds = 1;
+enum class WorkerKind { kIngest, kNotify };
+constexpr int kWorkerKinds = 2;
 
 // Asks for shared memory and sets the hooks; called by _PG_init, and only while
 // shared_preload_libraries are loaded.

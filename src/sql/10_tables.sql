@@ -101,10 +101,55 @@ COMMENT ON COLUMN fraud.transactions.decision IS 'approve, review or block; null
 COMMENT ON COLUMN fraud.transactions.features IS
     'the feature vector that was scored, in the order of fraud.payment_features(); NaN is missing';
 
--- ------------------------------------------------------ alerts, labels
+-- ------------------------------------------------- cases, alerts, labels
+-- What an analyst works on: the alerts of one card that came close together.
+CREATE TABLE fraud.cases (
+    case_id bigint GENERATED ALWAYS AS IDENTITY,
+    card uuid NOT NULL,
+    status text NOT NULL DEFAULT 'open'
+        CHECK (status IN ('open', 'acknowledged', 'confirmed', 'dismissed')),
+    status_at timestamptz NOT NULL DEFAULT now(),
+    status_by name,
+    alerts int NOT NULL DEFAULT 1,
+    decision text NOT NULL CHECK (decision IN ('review', 'block')),
+    max_score float8 NOT NULL,
+    amount numeric(14, 2) NOT NULL,
+    opened_at timestamptz NOT NULL DEFAULT now(),
+    last_alert_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (card, case_id)
+) WITH (fillfactor = 80);
+CREATE INDEX cases_case_id_idx ON fraud.cases (case_id);
+CREATE INDEX cases_opened_at_idx ON fraud.cases (opened_at);
+CREATE INDEX cases_unresolved_idx ON fraud.cases (card, case_id) WHERE status IN ('open', 'acknowledged');
+COMMENT ON TABLE fraud.cases IS
+    'the alerts of one card that came within fraud_detect.alert_window of each other, as one matter for an analyst';
+COMMENT ON COLUMN fraud.cases.status IS 'open, acknowledged, confirmed (fraud) or dismissed; changed by fraud.acknowledge_case and its like';
+COMMENT ON COLUMN fraud.cases.status_by IS 'who set the status; null while nobody has looked';
+COMMENT ON COLUMN fraud.cases.alerts IS 'number of alerts';
+COMMENT ON COLUMN fraud.cases.decision IS 'the severest of its alerts';
+COMMENT ON COLUMN fraud.cases.max_score IS 'the highest of its alerts';
+COMMENT ON COLUMN fraud.cases.amount IS 'sum of the alerted payments';
+COMMENT ON COLUMN fraud.cases.last_alert_at IS 'when its latest alert was raised';
+
+CREATE TABLE fraud.case_history (
+    event_id bigint GENERATED ALWAYS AS IDENTITY,
+    card uuid NOT NULL,
+    case_id bigint NOT NULL,
+    old_status text NOT NULL,
+    new_status text NOT NULL,
+    note text,
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    changed_by name NOT NULL DEFAULT fraud._caller(),
+    PRIMARY KEY (card, event_id)
+);
+CREATE INDEX case_history_case_id_idx ON fraud.case_history (case_id);
+COMMENT ON TABLE fraud.case_history IS 'who did what to a case, when and why; rows are only added';
+COMMENT ON COLUMN fraud.case_history.note IS 'free text; card numbers in it are masked';
+
 CREATE TABLE fraud.alerts (
     alert_id bigint GENERATED ALWAYS AS IDENTITY,
     card uuid NOT NULL,
+    case_id bigint NOT NULL,
     transaction_id text COLLATE "C" NOT NULL,
     occurred_at timestamptz NOT NULL,
     raised_at timestamptz NOT NULL DEFAULT now(),
@@ -113,14 +158,14 @@ CREATE TABLE fraud.alerts (
     model text NOT NULL,
     model_version int NOT NULL,
     reasons text[] NOT NULL,
-    status text NOT NULL DEFAULT 'open'
-        CHECK (status IN ('open', 'acknowledged', 'confirmed', 'dismissed')),
     PRIMARY KEY (card, alert_id),
     UNIQUE (card, transaction_id)
 );
 CREATE INDEX alerts_alert_id_idx ON fraud.alerts (alert_id);
 CREATE INDEX alerts_raised_at_idx ON fraud.alerts (raised_at);
-COMMENT ON TABLE fraud.alerts IS 'one row a payment that was decided review or block';
+CREATE INDEX alerts_case_idx ON fraud.alerts (case_id, card);
+COMMENT ON TABLE fraud.alerts IS 'one row a payment that was decided review or block; rows are only added';
+COMMENT ON COLUMN fraud.alerts.case_id IS 'the case that it belongs to: fraud.cases says how that stands';
 COMMENT ON COLUMN fraud.alerts.occurred_at IS 'the payment''s own time';
 COMMENT ON COLUMN fraud.alerts.raised_at IS 'when the alert was raised: the commit''s transaction start';
 COMMENT ON COLUMN fraud.alerts.reasons IS 'what spoke most for fraud, in words, strongest first';
@@ -129,7 +174,7 @@ CREATE TABLE fraud.labels (
     label_id bigint GENERATED ALWAYS AS IDENTITY,
     card uuid NOT NULL,
     transaction_id text COLLATE "C" NOT NULL,
-    is_fraud boolean NOT NULL,
+    is_fraud boolean,
     source text NOT NULL,
     known_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now(),
@@ -140,26 +185,45 @@ CREATE INDEX labels_transaction_idx ON fraud.labels (transaction_id, card);
 CREATE INDEX labels_known_at_idx ON fraud.labels (known_at);
 COMMENT ON TABLE fraud.labels IS
     'what was learned of payments; rows are only added, the one with the latest known_at counts (fraud.current_labels)';
+COMMENT ON COLUMN fraud.labels.is_fraud IS 'null: what was said before is taken back, nothing is known';
 COMMENT ON COLUMN fraud.labels.source IS 'payload, history, simulation, chargeback, analyst, …';
 COMMENT ON COLUMN fraud.labels.known_at IS 'when we learned it: before that moment it does not count';
 
 CREATE VIEW fraud.current_labels WITH (security_barrier) AS
-    SELECT DISTINCT ON (l.transaction_id, l.card)
-           l.card, l.transaction_id, l.is_fraud, l.source, l.known_at
-    FROM fraud.labels l
-    WHERE l.known_at OPERATOR(pg_catalog.<=) now()
-    ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC;
+    SELECT c.card, c.transaction_id, c.is_fraud, c.source, c.known_at
+    FROM (
+        SELECT DISTINCT ON (l.transaction_id, l.card)
+               l.card, l.transaction_id, l.is_fraud, l.source, l.known_at
+        FROM fraud.labels l
+        WHERE l.known_at OPERATOR(pg_catalog.<=) now()
+        ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC
+    ) c
+    WHERE c.is_fraud IS NOT NULL;
 COMMENT ON VIEW fraud.current_labels IS 'the label of each labelled payment, as known now';
 
+-- --------------------------------------------------------------- messages
 CREATE TABLE fraud.outbox (
     outbox_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL,
-    payload jsonb NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    kind text NOT NULL CHECK (kind IN ('alert', 'report', 'health', 'test')),
+    payload jsonb NOT NULL CHECK (jsonb_typeof(payload) = 'object'),
+    subject text,
+    body_text text,
+    body_html text,
+    channel text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    dispatched_at timestamptz
 );
+CREATE INDEX outbox_undispatched_idx ON fraud.outbox (outbox_id) WHERE dispatched_at IS NULL;
+CREATE INDEX outbox_dispatched_at_idx ON fraud.outbox (dispatched_at);
 COMMENT ON TABLE fraud.outbox IS
     'messages to be delivered, written in the transaction of what they tell; none holds a card number';
-COMMENT ON COLUMN fraud.outbox.kind IS 'alert';
+COMMENT ON COLUMN fraud.outbox.kind IS 'alert, report, health or test';
+COMMENT ON COLUMN fraud.outbox.payload IS 'what a webhook gets as data; of an alert also what conditions and templates see';
+COMMENT ON COLUMN fraud.outbox.subject IS 'of the mail; null: made from the payload';
+COMMENT ON COLUMN fraud.outbox.body_text IS 'plain text of the mail; null: made from the payload';
+COMMENT ON COLUMN fraud.outbox.body_html IS 'HTML page of the mail; null: made from the payload';
+COMMENT ON COLUMN fraud.outbox.channel IS 'the one channel that it is for; null: all that take its kind';
+COMMENT ON COLUMN fraud.outbox.dispatched_at IS 'when it was addressed to the channels that take it (fraud.notifications)';
 
 -- ----------------------------------------------------- sources, errors
 CREATE TABLE fraud.sources (

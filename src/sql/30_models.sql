@@ -105,6 +105,7 @@ BEGIN
         USING ERRCODE = 'object_not_in_prerequisite_state',
               HINT = CASE TG_TABLE_NAME
                   WHEN 'promotions' THEN 'Promote another version, or call fraud.rollback.'
+                  WHEN 'case_history' THEN 'Reopen the case, or decide it anew.'
                   ELSE 'Import the changed model as another version.'
               END;
 END

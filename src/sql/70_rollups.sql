@@ -102,7 +102,7 @@ COMMENT ON TABLE fraud.label_queue IS 'payments with a label that fraud.rollups 
 CREATE TABLE fraud.rollup_labels (
     card uuid NOT NULL,
     transaction_id text COLLATE "C" NOT NULL,
-    is_fraud boolean NOT NULL,
+    is_fraud boolean,
     PRIMARY KEY (card, transaction_id)
 );
 COMMENT ON TABLE fraud.rollup_labels IS 'the label of each payment as fraud.rollups count it';
@@ -177,8 +177,8 @@ CREATE VIEW fraud._queued AS
           UNION ALL
           SELECT l.card, l.occurred_at, l.amount, l.merchant, l.category, l.state,
                  l.model, l.model_version, l.score, l.decision,
-                 0, l.is_fraud::int - coalesce(l.was_fraud, false)::int,
-                 (NOT l.is_fraud)::int - coalesce(NOT l.was_fraud, false)::int
+                 0, coalesce(l.is_fraud, false)::int - coalesce(l.was_fraud, false)::int,
+                 coalesce(NOT l.is_fraud, false)::int - coalesce(NOT l.was_fraud, false)::int
           FROM fraud._label_changes l) f
     OFFSET 0;
 COMMENT ON VIEW fraud._queued IS

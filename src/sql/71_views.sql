@@ -126,27 +126,29 @@ COMMENT ON VIEW fraud.customer_activity IS 'one row a card, over all its payment
 COMMENT ON COLUMN fraud.customer_activity.active_days IS 'days with a payment';
 
 CREATE VIEW fraud.alert_queue AS
-    SELECT a.alert_id, a.status, a.decision, a.score, a.raised_at,
+    SELECT a.alert_id, a.case_id, m.status, a.decision, a.score, a.raised_at,
            extract(epoch FROM now() - a.raised_at) / 3600 AS age_hours,
            a.occurred_at, t.amount, t.merchant, t.category,
            a.card, c.last_four, c.city, c.state, a.reasons, a.transaction_id, a.model, a.model_version
     FROM fraud.alerts a
+    JOIN fraud.cases m ON m.card = a.card AND m.case_id = a.case_id
     LEFT JOIN fraud.transactions t
         ON t.card = a.card AND t.occurred_at = a.occurred_at AND t.transaction_id = a.transaction_id
     LEFT JOIN fraud.customers c ON c.card = a.card
-    WHERE a.status IN ('open', 'acknowledged');
+    WHERE m.status IN ('open', 'acknowledged');
 COMMENT ON VIEW fraud.alert_queue IS 'alerts that wait for a decision';
 
 CREATE VIEW fraud.alert_outcomes AS
     SELECT (a.raised_at AT TIME ZONE (SELECT fraud.report_timezone()))::date AS day, a.decision, a.model, a.model_version,
            count(*) AS alerts,
-           count(*) FILTER (WHERE a.status = 'open') AS open,
-           count(*) FILTER (WHERE a.status = 'acknowledged') AS acknowledged,
-           count(*) FILTER (WHERE a.status = 'confirmed') AS confirmed,
-           count(*) FILTER (WHERE a.status = 'dismissed') AS dismissed,
-           count(*) FILTER (WHERE a.status = 'confirmed')::float8
-               / nullif(count(*) FILTER (WHERE a.status IN ('confirmed', 'dismissed')), 0) AS confirmed_share
+           count(*) FILTER (WHERE m.status = 'open') AS open,
+           count(*) FILTER (WHERE m.status = 'acknowledged') AS acknowledged,
+           count(*) FILTER (WHERE m.status = 'confirmed') AS confirmed,
+           count(*) FILTER (WHERE m.status = 'dismissed') AS dismissed,
+           count(*) FILTER (WHERE m.status = 'confirmed')::float8
+               / nullif(count(*) FILTER (WHERE m.status IN ('confirmed', 'dismissed')), 0) AS confirmed_share
     FROM fraud.alerts a
+    JOIN fraud.cases m ON m.card = a.card AND m.case_id = a.case_id
     GROUP BY 1, a.decision, a.model, a.model_version;
 COMMENT ON VIEW fraud.alert_outcomes IS 'what became of the alerts, by the day that they were raised on, decision and model version';
 

@@ -37,12 +37,17 @@ BEGIN
         WHEN 'analyst' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.payment_events, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status',
+            'SELECT ON fraud.cases, fraud.case_history',
             'SELECT ON fraud.daily_report, fraud.hourly_activity, fraud.merchant_risk, fraud.category_risk, fraud.customer_activity, fraud.geography, fraud.alert_queue, fraud.alert_outcomes, fraud.model_performance, fraud.score_distribution',
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.report_timezone()',
             'EXECUTE ON FUNCTION fraud.assess(jsonb, text)',
-            'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid)'] || measuring
+            'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid)',
+            'EXECUTE ON FUNCTION fraud.acknowledge_case(bigint, text)',
+            'EXECUTE ON FUNCTION fraud.confirm_case(bigint, text, timestamptz)',
+            'EXECUTE ON FUNCTION fraud.dismiss_case(bigint, text, timestamptz)',
+            'EXECUTE ON FUNCTION fraud.reopen_case(bigint, text)'] || measuring
         WHEN 'scientist' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.model_memory, fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog',
@@ -77,6 +82,7 @@ BEGIN
         WHEN 'operator' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.source_status, fraud.ingest_errors, fraud.model_memory',
+            'SELECT ON fraud.channel_status, fraud.notifications, fraud.notification_messages, fraud.notification_attempts, fraud.notification_log',
             'EXECUTE ON FUNCTION fraud._shared_models()',
             'EXECUTE ON FUNCTION fraud.refresh_rollups()',
             'EXECUTE ON FUNCTION fraud.rebuild_rollups()',
@@ -84,7 +90,13 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.pause_source(text)',
             'EXECUTE ON FUNCTION fraud.resume_source(text)',
             'EXECUTE ON FUNCTION fraud.drop_source(text)',
-            'EXECUTE ON FUNCTION fraud.poll_now(text)']
+            'EXECUTE ON FUNCTION fraud.poll_now(text)',
+            'EXECUTE ON FUNCTION fraud.add_channel(text, text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean)',
+            'EXECUTE ON FUNCTION fraud.pause_channel(text)',
+            'EXECUTE ON FUNCTION fraud.resume_channel(text, boolean)',
+            'EXECUTE ON FUNCTION fraud.drop_channel(text)',
+            'EXECUTE ON FUNCTION fraud.test_channel(text)',
+            'EXECUTE ON FUNCTION fraud.retry_notification(bigint)']
     END;
     IF objects IS NULL THEN
         RAISE EXCEPTION 'unknown access "%"', access
@@ -132,7 +144,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('source_state', 'label_queue', 'training_queue')
+          AND c.relname NOT IN ('source_state', 'label_queue', 'channel_state', 'training_queue')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');
@@ -140,5 +152,5 @@ BEGIN
 END
 $$;
 
--- The worker may be there already, waiting for this.
-SELECT fraud._wake_worker();
+-- The workers may be there already, waiting for this.
+SELECT fraud._wake_worker(), fraud._wake_notify_worker();

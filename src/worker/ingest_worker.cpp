@@ -19,7 +19,7 @@
 #include "pg/owner_scope.h"
 #include "pg/shared_state.h"
 #include "pg/spi.h"
-#include "worker/http_client.h"
+#include "worker/network_client.h"
 #include "worker/process.h"
 #include "worker/training_queue.h"
 #include "worker/transaction.h"
@@ -201,8 +201,7 @@ class IngestWorker {
     HttpRequest request;
     request.url = source.url;
     request.headers = source.headers;
-    request.connect_timeout_ms = guc_connect_timeout_ms;
-    request.timeout_ms = guc_poll_timeout_ms;
+    request.limits = network_limits(guc_poll_timeout_ms);
     request.max_bytes = static_cast<size_t>(guc_max_response_kb) * 1024;
     // Headers may hold keys, which libcurl would send on to wherever it is led.
     request.max_redirects = source.headers.empty() ? guc_max_redirects : 0;
@@ -212,7 +211,7 @@ class IngestWorker {
   // ------------------------------------------------------------- answers
 
   // Stores what came, or notes why nothing did.
-  void finish(const std::string& name, const HttpResponse& response) {
+  void finish(const std::string& name, const Response& response) {
     PollCounts counts;
     std::string error = response.error;
     if (error.empty() && response.status != 200) {
@@ -234,7 +233,7 @@ class IngestWorker {
   }
 
   // Returns why the poll failed, or an empty string.
-  std::string store(const std::string& name, const HttpResponse& response, PollCounts& counts) {
+  std::string store(const std::string& name, const Response& response, PollCounts& counts) {
     PaymentFormat format = PaymentFormat::kAuto;
     auto source = sources_.find(name);
     if (source != sources_.end()) format = source->second.format;
@@ -273,7 +272,7 @@ class IngestWorker {
   }
 
   void store_part(const std::string& name, PaymentBatch& part, const IngestOptions& options,
-                  bool last, const HttpResponse& response, PollCounts& counts) {
+                  bool last, const Response& response, PollCounts& counts) {
     auto attempt = [&](PaymentBatch& payments, bool ends_poll) {
       PollCounts sum = counts;
       in_transaction("storing payments", [&] {
@@ -313,7 +312,7 @@ class IngestWorker {
   }
 
   // Notes a poll that went well, in the transaction that stores its payments.
-  void succeed(const std::string& name, const HttpResponse& response, const PollCounts& counts) {
+  void succeed(const std::string& name, const Response& response, const PollCounts& counts) {
     Spi spi;
     spi.run(end_poll, {text_param(name), int4_param(static_cast<int32_t>(response.status)),
                        int8_param(counts.stored), int8_param(counts.duplicates),
@@ -325,7 +324,7 @@ class IngestWorker {
   // Notes a poll that failed and when it is tried again: after one second, two,
   // four, … up to fraud_detect.max_retry_delay, a fifth more or less, and not
   // before the server wants.
-  void fail(const std::string& name, const HttpResponse& response, const std::string& error,
+  void fail(const std::string& name, const Response& response, const std::string& error,
             const PollCounts& counts) {
     auto source = sources_.find(name);
     if (source == sources_.end()) return;  // dropped or paused meanwhile
@@ -382,7 +381,7 @@ class IngestWorker {
     });
   }
 
-  HttpClient http_;
+  NetworkClient http_;
   TrainingQueue training_;
   std::map<std::string, Source> sources_;
   TimestampTz next_upkeep_ = 0;

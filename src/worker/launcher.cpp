@@ -38,6 +38,7 @@ struct WorkerClass {
 };
 constexpr WorkerClass kWorkerClasses[kWorkerKinds] = {
     {"fraud_detect_ingest_worker_main", "fraud_detect ingest"},
+    {"fraud_detect_notify_worker_main", "fraud_detect notify"},
 };
 
 // What the launcher knows of one worker of one database.

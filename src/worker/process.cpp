@@ -1,6 +1,7 @@
 #include "worker/process.h"
 
 #include "pg/boundary.h"
+#include "pg/gucs.h"
 
 extern "C" {
 #include "postmaster/bgworker.h"
@@ -28,6 +29,14 @@ void begin_turn() {
       ProcessConfigFile(PGC_SIGHUP);
     }
   });
+}
+
+Limits network_limits(int timeout_ms) {
+  Limits limits;
+  limits.connect_timeout_ms = pg::guc_connect_timeout_ms;
+  limits.timeout_ms = timeout_ms;
+  if (pg::guc_ca_file != nullptr) limits.ca_file = pg::guc_ca_file;
+  return limits;
 }
 
 }  // namespace fraud::worker

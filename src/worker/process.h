@@ -1,6 +1,8 @@
 // What every background worker of ours does at its start and at each turn.
 #pragma once
 
+#include "worker/network_client.h"
+
 namespace fraud::worker {
 
 // Sets the signal handlers and lets signals in; called before connecting.
@@ -9,5 +11,8 @@ void accept_signals();
 // Begins a turn: clears the latch, ends the process if it was told to, and reads
 // the settings again if they changed. Throws PgError.
 void begin_turn();
+
+// The limits of a transfer that the settings ask for.
+Limits network_limits(int timeout_ms);
 
 }  // namespace fraud::worker

@@ -107,7 +107,7 @@ my $payment = payment();
 is($bare->safe_psql('postgres', "SELECT status FROM fraud.ingest('$payment')"), 'stored', 'ingestion works without the preload');
 is($bare->safe_psql('postgres', 'SELECT fraud_score(t) = score FROM fraud.transactions t'), 't', 'so does scoring');
 my (undef, undef, $warning) = $bare->psql('postgres', "SELECT fraud.add_source('x', 'http://127.0.0.1:1/')");
-like($warning, qr/WARNING:  payments are not polled: fraud_detect is not in shared_preload_libraries/, 'add_source says that nothing polls');
+like($warning, qr/WARNING:  nothing is polled or sent: fraud_detect is not in shared_preload_libraries/, 'add_source says that nothing polls');
 like($warning, qr/HINT:  Add it to shared_preload_libraries/, 'and what to do');
 
 # Payments are UTF-8, so other encodings are refused before anything is stored.

@@ -1,0 +1,100 @@
+// HTTP requests and mails, many at once, behind one descriptor: libcurl's multi
+// interface on a private epoll descriptor. Knows nothing of Postgres; nothing here
+// blocks. A mail has a thread of its own: libcurl waits for a mail server's last
+// reply, and for its good-bye, without giving way to other transfers.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace fraud::worker {
+
+struct Limits {
+  long connect_timeout_ms = 10000;
+  long timeout_ms = 30000;  // of the whole transfer
+  std::string ca_file;      // empty: the system's authorities
+};
+
+struct HttpRequest {
+  Limits limits;
+  std::string url;                   // http or https
+  std::vector<std::string> headers;  // "Name: value"
+  std::optional<std::string> body;   // makes it a POST
+  size_t max_bytes = 16 << 20;       // of the answer's body, once decompressed
+  bool keep_body = true;             // else the answer's body is thrown away
+  long max_redirects = 3;
+};
+
+struct MailRequest {
+  Limits limits;
+  std::string url;        // smtp or smtps
+  bool require_tls = true;  // STARTTLS on smtp
+  std::string user, password;
+  std::string sender, recipient;     // addresses
+  std::vector<std::string> headers;  // "Name: value", encoded
+  std::string text, html;            // UTF-8
+};
+
+struct Response {
+  long status = 0;         // of HTTP, or the SMTP server's last reply; 0: there was no answer
+  std::string error;       // empty when all went to its end; without URL or secrets
+  bool timed_out = false;
+  bool refused = false;    // a mail server will not take this mail, now or later
+  std::string body;
+  std::string content_type;
+  std::optional<long> retry_after_s;
+};
+
+class NetworkClient {
+ public:
+  NetworkClient();  // throws std::runtime_error
+  ~NetworkClient();
+  NetworkClient(const NetworkClient&) = delete;
+  NetworkClient& operator=(const NetworkClient&) = delete;
+
+  // Starts a transfer under a key that is free.
+  void start(const std::string& key, const HttpRequest& request);
+  void start(const std::string& key, const MailRequest& request);
+
+  // Gives a transfer up, if there is one.
+  void cancel(const std::string& key);
+
+  // Gives all mails up and waits for their threads, which takes no time to speak of.
+  // For a process that exits without unwinding: no thread may outlive main.
+  void stop_mails() noexcept;
+
+  bool busy(const std::string& key) const { return transfers_.count(key) != 0; }
+
+  // What to wait for: the descriptor becomes readable when there is work, and
+  // the timeout (milliseconds) says when there is work in any case.
+  int descriptor() const { return epoll_; }
+  std::optional<long> timeout_ms() const;
+
+  // Does the work that can be done now and returns the transfers that ended.
+  std::vector<std::pair<std::string, Response>> work();
+
+ private:
+  struct Transfer;
+  struct Callbacks;
+  struct Mail;
+
+  std::unique_ptr<Transfer> prepare(const std::string& url, const std::vector<std::string>& headers,
+                                    const Limits& limits);
+  void look_at_mails(std::vector<std::pair<std::string, Response>>& ended);
+
+  void* multi_ = nullptr;
+  int epoll_ = -1;
+  std::optional<std::chrono::steady_clock::time_point> deadline_;
+  std::map<std::string, std::unique_ptr<Transfer>> transfers_;
+  int mail_event_ = -1;  // a thread has news
+  std::list<std::unique_ptr<Mail>> mails_;
+};
+
+}  // namespace fraud::worker
