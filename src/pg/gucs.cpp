@@ -12,6 +12,7 @@ namespace fraud::pg {
 
 char* guc_card_key_file = nullptr;
 int guc_connect_timeout_ms = 10000;
+int guc_dead_letter_retention_min = 90 * 24 * 60;
 int guc_evaluation_memory_kb = 1048576;
 int guc_feature_memory_kb = 1048576;
 int guc_ingest_batch_size = 1000;
@@ -25,8 +26,10 @@ int guc_max_response_kb = 16384;
 int guc_max_retry_delay_s = 300;
 int guc_model_cache_kb = 65536;
 int guc_poll_timeout_ms = 30000;
+int guc_report_hour = 6;
 char* guc_report_timezone = nullptr;
 int guc_shared_model_kb = 65536;
+int guc_transaction_retention_min = 0;
 
 namespace {
 
@@ -52,6 +55,13 @@ bool check_kernel(int* value, void**, GucSource) {
   return false;
 }
 
+// Refuses a retention that would take payments from under the features of new ones.
+bool check_transaction_retention(int* minutes, void**, GucSource) {
+  if (*minutes == 0 || *minutes >= 31 * 24 * 60) return true;
+  GUC_check_errdetail("The least retention is 31 days, since features look back 30.");
+  return false;
+}
+
 }  // namespace
 
 void define_gucs() {
@@ -64,6 +74,11 @@ void define_gucs() {
                           "Longest time to connect to a payment API.", nullptr,
                           &guc_connect_timeout_ms, 10000, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS,
                           nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.dead_letter_retention",
+                          "How long dead letters are kept after they were last seen.",
+                          "0: for ever. fraud.purge() deletes the others.",
+                          &guc_dead_letter_retention_min, 90 * 24 * 60, 0, INT_MAX, PGC_SUSET,
+                          GUC_UNIT_MIN, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.evaluation_memory",
                           "Most memory for the scores of one aggregate that measures them.",
                           nullptr, &guc_evaluation_memory_kb, 1048576, 64, MAX_KILOBYTES,
@@ -119,10 +134,20 @@ void define_gucs() {
   DefineCustomIntVariable("fraud_detect.poll_timeout", "Longest time for one poll.", nullptr,
                           &guc_poll_timeout_ms, 30000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
                           nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.report_hour",
+                          "Hour, in the reports' time zone, from which the day before is closed.",
+                          nullptr, &guc_report_hour, 6, 0, 23, PGC_USERSET, 0, nullptr, nullptr,
+                          nullptr);
   DefineCustomStringVariable("fraud_detect.report_timezone",
                              "Time zone whose days the reports count.", nullptr,
                              &guc_report_timezone, "UTC", PGC_USERSET, 0, check_timezone, nullptr,
                              nullptr);
+  DefineCustomIntVariable("fraud_detect.transaction_retention",
+                          "How long the payments of a month are kept after its end.",
+                          "0: for ever. fraud.maintain_partitions() drops the others; the views "
+                          "keep their sums. At least 31 days: features look back 30.",
+                          &guc_transaction_retention_min, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MIN,
+                          check_transaction_retention, nullptr, nullptr);
   if (process_shared_preload_libraries_in_progress) {
     DefineCustomIntVariable("fraud_detect.max_databases",
                             "Most databases of this server that have an ingest worker.", nullptr,

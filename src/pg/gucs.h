@@ -5,6 +5,7 @@ namespace fraud::pg {
 
 extern char* guc_card_key_file;
 extern int guc_connect_timeout_ms;
+extern int guc_dead_letter_retention_min;
 extern int guc_evaluation_memory_kb;
 extern int guc_feature_memory_kb;
 extern int guc_ingest_batch_size;
@@ -18,10 +19,12 @@ extern int guc_max_response_kb;
 extern int guc_max_retry_delay_s;
 extern int guc_model_cache_kb;
 extern int guc_poll_timeout_ms;
+extern int guc_report_hour;
 extern char* guc_report_timezone;
 extern int guc_shared_model_kb;
 
 constexpr const char* kKernelNames[] = {"auto", "scalar", "avx2", "avx512"};
+extern int guc_transaction_retention_min;
 
 // Declares all settings, and reserves their prefix. Called by _PG_init.
 void define_gucs();
