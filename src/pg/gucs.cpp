@@ -15,6 +15,7 @@ char* guc_ca_file = nullptr;
 char* guc_card_key_file = nullptr;
 int guc_condition_timeout_ms = 1000;
 int guc_connect_timeout_ms = 10000;
+int guc_dead_letter_retention_min = 90 * 24 * 60;
 int guc_evaluation_memory_kb = 1048576;
 int guc_feature_memory_kb = 1048576;
 int guc_ingest_batch_size = 1000;
@@ -33,11 +34,13 @@ int guc_notify_attempts = 30;
 int guc_notify_concurrency = 4;
 int guc_notify_timeout_ms = 10000;
 int guc_poll_timeout_ms = 30000;
+int guc_report_hour = 6;
 char* guc_report_timezone = nullptr;
 int guc_shared_model_kb = 65536;
 int guc_train_max_rows = 20000000;
 int guc_train_memory_mb = 4096;
 int guc_train_threads = 2;
+int guc_transaction_retention_min = 0;
 
 namespace {
 
@@ -60,6 +63,13 @@ bool check_kernel(int* value, void**, GucSource) {
   if (*value == 0 || find_kernel(kKernelNames[*value]) != nullptr) return true;
   GUC_check_errdetail("This machine does not have the instructions for \"%s\".",
                       kKernelNames[*value]);
+  return false;
+}
+
+// Refuses a retention that would take payments from under the features of new ones.
+bool check_transaction_retention(int* minutes, void**, GucSource) {
+  if (*minutes == 0 || *minutes >= 31 * 24 * 60) return true;
+  GUC_check_errdetail("The least retention is 31 days, since features look back 30.");
   return false;
 }
 
@@ -87,6 +97,11 @@ void define_gucs() {
                           "Longest time to connect to a payment API or a channel's receiver.", nullptr,
                           &guc_connect_timeout_ms, 10000, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS,
                           nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.dead_letter_retention",
+                          "How long dead letters are kept after they were last seen.",
+                          "0: for ever. fraud.purge() deletes the others.",
+                          &guc_dead_letter_retention_min, 90 * 24 * 60, 0, INT_MAX, PGC_SUSET,
+                          GUC_UNIT_MIN, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.evaluation_memory",
                           "Most memory for the scores of one aggregate that measures them.",
                           nullptr, &guc_evaluation_memory_kb, 1048576, 64, MAX_KILOBYTES,
@@ -158,6 +173,10 @@ void define_gucs() {
   DefineCustomIntVariable("fraud_detect.poll_timeout", "Longest time for one poll.", nullptr,
                           &guc_poll_timeout_ms, 30000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
                           nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.report_hour",
+                          "Hour, in the reports' time zone, from which the day before is closed.",
+                          nullptr, &guc_report_hour, 6, 0, 23, PGC_USERSET, 0, nullptr, nullptr,
+                          nullptr);
   DefineCustomStringVariable("fraud_detect.report_timezone",
                              "Time zone whose days the reports count.", nullptr,
                              &guc_report_timezone, "UTC", PGC_USERSET, 0, check_timezone, nullptr,
@@ -173,6 +192,12 @@ void define_gucs() {
   DefineCustomIntVariable("fraud_detect.train_threads", "Most threads of one training process.",
                           nullptr, &guc_train_threads, 2, 1, 1024, PGC_SIGHUP, 0, nullptr, nullptr,
                           nullptr);
+  DefineCustomIntVariable("fraud_detect.transaction_retention",
+                          "How long the payments of a month are kept after its end.",
+                          "0: for ever. fraud.maintain_partitions() drops the others; the views "
+                          "keep their sums. At least 31 days: features look back 30.",
+                          &guc_transaction_retention_min, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MIN,
+                          check_transaction_retention, nullptr, nullptr);
   if (process_shared_preload_libraries_in_progress) {
     DefineCustomIntVariable("fraud_detect.max_training_workers",
                             "Most training runs of this server that are under way at once.",

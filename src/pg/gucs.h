@@ -8,6 +8,7 @@ extern char* guc_ca_file;
 extern char* guc_card_key_file;
 extern int guc_condition_timeout_ms;
 extern int guc_connect_timeout_ms;
+extern int guc_dead_letter_retention_min;
 extern int guc_evaluation_memory_kb;
 extern int guc_feature_memory_kb;
 extern int guc_ingest_batch_size;
@@ -26,6 +27,7 @@ extern int guc_notify_attempts;
 extern int guc_notify_concurrency;
 extern int guc_notify_timeout_ms;
 extern int guc_poll_timeout_ms;
+extern int guc_report_hour;
 extern char* guc_report_timezone;
 extern int guc_shared_model_kb;
 extern int guc_train_max_rows;
@@ -33,6 +35,7 @@ extern int guc_train_memory_mb;
 extern int guc_train_threads;
 
 constexpr const char* kKernelNames[] = {"auto", "scalar", "avx2", "avx512"};
+extern int guc_transaction_retention_min;
 
 // Declares all settings, and reserves their prefix. Called by _PG_init.
 void define_gucs();

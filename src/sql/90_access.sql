@@ -39,6 +39,9 @@ BEGIN
             'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.payment_events, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status',
             'SELECT ON fraud.cases, fraud.case_history',
             'SELECT ON fraud.daily_report, fraud.hourly_activity, fraud.merchant_risk, fraud.category_risk, fraud.customer_activity, fraud.geography, fraud.alert_queue, fraud.alert_outcomes, fraud.model_performance, fraud.score_distribution',
+            'SELECT ON fraud.daily_reports',
+            'EXECUTE ON FUNCTION fraud.report_html(date)',
+            'EXECUTE ON FUNCTION fraud.health()',
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.report_timezone()',
@@ -86,6 +89,18 @@ BEGIN
             'EXECUTE ON FUNCTION fraud._shared_models()',
             'EXECUTE ON FUNCTION fraud.refresh_rollups()',
             'EXECUTE ON FUNCTION fraud.rebuild_rollups()',
+            'SELECT ON fraud.daily_reports',
+            'EXECUTE ON FUNCTION fraud.close_day(date)',
+            'EXECUTE ON FUNCTION fraud.close_due_days(date)',
+            'EXECUTE ON FUNCTION fraud.health()',
+            'EXECUTE ON FUNCTION fraud.run_job(text)',
+            'EXECUTE ON FUNCTION fraud.maintain_partitions()',
+            'EXECUTE ON FUNCTION fraud.purge()',
+            'EXECUTE ON FUNCTION fraud.schedule(date)',
+            'EXECUTE ON FUNCTION fraud.unschedule()',
+            'EXECUTE ON FUNCTION fraud._in_cron_database(text)',
+            'EXECUTE ON FUNCTION fraud._start_closing(date)',
+            'EXECUTE ON FUNCTION fraud._job_list()',
             'EXECUTE ON FUNCTION fraud.add_source(text, text, text, interval, jsonb)',
             'EXECUTE ON FUNCTION fraud.pause_source(text)',
             'EXECUTE ON FUNCTION fraud.resume_source(text)',
@@ -135,7 +150,7 @@ REVOKE ALL ON FUNCTION @extschema@.fraud_explain(record, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.fraud_explain(jsonb, text) FROM PUBLIC;
 
 -- What holds users' data goes into a dump; what the worker notes for itself does
--- not, nor does fraud.label_queue, which restored labels fill. Partitions are ordinary tables and are dumped as such.
+-- not, nor do the jobs, nor fraud.label_queue, which restored labels fill. Partitions are ordinary tables and are dumped as such.
 -- One statement each: every call updates the extension's row.
 DO $$
 DECLARE
@@ -144,7 +159,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('source_state', 'label_queue', 'channel_state', 'training_queue')
+          AND c.relname NOT IN ('source_state', 'label_queue', 'channel_state', 'training_queue', 'job_state')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');

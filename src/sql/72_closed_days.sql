@@ -1,0 +1,134 @@
+-- Days are closed: their figures are written down as they were known then, and
+-- again when they have changed.
+
+CREATE TABLE fraud.daily_reports (
+    day date NOT NULL,
+    revision int NOT NULL CHECK (revision > 0),
+    closed_at timestamptz NOT NULL DEFAULT now(),
+    timezone text NOT NULL,
+    payments bigint NOT NULL,
+    volume numeric NOT NULL,
+    customers bigint NOT NULL,
+    alerts bigint NOT NULL,
+    alerted_volume numeric NOT NULL,
+    approved bigint NOT NULL,
+    reviewed bigint NOT NULL,
+    blocked bigint NOT NULL,
+    undecided bigint NOT NULL,
+    labelled_fraud bigint NOT NULL,
+    labelled_legitimate bigint NOT NULL,
+    labelled_fraud_alerted bigint NOT NULL,
+    labelled_fraud_volume numeric NOT NULL,
+    top_merchants jsonb,
+    top_categories jsonb,
+    PRIMARY KEY (day, revision)
+);
+COMMENT ON TABLE fraud.daily_reports IS
+    'closed days: the columns of fraud.daily_report as they were known at closed_at; a later correction is another revision';
+COMMENT ON COLUMN fraud.daily_reports.revision IS '1: as it was first closed';
+COMMENT ON COLUMN fraud.daily_reports.timezone IS 'whose day it is';
+
+CREATE TABLE fraud.closing (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    first_day date NOT NULL
+);
+COMMENT ON TABLE fraud.closing IS 'one row, from the first fraud.schedule() or fraud.close_due_days() on: the first day that is closed';
+
+-- The figures of days, zeros for days without payments.
+CREATE FUNCTION fraud._figures(days date[]) RETURNS SETOF fraud.daily_reports
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT d.day, 1, now(), fraud.report_timezone(),
+           coalesce(r.payments, 0), coalesce(r.volume, 0), coalesce(r.customers, 0),
+           coalesce(r.alerts, 0), coalesce(r.alerted_volume, 0),
+           coalesce(r.approved, 0), coalesce(r.reviewed, 0), coalesce(r.blocked, 0), coalesce(r.undecided, 0),
+           coalesce(r.labelled_fraud, 0), coalesce(r.labelled_legitimate, 0),
+           coalesce(r.labelled_fraud_alerted, 0), coalesce(r.labelled_fraud_volume, 0),
+           r.top_merchants, r.top_categories
+    FROM unnest(days) d(day) LEFT JOIN fraud.daily_report r ON r.day = d.day
+$$;
+COMMENT ON FUNCTION fraud._figures(date[]) IS 'internal: days as they would be closed now';
+
+-- Writes revisions of those days whose figures are others than last written down.
+CREATE FUNCTION fraud._close(days date[]) RETURNS TABLE (day date, revision int)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH latest AS (
+        SELECT DISTINCT ON (r.day) r.* FROM fraud.daily_reports r
+        WHERE r.day = ANY (days) ORDER BY r.day, r.revision DESC
+    ), closed AS (
+        INSERT INTO fraud.daily_reports AS n
+        SELECT f.day, coalesce(l.revision, 0) + 1, f.closed_at, f.timezone, f.payments, f.volume, f.customers,
+               f.alerts, f.alerted_volume, f.approved, f.reviewed, f.blocked, f.undecided,
+               f.labelled_fraud, f.labelled_legitimate, f.labelled_fraud_alerted, f.labelled_fraud_volume,
+               f.top_merchants, f.top_categories
+        FROM fraud._figures(days) f LEFT JOIN latest l ON l.day = f.day
+        WHERE (f.payments, f.volume, f.customers, f.alerts, f.alerted_volume, f.approved, f.reviewed,
+               f.blocked, f.undecided, f.labelled_fraud, f.labelled_legitimate, f.labelled_fraud_alerted,
+               f.labelled_fraud_volume, f.top_merchants, f.top_categories)
+            IS DISTINCT FROM
+              (l.payments, l.volume, l.customers, l.alerts, l.alerted_volume, l.approved, l.reviewed,
+               l.blocked, l.undecided, l.labelled_fraud, l.labelled_legitimate, l.labelled_fraud_alerted,
+               l.labelled_fraud_volume, l.top_merchants, l.top_categories)
+        RETURNING n.day, n.revision
+    )
+    SELECT c.day, c.revision FROM closed c ORDER BY c.day;
+END
+$$;
+COMMENT ON FUNCTION fraud._close(date[]) IS 'internal: closes days; the caller holds the lock';
+
+CREATE FUNCTION fraud.close_day(day date) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    over_at timestamptz := ((day + 1)::timestamp AT TIME ZONE fraud.report_timezone());
+BEGIN
+    IF day IS NULL THEN
+        RAISE EXCEPTION 'day must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF now() < over_at THEN
+        RAISE EXCEPTION 'day % is not over before %', day, over_at
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = format('Days are those of time zone "%s"; fraud.daily_report has the figures so far.',
+                                fraud.report_timezone());
+    END IF;
+    PERFORM pg_advisory_xact_lock(1717985636, 2);
+    PERFORM fraud._close(ARRAY[day]);
+    RETURN (SELECT max(r.revision) FROM fraud.daily_reports r WHERE r.day = close_day.day);
+END
+$$;
+COMMENT ON FUNCTION fraud.close_day(date) IS
+    'writes the figures of a day that is over into fraud.daily_reports, as known now; again, as another revision, only if they have changed. Returns the latest revision';
+
+CREATE FUNCTION fraud.close_due_days(since date DEFAULT NULL) RETURNS TABLE (day date, revision int)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hour int := coalesce(nullif(current_setting('fraud_detect.report_hour', true), ''), '6')::int;
+    zone text := fraud.report_timezone();
+    last_due date := ((now() AT TIME ZONE zone) - make_interval(hours => hour))::date - 1;
+    missing date[];
+    known date[];
+BEGIN
+    PERFORM pg_advisory_xact_lock(1717985636, 2);
+    INSERT INTO fraud.closing AS c (first_day) VALUES (coalesce(since, last_due))
+    ON CONFLICT (only_row) DO UPDATE SET first_day = least(c.first_day, excluded.first_day) WHERE since IS NOT NULL;
+    SELECT array_agg(d::date) INTO missing
+    FROM fraud.closing c, generate_series(c.first_day::timestamp, last_due, interval '1 day') d
+    WHERE NOT EXISTS (SELECT FROM fraud.daily_reports r WHERE r.day = d::date);
+    IF missing IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM fraud._close(missing);
+    -- Once a day, and so with the new day: what was learned of those before it.
+    SELECT array_agg(DISTINCT r.day) INTO known FROM fraud.daily_reports r;
+    RETURN QUERY SELECT * FROM fraud._close(known);
+END
+$$;
+COMMENT ON FUNCTION fraud.close_due_days(date) IS
+    'closes the days that are over and not closed yet, from the first one on (`since`, or when this was first called), once fraud_detect.report_hour has come; with a new day also revises those before it whose figures have changed. Returns the reports written';

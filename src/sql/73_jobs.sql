@@ -1,0 +1,223 @@
+-- What is done from time to time. pg_cron calls fraud.run_job(), or anything else
+-- that can call a function; nothing depends on it for correctness.
+
+CREATE FUNCTION fraud._job_list()
+RETURNS TABLE (job text, schedule text, statement text, late_after interval, purpose text)
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    VALUES
+        ('rollups', '* * * * *', 'SELECT fraud.refresh_rollups()', interval '10 minutes', 'keeps the views quick'),
+        ('reports', '*/5 * * * *', 'SELECT fraud.close_due_days()', interval '30 minutes', 'closes yesterday at its hour'),
+        ('partitions', '13 * * * *', 'SELECT fraud.maintain_partitions()', interval '3 hours', 'months to come, and months past retention'),
+        ('purge', '23 * * * *', 'SELECT fraud.purge()', interval '3 hours', 'clears what is delivered or too old')
+$$;
+COMMENT ON FUNCTION fraud._job_list() IS 'internal: the jobs, when they run (pg_cron''s five fields, UTC), and when one that has not run is late';
+
+CREATE TABLE fraud.job_state (
+    job text PRIMARY KEY,
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL,
+    succeeded_at timestamptz,
+    failures int NOT NULL,
+    last_error text,
+    last_error_at timestamptz
+) WITH (fillfactor = 50);
+COMMENT ON TABLE fraud.job_state IS 'how the jobs went; read fraud.health()';
+COMMENT ON COLUMN fraud.job_state.failures IS 'in a row, up to now';
+
+CREATE FUNCTION fraud.run_job(job text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    statement text := (SELECT l.statement FROM fraud._job_list() l WHERE l.job = run_job.job);
+    failure text;
+BEGIN
+    IF statement IS NULL THEN
+        RAISE EXCEPTION 'job "%" does not exist', job
+            USING ERRCODE = 'undefined_object',
+                  HINT = format('The jobs are %s.', (SELECT string_agg(l.job, ', ') FROM fraud._job_list() l));
+    END IF;
+    IF NOT pg_try_advisory_xact_lock(1717985636, hashtext('job ' || job)) THEN
+        RETURN 'is running already';
+    END IF;
+    -- A failure is caught, so that it can be written down: fraud.health() shows it.
+    BEGIN
+        EXECUTE statement;
+    EXCEPTION WHEN OTHERS THEN
+        failure := SQLERRM;
+    END;
+    INSERT INTO fraud.job_state AS s (job, started_at, finished_at, succeeded_at, failures, last_error, last_error_at)
+    VALUES (job, now(), clock_timestamp(), CASE WHEN failure IS NULL THEN clock_timestamp() END,
+            (failure IS NOT NULL)::int, failure, CASE WHEN failure IS NOT NULL THEN clock_timestamp() END)
+    ON CONFLICT ON CONSTRAINT job_state_pkey DO UPDATE SET
+        started_at = excluded.started_at,
+        finished_at = excluded.finished_at,
+        succeeded_at = coalesce(excluded.succeeded_at, s.succeeded_at),
+        failures = CASE WHEN failure IS NULL THEN 0 ELSE s.failures + 1 END,
+        last_error = coalesce(excluded.last_error, s.last_error),
+        last_error_at = coalesce(excluded.last_error_at, s.last_error_at);
+    IF failure IS NOT NULL THEN
+        RAISE WARNING 'job "%" failed: %', job, failure;
+        RETURN 'failed: ' || failure;
+    END IF;
+    RETURN 'done';
+END
+$$;
+COMMENT ON FUNCTION fraud.run_job(text) IS
+    'runs a job (rollups, reports, partitions, purge) and notes how it went, for fraud.health(); a failure is a warning and is noted too';
+
+-- ---------------------------------------------------------------- upkeep
+CREATE FUNCTION fraud.maintain_partitions() RETURNS TABLE (partition name, action text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+-- Rather try again in an hour than make every payment wait behind a long query.
+SET lock_timeout = '5s'
+SET timezone = 'UTC'
+AS $$
+DECLARE
+    retention interval := coalesce(nullif(current_setting('fraud_detect.transaction_retention', true), ''), '0')::interval;
+    ahead int;
+    month timestamptz;
+BEGIN
+    FOR ahead IN 0..2 LOOP
+        month := date_trunc('month', now()) + make_interval(months => ahead);
+        partition := 'transactions_' || to_char(month, 'YYYY_MM');
+        CONTINUE WHEN to_regclass(format('fraud.%I', partition)) IS NOT NULL;
+        PERFORM fraud._ensure_partition(month);
+        action := 'made';
+        RETURN NEXT;
+    END LOOP;
+    IF retention <= interval '0' THEN
+        RETURN;
+    END IF;
+    FOR partition IN
+        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'fraud.transactions'::regclass AND c.relname ~ '^transactions_\d{4,}_\d\d$'
+        ORDER BY c.relname
+    LOOP
+        month := to_date(substr(partition, 14), 'YYYY_MM')::timestamp + interval '1 month';
+        CONTINUE WHEN month > now() - retention;
+        -- Its sums stay: what is queued of it is added first, labels too, while the
+        -- payments can still be looked at.
+        PERFORM fraud.refresh_rollups();
+        EXECUTE format('DROP TABLE fraud.%I', partition);
+        UPDATE fraud.rollup_state s SET dropped_before = greatest(s.dropped_before, month);
+        action := 'dropped';
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION fraud.maintain_partitions() IS
+    'makes the partitions of this month and the next two, and drops those that ended longer ago than fraud_detect.transaction_retention (0: none); the views keep their sums, and the payments'' ids stay known. Returns what was done';
+
+CREATE FUNCTION fraud.purge() RETURNS TABLE (relation regclass, rows bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    retention interval := coalesce(nullif(current_setting('fraud_detect.dead_letter_retention', true), ''), '90d')::interval;
+BEGIN
+    IF retention > interval '0' THEN
+        relation := 'fraud.ingest_errors';
+        DELETE FROM fraud.ingest_errors e WHERE e.last_seen_at < now() - retention;
+        GET DIAGNOSTICS rows = ROW_COUNT;
+        RETURN NEXT;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud.purge() IS
+    'deletes dead letters last seen longer ago than fraud_detect.dead_letter_retention (0: none); returns how many rows went';
+
+-- --------------------------------------------------------------- pg_cron
+CREATE FUNCTION fraud._start_closing(since date) RETURNS void
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO fraud.closing AS c (first_day)
+    VALUES (coalesce(since, (now() AT TIME ZONE fraud.report_timezone())::date))
+    ON CONFLICT (only_row) DO UPDATE SET first_day = least(c.first_day, excluded.first_day) WHERE since IS NOT NULL
+$$;
+COMMENT ON FUNCTION fraud._start_closing(date) IS 'internal: notes the first day that is to be closed';
+
+-- Runs a statement, which returns a number, where pg_cron lives: here, or through
+-- dblink in the one database of the server that has it.
+CREATE FUNCTION fraud._in_cron_database(statement text) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    home name := current_setting('cron.database_name', true);
+    dblink_schema name;
+    result bigint;
+BEGIN
+    IF home IS NULL THEN
+        RAISE EXCEPTION 'pg_cron is not loaded'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'The jobs can be run by anything that calls functions: '
+                      || (SELECT string_agg(format('SELECT fraud.run_job(%L) at %s', l.job, l.schedule), ', ')
+                          FROM fraud._job_list() l) || '.',
+                  HINT = 'Add pg_cron to shared_preload_libraries, restart, and CREATE EXTENSION pg_cron in the database that cron.database_name names.';
+    ELSIF home = current_database() THEN
+        IF to_regnamespace('cron') IS NULL THEN
+            RAISE EXCEPTION 'extension "pg_cron" is not installed in this database'
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'CREATE EXTENSION pg_cron;';
+        END IF;
+        EXECUTE statement INTO result;
+        RETURN result;
+    END IF;
+    SELECT n.nspname INTO dblink_schema
+    FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'dblink';
+    IF dblink_schema IS NULL THEN
+        RAISE EXCEPTION 'pg_cron lives in database "%", which is reached through the extension dblink', home
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('Without dblink, run in database "%s": %s', home, statement),
+                  HINT = 'CREATE EXTENSION dblink;';
+    END IF;
+    EXECUTE format('SELECT r FROM %I.dblink(%L, %L) AS d(r bigint)', dblink_schema,
+        format('dbname=%L user=%L port=%s', home, current_user, current_setting('port'))
+        || coalesce(format(' host=%L', nullif(trim(split_part(current_setting('unix_socket_directories'), ',', 1)), '')), ''),
+        statement) INTO result;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION fraud._in_cron_database(text) IS 'internal: runs a statement in pg_cron''s database, or says what to do';
+
+CREATE FUNCTION fraud.schedule(first_day date DEFAULT NULL) RETURNS TABLE (job text, schedule text, purpose text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    prefix text := format('fraud_detect:%s:', current_database());
+BEGIN
+    -- pg_cron keeps a row for each run, for ever; so a job of its own clears ours.
+    PERFORM fraud._in_cron_database(format(
+        'SELECT count(cron.schedule_in_database(job, schedule, command, database)) FROM (VALUES %s, (%L, %L, %L, %L))'
+        ' j(job, schedule, command, database)',
+        (SELECT string_agg(format('(%L, %L, %L, %L)', prefix || l.job, l.schedule,
+                                  format('SELECT fraud.run_job(%L)', l.job), current_database()), ', ')
+         FROM fraud._job_list() l),
+        prefix || 'cron_log', '43 * * * *',
+        format('DELETE FROM cron.job_run_details d USING cron.job j WHERE j.jobid = d.jobid AND j.jobname LIKE %L'
+               ' AND d.end_time < now() - interval ''7 days''', replace(prefix, '_', '\_') || '%'),
+        current_setting('cron.database_name', true)));
+    PERFORM fraud._start_closing(first_day);
+    RETURN QUERY SELECT l.job, l.schedule, l.purpose FROM fraud._job_list() l;
+END
+$$;
+COMMENT ON FUNCTION fraud.schedule(date) IS
+    'sets up all jobs with pg_cron, in whichever database it lives, named fraud_detect:<database>:<job>; calling it again changes nothing. first_day: the first day that is closed, by default today. Jobs run as the caller';
+
+CREATE FUNCTION fraud.unschedule() RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN fraud._in_cron_database(format(
+        'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j WHERE j.jobname LIKE %L',
+        replace(format('fraud_detect:%s:', current_database()), '_', '\_') || '%'));
+END
+$$;
+COMMENT ON FUNCTION fraud.unschedule() IS
+    'removes the jobs that fraud.schedule() set up; call it before DROP EXTENSION or DROP DATABASE. Returns how many';

@@ -1,0 +1,96 @@
+CREATE FUNCTION fraud.health() RETURNS TABLE (item text, status text, detail text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    cron_home name := current_setting('cron.database_name', true);
+    preloaded boolean := current_setting('fraud_detect.max_databases', true) IS NOT NULL;
+    zone text := coalesce(nullif(current_setting('fraud_detect.report_timezone', true), ''), 'UTC');
+    hour int := coalesce(nullif(current_setting('fraud_detect.report_hour', true), ''), '6')::int;
+    n bigint;
+    day date;
+BEGIN
+    RETURN QUERY SELECT 'library', CASE WHEN preloaded THEN 'ok' ELSE 'warning' END,
+        CASE WHEN preloaded THEN 'preloaded'
+             ELSE 'not in shared_preload_libraries: nothing is polled' END;
+
+    SELECT count(*) INTO n FROM pg_stat_activity a
+    WHERE a.datname = current_database() AND a.backend_type = 'fraud_detect ingest';
+    RETURN QUERY SELECT 'ingest worker',
+        CASE WHEN n > 0 OR NOT EXISTS (SELECT FROM fraud.sources) THEN 'ok' ELSE 'error' END,
+        CASE WHEN n > 0 THEN 'runs' WHEN NOT EXISTS (SELECT FROM fraud.sources) THEN 'not needed: no sources'
+             ELSE 'does not run, so no source is polled' END;
+
+    RETURN QUERY SELECT 'source ' || s.name,
+        CASE s.state WHEN 'stuck' THEN 'error' WHEN 'failing' THEN 'error'
+                     WHEN 'paused' THEN 'warning' WHEN 'restored' THEN 'warning' ELSE 'ok' END,
+        s.state || coalesce(': ' || CASE WHEN s.state IN ('failing', 'stuck') THEN s.last_error END, '')
+            || coalesce(', last success ' || to_char(s.last_success_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'), '')
+    FROM fraud.source_status s ORDER BY s.name;
+
+    SELECT count(*) INTO n FROM fraud.ingest_errors e WHERE e.last_seen_at > now() - interval '1 day';
+    RETURN QUERY SELECT 'dead letters', CASE WHEN n > 0 THEN 'warning' ELSE 'ok' END,
+        format('%s in the last 24 hours', n);
+
+    RETURN QUERY SELECT 'model ' || a.model || '@' || a.alias, 'ok',
+        format('version %s since %s', a.version, to_char(a.promoted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"'))
+    FROM fraud.model_aliases a ORDER BY 1;
+    IF NOT EXISTS (SELECT FROM fraud.model_aliases a WHERE a.model = 'payments' AND a.alias = 'champion') THEN
+        RETURN QUERY SELECT 'model payments@champion', 'error', 'there is none: payments cannot be scored';
+    END IF;
+
+    RETURN QUERY SELECT 'card key',
+        CASE WHEN nullif(current_setting('fraud_detect.card_key_file', true), '') IS NOT NULL
+                  OR EXISTS (SELECT FROM fraud.card_keys) THEN 'ok' ELSE 'error' END,
+        CASE WHEN nullif(current_setting('fraud_detect.card_key_file', true), '') IS NOT NULL THEN 'from a file'
+             WHEN EXISTS (SELECT FROM fraud.card_keys) THEN 'in fraud.card_keys: in every backup too'
+             ELSE 'there is none: payments cannot be stored' END;
+
+    SELECT count(*) INTO n
+    FROM generate_series(date_trunc('month', now() AT TIME ZONE 'UTC'),
+                         now() AT TIME ZONE 'UTC' + interval '7 days', interval '1 month') m
+    WHERE to_regclass(format('fraud.transactions_%s', to_char(m, 'YYYY_MM'))) IS NULL;
+    RETURN QUERY SELECT 'partitions', CASE WHEN n > 0 THEN 'warning' ELSE 'ok' END,
+        CASE WHEN n > 0 THEN 'a month of the next seven days has none yet; the first payment makes it'
+             ELSE 'there for the next seven days' END;
+
+    -- Counted up to a point: the queue can be long.
+    SELECT count(*) INTO n FROM (SELECT FROM fraud.rollup_queue q LIMIT 100001) q;
+    RETURN QUERY SELECT 'rollups', CASE WHEN n > 100000 THEN 'warning' ELSE 'ok' END,
+        CASE WHEN n > 100000 THEN 'more than 100000 payments are queued, which makes the views slow: call fraud.refresh_rollups()'
+             ELSE format('%s payments queued', n) END
+            || coalesce((SELECT ', refreshed ' || to_char(s.refreshed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"')
+                         FROM fraud.rollup_state s), ', never refreshed');
+    RETURN QUERY SELECT 'report time zone', CASE WHEN zone = fraud.report_timezone() THEN 'ok' ELSE 'warning' END,
+        CASE WHEN zone = fraud.report_timezone() THEN zone
+             ELSE format('the reports count days of %s, fraud_detect.report_timezone is %s: call fraud.rebuild_rollups()',
+                         fraud.report_timezone(), zone) END;
+
+    SELECT count(*), min(d)::date INTO n, day
+    FROM fraud.closing c,
+         generate_series(c.first_day::timestamp,
+                         ((now() AT TIME ZONE fraud.report_timezone()) - make_interval(hours => hour) - interval '1 hour')::date - 1,
+                         interval '1 day') d
+    WHERE NOT EXISTS (SELECT FROM fraud.daily_reports r WHERE r.day = d::date);
+    RETURN QUERY SELECT 'closed days',
+        CASE WHEN n > 0 THEN 'error' ELSE 'ok' END,
+        CASE WHEN n > 0 THEN format('%s are due and not closed, from %s on: call fraud.close_due_days()', n, day)
+             WHEN NOT EXISTS (SELECT FROM fraud.closing) THEN 'closing has not begun: fraud.schedule()'
+             ELSE coalesce('last ' || (SELECT max(r.day) FROM fraud.daily_reports r), 'none is due yet') END;
+
+    RETURN QUERY SELECT 'pg_cron', CASE WHEN cron_home IS NULL THEN 'warning' ELSE 'ok' END,
+        coalesce(format('loaded, in database "%s"', cron_home),
+                 'not loaded: something else must call fraud.run_job()');
+    RETURN QUERY SELECT 'job ' || l.job,
+        CASE WHEN s.job IS NULL THEN 'warning' WHEN s.failures > 0 THEN 'error'
+             WHEN s.succeeded_at < now() - l.late_after THEN 'error' ELSE 'ok' END,
+        CASE WHEN s.job IS NULL THEN 'never ran: fraud.schedule(), or fraud.run_job()'
+             WHEN s.failures > 0 THEN format('failed %s times in a row: %s', s.failures, s.last_error)
+             WHEN s.succeeded_at < now() - l.late_after
+                 THEN format('late: last done %s', to_char(s.succeeded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'))
+             ELSE format('done %s', to_char(s.succeeded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"')) END
+    FROM fraud._job_list() l LEFT JOIN fraud.job_state s ON s.job = l.job;
+END
+$$;
+COMMENT ON FUNCTION fraud.health() IS
+    'whether everything is as it should be: a row an item, status ok, warning (works, but look) or error (does not work)';

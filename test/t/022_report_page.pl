@@ -1,0 +1,72 @@
+# The report as people see it: in a browser, in light and dark, and on paper.
+use strict;
+use warnings;
+
+use File::Spec;
+use FraudDetect;
+use IPC::Run qw(run timeout);
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my ($browser) = grep { -x $_ } map { "$_/chromium" } File::Spec->path;
+plan skip_all => 'Chromium is not installed' unless $browser;
+
+my $node = new_server('main', preload => 0);
+sub value { return $node->safe_psql('postgres', $_[0]) }
+
+# A day with payments of every hour, alerts and a merchant that is a script.
+value("SELECT fraud.simulate(200, 60, 9, starts_at => '2024-03-01 00:00:00+00')");
+value("SELECT fraud.promote('payments', 1, review_at => 0, block_at => 1)");
+my $payment = payment(merchant => '"<script>alert(1)</script>"', amt => 950, current_time => 1709900000000, state => '"NC"');
+value("SELECT * FROM fraud.ingest('$payment')");
+
+my $directory = PostgreSQL::Test::Utils::tempdir();
+my $page = "$directory/report.html";
+open(my $out, '>', $page) or die $!;
+print $out value("SELECT fraud.report_html('2024-03-08')");
+close $out;
+
+# Returns what the browser prints, and what it complains of.
+sub browse
+{
+    my (@options) = @_;
+    local $ENV{HOME} = $directory;
+    my ($stdout, $stderr) = ('', '');
+    my $profile = PostgreSQL::Test::Utils::tempdir();
+    run(
+        [
+            $browser, qw(--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+              --disable-component-update --disable-sync --disable-dev-shm-usage --enable-logging=stderr),
+            "--window-size=1120,2400",
+            "--user-data-dir=$profile", @options, "file://$page"
+        ],
+        '<', \undef, '>', \$stdout, '2>', \$stderr, timeout(120));
+    return ($stdout, $stderr);
+}
+
+my ($dom, $complaints) = browse('--dump-dom');
+unlike($complaints, qr/CONSOLE/, 'the browser has nothing to say of it');
+is(scalar(() = $dom =~ /<svg /g), 6, 'all charts are there');
+is(scalar(() = $dom =~ /<h2>/g), 5, 'all sections are there');
+is(scalar(() = $dom =~ /<rect class="s1"[^>]* height="(?!0)/g) > 40, 1, 'the charts have data');
+unlike($dom, qr/<script/, 'a merchant is not a script');
+like($dom, qr/&lt;script&gt;alert/, 'but shown as it is');
+unlike($dom, qr/(?:NaN|undefined|\bnull\b|="-)/, 'no figure is missing, no length is negative');
+
+# Returns a picture of the page.
+sub picture
+{
+    my ($name, @options) = @_;
+    browse("--screenshot=$directory/$name.png", @options);
+    return -s "$directory/$name.png" ? slurp_file("$directory/$name.png") : '';
+}
+my $light = picture('light');
+my $dark = picture('dark', '--blink-settings=preferredColorScheme=0');
+like($light, qr/^.PNG/, 'a picture in light');
+like($dark, qr/^.PNG/, 'a picture in dark');
+cmp_ok(length $light, '>', 50_000, 'with something on it');
+isnt($light, $dark, 'which are not the same');
+browse("--print-to-pdf=$directory/report.pdf");
+like(slurp_file("$directory/report.pdf"), qr/^%PDF/, 'it prints');
+
+done_testing();
