@@ -176,6 +176,23 @@ SELECT fraud.materialize_features('extremes', 'extreme_features');
 SELECT * FROM extreme_features ORDER BY event_id;
 SELECT * FROM fraud.verify_parity('extremes');
 
+-- A key whose type is altered.
+CREATE TABLE keyed (id int, at timestamptz, k text);
+INSERT INTO keyed SELECT i, timestamptz '2026-01-01' + i * interval '1 hour', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1' || i % 3 FROM generate_series(1, 30) i;
+SELECT fraud.create_feature_set('keyed', 'keyed', 'id', 'at');
+SELECT fraud.add_window_feature('keyed', 'n', 'count', NULL, 'k', '1 day');
+SELECT fraud.features('keyed', e) FROM keyed e WHERE id = 30;
+ALTER TABLE keyed ALTER k TYPE uuid USING k::uuid;
+SELECT fraud.features('keyed', e) FROM keyed e WHERE id = 30;
+SELECT * FROM fraud.verify_parity('keyed');
+ALTER TABLE keyed ADD v numeric DEFAULT 3;
+SELECT fraud.add_window_feature('keyed', 'total', 'sum', 'v', 'k', '1 day');
+SELECT fraud.features('keyed', e) FROM keyed e WHERE id = 30;
+ALTER TABLE keyed ALTER v TYPE int;
+SELECT fraud.features('keyed', e) FROM keyed e WHERE id = 30;
+SELECT * FROM fraud.verify_parity('keyed');
+SELECT fraud.drop_feature_set('keyed');
+
 -- What a user can get wrong.
 SELECT fraud.create_feature_set('orders', 'orders', 'no', 'placed');
 SELECT fraud.create_feature_set('no way', 'orders', 'no', 'placed');

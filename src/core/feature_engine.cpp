@@ -365,18 +365,19 @@ double KeyWindows::result(const KeyPlan::Output& output, const Event& event) con
   const uint64_t tail = words_[2 * output.window];
   const uint64_t head = words_[2 * output.window + 1];
   const uint64_t* words = words_.get() + accumulator.word;
-  const auto count = static_cast<double>(words[kCountWord]);
+  // Not for all kinds: least, greatest and different values keep no words.
+  const auto count = [&] { return static_cast<double>(words[kCountWord]); };
   switch (output.aggregate) {
     case Aggregate::kCount:
-      return count;
+      return count();
     case Aggregate::kSum:
       return sum(accumulator, tail, head);
     case Aggregate::kAvg:
-      return words[kCountWord] == 0 ? kMissing : sum(accumulator, tail, head) / count;
+      return words[kCountWord] == 0 ? kMissing : sum(accumulator, tail, head) / count();
     case Aggregate::kRatio: {
       const Cell current = event.inputs[output.current_input];
       if (current == kAbsent || words[kCountWord] == 0) return kMissing;
-      const double mean = sum(accumulator, tail, head) / count;
+      const double mean = sum(accumulator, tail, head) / count();
       return mean == 0 ? kMissing : cell_number(current) / mean;
     }
     case Aggregate::kStddev:
@@ -385,7 +386,7 @@ double KeyWindows::result(const KeyPlan::Output& output, const Event& event) con
       const Cell current = event.inputs[output.current_input];
       if (current == kAbsent || words[kCountWord] == 0) return kMissing;
       const double width = deviation(accumulator, tail, head);
-      const double mean = sum(accumulator, tail, head) / count;
+      const double mean = sum(accumulator, tail, head) / count();
       return width > 0 ? (cell_number(current) - mean) / width : kMissing;
     }
     case Aggregate::kMin:
@@ -397,7 +398,7 @@ double KeyWindows::result(const KeyPlan::Output& output, const Event& event) con
     case Aggregate::kDistinct:
       return static_cast<double>(queues_[accumulator.queue].values.size());
     case Aggregate::kRate:
-      return words[0] == 0 ? kMissing : static_cast<double>(words[1]) / count;
+      return words[0] == 0 ? kMissing : static_cast<double>(words[1]) / count();
     default:
       break;
   }

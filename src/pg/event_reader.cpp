@@ -147,6 +147,11 @@ void EventReader::start(TupleDesc descriptor) {
     form.numeric = type == NUMERICOID;
     form.collation = attribute->attcollation;
     form.hash = nullptr;
+    const EventColumn::Kind kind = columns_[(size_t)i].kind;
+    if ((kind == EventColumn::Kind::kNumber || kind == EventColumn::Kind::kNumberInput) &&
+        type != FLOAT8OID && type != NUMERICOID) {
+      elog(ERROR, "unexpected type %s", format_type_be(type));
+    }
     if (columns_[(size_t)i].kind != EventColumn::Kind::kHashInput || form.whole_number) continue;
     TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_HASH_EXTENDED_PROC);
     if (!OidIsValid(entry->hash_extended_proc)) {

@@ -149,6 +149,14 @@ const std::pair<const char*, Aggregate> kAggregates[] = {
                  "fraud.feature_sets lists the feature sets; fraud.create_feature_set makes one.");
 }
 
+// Returns 0 for a relation that is gone.
+uint64_t row_identity_of(Oid relation) {
+  return protect([&] {
+    Oid type = get_rel_type_id(relation);
+    return OidIsValid(type) ? assign_record_type_identifier(type, -1) : uint64{0};
+  });
+}
+
 std::shared_ptr<const FeatureSet> load(Spi& spi, std::string_view name, bool read_only) {
   auto set = std::make_shared<FeatureSet>();
   if (spi.run(load_set, {text_param(name)}, read_only) == 0) throw_unknown(name);
@@ -162,7 +170,8 @@ std::shared_ptr<const FeatureSet> load(Spi& spi, std::string_view name, bool rea
   set->known_at = spi.text(0, 7).value_or("");
   set->label_delay_us = interval_at(spi, 0, 8, "label_delay");
   Oid relation = set->relation;
-  if (protect([&] { return get_rel_name(relation); }) == nullptr) {
+  set->row_identity = row_identity_of(relation);
+  if (set->row_identity == 0) {
     throw SqlError(ERRCODE_UNDEFINED_TABLE,
                    "the events of feature set \"" + set->name + "\" are gone", {},
                    "Drop the set with fraud.drop_feature_set.");
@@ -267,9 +276,8 @@ std::shared_ptr<const FeatureSet> find_feature_set(std::string_view name, bool r
   if (spi.run(revision_of, {text_param(name)}, read_only) == 0) throw_unknown(name);
   auto known = cache.find(name);
   if (known != cache.end() && known->second->revision == *spi.text(0, 1)) {
-    Oid relation = known->second->relation;
     // The table may have been altered or dropped since.
-    if (protect([&] { return get_rel_name(relation); }) != nullptr) return known->second;
+    if (row_identity_of(known->second->relation) == known->second->row_identity) return known->second;
   }
   std::shared_ptr<const FeatureSet> set = load(spi, name, read_only);
   cache[std::string(name)] = set;

@@ -42,6 +42,7 @@ struct FeatureSet {
   std::string name;
   std::string revision;
   Oid relation = InvalidOid;
+  uint64_t row_identity = 0;  // of its row type: another one once a column is altered
   std::string definer;  // role whose rights the expressions have; empty: the extension's owner
   std::string id, time, label, known_at;  // expressions; the last two may be empty
   std::string label_as_boolean;

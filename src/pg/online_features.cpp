@@ -82,7 +82,8 @@ struct OnlineSet {
   std::vector<std::vector<EventColumn>> history_columns;
 };
 
-std::map<std::string, std::unique_ptr<OnlineSet>> cache;
+// Never destroyed: at the process's end there is no Postgres left to free plans.
+auto& cache = *new std::map<std::string, std::unique_ptr<OnlineSet>>;
 
 OnlineSet& online_set(const std::shared_ptr<const FeatureSet>& set) {
   std::unique_ptr<OnlineSet>& kept = cache[set->name];
