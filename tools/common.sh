@@ -45,3 +45,11 @@ install_extension() { as_root make install PG_CONFIG="$PG_BIN/pg_config"; }
 # Builds the core's tools and tests.
 configure_core() { cmake -S . -B build -DCMAKE_BUILD_TYPE=RelWithDebInfo; }
 build_core() { cmake --build build -j"$(nproc)" "$@"; }
+
+# The same with sanitizers, apart from the tools.
+build_sanitized_core() {
+    cmake -S . -B build/sanitizers -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS='-O1 -g1' \
+        -DFRAUD_SANITIZE=address,undefined &&
+        cmake --build build/sanitizers -j"$(nproc)" \
+        --target unit_tests fuzz_model fuzz_flat fuzz_payments
+}
