@@ -4,6 +4,9 @@ SET datestyle = 'ISO, YMD';
 SET timezone = 'UTC';
 SELECT fraud.promote('payments', 1, review_at => 0, block_at => 1, reason => 'for the reports');
 
+-- A channel that takes reports and health messages.
+SELECT fraud.add_channel('reports-test', 'notify', 'reports_test', takes => '{report,health}');
+
 -- Seven days through the live path: seven closed reports, one of a day without payments.
 SELECT count(*) FROM generate_series(0, 6) d,
     LATERAL fraud.ingest(jsonb_build_object('cc_num', 4000000000009700 + d % 2, 'trans_num', 'cd-' || d, 'amt', 10 + d, 'merchant', 'Row', 'category', 'home',
@@ -11,6 +14,9 @@ SELECT count(*) FROM generate_series(0, 6) d,
 WHERE d <> 3;
 SELECT d::date AS day, fraud.close_day(d::date) AS revision FROM generate_series('2015-06-01'::timestamp, '2015-06-07', '1 day') d;
 SELECT day, revision, timezone, payments, volume, customers, alerts, labelled_fraud FROM fraud.daily_reports WHERE day BETWEEN '2015-06-01' AND '2015-06-07' ORDER BY day;
+
+SELECT count(*), min(o.payload ->> 'day') AS first, bool_and(o.body_html ~ '<svg' AND o.body_text ~ 'payments') AS page, bool_and(o.subject ~ (o.payload ->> 'day')) AS subject
+FROM fraud.outbox o WHERE o.kind = 'report';
 
 -- Closed again, nothing is written.
 SELECT fraud.close_day('2015-06-02') AS revision;
@@ -22,6 +28,8 @@ SELECT fraud.label('cd-1', true, 'chargeback') > 0 AS labelled;
 SELECT day, precision, recall, caught_volume FROM fraud.model_performance WHERE day BETWEEN '2015-06-02' AND '2015-06-03' ORDER BY day;
 SELECT fraud.close_day('2015-06-02') AS revision, fraud.close_day('2015-06-03') AS other_day;
 SELECT day, revision, labelled_fraud, labelled_fraud_alerted, labelled_fraud_volume FROM fraud.daily_reports WHERE day = '2015-06-02' ORDER BY revision;
+
+SELECT count(*) AS sent FROM fraud.outbox o WHERE o.kind = 'report';
 
 -- Days that are not over, and no day.
 SELECT fraud.close_day('2099-01-01');
@@ -48,6 +56,7 @@ CREATE TRIGGER fails BEFORE DELETE ON fraud.ingest_errors EXECUTE FUNCTION pg_te
 SELECT fraud.run_job('purge');
 SELECT fraud.run_job('purge');
 SELECT status, detail FROM fraud.health() WHERE item = 'job purge';
+SELECT fraud.notify_health(), fraud.notify_health() AS again;
 DROP TRIGGER fails ON fraud.ingest_errors;
 SELECT fraud.run_job('purge');
 SELECT status, left(detail, 4) FROM fraud.health() WHERE item = 'job purge';
@@ -55,6 +64,11 @@ UPDATE fraud.job_state SET succeeded_at = now() - interval '1 day' WHERE job = '
 SELECT status, left(detail, 4) FROM fraud.health() WHERE item = 'job rollups';
 SELECT fraud.run_job('partitions');
 SELECT item, status FROM fraud.health() WHERE item !~ '^(source|job|model|dead)' ORDER BY item;
+
+SELECT fraud.notify_health(), fraud.notify_health() AS again;
+SELECT (SELECT string_agg(f ->> 'item', ' ') FROM jsonb_array_elements(o.payload -> 'failed') f WHERE f ->> 'item' ~ '^job') AS failed, o.payload -> 'recovered' ? 'job purge' AS recovered
+FROM fraud.outbox o WHERE o.kind = 'health' ORDER BY o.outbox_id;
+SELECT fraud.drop_channel('reports-test');
 
 -- Without pg_cron: a message that says what to do.
 SELECT fraud.schedule();

@@ -33,6 +33,7 @@ int guc_model_cache_kb = 65536;
 int guc_notify_attempts = 30;
 int guc_notify_concurrency = 4;
 int guc_notify_timeout_ms = 10000;
+int guc_outbox_retention_min = 7 * 24 * 60;
 int guc_poll_timeout_ms = 30000;
 int guc_report_hour = 6;
 char* guc_report_timezone = nullptr;
@@ -170,6 +171,11 @@ void define_gucs() {
   DefineCustomIntVariable("fraud_detect.notify_timeout", "Longest time for one delivery.", nullptr,
                           &guc_notify_timeout_ms, 10000, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
                           nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.outbox_retention",
+                          "How long messages are kept after their deliveries ended.",
+                          "0: for ever. fraud.purge() deletes the others.",
+                          &guc_outbox_retention_min, 7 * 24 * 60, 0, INT_MAX, PGC_SUSET,
+                          GUC_UNIT_MIN, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.poll_timeout", "Longest time for one poll.", nullptr,
                           &guc_poll_timeout_ms, 30000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
                           nullptr, nullptr);

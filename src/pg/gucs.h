@@ -26,6 +26,7 @@ extern int guc_model_cache_kb;
 extern int guc_notify_attempts;
 extern int guc_notify_concurrency;
 extern int guc_notify_timeout_ms;
+extern int guc_outbox_retention_min;
 extern int guc_poll_timeout_ms;
 extern int guc_report_hour;
 extern char* guc_report_timezone;

@@ -50,13 +50,36 @@ AS $$
 $$;
 COMMENT ON FUNCTION fraud._figures(date[]) IS 'internal: days as they would be closed now';
 
+-- Sends a closed day to the channels that take reports; the mail is the page.
+CREATE FUNCTION fraud._send_report(report fraud.daily_reports) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM fraud.channels c WHERE 'report' = ANY (c.takes)) THEN
+        RETURN;
+    END IF;
+    PERFORM fraud._enqueue('report', to_jsonb(report), format('Fraud report %s', report.day),
+        format(E'Fraud report %s (%s)\n\npayments %s, volume %s, customers %s\nalerts %s, alerted volume %s\n'
+               'approved %s, reviewed %s, blocked %s\nknown fraud %s, volume %s\n',
+               report.day, report.timezone, report.payments, report.volume, report.customers,
+               report.alerts, report.alerted_volume, report.approved, report.reviewed, report.blocked,
+               report.labelled_fraud, report.labelled_fraud_volume),
+        fraud.report_html(report.day));
+END
+$$;
+COMMENT ON FUNCTION fraud._send_report(fraud.daily_reports) IS 'internal: a closed day, for the channels that take reports';
+
 -- Writes revisions of those days whose figures are others than last written down.
 CREATE FUNCTION fraud._close(days date[]) RETURNS TABLE (day date, revision int)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+DECLARE
+    written fraud.daily_reports;
 BEGIN
-    RETURN QUERY
+    FOR written IN
     WITH latest AS (
         SELECT DISTINCT ON (r.day) r.* FROM fraud.daily_reports r
         WHERE r.day = ANY (days) ORDER BY r.day, r.revision DESC
@@ -74,9 +97,18 @@ BEGIN
               (l.payments, l.volume, l.customers, l.alerts, l.alerted_volume, l.approved, l.reviewed,
                l.blocked, l.undecided, l.labelled_fraud, l.labelled_legitimate, l.labelled_fraud_alerted,
                l.labelled_fraud_volume, l.top_merchants, l.top_categories)
-        RETURNING n.day, n.revision
+        RETURNING n.*
     )
-    SELECT c.day, c.revision FROM closed c ORDER BY c.day;
+    SELECT * FROM closed c ORDER BY c.day
+    LOOP
+        -- A revision is for those who look: it is not sent again.
+        IF written.revision = 1 THEN
+            PERFORM fraud._send_report(written);
+        END IF;
+        day := written.day;
+        revision := written.revision;
+        RETURN NEXT;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION fraud._close(date[]) IS 'internal: closes days; the caller holds the lock';

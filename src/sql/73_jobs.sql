@@ -10,7 +10,8 @@ AS $$
         ('rollups', '* * * * *', 'SELECT fraud.refresh_rollups()', interval '10 minutes', 'keeps the views quick'),
         ('reports', '*/5 * * * *', 'SELECT fraud.close_due_days()', interval '30 minutes', 'closes yesterday at its hour'),
         ('partitions', '13 * * * *', 'SELECT fraud.maintain_partitions()', interval '3 hours', 'months to come, and months past retention'),
-        ('purge', '23 * * * *', 'SELECT fraud.purge()', interval '3 hours', 'clears what is delivered or too old')
+        ('purge', '23 * * * *', 'SELECT fraud.purge()', interval '3 hours', 'clears what is delivered or too old'),
+        ('health', '*/5 * * * *', 'SELECT fraud.notify_health()', interval '30 minutes', 'tells the channels what has failed')
 $$;
 COMMENT ON FUNCTION fraud._job_list() IS 'internal: the jobs, when they run (pg_cron''s five fields, UTC), and when one that has not run is late';
 
@@ -66,7 +67,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud.run_job(text) IS
-    'runs a job (rollups, reports, partitions, purge) and notes how it went, for fraud.health(); a failure is a warning and is noted too';
+    'runs a job (rollups, reports, partitions, purge, health) and notes how it went, for fraud.health(); a failure is a warning and is noted too';
 
 -- ---------------------------------------------------------------- upkeep
 CREATE FUNCTION fraud.maintain_partitions() RETURNS TABLE (partition name, action text)
@@ -118,7 +119,13 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     retention interval := coalesce(nullif(current_setting('fraud_detect.dead_letter_retention', true), ''), '90d')::interval;
+    message_retention interval := coalesce(nullif(current_setting('fraud_detect.outbox_retention', true), ''), '7d')::interval;
 BEGIN
+    IF message_retention > interval '0' THEN
+        relation := 'fraud.outbox';
+        rows := fraud._purge_messages(message_retention);
+        RETURN NEXT;
+    END IF;
     IF retention > interval '0' THEN
         relation := 'fraud.ingest_errors';
         DELETE FROM fraud.ingest_errors e WHERE e.last_seen_at < now() - retention;
@@ -128,7 +135,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud.purge() IS
-    'deletes dead letters last seen longer ago than fraud_detect.dead_letter_retention (0: none); returns how many rows went';
+    'deletes messages whose deliveries ended longer ago than fraud_detect.outbox_retention, and dead letters last seen longer ago than fraud_detect.dead_letter_retention (0: none); returns how many rows went';
 
 -- --------------------------------------------------------------- pg_cron
 CREATE FUNCTION fraud._start_closing(since date) RETURNS void

@@ -32,6 +32,23 @@ BEGIN
     RETURN QUERY SELECT 'dead letters', CASE WHEN n > 0 THEN 'warning' ELSE 'ok' END,
         format('%s in the last 24 hours', n);
 
+    SELECT count(*) INTO n FROM pg_stat_activity a
+    WHERE a.datname = current_database() AND a.backend_type = 'fraud_detect notify';
+    RETURN QUERY SELECT 'notify worker',
+        CASE WHEN n > 0 OR NOT EXISTS (SELECT FROM fraud.channels) THEN 'ok' ELSE 'error' END,
+        CASE WHEN n > 0 THEN 'runs' WHEN NOT EXISTS (SELECT FROM fraud.channels) THEN 'not needed: no channels'
+             ELSE 'does not run, so nobody is told' END;
+    RETURN QUERY SELECT 'outbox',
+        CASE WHEN o.oldest < now() - interval '5 minutes' AND EXISTS (SELECT FROM fraud.channels) THEN 'error' ELSE 'ok' END,
+        CASE WHEN o.oldest IS NULL THEN 'empty'
+             ELSE format('%s messages wait, the oldest for %s', o.waiting, date_trunc('second', now() - o.oldest)) END
+    FROM (SELECT count(*) AS waiting, min(x.created_at) AS oldest FROM fraud.outbox x WHERE x.dispatched_at IS NULL) o;
+    RETURN QUERY SELECT 'channel ' || c.name,
+        CASE WHEN c.state IN ('stuck', 'failing') OR c.dead > 0 THEN 'error' WHEN c.state IN ('paused', 'restored') THEN 'warning' ELSE 'ok' END,
+        c.state || coalesce(': ' || CASE WHEN c.state IN ('failing', 'stuck') THEN c.last_error END, '')
+            || format(', %s deliveries wait, %s were given up', c.waiting, c.dead)
+    FROM fraud.channel_status c ORDER BY c.name;
+
     RETURN QUERY SELECT 'model ' || a.model || '@' || a.alias, 'ok',
         format('version %s since %s', a.version, to_char(a.promoted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"'))
     FROM fraud.model_aliases a ORDER BY 1;
@@ -94,3 +111,45 @@ END
 $$;
 COMMENT ON FUNCTION fraud.health() IS
     'whether everything is as it should be: a row an item, status ok, warning (works, but look) or error (does not work)';
+
+CREATE TABLE fraud.health_notices (
+    item text PRIMARY KEY,
+    since timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE fraud.health_notices IS 'items of fraud.health() that the channels were told do not work';
+
+CREATE FUNCTION fraud.notify_health() RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    failed jsonb;
+    recovered jsonb;
+BEGIN
+    WITH bad AS (
+        SELECT h.item, h.detail FROM fraud.health() h WHERE h.status = 'error'
+    ), new AS (
+        INSERT INTO fraud.health_notices (item) SELECT b.item FROM bad b
+        ON CONFLICT (item) DO NOTHING RETURNING item
+    ), gone AS (
+        DELETE FROM fraud.health_notices n WHERE NOT EXISTS (SELECT FROM bad b WHERE b.item = n.item) RETURNING n.item
+    )
+    SELECT (SELECT jsonb_agg(jsonb_build_object('item', b.item, 'detail', b.detail) ORDER BY b.item) FROM bad b JOIN new USING (item)),
+           (SELECT jsonb_agg(g.item ORDER BY g.item) FROM gone g)
+    INTO failed, recovered;
+    IF failed IS NULL AND recovered IS NULL THEN
+        RETURN false;
+    END IF;
+    IF EXISTS (SELECT FROM fraud.channels c WHERE 'health' = ANY (c.takes)) THEN
+        PERFORM fraud._enqueue('health',
+            jsonb_build_object('database', current_database(), 'failed', coalesce(failed, '[]'), 'recovered', coalesce(recovered, '[]')),
+            format('fraud_detect in %s: %s', current_database(), CASE WHEN failed IS NULL THEN 'recovered' ELSE 'something failed' END),
+            coalesce((SELECT string_agg(format(E'failed: %s: %s\n', f ->> 'item', f ->> 'detail'), '') FROM jsonb_array_elements(failed) f), '')
+            || coalesce((SELECT string_agg(format(E'works again: %s\n', r), '') FROM jsonb_array_elements_text(recovered) r), ''));
+    END IF;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION fraud.notify_health() IS
+    'tells the channels that take health messages which items of fraud.health() have become errors, and which are none any more; once each. Returns whether there was anything to tell';
+

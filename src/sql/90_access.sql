@@ -96,6 +96,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.run_job(text)',
             'EXECUTE ON FUNCTION fraud.maintain_partitions()',
             'EXECUTE ON FUNCTION fraud.purge()',
+            'EXECUTE ON FUNCTION fraud.notify_health()',
             'EXECUTE ON FUNCTION fraud.schedule(date)',
             'EXECUTE ON FUNCTION fraud.unschedule()',
             'EXECUTE ON FUNCTION fraud._in_cron_database(text)',

@@ -26,16 +26,16 @@ value('CREATE EXTENSION pg_cron');
 my $moment = value("SELECT extract(epoch FROM (current_date - 2)::timestamptz + interval '3 hours')::bigint * 1000");
 my $payment = payment(current_time => $moment);
 is(value("SELECT status FROM fraud.ingest('$payment')"), 'stored', 'a payment of the day before yesterday');
-is(value('SELECT string_agg(job, chr(32) ORDER BY job) FROM fraud.schedule(first_day => current_date - 2)'), 'partitions purge reports rollups', 'the jobs are set up');
+is(value('SELECT string_agg(job, chr(32) ORDER BY job) FROM fraud.schedule(first_day => current_date - 2)'), 'health partitions purge reports rollups', 'the jobs are set up');
 my $jobs = "SELECT string_agg(jobname || '|' || schedule || '|' || database, ' ' ORDER BY jobname) FROM cron.job WHERE jobname ~ 'fraud'";
 my $before = value($jobs);
 value('SELECT fraud.schedule()');
 is(value($jobs), $before, 'doing it again changes nothing');
-is(value("SELECT count(*) FROM cron.job WHERE jobname LIKE 'fraud\\_detect:postgres:%'"), '5', 'a job each, and one for the log of pg_cron');
+is(value("SELECT count(*) FROM cron.job WHERE jobname LIKE 'fraud\\_detect:postgres:%'"), '6', 'a job each, and one for the log of pg_cron');
 
 # Each minute, so as not to wait for five.
-value("UPDATE cron.job SET schedule = '* * * * *' WHERE jobname ~ ':(reports|partitions|purge|cron_log)\$'");
-ok(wait_for(sub { value('SELECT count(*) FROM fraud.job_state WHERE succeeded_at IS NOT NULL') == 4 }, 'all jobs ran', 150), 'the jobs run');
+value("UPDATE cron.job SET schedule = '* * * * *' WHERE jobname ~ ':(reports|partitions|purge|health|cron_log)\$'");
+ok(wait_for(sub { value('SELECT count(*) FROM fraud.job_state WHERE succeeded_at IS NOT NULL') == 5 }, 'all jobs ran', 150), 'the jobs run');
 is(value('SELECT day - current_date, revision, payments FROM fraud.daily_reports ORDER BY day'), "-2|1|1\n-1|1|0", 'the missed days are closed, once');
 is(value("SELECT count(*) FROM fraud.rollup_queue"), '0', 'the rollups are refreshed');
 is(value("SELECT string_agg(item || ' ' || status, ', ') FROM fraud.health() WHERE item ~ '^(job|closed|pg_cron|partitions)' AND status <> 'ok'"), '', 'and all is well');
@@ -48,16 +48,16 @@ value('CREATE EXTENSION fraud_detect', 'shop');
 my $said = failure('SELECT fraud.schedule()', 'shop');
 like($said, qr/lives in database "postgres".*DETAIL:.*schedule_in_database.*HINT:  CREATE EXTENSION dblink/s, 'elsewhere it says how to get there');
 my ($statement) = $said =~ /run in database "postgres": (.*)\n/;
-is(value($statement), '5', 'the statement that it gives does it');
+is(value($statement), '6', 'the statement that it gives does it');
 value("SELECT cron.unschedule(jobid) FROM cron.job WHERE database = 'shop' OR jobname ~ ':shop:'");
 value('CREATE EXTENSION dblink', 'shop');
 value('SELECT fraud.schedule()', 'shop');
 is(value("SELECT string_agg(DISTINCT database, ' ') FROM cron.job WHERE jobname ~ ':shop:(rollups|reports)'"), 'shop', 'with dblink it is done, for the database at hand');
 ok(wait_for(sub { value("SELECT count(*) FROM fraud.job_state WHERE job = 'rollups' AND failures = 0", 'shop') == 1 }, 'the job of the other database ran', 90), 'and runs there');
 
-is(value('SELECT fraud.unschedule()'), '5', 'the jobs are removed');
-is(value("SELECT count(*) FROM cron.job WHERE jobname ~ ':shop:'"), '5', 'those of the other database are not');
-is(value('SELECT fraud.unschedule()', 'shop'), '5', 'until it asks');
+is(value('SELECT fraud.unschedule()'), '6', 'the jobs are removed');
+is(value("SELECT count(*) FROM cron.job WHERE jobname ~ ':shop:'"), '6', 'those of the other database are not');
+is(value('SELECT fraud.unschedule()', 'shop'), '6', 'until it asks');
 is(value('SELECT count(*) FROM cron.job'), '0', 'nothing is left');
 
 done_testing();
