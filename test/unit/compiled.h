@@ -7,6 +7,15 @@
 
 namespace fraud {
 
+// The kernels of this machine.
+inline std::vector<const Kernel*> kernels() {
+  std::vector<const Kernel*> found;
+  for (const char* name : {"scalar", "avx2", "avx512"}) {
+    if (const Kernel* kernel = find_kernel(name)) found.push_back(kernel);
+  }
+  return found;
+}
+
 struct Compiled {
   explicit Compiled(const Forest& forest, const Kernel& kernel = best_kernel())
       : bytes(compile_model(forest)), model(FlatModel::open(bytes.view())), scorer(model, kernel) {}

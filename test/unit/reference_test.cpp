@@ -6,6 +6,7 @@
 
 #include <string_view>
 
+#include "compiled.h"
 #include "core/forest.h"
 #include "nasty_rows.h"
 
@@ -22,9 +23,36 @@ TEST_P(EveryShape, GivesXgboostsAnswersBitForBit) {
   const std::vector<float> rows = nasty_rows(forest, kRows, 21);
   expect_margins(xgboost, rows, [&](const float* row) { return forest.margin(row); });
   expect_predictions(xgboost, rows, [&](const float* row) { return forest.score(row); });
+  for (const Kernel* kernel : kernels()) {
+    SCOPED_TRACE(kernel->name);
+    Compiled compiled(forest, *kernel);
+    expect_margins(xgboost, rows, [&](const float* row) { return compiled.scorer.margin(row); });
+    std::vector<float> batch(kRows);
+    compiled.scorer.margins(rows.data(), kRows, forest.feature_count(), batch.data());
+    expect_margins(xgboost, rows, [&](const float* row) {
+      return batch[static_cast<size_t>(row - rows.data()) / forest.feature_count()];
+    });
+  }
   // Text and binary are one model.
   const Forest other = read_model(xgboost.save("json"));
   expect_margins(xgboost, rows, [&](const float* row) { return other.margin(row); });
+}
+
+TEST_P(EveryShape, GivesXgboostsContributions) {
+  const Reference xgboost = Reference::train(GetParam());
+  const Forest forest = read_model(xgboost.save("ubj"));
+  constexpr size_t kExplained = 100;
+  const std::vector<float> rows = nasty_rows(forest, kExplained, 24);
+  const std::vector<float> expected = xgboost.contributions(rows);
+  const size_t width = forest.feature_count() + 1;
+  ASSERT_EQ(expected.size(), kExplained * width);
+  Compiled compiled(forest);
+  for (size_t i = 0; i < kExplained; ++i) {
+    const std::vector<double> phi = compiled.contributions(&rows[i * forest.feature_count()]);
+    for (size_t j = 0; j < width; ++j) {
+      EXPECT_NEAR(phi[j], expected[i * width + j], 1e-4) << "row " << i << " feature " << j;
+    }
+  }
 }
 
 TEST_P(EveryShape, KeepsTheFirstIterationsAsXgboostDoes) {

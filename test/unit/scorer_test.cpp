@@ -16,6 +16,7 @@
 #include "compiled.h"
 #include "core/error.h"
 #include "core/flat_layout.h"
+#include "nasty_rows.h"
 
 namespace fraud {
 namespace {
@@ -95,62 +96,7 @@ Forest random_forest(const Shape& shape, uint32_t seed) {
   return forest;
 }
 
-// Rows of thresholds, their neighbours, categories, missing and special values.
-std::vector<float> nasty_rows(const Forest& forest, size_t count, uint32_t seed) {
-  std::mt19937 random(seed);
-  const float infinity = std::numeric_limits<float>::infinity();
-  std::vector<const Node*> splits;
-  for (const Node& node : forest.nodes) {
-    if (!node.is_leaf) splits.push_back(&node);
-  }
-  std::vector<float> rows(count * forest.feature_count());
-  for (float& value : rows) {
-    const float threshold = splits.empty() ? 0 : splits[random() % splits.size()]->value;
-    switch (random() % 10) {
-      case 0:
-        value = std::numeric_limits<float>::quiet_NaN();
-        break;
-      case 1:
-        value = random() % 2 == 0 ? infinity : -infinity;
-        break;
-      case 2:
-        value = random() % 2 == 0 ? -0.0F : 0.0F;
-        break;
-      case 3:
-        value = std::numeric_limits<float>::denorm_min() * static_cast<float>(random() % 3);
-        break;
-      case 4:
-        value = threshold;
-        break;
-      case 5:
-        value = std::nextafter(threshold, infinity);
-        break;
-      case 6:
-        value = std::nextafter(threshold, -infinity);
-        break;
-      case 7:
-        value = static_cast<float>(random() % 100);
-        break;
-      case 8:
-        value = static_cast<float>(random() % 200) - 50.5F;
-        break;
-      default:
-        value = (static_cast<float>(random()) / 4294967296.0F - 0.5F) * 10;
-    }
-  }
-  return rows;
-}
-
-std::vector<const Kernel*> kernels() {
-  std::vector<const Kernel*> found;
-  for (const char* name : {"scalar", "avx2", "avx512"}) {
-    if (const Kernel* kernel = find_kernel(name)) found.push_back(kernel);
-  }
-  return found;
-}
-
-// The column is at most 64 slots for one permutation, 128 for two tables, 256 for
-// blocks, and more for none.
+// Some for each way of scoring: see CoverEveryWayOfScoring.
 const Shape kShapes[] = {
     {"Usual", 50, 6, 24, 60, 0.1F, 0},
     {"OneTree", 1, 6, 3, 10, 0, 0},
