@@ -1,5 +1,5 @@
 -- From a table of labelled events to a champion, and what a user can get wrong. The
--- process that trains has tests of its own (test/t/020_training.pl).
+-- process that trains has tests of its own (test/t/024_training.pl).
 \set SHOW_CONTEXT never
 SET timezone = 'UTC';
 CREATE TABLE purchases AS
