@@ -1,5 +1,5 @@
-// Fuzz target: any bytes are a model, or an Error; what was read can be
-// compiled and scored.
+// Fuzz target: any bytes are a model, or an Error; what was read can be compiled, and
+// is scored alike by every kernel.
 #include "core/error.h"
 #include "core/scorer.h"
 
@@ -19,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     std::vector<double> phi(row.size() + 1, 0.0);
     const fraud::AlignedBytes bytes(fraud::compile_model(forest));
-    fraud::Scorer scorer(fraud::FlatModel::open(bytes.view()));
+    const fraud::FlatModel model = fraud::FlatModel::open(bytes.view());
+    fraud::Scorer scorer(model);
     scorer.contributions(row.data(), phi.data());
     const float score = scorer.score(row.data());
     // Sums of finite leaves may overflow to an infinity; its probability is 0 or 1.
@@ -27,11 +28,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         !(score >= 0 && score <= 1)) {
       __builtin_trap();
     }
-    // The compiled form gives the margins of the forest.
+    // Every kernel gives the margin of the forest.
     const float margin = forest.margin(row.data());
-    const float compiled = scorer.margin(row.data());
-    if (std::memcmp(&margin, &compiled, sizeof(margin)) != 0 && !std::isnan(margin)) {
-      __builtin_trap();
+    for (const char* name : {"scalar", "avx2", "avx512"}) {
+      const fraud::Kernel* kernel = fraud::find_kernel(name);
+      if (kernel == nullptr) continue;
+      const float compiled = fraud::Scorer(model, *kernel).margin(row.data());
+      if (std::memcmp(&margin, &compiled, sizeof(margin)) != 0 && !std::isnan(margin)) {
+        __builtin_trap();
+      }
     }
   } catch (const fraud::Error&) {
   }
