@@ -94,6 +94,5 @@ study:
 	@tools/study $(CSV)
 
 model:
-	cmake -S . -B build && cmake --build build --target train_payments_model
-	build/train_payments_model models
+	@tools/model
 endif

@@ -9,13 +9,13 @@ SELECT i, 1 + i % 3 AS card,
        'm' || i % 7 AS merchant, (ARRAY['home', 'travel', 'misc_net', NULL])[1 + i % 4] AS category,
        40 + (i % 9) / 7.0 AS merch_lat, -75 - (i % 5) / 7.0 AS merch_long
 FROM generate_series(1, 600) i;
--- The payments as one array, of cards of their own.
+-- The payments as one array, of cards and merchants of their own.
 CREATE FUNCTION payments_of(prefix text, sort text) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     result jsonb;
 BEGIN
-    EXECUTE format('SELECT jsonb_agg(jsonb_build_object(''cc_num'', %L || s.card, ''trans_num'', %L || lpad(s.i::text, 4, ''0''), ''unix_time'', s.unix_time, ''amt'', s.amt, ''merchant'', s.merchant, ''category'', s.category, ''merch_lat'', s.merch_lat, ''merch_long'', s.merch_long) ORDER BY %s) FROM stream s',
-                   '400000009' || length(prefix) || ascii(prefix), prefix, sort)
+    EXECUTE format('SELECT jsonb_agg(jsonb_build_object(''cc_num'', %L || s.card, ''trans_num'', %L || lpad(s.i::text, 4, ''0''), ''unix_time'', s.unix_time, ''amt'', s.amt, ''merchant'', %L || s.merchant, ''category'', s.category, ''merch_lat'', s.merch_lat, ''merch_long'', s.merch_long) ORDER BY %s) FROM stream s',
+                   '400000009' || length(prefix) || ascii(prefix), prefix, prefix, sort)
     INTO result;
     RETURN result;
 END
@@ -56,6 +56,28 @@ SELECT e.name, count(*) AS payments, sum(e.count)::int > 0 AS not_trivial,
 FROM expected e JOIN actual c ON c.i = e.i AND c.name = 'count_' || e.name JOIN actual s ON s.i = e.i AND s.name = 'sum_' || e.name
 JOIN actual m ON m.i = e.i AND m.name = 'mean_' || e.name JOIN actual l ON l.i = e.i AND l.name = 'seconds_since_last'
 GROUP BY e.name ORDER BY min(e.count), e.name;
+
+-- Of the card in the category and at the merchant, and of the merchant until an hour before.
+WITH expected AS (
+    SELECT s.i,
+           CASE WHEN s.category IS NOT NULL THEN count(*) FILTER (WHERE p.card = s.card AND p.category = s.category AND p.unix_time > s.unix_time - 30 * 86400) END AS category_count_30d,
+           count(*) FILTER (WHERE p.card = s.card AND p.merchant = s.merchant AND p.unix_time > s.unix_time - 30 * 86400) AS merchant_visits_30d,
+           count(*) FILTER (WHERE p.merchant = s.merchant AND p.unix_time <= s.unix_time - 3600 AND p.unix_time > s.unix_time - 90000) AS merchant_count_24h,
+           s.amt / avg(p.amt) FILTER (WHERE p.merchant = s.merchant AND p.unix_time <= s.unix_time - 3600 AND p.unix_time > s.unix_time - 3600 - 30 * 86400) AS merchant_amount_ratio_30d,
+           s.amt / avg(p.amt) FILTER (WHERE p.card = s.card AND p.unix_time > s.unix_time - 30 * 86400) AS amount_ratio_30d,
+           (s.amt - avg(p.amt) FILTER (WHERE p.card = s.card AND p.unix_time > s.unix_time - 30 * 86400))
+               / nullif(stddev_samp(p.amt) FILTER (WHERE p.card = s.card AND p.unix_time > s.unix_time - 30 * 86400), 0) AS amount_zscore_30d
+    FROM stream s LEFT JOIN stream p ON (p.unix_time, p.i) < (s.unix_time, s.i)
+    GROUP BY s.i, s.unix_time, s.amt, s.card, s.category, s.merchant
+), actual AS (
+    SELECT substr(t.transaction_id, 3)::int AS i, jsonb_object_agg(n.name, nullif(t.features[n.place], 'NaN')) AS f
+    FROM fraud.transactions t, unnest(fraud.payment_features()) WITH ORDINALITY n(name, place) WHERE t.transaction_id ~ '^b-\d{4}$' GROUP BY 1
+)
+SELECT e.key AS feature, count(*) AS payments, count(DISTINCT e.value) > 1 AS not_trivial,
+       count(*) FILTER (WHERE (e.value = 'null') <> (a.f -> e.key = 'null')) AS other_missing,
+       count(*) FILTER (WHERE abs(nullif(e.value, 'null')::text::float8 - (a.f ->> e.key)::float8) > 1e-5 * greatest(abs((a.f ->> e.key)::float8), 1)) AS other_values
+FROM expected x JOIN actual a USING (i), jsonb_each(to_jsonb(x) - 'i') e
+GROUP BY 1 ORDER BY 1;
 
 -- Dead letters: the same one again is counted, another source's is its own, and a
 -- long one is cut where the setting says.

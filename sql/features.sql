@@ -346,7 +346,8 @@ SELECT count(*) > 1000 AS many, count(*) FILTER (WHERE v.vector IS DISTINCT FROM
 FROM fraud.transactions t
 JOIN (SELECT event_id, label, ARRAY[amount, category, hour, weekday, age, distance_km, city_population, count_1h, sum_1h, mean_1h,
              count_24h, sum_24h, mean_24h, count_7d, sum_7d, mean_7d, count_30d, sum_30d, mean_30d,
-             seconds_since_last, distance_from_last_km] AS vector FROM payment_vectors) v ON v.event_id = t.transaction_id
+             seconds_since_last, distance_from_last_km, speed_from_last_kmh, amount_ratio_30d, amount_zscore_30d, category_count_30d,
+             merchant_visits_30d, merchant_count_24h, merchant_amount_ratio_30d, merchant_fraud_rate_30d] AS vector FROM payment_vectors) v ON v.event_id = t.transaction_id
 WHERE t.received_at >= :'started';
 SELECT * FROM fraud.verify_parity('payments', 300);
 SELECT fraud.add_feature('payments', 'cents', 'amount * 100 % 100');

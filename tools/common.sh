@@ -53,3 +53,20 @@ build_sanitized_core() {
         cmake --build build/sanitizers -j"$(nproc)" \
         --target unit_tests fuzz_model fuzz_flat fuzz_payments
 }
+
+# Starts a server of the build's own in a folder that everybody may write in; its
+# superuser is postgres, its port 5998.
+start_private_server() {
+    as_server_user "$PG_BIN/initdb" -D "$1/data" -U postgres -A trust -E UTF8 --locale=C &&
+        cat >>"$1/data/postgresql.conf" <<CONF &&
+shared_preload_libraries = 'fraud_detect'
+listen_addresses = ''
+unix_socket_directories = '$1'
+port = 5998
+timezone = 'UTC'
+max_worker_processes = 16
+max_wal_size = 4GB
+CONF
+        as_server_user "$PG_BIN/pg_ctl" -D "$1/data" -l "$1/server.log" -w start
+}
+stop_private_server() { as_server_user "$PG_BIN/pg_ctl" -D "$1/data" -m immediate stop >/dev/null 2>&1 || true; }

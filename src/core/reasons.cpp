@@ -2,28 +2,59 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <numeric>
+#include <string_view>
 
 #include "core/reason_template.h"
 
 namespace fraud {
+namespace {
 
-std::string describe_feature(size_t index, const PaymentFeatures& features) {
-  const PaymentFeature& feature = payment_feature_definitions()[index];
-  const auto value_of = [&](std::string_view name) {
-    const auto& names = payment_feature_names();
-    const auto place = std::find(names.begin(), names.end(), name);
-    return place == names.end() ? std::numeric_limits<double>::quiet_NaN()
-                                : static_cast<double>(features[place - names.begin()]);
-  };
-  if (!std::isnan(features[index])) {
-    if (auto reason = fill_reason(feature.reason, value_of)) return *reason;
-  }
-  return std::string(feature.name) + " is unknown";
+std::string category_named(const FeatureInfo& feature, double code) {
+  if (!(code >= 0 && code < static_cast<double>(feature.categories.size()))) return {};
+  return feature.categories[static_cast<size_t>(code)];
 }
 
-std::vector<std::string> describe_reasons(const PaymentFeatures& features,
+// Says a value where nobody has said how.
+std::string plain(const FeatureInfo& feature, double value) {
+  std::string text = category_named(feature, value);
+  if (!text.empty()) return feature.name + " is " + text;
+  char number[32];
+  std::snprintf(number, sizeof(number), "%.6g", value);
+  return feature.name + " is " + number;
+}
+
+}  // namespace
+
+std::string describe_feature(const std::vector<FeatureInfo>& features,
+                             const std::vector<float>& values, size_t index) {
+  const FeatureInfo& feature = features[index];
+  if (std::isnan(values[index])) return feature.name + " is unknown";
+  const auto place_of = [&](std::string_view name) {
+    return static_cast<size_t>(
+        std::find_if(features.begin(), features.end(),
+                     [&](const FeatureInfo& other) { return other.name == name; }) -
+        features.begin());
+  };
+  ReasonValues filled;
+  filled.value_of = [&](std::string_view name) {
+    const size_t place = place_of(name);
+    return place == features.size() ? std::numeric_limits<double>::quiet_NaN()
+                                    : static_cast<double>(values[place]);
+  };
+  filled.category_of = [&](std::string_view name, double code) {
+    return category_named(features[place_of(name)], code);
+  };
+  if (!feature.reason.empty()) {
+    if (auto reason = fill_reason(feature.reason, filled)) return *reason;
+  }
+  return plain(feature, static_cast<double>(values[index]));
+}
+
+std::vector<std::string> describe_reasons(const std::vector<FeatureInfo>& features,
+                                          const std::vector<float>& values,
                                           const std::vector<double>& contributions, size_t most) {
   std::vector<size_t> order(contributions.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -32,7 +63,7 @@ std::vector<std::string> describe_reasons(const PaymentFeatures& features,
   std::vector<std::string> reasons;
   for (size_t index : order) {
     if (reasons.size() >= most || !(contributions[index] > 0)) break;
-    reasons.push_back(describe_feature(index, features));
+    reasons.push_back(describe_feature(features, values, index));
   }
   return reasons;
 }

@@ -7,7 +7,6 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "core/payment_features.h"
 #include "core/random.h"
 #include "core/simulator_data.h"
 
@@ -22,7 +21,7 @@ constexpr int64_t kDayUs = 24 * kHourUs;
 // What a stream of random numbers is for; part of its key.
 enum Purpose : uint64_t { kMerchants, kCustomer, kCards, kBranch, kFavourites, kCompromise, kIds };
 
-// Codes of categories: indices in payment_categories().
+// Indices in kCategories.
 enum Category : size_t {
   kEntertainment,
   kFoodDining,
@@ -398,7 +397,7 @@ class CustomerLife {
     payment.amount_cents =
         std::clamp<int64_t>(static_cast<int64_t>(amount * 100 + 0.5), 50, 3000000);
     payment.merchant = world_.merchants[merchant].name;
-    payment.category = payment_categories()[world_.merchants[merchant].category];
+    payment.category = kCategories[world_.merchants[merchant].category];
     const Place place = place_near(
         kCities[city], Random(hash_keys({world_.config.seed, kBranch, merchant, city})), 0.7);
     payment.merchant_latitude = place.latitude;

@@ -7,8 +7,6 @@
 #include <cstddef>
 #include <string_view>
 
-#include "core/payment_features.h"
-
 namespace fraud {
 
 struct City {
@@ -84,6 +82,13 @@ constexpr std::array<City, 64> kCities = {{
     {"Beaufort", "SC", "29902", 32.4316, -80.6698, 13607},
 }};
 
+// The categories of merchants, in alphabetical order.
+constexpr size_t kCategoryCount = 14;
+constexpr std::array<std::string_view, kCategoryCount> kCategories = {
+    "entertainment",  "food_dining",  "gas_transport", "grocery_net", "grocery_pos",
+    "health_fitness", "home",         "kids_pets",     "misc_net",    "misc_pos",
+    "personal_care",  "shopping_net", "shopping_pos",  "travel"};
+
 // How people pay in a category: how often, and how much.
 struct CategoryHabit {
   double weight;  // relative frequency
@@ -91,7 +96,7 @@ struct CategoryHabit {
   double sigma;   // deviation of the amount's logarithm
 };
 
-// In the order of payment_categories().
+// In the order of kCategories.
 constexpr std::array<CategoryHabit, kCategoryCount> kCategoryHabits = {{
     {7, 42, 0.7},    // entertainment
     {8, 34, 0.6},    // food_dining

@@ -1,10 +1,10 @@
-#include "core/payment_features.h"
-
 #include <algorithm>
 #include <limits>
 
 #include "pg/boundary.h"
 #include "pg/call_site.h"
+#include "pg/model_rows.h"
+#include "pg/owner_scope.h"
 #include "pg/row_types.h"
 
 namespace fraud::pg {
@@ -144,15 +144,32 @@ void CallSite::read_array(Datum value) {
   }
 }
 
-void CallSite::map_stored_vector() {
-  const auto& known = payment_feature_names();
+// Of a payment that was scored before a feature was added.
+void CallSite::throw_not_stored(int size) const {
   std::vector<std::string> missing;
-  stored_place_.clear();
-  for (size_t i = 0; i < model().feature_count(); ++i) {
-    const std::string_view name = model().feature_name(i);
-    const auto place = std::find(known.begin(), known.end(), name);
-    if (place == known.end()) missing.emplace_back(name);
-    stored_place_.push_back(static_cast<int>(place - known.begin()));
+  for (size_t i = 0; i < stored_place_.size(); ++i) {
+    if (stored_place_[i] >= size) missing.emplace_back(model().feature_name(i));
+  }
+  throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                 "the payment was scored before features of model \"" + resolved_.name() + "\" were added",
+                 "Not in its stored vector: " + join(missing) + ".",
+                 "fraud.materialize_features and fraud.scored_events compute them for past payments.");
+}
+
+void CallSite::map_stored_vector() {
+  std::vector<std::string_view> names;
+  for (size_t i = 0; i < model().feature_count(); ++i) names.push_back(model().feature_name(i));
+  stored_place_.assign(names.size(), -1);
+  const Oid schema = fraud_schema();
+  const std::string_view* name_array = names.data();
+  int* places = stored_place_.data();
+  const size_t count = names.size();
+  protect([&] { read_stored_places(schema, name_array, count, GetActiveSnapshot(), places); });
+  std::vector<std::string> missing;
+  stored_size_ = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (stored_place_[i] < 0) missing.emplace_back(names[i]);
+    stored_size_ = std::max(stored_size_, stored_place_[i] + 1);
   }
   if (!missing.empty()) throw_missing(missing);
   is_mapped_ = true;
@@ -161,11 +178,10 @@ void CallSite::map_stored_vector() {
 void CallSite::read_stored_vector(Datum value, bool null) {
   if (!is_mapped_) map_stored_vector();
   ArrayType* vector = null ? nullptr : protect([&] { return DatumGetArrayTypeP(value); });
-  if (vector == nullptr || ARR_NDIM(vector) != 1 || ARR_HASNULL(vector) ||
-      ARR_DIMS(vector)[0] != static_cast<int>(kPaymentFeatureCount)) {
-    throw SqlError(ERRCODE_DATA_CORRUPTED, "the payment's stored feature vector has not " +
-                                               std::to_string(kPaymentFeatureCount) + " values");
+  if (vector == nullptr || ARR_NDIM(vector) != 1 || ARR_HASNULL(vector)) {
+    throw SqlError(ERRCODE_DATA_CORRUPTED, "the payment has no stored feature vector");
   }
+  if (ARR_DIMS(vector)[0] < stored_size_) throw_not_stored(ARR_DIMS(vector)[0]);
   const float* values = reinterpret_cast<const float*>(ARR_DATA_PTR(vector));
   for (size_t i = 0; i < row_.size(); ++i) row_[i] = values[stored_place_[i]];
 }

@@ -55,6 +55,7 @@ class CallSite {
   Source source_of(const std::string& name, int place, Oid type) const;
   [[noreturn]] void throw_missing(const std::vector<std::string>& missing) const;
   void map_stored_vector();
+  [[noreturn]] void throw_not_stored(int size) const;
   void map_columns(Oid type, int32 typmod);
   void map_arguments(FunctionCallInfo fcinfo, int first, Datum names);
 
@@ -69,6 +70,7 @@ class CallSite {
   bool is_mapped_ = false;       // arguments, or a stored vector
   std::vector<Source> sources_;  // by feature
   std::vector<int> stored_place_;  // by feature: place in a payment's stored vector
+  int stored_size_ = 0;            // values that the vector must have at least
 
   Oid row_type_ = InvalidOid;  // that sources_ was made for
   int32 row_typmod_ = -1;

@@ -47,6 +47,7 @@ std::string select_list(const std::vector<EventColumn>& columns) {
 
 void EventBatch::clear() {
   rows = 0;
+  tags.clear();
   times.clear();
   ids.clear();
   labels.clear();
@@ -59,7 +60,7 @@ void EventBatch::clear() {
 
 size_t EventBatch::bytes() const noexcept {
   auto size = [](const auto& column) { return column.capacity() * sizeof(column[0]); };
-  return size(times) + size(ids) + size(labels) + size(known_at) + size(locals) + size(cells) +
+  return size(tags) + size(times) + size(ids) + size(labels) + size(known_at) + size(locals) + size(cells) +
          size(key_bytes) + size(key_ends);
 }
 
@@ -92,9 +93,7 @@ EventReader::EventReader(const FeatureSet& set, std::vector<EventColumn> columns
       keys_(keys),
       forms_(columns_.size()),
       types_(columns_.size()),
-      values_(columns_.size()),
-      kept_values_(columns_.size()),
-      kept_nulls_(columns_.size(), 1) {
+      values_(columns_.size()) {
   memset(&receiver_, 0, sizeof(receiver_));
   receiver_.base.receiveSlot = receive;
   receiver_.base.rStartup = startup;
@@ -116,6 +115,8 @@ EventReader::~EventReader() noexcept {
 
 void EventReader::clear() {
   batch_.clear();
+  kept_values_.clear();
+  kept_nulls_.clear();
   MemoryContext context = context_;
   protect([&] { MemoryContextReset(context); });
 }
@@ -169,11 +170,15 @@ bool EventReader::receive(TupleTableSlot* slot, DestReceiver* self) {
   slot_getallattrs(slot);
   MemoryContext old = MemoryContextSwitchTo(reader->context_);
   const size_t count = reader->columns_.size();
+  TimestampTz time = DT_NOBEGIN;
   for (size_t i = 0; i < count; ++i) {
     if (slot->tts_isnull[i]) continue;
     const Form& form = reader->forms_[i];
     Datum value = slot->tts_values[i];
     switch (reader->columns_[i].kind) {
+      case EventColumn::Kind::kTime:
+        time = DatumGetTimestampTz(value);
+        break;
       case EventColumn::Kind::kHashInput:
         if (form.hash != nullptr) {
           value = FunctionCall2Coll(form.hash, form.collation, value, Int64GetDatum(0));
@@ -184,7 +189,7 @@ bool EventReader::receive(TupleTableSlot* slot, DestReceiver* self) {
         if (form.numeric) value = Float8GetDatum(numeric_value(value));
         break;
       case EventColumn::Kind::kId:
-        value = datumCopy(value, form.by_value, form.length);
+        value = time < reader->ids_from_us_ ? (Datum)0 : datumCopy(value, form.by_value, form.length);
         break;
       case EventColumn::Kind::kKeyPart:
       case EventColumn::Kind::kCategory:
@@ -193,14 +198,10 @@ bool EventReader::receive(TupleTableSlot* slot, DestReceiver* self) {
       default:
         break;
     }
-    reader->values_[i] = value;
-    if (reader->keep_values_) {
-      reader->kept_nulls_[i] = 0;
-      const EventColumn::Kind kind = reader->columns_[i].kind;
-      if (kind == EventColumn::Kind::kId || kind == EventColumn::Kind::kKeyPart) {
-        reader->kept_values_[i] = datumCopy(value, form.by_value, form.length);
-      }
+    if (reader->keep_values_ && reader->columns_[i].kind == EventColumn::Kind::kKeyPart) {
+      value = datumCopy(value, form.by_value, form.length);
     }
+    reader->values_[i] = value;
   }
   MemoryContextSwitchTo(old);
   return reader->append(reader->values_.data(), slot->tts_isnull);
@@ -219,6 +220,10 @@ bool EventReader::append(const Datum* values, const bool* nulls) noexcept {
 void EventReader::append_row(const Datum* values, const bool* nulls) {
   using Kind = EventColumn::Kind;
   const size_t local_base = batch_.locals.size(), cell_base = batch_.cells.size();
+  if (keep_values_) {
+    kept_values_.insert(kept_values_.end(), values, values + columns_.size());
+    kept_nulls_.insert(kept_nulls_.end(), nulls, nulls + columns_.size());
+  }
   batch_.locals.resize(local_base + locals_, kMissing);
   batch_.cells.resize(cell_base + cells_, kAbsent);
   int64_t time = 0, known = kNever;
@@ -240,6 +245,9 @@ void EventReader::append_row(const Datum* values, const bool* nulls) {
     const bool null = nulls[i];
     const Datum value = values[i];
     switch (column.kind) {
+      case Kind::kTag:
+        batch_.tags.push_back(null ? 0 : DatumGetInt64(value));
+        break;
       case Kind::kTime:
         time = null ? 0 : DatumGetTimestampTz(value);
         break;

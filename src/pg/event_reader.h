@@ -1,12 +1,14 @@
 // From the executor's rows to what the feature engine takes, without a copy between.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "pg/feature_set.h"
 #include "pg/server.h"
+#include "pg/spi.h"
 
 extern "C" {
 #include "tcop/dest.h"
@@ -16,7 +18,10 @@ namespace fraud::pg {
 
 // What a query's column is.
 struct EventColumn {
-  enum class Kind { kTime, kId, kLabel, kKnownAt, kNumber, kCategory, kNumberInput, kHashInput, kKeyPart };
+  enum class Kind {
+    kTag,  // a bigint that goes with the row
+    kTime, kId, kLabel, kKnownAt, kNumber, kCategory, kNumberInput, kHashInput, kKeyPart
+  };
   Kind kind;
   size_t index = 0;  // of the local, of the input's place among the cells, of the key
   std::string sql;
@@ -31,6 +36,7 @@ constexpr uint32_t kNullKey = UINT32_MAX;
 // Rows as the engine takes them, column by column.
 struct EventBatch {
   size_t rows = 0;
+  std::vector<int64_t> tags;  // 0 for a null one; empty without such a column
   std::vector<int64_t> times;
   std::vector<Datum> ids;  // by-reference ones live in the reader's context
   std::vector<float> labels;
@@ -57,18 +63,25 @@ class EventReader {
 
   DestReceiver* receiver() noexcept { return reinterpret_cast<DestReceiver*>(&receiver_); }
   EventBatch& batch() noexcept { return batch_; }
+  const EventBatch& batch() const noexcept { return batch_; }
   // Empties the batch and frees what its datums point to.
   void clear();
   // Memory of the batch and of what its datums point to.
   size_t bytes() const;
   // Throws what went wrong while rows were received (memory).
   void check() const;
-  // Keeps the last row's id and parts of keys by column, until clear().
+  // Keeps the id and the parts of keys of each row by column, until clear().
   void keep_values() noexcept { keep_values_ = true; }
-  Datum value(size_t column) const { return kept_values_[column]; }
-  bool is_null(size_t column) const { return kept_nulls_[column] != 0; }
+  SqlValue value(size_t row, size_t column) const {
+    const size_t place = row * columns_.size() + column;
+    return {kept_values_[place], kept_nulls_[place] != 0};
+  }
+  // Ids of rows before that time are not needed, and left 0. The time's column must
+  // be before the id's.
+  void keep_ids_from(int64_t time_us) noexcept { ids_from_us_ = time_us; }
   // The types of the query's columns; known once a row was asked for.
   Oid column_type(size_t column) const { return types_[column]; }
+  Oid column_collation(size_t column) const { return forms_[column].collation; }
 
  private:
   struct Receiver {
@@ -98,6 +111,7 @@ class EventReader {
   std::vector<Oid> types_;
   std::vector<Datum> values_;
   bool keep_values_ = false;
+  int64_t ids_from_us_ = std::numeric_limits<int64_t>::min();
   std::vector<Datum> kept_values_;
   std::vector<char> kept_nulls_;
   EventBatch batch_;

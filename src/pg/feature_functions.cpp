@@ -1,4 +1,6 @@
 // Declaring feature sets: what users write is checked here, and kept in the tables.
+#include "core/reason_template.h"
+
 #include <algorithm>
 #include <set>
 
@@ -24,7 +26,7 @@ Statement set_exists("SELECT 1 FROM fraud.feature_sets s WHERE s.feature_set = $
 // Also the lock of everything that changes the set.
 Statement touch_set(
     "UPDATE fraud.feature_sets s SET revision = gen_random_uuid() WHERE s.feature_set = $1"
-    " RETURNING s.events::oid::bigint, s.defined_by::text, s.create_indexes::int, s.label",
+    " RETURNING s.events::oid::bigint, s.defined_by::text, s.create_indexes::int, s.label, s.builtin::int",
     {TEXTOID});
 Statement renew_set(
     "UPDATE fraud.feature_sets s SET revision = gen_random_uuid() WHERE s.feature_set = $1", {TEXTOID});
@@ -32,11 +34,14 @@ Statement count_features(
     "SELECT count(*), count(*) FILTER (WHERE d.feature = $2) FROM fraud.feature_definitions d"
     " WHERE d.feature_set = $1",
     {TEXTOID, TEXTOID});
+// A place in the vector is not given twice.
+Statement next_position(
+    "UPDATE fraud.feature_sets s SET last_position = s.last_position + 1 WHERE s.feature_set = $1", {TEXTOID});
 Statement insert_feature(
     "INSERT INTO fraud.feature_definitions (feature_set, position, feature, kind, expression,"
     "  aggregate, value, key, \"window\", delay, filter, include_current, columns, description, reason)"
-    " SELECT $1, coalesce(max(d.position), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14"
-    " FROM fraud.feature_definitions d WHERE d.feature_set = $1",
+    " SELECT $1, s.last_position, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14"
+    " FROM fraud.feature_sets s WHERE s.feature_set = $1",
     {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INTERVALOID,
      INTERVALOID, TEXTOID, BOOLOID, TEXTARRAYOID, TEXTOID, TEXTOID});
 Statement insert_categories(
@@ -58,6 +63,11 @@ Statement feature_kind(
 Statement delete_feature(
     "DELETE FROM fraud.feature_definitions d WHERE d.feature_set = $1 AND d.feature = $2",
     {TEXTOID, TEXTOID});
+// Models that payments are scored with.
+Statement scorers_of_feature(
+    "SELECT a.model || '@' || a.alias FROM fraud.model_aliases a JOIN fraud.model_versions v USING (model, version)"
+    " WHERE a.model = 'payments' AND $1 = ANY (v.feature_names) ORDER BY a.alias LIMIT 1",
+    {TEXTOID});
 Statement delete_set("DELETE FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
 Statement caller_name("SELECT fraud._caller()", {});
 Statement create_indexes("SELECT fraud.create_feature_indexes($1)", {TEXTOID});
@@ -170,6 +180,7 @@ struct OpenSet {
   Oid relation;
   bool create_indexes;
   bool has_label;
+  bool builtin;
 };
 
 OpenSet open_set(const std::string& name) {
@@ -189,7 +200,7 @@ OpenSet open_set(const std::string& name) {
   if (!(OidIsValid(role) ? protect([&] { return has_privs_of_role(caller, role); }) : superuser_arg(caller))) {
     throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of feature set \"" + name + "\"");
   }
-  return {static_cast<Oid>(*spi.integer(0, 1)), *spi.integer(0, 3) != 0, spi.text(0, 4).has_value()};
+  return {static_cast<Oid>(*spi.integer(0, 1)), *spi.integer(0, 3) != 0, spi.text(0, 4).has_value(), *spi.integer(0, 5) != 0};
 }
 
 // What one row of fraud.feature_definitions takes.
@@ -213,6 +224,7 @@ void insert_definition(const Definition& definition) {
                    "a feature set has at most " + std::to_string(kMostFeatures) + " features");
   }
   const bool window = definition.aggregate.has_value();
+  spi.run(next_position, {text_param(definition.set)});
   spi.run(insert_feature,
           {text_param(definition.set), text_param(definition.feature), text_param(definition.kind),
            text_or_null(definition.expression), text_or_null(definition.aggregate),
@@ -220,6 +232,17 @@ void insert_definition(const Definition& definition) {
            window ? text_array(definition.key) : null_param(), definition.window, definition.delay,
            text_or_null(definition.filter), definition.include_current, text_array(definition.columns),
            text_or_null(definition.description), text_or_null(definition.reason)});
+}
+
+// Templates of a sentence that would never be filled in are refused.
+std::optional<std::string> reason_argument(FunctionCallInfo fcinfo, int index) {
+  std::optional<std::string> reason = optional_text(fcinfo, index);
+  const std::string fault = reason ? reason_fault(*reason) : std::string();
+  if (!fault.empty()) {
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid reason: " + fault, {},
+                   "Such as: {amount:.2} is {amount/mean_30d:.1} times the mean|amount {amount:.2}.");
+  }
+  return reason;
 }
 
 void add_columns(std::vector<std::string>& columns, const FeatureExpression& expression) {
@@ -339,7 +362,7 @@ FRAUD_FUNCTION(add_feature) {
   add_columns(definition.columns, expression);
   definition.kind = optional_text(fcinfo, 3).value_or(is_numeric_type(expression.type) ? "number" : "category");
   definition.description = optional_text(fcinfo, 5);
-  definition.reason = optional_text(fcinfo, 6);
+  definition.reason = reason_argument(fcinfo, 6);
   if (definition.kind == "number") {
     check_number(expression, "expression");
     if (!PG_ARGISNULL(4)) {
@@ -457,7 +480,7 @@ FRAUD_FUNCTION(add_window_feature) {
   definition.delay = {PG_GETARG_DATUM(6)};
   definition.include_current = bool_param(include_current);
   definition.description = optional_text(fcinfo, 9);
-  definition.reason = optional_text(fcinfo, 10);
+  definition.reason = reason_argument(fcinfo, 10);
   insert_definition(definition);
   if (set.create_indexes) {
     // With the caller's rights, who must own the table.
@@ -490,9 +513,14 @@ FRAUD_FUNCTION(add_categories) {
 FRAUD_FUNCTION(drop_feature) {
   const std::string set = text_argument(fcinfo, 0, "feature_set");
   const std::string feature = text_argument(fcinfo, 1, "feature");
-  open_set(set);
+  const OpenSet opened = open_set(set);
   OwnerScope owner;
   Spi spi;
+  if (opened.builtin && spi.run(scorers_of_feature, {text_param(feature)}) != 0) {
+    throw SqlError(ERRCODE_OBJECT_IN_USE,
+                   "feature \"" + feature + "\" is used by model \"" + *spi.text(0, 1) + "\", which scores payments",
+                   {}, "Promote a version that does not use it first.");
+  }
   if (spi.run(delete_feature, {text_param(set), text_param(feature)}) == 0) {
     throw SqlError(ERRCODE_UNDEFINED_OBJECT, "feature set \"" + set + "\" has no feature \"" + feature + "\"");
   }
@@ -501,7 +529,11 @@ FRAUD_FUNCTION(drop_feature) {
 
 FRAUD_FUNCTION(drop_feature_set) {
   const std::string set = text_argument(fcinfo, 0, "feature_set");
-  open_set(set);
+  if (open_set(set).builtin) {
+    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   "feature set \"" + set + "\" comes with the extension and cannot be dropped", {},
+                   "Features are added to it and dropped from it one by one.");
+  }
   OwnerScope owner;
   Spi spi;
   spi.run(delete_set, {text_param(set)});

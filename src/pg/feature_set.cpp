@@ -26,7 +26,7 @@ Statement load_set(
     {TEXTOID});
 Statement load_features(
     "SELECT d.feature, d.kind, d.expression, d.aggregate, d.value[1], d.value[2], d.filter, d.\"window\","
-    "  d.delay, d.include_current::int, d.reason, d.key"
+    "  d.delay, d.include_current::int, d.reason, d.key, d.position"
     " FROM fraud.feature_definitions d WHERE d.feature_set = $1 ORDER BY d.position",
     {TEXTOID});
 Statement load_categories(
@@ -195,6 +195,7 @@ std::shared_ptr<const FeatureSet> load(Spi& spi, std::string_view name, bool rea
     info.categorical = kind == "category";
     info.reason = spi.text(row, 11).value_or("");
     set->features.push_back(std::move(info));
+    set->places.push_back(static_cast<size_t>(*spi.integer(row, 13)) - 1);
     if (std::optional<std::string> expression = spi.text(row, 3)) {
       builder.add_local(*expression, kind != "number");
       continue;
@@ -215,7 +216,10 @@ std::shared_ptr<const FeatureSet> load(Spi& spi, std::string_view name, bool rea
       if (info.name != feature) continue;
       const int64_t code = *spi.integer(row, 3);
       local.codes.emplace(*spi.text(row, 2), static_cast<float>(code));
-      info.categories = std::max(info.categories, static_cast<size_t>(code) + 1);
+      if (info.categories.size() <= static_cast<size_t>(code)) {
+        info.categories.resize(static_cast<size_t>(code) + 1);
+      }
+      info.categories[static_cast<size_t>(code)] = *spi.text(row, 2);
     }
   }
   return set;

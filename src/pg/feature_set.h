@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/feature_engine.h"
+#include "core/reasons.h"
 
 #include <memory>
 #include <optional>
@@ -13,14 +14,6 @@
 #include "pg/server.h"
 
 namespace fraud::pg {
-
-// What a consumer of the vectors needs to know of each feature, in vector order.
-struct FeatureInfo {
-  std::string name;
-  bool categorical = false;  // XGBoost's feature type "c": the values are category codes
-  size_t categories = 0;     // codes are 0 … categories - 1 (also for kind code)
-  std::string reason;        // how it is said in words, or empty
-};
 
 struct FeatureSet {
   // A local feature: an expression over the event's own row.
@@ -48,8 +41,10 @@ struct FeatureSet {
   std::string label_as_boolean;
   Oid time_type = TIMESTAMPTZOID, known_at_type = TIMESTAMPTZOID;
   int64_t label_delay_us = 0;
+  std::string tag;  // a bigint that FeatureStream gives with each event, or empty
 
-  std::vector<FeatureInfo> features;
+  std::vector<FeatureInfo> features;     // in vector order
+  std::vector<size_t> places;            // of each, from 0: kept when others are dropped
   std::vector<Local> locals;
   std::vector<Input> inputs;
   std::vector<Key> keys;

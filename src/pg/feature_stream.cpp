@@ -26,6 +26,7 @@ std::vector<EventColumn> columns_of(const FeatureSet& set) {
   std::vector<EventColumn> columns;
   columns.push_back({Kind::kTime, 0, as_timestamptz(set.time, set.time_type)});
   columns.push_back({Kind::kId, 0, "(" + set.id + ")"});
+  if (!set.tag.empty()) columns.push_back({Kind::kTag, 0, "(" + set.tag + ")"});
   if (!set.label.empty()) columns.push_back({Kind::kLabel, 0, set.label_as_boolean});
   if (!set.known_at.empty()) {
     columns.push_back({Kind::kKnownAt, 0, as_timestamptz(set.known_at, set.known_at_type)});
@@ -128,6 +129,7 @@ struct FeatureStream::Pass {
   std::vector<float> window_values, features, labels;
   std::vector<TimestampTz> times, known_at;
   std::vector<Datum> ids;
+  std::vector<int64_t> tags;
 };
 
 // Opens the portal that gives the events, those first that the windows of the first
@@ -273,8 +275,13 @@ bool FeatureStream::Pass::same_id(Datum a, Datum b) {
 
 std::vector<std::string> FeatureStream::Pass::keys_of(size_t row) {
   reader.batch().keys_of(row, set->keys.size(), &row_keys);
-  // A null key is no key: it is left empty, which no other key is.
-  return {row_keys.begin(), row_keys.end()};
+  // A null key is no key: it is left empty, which no other key is. So is one whose
+  // windows all end before the event: what comes at the same time is in none of them.
+  std::vector<std::string> ties(row_keys.begin(), row_keys.end());
+  for (size_t key = 0; key < ties.size(); ++key) {
+    if (engine.plan(key).least_delay_us() > 0) ties[key].clear();
+  }
+  return ties;
 }
 
 void FeatureStream::Pass::sort_rows() {
@@ -352,6 +359,7 @@ void FeatureStream::Pass::clear_block() {
   times.clear();
   known_at.clear();
   ids.clear();
+  tags.clear();
 }
 
 // Adds a row of the reader's batch to those that are computed next.
@@ -393,15 +401,24 @@ void FeatureStream::Pass::compute_block() {
     }
     times.push_back(batch.times[row]);
     ids.push_back(batch.ids[row]);
+    if (!set->tag.empty()) tags.push_back(batch.tags[row]);
     labels.push_back(batch.known_at[row] <= known_by ? batch.labels[row] : kMissing);
     known_at.push_back(batch.known_at[row]);
   }
 }
 
 FeatureStream::FeatureStream(std::string_view feature_set, TimestampTz from, TimestampTz to,
+                             TimestampTz known_by, size_t block_rows)
+    : FeatureStream(
+          [&] {
+            std::shared_ptr<const FeatureSet> set = find_feature_set(feature_set, false);
+            check_may_read(*set);
+            return set;
+          }(),
+          from, to, known_by, block_rows) {}
+
+FeatureStream::FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to,
                              TimestampTz known_by, size_t block_rows) {
-  std::shared_ptr<const FeatureSet> set = find_feature_set(feature_set, false);
-  check_may_read(*set);
   if (set->features.empty()) {
     throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                    "feature set \"" + set->name + "\" has no features", {},
@@ -442,6 +459,7 @@ bool FeatureStream::next(FeatureBlock* block) {
   block->times = pass.times.data();
   block->known_at = pass.known_at.data();
   block->ids = pass.ids.data();
+  block->tags = pass.tags.data();
   return block->rows > 0;
 }
 

@@ -26,6 +26,7 @@ struct FeatureBlock {
   const TimestampTz* times = nullptr;    // of the events
   const TimestampTz* known_at = nullptr; // from when each label counts
   const Datum* ids = nullptr;            // of type id_type()
+  const int64_t* tags = nullptr;         // of the set's tag, where it has one
 };
 
 class FeatureStream {
@@ -35,6 +36,9 @@ class FeatureStream {
   // The current user must be allowed to read the events.
   FeatureStream(std::string_view feature_set, TimestampTz from, TimestampTz to,
                 TimestampTz known_by = GetCurrentTransactionStartTimestamp(),
+                size_t block_rows = 16384);
+  // The same of a set that the caller may read.
+  FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to, TimestampTz known_by,
                 size_t block_rows = 16384);
   ~FeatureStream() noexcept;
   FeatureStream(const FeatureStream&) = delete;

@@ -1,5 +1,4 @@
-// fraud.load_history and fraud.simulate: histories in bulk, through the same code
-// as payments that arrive.
+// fraud.load_history and fraud.simulate: histories in bulk.
 #include "core/payment.h"
 #include "core/simulator.h"
 
@@ -9,7 +8,7 @@
 
 #include "pg/boundary.h"
 #include "pg/gucs.h"
-#include "pg/ingest.h"
+#include "pg/history_store.h"
 #include "pg/spi.h"
 
 extern "C" {
@@ -36,11 +35,11 @@ void check_label_delay(const Interval& delay) {
   }
 }
 
-// Stores payments in batches, tells how far it is, and counts.
+// Hands payments on in batches, tells how far it is, and counts.
 class Loader {
  public:
-  explicit Loader(IngestOptions options)
-      : options_(std::move(options)), told_at_(protect([] { return GetCurrentTimestamp(); })) {}
+  Loader(std::string source, const Interval& label_delay)
+      : store_(std::move(source), label_delay), told_at_(protect([] { return GetCurrentTimestamp(); })) {}
 
   PaymentBatch& batch() noexcept { return batch_; }
   size_t size() const noexcept { return batch_.payments.size() + batch_.rejected.size(); }
@@ -49,21 +48,16 @@ class Loader {
 
   void flush() {
     if (batch_.payments.empty() && batch_.rejected.empty()) return;
-    IngestCounts counts = ingest(batch_, options_, nullptr);
-    stored_ += counts.stored;
+    HistoryStore::Counts counts = store_.add(batch_);
+    taken_ += counts.taken;
     rejected_ += counts.rejected;
     batch_ = {};
-    protect([] { CHECK_FOR_INTERRUPTS(); });
-    TimestampTz now = protect([] { return GetCurrentTimestamp(); });
-    if (now - told_at_ > 2000000) {
-      told_at_ = now;
-      long long count = stored_;
-      protect([&] { ereport(NOTICE, (errmsg("%lld payments stored so far", count))); });
-    }
+    tell("read", taken_);
   }
 
   int64_t finish() {
     flush();
+    const int64_t stored = store_.finish([this](int64_t count) { tell("stored", count); });
     long long count = rejected_;
     if (count > 0) {
       protect([&] {
@@ -72,16 +66,25 @@ class Loader {
                           errhint("fraud.ingest_errors has them, with the reasons.")));
       });
     }
-    return stored_;
+    return stored;
   }
 
  private:
   static size_t step() { return static_cast<size_t>(guc_ingest_batch_size); }
 
-  IngestOptions options_;
+  // Says every other second how far it is.
+  void tell(const char* what, int64_t count) {
+    protect([] { CHECK_FOR_INTERRUPTS(); });
+    TimestampTz now = protect([] { return GetCurrentTimestamp(); });
+    if (now - told_at_ < 2000000) return;
+    told_at_ = now;
+    protect([&] { ereport(NOTICE, (errmsg("%lld payments %s so far", static_cast<long long>(count), what))); });
+  }
+
+  HistoryStore store_;
   PaymentBatch batch_;
   TimestampTz told_at_;
-  int64_t stored_ = 0, rejected_ = 0;
+  int64_t taken_ = 0, rejected_ = 0;
 };
 
 // One column of the history that is read.
@@ -205,12 +208,7 @@ std::string read_row(const Spi& spi, uint64_t row, const std::vector<Field>& fie
 int64_t load_history(Oid relation, const Interval& label_delay) {
   std::vector<Field> fields = history_fields(relation);
   std::string query = history_query(relation, fields);
-  IngestOptions options;
-  options.source = "history";
-  options.label_source = "history";
-  options.live = false;
-  options.label_delay = label_delay;
-  check_label_delay(options.label_delay);
+  check_label_delay(label_delay);
   // Floats are read with all their digits, whatever the session shows of them.
   int level = protect([] {
     int made = NewGUCNestLevel();
@@ -218,7 +216,7 @@ int64_t load_history(Oid relation, const Interval& label_delay) {
                             GUC_ACTION_SAVE, true, 0, false);
     return made;
   });
-  Loader loader(std::move(options));
+  Loader loader("history", label_delay);
   // Read with the caller's rights; only what ingest() does is done as the owner.
   Spi spi;
   Portal portal = protect([&] {
@@ -294,13 +292,9 @@ FRAUD_FUNCTION(simulate) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "starts_at must be a midnight in UTC, from 1970 on",
                    {}, "For example: '2026-01-01 00:00:00+00'.");
   }
-  IngestOptions options;
-  options.source = "simulation";
-  options.label_source = "simulation";
-  options.live = false;
-  options.label_delay = *PG_GETARG_INTERVAL_P(6);
-  check_label_delay(options.label_delay);
-  Loader loader(std::move(options));
+  const Interval label_delay = *PG_GETARG_INTERVAL_P(6);
+  check_label_delay(label_delay);
+  Loader loader("simulation", label_delay);
   Simulator simulator(config);
   for (int i = 0; i < config.customers; ++i) {
     for (SimulatedPayment& simulated : simulator.customer(i)) {

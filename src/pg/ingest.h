@@ -1,5 +1,5 @@
-// The way of a payment through the database: one set of statements for a batch,
-// in the caller's transaction.
+// The way of a payment that arrives through the database: one set of statements for
+// a batch, in the caller's transaction.
 #pragma once
 
 #include "core/payment.h"
@@ -7,29 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "pg/payment_store.h"
 #include "pg/server.h"
 
 namespace fraud::pg {
 
 struct IngestOptions {
-  std::string source;       // what fraud.transactions.source says
-  std::string label_source; // what fraud.labels.source says of is_fraud
-  // A live payment is decided on and raises alerts, and its label is known now.
-  // History is scored without decision, and a label is known label_delay after
-  // the payment.
-  bool live = true;
-  Interval label_delay = {0, 0, 0};
-};
-
-enum class IngestStatus { kStored, kDuplicate, kRejected };
-
-struct IngestOutcome {
-  std::string transaction_id;
-  IngestStatus status = IngestStatus::kStored;
-  bool scored = false;
-  double score = 0;
-  std::string decision;  // empty: none
-  std::string error;     // of a rejected payment
+  std::string source;        // what fraud.transactions.source says
+  std::string label_source;  // what fraud.labels.source says of is_fraud
 };
 
 struct IngestCounts {
@@ -57,8 +42,5 @@ struct Assessment {
 
 // Scores one payment as of its own time, storing nothing.
 Assessment assess(const Payment& payment, std::string_view model);
-
-// Microseconds between the Unix epoch and Postgres's (2000-01-01).
-constexpr int64_t kPostgresEpochUs = int64_t{946684800} * 1000000;
 
 }  // namespace fraud::pg

@@ -16,8 +16,8 @@ namespace fraud::pg {
 
 namespace {
 
-// The first row, in the order of an index, whose first two columns are equal to
-// two values.
+// The rows, in the order of an index, whose first column, or first two, are equal to
+// a text and another value.
 struct Lookup {
   Relation heap;
   Relation index;
@@ -42,16 +42,19 @@ Datum text_datum(std::string_view value) {
 // Returns whether there is such a row; close() must follow either way.
 bool open(Lookup* lookup, Oid schema, const char* table, const char* index, Datum first,
           RegProcedure second_equals, Datum second, Snapshot snapshot) {
+  const int count = OidIsValid(second_equals) ? 2 : 1;
   lookup->heap = table_open(relation_named(schema, table), AccessShareLock);
   lookup->index = index_open(relation_named(schema, index), AccessShareLock);
   lookup->slot = table_slot_create(lookup->heap, nullptr);
   ScanKeyData keys[2];
   ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid,
                          lookup->index->rd_indcollation[0], F_TEXTEQ, first);
-  ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid,
-                         lookup->index->rd_indcollation[1], second_equals, second);
-  lookup->scan = begin_index_scan(lookup->heap, lookup->index, snapshot, 2);
-  index_rescan(lookup->scan, keys, 2, nullptr, 0);
+  if (count == 2) {
+    ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid,
+                           lookup->index->rd_indcollation[1], second_equals, second);
+  }
+  lookup->scan = begin_index_scan(lookup->heap, lookup->index, snapshot, count);
+  index_rescan(lookup->scan, keys, count, nullptr, 0);
   return index_getnext_slot(lookup->scan, ForwardScanDirection, lookup->slot);
 }
 
@@ -99,6 +102,22 @@ bool read_version(Oid schema, std::string_view model, int32_t version, Snapshot 
   }
   close(&lookup);
   return found;
+}
+
+void read_stored_places(Oid schema, const std::string_view* features, size_t count, Snapshot snapshot,
+                        int* places) {
+  for (size_t i = 0; i < count; ++i) places[i] = -1;
+  Lookup lookup;
+  bool found = open(&lookup, schema, "feature_definitions", "feature_definitions_pkey",
+                    text_datum("payments"), InvalidOid, (Datum)0, snapshot);
+  for (; found; found = index_getnext_slot(lookup.scan, ForwardScanDirection, lookup.slot)) {
+    text* name = DatumGetTextPP(column(lookup, "feature"));
+    std::string_view feature(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+    for (size_t i = 0; i < count; ++i) {
+      if (features[i] == feature) places[i] = DatumGetInt32(column(lookup, "position")) - 1;
+    }
+  }
+  close(&lookup);
 }
 
 }  // namespace fraud::pg

@@ -30,4 +30,9 @@ bool read_promotion(Oid schema, std::string_view model, std::string_view alias, 
 bool read_version(Oid schema, std::string_view model, int32_t version, Snapshot snapshot,
                   VersionRow* row);
 
+// Gives each feature its place in the stored vectors of payments, from 0; -1 for what
+// is no feature of the set `payments`.
+void read_stored_places(Oid schema, const std::string_view* features, size_t count, Snapshot snapshot,
+                        int* places);
+
 }  // namespace fraud::pg

@@ -1,7 +1,10 @@
 #include "pg/online_features.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
+#include <numeric>
+#include <set>
 
 #include "pg/boundary.h"
 #include "pg/event_reader.h"
@@ -66,36 +69,88 @@ class KeptPlan {
   std::vector<Oid> types_;
 };
 
+// Which keys' windows are filled from the events that are read for another key: one
+// whose parts all are parts of this key too, and whose windows reach as far.
+struct KeyReading {
+  size_t reader = 0;                // the key whose events are read; itself, mostly
+  std::vector<size_t> dependents;   // keys that are filled from this one's events
+};
+
 // What a set needs to be computed event by event, kept from call to call.
 struct OnlineSet {
   explicit OnlineSet(std::shared_ptr<const FeatureSet> the_set)
       : set(std::move(the_set)),
         engine(set->windows, set->keys.size()),
+        readings(set->keys.size()),
         histories(set->keys.size()),
         history_columns(set->keys.size()) {}
 
   std::shared_ptr<const FeatureSet> set;
   FeatureEngine engine;  // for its plans; no event goes through it
   std::vector<EventColumn> event_columns;
-  KeptPlan event;                   // $1 is a row of the events
+  KeptPlan event;
+  std::vector<KeyReading> readings;
   std::vector<KeptPlan> histories;  // of each key
   std::vector<std::vector<EventColumn>> history_columns;
 };
 
-// Never destroyed: at the process's end there is no Postgres left to free plans.
-auto& cache = *new std::map<std::string, std::unique_ptr<OnlineSet>>;
+// By set and source. Never destroyed: at the process's end there is no Postgres left
+// to free plans.
+auto& cache = *new std::map<std::pair<std::string, std::string>, std::unique_ptr<OnlineSet>>;
 
-OnlineSet& online_set(const std::shared_ptr<const FeatureSet>& set) {
-  std::unique_ptr<OnlineSet>& kept = cache[set->name];
-  if (kept == nullptr || kept->set != set) kept = std::make_unique<OnlineSet>(set);
+constexpr size_t kTimeColumn = 0, kIdColumn = 1;  // of the event's columns
+
+bool includes(const std::vector<std::string>& parts, const std::vector<std::string>& fewer) {
+  return std::all_of(fewer.begin(), fewer.end(), [&](const std::string& part) {
+    return std::find(parts.begin(), parts.end(), part) != parts.end();
+  });
+}
+
+// Decides which keys' events are read.
+void plan_readings(OnlineSet& online) {
+  const FeatureSet& set = *online.set;
+  auto reads_as_far = [&](size_t key, size_t other) {
+    const KeyPlan& a = online.engine.plan(key);
+    const KeyPlan& b = online.engine.plan(other);
+    return b.reach_us() >= a.reach_us() && b.least_delay_us() <= a.least_delay_us();
+  };
+  // Keys with fewer parts first: whether they read for themselves is known then.
+  std::vector<size_t> order(set.keys.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return set.keys[a].parts.size() < set.keys[b].parts.size();
+  });
+  for (size_t key : order) {
+    size_t& reader = online.readings[key].reader;
+    reader = key;
+    for (size_t other = 0; other < set.keys.size() && reader == key; ++other) {
+      const bool fewer = set.keys[other].parts.size() < set.keys[key].parts.size();
+      if (fewer && online.readings[other].reader == other && reads_as_far(key, other) &&
+          includes(set.keys[key].parts, set.keys[other].parts)) {
+        reader = other;
+        online.readings[other].dependents.push_back(key);
+      }
+    }
+  }
+}
+
+OnlineSet& online_set(const std::shared_ptr<const FeatureSet>& set, const std::string& source) {
+  std::unique_ptr<OnlineSet>& kept = cache[{set->name, source}];
+  if (kept == nullptr || kept->set != set) {
+    kept = nullptr;
+    auto made = std::make_unique<OnlineSet>(set);
+    plan_readings(*made);
+    kept = std::move(made);
+  }
   return *kept;
 }
 
-// What the event itself brings: its time, id, locals, inputs and keys.
-void prepare_event(OnlineSet& online) {
+// What the event itself brings: its time, id, keys, locals and inputs.
+void prepare_event(OnlineSet& online, const EventSource& events) {
   using Kind = EventColumn::Kind;
   const FeatureSet& set = *online.set;
   std::vector<EventColumn>& columns = online.event_columns;
+  columns.clear();
   columns.push_back({Kind::kTime, 0, as_timestamptz(set.time, set.time_type)});
   columns.push_back({Kind::kId, 0, "(" + set.id + ")"});
   for (size_t i = 0; i < set.keys.size(); ++i) {
@@ -107,48 +162,242 @@ void prepare_event(OnlineSet& online) {
   for (size_t i = 0; i < set.inputs.size(); ++i) {
     columns.push_back({set.inputs[i].hashed ? Kind::kHashInput : Kind::kNumberInput, i, set.inputs[i].sql});
   }
-  std::string sql = select_list(columns);
-  Oid relation = set.relation;
-  Oid row_type = protect([&] { return get_rel_type_id(relation); });
-  const char* row_name = protect([&] { return format_type_be_qualified(row_type); });
-  // As in a query of the table, the row is called e.
-  sql += " FROM pg_catalog.unnest(ARRAY[$1::" + std::string(row_name) + "]) e";
-  online.event.prepare(sql, {row_type});
+  online.event.prepare(select_list(columns) + " FROM " + events.from, events.types);
 }
 
-// The events before one in the windows of one key: $1 and $2 bound the time, $3 and
-// $4 are the event's own time and id, the key's parts follow.
+// Calls `use` with the place of each column of the event's that is a part of the key.
+template <typename Use>
+void for_each_part(const OnlineSet& online, size_t key, Use&& use) {
+  for (size_t i = 0; i < online.event_columns.size(); ++i) {
+    const EventColumn& column = online.event_columns[i];
+    if (column.kind == EventColumn::Kind::kKeyPart && column.index == key) use(i);
+  }
+}
+
+// The events before others in the windows of one key. Each row of the parameters
+// stands for the events with one value of the key: $1 and $2 bound the time, $3 and
+// $4 are the last one's own time and id, the key's parts follow.
 void prepare_history(OnlineSet& online, size_t key, const EventReader& event) {
   using Kind = EventColumn::Kind;
   const FeatureSet& set = *online.set;
-  const KeyPlan& plan = online.engine.plan(key);
   std::vector<EventColumn>& columns = online.history_columns[key];
+  columns.clear();
+  std::vector<size_t> filled = online.readings[key].dependents;
+  filled.push_back(key);
   columns.push_back({Kind::kTime, 0, as_timestamptz(set.time, set.time_type)});
-  if (plan.wants_labels()) {
+  columns.push_back({Kind::kId, 0, "(" + set.id + ")"});
+  if (std::any_of(filled.begin(), filled.end(), [&](size_t k) { return online.engine.plan(k).wants_labels(); })) {
     columns.push_back({Kind::kLabel, 0, set.label_as_boolean});
     if (!set.known_at.empty()) {
       columns.push_back({Kind::kKnownAt, 0, as_timestamptz(set.known_at, set.known_at_type)});
     }
   }
-  for (int input : plan.inputs()) {
+  std::set<int> inputs;
+  for (size_t k : filled) inputs.insert(online.engine.plan(k).inputs().begin(), online.engine.plan(k).inputs().end());
+  for (int input : inputs) {
     const auto index = static_cast<size_t>(input);
     columns.push_back({set.inputs[index].hashed ? Kind::kHashInput : Kind::kNumberInput, index,
                        set.inputs[index].sql});
   }
-  std::vector<Oid> types{TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, event.column_type(1)};
-  const std::string time = "(" + set.time + ")";
-  std::string sql = select_list(columns);
-  sql += set.from_clause() + " WHERE " + time + " > " + set.in_time_type("$1") + " AND " + time +
-         " <= " + set.in_time_type("$2") + " AND (" + time + ", (" + set.id + ")) < (" +
-         set.in_time_type("$3") + ", $4)";
-  for (size_t i = 0; i < online.event_columns.size(); ++i) {
-    if (online.event_columns[i].kind != Kind::kKeyPart || online.event_columns[i].index != key) continue;
-    types.push_back(event.column_type(i));
-    sql += " AND " + online.event_columns[i].sql + " = $" + std::to_string(types.size());
+  size_t dependent = 0;
+  for (size_t k : online.readings[key].dependents) {
+    for (const std::string& part : set.keys[k].parts) columns.push_back({Kind::kKeyPart, dependent, "(" + part + ")"});
+    ++dependent;
   }
-  sql += " ORDER BY " + time + ", (" + set.id + ")";
+
+  std::vector<Oid> types;
+  std::string parameters, names;
+  auto parameter = [&](Oid type, const std::string& name) {
+    Oid array = protect([&] { return get_array_type(type); });
+    if (!OidIsValid(array)) {
+      const char* type_name = protect([&] { return format_type_be(type); });
+      throw SqlError(ERRCODE_FEATURE_NOT_SUPPORTED, "type " + std::string(type_name) + " has no array type");
+    }
+    types.push_back(array);
+    parameters += (parameters.empty() ? "$" : ", $") + std::to_string(types.size());
+    names += "\"" + name + "\", ";
+  };
+  for (const char* name : {"?after", "?until", "?last"}) parameter(TIMESTAMPTZOID, name);
+  parameter(event.column_type(kIdColumn), "?id");
+  const std::string time = "(" + set.time + ")";
+  std::string where = " WHERE " + time + " > " + set.in_time_type("n.\"?after\"") + " AND " + time +
+                      " <= " + set.in_time_type("n.\"?until\"") + " AND (" + time + ", (" + set.id +
+                      ")) < (" + set.in_time_type("n.\"?last\"") + ", n.\"?id\")";
+  for_each_part(online, key, [&](size_t column) {
+    const std::string name = "?key" + std::to_string(column);
+    parameter(event.column_type(column), name);
+    where += " AND " + online.event_columns[column].sql + " = n.\"" + name + "\"";
+  });
+  // Unqualified, as only then it takes several arrays; search_path is pg_catalog.
+  const std::string sql = "SELECT n.\"?group\", h.* FROM unnest(" + parameters +
+                          ") WITH ORDINALITY n(" + names + "\"?group\") CROSS JOIN LATERAL (" +
+                          select_list(columns) + set.from_clause() + where + " ORDER BY " + time + ", (" +
+                          set.id + ")) h";
+  columns.insert(columns.begin(), {Kind::kTag, 0, {}});
   online.histories[key].prepare(sql, std::move(types));
 }
+
+// The order of (time, id).
+class EventOrder {
+ public:
+  EventOrder(Oid id_type, Oid collation) : collation_(collation) {
+    protect([&] {
+      TypeCacheEntry* entry = lookup_type_cache(getBaseType(id_type), TYPECACHE_CMP_PROC_FINFO);
+      compare_ = &entry->cmp_proc_finfo;
+    });
+  }
+  int operator()(int64_t time_a, Datum id_a, int64_t time_b, Datum id_b) const {
+    if (time_a != time_b) return time_a < time_b ? -1 : 1;
+    return protect([&] { return DatumGetInt32(FunctionCall2Coll(compare_, collation_, id_a, id_b)); });
+  }
+
+ private:
+  FmgrInfo* compare_;
+  Oid collation_;
+};
+
+// The computation of one source's events.
+class Computation {
+ public:
+  Computation(OnlineSet& online, const EventReader& reader)
+      : online_(online),
+        set_(*online.set),
+        reader_(reader),
+        current_(reader.batch()),
+        order_(reader.column_type(kIdColumn), reader.column_collation(kIdColumn)),
+        keys_(set_.keys.size() * current_.rows),
+        values_(current_.rows * set_.windows.size(), kMissing) {
+    std::vector<std::string_view> row_keys;
+    for (size_t row = 0; row < current_.rows; ++row) {
+      current_.keys_of(row, set_.keys.size(), &row_keys);
+      std::copy(row_keys.begin(), row_keys.end(), keys_.begin() + static_cast<ptrdiff_t>(row * set_.keys.size()));
+    }
+  }
+
+  // Computes the windows of a key and of those that are filled with it.
+  void run(size_t key, bool read_only) {
+    std::vector<size_t> all(current_.rows);
+    std::iota(all.begin(), all.end(), size_t{0});
+    const std::vector<std::vector<size_t>> groups = group(all, key);
+    if (groups.empty()) return;
+    if (!online_.histories[key].prepared()) prepare_history(online_, key, reader_);
+    EventReader history(set_, online_.history_columns[key], 0, set_.inputs.size(),
+                        online_.readings[key].dependents.size());
+    read(key, groups, read_only, history);
+    const EventBatch& events = history.batch();
+    size_t begin = 0;
+    for (size_t g = 0; g < groups.size(); ++g) {
+      size_t end = begin;
+      while (end < events.rows && events.tags[end] == static_cast<int64_t>(g) + 1) ++end;
+      fill(key, groups[g], events, begin, end, {});
+      const std::vector<size_t>& dependents = online_.readings[key].dependents;
+      for (size_t i = 0; i < dependents.size(); ++i) {
+        for (const std::vector<size_t>& rows : group(groups[g], dependents[i])) {
+          fill(dependents[i], rows, events, begin, end,
+               matching(events, begin, end, i, dependents.size(), key_of(rows[0], dependents[i])));
+        }
+      }
+      begin = end;
+    }
+    if (begin != events.rows) {
+      throw SqlError(ERRCODE_INTERNAL_ERROR, "events came in another order than they were asked for");
+    }
+  }
+
+  const std::vector<float>& values() const noexcept { return values_; }
+
+ private:
+  std::string_view key_of(size_t row, size_t key) const { return keys_[row * set_.keys.size() + key]; }
+
+  // Puts rows with the same value of a key together, in order of (time, id).
+  std::vector<std::vector<size_t>> group(const std::vector<size_t>& rows, size_t key) const {
+    std::map<std::string_view, std::vector<size_t>> by_key;
+    for (size_t row : rows) {
+      if (key_of(row, key).data() != nullptr) by_key[key_of(row, key)].push_back(row);
+    }
+    std::vector<std::vector<size_t>> groups;
+    for (auto& [value, members] : by_key) {
+      std::sort(members.begin(), members.end(), [&](size_t a, size_t b) {
+        return order_(current_.times[a], current_.ids[a], current_.times[b], current_.ids[b]) < 0;
+      });
+      groups.push_back(std::move(members));
+    }
+    return groups;
+  }
+
+  // Reads what is stored of the events before those of each group.
+  void read(size_t key, const std::vector<std::vector<size_t>>& groups, bool read_only, EventReader& history) {
+    const KeyPlan& plan = online_.engine.plan(key);
+    std::vector<size_t> parts;
+    for_each_part(online_, key, [&](size_t column) { parts.push_back(column); });
+    std::vector<Column> columns;
+    for (int i = 0; i < 3; ++i) columns.emplace_back(TIMESTAMPTZOID);
+    columns.emplace_back(reader_.column_type(kIdColumn));
+    for (size_t part : parts) columns.emplace_back(reader_.column_type(part));
+    int64_t earliest = std::numeric_limits<int64_t>::max();
+    for (const std::vector<size_t>& rows : groups) {
+      const int64_t first = current_.times[rows.front()], last = current_.times[rows.back()];
+      earliest = std::min(earliest, first);
+      columns[0].add(time_param(first < MIN_TIMESTAMP + plan.reach_us() ? DT_NOBEGIN : first - plan.reach_us()));
+      columns[1].add(time_param(last < MIN_TIMESTAMP + plan.least_delay_us() ? DT_NOBEGIN
+                                                                              : last - plan.least_delay_us()));
+      columns[2].add(time_param(last));
+      columns[3].add({current_.ids[rows.back()]});
+      for (size_t i = 0; i < parts.size(); ++i) columns[4 + i].add(reader_.value(rows.back(), parts[i]));
+    }
+    std::vector<Datum> values;
+    for (const Column& column : columns) values.push_back(column.array().value);
+    // Before the earliest event of all, the time alone tells what comes first.
+    history.keep_ids_from(earliest);
+    online_.histories[key].run(values.data(), history.receiver(), read_only);
+    history.check();
+  }
+
+  // Tells which of the events [begin, end) have that value of one of their keys.
+  static std::vector<char> matching(const EventBatch& events, size_t begin, size_t end, size_t key, size_t keys,
+                                    std::string_view value) {
+    std::vector<char> same(end - begin);
+    std::vector<std::string_view> all;
+    for (size_t i = begin; i < end; ++i) {
+      events.keys_of(i, keys, &all);
+      same[i - begin] = all[key].data() != nullptr && all[key] == value;
+    }
+    return same;
+  }
+
+  // Computes a key's windows of rows that have the same value of it, in their order,
+  // from the stored events [begin, end), or from those of them that are chosen.
+  void fill(size_t key, const std::vector<size_t>& rows, const EventBatch& events, size_t begin, size_t end,
+            const std::vector<char>& chosen) {
+    KeyWindows windows(online_.engine.plan(key));
+    size_t next = begin;
+    for (size_t row : rows) {
+      for (; next < end; ++next) {
+        const int order = order_(events.times[next], events.ids[next], current_.times[row], current_.ids[row]);
+        if (order > 0) break;
+        // What is equal is the event itself, stored already.
+        if (order == 0 || (!chosen.empty() && chosen[next - begin] == 0)) continue;
+        Event earlier;
+        earlier.time_us = events.times[next];
+        earlier.known_fraud_us = events.labels[next] == 1.0F ? events.known_at[next] : kNever;
+        earlier.inputs = events.cells.data() + next * set_.inputs.size();
+        windows.push(earlier);
+      }
+      Event subject;
+      subject.time_us = current_.times[row];
+      subject.inputs = current_.cells.data() + row * set_.inputs.size();
+      windows.evaluate_and_push(subject, values_.data() + row * set_.windows.size());
+    }
+  }
+
+  OnlineSet& online_;
+  const FeatureSet& set_;
+  const EventReader& reader_;
+  const EventBatch& current_;
+  EventOrder order_;
+  std::vector<std::string_view> keys_;  // rows x keys
+  std::vector<float> values_;           // rows x windows
+};
 
 // Returns the event as a row of the set's events: the same type, or one with
 // columns of the same names and types.
@@ -206,79 +455,61 @@ Datum as_row(const FeatureSet& set, HeapTupleHeader event) {
 }  // namespace
 
 std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
-                                   HeapTupleHeader event, bool read_only) {
-  using Kind = EventColumn::Kind;
-  const Datum row = as_row(*set, event);
-  OnlineSet& online = online_set(set);
+                                   const EventSource& events, bool read_only) {
+  OnlineSet& online = online_set(set, events.from);
   DefinerScope definer(*set);
   protect([] {
     // Whatever size the table had when it was planned (with settings of DefinerScope's level).
-    for (const char* setting : {"enable_seqscan", "enable_bitmapscan", "enable_sort", "jit"}) {
+    for (const char* setting : {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin",
+                                "enable_sort", "enable_incremental_sort", "jit"}) {
       (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
                               false);
     }
   });
   Spi spi;
-  if (!online.event.prepared()) {
-    online.event_columns.clear();
-    prepare_event(online);
-  }
+  if (!online.event.prepared()) prepare_event(online, events);
   EventReader reader(*set, online.event_columns, set->locals.size(), set->inputs.size(), set->keys.size());
   reader.keep_values();
-  online.event.run(&row, reader.receiver(), read_only);
+  std::vector<Datum> values;
+  for (const SqlValue& value : events.values) values.push_back(value.value);
+  online.event.run(values.data(), reader.receiver(), read_only);
   reader.check();
   const EventBatch& current = reader.batch();
-  if (reader.is_null(0) || reader.is_null(1)) {
-    throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "the event's " +
-                                                       std::string(reader.is_null(0) ? "time" : "id") +
-                                                       " must not be null");
-  }
-  Event subject;
-  subject.time_us = current.times[0];
-  subject.inputs = current.cells.data();
-  if (TIMESTAMP_NOT_FINITE(subject.time_us)) {
-    throw SqlError(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, "the event's time must be finite");
-  }
-  std::vector<float> window_values(set->windows.size(), kMissing);
-  std::vector<std::string_view> keys;
-  current.keys_of(0, set->keys.size(), &keys);
-  for (size_t key = 0; key < keys.size(); ++key) {
-    if (keys[key].data() == nullptr) continue;
-    const KeyPlan& plan = online.engine.plan(key);
-    if (!online.histories[key].prepared()) {
-      online.history_columns[key].clear();
-      prepare_history(online, key, reader);
+  for (size_t row = 0; row < current.rows; ++row) {
+    for (size_t column : {kTimeColumn, kIdColumn}) {
+      if (!reader.value(row, column).null) continue;
+      throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                     std::string("the event's ") + (column == kTimeColumn ? "time" : "id") + " must not be null");
     }
-    std::vector<Datum> values;
-    const int64_t begin = subject.time_us < MIN_TIMESTAMP + plan.reach_us()
-                              ? DT_NOBEGIN : subject.time_us - plan.reach_us();
-    values.push_back(TimestampTzGetDatum(begin));
-    values.push_back(TimestampTzGetDatum(subject.time_us - plan.least_delay_us()));
-    values.push_back(TimestampTzGetDatum(subject.time_us));
-    values.push_back(reader.value(1));
-    for (size_t i = 0; i < online.event_columns.size(); ++i) {
-      if (online.event_columns[i].kind == Kind::kKeyPart && online.event_columns[i].index == key) {
-        values.push_back(reader.value(i));
-      }
+    if (TIMESTAMP_NOT_FINITE(current.times[row])) {
+      throw SqlError(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, "the event's time must be finite");
     }
-    EventReader history(*set, online.history_columns[key], 0, set->inputs.size(), 0);
-    online.histories[key].run(values.data(), history.receiver(), read_only);
-    history.check();
-    const EventBatch& events = history.batch();
-    KeyWindows windows(plan);
-    for (size_t i = 0; i < events.rows; ++i) {
-      Event earlier;
-      earlier.time_us = events.times[i];
-      earlier.known_fraud_us = events.labels[i] == 1.0F ? events.known_at[i] : kNever;
-      earlier.inputs = events.cells.data() + i * set->inputs.size();
-      windows.push(earlier);
-    }
-    windows.evaluate_and_push(subject, window_values.data());
   }
-  std::vector<float> vector(set->features.size(), kMissing);
-  for (size_t i = 0; i < set->locals.size(); ++i) vector[set->locals[i].feature] = current.locals[i];
-  for (size_t i = 0; i < set->windows.size(); ++i) vector[set->window_places[i]] = window_values[i];
-  return vector;
+  Computation computation(online, reader);
+  for (size_t key = 0; key < set->keys.size(); ++key) {
+    if (online.readings[key].reader == key) computation.run(key, read_only);
+  }
+  const size_t width = set->features.size(), locals = set->locals.size(), windows = set->windows.size();
+  std::vector<float> vectors(current.rows * width, kMissing);
+  for (size_t row = 0; row < current.rows; ++row) {
+    float* vector = vectors.data() + row * width;
+    for (size_t i = 0; i < locals; ++i) vector[set->locals[i].feature] = current.locals[row * locals + i];
+    for (size_t i = 0; i < windows; ++i) {
+      vector[set->window_places[i]] = computation.values()[row * windows + i];
+    }
+  }
+  return vectors;
+}
+
+std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
+                                   HeapTupleHeader event, bool read_only) {
+  const Datum row = as_row(*set, event);
+  Oid relation = set->relation;
+  Oid row_type = protect([&] { return get_rel_type_id(relation); });
+  const char* row_name = protect([&] { return format_type_be_qualified(row_type); });
+  // As in a query of the table, the row is called e.
+  return online_features(
+      set, {"pg_catalog.unnest(ARRAY[$1::" + std::string(row_name) + "]) e", {row_type}, {{row}}}, read_only);
 }
 
 }  // namespace fraud::pg

@@ -1,6 +1,6 @@
-// fraud.ingest, fraud.assess and fraud.payment_features.
+// fraud.ingest, fraud.assess and what features of payments are made with.
+#include "core/geo.h"
 #include "core/payment.h"
-#include "core/payment_features.h"
 
 #include <nlohmann/json.hpp>
 
@@ -133,10 +133,10 @@ FRAUD_FUNCTION(assess) {
   });
 }
 
-FRAUD_FUNCTION(payment_features) {
-  Column names(TEXTOID);
-  for (std::string_view name : payment_feature_names()) names.add(text_param(name));
-  return names.array().value;
+// Great-circle distance in km of two places, each a latitude and a longitude in degrees.
+FRAUD_FUNCTION(distance_km) {
+  return Float8GetDatum(distance_km(PG_GETARG_FLOAT8(0), PG_GETARG_FLOAT8(1), PG_GETARG_FLOAT8(2),
+                                    PG_GETARG_FLOAT8(3)));
 }
 
 FRAUD_FUNCTION(mask_card_numbers) {

@@ -8,14 +8,14 @@
 
 namespace fraud::pg {
 
-PaymentScorer::PaymentScorer(ResolvedModel model)
-    : model_(std::move(model)), scorer_(make_scorer(*model_.flat)) {
-  const auto& known = payment_feature_names();
+PaymentScorer::PaymentScorer(ResolvedModel model, std::shared_ptr<const FeatureSet> set)
+    : model_(std::move(model)), set_(std::move(set)), scorer_(make_scorer(*model_.flat)) {
+  const std::vector<FeatureInfo>& known = set_->features;
   std::string unknown;
   for (size_t feature = 0; feature < model_.flat->feature_count(); ++feature) {
     const std::string name(model_.flat->feature_name(feature));
     size_t i = 0;
-    while (i < known.size() && known[i] != name) ++i;
+    while (i < known.size() && known[i].name != name) ++i;
     if (i == known.size()) unknown += (unknown.empty() ? "" : ", ") + name;
     source_.push_back(i);
   }
@@ -28,11 +28,11 @@ PaymentScorer::PaymentScorer(ResolvedModel model)
   row_.resize(source_.size());
 }
 
-void PaymentScorer::fill(const PaymentFeatures& features) noexcept {
+void PaymentScorer::fill(const float* features) noexcept {
   for (size_t i = 0; i < source_.size(); ++i) row_[i] = features[source_[i]];
 }
 
-float PaymentScorer::score(const PaymentFeatures& features) noexcept {
+float PaymentScorer::score(const float* features) noexcept {
   fill(features);
   return scorer_.score(row_.data());
 }
@@ -44,13 +44,13 @@ std::string PaymentScorer::decide(float score) const {
   return value >= model_.review_at ? "review" : "approve";
 }
 
-std::vector<std::string> PaymentScorer::reasons(const PaymentFeatures& features) {
-  fill(features);
+std::vector<std::string> PaymentScorer::reasons(const std::vector<float>& features) {
+  fill(features.data());
   std::vector<double> phi(row_.size() + 1, 0.0);
   scorer_.contributions(row_.data(), phi.data());
-  std::vector<double> by_feature(kPaymentFeatureCount, 0.0);
+  std::vector<double> by_feature(features.size(), 0.0);
   for (size_t i = 0; i < source_.size(); ++i) by_feature[source_[i]] += phi[i];
-  return describe_reasons(features, by_feature, 3);
+  return describe_reasons(set_->features, features, by_feature, 3);
 }
 
 }  // namespace fraud::pg

@@ -25,29 +25,30 @@ Statement insert_shadow_scores(
 
 }  // namespace
 
-ShadowScorer::ShadowScorer(Spi& spi, const ResolvedModel& champion) {
+ShadowScorer::ShadowScorer(Spi& spi, const PaymentScorer& champion) {
   std::vector<std::pair<std::string, int>> named;
   uint64_t count = spi.run(challengers, {});
   for (uint64_t row = 0; row < count; ++row) {
     named.emplace_back(*spi.text(row, 1), static_cast<int>(*spi.integer(row, 2)));
   }
-  std::set<int> seen = {champion.version};
+  std::set<int> seen = {champion.model().version};
   for (const auto& [alias, version] : named) {
     if (!seen.insert(version).second) continue;
     challengers_.push_back(
-        {alias, PaymentScorer(resolve_model("payments/" + std::to_string(version), false))});
+        {alias, PaymentScorer(resolve_model("payments/" + std::to_string(version), false),
+                              champion.feature_set())});
   }
 }
 
 void ShadowScorer::add(const pg_uuid_t& card, const std::string& transaction_id,
-                       TimestampTz occurred_at, const PaymentFeatures& features) {
+                       TimestampTz occurred_at, const std::vector<float>& features) {
   for (Challenger& challenger : challengers_) {
     cards_.add(uuid_param(card));
     ids_.add(text_param(transaction_id));
     times_.add(time_param(occurred_at));
     versions_.add(int4_param(challenger.scorer.model().version));
     aliases_.add(text_param(challenger.alias));
-    scores_.add(float8_param(static_cast<double>(challenger.scorer.score(features))));
+    scores_.add(float8_param(static_cast<double>(challenger.scorer.score(features.data()))));
   }
 }
 

@@ -2,8 +2,6 @@
 // champion, on the same vector, without anybody acting on it.
 #pragma once
 
-#include "core/payment_features.h"
-
 #include <string>
 #include <vector>
 
@@ -16,13 +14,13 @@ class ShadowScorer {
  public:
   // Finds the challengers in force: the aliases of payments that begin with
   // "challenger". A version named twice, or that is the champion, scores once.
-  ShadowScorer(Spi& spi, const ResolvedModel& champion);
+  ShadowScorer(Spi& spi, const PaymentScorer& champion);
 
   bool empty() const noexcept { return challengers_.empty(); }
 
   // Scores one payment's vector.
   void add(const pg_uuid_t& card, const std::string& transaction_id, TimestampTz occurred_at,
-           const PaymentFeatures& features);
+           const std::vector<float>& features);
 
   // Stores what was added.
   void write(Spi& spi);

@@ -80,6 +80,10 @@ CREATE TABLE fraud.transactions (
     category text,
     merchant_latitude float8,
     merchant_longitude float8,
+    home_latitude float8,
+    home_longitude float8,
+    city_population bigint,
+    age float4,
     source text NOT NULL,
     model text,
     model_version int,
@@ -93,13 +97,17 @@ COMMENT ON COLUMN fraud.transactions.transaction_id IS 'the payment''s own id, u
 COMMENT ON COLUMN fraud.transactions.occurred_at IS 'the payment''s own time';
 COMMENT ON COLUMN fraud.transactions.received_at IS 'when it was stored (start of that transaction)';
 COMMENT ON COLUMN fraud.transactions.amount IS 'in the feed''s currency';
+COMMENT ON COLUMN fraud.transactions.home_latitude IS 'of the customer''s home as the payment said, degrees';
+COMMENT ON COLUMN fraud.transactions.home_longitude IS 'of the customer''s home as the payment said, degrees';
+COMMENT ON COLUMN fraud.transactions.city_population IS 'inhabitants of the home city as the payment said';
+COMMENT ON COLUMN fraud.transactions.age IS 'the customer''s age at the payment, years';
 COMMENT ON COLUMN fraud.transactions.source IS 'a fraud.sources name, or sql, history, simulation, or what fraud.ingest was told';
 COMMENT ON COLUMN fraud.transactions.model IS 'the model that gave the score';
 COMMENT ON COLUMN fraud.transactions.model_version IS 'the version of it, the champion at that moment';
 COMMENT ON COLUMN fraud.transactions.score IS 'probability of fraud, 0 to 1';
 COMMENT ON COLUMN fraud.transactions.decision IS 'approve, review or block; null for history, on which nobody decided';
 COMMENT ON COLUMN fraud.transactions.features IS
-    'the feature vector that was scored, in the order of fraud.payment_features(); NaN is missing';
+    'the feature vector that was scored, each feature at its place in fraud.payment_features(); NaN is missing';
 
 -- ------------------------------------------------- cases, alerts, labels
 -- What an analyst works on: the alerts of one card that came close together.
@@ -188,6 +196,38 @@ COMMENT ON TABLE fraud.labels IS
 COMMENT ON COLUMN fraud.labels.is_fraud IS 'null: what was said before is taken back, nothing is known';
 COMMENT ON COLUMN fraud.labels.source IS 'payload, history, simulation, chargeback, analyst, …';
 COMMENT ON COLUMN fraud.labels.known_at IS 'when we learned it: before that moment it does not count';
+
+-- For joins that cannot search all labels of a payment: one row each.
+CREATE TABLE fraud.latest_labels (
+    card uuid NOT NULL,
+    transaction_id text COLLATE "C" NOT NULL,
+    is_fraud boolean,
+    known_at timestamptz NOT NULL,
+    label_id bigint NOT NULL,
+    PRIMARY KEY (transaction_id, card)
+) WITH (fillfactor = 90);
+COMMENT ON TABLE fraud.latest_labels IS 'of each labelled payment, the row of fraud.labels with the latest known_at; kept by a trigger';
+
+CREATE FUNCTION fraud._keep_latest_labels() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO fraud.latest_labels AS o (card, transaction_id, is_fraud, known_at, label_id)
+    SELECT DISTINCT ON (n.transaction_id, n.card) n.card, n.transaction_id, n.is_fraud, n.known_at, n.label_id
+    FROM new_labels n
+    ORDER BY n.transaction_id, n.card, n.known_at DESC, n.label_id DESC
+    ON CONFLICT (transaction_id, card) DO UPDATE
+        SET is_fraud = excluded.is_fraud, known_at = excluded.known_at, label_id = excluded.label_id
+        WHERE (excluded.known_at, excluded.label_id) > (o.known_at, o.label_id);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION fraud._keep_latest_labels() IS 'internal: keeps fraud.latest_labels';
+
+CREATE TRIGGER keep_latest_labels AFTER INSERT ON fraud.labels
+    REFERENCING NEW TABLE AS new_labels
+    FOR EACH STATEMENT EXECUTE FUNCTION fraud._keep_latest_labels();
 
 CREATE VIEW fraud.current_labels WITH (security_barrier) AS
     SELECT c.card, c.transaction_id, c.is_fraud, c.source, c.known_at

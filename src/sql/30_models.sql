@@ -183,7 +183,8 @@ BEGIN
     -- The champion of payments scores every payment: it must know its features.
     IF model = 'payments' THEN
         SELECT array_agg(n) INTO unknown
-        FROM unnest(names) n WHERE n <> ALL (fraud.payment_features());
+        FROM unnest(names) n
+        WHERE NOT EXISTS (SELECT FROM unnest(fraud.payment_features()) f WHERE f = n);
         IF unknown IS NOT NULL THEN
             RAISE EXCEPTION 'version % of model "payments" uses features that payments do not have', version
                 USING ERRCODE = 'undefined_column',

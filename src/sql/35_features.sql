@@ -11,6 +11,7 @@ CREATE TABLE fraud.feature_sets (
     label_known_at text,
     label_delay interval NOT NULL,
     create_indexes boolean NOT NULL,
+    last_position int NOT NULL DEFAULT 0,
     description text,
     defined_by name DEFAULT fraud._caller(),
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -25,6 +26,7 @@ COMMENT ON COLUMN fraud.feature_sets.label IS 'expression: boolean; null where i
 COMMENT ON COLUMN fraud.feature_sets.label_known_at IS 'expression: from when the label counts';
 COMMENT ON COLUMN fraud.feature_sets.label_delay IS 'the label counts from event_time + label_delay where label_known_at is not given or null';
 COMMENT ON COLUMN fraud.feature_sets.create_indexes IS 'whether fraud.add_window_feature makes the index that its key needs';
+COMMENT ON COLUMN fraud.feature_sets.last_position IS 'of the feature that was added last: positions are not used again';
 COMMENT ON COLUMN fraud.feature_sets.defined_by IS 'the role whose rights the expressions have; null: the extension''s owner';
 COMMENT ON COLUMN fraud.feature_sets.revision IS 'another one after each change';
 
@@ -268,9 +270,19 @@ BEGIN
     IF (SELECT c.relkind FROM pg_class c WHERE c.oid = set_row.events) = 'v' THEN
         RETURN;
     END IF;
-    FOR wanted IN SELECT d.key FROM fraud.feature_definitions d
-               WHERE d.feature_set = set_row.feature_set AND d.key IS NOT NULL
-               GROUP BY d.key ORDER BY min(d.position)
+    -- Windows of a key are filled from the events of one with fewer parts, where those
+    -- reach as far.
+    FOR wanted IN
+        WITH keys AS (
+            SELECT d.key, max(d.delay + d."window") AS reach, min(d.delay) AS delay, min(d.position) AS position
+            FROM fraud.feature_definitions d
+            WHERE d.feature_set = set_row.feature_set AND d.key IS NOT NULL
+            GROUP BY d.key)
+        SELECT k.key FROM keys k
+        WHERE NOT EXISTS (SELECT FROM keys o
+                          WHERE cardinality(o.key) < cardinality(k.key) AND o.key <@ k.key
+                            AND o.reach >= k.reach AND o.delay <= k.delay)
+        ORDER BY k.position
     LOOP
         indexed := wanted || set_row.event_time || set_row.event_id;
         SELECT array_agg(DISTINCT quote_ident(c) ORDER BY quote_ident(c)) INTO read

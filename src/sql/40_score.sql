@@ -49,7 +49,14 @@ COMMENT ON FUNCTION @extschema@.fraud_explain(record, text) IS
     'exact TreeSHAP contributions in units of the margin (log-odds for a logistic objective), one row a feature and one named (bias); they add up to the margin of the score';
 
 CREATE FUNCTION fraud.payment_features() RETURNS text[]
-AS 'MODULE_PATHNAME', 'fraud_detect_payment_features'
-LANGUAGE C IMMUTABLE PARALLEL SAFE;
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT array_agg(d.feature ORDER BY p.place)
+    FROM fraud.feature_sets s
+    CROSS JOIN generate_series(1, s.last_position) p(place)
+    LEFT JOIN fraud.feature_definitions d ON d.feature_set = s.feature_set AND d.position = p.place
+    WHERE s.feature_set = 'payments'
+$$;
 COMMENT ON FUNCTION fraud.payment_features() IS
-    'names of the features of payments, in the order of fraud.transactions.features';
+    'names of the features of payments, in the order of fraud.transactions.features; null for one that was dropped';

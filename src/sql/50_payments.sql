@@ -1,3 +1,10 @@
+CREATE FUNCTION fraud.distance_km(latitude1 float8, longitude1 float8, latitude2 float8, longitude2 float8)
+RETURNS float8
+AS 'MODULE_PATHNAME', 'fraud_detect_distance_km'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud.distance_km(float8, float8, float8, float8) IS
+    'great-circle distance in km of two places in degrees, on a sphere of radius 6371.0088 km (haversine)';
+
 CREATE FUNCTION fraud.ingest(payment jsonb, source text DEFAULT 'sql',
     OUT transaction_id text, OUT status text, OUT score float8, OUT decision text, OUT error text)
 RETURNS SETOF record

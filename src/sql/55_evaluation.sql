@@ -79,9 +79,27 @@ COMMENT ON AGGREGATE fraud._curve(float8, boolean, float8) IS
 -- function gives; a table of the caller's with the caller's.
 CREATE FUNCTION fraud._scored_payments(ref text, "from" timestamptz, "to" timestamptz, labels_as_of timestamptz)
 RETURNS TABLE (event_id text, event_time timestamptz, card text, amount float8, is_fraud boolean, score float8)
-LANGUAGE sql STABLE SECURITY DEFINER ROWS 100000
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100000
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    names text[];
+    places int;
+BEGIN
+    SELECT v.feature_names INTO names
+    FROM fraud._version_of(ref) r JOIN fraud.model_versions v ON v.model = r.model AND v.version = r.version;
+    SELECT max(d.position) INTO places FROM fraud.feature_definitions d
+    WHERE d.feature_set = 'payments' AND d.feature = ANY (names);
+    IF EXISTS (SELECT FROM fraud.transactions t
+               WHERE t.occurred_at >= "from" AND t.occurred_at < "to" AND cardinality(t.features) < places) THEN
+        -- Scored before a feature was added: computed anew.
+        RETURN QUERY
+        SELECT s.event_id, s.event_time, t.card::text, t.amount::float8, s.is_fraud, s.score
+        FROM fraud._scored_features(ref, 'payments', "from", "to", coalesce(labels_as_of, now())) s
+        JOIN fraud.transactions t ON t.occurred_at = s.event_time AND t.transaction_id = s.event_id;
+        RETURN;
+    END IF;
+    RETURN QUERY
     SELECT t.transaction_id, t.occurred_at, t.card::text, t.amount::float8, coalesce(l.is_fraud, false),
            @extschema@.fraud_score(t, ref)
     FROM fraud.transactions t
@@ -90,7 +108,8 @@ AS $$
                WHERE l.known_at <= coalesce(labels_as_of, now())
                ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC) l
       ON l.transaction_id = t.transaction_id AND l.card = t.card
-    WHERE t.occurred_at >= "from" AND t.occurred_at < "to"
+    WHERE t.occurred_at >= "from" AND t.occurred_at < "to";
+END
 $$;
 COMMENT ON FUNCTION fraud._scored_payments(text, timestamptz, timestamptz, timestamptz) IS
     'internal: payments of a period with their labels as known at a time and a model''s score';

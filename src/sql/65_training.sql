@@ -303,12 +303,6 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF feature_set = 'payments' THEN
-        features := fraud.payment_features();
-        definition := jsonb_build_object('feature_set', feature_set, 'features', features);
-        hash := encode(sha256(convert_to(definition::text, 'UTF8')), 'hex');
-        RETURN;
-    END IF;
     definition := fraud.feature_set_definition(feature_set);
     hash := fraud.feature_set_hash(feature_set);
     events := (definition ->> 'events')::regclass;

@@ -1,37 +1,74 @@
--- The features of payments as a feature set: for training, and for whoever wants to
--- add to them. What ingest stores is the same, bit for bit (sql/features.sql).
+-- The features of payments: a feature set as any other, but that ingest computes it
+-- for every payment and keeps the vector with it.
 CREATE VIEW fraud.payment_events AS
     SELECT t.card, t.transaction_id, t.occurred_at, t.amount, t.merchant, t.category,
-           t.merchant_latitude, t.merchant_longitude, t.features,
+           t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude,
+           t.city_population, t.age,
            coalesce(l.is_fraud, false) AS is_fraud, l.known_at AS label_known_at
     FROM fraud.transactions t
-    LEFT JOIN (
-        SELECT DISTINCT ON (l.transaction_id, l.card) l.transaction_id, l.card, l.is_fraud, l.known_at
-        FROM fraud.labels l
-        ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC) l
-      ON l.transaction_id = t.transaction_id AND l.card = t.card;
+    LEFT JOIN fraud.latest_labels l ON l.transaction_id = t.transaction_id AND l.card = t.card;
 COMMENT ON VIEW fraud.payment_events IS
     'payments with their latest label, for the feature set payments; what nobody has labelled counts as legitimate';
-COMMENT ON COLUMN fraud.payment_events.features IS 'the vector that was scored';
 COMMENT ON COLUMN fraud.payment_events.label_known_at IS 'from when the label counts; null: it is nobody''s';
 
 SELECT fraud.create_feature_set('payments', 'fraud.payment_events', 'transaction_id', 'occurred_at',
     label => 'is_fraud', label_known_at => 'label_known_at', description => 'what payments are scored by');
-SELECT fraud.add_feature('payments', 'amount', 'amount');
+
+SELECT fraud.add_feature('payments', 'amount', 'amount',
+    reason => 'amount {amount:.2} is {amount/mean_30d:.1} times the card''s 30-day mean|amount {amount:.2}');
 SELECT fraud.add_feature('payments', 'category', 'category', kind => 'code', categories =>
-    '{entertainment,food_dining,gas_transport,grocery_net,grocery_pos,health_fitness,home,kids_pets,misc_net,misc_pos,personal_care,shopping_net,shopping_pos,travel}');
-SELECT fraud.add_feature('payments', 'hour', 'extract(hour FROM occurred_at)', description => 'in UTC');
-SELECT fraud.add_feature('payments', 'weekday', 'extract(dow FROM occurred_at)', description => 'in UTC, Sunday is 0');
--- What a payment said of its customer is not stored with it but in the vector.
-SELECT fraud.add_feature('payments', 'age', 'features[5]', description => 'years');
-SELECT fraud.add_feature('payments', 'distance_km', 'features[6]', description => 'from the customer''s home to the merchant');
-SELECT fraud.add_feature('payments', 'city_population', 'features[7]', description => 'of the customer''s home');
-SELECT fraud.add_window_feature('payments', 'count_' || w.name, 'count', NULL, 'card', w.width),
-       fraud.add_window_feature('payments', 'sum_' || w.name, 'sum', 'amount', 'card', w.width),
-       fraud.add_window_feature('payments', 'mean_' || w.name, 'avg', 'amount', 'card', w.width)
-FROM (VALUES ('1h', interval '1 hour'), ('24h', '1 day'), ('7d', '7 days'), ('30d', '30 days')) w(name, width);
-SELECT fraud.add_window_feature('payments', 'seconds_since_last', 'seconds_since_last', NULL, 'card', '30 days');
-SELECT fraud.add_window_feature('payments', 'distance_from_last_km', 'distance', 'merchant_latitude, merchant_longitude', 'card', '30 days');
+    '{entertainment,food_dining,gas_transport,grocery_net,grocery_pos,health_fitness,home,kids_pets,misc_net,misc_pos,personal_care,shopping_net,shopping_pos,travel}',
+    reason => 'category {category:category}');
+SELECT fraud.add_feature('payments', 'hour', 'extract(hour FROM occurred_at)', description => 'in UTC',
+    reason => 'hour {hour:02}:00 UTC');
+SELECT fraud.add_feature('payments', 'weekday', 'extract(dow FROM occurred_at)',
+    description => 'in UTC, Sunday is 0', reason => 'on a {weekday:weekday}');
+SELECT fraud.add_feature('payments', 'age', 'age', description => 'years',
+    reason => 'customer aged {age:floor}');
+SELECT fraud.add_feature('payments', 'distance_km',
+    'fraud.distance_km(home_latitude, home_longitude, merchant_latitude, merchant_longitude)',
+    description => 'from the customer''s home to the merchant',
+    reason => 'merchant {distance_km:.0} km from the customer''s home');
+SELECT fraud.add_feature('payments', 'city_population', 'city_population',
+    description => 'of the customer''s home', reason => 'home city of {city_population:.0} people');
+
+-- The card's own past.
+SELECT fraud.add_window_feature('payments', 'count_' || w.name, 'count', NULL, 'card', w.width,
+           reason => format('{count_%s:.0} earlier payments with the card in the last %s', w.name, w.words)),
+       fraud.add_window_feature('payments', 'sum_' || w.name, 'sum', 'amount', 'card', w.width,
+           reason => format('{sum_%s:.2} spent with the card in the last %s before this', w.name, w.words)),
+       fraud.add_window_feature('payments', 'mean_' || w.name, 'avg', 'amount', 'card', w.width,
+           reason => format('the card''s mean payment over the last %s is {mean_%s:.2}', w.words, w.name))
+FROM (VALUES ('1h', interval '1 hour', 'hour'), ('24h', '1 day', '24 hours'), ('7d', '7 days', '7 days'),
+             ('30d', '30 days', '30 days')) w(name, width, words);
+SELECT fraud.add_window_feature('payments', 'seconds_since_last', 'seconds_since_last', NULL, 'card', '30 days',
+    reason => '{seconds_since_last:duration} since the card''s last payment');
+SELECT fraud.add_window_feature('payments', 'distance_from_last_km', 'distance', 'merchant_latitude, merchant_longitude',
+    'card', '30 days', reason => '{distance_from_last_km:.0} km from the place of the card''s last payment');
+SELECT fraud.add_window_feature('payments', 'speed_from_last_kmh', 'speed', 'merchant_latitude, merchant_longitude',
+    'card', '30 days', reason => '{speed_from_last_kmh:.0} km/h from the place of the card''s last payment');
+SELECT fraud.add_window_feature('payments', 'amount_ratio_30d', 'ratio', 'amount', 'card', '30 days',
+    reason => 'amount is {amount_ratio_30d:.1} times the card''s 30-day mean');
+SELECT fraud.add_window_feature('payments', 'amount_zscore_30d', 'zscore', 'amount', 'card', '30 days',
+    reason => 'amount is {amount_zscore_30d:.1} standard deviations from the card''s 30-day mean');
+SELECT fraud.add_window_feature('payments', 'category_count_30d', 'count', NULL, 'card, category', '30 days',
+    description => '0: the category is new for the card',
+    reason => '{category_count_30d:.0} earlier payments of the card in this category in the last 30 days');
+SELECT fraud.add_window_feature('payments', 'merchant_visits_30d', 'count', NULL, 'card, merchant', '30 days',
+    description => '0: the merchant is new for the card',
+    reason => '{merchant_visits_30d:.0} earlier payments of the card to this merchant in the last 30 days');
+
+-- The merchant's past, of all cards. It ends an hour before the payment: what other
+-- sessions have not committed yet and what a feed brings late makes no difference.
+SELECT fraud.add_window_feature('payments', 'merchant_count_24h', 'count', NULL, 'merchant', '1 day', delay => '1 hour',
+    reason => '{merchant_count_24h:.0} payments to the merchant within a day');
+SELECT fraud.add_window_feature('payments', 'merchant_amount_ratio_30d', 'ratio', 'amount', 'merchant', '30 days', delay => '1 hour',
+    reason => 'amount is {merchant_amount_ratio_30d:.1} times what is usual at the merchant');
+-- Chargebacks take days: a share of payments that nobody can have complained of yet
+-- would look better than it is.
+SELECT fraud.add_window_feature('payments', 'merchant_fraud_rate_30d', 'rate', NULL, 'merchant', '30 days', delay => '7 days',
+    description => 'of the merchant''s payments a week ago and earlier, by what was known at the payment',
+    reason => '{merchant_fraud_rate_30d:percent} of the merchant''s earlier payments were fraud');
 -- Its expressions are ours, and so are its rights.
 UPDATE fraud.feature_sets SET builtin = true, defined_by = NULL;
 

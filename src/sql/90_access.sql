@@ -53,7 +53,8 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.reopen_case(bigint, text)'] || measuring
         WHEN 'scientist' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.model_memory, fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog',
+            'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.model_memory, fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog, fraud.payment_events',
+            'EXECUTE ON FUNCTION fraud.distance_km(float8, float8, float8, float8)',
             'EXECUTE ON FUNCTION fraud._shared_models()',
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',
@@ -151,7 +152,7 @@ REVOKE ALL ON FUNCTION @extschema@.fraud_explain(record, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.fraud_explain(jsonb, text) FROM PUBLIC;
 
 -- What holds users' data goes into a dump; what the worker notes for itself does
--- not, nor do the jobs, nor fraud.label_queue, which restored labels fill. Partitions are ordinary tables and are dumped as such.
+-- not, nor do the jobs, nor fraud.label_queue and fraud.latest_labels, which restored labels fill. Partitions are ordinary tables and are dumped as such.
 -- One statement each: every call updates the extension's row.
 DO $$
 DECLARE
@@ -160,7 +161,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('source_state', 'label_queue', 'channel_state', 'training_queue', 'job_state')
+          AND c.relname NOT IN ('source_state', 'label_queue', 'latest_labels', 'channel_state', 'training_queue', 'job_state')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');

@@ -8,7 +8,6 @@
 // out-of-memory killer ends the run and not the server.
 #include "core/forest.h"
 #include "core/metrics.h"
-#include "core/payment_features.h"
 
 #include <nlohmann/json.hpp>
 
@@ -85,14 +84,6 @@ Statement leave_queue("DELETE FROM fraud.training_queue WHERE run = $1", {INT8OI
 
 // The server's own place for temporary files.
 constexpr char kSpoolDirectory[] = "base/pgsql_tmp";
-
-// Payments: the vectors that were scored, with what is known of them now.
-const char* const kPaymentRows =
-    "SELECT t.occurred_at, coalesce(l.is_fraud, false)::int::float8, t.features"
-    " FROM fraud.transactions t LEFT JOIN fraud.current_labels l"
-    "  ON l.card = t.card AND l.transaction_id = t.transaction_id"
-    " WHERE t.occurred_at >= $1 AND t.occurred_at < $2"
-    " ORDER BY t.occurred_at, t.transaction_id, t.card";
 
 struct Period {
   TimestampTz from = DT_NOEND, to = DT_NOEND;
@@ -316,7 +307,7 @@ class TrainingWorker {
     }
     (void)MakePGDirectory(kSpoolDirectory);  // mostly there already
     types_.assign(features_.size(), "float");
-    if (from_feature_set()) {
+    if (!from_table()) {
       in_transaction("looking at a feature set", [&] {
         std::shared_ptr<const FeatureSet> set = find_feature_set(config_.at("feature_set").get<std::string>(), true);
         check_features(set->features);
@@ -369,10 +360,7 @@ class TrainingWorker {
 
   // ---------------------------------------------------------------- reading
 
-  // The payments' stored vectors are ours to read; all else is read with the rights
-  // of who asked for the run.
   bool from_table() const { return !config_.at("rel").is_null(); }
-  bool from_feature_set() const { return !from_table() && config_.at("feature_set") != "payments"; }
 
   void check_features(const std::vector<FeatureInfo>& features) const {
     bool same = features.size() == features_.size();
@@ -394,19 +382,18 @@ class TrainingWorker {
     if (test_.given()) last = test_.to;
     cuts_.assign(folds_.size() * 3, 0);
     Digest digest;
-    if (from_feature_set()) {
+    {
+      // With the rights of who asked for the run.
       RestrictedUser restricted(user_);
-      FeatureStream stream(config_.at("feature_set").get<std::string>(), train_.from, last);
-      check_features(stream.features());
-      read_stream<FeatureBlock>(program, stream, digest);
-    } else if (from_table()) {
-      RestrictedUser restricted(user_);
-      apply_settings(config_.at("settings"));
-      QueryStream stream(config_.at("definition").at("query").get<std::string>(), features_.size(), train_.from, last);
-      read_stream<QueryBlock>(program, stream, digest);
-    } else {
-      QueryStream stream(kPaymentRows, features_.size(), train_.from, last);
-      read_stream<QueryBlock>(program, stream, digest);
+      if (from_table()) {
+        apply_settings(config_.at("settings"));
+        QueryStream stream(config_.at("definition").at("query").get<std::string>(), features_.size(), train_.from, last);
+        read_stream<QueryBlock>(program, stream, digest);
+      } else {
+        FeatureStream stream(config_.at("feature_set").get<std::string>(), train_.from, last);
+        check_features(stream.features());
+        read_stream<FeatureBlock>(program, stream, digest);
+      }
     }
     std::string sum = digest.end();
     Spi spi;

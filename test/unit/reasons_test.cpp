@@ -10,94 +10,86 @@
 namespace fraud {
 namespace {
 
-PaymentFeatures all_missing() {
-  PaymentFeatures features;
-  features.fill(std::numeric_limits<float>::quiet_NaN());
-  return features;
+constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
+
+const std::vector<FeatureInfo> kFeatures = {
+    {"amount", false, {}, "amount {amount:.2} is {amount/mean:.1} times the card's mean|amount {amount:.2}"},
+    {"mean", false, {}, "the card's mean payment is {mean:.2}"},
+    {"category", true, {"home", "travel"}, "category {category:category}"},
+    {"hour", false, {}, "hour {hour:02}:00 UTC"},
+    {"shop", true, {"web", "store"}, ""},
+    {"visits", false, {}, ""},
+};
+
+TEST(DescribeFeature, TakesTheFirstTemplateThatCanBeFilled) {
+  EXPECT_EQ(describe_feature(kFeatures, {931.9F, 127.66F, 0, 0, 0, 0}, 0),
+            "amount 931.90 is 7.3 times the card's mean");
+  EXPECT_EQ(describe_feature(kFeatures, {931.9F, kMissing, 0, 0, 0, 0}, 0), "amount 931.90");
+  EXPECT_EQ(describe_feature(kFeatures, {931.9F, 0, 0, 0, 0, 0}, 0), "amount 931.90");
 }
 
-size_t index_of(std::string_view name) {
-  const auto& names = payment_feature_names();
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (names[i] == name) return i;
-  }
-  ADD_FAILURE() << name;
-  return 0;
+TEST(DescribeFeature, NamesCategories) {
+  EXPECT_EQ(describe_feature(kFeatures, {0, 0, 1, 0, 0, 0}, 2), "category travel");
+  // A code that has no name is told as it is.
+  EXPECT_EQ(describe_feature(kFeatures, {0, 0, 7, 0, 0, 0}, 2), "category is 7");
 }
 
-std::string describe(std::string_view name, float value) {
-  PaymentFeatures features = all_missing();
-  features[index_of(name)] = value;
-  return describe_feature(index_of(name), features);
+TEST(DescribeFeature, SaysSomethingWithoutATemplate) {
+  EXPECT_EQ(describe_feature(kFeatures, {0, 0, 0, 0, 1, 0}, 4), "shop is store");
+  EXPECT_EQ(describe_feature(kFeatures, {0, 0, 0, 0, 0, 2.5F}, 5), "visits is 2.5");
 }
 
-TEST(DescribeFeature, SaysWhatAPersonReads) {
-  EXPECT_EQ(describe("amount", 931.9F), "amount 931.90");
-  EXPECT_EQ(describe("category", 11), "category shopping_net");
-  EXPECT_EQ(describe("hour", 3), "hour 03:00 UTC");
-  EXPECT_EQ(describe("weekday", 0), "on a Sunday");
-  EXPECT_EQ(describe("age", 71.9F), "customer aged 71");
-  EXPECT_EQ(describe("distance_km", 812.4F), "merchant 812 km from the customer's home");
-  EXPECT_EQ(describe("city_population", 3421), "home city of 3421 people");
-  EXPECT_EQ(describe("count_1h", 9), "9 earlier payments with the card in the last hour");
-  EXPECT_EQ(describe("sum_24h", 412), "412.00 spent with the card in the last 24 hours before this");
-  EXPECT_EQ(describe("mean_7d", 12.1F), "the card's mean payment over the last 7 days is 12.10");
-  EXPECT_EQ(describe("seconds_since_last", 35), "35 seconds since the card's last payment");
-  EXPECT_EQ(describe("distance_from_last_km", 1203),
-            "1203 km from the place of the card's last payment");
-}
-
-TEST(DescribeFeature, ComparesTheAmountWithTheCardsOwnMean) {
-  PaymentFeatures features = all_missing();
-  features[index_of("amount")] = 931.9F;
-  features[index_of("mean_30d")] = 127.66F;
-  EXPECT_EQ(describe_feature(index_of("amount"), features),
-            "amount 931.90 is 7.3 times the card's 30-day mean");
-}
-
-TEST(DescribeFeature, EveryFeatureHasASentenceKnownOrNot) {
-  PaymentFeatures ones;
-  ones.fill(1);
-  for (size_t i = 0; i < kPaymentFeatureCount; ++i) {
-    // A known value is said by the feature's own template.
-    EXPECT_EQ(describe_feature(i, ones).find("unknown"), std::string::npos);
-    EXPECT_EQ(describe_feature(i, all_missing()),
-              std::string(payment_feature_names()[i]) + " is unknown");
+TEST(DescribeFeature, SaysWhatIsUnknown) {
+  const std::vector<float> none(kFeatures.size(), kMissing);
+  for (size_t i = 0; i < kFeatures.size(); ++i) {
+    EXPECT_EQ(describe_feature(kFeatures, none, i), kFeatures[i].name + " is unknown");
   }
 }
 
 TEST(DescribeReasons, StrongestFirstAndOnlyWhatSpeaksForFraud) {
-  PaymentFeatures ones;
-  ones.fill(1);
-  std::vector<double> phi(kPaymentFeatureCount, -0.5);
-  phi[index_of("hour")] = 0.2;
-  phi[index_of("amount")] = 1.5;
-  std::vector<std::string> reasons = describe_reasons(ones, phi, 3);
+  const std::vector<float> ones(kFeatures.size(), 1);
+  std::vector<double> phi(kFeatures.size(), -0.5);
+  phi[3] = 0.2;
+  phi[0] = 1.5;
+  std::vector<std::string> reasons = describe_reasons(kFeatures, ones, phi, 3);
   ASSERT_EQ(reasons.size(), 2U);
-  EXPECT_EQ(reasons[0].substr(0, 6), "amount");
+  EXPECT_EQ(reasons[0], "amount 1.00 is 1.0 times the card's mean");
   EXPECT_EQ(reasons[1], "hour 01:00 UTC");
+  EXPECT_EQ(describe_reasons(kFeatures, ones, phi, 1).size(), 1U);
 }
+
+const std::map<std::string, double, std::less<>> kValues = {
+    {"a", 6}, {"b", 4}, {"zero", 0}, {"c", std::numeric_limits<double>::quiet_NaN()}, {"share", 0.0125}, {"long", 90000}};
+
+const ReasonValues kSample = {
+    [](std::string_view name) {
+      const auto place = kValues.find(name);
+      return place == kValues.end() ? std::numeric_limits<double>::quiet_NaN() : place->second;
+    },
+    [](std::string_view, double code) { return code == 4 ? "four" : ""; }};
 
 TEST(FillReason, TakesTheFirstTemplateWhoseValuesAreKnown) {
-  std::map<std::string, double, std::less<>> values = {{"a", 6}, {"b", 4}, {"zero", 0}};
-  const auto value_of = [&](std::string_view name) {
-    const auto place = values.find(name);
-    return place == values.end() ? std::numeric_limits<double>::quiet_NaN() : place->second;
-  };
-  EXPECT_EQ(fill_reason("a is {a:.0}", value_of), "a is 6");
-  EXPECT_EQ(fill_reason("{a/b:.1} times|{a:.0}", value_of), "1.5 times");
-  EXPECT_EQ(fill_reason("{a/zero:.1} times|{a:.2}", value_of), "6.00");
-  EXPECT_EQ(fill_reason("{a/c:.1} times|{c:.2}|no number", value_of), "no number");
-  EXPECT_EQ(fill_reason("{c:.2}", value_of), std::nullopt);
-  EXPECT_EQ(fill_reason("{a:weekday}, {b:02}", value_of), "Saturday, 04");
-  EXPECT_EQ(fill_reason("", value_of), "");
+  EXPECT_EQ(fill_reason("a is {a:.0}", kSample), "a is 6");
+  EXPECT_EQ(fill_reason("{a/b:.1} times|{a:.0}", kSample), "1.5 times");
+  EXPECT_EQ(fill_reason("{a/zero:.1} times|{a:.2}", kSample), "6.00");
+  EXPECT_EQ(fill_reason("{a/c:.1} times|{c:.2}|no number", kSample), "no number");
+  EXPECT_EQ(fill_reason("{c:.2}", kSample), std::nullopt);
+  EXPECT_EQ(fill_reason("{a:weekday}, {b:02}", kSample), "Saturday, 04");
+  EXPECT_EQ(fill_reason("{share:percent} after {long:duration}", kSample), "1.2 % after 25 hours");
+  EXPECT_EQ(fill_reason("{b:category}|{a:floor}", kSample), "four");
+  EXPECT_EQ(fill_reason("{a:category}|{a:floor}", kSample), "6");
+  EXPECT_EQ(fill_reason("", kSample), "");
 }
 
-TEST(FillReason, GivesNothingForWhatIsNoTemplate) {
-  const auto value_of = [](std::string_view) { return 99.0; };
-  for (const char* bad : {"{a:.0", "{a}", "{a:.9}", "{:}", "{a:weekday}", "{a:category}"}) {
-    EXPECT_EQ(fill_reason(bad, value_of), std::nullopt) << bad;
+TEST(ReasonFault, TellsWhatIsNoTemplate) {
+  for (const char* bad : {"{a:.0", "{a}", "{a:.9}", "{:}", "{:.0}", "{a/:.0}", "fine {a:.0}|{"}) {
+    EXPECT_NE(reason_fault(bad), "") << bad;
   }
+  for (const char* good : {"", "no place", "{a:.0}", "{a/b:.1} of {b:category}|{a:percent}", "a } alone"}) {
+    EXPECT_EQ(reason_fault(good), "") << good;
+  }
+  EXPECT_EQ(fill_reason("{a}", kSample), std::nullopt);
+  EXPECT_EQ(fill_reason("{b:weekday", kSample), std::nullopt);
 }
 
 }  // namespace

@@ -11,8 +11,8 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "core/payment_features.h"
 #include "core/random.h"
+#include "core/simulator_data.h"
 
 namespace fraud {
 namespace {
@@ -161,7 +161,7 @@ TEST(SimulatorTest, TransactionIdsAreUniqueHexDigits) {
 }
 
 TEST(SimulatorTest, PaymentsAreComplete) {
-  const auto& categories = payment_categories();
+  const auto& categories = kCategories;
   const Simulator simulator(config(50, 30));
   size_t away = 0;
   size_t payments = 0;
