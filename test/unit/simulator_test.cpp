@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "core/geo.h"
 #include "core/random.h"
 #include "core/simulator_data.h"
 
