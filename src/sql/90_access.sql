@@ -57,7 +57,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud._shared_models()',
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',
-            'EXECUTE ON FUNCTION fraud.import_model(text, bytea, text, text[], boolean)',
+            'EXECUTE ON FUNCTION fraud.import_model(text, bytea, text, text[], boolean, text)',
             'EXECUTE ON FUNCTION fraud.export_model(text)',
             'EXECUTE ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_evidence(text, int, int, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_period(text, int, timestamptz, timestamptz)',
             'EXECUTE ON FUNCTION fraud.tag_version(text, int, jsonb), fraud.describe_model(text, text, int), fraud.delete_version(text, int)',
