@@ -69,11 +69,74 @@ RESET ROLE;
 SELECT fraud._condition_holds('EXISTS (SELECT FROM fraud.card_keys)', current_user, '{}');
 SELECT fraud._condition_holds('EXISTS (SELECT FROM fraud.card_keys)', 'regress_fraud_operator2', '{}');
 SELECT fraud._condition_holds($$current_user = 'regress_fraud_operator2'$$, 'regress_fraud_operator2', '{}');
-SELECT fraud._condition_holds($$set_config('role', 'none', false) IS NULL$$, 'regress_fraud_operator2', '{}');
 SELECT fraud._condition_holds('true', 'regress_fraud_nobody', '{}');
--- Nor do they take long.
+-- They leave nothing behind: no volatile function, not in a view or a subquery either, and what
+-- says that it is stable is held to it.
+CREATE SEQUENCE conditions_seen;
+CREATE VIEW one_more AS SELECT nextval('conditions_seen') AS n;
+CREATE FUNCTION becomes_owner() RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT set_config('role', 'none', false) IS NULL $$;
+CREATE FUNCTION writes() RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN CREATE TABLE left_behind (); RETURN true; END $$;
+SELECT fraud.add_channel('x', 'notify', 'x', condition => 'random() < 0.5');
+SELECT fraud.add_channel('x', 'notify', 'x', condition => 'amount > (SELECT n FROM public.one_more)');
+SELECT fraud.add_channel('x', 'notify', 'x', condition => 'EXISTS (SELECT pg_advisory_lock(1))');
 SELECT fraud._condition_holds('pg_sleep(100) IS NULL', current_user, '{}');
+SELECT fraud._condition_holds('public.becomes_owner()', 'regress_fraud_operator2', '{}');
+SELECT fraud._condition_holds('public.writes()', current_user, '{}');
+SELECT fraud._condition_holds('occurred_at < now() AND merchant ~ (SELECT ''Shop'')', current_user, '{"occurred_at": "2024-03-01T00:00:00Z", "merchant": "Corner Shop"}');
+CREATE OR REPLACE FUNCTION writes() RETURNS boolean LANGUAGE sql VOLATILE AS $$ SELECT true $$;
+SELECT fraud._condition_holds('public.writes()', current_user, '{}');
+DROP FUNCTION writes, becomes_owner;
+DROP VIEW one_more;
+DROP SEQUENCE conditions_seen;
+-- Nor do they take long.
+SELECT fraud._condition_holds('(SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b) > 0', current_user, '{}');
 SELECT current_user = session_user AS back, current_setting('search_path') <> 'pg_catalog, pg_temp' AS own_path;
+
+-- A channel is changed in its place; what is not given stays.
+SET ROLE regress_fraud_operator2;
+SELECT fraud.alter_channel('team', min_decision => 'review', repeats => false, max_per_minute => 5, takes => '{alert,report}', revisions => true);
+SELECT fraud.alter_channel('team', reset => '{max_per_minute,digest_interval}', target => 'fraud_desk');
+SELECT name, destination, takes, min_decision, condition, condition_by, repeats, revisions, digest_interval, max_per_minute FROM fraud.channel_status WHERE name = 'team';
+SELECT fraud.alter_channel('hook', secret => 'another-secret-0123', template => '{"t": "{{subject}}"}', max_per_minute => 10);
+RESET ROLE;
+SELECT target, secret, headers, template, max_per_minute, paused FROM fraud.channels WHERE name = 'hook';
+-- What is sent with a message does not go to another address unless it is given again.
+SET ROLE regress_fraud_operator2;
+SELECT fraud.alter_channel('hook', target => 'https://mine.example/');
+SELECT fraud.alter_channel('mail', smtp_url => 'smtp://mine.example');
+SELECT fraud.alter_channel('mail', starttls => false);
+SELECT fraud.alter_channel('hook', target => 'https://ops.example/', headers => '{"Authorization": "Bearer secret-token-2"}');
+SELECT fraud.alter_channel('mail', smtp_url => 'smtp://other.example', reset => '{smtp_user,smtp_password}');
+SELECT name, destination, is_signed FROM fraud.channel_status WHERE name IN ('hook', 'mail') ORDER BY name;
+-- What add_channel refuses, this does too.
+SELECT fraud.alter_channel('hook', target => 'ftp://secret-host/', headers => '{}');
+SELECT fraud.alter_channel('hook', sender => 'a@b.c');
+SELECT fraud.alter_channel('hook', secret => 'secret-short');
+SELECT fraud.alter_channel('mail', target => 'nobody');
+SELECT fraud.alter_channel('team', min_decision => 'approve');
+SELECT fraud.alter_channel('team', condition => 'amuont > 5');
+SELECT fraud.alter_channel('team', reset => '{target}');
+SELECT fraud.alter_channel('none', min_decision => 'block');
+RESET ROLE;
+SET ROLE regress_fraud_analyst2;
+SELECT fraud.alter_channel('team', min_decision => 'block');
+RESET ROLE;
+-- A condition has the rights of who gave it, not of who made the channel.
+SELECT fraud.add_channel('owned', 'notify', 'x', condition => 'EXISTS (SELECT FROM fraud.card_keys)');
+SET ROLE regress_fraud_operator2;
+SELECT fraud.alter_channel('owned', condition => 'EXISTS (SELECT FROM fraud.card_keys)');
+SELECT fraud.alter_channel('owned', condition => 'amount > 5');
+SELECT condition, condition_by, created_by = condition_by AS by_its_maker FROM fraud.channel_status WHERE name = 'owned';
+RESET ROLE;
+-- Whoever is taken off gets nothing more; the record stays.
+SELECT fraud.add_channel('list', 'email', 'a@example.com, b@example.com, c@example.com', takes => '{health}', smtp_url => 'smtp://127.0.0.1:1', sender => 'fraud@example.com');
+SELECT fraud.pause_channel('list');
+INSERT INTO fraud.notifications (channel, recipient, kind, digest, state, attempts)
+VALUES ('list', 'a@example.com', 'health', false, 'pending', 1), ('list', 'b@example.com', 'health', false, 'pending', 1),
+       ('list', 'b@example.com', 'health', false, 'dead', 3), ('list', 'b@example.com', 'health', false, 'delivered', 1), ('list', 'c@example.com', 'health', false, 'dead', 3);
+SELECT fraud.alter_channel('list', target => 'a@example.com, c@example.com, d@example.com');
+SELECT recipient, state, attempts FROM fraud.notifications WHERE channel = 'list' ORDER BY notification_id;
+DELETE FROM fraud.notifications WHERE channel = 'list';
 SELECT fraud.drop_channel(name) FROM fraud.channel_status ORDER BY name;
 SELECT count(*) FROM fraud.channels;
 DROP OWNED BY regress_fraud_operator2, regress_fraud_analyst2;

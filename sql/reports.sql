@@ -71,6 +71,7 @@ FROM fraud.outbox o WHERE o.kind = 'health' ORDER BY o.outbox_id;
 SELECT fraud.drop_channel('reports-test');
 
 -- Without pg_cron: a message that says what to do.
+SELECT detail FROM fraud.health() WHERE item = 'pg_cron';
 SELECT fraud.schedule();
 SELECT fraud.unschedule();
 
@@ -99,7 +100,7 @@ RESET fraud_detect.dead_letter_retention;
 -- The page: all text escaped, every section there, charts that say so when empty.
 SELECT count(*) FROM fraud.ingest('[
     {"cc_num": 4000000000009702, "trans_num": "cd-html", "amt": 12.50, "merchant": "<script>alert(''x'')</script>", "category": "\"><img src=x>", "state": "<b>&", "trans_date_trans_time": "2018-06-02 12:00:00"}]');
-SELECT h ~ '<script' AS script, h ~ '<img' AS img, h ~ '<b>' AS bold, h ~ '&lt;script&gt;alert\(&#39;x&#39;\)&lt;/script&gt;' AS escaped, h ~ '<[^>]*(src|href)=|url\(|@import' AS outside
+SELECT h ~ '<script' AS script, h ~ '<img' AS img, h ~ '<b>' AS bold, h ~ '&lt;script&gt;alert\(&#39;x&#39;\)&lt;/script&gt;' AS escaped, h ~ '<([^>"]|"[^"]*")*\s(src|href)=|url\(|@import' AS outside
 FROM fraud.report_html('2018-06-02') h;
 SELECT s AS section FROM fraud.report_html('2018-06-02') h, LATERAL regexp_matches(h, '<(?:h2|figcaption)>([^<]*)', 'g') WITH ORDINALITY m(s, i) ORDER BY i;
 SELECT count(*) FROM regexp_matches(fraud.report_html('2031-01-01'), 'none this day', 'g');

@@ -2,12 +2,15 @@
 #include "core/message.h"
 
 #include "pg/boundary.h"
+#include "pg/feature_expression.h"
 #include "pg/gucs.h"
 
 extern "C" {
 #include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
 #include "parser/parser.h"
 #include "utils/acl.h"
+#include "utils/plancache.h"
 #include "utils/timeout.h"
 }
 
@@ -22,6 +25,31 @@ constexpr char kAfterCondition[] =
     " case_alerts int, escalated boolean, transaction_id text, card uuid, last_four text,"
     " occurred_at timestamptz, amount numeric, merchant text, category text, score float8,"
     " decision text, model text, reasons text[])";
+
+// Refuses what is not one expression. (Its errors are raised anew by the caller: they
+// would point into the caller's own query.)
+void check_one_expression(const char* condition) {
+  List* targets = plain_target_list(raw_parser(condition, RAW_PARSE_PLPGSQL_EXPR));
+  if (list_length(targets) != 1) {
+    ereport(ERROR,
+            (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the condition is not one SQL expression")));
+  }
+}
+
+// Refuses volatile functions, also those of views that it reads.
+void check_not_volatile(SPIPlanPtr plan) {
+  ListCell* source;
+  foreach (source, SPI_plan_get_plan_sources(plan)) {
+    ListCell* query;
+    foreach (query, static_cast<CachedPlanSource*>(lfirst(source))->query_list) {
+      if (!contain_volatile_functions(static_cast<::Node*>(lfirst(query)))) continue;
+      ereport(ERROR,
+              (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+               errmsg("the condition calls a volatile function"),
+               errdetail("It is evaluated whenever a message is addressed, and must leave nothing behind.")));
+    }
+  }
+}
 
 // Evaluates it; plain Postgres code. The caller's user and settings come back at the
 // end, and after an error with the abort of its (sub)transaction.
@@ -44,11 +72,7 @@ bool evaluate(const char* query, Oid role, bool has_payload, Datum payload) {
     if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
     SPIPlanPtr plan = SPI_prepare(query, 1, &type);
     if (plan == nullptr) elog(ERROR, "SPI_prepare: %s", SPI_result_code_string(SPI_result));
-    // Nothing has run yet. (Had this come first, its errors would show our own query.)
-    List* statements = raw_parser(query, RAW_PARSE_DEFAULT);
-    if (list_length(statements) != 1 || !IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt)) {
-      ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the condition is not one SQL expression")));
-    }
+    check_not_volatile(plan);
     if (has_payload) {
       if (SPI_execute_plan(plan, &payload, nullptr, true, 1) != SPI_OK_SELECT) {
         elog(ERROR, "SPI_execute_plan: %s", SPI_result_code_string(SPI_result));
@@ -80,12 +104,19 @@ using namespace fraud;
 using namespace fraud::pg;
 
 FRAUD_FUNCTION(condition_holds) {
-  return protect([&] {
+  const char* condition = protect([&] {
     if (PG_ARGISNULL(0) || PG_ARGISNULL(1)) {
       ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                       errmsg("condition and role_name must not be null")));
     }
-    char* condition = text_to_cstring(PG_GETARG_TEXT_PP(0));
+    return text_to_cstring(PG_GETARG_TEXT_PP(0));
+  });
+  try {
+    protect([&] { check_one_expression(condition); });
+  } catch (const PgError& error) {
+    throw SqlError(error.data()->sqlerrcode, error.data()->message);
+  }
+  return protect([&] {
     Oid role = get_role_oid(NameStr(*PG_GETARG_NAME(1)), false);
     bool has_payload = !PG_ARGISNULL(2);
     Datum payload = has_payload ? PG_GETARG_DATUM(2) : (Datum)0;

@@ -40,27 +40,6 @@ bool reads_clock(::Node* node, void* context) {
   return walk_expression(node, reads_clock, context);
 }
 
-// The target list of "SELECT list" and nothing else, or null.
-List* plain_target_list(List* parsed) {
-  if (list_length(parsed) != 1) return nullptr;
-  auto* select = reinterpret_cast<SelectStmt*>(linitial_node(RawStmt, parsed)->stmt);
-  if (!IsA(select, SelectStmt) || select->targetList == NIL) return nullptr;
-  if (select->distinctClause != NIL || select->intoClause != nullptr || select->fromClause != NIL ||
-      select->whereClause != nullptr || select->groupClause != NIL ||
-      select->havingClause != nullptr || select->windowClause != NIL ||
-      select->valuesLists != NIL || select->sortClause != NIL || select->limitOffset != nullptr ||
-      select->limitCount != nullptr || select->lockingClause != NIL ||
-      select->withClause != nullptr || select->op != SETOP_NONE) {
-    return nullptr;
-  }
-  ListCell* cell;
-  foreach (cell, select->targetList) {
-    auto* target = lfirst_node(ResTarget, cell);
-    if (target->name != nullptr || target->indirection != NIL) return nullptr;
-  }
-  return select->targetList;
-}
-
 struct Parsed {
   const char* text;
   Oid type;
@@ -126,6 +105,26 @@ Parsed* parse_list(Oid relation_oid, const char* text, int* count) {
 }
 
 }  // namespace
+
+List* plain_target_list(List* parsed) {
+  if (list_length(parsed) != 1) return nullptr;
+  auto* select = reinterpret_cast<SelectStmt*>(linitial_node(RawStmt, parsed)->stmt);
+  if (!IsA(select, SelectStmt) || select->targetList == NIL) return nullptr;
+  if (select->distinctClause != NIL || select->intoClause != nullptr || select->fromClause != NIL ||
+      select->whereClause != nullptr || select->groupClause != NIL ||
+      select->havingClause != nullptr || select->windowClause != NIL ||
+      select->valuesLists != NIL || select->sortClause != NIL || select->limitOffset != nullptr ||
+      select->limitCount != nullptr || select->lockingClause != NIL ||
+      select->withClause != nullptr || select->op != SETOP_NONE) {
+    return nullptr;
+  }
+  ListCell* cell;
+  foreach (cell, select->targetList) {
+    auto* target = lfirst_node(ResTarget, cell);
+    if (target->name != nullptr || target->indirection != NIL) return nullptr;
+  }
+  return select->targetList;
+}
 
 std::vector<FeatureExpression> parse_expressions(Oid relation, const char* what,
                                                  std::string_view text) {

@@ -27,6 +27,9 @@ std::vector<FeatureExpression> parse_expressions(Oid relation, const char* what,
 // The same for exactly one expression.
 FeatureExpression parse_expression(Oid relation, const char* what, std::string_view text);
 
+// The target list of a parsed "SELECT list" that is nothing more than expressions, or null.
+List* plain_target_list(List* parsed);
+
 // Numbers and booleans: what becomes a float8.
 bool is_numeric_type(Oid type);
 // Returns the expression as a float8, or as a numeric, which EventReader converts

@@ -20,13 +20,18 @@ Statement insert_model("INSERT INTO fraud.models (model) VALUES ($1) ON CONFLICT
 Statement lock_model("SELECT fraud._lock_model($1)", {TEXTOID});
 Statement insert_version(
     "INSERT INTO fraud.model_versions (model, version, digest, feature_names, trees, iterations,"
-    "  objective, xgboost_version, description, artifact)"
-    " SELECT $1, coalesce(max(v.version), 0) + 1, sha256($2), $3, $4, $5, $6, $7, $8, $2"
+    "  objective, xgboost_version, description, artifact, feature_set, feature_set_hash)"
+    " SELECT $1, coalesce(max(v.version), 0) + 1, sha256($2), $3, $4, $5, $6, $7, $8, $2, $9, $10"
     // A deleted version's number is not given again.
     " FROM (SELECT model, version FROM fraud.model_versions"
     "  UNION ALL SELECT model, version FROM fraud.deleted_versions) v"
     " WHERE v.model = $1 RETURNING version",
-    {TEXTOID, BYTEAOID, TEXTARRAYOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID});
+    {TEXTOID, BYTEAOID, TEXTARRAYOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+     TEXTOID});
+Statement features_of_set(
+    "SELECT d.hash, n.name FROM fraud._training_features($1) d, unnest(d.features) WITH ORDINALITY n(name, place)"
+    " ORDER BY n.place",
+    {TEXTOID});
 
 void check_name(std::string_view name) {
   bool sound = !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
@@ -82,6 +87,37 @@ void name_features(Forest& forest, const std::vector<std::string>& names) {
   forest.feature_names = names;
 }
 
+// Names features that have no names as the feature set does, where it has as many;
+// refuses a model whose features the set does not have. Returns the set's hash.
+std::string check_features(Forest& forest, bool named, const std::string& feature_set) {
+  Spi spi;
+  const uint64_t count = spi.run(features_of_set, {text_param(feature_set)});
+  std::vector<std::string> known;
+  for (uint64_t i = 0; i < count; ++i) known.push_back(*spi.text(i, 2));
+  if (!named) {
+    if (known.size() != forest.feature_count()) {
+      throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "the model file does not name its features",
+                     "It has " + std::to_string(forest.feature_count()) + ", feature set \"" + feature_set +
+                         "\" has " + std::to_string(known.size()) + ".",
+                     "Give feature_names, in the model's order.");
+    }
+    forest.feature_names = known;
+  }
+  std::string missing;
+  for (const std::string& name : forest.feature_names) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    missing += (missing.empty() ? "" : ", ") + name;
+  }
+  if (!missing.empty()) {
+    throw SqlError(ERRCODE_UNDEFINED_COLUMN,
+                   "the model has features that feature set \"" + feature_set + "\" does not have",
+                   "Missing: " + missing + ".",
+                   "fraud.feature_catalog lists the features of each set; fraud.add_feature and "
+                   "fraud.add_window_feature add one.");
+  }
+  return *spi.text(0, 1);
+}
+
 // Leaves out the trees behind the iteration that early stopping found best, when
 // asked to; says that they count, when not.
 void choose_iterations(Forest& forest, bool best_iteration) {
@@ -127,6 +163,12 @@ FRAUD_FUNCTION(import_model) {
   choose_iterations(forest, !PG_ARGISNULL(4) && PG_GETARG_BOOL(4));
 
   OwnerScope owner;
+  std::string feature_set, hash;
+  if (!PG_ARGISNULL(5)) {
+    text* set_text = protect([&] { return PG_GETARG_TEXT_PP(5); });
+    feature_set.assign(VARDATA_ANY(set_text), static_cast<size_t>(VARSIZE_ANY_EXHDR(set_text)));
+    hash = check_features(forest, forest.has_feature_names || !PG_ARGISNULL(3), feature_set);
+  }
   Spi spi;
   Column names(TEXTOID);
   for (const std::string& feature : forest.feature_names) names.add(text_param(feature));
@@ -136,7 +178,8 @@ FRAUD_FUNCTION(import_model) {
           {text_param(name), {PG_GETARG_DATUM(1)}, names.array(),
            int4_param(static_cast<int32_t>(forest.tree_count())),
            int4_param(static_cast<int32_t>(forest.iteration_count())), text_param(forest.objective),
-           optional_text_param(forest.xgboost_version), {PG_GETARG_DATUM(2), PG_ARGISNULL(2)}});
+           optional_text_param(forest.xgboost_version), {PG_GETARG_DATUM(2), PG_ARGISNULL(2)},
+           optional_text_param(feature_set), optional_text_param(hash)});
   return Int32GetDatum(static_cast<int32_t>(*spi.integer(0, 1)));
 }
 

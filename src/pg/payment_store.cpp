@@ -12,7 +12,10 @@
 #include "pg/owner_scope.h"
 
 extern "C" {
-#include "utils/datetime.h"
+#include "access/table.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "utils/partcache.h"
 }
 
 namespace fraud::pg {
@@ -90,23 +93,36 @@ Statement ensure_partition("SELECT fraud._ensure_partition($1)", {TIMESTAMPTZOID
 
 // ------------------------------------------------------------------- steps
 
-// Makes the partitions that are not there yet. Whether one is there is a look-up
-// in the catalog cache.
+// Tells whether a payment of this time finds its partition. What is asked is the
+// descriptor that the INSERT goes by: a partition's name can be seen a moment before
+// this session has been told that the descriptor is another. The lock stays until the
+// end of the transaction, so that the partition does.
+bool has_partition(Oid transactions, TimestampTz time) {
+  return protect([&] {
+    Relation relation = table_open(transactions, RowExclusiveLock);
+    PartitionKey key = RelationGetPartitionKey(relation);
+    PartitionBoundInfo bounds = RelationGetPartitionDesc(relation, true)->boundinfo;
+    bool found = false;
+    if (bounds != nullptr) {
+      Datum value = TimestampTzGetDatum(time);
+      bool equal = false;
+      int below = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1,
+                                                &value, &equal);
+      found = bounds->indexes[below + 1] >= 0;
+    }
+    // Whoever is about to wait for another's partition must not hold it up.
+    table_close(relation, found ? NoLock : RowExclusiveLock);
+    return found;
+  });
+}
+
+// Makes the partitions that are not there yet.
 void ensure_partitions(Spi& spi, const std::vector<Entry>& entries) {
   Oid schema = fraud_schema();
-  std::map<std::string, TimestampTz> months;
+  Oid transactions = protect([&] { return get_relname_relid("transactions", schema); });
   for (const Entry& entry : entries) {
-    int64_t days = unix_time(entry.occurred_at) / 86400000000LL;  // payments are from 1970 on
-    int year, month, day;
-    j2date(static_cast<int>(days) + UNIX_EPOCH_JDATE, &year, &month, &day);
-    char name[64];
-    snprintf(name, sizeof(name), "transactions_%04d_%02d", year, month);
-    months.emplace(name, entry.occurred_at);
-  }
-  for (const auto& [name, time] : months) {
-    const char* relation = name.c_str();
-    if (!OidIsValid(protect([&] { return get_relname_relid(relation, schema); }))) {
-      spi.run(ensure_partition, {time_param(time)});
+    if (!has_partition(transactions, entry.occurred_at)) {
+      spi.run(ensure_partition, {time_param(entry.occurred_at)});
     }
   }
 }

@@ -12,10 +12,15 @@ DECLARE
     month_start timestamp := date_trunc('month', occurred_at AT TIME ZONE 'UTC');
     part text := 'transactions_' || to_char(month_start, 'YYYY_MM');
 BEGIN
-    -- 1717985636 is 'frad' in ASCII: this extension's advisory locks.
-    -- One lock for all months: ATTACH locks fraud.transactions until COMMIT anyway.
-    PERFORM pg_advisory_xact_lock(1717985636, 0);
+    -- The lock that ATTACH takes. Unlike an advisory lock it also has this session learn
+    -- what those who held it have done to the catalog, before it looks.
+    LOCK TABLE fraud.transactions IN SHARE UPDATE EXCLUSIVE MODE;
     IF to_regclass(format('fraud.%I', part)) IS NOT NULL THEN
+        IF pg_partition_root(format('fraud.%I', part)::regclass) IS NULL THEN
+            RAISE EXCEPTION 'table fraud.% is no partition of fraud.transactions', quote_ident(part)
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      HINT = 'Attach it again, or rename it.';
+        END IF;
         RETURN;
     END IF;
     EXECUTE format('CREATE TABLE fraud.%I (LIKE fraud.transactions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);

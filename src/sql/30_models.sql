@@ -25,6 +25,8 @@ CREATE TABLE fraud.model_versions (
     gives_probability boolean NOT NULL
         GENERATED ALWAYS AS (objective IN ('binary:logistic', 'reg:logistic')) STORED,
     xgboost_version text,
+    feature_set text,
+    feature_set_hash text,
     description text,
     created_at timestamptz NOT NULL DEFAULT now(),
     created_by name NOT NULL DEFAULT fraud._caller(),
@@ -48,6 +50,9 @@ COMMENT ON COLUMN fraud.model_versions.objective IS 'by XGBoost''s name; a score
 COMMENT ON COLUMN fraud.model_versions.gives_probability IS
     'whether scores are probabilities, which thresholds are; only such versions are promoted in payments';
 COMMENT ON COLUMN fraud.model_versions.xgboost_version IS 'of the library that saved the file';
+COMMENT ON COLUMN fraud.model_versions.feature_set IS
+    'that the features were checked against when the model was imported; what a model was trained on here is in fraud.training_runs';
+COMMENT ON COLUMN fraud.model_versions.feature_set_hash IS 'its fraud.feature_set_hash then';
 COMMENT ON COLUMN fraud.model_versions.artifact IS 'XGBoost''s own model file, byte for byte';
 COMMENT ON COLUMN fraud.model_versions.compiled IS 'the form that scores, behind its SHA-256';
 
@@ -140,12 +145,13 @@ CREATE FUNCTION fraud.import_model(
     artifact bytea,
     description text DEFAULT NULL,
     feature_names text[] DEFAULT NULL,
-    best_iteration boolean DEFAULT false
+    best_iteration boolean DEFAULT false,
+    feature_set text DEFAULT NULL
 ) RETURNS int
 AS 'MODULE_PATHNAME', 'fraud_detect_import_model'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.import_model(text, bytea, text, text[], boolean) IS
-    'checks an XGBoost model file (JSON or UBJSON, saved by 1.0 to 3.x, a tree model with one output) and stores it as the next version of the model, which it returns; feature_names names the features of a file that does not; best_iteration leaves out the trees behind the iteration that early stopping found best';
+COMMENT ON FUNCTION fraud.import_model(text, bytea, text, text[], boolean, text) IS
+    'checks an XGBoost model file (JSON or UBJSON, saved by 1.0 to 3.x, a tree model with one output) and stores it as the next version of the model, which it returns; feature_names names the features of a file that does not; best_iteration leaves out the trees behind the iteration that early stopping found best; feature_set has the features checked against a feature set, names those of a file that does not, and is where fraud.evaluate then finds the events';
 
 -- fraud.promote in three steps: what may be promoted, and whether a champion is to
 -- be beaten; the evidence, gathered with the caller's rights, for it reads the

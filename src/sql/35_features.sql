@@ -250,7 +250,8 @@ COMMENT ON FUNCTION fraud._index_columns(oid) IS 'internal: the columns and expr
 CREATE FUNCTION fraud.feature_indexes(
     feature_set text,
     OUT definition text,
-    OUT present boolean
+    OUT present boolean,
+    OUT concurrent_definition text
 ) RETURNS SETOF record
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -260,6 +261,7 @@ DECLARE
     wanted text[];
     read text[];
     indexed text[];
+    kind "char";
 BEGIN
     SELECT * INTO set_row FROM fraud.feature_sets s WHERE s.feature_set = feature_indexes.feature_set;
     IF NOT FOUND THEN
@@ -267,7 +269,8 @@ BEGIN
             USING ERRCODE = 'undefined_object', HINT = 'fraud.feature_sets lists the feature sets.';
     END IF;
     -- A view has no index of its own.
-    IF (SELECT c.relkind FROM pg_class c WHERE c.oid = set_row.events) = 'v' THEN
+    kind := (SELECT c.relkind FROM pg_class c WHERE c.oid = set_row.events);
+    IF kind = 'v' THEN
         RETURN;
     END IF;
     -- Windows of a key are filled from the events of one with fewer parts, where those
@@ -292,6 +295,8 @@ BEGIN
         definition := format('CREATE INDEX ON %s USING btree (%s)', set_row.events,
             (SELECT string_agg(format('(%s)', e), ', ' ORDER BY i) FROM unnest(indexed) WITH ORDINALITY u(e, i)))
             || coalesce(' INCLUDE (' || array_to_string(read, ', ') || ')', '');
+        -- PostgreSQL makes none of a partitioned table that way.
+        concurrent_definition := CASE WHEN kind <> 'p' THEN regexp_replace(definition, '^CREATE INDEX', 'CREATE INDEX CONCURRENTLY') END;
         present := EXISTS (
             SELECT FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am a ON a.oid = c.relam
             WHERE x.indrelid = set_row.events AND x.indisvalid AND x.indpred IS NULL AND a.amname = 'btree'
@@ -305,7 +310,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud.feature_indexes(text) IS
-    'the indexes that fraud.features needs to be fast, one a key, and whether each is there';
+    'the indexes that fraud.features needs to be fast, one a key, and whether each is there; concurrent_definition is the statement that makes it while others write, which no function can run: SELECT concurrent_definition FROM fraud.feature_indexes(…) WHERE NOT present \gexec in psql';
 
 CREATE FUNCTION fraud.create_feature_indexes(feature_set text) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -342,4 +347,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud.create_feature_indexes(text) IS
-    'makes the indexes of fraud.feature_indexes that are missing, with the caller''s rights, and drops those that it made for fewer features of the same key; returns how many it made';
+    'makes the indexes of fraud.feature_indexes that are missing, with the caller''s rights, and drops those that it made for fewer features of the same key; returns how many it made. It keeps others from writing meanwhile: fraud.feature_indexes says how not to';

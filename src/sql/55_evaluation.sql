@@ -212,6 +212,7 @@ AS $$
 DECLARE
     named_version record;
     run fraud.training_runs;
+    known_set text;
 BEGIN
     events := rel;
     named := columns;
@@ -222,15 +223,17 @@ BEGIN
     SELECT * INTO named_version FROM fraud._version_of(ref);
     SELECT * INTO run FROM fraud.training_runs r
     WHERE r.model = named_version.model AND r.model_version = named_version.version;
+    -- An imported model was checked against a set, where it was given one.
+    SELECT coalesce(run.feature_set, v.feature_set) INTO known_set FROM fraud.model_versions v
+    WHERE v.model = named_version.model AND v.version = named_version.version;
+    named := coalesce(run.columns, '{}') || columns;
     IF run.rel IS NOT NULL THEN
         events := to_regclass(run.rel);
-        named := run.columns || columns;
         kind := CASE WHEN events IS NOT NULL THEN 'table' END;
-    ELSIF run.feature_set <> 'payments' THEN
-        feature_set := run.feature_set;
-        named := run.columns || columns;
+    ELSIF known_set <> 'payments' THEN
+        feature_set := known_set;
         kind := 'feature set';
-    ELSIF run.feature_set = 'payments' OR named_version.model = 'payments' THEN
+    ELSIF known_set = 'payments' OR named_version.model = 'payments' THEN
         kind := 'payments';
     END IF;
 END

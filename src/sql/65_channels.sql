@@ -1,4 +1,4 @@
--- Channels: to whom messages of fraud.outbox go, and how each delivery fares.
+-- Channels: to whom messages of fraud.outbox go.
 CREATE TABLE fraud.channels (
     name text PRIMARY KEY CHECK (name ~ '^[A-Za-z0-9_.-]{1,63}$'),
     kind text NOT NULL CHECK (kind IN ('webhook', 'email', 'notify')),
@@ -6,7 +6,9 @@ CREATE TABLE fraud.channels (
     takes text[] NOT NULL CHECK (takes <@ '{alert,report,health}' AND takes <> '{}'),
     min_decision text NOT NULL CHECK (min_decision IN ('review', 'block')),
     condition text,
+    condition_by name,
     repeats boolean NOT NULL,
+    revisions boolean NOT NULL,
     digest_interval interval,
     max_per_minute int CHECK (max_per_minute > 0),
     headers jsonb NOT NULL,
@@ -26,8 +28,10 @@ COMMENT ON TABLE fraud.channels IS
 COMMENT ON COLUMN fraud.channels.target IS 'webhook: the URL; email: recipients, separated by commas; notify: the name that listeners LISTEN to';
 COMMENT ON COLUMN fraud.channels.takes IS 'kinds of messages: alert, report, health';
 COMMENT ON COLUMN fraud.channels.min_decision IS 'of alerts: the least decision';
-COMMENT ON COLUMN fraud.channels.condition IS 'of alerts: a boolean SQL expression, evaluated with the rights of created_by';
+COMMENT ON COLUMN fraud.channels.condition IS 'of alerts: a boolean SQL expression, evaluated with the rights of condition_by';
+COMMENT ON COLUMN fraud.channels.condition_by IS 'the role that gave the condition';
 COMMENT ON COLUMN fraud.channels.repeats IS 'of alerts: also those that join a case without making it severer';
+COMMENT ON COLUMN fraud.channels.revisions IS 'of reports: also later revisions of a closed day';
 COMMENT ON COLUMN fraud.channels.digest_interval IS 'alerts of such a time go together; null: each by itself';
 COMMENT ON COLUMN fraud.channels.secret IS 'secret: the key of a webhook''s signature';
 
@@ -49,64 +53,6 @@ CREATE TABLE fraud.channel_state (
 COMMENT ON TABLE fraud.channel_state IS 'the notify worker''s notes on each channel; read fraud.channel_status';
 COMMENT ON COLUMN fraud.channel_state.hold_until IS 'the receiver asked to be left alone until then (Retry-After)';
 
--- One row a delivery: a message, or a digest of many, to one receiver.
-CREATE TABLE fraud.notifications (
-    notification_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    channel text NOT NULL,
-    recipient text,
-    kind text NOT NULL,
-    digest boolean NOT NULL,
-    messages int NOT NULL DEFAULT 1,
-    idempotency_key uuid NOT NULL DEFAULT gen_random_uuid(),
-    state text NOT NULL DEFAULT 'pending'
-        CHECK (state IN ('pending', 'sending', 'delivered', 'dead', 'discarded')),
-    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    attempts int NOT NULL DEFAULT 0,
-    attempts_forgiven int NOT NULL DEFAULT 0,
-    finished_at timestamptz,
-    last_status int,
-    last_error text
-) WITH (fillfactor = 70);
-CREATE INDEX notifications_due_idx ON fraud.notifications (channel, next_attempt_at)
-    WHERE state IN ('pending', 'sending');
-CREATE INDEX notifications_finished_at_idx ON fraud.notifications (finished_at);
-CREATE INDEX notifications_dead_idx ON fraud.notifications (channel) WHERE state = 'dead';
-COMMENT ON TABLE fraud.notifications IS 'deliveries: what goes to one receiver of a channel, and how that fares';
-COMMENT ON COLUMN fraud.notifications.recipient IS 'the address of a mail: each recipient is a delivery of its own';
-COMMENT ON COLUMN fraud.notifications.messages IS 'number of messages in it; more than one only in a digest';
-COMMENT ON COLUMN fraud.notifications.idempotency_key IS 'the same in each attempt, so that a receiver can leave out what came twice';
-COMMENT ON COLUMN fraud.notifications.state IS
-    'pending, sending, delivered, dead (given up; fraud.retry_notification sends it again), discarded (its channel was dropped, or resumed without what waited)';
-COMMENT ON COLUMN fraud.notifications.next_attempt_at IS 'while sending: when the attempt is taken for lost';
-COMMENT ON COLUMN fraud.notifications.attempts_forgiven IS 'attempts before the last fraud.retry_notification, which do not count';
-COMMENT ON COLUMN fraud.notifications.finished_at IS 'when it was delivered, given up or discarded';
-
-CREATE TABLE fraud.notification_messages (
-    notification_id bigint NOT NULL REFERENCES fraud.notifications ON DELETE CASCADE,
-    outbox_id bigint NOT NULL,
-    PRIMARY KEY (notification_id, outbox_id)
-);
-CREATE INDEX notification_messages_outbox_idx ON fraud.notification_messages (outbox_id);
-COMMENT ON TABLE fraud.notification_messages IS 'which messages of fraud.outbox a delivery holds';
-
-CREATE TABLE fraud.notification_attempts (
-    notification_id bigint NOT NULL REFERENCES fraud.notifications ON DELETE CASCADE,
-    attempt int NOT NULL,
-    channel text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    duration interval,
-    outcome text CHECK (outcome IN ('delivered', 'failed', 'timeout', 'interrupted')),
-    status int,
-    error text,
-    PRIMARY KEY (notification_id, attempt)
-);
-CREATE INDEX notification_attempts_channel_idx ON fraud.notification_attempts (channel, started_at);
-COMMENT ON TABLE fraud.notification_attempts IS 'each attempt of a delivery; written before it is made';
-COMMENT ON COLUMN fraud.notification_attempts.outcome IS
-    'delivered, failed, timeout, or interrupted (the worker ended before it knew); null while under way';
-COMMENT ON COLUMN fraud.notification_attempts.status IS 'HTTP status, or the SMTP server''s last reply code';
-
 -- ------------------------------------------------------------ inside help
 CREATE FUNCTION fraud._wake_notify_worker() RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_wake_notify_worker'
@@ -114,285 +60,149 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._wake_notify_worker() IS
     'internal: at commit, has this database''s notify worker look at its messages at once';
 
-CREATE FUNCTION fraud._enqueue(
-    kind text,
-    payload jsonb,
-    subject text DEFAULT NULL,
-    body_text text DEFAULT NULL,
-    body_html text DEFAULT NULL,
-    channel text DEFAULT NULL
-) RETURNS bigint
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    new_id bigint;
-BEGIN
-    INSERT INTO fraud.outbox (kind, payload, subject, body_text, body_html, channel)
-    VALUES (kind, payload, subject, body_text, body_html, channel)
-    RETURNING outbox_id INTO new_id;
-    PERFORM fraud._wake_notify_worker();
-    RETURN new_id;
-END
-$$;
-COMMENT ON FUNCTION fraud._enqueue(text, jsonb, text, text, text, text) IS
-    'internal: puts a message (kind alert, report or health) into the outbox, for all channels that take its kind, from COMMIT on. payload is a JSON object, a webhook''s data; subject, body_text and body_html are the mail''s and may be null';
-
 -- Evaluates a condition over one alert's payload, with the rights of a role for at most
 -- fraud_detect.condition_timeout; without a payload it only checks that the condition is one.
+-- Volatile functions are refused: it is a question, and must leave nothing behind.
 CREATE FUNCTION fraud._condition_holds(condition text, role_name name, payload jsonb) RETURNS boolean
 AS 'MODULE_PATHNAME', 'fraud_detect_condition_holds'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._condition_holds(text, name, jsonb) IS
-    'internal: evaluates a channel''s condition with the rights of the role that added the channel';
+    'internal: evaluates a channel''s condition with the rights of the role that gave it';
 
 CREATE FUNCTION fraud._check_template(template jsonb) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_check_template'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION fraud._check_template(jsonb) IS 'internal: refuses a template with unknown placeholders';
 
--- Makes the deliveries of one message to one channel. A fault makes them dead at
--- once: what the condition meant to keep back must not go out by mistake, nor may
--- an alert be lost in silence.
-CREATE FUNCTION fraud._address(message fraud.outbox, channel fraud.channels, fault text) RETURNS void
+-- Refuses a channel that cannot be, and returns it as it is kept. The condition is
+-- checked apart, with the rights of who gives it.
+CREATE FUNCTION fraud._checked_channel(channel fraud.channels) RETURNS fraud.channels
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    receiver text;
-    in_digest boolean := channel.digest_interval IS NOT NULL AND message.kind = 'alert' AND fault IS NULL;
-    id bigint;
+    bad text;
+    address constant text := '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$';
 BEGIN
-    FOREACH receiver IN ARRAY CASE WHEN channel.kind = 'email' THEN regexp_split_to_array(channel.target, ',')
-                                   ELSE ARRAY[NULL::text] END
-    LOOP
-        id := NULL;
-        IF in_digest THEN
-            UPDATE fraud.notifications n SET messages = n.messages + 1
-            WHERE n.notification_id = (
-                SELECT o.notification_id FROM fraud.notifications o
-                WHERE o.channel = channel.name AND o.state = 'pending' AND o.digest AND o.attempts = 0
-                  AND o.recipient IS NOT DISTINCT FROM receiver AND o.next_attempt_at > clock_timestamp()
-                ORDER BY o.next_attempt_at LIMIT 1)
-            RETURNING n.notification_id INTO id;
-        END IF;
-        IF id IS NULL THEN
-            INSERT INTO fraud.notifications (channel, recipient, kind, digest, next_attempt_at, state, finished_at, last_error)
-            VALUES (channel.name, receiver, message.kind, in_digest,
-                    clock_timestamp() + CASE WHEN in_digest THEN channel.digest_interval ELSE interval '0' END,
-                    CASE WHEN fault IS NULL THEN 'pending' ELSE 'dead' END,
-                    CASE WHEN fault IS NOT NULL THEN clock_timestamp() END, fault)
-            RETURNING notification_id INTO id;
-        END IF;
-        INSERT INTO fraud.notification_messages (notification_id, outbox_id) VALUES (id, message.outbox_id);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION fraud._address(fraud.outbox, fraud.channels, text) IS 'internal: makes the deliveries of one message to one channel';
-
-CREATE FUNCTION fraud._dispatch(max_messages int) RETURNS bigint
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    message fraud.outbox;
-    channel fraud.channels;
-    fault text;
-    done bigint := 0;
-BEGIN
-    FOR message IN
-        SELECT * FROM fraud.outbox o WHERE o.dispatched_at IS NULL
-        ORDER BY o.outbox_id LIMIT max_messages FOR UPDATE SKIP LOCKED
-    LOOP
-        FOR channel IN
-            SELECT * FROM fraud.channels c
-            WHERE CASE
-                WHEN message.channel IS NOT NULL THEN c.name = message.channel
-                WHEN message.kind <> 'alert' THEN message.kind = ANY (c.takes)
-                ELSE 'alert' = ANY (c.takes)
-                     AND (c.min_decision = 'review' OR message.payload ->> 'decision' = 'block')
-                     AND (c.repeats OR message.payload @> '{"case_alerts": 1}' OR message.payload @> '{"escalated": true}')
-                END
-            ORDER BY c.name
-        LOOP
-            fault := NULL;
-            IF channel.condition IS NOT NULL AND message.kind = 'alert' THEN
-                BEGIN
-                    CONTINUE WHEN NOT fraud._condition_holds(channel.condition, channel.created_by, message.payload);
-                EXCEPTION WHEN query_canceled OR OTHERS THEN
-                    fault := left('condition: ' || fraud._mask_card_numbers(SQLERRM), 1000);
-                END;
-            END IF;
-            PERFORM fraud._address(message, channel, fault);
-        END LOOP;
-        UPDATE fraud.outbox o SET dispatched_at = clock_timestamp() WHERE o.outbox_id = message.outbox_id;
-        done := done + 1;
-    END LOOP;
-    RETURN done;
-END
-$$;
-COMMENT ON FUNCTION fraud._dispatch(int) IS
-    'internal: addresses new messages to the channels that take them; returns how many';
-
--- Which channels may be sent to: how many deliveries now, and if none, from when on.
-CREATE FUNCTION fraud._sendable_channels(concurrency int, OUT name text, OUT room int, OUT free_at timestamptz)
-RETURNS SETOF record
-LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT c.name,
-           -- A receiver that fails gets one attempt at a time.
-           CASE WHEN st.hold_until > clock_timestamp() THEN 0
-                ELSE least(CASE WHEN st.consecutive_failures >= 3 THEN 1 ELSE concurrency END - sending.number,
-                           c.max_per_minute - recent.number) END::int,
-           greatest(st.hold_until, CASE WHEN recent.number >= c.max_per_minute
-                                        THEN recent.oldest + interval '1 minute' END)
-    FROM fraud.channels c
-    JOIN fraud.channel_state st ON st.name = c.name
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS number FROM fraud.notifications n
-        WHERE n.channel = c.name AND n.state = 'sending' AND n.next_attempt_at > clock_timestamp()
-    ) sending
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS number, min(a.started_at) AS oldest
-        FROM (SELECT a.started_at FROM fraud.notification_attempts a
-              WHERE c.max_per_minute IS NOT NULL AND a.channel = c.name
-                AND a.started_at > clock_timestamp() - interval '1 minute'
-              ORDER BY a.started_at DESC LIMIT c.max_per_minute) a
-    ) recent
-    WHERE NOT c.paused
-$$;
-COMMENT ON FUNCTION fraud._sendable_channels(int) IS 'internal: the channels that may be sent to now, or from when on';
-
--- Takes the deliveries that are due. `lease` is how long an attempt can last; after
--- it a delivery is taken again, should its worker not have told how it went.
-CREATE FUNCTION fraud._claim_notifications(concurrency int, lease interval, max_attempts int) RETURNS SETOF bigint
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    channel record;
-    delivery record;
-BEGIN
-    FOR channel IN
-        SELECT * FROM fraud._sendable_channels(concurrency) c WHERE c.room > 0 ORDER BY c.name
-    LOOP
-        FOR delivery IN
-            SELECT n.notification_id, n.attempts, n.attempts_forgiven FROM fraud.notifications n
-            WHERE n.channel = channel.name AND n.state IN ('pending', 'sending')
-              AND n.next_attempt_at <= clock_timestamp()
-            ORDER BY n.next_attempt_at, n.notification_id LIMIT channel.room
-            FOR UPDATE SKIP LOCKED
-        LOOP
-            UPDATE fraud.notification_attempts a SET outcome = 'interrupted'
-            WHERE a.notification_id = delivery.notification_id AND a.outcome IS NULL;
-            -- Only one whose last attempts were all interrupted gets here.
-            IF delivery.attempts - delivery.attempts_forgiven >= max_attempts THEN
-                UPDATE fraud.notifications n
-                SET state = 'dead', finished_at = clock_timestamp(), last_error = 'the last attempt was interrupted'
-                WHERE n.notification_id = delivery.notification_id;
-                CONTINUE;
-            END IF;
-            UPDATE fraud.notifications n
-            SET state = 'sending', attempts = n.attempts + 1, next_attempt_at = clock_timestamp() + lease
-            WHERE n.notification_id = delivery.notification_id;
-            INSERT INTO fraud.notification_attempts (notification_id, attempt, channel)
-            VALUES (delivery.notification_id, delivery.attempts + 1, channel.name);
-            UPDATE fraud.channel_state st SET last_attempt_at = clock_timestamp() WHERE st.name = channel.name;
-            RETURN NEXT delivery.notification_id;
-        END LOOP;
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION fraud._claim_notifications(int, interval, int) IS
-    'internal: takes the deliveries that are due, counting the attempt before it is made';
-
-CREATE FUNCTION fraud._next_notification_at(concurrency int) RETURNS timestamptz
-LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT min(greatest(due.at, c.free_at))
-    FROM fraud._sendable_channels(concurrency) c
-    CROSS JOIN LATERAL (
-        SELECT n.next_attempt_at AS at FROM fraud.notifications n
-        WHERE n.channel = c.name AND n.state IN ('pending', 'sending')
-        ORDER BY n.next_attempt_at LIMIT 1
-    ) due
-    -- One that is busy is looked at again when an attempt ends.
-    WHERE c.room > 0 OR c.free_at IS NOT NULL
-$$;
-COMMENT ON FUNCTION fraud._next_notification_at(int) IS 'internal: when the next delivery is due';
-
--- Notes how an attempt went. A failed delivery is tried again after one second, two,
--- four, … up to max_delay, a fifth more or less.
-CREATE FUNCTION fraud._end_attempt(
-    notification_id bigint, outcome text, status int, error text, duration interval,
-    permanent boolean, retry_after interval, max_attempts int, max_delay interval
-) RETURNS text
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    delivery fraud.notifications;
-    counted int;
-    new_state text;
-BEGIN
-    SELECT * INTO delivery FROM fraud.notifications n
-    WHERE n.notification_id = _end_attempt.notification_id FOR UPDATE;
-    UPDATE fraud.notification_attempts a
-    SET outcome = _end_attempt.outcome, status = _end_attempt.status, error = _end_attempt.error,
-        duration = _end_attempt.duration
-    WHERE a.notification_id = delivery.notification_id AND a.attempt = delivery.attempts;
-    UPDATE fraud.channel_state st
-    SET hold_until = CASE WHEN _end_attempt.retry_after IS NOT NULL AND outcome <> 'delivered'
-                          THEN clock_timestamp() + _end_attempt.retry_after END,
-        consecutive_failures = CASE outcome WHEN 'delivered' THEN 0 ELSE st.consecutive_failures + 1 END,
-        delivered = st.delivered + (outcome = 'delivered')::int,
-        failures = st.failures + (outcome <> 'delivered')::int,
-        last_success_at = CASE outcome WHEN 'delivered' THEN clock_timestamp() ELSE st.last_success_at END,
-        last_status = _end_attempt.status,
-        last_error = coalesce(_end_attempt.error, st.last_error),
-        last_error_at = CASE outcome WHEN 'delivered' THEN st.last_error_at ELSE clock_timestamp() END
-    WHERE st.name = delivery.channel;
-    IF delivery.state IS DISTINCT FROM 'sending' THEN
-        RETURN delivery.state;  -- discarded meanwhile
+    IF channel.name !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
+        RAISE EXCEPTION 'invalid channel name "%"', channel.name
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = 'A name is 1 to 63 letters, digits, underscores, dots or dashes.';
+    ELSIF channel.kind NOT IN ('webhook', 'email', 'notify') THEN
+        RAISE EXCEPTION 'unknown kind of channel "%"', channel.kind
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'The kinds are webhook, email and notify.';
+    ELSIF NOT channel.takes <@ '{alert,report,health}' OR cardinality(channel.takes) = 0 OR array_position(channel.takes, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'takes must list kinds of messages'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'The kinds of messages are alert, report and health.';
+    ELSIF channel.min_decision NOT IN ('review', 'block') THEN
+        RAISE EXCEPTION 'min_decision must be review or block, not "%"', channel.min_decision
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF channel.digest_interval < interval '1 second' OR channel.digest_interval > interval '1 day' THEN
+        RAISE EXCEPTION 'digest_interval must be between 1 second and 1 day, not %', channel.digest_interval
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF channel.max_per_minute NOT BETWEEN 1 AND 100000 THEN
+        RAISE EXCEPTION 'max_per_minute must be between 1 and 100000, not %', channel.max_per_minute
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF channel.kind <> 'webhook' AND (channel.headers <> '{}' OR channel.template IS NOT NULL OR channel.secret IS NOT NULL) THEN
+        RAISE EXCEPTION 'headers, template and secret are for webhooks, not for a channel of kind %', channel.kind
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF channel.kind <> 'email' AND (channel.smtp_url IS NOT NULL OR channel.smtp_user IS NOT NULL OR channel.smtp_password IS NOT NULL OR channel.sender IS NOT NULL) THEN
+        RAISE EXCEPTION 'smtp_url, smtp_user, smtp_password and sender are for e-mail, not for a channel of kind %', channel.kind
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    counted := delivery.attempts - delivery.attempts_forgiven;
-    new_state := CASE WHEN outcome = 'delivered' THEN 'delivered'
-                      WHEN permanent OR counted >= max_attempts THEN 'dead'
-                      ELSE 'pending' END;
-    UPDATE fraud.notifications n
-    SET state = new_state,
-        last_status = _end_attempt.status,
-        last_error = _end_attempt.error,
-        finished_at = CASE WHEN new_state <> 'pending' THEN clock_timestamp() END,
-        next_attempt_at = clock_timestamp() + greatest(
-            least(interval '1 second' * power(2, least(counted - 1, 20)), max_delay) * (0.8 + 0.4 * random()),
-            coalesce(retry_after, interval '0'))
-    WHERE n.notification_id = delivery.notification_id;
-    RETURN new_state;
+
+    CASE channel.kind
+    WHEN 'webhook' THEN
+        -- The URL itself may hold a key, so it is not repeated here.
+        IF channel.target !~* '^https?://[^[:space:][:cntrl:]/?#@]+([/?#][^[:space:][:cntrl:]]*)?$' THEN
+            RAISE EXCEPTION 'invalid URL for channel "%"', channel.name
+                USING ERRCODE = 'invalid_parameter_value',
+                      DETAIL = 'The URL must begin with http:// or https://, hold no white space, and no user before the host.',
+                      HINT = 'Credentials go into headers.';
+        ELSIF octet_length(channel.secret) NOT BETWEEN 16 AND 1000 THEN
+            RAISE EXCEPTION 'the secret of channel "%" has % bytes, expected 16 to 1000', channel.name, octet_length(channel.secret)
+                USING ERRCODE = 'invalid_parameter_value';
+        ELSIF channel.secret LIKE 'whsec\_%' AND substr(channel.secret, 7) !~ '^([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$' THEN
+            RAISE EXCEPTION 'the secret of channel "%" is not whsec_ and base64', channel.name
+                USING ERRCODE = 'invalid_parameter_value';
+        ELSIF jsonb_typeof(channel.headers) <> 'object' THEN
+            RAISE EXCEPTION 'headers must be a JSON object, not %', jsonb_typeof(channel.headers)
+                USING ERRCODE = 'invalid_parameter_value',
+                      HINT = 'For example: {"Authorization": "…"}.';
+        END IF;
+        SELECT h.key INTO bad FROM jsonb_each(channel.headers) h
+        WHERE jsonb_typeof(h.value) <> 'string'
+           OR h.key !~ '^[A-Za-z0-9!#$%&''*+.^_`|~-]+$'
+           OR (h.value #>> '{}') ~ '[[:cntrl:]]'
+           OR lower(h.key) IN ('content-length', 'transfer-encoding', 'host', 'content-type', 'idempotency-key', 'webhook-id', 'webhook-timestamp', 'webhook-signature')
+        LIMIT 1;
+        IF bad IS NOT NULL THEN
+            RAISE EXCEPTION 'invalid header "%" for channel "%"', bad, channel.name
+                USING ERRCODE = 'invalid_parameter_value',
+                      DETAIL = 'A header''s name is an HTTP token that fraud_detect does not set itself, its value a text without control characters.';
+        END IF;
+        PERFORM fraud._check_template(channel.template);
+    WHEN 'email' THEN
+        IF channel.smtp_url IS NULL OR channel.sender IS NULL THEN
+            RAISE EXCEPTION 'an e-mail channel needs smtp_url and sender'
+                USING ERRCODE = 'invalid_parameter_value',
+                      HINT = 'For example: smtp_url => ''smtp://mail.example:587'', sender => ''fraud@example.com''.';
+        ELSIF channel.smtp_url !~* '^smtps?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$' THEN
+            RAISE EXCEPTION 'invalid smtp_url for channel "%"', channel.name
+                USING ERRCODE = 'invalid_parameter_value',
+                      DETAIL = 'It must be smtp://HOST:PORT or smtps://HOST:PORT, without a user.',
+                      HINT = 'Credentials go into smtp_user and smtp_password.';
+        ELSIF channel.sender !~ address THEN
+            RAISE EXCEPTION 'invalid sender "%"', channel.sender
+                USING ERRCODE = 'invalid_parameter_value',
+                      DETAIL = 'Expected an address such as fraud@example.com.';
+        ELSIF channel.smtp_user ~ '[[:cntrl:]]' OR channel.smtp_password ~ '[[:cntrl:]]' OR (channel.smtp_user IS NULL) <> (channel.smtp_password IS NULL) THEN
+            RAISE EXCEPTION 'smtp_user and smtp_password must be given together, without control characters'
+                USING ERRCODE = 'invalid_parameter_value';
+        ELSIF channel.smtp_password IS NOT NULL AND NOT channel.starttls AND channel.smtp_url !~* '^smtps:' THEN
+            RAISE EXCEPTION 'a password is not sent without TLS'
+                USING ERRCODE = 'invalid_parameter_value',
+                      HINT = 'Leave starttls on, or give an smtps:// address.';
+        END IF;
+        channel.target := regexp_replace(channel.target, '[[:space:]]', '', 'g');
+        SELECT r INTO bad FROM regexp_split_to_table(channel.target, ',') r WHERE r !~ address LIMIT 1;
+        IF bad IS NOT NULL THEN
+            RAISE EXCEPTION 'invalid recipient "%"', bad
+                USING ERRCODE = 'invalid_parameter_value',
+                      DETAIL = 'Expected addresses such as fraud@example.com, separated by commas.';
+        ELSIF cardinality(regexp_split_to_array(channel.target, ',')) > 100 THEN
+            RAISE EXCEPTION 'a channel has at most 100 recipients'
+                USING ERRCODE = 'program_limit_exceeded',
+                      HINT = 'Use a mailing list.';
+        END IF;
+    WHEN 'notify' THEN
+        IF octet_length(channel.target) NOT BETWEEN 1 AND 63 THEN
+            RAISE EXCEPTION 'the name to NOTIFY must have 1 to 63 bytes, not %', octet_length(channel.target)
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+    END CASE;
+    channel.digest_interval := make_interval(secs => extract(epoch FROM channel.digest_interval)::float8);
+    RETURN channel;
 END
 $$;
-COMMENT ON FUNCTION fraud._end_attempt(bigint, text, int, text, interval, boolean, interval, int, interval) IS
-    'internal: notes how an attempt went, and what comes next; returns the delivery''s new state';
+COMMENT ON FUNCTION fraud._checked_channel(fraud.channels) IS 'internal: refuses a channel that cannot be; returns it as it is kept';
 
-CREATE FUNCTION fraud._purge_messages(older_than interval) RETURNS bigint
+CREATE FUNCTION fraud._lock_channel(name text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    purged bigint;
 BEGIN
-    DELETE FROM fraud.notifications n WHERE n.finished_at < now() - older_than;
-    DELETE FROM fraud.outbox o
-    WHERE o.dispatched_at < now() - older_than
-      AND NOT EXISTS (SELECT FROM fraud.notification_messages m WHERE m.outbox_id = o.outbox_id);
-    GET DIAGNOSTICS purged = ROW_COUNT;
-    RETURN purged;
+    PERFORM 1 FROM fraud.channels c WHERE c.name = _lock_channel.name FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'channel "%" does not exist', name
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'fraud.channel_status lists the channels.';
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION fraud._purge_messages(interval) IS
-    'internal: removes deliveries that ended longer ago, dead ones too, and messages that no delivery needs any more; returns the number of messages';
+COMMENT ON FUNCTION fraud._lock_channel(text) IS 'internal: locks a channel''s row, or says that there is none';
 
 -- ---------------------------------------------------------- what people call
 CREATE FUNCTION fraud.add_channel(
@@ -412,155 +222,154 @@ CREATE FUNCTION fraud.add_channel(
     smtp_user text DEFAULT NULL,
     smtp_password text DEFAULT NULL,
     sender text DEFAULT NULL,
-    starttls boolean DEFAULT true
+    starttls boolean DEFAULT true,
+    revisions boolean DEFAULT false
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    bad text;
-    address constant text := '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$';
+    channel fraud.channels;
 BEGIN
     IF name IS NULL OR kind IS NULL OR target IS NULL OR takes IS NULL OR min_decision IS NULL
-       OR repeats IS NULL OR headers IS NULL OR starttls IS NULL THEN
-        RAISE EXCEPTION 'name, kind, target, takes, min_decision, repeats, headers and starttls must not be null'
+       OR repeats IS NULL OR headers IS NULL OR starttls IS NULL OR revisions IS NULL THEN
+        RAISE EXCEPTION 'name, kind, target, takes, min_decision, repeats, headers, starttls and revisions must not be null'
             USING ERRCODE = 'null_value_not_allowed';
-    ELSIF name !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
-        RAISE EXCEPTION 'invalid channel name "%"', name
-            USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = 'A name is 1 to 63 letters, digits, underscores, dots or dashes.';
-    ELSIF kind NOT IN ('webhook', 'email', 'notify') THEN
-        RAISE EXCEPTION 'unknown kind of channel "%"', kind
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'The kinds are webhook, email and notify.';
-    ELSIF NOT takes <@ '{alert,report,health}' OR cardinality(takes) = 0 OR array_position(takes, NULL) IS NOT NULL THEN
-        RAISE EXCEPTION 'takes must list kinds of messages'
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'The kinds of messages are alert, report and health.';
-    ELSIF min_decision NOT IN ('review', 'block') THEN
-        RAISE EXCEPTION 'min_decision must be review or block, not "%"', min_decision
-            USING ERRCODE = 'invalid_parameter_value';
-    ELSIF digest_interval < interval '1 second' OR digest_interval > interval '1 day' THEN
-        RAISE EXCEPTION 'digest_interval must be between 1 second and 1 day, not %', digest_interval
-            USING ERRCODE = 'invalid_parameter_value';
-    ELSIF max_per_minute NOT BETWEEN 1 AND 100000 THEN
-        RAISE EXCEPTION 'max_per_minute must be between 1 and 100000, not %', max_per_minute
-            USING ERRCODE = 'invalid_parameter_value';
-    ELSIF kind <> 'webhook' AND (headers <> '{}' OR template IS NOT NULL OR secret IS NOT NULL) THEN
-        RAISE EXCEPTION 'headers, template and secret are for webhooks, not for a channel of kind %', kind
-            USING ERRCODE = 'invalid_parameter_value';
-    ELSIF kind <> 'email' AND (smtp_url IS NOT NULL OR smtp_user IS NOT NULL OR smtp_password IS NOT NULL OR sender IS NOT NULL) THEN
-        RAISE EXCEPTION 'smtp_url, smtp_user, smtp_password and sender are for e-mail, not for a channel of kind %', kind
-            USING ERRCODE = 'invalid_parameter_value';
     END IF;
-
-    CASE kind
-    WHEN 'webhook' THEN
-        -- The URL itself may hold a key, so it is not repeated here.
-        IF target !~* '^https?://[^[:space:][:cntrl:]/?#@]+([/?#][^[:space:][:cntrl:]]*)?$' THEN
-            RAISE EXCEPTION 'invalid URL for channel "%"', name
-                USING ERRCODE = 'invalid_parameter_value',
-                      DETAIL = 'The URL must begin with http:// or https://, hold no white space, and no user before the host.',
-                      HINT = 'Credentials go into headers.';
-        ELSIF octet_length(secret) NOT BETWEEN 16 AND 1000 THEN
-            RAISE EXCEPTION 'the secret of channel "%" has % bytes, expected 16 to 1000', name, octet_length(secret)
-                USING ERRCODE = 'invalid_parameter_value';
-        ELSIF secret LIKE 'whsec\_%' AND substr(secret, 7) !~ '^([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$' THEN
-            RAISE EXCEPTION 'the secret of channel "%" is not whsec_ and base64', name
-                USING ERRCODE = 'invalid_parameter_value';
-        ELSIF jsonb_typeof(headers) <> 'object' THEN
-            RAISE EXCEPTION 'headers must be a JSON object, not %', jsonb_typeof(headers)
-                USING ERRCODE = 'invalid_parameter_value',
-                      HINT = 'For example: {"Authorization": "…"}.';
-        END IF;
-        SELECT h.key INTO bad FROM jsonb_each(headers) h
-        WHERE jsonb_typeof(h.value) <> 'string'
-           OR h.key !~ '^[A-Za-z0-9!#$%&''*+.^_`|~-]+$'
-           OR (h.value #>> '{}') ~ '[[:cntrl:]]'
-           OR lower(h.key) IN ('content-length', 'transfer-encoding', 'host', 'content-type', 'idempotency-key', 'webhook-id', 'webhook-timestamp', 'webhook-signature')
-        LIMIT 1;
-        IF bad IS NOT NULL THEN
-            RAISE EXCEPTION 'invalid header "%" for channel "%"', bad, name
-                USING ERRCODE = 'invalid_parameter_value',
-                      DETAIL = 'A header''s name is an HTTP token that fraud_detect does not set itself, its value a text without control characters.';
-        END IF;
-        PERFORM fraud._check_template(template);
-    WHEN 'email' THEN
-        IF smtp_url IS NULL OR sender IS NULL THEN
-            RAISE EXCEPTION 'an e-mail channel needs smtp_url and sender'
-                USING ERRCODE = 'invalid_parameter_value',
-                      HINT = 'For example: smtp_url => ''smtp://mail.example:587'', sender => ''fraud@example.com''.';
-        ELSIF smtp_url !~* '^smtps?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$' THEN
-            RAISE EXCEPTION 'invalid smtp_url for channel "%"', name
-                USING ERRCODE = 'invalid_parameter_value',
-                      DETAIL = 'It must be smtp://HOST:PORT or smtps://HOST:PORT, without a user.',
-                      HINT = 'Credentials go into smtp_user and smtp_password.';
-        ELSIF sender !~ address THEN
-            RAISE EXCEPTION 'invalid sender "%"', sender
-                USING ERRCODE = 'invalid_parameter_value',
-                      DETAIL = 'Expected an address such as fraud@example.com.';
-        ELSIF smtp_user ~ '[[:cntrl:]]' OR smtp_password ~ '[[:cntrl:]]' OR (smtp_user IS NULL) <> (smtp_password IS NULL) THEN
-            RAISE EXCEPTION 'smtp_user and smtp_password must be given together, without control characters'
-                USING ERRCODE = 'invalid_parameter_value';
-        ELSIF smtp_password IS NOT NULL AND NOT starttls AND smtp_url !~* '^smtps:' THEN
-            RAISE EXCEPTION 'a password is not sent without TLS'
-                USING ERRCODE = 'invalid_parameter_value',
-                      HINT = 'Leave starttls on, or give an smtps:// address.';
-        END IF;
-        target := regexp_replace(target, '[[:space:]]', '', 'g');
-        SELECT r INTO bad FROM regexp_split_to_table(target, ',') r WHERE r !~ address LIMIT 1;
-        IF bad IS NOT NULL THEN
-            RAISE EXCEPTION 'invalid recipient "%"', bad
-                USING ERRCODE = 'invalid_parameter_value',
-                      DETAIL = 'Expected addresses such as fraud@example.com, separated by commas.';
-        ELSIF cardinality(regexp_split_to_array(target, ',')) > 100 THEN
-            RAISE EXCEPTION 'a channel has at most 100 recipients'
-                USING ERRCODE = 'program_limit_exceeded',
-                      HINT = 'Use a mailing list.';
-        END IF;
-    WHEN 'notify' THEN
-        IF octet_length(target) NOT BETWEEN 1 AND 63 THEN
-            RAISE EXCEPTION 'the name to NOTIFY must have 1 to 63 bytes, not %', octet_length(target)
-                USING ERRCODE = 'invalid_parameter_value';
-        END IF;
-    END CASE;
+    channel.name := name;
+    channel.kind := kind;
+    channel.target := target;
+    channel.takes := takes;
+    channel.min_decision := min_decision;
+    channel.condition := condition;
+    channel.condition_by := CASE WHEN condition IS NOT NULL THEN fraud._caller() END;
+    channel.repeats := repeats;
+    channel.revisions := revisions;
+    channel.digest_interval := digest_interval;
+    channel.max_per_minute := max_per_minute;
+    channel.headers := headers;
+    channel.template := template;
+    channel.secret := secret;
+    channel.smtp_url := smtp_url;
+    channel.smtp_user := smtp_user;
+    channel.smtp_password := smtp_password;
+    channel.sender := sender;
+    channel.starttls := starttls;
+    channel.paused := false;
+    channel.created_at := now();
+    channel.created_by := fraud._caller();
+    channel := fraud._checked_channel(channel);
     IF condition IS NOT NULL THEN
-        PERFORM fraud._condition_holds(condition, fraud._caller(), NULL);
+        PERFORM fraud._condition_holds(condition, channel.condition_by, NULL);
     END IF;
-
-    INSERT INTO fraud.channels (name, kind, target, takes, min_decision, condition, repeats, digest_interval,
-        max_per_minute, headers, template, secret, smtp_url, smtp_user, smtp_password, sender, starttls)
-    VALUES (name, kind, target, takes, min_decision, condition, repeats,
-        make_interval(secs => extract(epoch FROM digest_interval)::float8),
-        max_per_minute, headers, template, secret, smtp_url, smtp_user, smtp_password, sender, starttls)
-    ON CONFLICT DO NOTHING;
+    INSERT INTO fraud.channels SELECT channel.* ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'channel "%" already exists', name
             USING ERRCODE = 'duplicate_object',
-                  HINT = 'fraud.drop_channel removes a channel.';
+                  HINT = 'fraud.alter_channel changes a channel, fraud.drop_channel removes it.';
     END IF;
     INSERT INTO fraud.channel_state (name) VALUES (name);
     PERFORM fraud._warn_without_worker();
     PERFORM fraud._wake_notify_worker();
 END
 $$;
-COMMENT ON FUNCTION fraud.add_channel(text, text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean) IS
+COMMENT ON FUNCTION fraud.add_channel(text, text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean) IS
     'has messages sent to a webhook (target is its URL), by e-mail (target: recipients, separated by commas) or by NOTIFY (target: the name to LISTEN to), from COMMIT on; docs/alerts.md says what each parameter does. URL, headers, secret and password are not readable again';
 
-CREATE FUNCTION fraud._lock_channel(name text) RETURNS void
-LANGUAGE plpgsql
+CREATE FUNCTION fraud.alter_channel(
+    name text,
+    target text DEFAULT NULL,
+    takes text[] DEFAULT NULL,
+    min_decision text DEFAULT NULL,
+    condition text DEFAULT NULL,
+    repeats boolean DEFAULT NULL,
+    digest_interval interval DEFAULT NULL,
+    max_per_minute int DEFAULT NULL,
+    headers jsonb DEFAULT NULL,
+    template jsonb DEFAULT NULL,
+    secret text DEFAULT NULL,
+    smtp_url text DEFAULT NULL,
+    smtp_user text DEFAULT NULL,
+    smtp_password text DEFAULT NULL,
+    sender text DEFAULT NULL,
+    starttls boolean DEFAULT NULL,
+    revisions boolean DEFAULT NULL,
+    reset text[] DEFAULT '{}'
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    resettable constant text[] := '{condition,digest_interval,max_per_minute,headers,template,secret,smtp_user,smtp_password}';
+    before fraud.channels;
+    channel fraud.channels;
 BEGIN
-    PERFORM 1 FROM fraud.channels c WHERE c.name = _lock_channel.name FOR UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'channel "%" does not exist', name
-            USING ERRCODE = 'undefined_object',
-                  HINT = 'fraud.channel_status lists the channels.';
+    PERFORM fraud._lock_channel(name);
+    SELECT * INTO before FROM fraud.channels c WHERE c.name = alter_channel.name;
+    IF NOT coalesce(reset, '{}') <@ resettable THEN
+        RAISE EXCEPTION 'reset names what cannot be reset'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = format('It can name %s.', array_to_string(resettable, ', '));
     END IF;
+    channel := before;
+    IF 'condition' = ANY (reset) THEN channel.condition := NULL; channel.condition_by := NULL; END IF;
+    IF 'digest_interval' = ANY (reset) THEN channel.digest_interval := NULL; END IF;
+    IF 'max_per_minute' = ANY (reset) THEN channel.max_per_minute := NULL; END IF;
+    IF 'headers' = ANY (reset) THEN channel.headers := '{}'; END IF;
+    IF 'template' = ANY (reset) THEN channel.template := NULL; END IF;
+    IF 'secret' = ANY (reset) THEN channel.secret := NULL; END IF;
+    IF 'smtp_user' = ANY (reset) THEN channel.smtp_user := NULL; END IF;
+    IF 'smtp_password' = ANY (reset) THEN channel.smtp_password := NULL; END IF;
+    channel.target := coalesce(target, channel.target);
+    channel.takes := coalesce(takes, channel.takes);
+    channel.min_decision := coalesce(min_decision, channel.min_decision);
+    channel.condition := coalesce(condition, channel.condition);
+    channel.repeats := coalesce(repeats, channel.repeats);
+    channel.revisions := coalesce(revisions, channel.revisions);
+    channel.digest_interval := coalesce(digest_interval, channel.digest_interval);
+    channel.max_per_minute := coalesce(max_per_minute, channel.max_per_minute);
+    channel.headers := coalesce(headers, channel.headers);
+    channel.template := coalesce(template, channel.template);
+    channel.secret := coalesce(secret, channel.secret);
+    channel.smtp_url := coalesce(smtp_url, channel.smtp_url);
+    channel.smtp_user := coalesce(smtp_user, channel.smtp_user);
+    channel.smtp_password := coalesce(smtp_password, channel.smtp_password);
+    channel.sender := coalesce(sender, channel.sender);
+    channel.starttls := coalesce(starttls, channel.starttls);
+    channel := fraud._checked_channel(channel);
+
+    -- Who cannot read a credential must not have it sent to an address of his own.
+    IF channel.kind = 'webhook' AND channel.target <> before.target AND headers IS NULL AND channel.headers <> '{}' THEN
+        RAISE EXCEPTION 'the headers of channel "%" must be given again with another target', name
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = 'They may hold credentials, and would be sent to the new address.',
+                  HINT = 'Or leave them out with reset => ''{headers}''.';
+    ELSIF (channel.smtp_url <> before.smtp_url OR channel.starttls <> before.starttls)
+          AND smtp_password IS NULL AND channel.smtp_password IS NOT NULL THEN
+        RAISE EXCEPTION 'the password of channel "%" must be given again with another smtp_url or starttls', name
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = 'It would be sent to the new address.',
+                  HINT = 'Or leave it out with reset => ''{smtp_user,smtp_password}''.';
+    END IF;
+    -- A condition has the rights of who gave it, not of who gave the one before.
+    IF condition IS NOT NULL THEN
+        channel.condition_by := fraud._caller();
+        PERFORM fraud._condition_holds(condition, channel.condition_by, NULL);
+    END IF;
+
+    UPDATE fraud.channels c
+    SET target = channel.target, takes = channel.takes, min_decision = channel.min_decision, condition = channel.condition,
+        condition_by = channel.condition_by, repeats = channel.repeats, revisions = channel.revisions,
+        digest_interval = channel.digest_interval, max_per_minute = channel.max_per_minute, headers = channel.headers,
+        template = channel.template, secret = channel.secret, smtp_url = channel.smtp_url, smtp_user = channel.smtp_user,
+        smtp_password = channel.smtp_password, sender = channel.sender, starttls = channel.starttls
+    WHERE c.name = channel.name;
+    PERFORM fraud._readdress(channel);
+    PERFORM fraud._wake_notify_worker();
 END
 $$;
-COMMENT ON FUNCTION fraud._lock_channel(text) IS 'internal: locks a channel''s row, or says that there is none';
+COMMENT ON FUNCTION fraud.alter_channel(text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean, text[]) IS
+    'changes a channel from COMMIT on; its deliveries, dead ones too, stay, and what waits is sent as the channel is then. What is not given stays; reset names what is to be as if it had never been given, before what is given is set';
 
 CREATE FUNCTION fraud.pause_channel(name text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -573,15 +382,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud.pause_channel(text) IS 'sends nothing more to a channel; what it would get waits';
-
-CREATE FUNCTION fraud._discard_notifications(name text) RETURNS void
-LANGUAGE sql
-SET search_path = pg_catalog, pg_temp
-AS $$
-    UPDATE fraud.notifications n SET state = 'discarded', finished_at = clock_timestamp()
-    WHERE n.channel = name AND n.state IN ('pending', 'sending')
-$$;
-COMMENT ON FUNCTION fraud._discard_notifications(text) IS 'internal: gives up what waits for a channel';
 
 CREATE FUNCTION fraud.resume_channel(name text, discard_waiting boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -627,76 +427,3 @@ $$;
 COMMENT ON FUNCTION fraud.test_channel(text) IS
     'sends a test message to one channel, whatever it takes; returns the message''s id, by which fraud.notification_log shows how it fared';
 
-CREATE FUNCTION fraud.retry_notification(notification_id bigint) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    delivery fraud.notifications;
-BEGIN
-    SELECT * INTO delivery FROM fraud.notifications n
-    WHERE n.notification_id = retry_notification.notification_id FOR UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'notification % does not exist', notification_id
-            USING ERRCODE = 'no_data_found',
-                  HINT = 'fraud.notifications lists the deliveries.';
-    ELSIF delivery.state NOT IN ('pending', 'dead') THEN
-        RAISE EXCEPTION 'notification % is %, expected pending or dead', notification_id, delivery.state
-            USING ERRCODE = 'object_not_in_prerequisite_state';
-    ELSIF NOT EXISTS (SELECT FROM fraud.channels c WHERE c.name = delivery.channel) THEN
-        RAISE EXCEPTION 'channel "%" does not exist any more', delivery.channel
-            USING ERRCODE = 'undefined_object';
-    END IF;
-    UPDATE fraud.notifications n
-    SET state = 'pending', next_attempt_at = clock_timestamp(), attempts_forgiven = n.attempts, finished_at = NULL
-    WHERE n.notification_id = delivery.notification_id;
-    PERFORM fraud._wake_notify_worker();
-END
-$$;
-COMMENT ON FUNCTION fraud.retry_notification(bigint) IS
-    'sends a delivery that was given up, or waits, at once, with all attempts anew and the same idempotency key';
-
-CREATE VIEW fraud.channel_status AS
-    SELECT c.name, c.kind,
-           CASE
-               WHEN c.paused THEN 'paused'
-               WHEN st.name IS NULL THEN 'restored'
-               WHEN waiting.due < statement_timestamp() - interval '2 minutes'
-                    AND st.last_attempt_at < statement_timestamp() - interval '2 minutes' THEN 'stuck'
-               WHEN st.consecutive_failures > 0 THEN 'failing'
-               WHEN st.last_success_at IS NULL THEN 'new'
-               ELSE 'ok'
-           END AS state,
-           -- No path: it may be a key.
-           CASE c.kind WHEN 'webhook' THEN substring(c.target FROM '^[^:]+://[^/?#]+') ELSE c.target END AS destination,
-           c.takes, c.min_decision, c.condition, c.repeats, c.digest_interval, c.max_per_minute,
-           c.template IS NOT NULL AS has_template,
-           c.secret IS NOT NULL AS is_signed,
-           coalesce(waiting.number, 0) AS waiting,
-           waiting.oldest AS waiting_since,
-           (SELECT count(*) FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'dead') AS dead,
-           coalesce(st.delivered, 0) AS delivered,
-           coalesce(st.failures, 0) AS failures,
-           coalesce(st.consecutive_failures, 0) AS consecutive_failures,
-           st.hold_until, st.last_attempt_at, st.last_success_at, st.last_status, st.last_error, st.last_error_at,
-           c.created_at, c.created_by
-    FROM fraud.channels c
-    LEFT JOIN fraud.channel_state st ON st.name = c.name
-    LEFT JOIN LATERAL (
-        SELECT count(*) AS number, min(n.created_at) AS oldest, min(n.next_attempt_at) AS due
-        FROM fraud.notifications n WHERE n.channel = c.name AND n.state IN ('pending', 'sending')
-    ) waiting ON true;
-COMMENT ON VIEW fraud.channel_status IS
-    'how each channel fares, without its secrets: state is new, ok, failing, paused, restored (came with a dump: fraud.resume_channel has it sent to), or stuck (a delivery is overdue: is a worker running?)';
-COMMENT ON COLUMN fraud.channel_status.destination IS 'of a webhook: scheme and host alone';
-COMMENT ON COLUMN fraud.channel_status.waiting IS 'deliveries to come';
-COMMENT ON COLUMN fraud.channel_status.dead IS 'deliveries given up';
-COMMENT ON COLUMN fraud.channel_status.failures IS 'attempts that failed';
-
-CREATE VIEW fraud.notification_log AS
-    SELECT m.outbox_id, n.notification_id, n.channel, n.recipient, n.kind, n.state, n.created_at, n.finished_at,
-           a.attempt, a.started_at, a.duration, a.outcome, a.status, a.error
-    FROM fraud.notifications n
-    JOIN fraud.notification_messages m ON m.notification_id = n.notification_id
-    LEFT JOIN fraud.notification_attempts a ON a.notification_id = n.notification_id;
-COMMENT ON VIEW fraud.notification_log IS 'each attempt of each delivery of each message';

@@ -269,7 +269,8 @@ AS $$
 DECLARE
     added bigint;
 BEGIN
-    -- One at a time. Payments never wait for this lock, nor it for them.
+    -- One at a time. Payments never wait for this lock, nor it for them. (1717985636 is
+    -- "frad" in ASCII: this extension's advisory locks.)
     PERFORM pg_advisory_xact_lock(1717985636, 1);
     INSERT INTO fraud.rollup_state (timezone, refreshed_at)
     VALUES (fraud.report_timezone(), now())

@@ -50,21 +50,47 @@ AS $$
 $$;
 COMMENT ON FUNCTION fraud._figures(date[]) IS 'internal: days as they would be closed now';
 
--- Sends a closed day to the channels that take reports; the mail is the page.
+-- What was learned of earlier days between the report of the day before and this one.
+CREATE FUNCTION fraud._corrections(of_day date)
+RETURNS TABLE (day date, revision int, payments_before bigint, payments bigint, fraud_before bigint, fraud bigint,
+               fraud_volume_before numeric, fraud_volume numeric)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT r.day, r.revision, b.payments, r.payments, b.labelled_fraud, r.labelled_fraud,
+           b.labelled_fraud_volume, r.labelled_fraud_volume
+    FROM fraud.daily_reports r
+    JOIN fraud.daily_reports b ON b.day = r.day AND b.revision = r.revision - 1
+    WHERE r.day < of_day
+      AND r.closed_at > (SELECT y.closed_at FROM fraud.daily_reports y WHERE y.day = of_day - 1 AND y.revision = 1)
+      AND r.closed_at <= coalesce((SELECT t.closed_at FROM fraud.daily_reports t WHERE t.day = of_day AND t.revision = 1), now())
+    ORDER BY r.day, r.revision
+$$;
+COMMENT ON FUNCTION fraud._corrections(date) IS 'internal: revisions of earlier days, made since the report of the day before';
+
+-- Sends a closed day to the channels that take reports, a revision to those that take
+-- these too; the mail is the page.
 CREATE FUNCTION fraud._send_report(report fraud.daily_reports) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    title text := format('Fraud report %s', report.day) || CASE WHEN report.revision > 1 THEN format(', revision %s', report.revision) ELSE '' END;
 BEGIN
-    IF NOT EXISTS (SELECT FROM fraud.channels c WHERE 'report' = ANY (c.takes)) THEN
+    IF NOT EXISTS (SELECT FROM fraud.channels c WHERE 'report' = ANY (c.takes) AND (c.revisions OR report.revision = 1)) THEN
         RETURN;
     END IF;
-    PERFORM fraud._enqueue('report', to_jsonb(report), format('Fraud report %s', report.day),
-        format(E'Fraud report %s (%s)\n\npayments %s, volume %s, customers %s\nalerts %s, alerted volume %s\n'
+    PERFORM fraud._enqueue('report', to_jsonb(report), title,
+        format(E'%s (%s)\n\npayments %s, volume %s, customers %s\nalerts %s, alerted volume %s\n'
                'approved %s, reviewed %s, blocked %s\nknown fraud %s, volume %s\n',
-               report.day, report.timezone, report.payments, report.volume, report.customers,
+               title, report.timezone, report.payments, report.volume, report.customers,
                report.alerts, report.alerted_volume, report.approved, report.reviewed, report.blocked,
-               report.labelled_fraud, report.labelled_fraud_volume),
+               report.labelled_fraud, report.labelled_fraud_volume)
+        || coalesce((SELECT E'\ncorrections of earlier days\n'
+                         || string_agg(format(E'%s, revision %s: payments %s, before %s; known fraud %s, before %s; its volume %s, before %s\n',
+                                              c.day, c.revision, c.payments, c.payments_before, c.fraud, c.fraud_before,
+                                              c.fraud_volume, c.fraud_volume_before), '' ORDER BY c.day, c.revision)
+                     FROM fraud._corrections(report.day) c HAVING count(*) > 0), ''),
         fraud.report_html(report.day));
 END
 $$;
@@ -101,10 +127,7 @@ BEGIN
     )
     SELECT * FROM closed c ORDER BY c.day
     LOOP
-        -- A revision is for those who look: it is not sent again.
-        IF written.revision = 1 THEN
-            PERFORM fraud._send_report(written);
-        END IF;
+        PERFORM fraud._send_report(written);
         day := written.day;
         revision := written.revision;
         RETURN NEXT;
@@ -156,10 +179,11 @@ BEGIN
     IF missing IS NULL THEN
         RETURN;
     END IF;
-    RETURN QUERY SELECT * FROM fraud._close(missing);
-    -- Once a day, and so with the new day: what was learned of those before it.
+    -- Once a day, and so with the new day: what was learned of those before it. First, so
+    -- that the report of the new day can tell.
     SELECT array_agg(DISTINCT r.day) INTO known FROM fraud.daily_reports r;
     RETURN QUERY SELECT * FROM fraud._close(known);
+    RETURN QUERY SELECT * FROM fraud._close(missing);
 END
 $$;
 COMMENT ON FUNCTION fraud.close_due_days(date) IS

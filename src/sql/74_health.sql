@@ -96,8 +96,8 @@ BEGIN
              ELSE coalesce('last ' || (SELECT max(r.day) FROM fraud.daily_reports r), 'none is due yet') END;
 
     RETURN QUERY SELECT 'pg_cron', CASE WHEN cron_home IS NULL THEN 'warning' ELSE 'ok' END,
-        coalesce(format('loaded, in database "%s"', cron_home),
-                 'not loaded: something else must call fraud.run_job()');
+        CASE WHEN cron_home IS NULL THEN 'not loaded: something else must call fraud.run_job()'
+             ELSE format('loaded, in database "%s"', cron_home) END;
     RETURN QUERY SELECT 'job ' || l.job,
         CASE WHEN s.job IS NULL THEN 'warning' WHEN s.failures > 0 THEN 'error'
              WHEN s.succeeded_at < now() - l.late_after THEN 'error' ELSE 'ok' END,

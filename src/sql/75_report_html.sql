@@ -100,26 +100,28 @@ AS $$
 $$;
 COMMENT ON FUNCTION fraud._svg_columns(text, text, text[], text[], numeric[], numeric[]) IS 'internal: a column chart';
 
--- Bars that lie, with a label before and a note behind each.
-CREATE FUNCTION fraud._svg_bars(title text, unit text, labels text[], bar_values numeric[], notes text[]) RETURNS text
+-- Bars that lie, in a table: a name of any length or script, and numbers of any size,
+-- stay in their columns.
+CREATE FUNCTION fraud._html_risk_bars(title text, labels text[], expected numeric[], alerts numeric[], payments numeric[], alerted_volume numeric[])
+RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<figure><figcaption>%s <span class="unit">%s</span></figcaption>', fraud._html(title), fraud._html(unit))
+    SELECT format('<figure><figcaption>%s <span class="unit">expected number of frauds</span></figcaption>', fraud._html(title))
         || CASE WHEN coalesce(cardinality(labels), 0) = 0 THEN '<p class="empty">none this day</p>'
-           ELSE format('<svg viewBox="0 0 520 %s" role="img" aria-label="%s">', cardinality(labels) * 24 + 4, fraud._html(title || ', ' || unit))
-             || (SELECT string_agg(format('<text class="label" x="160" y="%1$s" text-anchor="end">%2$s</text>'
-                                          '<rect class="s1" x="166" y="%3$s" width="%4$s" height="15"/>'
-                                          '<text class="note" x="%5$s" y="%1$s">%6$s</text>',
-                                          b.i * 24 - 6, fraud._html(CASE WHEN length(b.label) > 24 THEN left(b.label, 23) || '…' ELSE b.label END),
-                                          b.i * 24 - 18, round(greatest(b.size, 1), 1), round(172 + greatest(b.size, 1), 1),
-                                          fraud._html(b.note)), '' ORDER BY b.i)
-                 FROM (SELECT i, l AS label, note, v * 130 / nullif(max(v) OVER (), 0) AS size
-                       FROM unnest(labels, bar_values, notes) WITH ORDINALITY u(l, v, note, i)) b)
-             || '</svg>' END
+           ELSE '<table class="bars"><thead><tr><th></th><th class="n" colspan="2">Expected</th><th class="n">Alerts</th><th class="n">Payments</th><th class="n">Alerted volume</th></tr></thead><tbody>'
+             || (SELECT string_agg(format('<tr><td class="name" title="%1$s">%1$s</td><td class="bar"><svg viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label="%2$s">'
+                                          '<rect class="s1" x="0" y="0" width="%3$s" height="14"/></svg></td>'
+                                          '<td class="n">%2$s</td><td class="n">%4$s</td><td class="n">%5$s</td><td class="n">%6$s</td></tr>',
+                                          fraud._html(b.label), fraud._number(b.expected, 2), round(greatest(coalesce(b.size, 0), 1), 1),
+                                          fraud._number(b.alerts), fraud._number(b.payments), fraud._number(b.volume, 2)), '' ORDER BY b.i)
+                 FROM (SELECT u.*, u.expected * 100 / nullif(max(u.expected) OVER (), 0) AS size
+                       FROM unnest(labels, expected, alerts, payments, alerted_volume)
+                            WITH ORDINALITY u(label, expected, alerts, payments, volume, i)) b)
+             || '</tbody></table>' END
         || '</figure>'
 $$;
-COMMENT ON FUNCTION fraud._svg_bars(text, text, text[], numeric[], text[]) IS 'internal: a bar chart';
+COMMENT ON FUNCTION fraud._html_risk_bars(text, text[], numeric[], numeric[], numeric[], numeric[]) IS 'internal: a bar chart of where the risk is';
 
 CREATE FUNCTION fraud._html_head(title text) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -139,7 +141,7 @@ AS $$
         'svg{display:block;width:100%;height:auto}svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",Arial,sans-serif;fill:var(--ink)}svg .tick,svg .note,svg .empty{fill:var(--dim)}'
         'rect.s1{fill:var(--one)}rect.s2{fill:var(--two)}.grid{stroke:var(--line)}p.empty{color:var(--dim)}'
         '.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:14px}th{text-align:left;color:var(--dim);font-weight:500}th,td{padding:6px 10px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}'
-        'td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.t{white-space:nowrap}.ok{color:var(--good)}.warning{color:var(--warn)}.error,.block{color:var(--bad)}ul{margin:0;padding-left:16px}'
+        'td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.t{white-space:nowrap}table.bars{font-size:13px}table.bars td,table.bars th{padding:3px 10px 3px 0;border:0;vertical-align:middle}table.bars td.name{max-width:150px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}table.bars td.bar{width:30%;min-width:60px}table.bars svg{height:14px}.ok{color:var(--good)}.warning{color:var(--warn)}.error,.block{color:var(--bad)}ul{margin:0;padding-left:16px}'
         '@media print{:root{--ink:#000;--dim:#444;--line:#bbb;--paper:#fff;--card:#fff;--one:#2f6db5;--two:#c8442e;--good:#1d7f4f;--warn:#946300;--bad:#b3261e}body{padding:0;max-width:none;font-size:11pt}.tile{border:1px solid var(--line)}'
         '*{print-color-adjust:exact;-webkit-print-color-adjust:exact}figure,tr,.tile{break-inside:avoid}h2{break-after:avoid}}'
         '</style></head><body>'
@@ -186,25 +188,22 @@ AS $$
 $$;
 COMMENT ON FUNCTION fraud._html_hours(date) IS 'internal: the report''s charts by hour';
 
--- By the sum of scores, which is how many frauds are to be expected: it tells where the
--- risk is also on days without alerts.
 CREATE FUNCTION fraud._html_top(day date) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH ranked AS (
-        SELECT r.kind, coalesce(r.key, '(none)') AS label, r.payments * coalesce(r.mean_score, 0)::numeric AS expected,
-               fraud._number(r.payments * coalesce(r.mean_score, 0)::numeric, 2) || ' · ' || fraud._number(r.alerts) || ' of '
-                   || fraud._number(r.payments) || ' alerted · ' || fraud._number(r.alerted_volume, 2) AS note,
+        SELECT r.*, coalesce(r.key, '(none)') AS label, r.payments * coalesce(r.mean_score, 0)::numeric AS expected,
                row_number() OVER (PARTITION BY r.kind ORDER BY r.payments * coalesce(r.mean_score, 0) DESC, r.key) AS place
         FROM fraud._daily_risk r WHERE r.day = _html_top.day AND r.payments > 0
     )
-    SELECT '<h2>Where the risk is</h2><p class="dim">Expected fraud is the sum of the payments'' scores. Behind each bar: expected fraud, alerts and payments, alerted volume.</p><div class="pair">'
-        || string_agg(fraud._svg_bars(k.title, 'expected number of frauds', t.labels, t.expected, t.notes), '' ORDER BY k.place)
+    SELECT '<h2>Where the risk is</h2><p class="dim">Expected fraud is the sum of the payments'' scores: it tells where the risk is also on days without alerts.</p><div class="pair">'
+        || string_agg(fraud._html_risk_bars(k.title, t.labels, t.expected, t.alerts, t.payments, t.alerted_volume), '' ORDER BY k.place)
         || '</div>'
     FROM (VALUES (1, 'merchant', 'Top merchants'), (2, 'category', 'Top categories'), (3, 'state', 'Top states')) k(place, kind, title)
     LEFT JOIN (SELECT r.kind, array_agg(r.label ORDER BY r.place) AS labels, array_agg(r.expected ORDER BY r.place) AS expected,
-                      array_agg(r.note ORDER BY r.place) AS notes
+                      array_agg(r.alerts::numeric ORDER BY r.place) AS alerts, array_agg(r.payments::numeric ORDER BY r.place) AS payments,
+                      array_agg(r.alerted_volume ORDER BY r.place) AS alerted_volume
                FROM ranked r WHERE r.place <= 10 GROUP BY r.kind) t ON t.kind = k.kind
 $$;
 COMMENT ON FUNCTION fraud._html_top(date) IS 'internal: the report''s merchants, categories and states';
@@ -235,6 +234,21 @@ AS $$
     FROM alert a
 $$;
 COMMENT ON FUNCTION fraud._html_alerts(date) IS 'internal: the report''s alerts';
+
+CREATE FUNCTION fraud._html_corrections(day date) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce('<h2>Corrections of earlier days</h2><p class="dim">Days that were closed and whose figures have changed since the report before this one.</p>'
+        '<div class="scroll"><table><thead><tr><th>Day</th><th class="n">Revision</th><th class="n">Payments</th><th class="n">before</th>'
+        '<th class="n">Known fraud</th><th class="n">before</th><th class="n">Known fraud, volume</th><th class="n">before</th></tr></thead><tbody>'
+        || string_agg(format('<tr><td>%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td></tr>',
+               c.day, c.revision, fraud._number(c.payments), fraud._number(c.payments_before), fraud._number(c.fraud), fraud._number(c.fraud_before),
+               fraud._number(c.fraud_volume, 2), fraud._number(c.fraud_volume_before, 2)), '' ORDER BY c.day, c.revision)
+        || '</tbody></table></div>', '')
+    FROM fraud._corrections(_html_corrections.day) c
+$$;
+COMMENT ON FUNCTION fraud._html_corrections(date) IS 'internal: the report''s part on revisions of earlier days; empty without any';
 
 CREATE FUNCTION fraud._html_models(day date) RETURNS text
 LANGUAGE sql STABLE
@@ -291,7 +305,7 @@ AS $$
                   to_char(now() AT TIME ZONE fraud.report_timezone(), 'YYYY-MM-DD HH24:MI'),
                   (SELECT coalesce('; closed, revision ' || max(r.revision), '; not closed') FROM fraud.daily_reports r WHERE r.day = report_html.day))
         || fraud._html_headline(day) || fraud._html_hours(day) || fraud._html_top(day)
-        || fraud._html_alerts(day) || fraud._html_models(day) || fraud._html_health()
+        || fraud._html_alerts(day) || fraud._html_corrections(day) || fraud._html_models(day) || fraud._html_health()
         || '</body></html>'
 $$;
 COMMENT ON FUNCTION fraud.report_html(date) IS

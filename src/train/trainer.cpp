@@ -68,6 +68,15 @@ bool is_binned(const Parameters& params) {
   return method != nullptr && *method == "hist";
 }
 
+// XGBoost's exact splits, which "auto" may choose, would take categories for numbers.
+void refuse_lost_categories(const Parameters& params, const std::vector<std::string>& types) {
+  const std::string& method = *find(params, "tree_method");
+  if (method == "hist" || method == "approx") return;
+  if (std::find(types.begin(), types.end(), "c") == types.end()) return;
+  throw std::runtime_error("tree_method " + method +
+                           " has no splits by category: take hist or approx, or features of kind code");
+}
+
 int max_bin_of(const Parameters& params) {
   const std::string* bins = find(params, "max_bin");
   return bins == nullptr ? 256 : std::max(2, std::atoi(bins->c_str()));
@@ -244,6 +253,7 @@ Trainer::Trainer(TrainingConfig config) : config_(std::move(config)) {
   const std::vector<float> values(4 * config_.features.size(), 0.0F);
   const TrainingMatrix rows(values, {0, 1, 0, 1}, config_.features.size());
   for (const Parameters& params : trials_) {
+    refuse_lost_categories(completed(params, 0.5), config_.types);
     Booster booster({&rows}, config_.features, completed(params, 0.5));
     booster.update(0, rows);
     booster.measure(0, rows);

@@ -15,6 +15,8 @@
 #include <cmath>
 #include <vector>
 
+#include <sys/resource.h>
+
 #include "pg/boundary.h"
 #include "pg/feature_stream.h"
 #include "pg/gucs.h"
@@ -71,11 +73,12 @@ Statement succeed(
     "UPDATE fraud.training_runs r SET status = 'succeeded', finished_at = clock_timestamp(),"
     "  model_version = $2, used_params = s.params, rounds = s.rounds, metric_name = s.metric_name,"
     "  metric = s.metric, history = s.history, importance = s.importance,"
-    "  xgboost_version = s.xgboost_version, peak_memory_kb = s.peak_memory_kb, test_metrics = $4::jsonb"
+    "  xgboost_version = s.xgboost_version, peak_memory_kb = s.peak_memory_kb,"
+    "  cpu_seconds = $5, test_metrics = $4::jsonb"
     " FROM jsonb_to_record($3::jsonb) s(params jsonb, rounds int, metric_name text, metric float8,"
     "  history float8[], importance jsonb, xgboost_version text, peak_memory_kb bigint)"
     " WHERE r.run = $1",
-    {INT8OID, INT4OID, TEXTOID, TEXTOID});
+    {INT8OID, INT4OID, TEXTOID, TEXTOID, FLOAT8OID});
 Statement end_badly(
     "UPDATE fraud.training_runs SET status = $2, reason = $3, finished_at = clock_timestamp()"
     " WHERE run = $1 AND status IN ('queued', 'running')",
@@ -190,6 +193,19 @@ class TestRows {
 };
 
 json finite(double value) { return std::isfinite(value) ? json(value) : json(); }
+
+// Returns the processor time that this process and its ended child have had.
+double cpu_seconds() {
+  double seconds = 0;
+  for (const auto who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage usage{};
+    getrusage(who, &usage);
+    for (const timeval& time : {usage.ru_utime, usage.ru_stime}) {
+      seconds += static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+    }
+  }
+  return seconds;
+}
 
 std::string format_bytes(double bytes) {
   return std::to_string(static_cast<int64_t>(std::ceil(bytes / 1048576))) + " MB";
@@ -314,13 +330,23 @@ class TrainingWorker {
         for (size_t i = 0; i < set->features.size(); ++i) types_[i] = set->features[i].categorical ? "c" : "float";
       });
     }
+    std::string model, summary;
+    if (!train(&model, &summary)) return;
+    set_phase("testing");
+    std::string measures = test(model);
+    in_transaction("storing a model", [&] { store(model, summary, measures); });
+  }
+
+  // Reads the rows and has the program train on them; false where the extension is
+  // gone. The program has ended when this returns.
+  bool train(std::string* model, std::string* summary) {
     TrainingProgram program(static_cast<int64_t>(guc_train_memory_mb) * 1048576);
     program.send(MessageType::kConfig, program_config());
     // A model of the same kind, of a few made-up rows: whatever we could not read
     // is refused before it is trained.
     (void)read_model(expect(program, MessageType::kReady).body);
     set_phase("reading");
-    if (!in_transaction("reading training rows", [&] { read_rows(program); })) return;
+    if (!in_transaction("reading training rows", [&] { read_rows(program); })) return false;
     TrainingMessage message;
     while ((message = program.receive()).type != MessageType::kDone) {
       if (message.type == MessageType::kProgress) {
@@ -333,11 +359,9 @@ class TrainingWorker {
         });
       }
     }
-    std::string summary = message.body;
-    std::string model = expect(program, MessageType::kModel).body;
-    set_phase("testing");
-    std::string measures = test(model);
-    in_transaction("storing a model", [&] { store(model, summary, measures); });
+    *summary = message.body;
+    *model = expect(program, MessageType::kModel).body;
+    return true;
   }
 
   static TrainingMessage expect(TrainingProgram& program, MessageType type) {
@@ -526,7 +550,8 @@ class TrainingWorker {
     std::string description = config_.at("description").is_string() ? config_.at("description").get<std::string>() : "";
     spi.run(import_model, {text_param(name), bytea_param(model), optional_text_param(description), int8_param(run_)});
     auto version = static_cast<int32_t>(*spi.integer(0, 1));
-    spi.run(succeed, {int8_param(run_), int4_param(version), text_param(summary), optional_text_param(measures)});
+    spi.run(succeed, {int8_param(run_), int4_param(version), text_param(summary), optional_text_param(measures),
+                      float8_param(cpu_seconds())});
     spi.run(leave_queue, {int8_param(run_)});
   }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A real SMTP server for tests (aiosmtpd, Debian's python3-aiosmtpd): keeps every
 mail as a file and notes it as a line of JSON. It takes mails over TLS alone, from
-STARTTLS on or, with --smtps, from the start, and with a password if one is given.
+STARTTLS on or, with --smtps, from the start, and with a password if one is given; or,
+with --no-tls, it knows no TLS.
 
 By the recipient's name:
   unknown@…   550 at RCPT, always
@@ -74,7 +75,7 @@ async def serve(options):
         common = {"enable_SMTPUTF8": True, "hostname": "localhost"}
         if options.user:
             common.update(authenticator=authenticate, auth_required=True, auth_require_tls=not options.smtps)
-        if not options.smtps:
+        if not options.smtps and not options.no_tls:
             common.update(tls_context=context, require_starttls=True)
         return SMTP(keeper, **common)
 
@@ -96,6 +97,7 @@ def main():
     parser.add_argument("--certificate", required=True)
     parser.add_argument("--key", required=True)
     parser.add_argument("--smtps", action="store_true")
+    parser.add_argument("--no-tls", action="store_true")
     parser.add_argument("--user")
     parser.add_argument("--password")
     asyncio.run(serve(parser.parse_args()))

@@ -7,6 +7,7 @@ JSON, and answers as its path says.
   /429            429 with Retry-After: 2 at first, then 200
   /fail-N         500 to the first N requests with the same webhook-id, then 200
   /redirect       302 to /stolen
+  /half           200, and half of the answer that it promises
   /hang           no answer
   /hold           no answer to the first request, then 200
 
@@ -54,8 +55,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", "100" if path == "/half" else "0")
         self.end_headers()
+        if path == "/half":
+            self.wfile.write(b"x" * 50)
+            self.close_connection = True
 
     def log_message(self, *_):
         pass

@@ -52,6 +52,36 @@ value("SET datestyle = 'SQL, DMY'; SET timezone = 'Asia/Shanghai'; SELECT status
 value("SELECT status FROM fraud.ingest('[" . payment(trans_num => '"sh-2"', current_time => 1704067200000) . ',' . payment(trans_num => '"sh-3"', current_time => 1706781600000) . "]')");
 is(value("SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'sh-%'"), '3', 'months are those of UTC, whatever the session says');
 
+# Sessions that wait for a month's partition find it when it is there: one session holds
+# the month, four that have made months of their own before have looked for it.
+sub month
+{
+    my ($card, $id, $time) = @_;
+    return "SELECT status FROM fraud.ingest('" . payment(cc_num => $card, trans_num => qq("$id"), current_time => $time) . "');";
+}
+my ($holder, @waiting) = map { $node->background_psql('postgres', on_error_stop => 0) } 0 .. 4;
+is($waiting[$_]->query(month(4000000000000200 + $_, "early-$_", 500000000000 + $_ * 3000000000)), 'stored', 'a session makes a month') for 0 .. 3;
+$holder->query_safe('BEGIN');
+is($holder->query(month(4000000000000210, 'holds', 1000000000000)), 'stored', 'one makes another');
+$waiting[$_]->query_until(qr/asked/, "\\echo asked\n" . month(4000000000000200 + $_, "wait-$_", 1000000000000) . "\n") for 0 .. 3;
+ok($node->poll_query_until('postgres', "SELECT count(*) = 4 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'wait-'"), 'for which the others wait');
+$holder->query_safe('COMMIT');
+like($_->query('SELECT 1'), qr/^stored$/m, 'until it is there') for @waiting;
+$_->quit for $holder, @waiting;
+
+# Many sessions, each of which wants a month that is not there yet.
+bench(<<'SQL', '-c', '12', '-j', '2', '-t', '25');
+\set card 4000000000000300 + :client_id
+SELECT status FROM fraud.ingest(jsonb_build_object('cc_num', :card, 'trans_num', 'months-' || gen_random_uuid(), 'amt', 10, 'merchant', 'shop', 'category', 'misc_pos',
+  'current_time', (extract(epoch FROM timestamptz '1975-01-15' + make_interval(months => (SELECT count(*)::int FROM pg_inherits))) * 1000)::bigint));
+SQL
+is(value("SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'months-%'"), '300', 'payments that compete for new months are stored');
+
+# A month's table that somebody detached is an error that says so.
+value('ALTER TABLE fraud.transactions DETACH PARTITION fraud.transactions_2001_09');
+like(($node->psql('postgres', month(4000000000000200, 'detached', 1000000000000)))[2], qr/table fraud\.transactions_2001_09 is no partition of fraud\.transactions/, 'a month that was detached is an error that names it');
+value("ALTER TABLE fraud.transactions ATTACH PARTITION fraud.transactions_2001_09 FOR VALUES FROM ('2001-09-01 00:00+00') TO ('2001-10-01 00:00+00')");
+
 # A model that is promoted while a payment waits for its card is taken.
 my $waiting = "SELECT status FROM fraud.ingest(jsonb_build_object('cc_num', 4000000000000002, 'trans_num', 'p-2',"
   . " 'amt', 1, 'merchant', 'm', 'current_time', 1700000000000))";

@@ -6,6 +6,7 @@ use warnings;
 use Digest::SHA qw(hmac_sha256);
 use Encode ();
 use FraudDetect;
+use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64;
 use PostgreSQL::Test::Cluster;
@@ -90,9 +91,12 @@ value("SELECT fraud.drop_channel('chat')");
 
 # --------------------------------------------------------------------- faults
 my $closed = PostgreSQL::Test::Cluster::get_free_port();
+my $silent = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1') or die $!;
 my %faults = (
     refused => [ "http://127.0.0.1:$closed/secret-path-1", 'failed', qr/connect|refused/i ],
     hang => [ "$tls->{good}/hang", 'timeout', qr/timed out/i ],
+    silent => [ 'https://127.0.0.1:' . $silent->sockport, 'timeout', qr/time(d )?out/i ],
+    half => [ "$receiver->{url}/half", 'failed', qr/outstanding read data remaining|closed/i ],
     error => [ "$tls->{good}/500", 'failed', qr/^HTTP status 500, expected 2xx$/ ],
     redirect => [ "$tls->{good}/redirect", 'failed', qr/^HTTP status 302, expected 2xx; redirects are not followed$/ ],
     other_name => [ "$tls->{other}/ok-other", 'failed', qr/certificate|SSL/i ],
@@ -124,6 +128,12 @@ is(value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fraud_dete
 value("SELECT fraud.drop_channel('$_')") for sort keys %faults;
 is(value("SELECT count(*) FROM fraud.notifications WHERE state IN ('pending', 'sending')"), '0', 'what waited for a dropped channel is discarded');
 
+my $untrusting = new_server('untrusting', conf => "fraud_detect.notify_attempts = 1\n");
+$untrusting->safe_psql('postgres', "SELECT fraud.add_channel('x', 'webhook', '$tls->{good}/ok-untrusted'); SELECT fraud.test_channel('x')");
+ok($untrusting->poll_query_until('postgres', "SELECT state = 'dead' AND last_error ~* 'certificate' FROM fraud.notifications"), 'a certificate of no known authority is refused');
+is(scalar(lines_of($receiver, sub { $_[0]{path} eq '/ok-untrusted' })), 0, 'and nothing sent');
+$untrusting->stop;
+
 # ------------------------------------------------------------------ retries
 value("SELECT fraud.add_channel('again', 'webhook', '$tls->{good}/fail-2')");
 $id = raise_alert();
@@ -151,6 +161,27 @@ my (undef, undef, $error) = $node->psql('postgres', "SELECT fraud.retry_notifica
 like($error, qr/is delivered, expected pending or dead/, 'what is delivered is not sent again');
 value("SELECT fraud.drop_channel('late')");
 
+# A channel is moved: what was given up is sent there, with the same key; what waits goes at once.
+value("SELECT fraud.add_channel('moves', 'webhook', 'http://127.0.0.1:$closed/', secret => '$secret')");
+$id = raise_alert();
+ok($node->poll_query_until('postgres', "SELECT state = 'dead' FROM fraud.notifications WHERE channel = 'moves'"), 'a channel points at nobody');
+my $key = value("SELECT idempotency_key FROM fraud.notifications WHERE channel = 'moves'");
+value("SELECT fraud.alter_channel('moves', target => '$tls->{good}/ok-moved'); SELECT fraud.retry_notification(notification_id) FROM fraud.notifications WHERE channel = 'moves'");
+is(arrived('/ok-moved', $id)->{headers}{'webhook-id'}, $key, 'with the same key');
+ok($node->poll_query_until('postgres', "SELECT state = 'delivered' AND attempts = 4 FROM fraud.notifications WHERE channel = 'moves'"), 'and its history stays');
+value("SELECT fraud.drop_channel('moves')");
+$node->append_conf('postgresql.conf', "fraud_detect.max_retry_delay = '1h'");
+$node->reload;
+value("SELECT fraud.add_channel('waits', 'webhook', '$tls->{good}/500', max_per_minute => 100)");
+$id = raise_alert();
+ok($node->poll_query_until('postgres', "SELECT attempts >= 2 AND state = 'pending' FROM fraud.notifications WHERE channel = 'waits'"), 'a delivery waits for its next attempt');
+value("UPDATE fraud.notifications SET next_attempt_at = now() + interval '1 hour' WHERE channel = 'waits' AND state = 'pending'");
+value("SELECT fraud.alter_channel('waits', target => '$tls->{good}/ok-waits', secret => '$secret', reset => '{max_per_minute}')");
+ok(arrived('/ok-waits', $id)->{headers}{'webhook-signature'}, 'until the channel is altered, and goes as it is then');
+value("SELECT fraud.drop_channel('waits')");
+$node->append_conf('postgresql.conf', "fraud_detect.max_retry_delay = '1s'");
+$node->reload;
+
 # -------------------------------------------- digest, rate, conditions, repeats
 value("SELECT fraud.add_channel('digest', 'webhook', '$tls->{good}/ok-digest', digest_interval => '2 s')");
 raise_alert() for 1 .. 3;
@@ -169,7 +200,7 @@ value(q(CREATE ROLE clerk; SELECT fraud.grant_access('clerk', 'operator'); SET R
       . "SELECT fraud.add_channel('big', 'webhook', '$tls->{good}/ok-big', condition => 'amount > 1000');"
       . "SELECT fraud.add_channel('peek', 'webhook', '$tls->{good}/ok-peek', condition => 'EXISTS (SELECT FROM fraud.customers)');"
       . "SELECT fraud.add_channel('block', 'webhook', '$tls->{good}/ok-block', min_decision => 'block');"
-      . "SELECT fraud.add_channel('sleepy', 'webhook', '$tls->{good}/ok-sleepy', condition => 'pg_sleep(100) IS NULL')");
+      . "SELECT fraud.add_channel('sleepy', 'webhook', '$tls->{good}/ok-sleepy', condition => '(SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b) > 0')");
 my $small = raise_alert(amt => 10);
 my $big = raise_alert(amt => 5000);
 arrived('/ok-big', $big);

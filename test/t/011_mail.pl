@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use FraudDetect;
+use IO::Socket::INET;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Receivers;
@@ -15,7 +16,7 @@ my $starttls = start_mail($dir, 'starttls', '--user', 'fraud', '--password', 'se
 my $smtps = start_mail($dir, 'smtps', '--smtps');
 my $node = new_server('main',
     conf => "fraud_detect.ca_file = '$dir/ca.crt'\nfraud_detect.notify_timeout = 2s\n"
-      . "fraud_detect.notify_attempts = 3\nfraud_detect.max_retry_delay = 1s\nfraud_detect.alert_window = 0\n");
+      . "fraud_detect.notify_attempts = 3\nfraud_detect.max_retry_delay = 1s\nfraud_detect.alert_window = 0\nrestart_after_crash = on\n");
 sub value { return $node->safe_psql('postgres', $_[0]) }
 sub add
 {
@@ -106,7 +107,15 @@ value("SELECT fraud.drop_channel('digest')");
 
 # --------------------------------------------------------------------- faults
 my $closed = PostgreSQL::Test::Cluster::get_free_port();
+my $other = start_mail($dir, 'other', '--certificate', "$dir/other.crt", '--key', "$dir/other.key");
+my $other_smtps = start_mail($dir, 'other_smtps', '--smtps', '--certificate', "$dir/other.crt", '--key', "$dir/other.key");
+my $no_tls = start_mail($dir, 'no_tls', '--no-tls');
+my $silent = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1') or die $!;
 add('refused', 'eve@example.com', '', { url => "smtp://127.0.0.1:$closed" });
+add('silent', 'eve@example.com', '', { url => 'smtp://127.0.0.1:' . $silent->sockport });
+add('other_name', 'eve@example.com', '', $other);
+add('other_smtps', 'eve@example.com', '', $other_smtps);
+add('no_starttls', 'eve@example.com', '', $no_tls);
 add('hang', 'hang@example.com', $login);
 add('busy', 'busy@example.com', $login);
 add('login', 'eve@example.com', ", smtp_user => 'fraud', smtp_password => 'secret-password-2'");
@@ -116,6 +125,10 @@ raise_alert();
 my %faults = (
     refused => [ 3, 'failed', qr/connect/i ],
     hang => [ 3, 'timeout', qr/time(d )?out/i ],
+    silent => [ 3, 'timeout', qr/time(d )?out/i ],
+    other_name => [ 3, 'failed', qr/SSL.*certificate/i ],
+    other_smtps => [ 3, 'failed', qr/SSL.*certificate/i ],
+    no_starttls => [ 3, 'failed', qr/STARTTLS/ ],
     login => [ 3, 'failed', qr/login denied/i ],
     plain => [ 1, 'failed', qr/530|MAIL failed/ ]);
 for my $name (sort keys %faults)
@@ -130,14 +143,19 @@ my @tries = lines_of($starttls, sub { $_[0]{to}[0] eq 'busy@example.com' });
 is(scalar(keys %{ { map { $_->{message_id} => 1 } @tries } }), 1, 'with the same Message-ID');
 is(value("SELECT state, attempts, last_status FROM fraud.notifications WHERE recipient = 'unknown\@example.com'"), 'dead|1|550', 'a mailbox that does not exist is final');
 mail_to('fred@example.com');
-is(scalar(lines_of($starttls, sub { $_[0]{to}[0] eq 'eve@example.com' })), 0, 'nothing was sent without TLS or login');
+is(scalar(map { lines_of($_, sub { $_[0]{to}[0] eq 'eve@example.com' }) } $starttls, $other, $other_smtps, $no_tls), 0,
+    'nothing was sent without TLS or login, or to another server than was meant');
 my $untrusted = new_server('untrusting', conf => "fraud_detect.notify_attempts = 1\n");
-$untrusted->safe_psql('postgres', "SELECT fraud.add_channel('x', 'email', 'eve\@example.com', smtp_url => '$smtps->{url}', sender => 'a\@b.c'); SELECT fraud.test_channel('x')");
-ok($untrusted->poll_query_until('postgres', "SELECT state = 'dead' AND last_error ~* 'certificate' FROM fraud.notifications"), 'a certificate of no known authority is refused');
+for my $server ($smtps, $starttls)
+{
+    $untrusted->safe_psql('postgres', "SELECT fraud.add_channel('x', 'email', 'eve\@example.com', smtp_url => '$server->{url}', sender => 'a\@b.c'); SELECT fraud.test_channel('x')");
+    ok($untrusted->poll_query_until('postgres', "SELECT state = 'dead' AND last_error ~* 'certificate' FROM fraud.notifications WHERE channel = 'x' ORDER BY notification_id DESC LIMIT 1"), 'a certificate of no known authority is refused');
+    $untrusted->safe_psql('postgres', "SELECT fraud.drop_channel('x')");
+}
 $untrusted->stop;
 
 # A server that hangs delays no other mail.
-is(value("SELECT count(*) FROM fraud.notification_attempts WHERE channel <> 'hang' AND duration > '1.5 s'"), '0', 'a server that hangs delays nobody else');
+is(value("SELECT count(*) FROM fraud.notification_attempts WHERE channel NOT IN ('hang', 'silent') AND duration > '1.5 s'"), '0', 'a server that hangs delays nobody else');
 
 # A server that is killed in the middle of a mail, and comes back.
 $node->append_conf('postgresql.conf', 'fraud_detect.notify_attempts = 50');
@@ -150,6 +168,24 @@ ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM fraud.notificat
 my $back = start_mail($dir, 'back', '--smtps', '--port', $smtps->{port});
 mail_to('hold@example.com', $back);
 is(scalar(keys %{ { map { $_->{message_id} => 1 } lines_of($smtps, sub { $_[0]{to}[0] eq 'hold@example.com' }), lines_of($back, sub { $_[0]{to}[0] eq 'hold@example.com' }) } }), 1, 'it gets the mail again, with the same Message-ID');
+
+# The worker is killed in the middle of a mail.
+raise_alert();
+my $held = sub { lines_of($back, sub { $_[0]{to}[0] eq 'hold@example.com' && !$_[0]{taken} }) };
+ok(wait_for(sub { $held->() == 1 }, 'holds'), 'another mail is under way');
+my $pid = value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fraud_detect notify'");
+kill 'KILL', $pid;
+ok( wait_for(
+        sub {
+            my ($status, $out) = $node->psql('postgres', "SELECT count(*) FROM fraud.notifications WHERE channel = 'hold' AND state = 'delivered'");
+            $status == 0 && ($out // '') eq '2';
+        },
+        'delivered'),
+    'a worker that was killed comes back, and the mail goes');
+is(value("SELECT string_agg(outcome, ' ' ORDER BY attempt) FROM fraud.notification_attempts WHERE notification_id = (SELECT max(notification_id) FROM fraud.notifications WHERE channel = 'hold')"),
+    'interrupted delivered', 'the attempt that it was at is on record as interrupted');
+my ($first) = $held->();
+is(scalar(lines_of($back, sub { $_[0]{taken} && $_[0]{message_id} eq $first->{message_id} })), 1, 'with the same Message-ID');
 
 # DROP EXTENSION and a stop in the middle of a mail.
 my $stops = new_server('stops', conf => "fraud_detect.ca_file = '$dir/ca.crt'\nfraud_detect.notify_timeout = 100s\n");

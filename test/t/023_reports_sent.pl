@@ -41,15 +41,15 @@ ok(wait_for(sub { lines_of($mail, sub { $_[0]{taken} }) == 7 }, 'seven mails'), 
 my $script = "$dir/page.py";
 append_to_file($script, <<'PY');
 import email, email.policy, sys
-for path in sys.argv[2:]:
+for path in sys.argv[3:]:
     with open(path, 'rb') as file:
         mail = email.message_from_binary_file(file, policy=email.policy.default)
     if sys.argv[1] in mail['Subject']:
         sys.stdout.buffer.write(mail.get_body(('html',)).get_content().encode())
-        assert 'payments 1, volume 10.00' in mail.get_body(('plain',)).get_content()
+        assert sys.argv[2] in mail.get_body(('plain',)).get_content()
 PY
 my ($html, $err) = ('', '');
-run([ 'python3', $script, $yesterday, map { $_->{file} } lines_of($mail, sub { $_[0]{taken} }) ], '<', \undef, '>', \$html, '2>', \$err);
+run([ 'python3', $script, $yesterday, 'payments 1, volume 10.00', map { $_->{file} } lines_of($mail, sub { $_[0]{taken} }) ], '<', \undef, '>', \$html, '2>', \$err);
 is($err, '', 'the mail has text and a page');
 append_to_file("$dir/report.html", $html);
 my ($browser) = grep { -x $_ } map { "$_/chromium" } File::Spec->path;
@@ -61,7 +61,7 @@ SKIP:
     run([ $browser, qw(--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
           --disable-component-update --disable-sync --disable-dev-shm-usage), "--user-data-dir=$dir/profile", '--dump-dom', "file://$dir/report.html" ],
         '<', \undef, '>', \$dom, '2>', \$err, timeout(120));
-    is(scalar(() = $dom =~ /<svg /g), 6, 'which opens with all its charts');
+    is(scalar(() = $dom =~ /<figure>/g), 6, 'which opens with all its charts');
 }
 
 # The webhook has the figures, and a signature.
@@ -83,5 +83,22 @@ is($after[3], '4|1|1', 'to what they are now');
 value('SELECT fraud.close_day(current_date - 4)');
 is(value('SELECT current_date - day, revision, labelled_fraud FROM fraud.daily_reports WHERE revision > 1'), '4|2|1', 'which makes a revision');
 is(value("SELECT count(*) FROM fraud.outbox WHERE kind = 'report'"), '7', 'that is not sent again');
+
+# A channel that wants revisions gets the next one, the others do not; and the next day's
+# report tells of it. (The clock cannot be moved, so the day that is missing is yesterday.)
+value("SELECT fraud.add_channel('archive', 'webhook', '$receiver->{url}/ok-archive', takes => '{report}', revisions => true)");
+value("SELECT fraud.label('day-5', true, 'chargeback')");
+value('DELETE FROM fraud.daily_reports WHERE day = current_date - 1');
+is(value('SELECT current_date - day, revision FROM fraud.close_due_days() ORDER BY 1'), "1|1\n5|2", 'with a new day, what was learned of those before it is written down');
+my $revised = wait_for_line($receiver, sub { $_[0]{path} eq '/ok-archive' && $_[0]{body} =~ /revision 2/ }, 'a channel that takes revisions gets it');
+is(decode_json($revised->{body})->{data}{labelled_fraud}, 1, 'with the new figures');
+wait_for_line($receiver, sub { $_[0]{path} eq '/ok-archive' && $_[0]{body} =~ /"\Q$yesterday\E"/ }, 'and the new day');
+ok(wait_for(sub { lines_of($mail, sub { $_[0]{taken} }) == 8 }, 'eight mails'), 'the other channel gets the new day');
+is(value("SELECT count(*) FROM fraud.notifications WHERE channel = 'desk'"), '8', 'and nothing else');
+my ($last) = (lines_of($mail, sub { $_[0]{taken} }))[-1];
+run([ 'python3', $script, $yesterday, 'revision 2: payments 1, before 1; known fraud 1, before 0; its volume 50.00, before 0', $last->{file} ], '<', \undef, '>', \$html, '2>', \$err);
+is($err, '', 'which tells of the correction');
+like(value('SELECT fraud.report_html(current_date - 1)'), qr/<h2>Corrections of earlier days<\/h2>.*<tr><td>\d{4}-\d\d-\d\d<\/td><td class="n">2<\/td>/, 'so does the page');
+unlike(value('SELECT fraud.report_html(current_date - 2)'), qr/Corrections of earlier days/, 'but not that of another day');
 
 done_testing();
