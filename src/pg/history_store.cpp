@@ -16,7 +16,7 @@ Statement create_waiting(
     " card uuid NOT NULL, transaction_id text COLLATE \"C\" NOT NULL, occurred_at timestamptz NOT NULL,"
     " amount numeric(12, 2) NOT NULL, merchant text NOT NULL, category text, merchant_latitude float8,"
     " merchant_longitude float8, home_latitude float8, home_longitude float8, city_population bigint,"
-    " age float4)",
+    " age float4, is_fraud boolean, label_known_at timestamptz)",
     {});
 // The events of the feature set `payments`, those that wait among them.
 Statement create_events(
@@ -28,9 +28,8 @@ Statement create_events(
     " UNION ALL"
     " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
     "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
-    "  h.age, coalesce(l.is_fraud, false), l.known_at, h.history_row"
-    " FROM pg_temp.fraud_detect_history h"
-    " LEFT JOIN fraud.latest_labels l ON l.transaction_id = h.transaction_id AND l.card = h.card",
+    "  h.age, coalesce(h.is_fraud, false), h.label_known_at, h.history_row"
+    " FROM pg_temp.fraud_detect_history h",
     {});
 Statement events_relation("SELECT 'pg_temp.fraud_detect_history_events'::regclass::oid::bigint", {});
 Statement drop_events("DROP VIEW pg_temp.fraud_detect_history_events", {});
@@ -39,21 +38,27 @@ Statement analyze_waiting("ANALYZE pg_temp.fraud_detect_history", {});
 
 Statement insert_waiting(
     "INSERT INTO pg_temp.fraud_detect_history (card, transaction_id, occurred_at, amount, merchant,"
-    "  category, merchant_latitude, merchant_longitude, home_latitude, home_longitude, city_population, age)"
+    "  category, merchant_latitude, merchant_longitude, home_latitude, home_longitude, city_population, age,"
+    "  is_fraud, label_known_at)"
     " SELECT n.card, n.transaction_id, n.occurred_at, n.cents / 100.0, n.merchant, n.category,"
-    "  n.merchant_latitude, n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population, n.age"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+    "  n.merchant_latitude, n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population, n.age,"
+    "  n.is_fraud, CASE WHEN n.is_fraud THEN " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$14") " END"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     "  n(card, transaction_id, occurred_at, cents, merchant, category, merchant_latitude,"
-    "    merchant_longitude, home_latitude, home_longitude, city_population, age)",
-    PaymentColumns::types());
+    "    merchant_longitude, home_latitude, home_longitude, city_population, age, is_fraud)",
+    [] {
+      std::vector<Oid> types = PaymentColumns::types();
+      types.insert(types.end(), {BOOLARRAYOID, INTERVALOID});
+      return types;
+    }());
 
 Statement insert_transactions(
     "WITH stored AS (INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount,"
     "  merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
-    "  city_population, age, score, source, model, model_version, features)"
+    "  city_population, age, is_fraud, label_known_at, score, source, model, model_version, features)"
     " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
     "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
-    "  h.age, n.score, $3, $4, $5, $6[(n.i - 1) * $7 + 1 : n.i * $7]"
+    "  h.age, h.is_fraud, h.label_known_at, n.score, $3, $4, $5, $6[(n.i - 1) * $7 + 1 : n.i * $7]"
     " FROM unnest($1, $2) WITH ORDINALITY n(history_row, score, i)"
     " JOIN pg_temp.fraud_detect_history h ON h.history_row = n.history_row"
     " RETURNING card, occurred_at, amount, merchant, category, model, model_version, score)"
@@ -85,12 +90,18 @@ HistoryStore::Counts HistoryStore::add(const PaymentBatch& batch) {
   claim(spi, entries, outcomes);
   if (!entries.empty()) {
     PaymentColumns columns;
+    Column labels(BOOLOID);
     for (const Entry& entry : entries) {
       columns.add(entry);
+      // A label says fraud; that a payload says nothing is none.
+      labels.add(entry.payment->is_fraud.value_or(false) ? bool_param(true) : null_param());
       first_ = std::min(first_, entry.occurred_at);
       last_ = std::max(last_, entry.occurred_at);
     }
-    spi.run(insert_waiting, columns.arrays());
+    std::vector<SqlValue> values = columns.arrays();
+    values.push_back(labels.array());
+    values.push_back({IntervalPGetDatum(&label_delay_)});
+    spi.run(insert_waiting, values);
   }
   write_labels(spi, all, source_, false, label_delay_);
   Counts counts;

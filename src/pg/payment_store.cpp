@@ -73,9 +73,7 @@ Statement insert_merchants(
 Statement insert_labels(
     "INSERT INTO fraud.labels (card, transaction_id, is_fraud, source, known_at)"
     " SELECT DISTINCT ON (n.card, n.transaction_id) n.card, n.transaction_id, true, $4,"
-    // In UTC, so that days of a delay are the same in every session.
-    "  CASE WHEN $5 THEN now()"
-    "   ELSE least(now(), timezone('UTC', timezone('UTC', n.occurred_at) + $6)) END"
+    "  CASE WHEN $5 THEN now() ELSE " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$6") " END"
     " FROM unnest($1, $2, $3) n(card, transaction_id, occurred_at)"
     " WHERE NOT EXISTS (SELECT FROM fraud.labels l WHERE l.transaction_id = n.transaction_id"
     "  AND l.card = n.card AND l.source = $4 AND l.is_fraud)",

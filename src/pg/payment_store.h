@@ -66,6 +66,11 @@ std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vec
 // are stored already are taken out.
 void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes);
 
+// When a label is known that comes with a history, as SQL: a delay after the payment,
+// in UTC, so that days are the same in every session, and now at the latest.
+#define FRAUD_LABEL_KNOWN_AT(occurred_at, delay) \
+  "least(now(), timezone('UTC', timezone('UTC', " occurred_at ") + " delay "))"
+
 // Records is_fraud of the payloads as labels, known now or `delay` after the payment;
 // also of a payment that is stored already, since a feed may learn of a fraud and send
 // the payment again.

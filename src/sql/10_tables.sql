@@ -89,7 +89,9 @@ CREATE TABLE fraud.transactions (
     model_version int,
     score float8,
     decision text CHECK (decision IN ('approve', 'review', 'block')),
-    features float4[] NOT NULL
+    features float4[] NOT NULL,
+    is_fraud boolean,
+    label_known_at timestamptz
 ) PARTITION BY RANGE (occurred_at);
 COMMENT ON TABLE fraud.transactions IS 'payments, by month of occurred_at (UTC)';
 COMMENT ON COLUMN fraud.transactions.card IS 'the customer: fraud.customers.card';
@@ -106,6 +108,8 @@ COMMENT ON COLUMN fraud.transactions.model IS 'the model that gave the score';
 COMMENT ON COLUMN fraud.transactions.model_version IS 'the version of it, the champion at that moment';
 COMMENT ON COLUMN fraud.transactions.score IS 'probability of fraud, 0 to 1';
 COMMENT ON COLUMN fraud.transactions.decision IS 'approve, review or block; null for history, on which nobody decided';
+COMMENT ON COLUMN fraud.transactions.is_fraud IS 'the label with the latest known_at (fraud.labels); null: nobody has said';
+COMMENT ON COLUMN fraud.transactions.label_known_at IS 'from when that label counts';
 COMMENT ON COLUMN fraud.transactions.features IS
     'the feature vector that was scored, each feature at its place in fraud.payment_features(); NaN is missing';
 
@@ -197,37 +201,36 @@ COMMENT ON COLUMN fraud.labels.is_fraud IS 'null: what was said before is taken 
 COMMENT ON COLUMN fraud.labels.source IS 'payload, history, simulation, chargeback, analyst, …';
 COMMENT ON COLUMN fraud.labels.known_at IS 'when we learned it: before that moment it does not count';
 
--- For joins that cannot search all labels of a payment: one row each.
-CREATE TABLE fraud.latest_labels (
-    card uuid NOT NULL,
-    transaction_id text COLLATE "C" NOT NULL,
-    is_fraud boolean,
-    known_at timestamptz NOT NULL,
-    label_id bigint NOT NULL,
-    PRIMARY KEY (transaction_id, card)
-) WITH (fillfactor = 90);
-COMMENT ON TABLE fraud.latest_labels IS 'of each labelled payment, the row of fraud.labels with the latest known_at; kept by a trigger';
-
-CREATE FUNCTION fraud._keep_latest_labels() RETURNS trigger
+-- A payment has its latest label with it, for windows that count frauds. One by one:
+-- each step is a look-up by key, whatever the tables looked like when it was planned.
+-- Where a label comes before its payment (a dump that is restored), the payment brings
+-- its own.
+CREATE FUNCTION fraud._note_labels() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    n record;
+    occurred timestamptz;
 BEGIN
-    INSERT INTO fraud.latest_labels AS o (card, transaction_id, is_fraud, known_at, label_id)
-    SELECT DISTINCT ON (n.transaction_id, n.card) n.card, n.transaction_id, n.is_fraud, n.known_at, n.label_id
-    FROM new_labels n
-    ORDER BY n.transaction_id, n.card, n.known_at DESC, n.label_id DESC
-    ON CONFLICT (transaction_id, card) DO UPDATE
-        SET is_fraud = excluded.is_fraud, known_at = excluded.known_at, label_id = excluded.label_id
-        WHERE (excluded.known_at, excluded.label_id) > (o.known_at, o.label_id);
+    FOR n IN SELECT l.card, l.transaction_id, l.is_fraud, l.known_at FROM new_labels l ORDER BY l.label_id LOOP
+        SELECT k.occurred_at INTO occurred FROM fraud.payment_keys k
+        WHERE k.transaction_id = n.transaction_id AND k.card = n.card;
+        IF FOUND THEN
+            UPDATE fraud.transactions t SET is_fraud = n.is_fraud, label_known_at = n.known_at
+            WHERE t.card = n.card AND t.occurred_at = occurred AND t.transaction_id = n.transaction_id
+              AND n.known_at >= coalesce(t.label_known_at, '-infinity')
+              AND (t.is_fraud, t.label_known_at) IS DISTINCT FROM (n.is_fraud, n.known_at);
+        END IF;
+    END LOOP;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION fraud._keep_latest_labels() IS 'internal: keeps fraud.latest_labels';
+COMMENT ON FUNCTION fraud._note_labels() IS 'internal: keeps fraud.transactions.is_fraud and label_known_at';
 
-CREATE TRIGGER keep_latest_labels AFTER INSERT ON fraud.labels
+CREATE TRIGGER note_labels AFTER INSERT ON fraud.labels
     REFERENCING NEW TABLE AS new_labels
-    FOR EACH STATEMENT EXECUTE FUNCTION fraud._keep_latest_labels();
+    FOR EACH STATEMENT EXECUTE FUNCTION fraud._note_labels();
 
 CREATE VIEW fraud.current_labels WITH (security_barrier) AS
     SELECT c.card, c.transaction_id, c.is_fraud, c.source, c.known_at

@@ -4,9 +4,8 @@ CREATE VIEW fraud.payment_events AS
     SELECT t.card, t.transaction_id, t.occurred_at, t.amount, t.merchant, t.category,
            t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude,
            t.city_population, t.age,
-           coalesce(l.is_fraud, false) AS is_fraud, l.known_at AS label_known_at
-    FROM fraud.transactions t
-    LEFT JOIN fraud.latest_labels l ON l.transaction_id = t.transaction_id AND l.card = t.card;
+           coalesce(t.is_fraud, false) AS is_fraud, t.label_known_at
+    FROM fraud.transactions t;
 COMMENT ON VIEW fraud.payment_events IS
     'payments with their latest label, for the feature set payments; what nobody has labelled counts as legitimate';
 COMMENT ON COLUMN fraud.payment_events.label_known_at IS 'from when the label counts; null: it is nobody''s';

@@ -91,7 +91,7 @@ SKIP:
     skip 'no smaps_rollup', 1 unless defined private_kb($pids[0]);
     my $third = $node->background_psql('postgres');
     my $pid = $third->query_safe('SELECT pg_backend_pid()');
-    $third->query_safe(score_of('payments') =~ s/ARRAY\[.*?\]::float4\[\] /'{1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21}'::float4[]/r);
+    $third->query_safe(score_of('payments') =~ s/ARRAY\[.*?\]::float4\[\] /array_fill(1::float4, ARRAY[cardinality(fraud.payment_features())])/r);
     my $before = private_kb($pid);
     $third->query_safe(score_of('first'));
     my $added = private_kb($pid) - $before;
