@@ -1,7 +1,8 @@
 #!/bin/sh
 # Features against SQL window queries, in one run on a private server: 1.2 million
-# events of 1,000 cards, 11 features of the card, one process. Then fraud.features
-# for new events whose card has about 1,000 events in its windows.
+# events of 1,000 cards, 11 features of the card, one process and thread; then with
+# more threads, of which more features have more. Then fraud.features for new events
+# whose card has about 1,000 events in its windows.
 #   bench/features.sh [--quiet-cpu]      figures on standard output, in Markdown
 # --quiet-cpu (root) gives the server's backend real-time priority, for machines that
 # have other things to do. The extension must be built; PG_BIN names the server's programs.
@@ -39,6 +40,11 @@ FROM (VALUES ('1h', interval '1 hour'), ('1d', '1 day'), ('7d', '7 days'), ('30d
 SELECT fraud.add_window_feature('cards', 'ratio', 'ratio', 'amount', 'card', '30 days');
 SELECT fraud.add_window_feature('cards', 'last_amount', 'last', 'amount', 'card', '365 days');
 SELECT fraud.add_window_feature('cards', 'seconds', 'seconds_since_last', NULL, 'card', '365 days');
+-- Eight aggregates over the same windows, 32 features.
+SELECT fraud.create_feature_set('wide', 'events', 'id', 't');
+SELECT fraud.add_window_feature('wide', a || '_' || n, a, CASE a WHEN 'count' THEN NULL ELSE 'amount' END, 'card', w)
+FROM (VALUES ('1h', interval '1 hour'), ('1d', '1 day'), ('7d', '7 days'), ('30d', '30 days')) x(n, w),
+     unnest('{count,sum,avg,min,max,stddev,distinct,zscore}'::text[]) a;
 VACUUM ANALYZE events;
 SQL
 
@@ -82,7 +88,14 @@ row() { printf '| %s | %s | %s |\n' "$1" "$(echo "$2" | cut -d'|' -f1)" "$(echo 
 included=$(measure "$total ($(query 'CURRENT ROW')) x")
 excluded=$(measure "$total ($(query "'1 us' PRECEDING")) x")
 table=$(measure "CREATE TABLE by_sql AS $(query "'1 us' PRECEDING")")
-ours=$(measure "SELECT fraud.materialize_features('cards', 'by_engine')")
+with_threads() { # with_threads THREADS SET TABLE
+    measure "SET fraud_detect.feature_threads = $1; SELECT fraud.materialize_features('$2', '$3')"
+}
+ours=$(with_threads 1 cards by_engine)
+two=$(with_threads 2 cards by_two)
+wide_one=$(with_threads 1 wide wide_by_one)
+wide_two=$(with_threads 2 wide wide_by_two)
+wide_three=$(with_threads 3 wide wide_by_three)
 memory=$(run -At <<'SQL'
 SELECT fraud.materialize_features('cards', 'again') \g /dev/null
 SELECT (regexp_match(pg_read_file('/proc/self/status'), 'VmHWM:\s+(\d+)'))[1]::int / 1024 - (regexp_match(pg_read_file('/proc/self/status'), 'RssShmem:\s+(\d+)'))[1]::int / 1024;
@@ -99,9 +112,15 @@ echo '|---|--:|--:|'
 row 'SQL windows, current event included, summed up' "$included"
 row 'SQL windows, current event excluded, summed up' "$excluded"
 row 'SQL windows, current event excluded, into a table' "$table"
-row '`fraud.materialize_features`, into a table' "$ours"
+row '`fraud.materialize_features`, one thread, into a table' "$ours"
+row 'the same, two threads (`fraud_detect.feature_threads`)' "$two"
+row '32 features, one thread' "$wide_one"
+row '32 features, two threads' "$wide_two"
+row '32 features, three threads' "$wide_three"
 echo
 echo "$table $ours $excluded" | tr '|' ' ' | awk '{printf "Ratio, both into a table: %.1f of CPU time, %.1f of the clock. To the query that writes nothing: %.1f and %.1f.\n", $1/$3, $2/$4, $5/$3, $6/$4}'
+run -At -c "SELECT 'Rows that differ between one, two and three threads: ' || (SELECT count(*) FROM by_engine a FULL JOIN by_two b USING (event_id) WHERE a::text IS DISTINCT FROM b::text)
+    + (SELECT count(*) FROM wide_by_one a FULL JOIN wide_by_two b USING (event_id) FULL JOIN wide_by_three c USING (event_id) WHERE a::text IS DISTINCT FROM b::text OR a::text IS DISTINCT FROM c::text)"
 echo "Peak private memory of the pass: $memory MB; with \`fraud_detect.feature_memory\` = 64 MB (streamed): $streamed MB."
 run -At -c "SELECT 'Differences to SQL beyond 1e-6: ' || count(*) FROM by_sql s JOIN by_engine e ON e.event_id = s.id, LATERAL (VALUES (s.count_30d, e.count_30d), (s.sum_1h, e.sum_1h), (s.sum_30d, e.sum_30d), (s.ratio, e.ratio), (s.last_amount, e.last_amount)) v(a, b) WHERE abs(coalesce(a, 0)::float8 - coalesce(b, 0)) > 1e-6 * greatest(1, abs(a))"
 

@@ -281,6 +281,23 @@ SELECT fraud.materialize_features('wide', 'streamed');
 RESET fraud_detect.feature_memory;
 SELECT fraud.materialize_features('wide', 'at_hand');
 SELECT count(*), count(*) FILTER (WHERE record_image_ne(a, b)) AS differ FROM streamed a JOIN at_hand b USING (event_id);
+-- Nor do threads matter, in either way.
+SELECT fraud.add_window_feature('wide', 'n_2h', 'sum', 'id * 0.1', 'id % 1000', '2 hours');
+SET fraud_detect.feature_threads = 1;
+SELECT fraud.materialize_features('wide', 'by_one');
+SET fraud_detect.feature_threads = 4;
+SELECT fraud.materialize_features('wide', 'by_four');
+SET fraud_detect.feature_memory = '3MB';
+SELECT fraud.materialize_features('wide', 'by_four_streamed');
+RESET fraud_detect.feature_memory;
+RESET fraud_detect.feature_threads;
+SELECT count(*), count(*) FILTER (WHERE record_image_ne(a, b) OR record_image_ne(a, c)) AS differ
+FROM by_one a JOIN by_four b USING (event_id) JOIN by_four_streamed c USING (event_id);
+-- A cancel between two blocks.
+SET statement_timeout = '50ms';
+SELECT fraud.materialize_features('wide', 'cancelled');
+RESET statement_timeout;
+SELECT to_regclass('cancelled') IS NULL AS gone;
 -- A table that has changed, or gone.
 ALTER TABLE extremes RENAME COLUMN v TO w;
 SELECT fraud.materialize_features('extremes', 'x');

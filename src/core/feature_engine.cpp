@@ -1,6 +1,7 @@
 #include "core/feature_engine.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <functional>
 #include <unordered_map>
@@ -489,10 +490,8 @@ class FeatureEngine::Table {
     }
   }
 
-  // Notes what a key's windows take now.
-  void account(const KeyWindows& windows, size_t bytes_before) noexcept {
-    bytes_ = bytes_ - bytes_before + windows.bytes();
-  }
+  // Notes by how much the windows of its keys have grown (or, as a wrapped number, shrunk).
+  void account(size_t growth) noexcept { bytes_ += growth; }
 
   size_t bytes() const noexcept { return bytes_ + slots_.size() * sizeof(Slot); }
 
@@ -549,8 +548,8 @@ class FeatureEngine::Table {
   size_t used_ = 0, hand_ = 0, bytes_ = 0;
 };
 
-FeatureEngine::FeatureEngine(std::vector<WindowFeature> features, size_t keys)
-    : features_(std::move(features)) {
+FeatureEngine::FeatureEngine(std::vector<WindowFeature> features, size_t keys, size_t helpers)
+    : features_(std::move(features)), helpers_(helpers) {
   plans_.reserve(keys);  // tables point to them
   tables_.reserve(keys);
   for (size_t key = 0; key < keys; ++key) {
@@ -590,23 +589,53 @@ void FeatureEngine::next(const Event* events, size_t count, const std::string_vi
       }
       state.last_row = row;
     }
-    for (size_t i = 0; i < states.size(); ++i) {
-      Table::State* state = states[i];
-      if (i + 2 < states.size()) states[i + 2]->windows.prefetch();
-      const size_t bytes_before = state->windows.bytes();
-      for (uint32_t row = state->first_row;; row = next_of_key_[row]) {
-        if (row != state->last_row) {
-          const uint32_t later = next_of_key_[row];
-          __builtin_prefetch(events + later);
-          __builtin_prefetch(features + later * features_.size(), 1);
+    // A part is some keys. Their windows, and the rows that they give, are theirs alone.
+    constexpr size_t kPart = 32;
+    std::atomic<size_t> growth{0};
+    share((states.size() + kPart - 1) / kPart, [&](size_t part) {
+      const size_t end = std::min(states.size(), (part + 1) * kPart);
+      size_t grown = 0;
+      for (size_t i = part * kPart; i < end; ++i) {
+        Table::State* state = states[i];
+        if (i + 2 < end) states[i + 2]->windows.prefetch();
+        const size_t bytes_before = state->windows.bytes();
+        for (uint32_t row = state->first_row;; row = next_of_key_[row]) {
+          if (row != state->last_row) {
+            const uint32_t later = next_of_key_[row];
+            __builtin_prefetch(events + later);
+            __builtin_prefetch(features + later * features_.size(), 1);
+          }
+          state->windows.evaluate_and_push(events[row], features + row * features_.size());
+          if (row == state->last_row) break;
         }
-        state->windows.evaluate_and_push(events[row], features + row * features_.size());
-        if (row == state->last_row) break;
+        state->in_batch = false;
+        grown += state->windows.bytes() - bytes_before;
       }
-      state->in_batch = false;
-      table.account(state->windows, bytes_before);
-    }
+      growth += grown;
+    });
+    table.account(growth);
   }
+}
+
+// Calls task for each part, on the helpers and here.
+void FeatureEngine::share(size_t parts, const std::function<void(size_t)>& task) {
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t part; (part = next++) < parts;) task(part);
+  };
+  const size_t started = parts < 2 ? 0 : std::min(helpers_.size(), parts - 1);
+  std::exception_ptr error;
+  const auto keep_error = [&](const auto& call) {
+    try {
+      call();
+    } catch (...) {
+      error = std::current_exception();
+    }
+  };
+  for (size_t i = 0; i < started; ++i) keep_error([&] { helpers_[i].start(work); });
+  keep_error(work);
+  for (size_t i = 0; i < started; ++i) keep_error([&] { helpers_[i].wait(); });
+  if (error != nullptr) std::rethrow_exception(error);
 }
 
 size_t FeatureEngine::bytes() const noexcept {

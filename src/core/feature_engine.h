@@ -9,10 +9,12 @@
 #pragma once
 
 #include "core/guard.h"
+#include "core/task_thread.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -195,7 +197,9 @@ class KeyWindows {
 // windows are fetched into the processor's cache once.
 class FeatureEngine {
  public:
-  FeatureEngine(std::vector<WindowFeature> features, size_t keys);
+  // With helpers, that many threads more share the keys of a batch; what comes of it
+  // is the same.
+  FeatureEngine(std::vector<WindowFeature> features, size_t keys, size_t helpers = 0);
   ~FeatureEngine();
 
   size_t feature_count() const noexcept { return features_.size(); }
@@ -212,10 +216,13 @@ class FeatureEngine {
 
  private:
   class Table;
+  void share(size_t parts, const std::function<void(size_t)>& task);
+
   std::vector<WindowFeature> features_;
   std::vector<KeyPlan> plans_;
   std::vector<Table> tables_;
   std::vector<uint32_t> next_of_key_;  // of a batch: the next row with the same key
+  std::vector<TaskThread> helpers_;
 };
 
 }  // namespace fraud

@@ -1,5 +1,7 @@
 #include "pg/feature_stream.h"
 
+#include "core/task_thread.h"
+
 #include <algorithm>
 #include <exception>
 
@@ -67,8 +69,20 @@ class Ties {
   std::vector<std::vector<std::string>> events_;
 };
 
+// What goes through the engine at once, and what comes of it.
+struct Turn {
+  const EventBatch* batch = nullptr;
+  std::vector<size_t> rows;  // of the batch
+  std::vector<Event> events;
+  std::vector<std::string_view> keys;
+  std::vector<float> window_values;
+  bool elsewhere = false;    // another thread computes it
+};
+
 // Where all events fit in memory they are sorted here, which is several times faster
-// than Postgres's sort of tuples. Otherwise it sorts them, and they stream by.
+// than Postgres's sort of tuples. Otherwise it sorts them, and they stream by. While
+// one turn's features are computed by other threads, which know nothing of Postgres,
+// this one hands out those of the turn before, and reads the next.
 struct FeatureStream::Pass {
   Pass(std::shared_ptr<const FeatureSet> the_set, TimestampTz the_from, TimestampTz the_to,
        TimestampTz the_known_by, size_t rows)
@@ -79,27 +93,29 @@ struct FeatureStream::Pass {
         block_rows(rows),
         columns(columns_of(*set)),
         reader(*set, columns, set->locals.size(), set->inputs.size(), set->keys.size()),
-        engine(set->windows, set->keys.size()) {}
+        engine(set->windows, set->keys.size(), static_cast<size_t>(std::max(guc_feature_threads, 2) - 2)) {}
 
   void open(bool sorted);
   void open_portal(const char* query, TimestampTz begin);
   void close();
-  bool fetch();
+  bool fetch(EventReader& into);
 
   bool collect();
   void sort_rows();
   void sort_run(size_t begin, size_t end);
   void check_run(const uint32_t* run, size_t count);
   bool same_id(Datum a, Datum b);
-  std::vector<std::string> keys_of(size_t row);
-  bool next_of_whole();
+  std::vector<std::string> keys_of(const EventBatch& batch, size_t row);
+  void fill_from_whole(Turn& turn);
 
-  bool next_of_stream();
-  void check_order();
+  void fill_from_stream(Turn& turn);
+  void check_order(const EventBatch& batch);
 
-  void clear_block();
-  void add_row(size_t row);
-  void compute_block();
+  void add_row(Turn& turn, size_t row);
+  bool begin_turn();
+  Turn& end_turn();
+  void compute(Turn& turn);
+  void make_block(const Turn& turn);
   [[noreturn]] void throw_same_id(TimestampTz time) const;
   size_t memory_limit() const { return static_cast<size_t>(guc_feature_memory_kb) * 1024; }
 
@@ -108,6 +124,7 @@ struct FeatureStream::Pass {
   size_t block_rows;
   std::vector<EventColumn> columns;
   EventReader reader;
+  std::unique_ptr<EventReader> other_reader;  // of the stream's other turn
   Portal portal = nullptr;
   FmgrInfo compare_ids;
   Oid id_type = InvalidOid, id_collation = InvalidOid;
@@ -121,15 +138,19 @@ struct FeatureStream::Pass {
   bool has_last = false;
   std::vector<std::string> last_keys;
   Ties ties;
-  // The block: rows of the reader's batch, and what becomes of them.
+  // Of two turns one is computed while the other is read and handed out.
+  Turn turns[2];
+  size_t turn = 0;     // which is next
+  bool begun = false;  // whether that is computed already
+  bool ended = false;
   FeatureEngine engine;
-  std::vector<size_t> rows;
-  std::vector<Event> events;
-  std::vector<std::string_view> keys, row_keys;
-  std::vector<float> window_values, features, labels;
+  std::vector<std::string_view> row_keys;
+  // The block.
+  std::vector<float> features, labels;
   std::vector<TimestampTz> times, known_at;
   std::vector<Datum> ids;
   std::vector<int64_t> tags;
+  TaskThread thread;  // the last here: it ends before what it works on
 };
 
 // Opens the portal that gives the events, those first that the windows of the first
@@ -146,17 +167,7 @@ void FeatureStream::Pass::open(bool sorted) {
                       " AND (" + set->id + ") IS NOT NULL";
   if (sorted) query += " ORDER BY " + time + ", (" + set->id + ")";
   DefinerScope definer(*set);
-  protect([&] {
-    // It is read to the end, whereas cursors are planned for their first rows.
-    (void)set_config_option("cursor_tuple_fraction", "1", PGC_USERSET, PGC_S_SESSION,
-                            GUC_ACTION_SAVE, true, 0, false);
-    if (maintenance_work_mem > work_mem) {
-      char size[32];
-      pg_snprintf(size, sizeof(size), "%d", maintenance_work_mem);
-      (void)set_config_option("work_mem", size, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-                              0, false);
-    }
-  });
+  protect(plan_for_all_rows);
   Spi spi;
   const char* text = query.c_str();
   try {
@@ -193,17 +204,17 @@ void FeatureStream::Pass::close() {
 }
 
 // Reads a batch of events behind those that the reader holds; false at the end.
-bool FeatureStream::Pass::fetch() {
+bool FeatureStream::Pass::fetch(EventReader& into) {
   DefinerScope definer(*set);
-  DestReceiver* receiver = reader.receiver();
+  DestReceiver* receiver = into.receiver();
   const auto count = static_cast<long>(block_rows);
-  const size_t before = reader.batch().rows;
+  const size_t before = into.batch().rows;
   protect([&] {
     CHECK_FOR_INTERRUPTS();
     PortalRunFetch(portal, FETCH_FORWARD, count, receiver);
   });
-  reader.check();
-  return reader.batch().rows > before;
+  into.check();
+  return into.batch().rows > before;
 }
 
 void FeatureStream::Pass::throw_same_id(TimestampTz time) const {
@@ -222,7 +233,7 @@ bool FeatureStream::Pass::collect() {
   const EventBatch& batch = reader.batch();
   // Beside the batch: the order and its sort. The windows may take as much again.
   const size_t more = sizeof(std::pair<int64_t, uint32_t>) + sizeof(uint32_t);
-  while (fetch()) {
+  while (fetch(reader)) {
     if (reader.bytes() + batch.rows * more <= memory_limit() / 2 && batch.rows < kNullKey &&
         batch.key_bytes.size() < kNullKey) {
       continue;
@@ -263,7 +274,7 @@ void FeatureStream::Pass::check_run(const uint32_t* run, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     Datum a = i == 0 ? (Datum)0 : reader.batch().ids[run[i - 1]], b = reader.batch().ids[run[i]];
     if (i == 0 || !same_id(a, b)) ties.clear();
-    if (!ties.add(keys_of(run[i]))) throw_same_id(reader.batch().times[run[i]]);
+    if (!ties.add(keys_of(reader.batch(), run[i]))) throw_same_id(reader.batch().times[run[i]]);
   }
 }
 
@@ -273,8 +284,8 @@ bool FeatureStream::Pass::same_id(Datum a, Datum b) {
   });
 }
 
-std::vector<std::string> FeatureStream::Pass::keys_of(size_t row) {
-  reader.batch().keys_of(row, set->keys.size(), &row_keys);
+std::vector<std::string> FeatureStream::Pass::keys_of(const EventBatch& batch, size_t row) {
+  batch.keys_of(row, set->keys.size(), &row_keys);
   // A null key is no key: it is left empty, which no other key is. So is one whose
   // windows all end before the event: what comes at the same time is in none of them.
   std::vector<std::string> ties(row_keys.begin(), row_keys.end());
@@ -300,24 +311,20 @@ void FeatureStream::Pass::sort_rows() {
   }
 }
 
-// Computes the next rows; false at the end.
-bool FeatureStream::Pass::next_of_whole() {
-  if (position == order.size()) return false;
+void FeatureStream::Pass::fill_from_whole(Turn& turn) {
   protect([] { CHECK_FOR_INTERRUPTS(); });
-  while (position < order.size() && rows.size() < block_rows) add_row(order[position++]);
-  compute_block();
-  return true;
+  turn.batch = &reader.batch();
+  while (position < order.size() && turn.rows.size() < block_rows) add_row(turn, order[position++]);
 }
 
 // ------------------------------------------------------------ as they stream by
 
 // Looks at the rows of a batch as check_run() does, across batches.
-void FeatureStream::Pass::check_order() {
-  const EventBatch& batch = reader.batch();
+void FeatureStream::Pass::check_order(const EventBatch& batch) {
   for (size_t row = 0; row < batch.rows; ++row) {
     if (has_last && batch.times[row] == last_time && same_id(last_id, batch.ids[row])) {
-      if (ties.empty()) ties.add(row == 0 ? last_keys : keys_of(row - 1));
-      if (!ties.add(keys_of(row))) throw_same_id(last_time);
+      if (ties.empty()) ties.add(row == 0 ? last_keys : keys_of(batch, row - 1));
+      if (!ties.add(keys_of(batch, row))) throw_same_id(last_time);
     } else {
       ties.clear();
     }
@@ -325,7 +332,7 @@ void FeatureStream::Pass::check_order() {
     last_id = batch.ids[row];
     has_last = true;
   }
-  last_keys = keys_of(batch.rows - 1);
+  last_keys = keys_of(batch, batch.rows - 1);
   // The last id outlives its batch.
   last_id = protect([&] {
     int16 length;
@@ -338,58 +345,81 @@ void FeatureStream::Pass::check_order() {
   });
 }
 
-// Computes the next batch; false at the end.
-bool FeatureStream::Pass::next_of_stream() {
-  reader.clear();
-  if (!fetch()) return false;
-  check_order();
-  for (size_t row = 0; row < reader.batch().rows; ++row) add_row(row);
-  compute_block();
-  return true;
+void FeatureStream::Pass::fill_from_stream(Turn& turn) {
+  EventReader& own = &turn == &turns[0] ? reader : *other_reader;
+  own.clear();
+  if (!fetch(own)) return;
+  turn.batch = &own.batch();
+  check_order(own.batch());
+  for (size_t row = 0; row < own.batch().rows; ++row) add_row(turn, row);
 }
 
-// ------------------------------------------------------------------- the block
+// ------------------------------------------------------------------- the turns
 
-void FeatureStream::Pass::clear_block() {
-  rows.clear();
-  events.clear();
-  keys.clear();
-  features.clear();
-  labels.clear();
-  times.clear();
-  known_at.clear();
-  ids.clear();
-  tags.clear();
-}
-
-// Adds a row of the reader's batch to those that are computed next.
-void FeatureStream::Pass::add_row(size_t row) {
-  const EventBatch& batch = reader.batch();
+// Adds a row of the turn's batch to those that are computed.
+void FeatureStream::Pass::add_row(Turn& turn, size_t row) {
+  const EventBatch& batch = *turn.batch;
   Event event;
   event.time_us = batch.times[row];
   event.known_fraud_us = batch.labels[row] == 1.0F ? batch.known_at[row] : kNever;
   event.inputs = batch.cells.data() + row * set->inputs.size();
   batch.keys_of(row, set->keys.size(), &row_keys);
-  rows.push_back(row);
-  events.push_back(event);
-  keys.insert(keys.end(), row_keys.begin(), row_keys.end());
+  turn.rows.push_back(row);
+  turn.events.push_back(event);
+  turn.keys.insert(turn.keys.end(), row_keys.begin(), row_keys.end());
 }
 
-// Computes the rows; those of the period make up the block.
-void FeatureStream::Pass::compute_block() {
-  const EventBatch& batch = reader.batch();
-  const size_t width = set->features.size(), windows = set->windows.size();
-  window_values.resize(rows.size() * windows);
-  engine.next(events.data(), events.size(), keys.data(), window_values.data());
+// Reads the rows of the next turn and has them computed; false at the end.
+bool FeatureStream::Pass::begin_turn() {
+  Turn& next = turns[turn];
+  next.rows.clear();
+  next.events.clear();
+  next.keys.clear();
+  if (!ended) whole ? fill_from_whole(next) : fill_from_stream(next);
+  ended = next.rows.empty();
+  if (ended) return false;
+  next.window_values.resize(next.rows.size() * set->windows.size());
+  // A few rows are computed here, when they are wanted.
+  next.elsewhere = guc_feature_threads > 1 && next.rows.size() == block_rows;
+  if (next.elsewhere) thread.start([this, &next] { compute(next); });
+  return true;
+}
+
+void FeatureStream::Pass::compute(Turn& turn) {
+  engine.next(turn.events.data(), turn.events.size(), turn.keys.data(), turn.window_values.data());
+}
+
+// Gives the turn that was begun, computed.
+Turn& FeatureStream::Pass::end_turn() {
+  Turn& done = turns[turn];
+  if (done.elsewhere) {
+    thread.wait();
+  } else {
+    compute(done);
+  }
+  turn ^= 1;
   if (engine.bytes() > memory_limit()) {
     throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                    "the windows of feature set \"" + set->name +
                        "\" hold more than fraud_detect.feature_memory",
                    {}, "Raise the setting, or take shorter windows or a shorter period.");
   }
-  features.reserve(rows.size() * width);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const size_t row = rows[i];
+  return done;
+}
+
+// Makes the block of those rows that are of the period.
+void FeatureStream::Pass::make_block(const Turn& turn) {
+  const EventBatch& batch = *turn.batch;
+  const size_t width = set->features.size(), windows = set->windows.size();
+  features.clear();
+  labels.clear();
+  times.clear();
+  known_at.clear();
+  ids.clear();
+  tags.clear();
+  features.reserve(turn.rows.size() * width);
+  for (size_t i = 0; i < turn.rows.size(); ++i) {
+    const size_t row = turn.rows[i];
     if (batch.times[row] < from) continue;
     const size_t base = features.size();
     features.resize(base + width);
@@ -397,7 +427,7 @@ void FeatureStream::Pass::compute_block() {
       features[base + set->locals[j].feature] = batch.locals[row * set->locals.size() + j];
     }
     for (size_t j = 0; j < windows; ++j) {
-      features[base + set->window_places[j]] = window_values[i * windows + j];
+      features[base + set->window_places[j]] = turn.window_values[i * windows + j];
     }
     times.push_back(batch.times[row]);
     ids.push_back(batch.ids[row]);
@@ -429,6 +459,9 @@ FeatureStream::FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz 
   if (pass_->whole) {
     pass_->sort_rows();
   } else {
+    pass_->other_reader = std::make_unique<EventReader>(
+        *pass_->set, pass_->columns, pass_->set->locals.size(), pass_->set->inputs.size(),
+        pass_->set->keys.size());
     pass_->open(true);
   }
 }
@@ -451,8 +484,12 @@ bool FeatureStream::next(FeatureBlock* block) {
   Pass& pass = *pass_;
   // The first rows may only lead up to the period.
   do {
-    pass.clear_block();
-  } while ((pass.whole ? pass.next_of_whole() : pass.next_of_stream()) && pass.times.empty());
+    pass.times.clear();
+    if (!pass.begun && !pass.begin_turn()) break;
+    const Turn& done = pass.end_turn();
+    pass.begun = pass.begin_turn();
+    pass.make_block(done);
+  } while (pass.times.empty());
   block->rows = pass.times.size();
   block->features = pass.features.data();
   block->labels = pass.labels.data();

@@ -18,6 +18,7 @@ int guc_connect_timeout_ms = 10000;
 int guc_dead_letter_retention_min = 90 * 24 * 60;
 int guc_evaluation_memory_kb = 1048576;
 int guc_feature_memory_kb = 1048576;
+int guc_feature_threads = 2;
 int guc_ingest_batch_size = 1000;
 int guc_kernel = 0;
 int guc_label_maturity_min = 7 * 24 * 60;
@@ -112,6 +113,10 @@ void define_gucs() {
                           "A pass that needs more fails and says so.", &guc_feature_memory_kb,
                           1048576, 1024, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr,
                           nullptr);
+  DefineCustomIntVariable("fraud_detect.feature_threads",
+                          "Threads of one pass over the events.",
+                          "With 2 the features are computed beside reading and writing; more share the computing.",
+                          &guc_feature_threads, 2, 1, 64, PGC_SUSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.ingest_batch_size",
                           "Most payments that are stored in one set of statements.",
                           "The ingest worker commits after each.", &guc_ingest_batch_size, 1000, 1,

@@ -11,6 +11,7 @@ extern int guc_connect_timeout_ms;
 extern int guc_dead_letter_retention_min;
 extern int guc_evaluation_memory_kb;
 extern int guc_feature_memory_kb;
+extern int guc_feature_threads;
 extern int guc_ingest_batch_size;
 extern int guc_kernel;  // index in kKernelNames
 extern int guc_label_maturity_min;

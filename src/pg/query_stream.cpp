@@ -1,10 +1,17 @@
-#include "pg/boundary.h"
-
 #include "pg/query_stream.h"
 
 #include <cmath>
 #include <exception>
 #include <limits>
+
+#include "pg/boundary.h"
+#include "pg/spi.h"
+
+extern "C" {
+#include "executor/tuptable.h"
+#include "tcop/dest.h"
+#include "tcop/pquery.h"
+}
 
 namespace fraud::pg {
 
@@ -12,45 +19,53 @@ namespace {
 
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 
-// Where a block's rows are written to: plain pointers, so that errors may pass.
-struct Target {
+}  // namespace
+
+// Takes rows from the executor into a block, without a copy between. It runs as part of
+// Postgres: it may raise, and holds nothing that needs a destructor.
+struct QueryStream::Receiver {
+  DestReceiver base;
+  size_t features, rows;
   float* values;
   float* labels;
   TimestampTz* times;
-  size_t features;
+  bool vectors;        // the features come as one float4[]
+  Oid* types;          // of the columns
+
+  static void start(DestReceiver* self, int, TupleDesc) { reinterpret_cast<Receiver*>(self)->rows = 0; }
+  static bool take(TupleTableSlot* slot, DestReceiver* self) {
+    auto* to = reinterpret_cast<Receiver*>(self);
+    slot_getallattrs(slot);
+    if (slot->tts_isnull[0]) {
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an event has no time")));
+    }
+    to->times[to->rows] = DatumGetTimestampTz(slot->tts_values[0]);
+    to->labels[to->rows] =
+        slot->tts_isnull[1] ? kMissing : (DatumGetFloat8(slot->tts_values[1]) != 0 ? 1.0F : 0.0F);
+    float* row = to->values + to->rows * to->features;
+    if (to->vectors) {
+      read_vector(slot->tts_values[2], row, to->features);
+    } else {
+      for (size_t f = 0; f < to->features; ++f) {
+        const Datum value = slot->tts_values[f + 2];
+        row[f] = slot->tts_isnull[f + 2] ? kMissing
+                 : to->types[f + 2] == FLOAT4OID ? DatumGetFloat4(value)
+                                                 : (float)DatumGetFloat8(value);
+      }
+    }
+    ++to->rows;
+    return true;
+  }
+  static void read_vector(Datum datum, float* row, size_t features) {
+    ArrayType* vector = DatumGetArrayTypeP(datum);
+    if (ARR_NDIM(vector) != 1 || ARR_HASNULL(vector) || (size_t)ARR_DIMS(vector)[0] != features) {
+      ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                      errmsg("a stored feature vector has not %zu values", features)));
+    }
+    memcpy(row, ARR_DATA_PTR(vector), features * sizeof(float));
+    if (vector != (ArrayType*)DatumGetPointer(datum)) pfree(vector);
+  }
 };
-
-void read_vector(Datum datum, float* row, size_t features) {
-  ArrayType* vector = DatumGetArrayTypeP(datum);
-  if (ARR_NDIM(vector) != 1 || ARR_HASNULL(vector) || (size_t)ARR_DIMS(vector)[0] != features) {
-    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                    errmsg("a stored feature vector has not %zu values", features)));
-  }
-  memcpy(row, ARR_DATA_PTR(vector), features * sizeof(float));
-}
-
-void read_rows(const Target& target) {
-  TupleDesc description = SPI_tuptable->tupdesc;
-  Datum* values = (Datum*)palloc(sizeof(Datum) * description->natts);
-  bool* nulls = (bool*)palloc(sizeof(bool) * description->natts);
-  bool vectors = description->natts == 3 && TupleDescAttr(description, 2)->atttypid == FLOAT4ARRAYOID;
-  for (uint64 i = 0; i < SPI_processed; ++i) {
-    heap_deform_tuple(SPI_tuptable->vals[i], description, values, nulls);
-    if (nulls[0]) ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an event has no time")));
-    target.times[i] = DatumGetTimestampTz(values[0]);
-    target.labels[i] = nulls[1] ? kMissing : (DatumGetFloat8(values[1]) != 0 ? 1.0F : 0.0F);
-    float* row = target.values + i * target.features;
-    if (vectors) {
-      read_vector(values[2], row, target.features);
-      continue;
-    }
-    for (size_t f = 0; f < target.features; ++f) {
-      row[f] = nulls[f + 2] ? kMissing : (float)DatumGetFloat8(values[f + 2]);
-    }
-  }
-}
-
-}  // namespace
 
 QueryStream::QueryStream(const std::string& query, size_t features, TimestampTz from, TimestampTz to,
                          size_t block_rows)
@@ -63,6 +78,7 @@ QueryStream::QueryStream(const std::string& query, size_t features, TimestampTz 
   const char* text = query.c_str();
   portal_ = protect([&] {
     if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
+    plan_for_all_rows();
     Oid types[2] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
     Datum values[2] = {TimestampTzGetDatum(from), TimestampTzGetDatum(to)};
     Portal portal = SPI_cursor_open_with_args(nullptr, text, 2, types, values, nullptr, true, 0);
@@ -84,18 +100,20 @@ QueryStream::~QueryStream() noexcept {
 }
 
 bool QueryStream::next(QueryBlock* block) {
-  Target target = {values_.data(), labels_.data(), times_.data(), features_};
   size_t rows = protect([&] {
     CHECK_FOR_INTERRUPTS();
-    SPI_cursor_fetch(portal_, true, (long)block_rows_);
-    MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "training rows", ALLOCSET_DEFAULT_SIZES);
-    MemoryContext old = MemoryContextSwitchTo(work);
-    read_rows(target);
-    MemoryContextSwitchTo(old);
-    MemoryContextDelete(work);
-    size_t count = SPI_processed;
-    SPI_freetuptable(SPI_tuptable);
-    return count;
+    TupleDesc description = portal_->tupDesc;
+    Oid types[MaxTupleAttributeNumber];
+    for (int i = 0; i < description->natts; ++i) types[i] = TupleDescAttr(description, i)->atttypid;
+    Receiver receiver = {{}, features_, 0, values_.data(), labels_.data(), times_.data(),
+                         description->natts == 3 && types[2] == FLOAT4ARRAYOID, types};
+    receiver.base.receiveSlot = Receiver::take;
+    receiver.base.rStartup = Receiver::start;
+    receiver.base.rShutdown = [](DestReceiver*) {};
+    receiver.base.rDestroy = [](DestReceiver*) {};
+    receiver.base.mydest = DestNone;
+    PortalRunFetch(portal_, FETCH_FORWARD, (long)block_rows_, &receiver.base);
+    return receiver.rows;
   });
   *block = {rows, values_.data(), labels_.data(), times_.data()};
   return rows > 0;

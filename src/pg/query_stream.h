@@ -21,7 +21,7 @@ struct QueryBlock {
 class QueryStream {
  public:
   // The query has two parameters, from and to (timestamptz), and returns a time, a
-  // label (float8) and either one float8 column a feature or one float4[] of all.
+  // label (float8) and either a float4 or float8 column a feature or one float4[] of all.
   // It is run by the current user. All in one transaction.
   QueryStream(const std::string& query, size_t features, TimestampTz from, TimestampTz to,
               size_t block_rows = 4096);
@@ -33,6 +33,8 @@ class QueryStream {
   bool next(QueryBlock* block);
 
  private:
+  struct Receiver;
+
   size_t features_, block_rows_;
   int exceptions_;
   Portal portal_ = nullptr;

@@ -133,4 +133,13 @@ SqlValue Column::array() const {
   })};
 }
 
+void plan_for_all_rows() {
+  (void)set_config_option("cursor_tuple_fraction", "1", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                          true, 0, false);
+  if (maintenance_work_mem <= work_mem) return;
+  char size[32];
+  pg_snprintf(size, sizeof(size), "%d", maintenance_work_mem);
+  (void)set_config_option("work_mem", size, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
 }  // namespace fraud::pg

@@ -28,6 +28,11 @@ struct SqlValue {
   bool null = false;
 };
 
+// Has cursors of this transaction (or nest level of settings) planned to be read to
+// the end, whereas they are for their first rows, and sort with maintenance_work_mem.
+// Runs as part of Postgres.
+void plan_for_all_rows();
+
 // One level of SPI, ended with the scope. Results live until then.
 class Spi {
  public:

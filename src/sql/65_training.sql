@@ -179,7 +179,7 @@ BEGIN
     END IF;
     SELECT format('SELECT t.%I::timestamptz, t.%I::int::float8, %s FROM %s t WHERE t.%I >= $1 AND t.%I < $2 AND t.%I IS NOT NULL ORDER BY t.%I, t.%I',
                   named ->> 'event_time', named ->> 'label',
-                  string_agg(CASE a.atttypid WHEN 'bool'::regtype THEN format('t.%I::int::float8', f.name) ELSE format('t.%I::float8', f.name) END, ', ' ORDER BY f.place),
+                  string_agg(format(CASE a.atttypid WHEN 'bool'::regtype THEN 't.%I::int::float8' WHEN 'float4'::regtype THEN 't.%I' ELSE 't.%I::float8' END, f.name), ', ' ORDER BY f.place),
                   rel, named ->> 'event_time', named ->> 'event_time', named ->> 'label', named ->> 'event_time', named ->> 'event_id')
     INTO query
     FROM unnest(features) WITH ORDINALITY f(name, place)

@@ -440,14 +440,15 @@ class TrainingWorker {
   template <typename Block>
   void send_block(TrainingProgram& program, const Block& block, Digest& digest) {
     size_t width = features_.size();
-    std::vector<float> labels, values;
+    std::vector<float> labels, values, all;  // of all: labels and values as they are digested
+    all.reserve(block.rows * (width + 1));
     for (size_t i = 0; i < block.rows; ++i) {
       float label = block.labels[i];
       if (std::isnan(label)) continue;
       TimestampTz time = block.times[i];
       const float* row = block.features + i * width;
-      digest.add(&label, sizeof(label));
-      digest.add(row, width * sizeof(float));
+      all.push_back(label);
+      all.insert(all.end(), row, row + width);
       if (test_.holds(time)) {
         test_.count(label);
         test_rows_.add(label, row, width);
@@ -464,6 +465,7 @@ class TrainingWorker {
       labels.push_back(label);
       values.insert(values.end(), row, row + width);
     }
+    digest.add(all.data(), all.size() * sizeof(float));
     progress_.rows_read += static_cast<int64_t>(block.rows);
     check_limits();
     set_training_progress(slot_, progress_);

@@ -247,6 +247,17 @@ TEST(FeatureEngine, BatchesDoNotMatter) {
   }
 }
 
+// However many threads share the keys.
+TEST(FeatureEngine, ThreadsDoNotMatter) {
+  const std::vector<WindowFeature> features = all_features();
+  std::vector<TestEvent> events = random_events(17, 20000, Amounts::kAny);
+  for (size_t i = 0; i < events.size(); ++i) events[i].keys[0] = std::to_string(i * 7919 % 997);
+  FeatureEngine alone(features, kKeys), helped(features, kKeys, 3);
+  const std::vector<float> expected = stream(alone, events, 4096), result = stream(helped, events, 4096);
+  for (size_t i = 0; i < expected.size(); ++i) ASSERT_TRUE(same(result[i], expected[i]));
+  EXPECT_EQ(alone.bytes(), helped.bytes());
+}
+
 // A pass that begins later, with as much before it as the windows reach back.
 TEST(FeatureEngine, APassMayBeginLater) {
   const std::vector<WindowFeature> features = all_features();
