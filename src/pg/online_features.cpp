@@ -76,22 +76,28 @@ struct KeyReading {
   std::vector<size_t> dependents;   // keys that are filled from this one's events
 };
 
+// The stored events of a key, and the queries that give them: for one value of the key,
+// which is what most calls ask for, and for many, whose rows have the value's number
+// for a tag.
+struct History {
+  std::vector<EventColumn> columns, tagged_columns;
+  KeptPlan one, many;
+};
+
 // What a set needs to be computed event by event, kept from call to call.
 struct OnlineSet {
   explicit OnlineSet(std::shared_ptr<const FeatureSet> the_set)
       : set(std::move(the_set)),
         engine(set->windows, set->keys.size()),
         readings(set->keys.size()),
-        histories(set->keys.size()),
-        history_columns(set->keys.size()) {}
+        histories(set->keys.size()) {}
 
   std::shared_ptr<const FeatureSet> set;
   FeatureEngine engine;  // for its plans; no event goes through it
   std::vector<EventColumn> event_columns;
   KeptPlan event;
   std::vector<KeyReading> readings;
-  std::vector<KeptPlan> histories;  // of each key
-  std::vector<std::vector<EventColumn>> history_columns;
+  std::vector<History> histories;  // of each key
 };
 
 // By set and source. Never destroyed: at the process's end there is no Postgres left
@@ -174,16 +180,14 @@ void for_each_part(const OnlineSet& online, size_t key, Use&& use) {
   }
 }
 
-// The events before others in the windows of one key. Each row of the parameters
-// stands for the events with one value of the key: $1 and $2 bound the time, $3 and
-// $4 are the last one's own time and id, the key's parts follow.
-void prepare_history(OnlineSet& online, size_t key, const EventReader& event) {
+// Lists what the windows of a key read of each event, and those that are filled with it.
+std::vector<EventColumn> history_columns(const OnlineSet& online, size_t key) {
   using Kind = EventColumn::Kind;
   const FeatureSet& set = *online.set;
-  std::vector<EventColumn>& columns = online.history_columns[key];
-  columns.clear();
-  std::vector<size_t> filled = online.readings[key].dependents;
+  const std::vector<size_t>& dependents = online.readings[key].dependents;
+  std::vector<size_t> filled = dependents;
   filled.push_back(key);
+  std::vector<EventColumn> columns;
   columns.push_back({Kind::kTime, 0, as_timestamptz(set.time, set.time_type)});
   columns.push_back({Kind::kId, 0, "(" + set.id + ")"});
   if (std::any_of(filled.begin(), filled.end(), [&](size_t k) { return online.engine.plan(k).wants_labels(); })) {
@@ -199,42 +203,66 @@ void prepare_history(OnlineSet& online, size_t key, const EventReader& event) {
     columns.push_back({set.inputs[index].hashed ? Kind::kHashInput : Kind::kNumberInput, index,
                        set.inputs[index].sql});
   }
-  size_t dependent = 0;
-  for (size_t k : online.readings[key].dependents) {
-    for (const std::string& part : set.keys[k].parts) columns.push_back({Kind::kKeyPart, dependent, "(" + part + ")"});
-    ++dependent;
+  for (size_t i = 0; i < dependents.size(); ++i) {
+    for (const std::string& part : set.keys[dependents[i]].parts) columns.push_back({Kind::kKeyPart, i, "(" + part + ")"});
   }
+  return columns;
+}
 
+// The parameters of a history: after and until what time, the time and id that all are
+// before, and the key's parts.
+std::vector<Oid> history_types(const OnlineSet& online, size_t key, const EventReader& event) {
+  std::vector<Oid> types(3, TIMESTAMPTZOID);
+  types.push_back(event.column_type(kIdColumn));
+  for_each_part(online, key, [&](size_t column) { types.push_back(event.column_type(column)); });
+  return types;
+}
+
+// Returns the query of the events, given how parameter i (from 0) is written in it.
+template <typename Parameter>
+std::string history_query(const OnlineSet& online, size_t key, Parameter&& parameter) {
+  const FeatureSet& set = *online.set;
+  const std::string time = "(" + set.time + ")", id = "(" + set.id + ")";
+  std::string sql = select_list(online.histories[key].columns) + set.from_clause() + " WHERE " + time + " > " +
+                    set.in_time_type(parameter(0)) + " AND " + time + " <= " + set.in_time_type(parameter(1)) +
+                    " AND (" + time + ", " + id + ") < (" + set.in_time_type(parameter(2)) + ", " + parameter(3) + ")";
+  int next = 4;
+  for_each_part(online, key, [&](size_t column) {
+    sql += " AND " + online.event_columns[column].sql + " = " + parameter(next++);
+  });
+  return sql + " ORDER BY " + time + ", " + id;
+}
+
+void prepare_one(OnlineSet& online, size_t key, const EventReader& event) {
+  online.histories[key].columns = history_columns(online, key);
+  online.histories[key].one.prepare(
+      history_query(online, key, [](int i) { return "$" + std::to_string(i + 1); }),
+      history_types(online, key, event));
+}
+
+void prepare_many(OnlineSet& online, size_t key, const EventReader& event) {
+  History& history = online.histories[key];
+  history.columns = history_columns(online, key);
+  history.tagged_columns = history.columns;
+  history.tagged_columns.insert(history.tagged_columns.begin(), {EventColumn::Kind::kTag, 0, {}});
   std::vector<Oid> types;
   std::string parameters, names;
-  auto parameter = [&](Oid type, const std::string& name) {
+  for (Oid type : history_types(online, key, event)) {
     Oid array = protect([&] { return get_array_type(type); });
     if (!OidIsValid(array)) {
       const char* type_name = protect([&] { return format_type_be(type); });
       throw SqlError(ERRCODE_FEATURE_NOT_SUPPORTED, "type " + std::string(type_name) + " has no array type");
     }
+    names += "\"?" + std::to_string(types.size()) + "\", ";
     types.push_back(array);
     parameters += (parameters.empty() ? "$" : ", $") + std::to_string(types.size());
-    names += "\"" + name + "\", ";
-  };
-  for (const char* name : {"?after", "?until", "?last"}) parameter(TIMESTAMPTZOID, name);
-  parameter(event.column_type(kIdColumn), "?id");
-  const std::string time = "(" + set.time + ")";
-  std::string where = " WHERE " + time + " > " + set.in_time_type("n.\"?after\"") + " AND " + time +
-                      " <= " + set.in_time_type("n.\"?until\"") + " AND (" + time + ", (" + set.id +
-                      ")) < (" + set.in_time_type("n.\"?last\"") + ", n.\"?id\")";
-  for_each_part(online, key, [&](size_t column) {
-    const std::string name = "?key" + std::to_string(column);
-    parameter(event.column_type(column), name);
-    where += " AND " + online.event_columns[column].sql + " = n.\"" + name + "\"";
-  });
-  // Unqualified, as only then it takes several arrays; search_path is pg_catalog.
-  const std::string sql = "SELECT n.\"?group\", h.* FROM unnest(" + parameters +
-                          ") WITH ORDINALITY n(" + names + "\"?group\") CROSS JOIN LATERAL (" +
-                          select_list(columns) + set.from_clause() + where + " ORDER BY " + time + ", (" +
-                          set.id + ")) h";
-  columns.insert(columns.begin(), {Kind::kTag, 0, {}});
-  online.histories[key].prepare(sql, std::move(types));
+  }
+  // unnest is unqualified, as only then it takes several arrays; search_path is pg_catalog.
+  history.many.prepare("SELECT n.\"?group\", h.* FROM unnest(" + parameters + ") WITH ORDINALITY n(" + names +
+                           "\"?group\") CROSS JOIN LATERAL (" +
+                           history_query(online, key, [](int i) { return "n.\"?" + std::to_string(i) + "\""; }) +
+                           ") h",
+                       std::move(types));
 }
 
 // The order of (time, id).
@@ -280,14 +308,17 @@ class Computation {
     std::iota(all.begin(), all.end(), size_t{0});
     const std::vector<std::vector<size_t>> groups = group(all, key);
     if (groups.empty()) return;
-    if (!online_.histories[key].prepared()) prepare_history(online_, key, reader_);
-    EventReader history(set_, online_.history_columns[key], 0, set_.inputs.size(),
+    const bool one = groups.size() == 1;
+    History& stored = online_.histories[key];
+    if (one && !stored.one.prepared()) prepare_one(online_, key, reader_);
+    if (!one && !stored.many.prepared()) prepare_many(online_, key, reader_);
+    EventReader history(set_, one ? stored.columns : stored.tagged_columns, 0, set_.inputs.size(),
                         online_.readings[key].dependents.size());
     read(key, groups, read_only, history);
     const EventBatch& events = history.batch();
     size_t begin = 0;
     for (size_t g = 0; g < groups.size(); ++g) {
-      size_t end = begin;
+      size_t end = one ? events.rows : begin;
       while (end < events.rows && events.tags[end] == static_cast<int64_t>(g) + 1) ++end;
       fill(key, groups[g], events, begin, end, {});
       const std::vector<size_t>& dependents = online_.readings[key].dependents;
@@ -328,28 +359,34 @@ class Computation {
   // Reads what is stored of the events before those of each group.
   void read(size_t key, const std::vector<std::vector<size_t>>& groups, bool read_only, EventReader& history) {
     const KeyPlan& plan = online_.engine.plan(key);
-    std::vector<size_t> parts;
-    for_each_part(online_, key, [&](size_t column) { parts.push_back(column); });
-    std::vector<Column> columns;
-    for (int i = 0; i < 3; ++i) columns.emplace_back(TIMESTAMPTZOID);
-    columns.emplace_back(reader_.column_type(kIdColumn));
-    for (size_t part : parts) columns.emplace_back(reader_.column_type(part));
+    std::vector<std::vector<SqlValue>> parameters;  // of each group
     int64_t earliest = std::numeric_limits<int64_t>::max();
     for (const std::vector<size_t>& rows : groups) {
       const int64_t first = current_.times[rows.front()], last = current_.times[rows.back()];
       earliest = std::min(earliest, first);
-      columns[0].add(time_param(first < MIN_TIMESTAMP + plan.reach_us() ? DT_NOBEGIN : first - plan.reach_us()));
-      columns[1].add(time_param(last < MIN_TIMESTAMP + plan.least_delay_us() ? DT_NOBEGIN
-                                                                              : last - plan.least_delay_us()));
-      columns[2].add(time_param(last));
-      columns[3].add({current_.ids[rows.back()]});
-      for (size_t i = 0; i < parts.size(); ++i) columns[4 + i].add(reader_.value(rows.back(), parts[i]));
+      std::vector<SqlValue> values = {
+          time_param(first < MIN_TIMESTAMP + plan.reach_us() ? DT_NOBEGIN : first - plan.reach_us()),
+          time_param(last < MIN_TIMESTAMP + plan.least_delay_us() ? DT_NOBEGIN : last - plan.least_delay_us()),
+          time_param(last),
+          {current_.ids[rows.back()]}};
+      for_each_part(online_, key, [&](size_t column) { values.push_back(reader_.value(rows.back(), column)); });
+      parameters.push_back(std::move(values));
     }
     std::vector<Datum> values;
-    for (const Column& column : columns) values.push_back(column.array().value);
+    if (groups.size() == 1) {
+      for (const SqlValue& value : parameters[0]) values.push_back(value.value);
+    } else {
+      const std::vector<Oid> types = history_types(online_, key, reader_);
+      for (size_t i = 0; i < types.size(); ++i) {
+        Column column(types[i]);
+        for (const std::vector<SqlValue>& group : parameters) column.add(group[i]);
+        values.push_back(column.array().value);
+      }
+    }
     // Before the earliest event of all, the time alone tells what comes first.
     history.keep_ids_from(earliest);
-    online_.histories[key].run(values.data(), history.receiver(), read_only);
+    History& stored = online_.histories[key];
+    (groups.size() == 1 ? stored.one : stored.many).run(values.data(), history.receiver(), read_only);
     history.check();
   }
 
