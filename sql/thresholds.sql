@@ -41,7 +41,7 @@ SELECT transaction_id, count(*) FROM fraud.alerts WHERE transaction_id IN ('t-1'
 CREATE TABLE history_3 AS SELECT '4000000000000120'::text AS cc_num, 't-3'::text AS trans_num, 1 AS amt, 'm'::text AS merchant, 1460000500 AS unix_time;
 SELECT fraud.load_history('history_3');
 SELECT count(*) FROM fraud.alerts WHERE transaction_id = 't-3';
-SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.59, reason => 'as it came');
+SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'as it came');
 
 -- A promotion that a savepoint undoes is undone for what is scored next.
 BEGIN;
