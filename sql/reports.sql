@@ -34,6 +34,9 @@ SELECT count(*) AS sent FROM fraud.outbox o WHERE o.kind = 'report';
 -- Days that are not over, and no day.
 SELECT fraud.close_day('2099-01-01');
 SELECT fraud.close_day(NULL);
+SELECT fraud.close_day('-infinity');
+SELECT fraud.close_due_days(since => '-infinity');
+SELECT fraud.report_html('infinity');
 
 -- Missed days are made up for, once; with a new day, older ones are looked at again.
 DELETE FROM fraud.daily_reports;

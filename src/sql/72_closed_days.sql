@@ -34,6 +34,20 @@ CREATE TABLE fraud.closing (
 );
 COMMENT ON TABLE fraud.closing IS 'one row, from the first fraud.schedule() or fraud.close_due_days() on: the first day that is closed';
 
+-- Payments are from 1970 on. (A loop over the hours of a day that is infinite has no end.)
+CREATE FUNCTION fraud._check_day(day date) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF day < '1970-01-01' OR day > '9999-12-31' THEN
+        RAISE EXCEPTION 'day % is not between 1970-01-01 and 9999-12-31', day
+            USING ERRCODE = 'datetime_field_overflow';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._check_day(date) IS 'internal: refuses days that no payment can be of';
+
 -- The figures of days, zeros for days without payments.
 CREATE FUNCTION fraud._figures(days date[]) RETURNS SETOF fraud.daily_reports
 LANGUAGE sql STABLE
@@ -141,11 +155,14 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    over_at timestamptz := ((day + 1)::timestamp AT TIME ZONE fraud.report_timezone());
+    over_at timestamptz;
 BEGIN
     IF day IS NULL THEN
         RAISE EXCEPTION 'day must not be null' USING ERRCODE = 'null_value_not_allowed';
-    ELSIF now() < over_at THEN
+    END IF;
+    PERFORM fraud._check_day(day);
+    over_at := (day + 1)::timestamp AT TIME ZONE fraud.report_timezone();
+    IF now() < over_at THEN
         RAISE EXCEPTION 'day % is not over before %', day, over_at
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = format('Days are those of time zone "%s"; fraud.daily_report has the figures so far.',
@@ -170,6 +187,7 @@ DECLARE
     missing date[];
     known date[];
 BEGIN
+    PERFORM fraud._check_day(since);
     PERFORM pg_advisory_xact_lock(1717985636, 2);
     INSERT INTO fraud.closing AS c (first_day) VALUES (coalesce(since, last_due))
     ON CONFLICT (only_row) DO UPDATE SET first_day = least(c.first_day, excluded.first_day) WHERE since IS NOT NULL;

@@ -142,6 +142,7 @@ CREATE FUNCTION fraud._start_closing(since date) RETURNS void
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+    SELECT fraud._check_day(since);
     INSERT INTO fraud.closing AS c (first_day)
     VALUES (coalesce(since, (now() AT TIME ZONE fraud.report_timezone())::date))
     ON CONFLICT (only_row) DO UPDATE SET first_day = least(c.first_day, excluded.first_day) WHERE since IS NOT NULL
@@ -191,23 +192,39 @@ END
 $$;
 COMMENT ON FUNCTION fraud._in_cron_database(text) IS 'internal: runs a statement in pg_cron''s database, or says what to do';
 
+-- pg_cron's names have 63 bytes; a longer name of a database is told by its MD5.
+CREATE FUNCTION fraud._cron_name(job text) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('fraud_detect:%s:%s',
+                  CASE WHEN octet_length(current_database()) <= 38 THEN current_database() ELSE md5(current_database()) END, job)
+$$;
+COMMENT ON FUNCTION fraud._cron_name(text) IS 'internal: the name of a job of this database in pg_cron';
+
+CREATE FUNCTION fraud._cron_names() RETURNS text[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT array_agg(fraud._cron_name(j.job)) FROM (SELECT l.job FROM fraud._job_list() l UNION ALL SELECT 'cron_log') j
+$$;
+COMMENT ON FUNCTION fraud._cron_names() IS 'internal: the names of all jobs of this database in pg_cron';
+
 CREATE FUNCTION fraud.schedule(first_day date DEFAULT NULL) RETURNS TABLE (job text, schedule text, purpose text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    prefix text := format('fraud_detect:%s:', current_database());
 BEGIN
     -- pg_cron keeps a row for each run, for ever; so a job of its own clears ours.
     PERFORM fraud._in_cron_database(format(
         'SELECT count(cron.schedule_in_database(job, schedule, command, database)) FROM (VALUES %s, (%L, %L, %L, %L))'
         ' j(job, schedule, command, database)',
-        (SELECT string_agg(format('(%L, %L, %L, %L)', prefix || l.job, l.schedule,
+        (SELECT string_agg(format('(%L, %L, %L, %L)', fraud._cron_name(l.job), l.schedule,
                                   format('SELECT fraud.run_job(%L)', l.job), current_database()), ', ')
          FROM fraud._job_list() l),
-        prefix || 'cron_log', '43 * * * *',
-        format('DELETE FROM cron.job_run_details d USING cron.job j WHERE j.jobid = d.jobid AND j.jobname LIKE %L'
-               ' AND d.end_time < now() - interval ''7 days''', replace(prefix, '_', '\_') || '%'),
+        fraud._cron_name('cron_log'), '43 * * * *',
+        format('DELETE FROM cron.job_run_details d USING cron.job j WHERE j.jobid = d.jobid AND j.jobname = ANY (%L)'
+               ' AND d.end_time < now() - interval ''7 days''', fraud._cron_names()),
         current_setting('cron.database_name', true)));
     PERFORM fraud._start_closing(first_day);
     RETURN QUERY SELECT l.job, l.schedule, l.purpose FROM fraud._job_list() l;
@@ -222,8 +239,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN fraud._in_cron_database(format(
-        'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j WHERE j.jobname LIKE %L',
-        replace(format('fraud_detect:%s:', current_database()), '_', '\_') || '%'));
+        'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j WHERE j.jobname = ANY (%L)', fraud._cron_names()));
 END
 $$;
 COMMENT ON FUNCTION fraud.unschedule() IS

@@ -299,6 +299,7 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, YMD'
 SET lc_time = 'C'
 AS $$
+    SELECT fraud._check_day(day);
     SELECT fraud._html_head('Fraud report ' || day)
         || format('<h1>Fraud report, %s</h1><p class="dim">Time zone %s, as known on %s%s. Amounts in the feed''s currency.</p>',
                   to_char(day, 'FMDay FMDD FMMonth YYYY'), fraud._html(fraud.report_timezone()),

@@ -101,6 +101,8 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.schedule(date)',
             'EXECUTE ON FUNCTION fraud.unschedule()',
             'EXECUTE ON FUNCTION fraud._in_cron_database(text)',
+            'EXECUTE ON FUNCTION fraud._cron_name(text)',
+            'EXECUTE ON FUNCTION fraud._cron_names()',
             'EXECUTE ON FUNCTION fraud._start_closing(date)',
             'EXECUTE ON FUNCTION fraud._job_list()',
             'EXECUTE ON FUNCTION fraud.add_source(text, text, text, interval, jsonb)',

@@ -57,6 +57,17 @@ value('SELECT fraud.schedule()', 'shop');
 is(value("SELECT string_agg(DISTINCT database, ' ') FROM cron.job WHERE jobname ~ ':shop:(rollups|reports)'"), 'shop', 'with dblink it is done, for the database at hand');
 ok(wait_for(sub { value("SELECT count(*) FROM fraud.job_state WHERE job = 'rollups' AND failures = 0", 'shop') == 1 }, 'the job of the other database ran', 90), 'and runs there');
 
+# Databases whose names look like a pattern for others', or are as long as can be.
+my @odd = ('sh%', 'shop:rollups', 'x' x 63);
+for my $name (@odd)
+{
+    value(qq(CREATE DATABASE "$name"));
+    value('CREATE EXTENSION fraud_detect; CREATE EXTENSION dblink', $name);
+    value('SELECT fraud.schedule()', $name);
+    is(value("SELECT count(*) FROM cron.job WHERE database = '$name'"), '5', 'a database of any name has its jobs');
+}
+is(value('SELECT fraud.unschedule()', $_), '6', 'and takes them off, and no others') for @odd;
+
 is(value('SELECT fraud.unschedule()'), '6', 'the jobs are removed');
 is(value("SELECT count(*) FROM cron.job WHERE jobname ~ ':shop:'"), '6', 'those of the other database are not');
 is(value('SELECT fraud.unschedule()', 'shop'), '6', 'until it asks');
