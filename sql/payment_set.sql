@@ -58,6 +58,16 @@ SELECT feature_of('ad-5', 'late') AS late, (SELECT count(*) FROM fraud.transacti
 SELECT fraud.promote('payments', :version, reason => 'of a feature that is gone', override_gate => true);
 SELECT fraud.drop_feature('payments', 'late');
 
+-- A key that nothing finds payments by is told of.
+BEGIN;
+SELECT fraud.add_window_feature('payments', 'category_count_1h', 'count', NULL, 'category', '1 hour', delay => '1 hour');
+SELECT definition, present FROM fraud.feature_indexes('payments');
+SELECT definition FROM fraud.feature_indexes('payments') \gexec
+SELECT fraud.add_window_feature('payments', 'category_sum_1h', 'sum', 'amount', 'category', '1 hour', delay => '1 hour');
+SELECT present FROM fraud.feature_indexes('payments');
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000880031, "trans_num": "ad-6", "amt": 50, "merchant": "m", "category": "home", "trans_date_trans_time": "2019-07-01 23:00:00"}');
+ROLLBACK;
+
 -- Wordings are checked as they are declared.
 SELECT fraud.add_feature('payments', 'bad', 'amount', reason => '{bad}');
 SELECT fraud.add_feature('payments', 'bad', 'amount', reason => 'amount {bad:.1');

@@ -68,6 +68,7 @@ Statement scorers_of_feature(
     "SELECT a.model || '@' || a.alias FROM fraud.model_aliases a JOIN fraud.model_versions v USING (model, version)"
     " WHERE a.model = 'payments' AND $1 = ANY (v.feature_names) ORDER BY a.alias LIMIT 1",
     {TEXTOID});
+Statement missing_indexes("SELECT i.definition FROM fraud.feature_indexes($1) i WHERE NOT i.present", {TEXTOID});
 Statement delete_set("DELETE FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
 Statement caller_name("SELECT fraud._caller()", {});
 Statement create_indexes("SELECT fraud.create_feature_indexes($1)", {TEXTOID});
@@ -243,6 +244,22 @@ std::optional<std::string> reason_argument(FunctionCallInfo fcinfo, int index) {
                    "Such as: {amount:.2} is {amount/mean_30d:.1} times the mean|amount {amount:.2}.");
   }
   return reason;
+}
+
+// Each payment that arrives will be searched for by the keys of the set.
+void warn_of_missing_indexes(const std::string& set) {
+  OwnerScope owner;
+  Spi spi;
+  const uint64_t count = spi.run(missing_indexes, {text_param(set)});
+  for (uint64_t row = 0; row < count; ++row) {
+    const std::string hint = *spi.text(row, 1) + " makes one, for the months to come, too.";
+    const char* hint_text = hint.c_str();
+    protect([&] {
+      ereport(WARNING, (errcode(ERRCODE_WARNING),
+                        errmsg("payments will be slow to store: a key of the feature set has no index"),
+                        errhint("%s", hint_text)));
+    });
+  }
 }
 
 void add_columns(std::vector<std::string>& columns, const FeatureExpression& expression) {
@@ -486,6 +503,8 @@ FRAUD_FUNCTION(add_window_feature) {
     // With the caller's rights, who must own the table.
     Spi spi;
     spi.run(create_indexes, {text_param(definition.set)});
+  } else if (set.builtin) {
+    warn_of_missing_indexes(definition.set);
   }
   return (Datum)0;
 }

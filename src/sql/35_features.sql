@@ -245,6 +245,32 @@ AS $$
 $$;
 COMMENT ON FUNCTION fraud._index_columns(oid) IS 'internal: the columns and expressions of an index, those included at the end';
 
+-- As src/pg/online_features.cpp plans it: the windows of a key are filled from the
+-- events of the first key with fewer parts, all of them among its own, whose windows
+-- reach as far.
+CREATE FUNCTION fraud._feature_keys(feature_set text, OUT key text[], OUT reader text[], OUT "position" int) RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH keys AS (
+        SELECT d.key, max(d.delay + d."window") AS reach, min(d.delay) AS delay, min(d.position) AS position
+        FROM fraud.feature_definitions d
+        WHERE d.feature_set = _feature_keys.feature_set AND d.key IS NOT NULL
+        GROUP BY d.key
+    ), filled AS (
+        SELECT k.key, o.key AS from_key, o.position
+        FROM keys k JOIN keys o ON cardinality(o.key) < cardinality(k.key) AND o.key <@ k.key
+                                   AND o.reach >= k.reach AND o.delay <= k.delay
+    )
+    SELECT k.key,
+           coalesce((SELECT f.from_key FROM filled f
+                     WHERE f.key = k.key AND NOT EXISTS (SELECT FROM filled g WHERE g.key = f.from_key)
+                     ORDER BY f.position LIMIT 1), k.key),
+           k.position
+    FROM keys k
+$$;
+COMMENT ON FUNCTION fraud._feature_keys(text) IS 'internal: the keys of a feature set, and from which key''s events each is filled';
+
 -- One index a key: its parts, the time, the id; what the windows read beside it, so
 -- that the table need not be visited.
 CREATE FUNCTION fraud.feature_indexes(
@@ -258,6 +284,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     set_row fraud.feature_sets;
+    events regclass;
     wanted text[];
     read text[];
     indexed text[];
@@ -268,38 +295,34 @@ BEGIN
         RAISE EXCEPTION 'feature set "%" does not exist', feature_set
             USING ERRCODE = 'undefined_object', HINT = 'fraud.feature_sets lists the feature sets.';
     END IF;
-    -- A view has no index of its own.
-    kind := (SELECT c.relkind FROM pg_class c WHERE c.oid = set_row.events);
+    -- A view has no index of its own. Of payments we know what is behind it.
+    events := CASE WHEN set_row.builtin THEN 'fraud.transactions' ELSE set_row.events END;
+    kind := (SELECT c.relkind FROM pg_class c WHERE c.oid = events);
     IF kind = 'v' THEN
         RETURN;
     END IF;
-    -- Windows of a key are filled from the events of one with fewer parts, where those
-    -- reach as far.
     FOR wanted IN
-        WITH keys AS (
-            SELECT d.key, max(d.delay + d."window") AS reach, min(d.delay) AS delay, min(d.position) AS position
-            FROM fraud.feature_definitions d
-            WHERE d.feature_set = set_row.feature_set AND d.key IS NOT NULL
-            GROUP BY d.key)
-        SELECT k.key FROM keys k
-        WHERE NOT EXISTS (SELECT FROM keys o
-                          WHERE cardinality(o.key) < cardinality(k.key) AND o.key <@ k.key
-                            AND o.reach >= k.reach AND o.delay <= k.delay)
-        ORDER BY k.position
+        SELECT k.reader FROM fraud._feature_keys(set_row.feature_set) k
+        -- Each partition of payments has these (fraud._ensure_partition).
+        WHERE NOT (set_row.builtin AND k.reader IN ('{card}', '{merchant}'))
+        GROUP BY k.reader ORDER BY min(k.position) FILTER (WHERE k.key = k.reader)
     LOOP
         indexed := wanted || set_row.event_time || set_row.event_id;
-        SELECT array_agg(DISTINCT quote_ident(c) ORDER BY quote_ident(c)) INTO read
-        FROM fraud.feature_definitions d, unnest(d.columns) c
-        WHERE d.feature_set = set_row.feature_set AND d.key = wanted
-          AND quote_ident(c) <> ALL (indexed);
-        definition := format('CREATE INDEX ON %s USING btree (%s)', set_row.events,
+        -- Also for the keys that are filled from it.
+        SELECT array_agg(DISTINCT c ORDER BY c) INTO read
+        FROM fraud.feature_definitions d JOIN fraud._feature_keys(set_row.feature_set) k ON k.key = d.key
+        CROSS JOIN LATERAL (SELECT quote_ident(u) FROM unnest(d.columns) u UNION ALL
+                            SELECT p FROM unnest(d.key) p JOIN pg_attribute a
+                            ON a.attrelid = events AND a.attnum > 0 AND quote_ident(a.attname) = p) c(c)
+        WHERE d.feature_set = set_row.feature_set AND k.reader = wanted AND c <> ALL (indexed) AND NOT set_row.builtin;
+        definition := format('CREATE INDEX ON %s USING btree (%s)', events,
             (SELECT string_agg(format('(%s)', e), ', ' ORDER BY i) FROM unnest(indexed) WITH ORDINALITY u(e, i)))
             || coalesce(' INCLUDE (' || array_to_string(read, ', ') || ')', '');
         -- PostgreSQL makes none of a partitioned table that way.
         concurrent_definition := CASE WHEN kind <> 'p' THEN regexp_replace(definition, '^CREATE INDEX', 'CREATE INDEX CONCURRENTLY') END;
         present := EXISTS (
             SELECT FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am a ON a.oid = c.relam
-            WHERE x.indrelid = set_row.events AND x.indisvalid AND x.indpred IS NULL AND a.amname = 'btree'
+            WHERE x.indrelid = events AND x.indisvalid AND x.indpred IS NULL AND a.amname = 'btree'
               AND x.indnkeyatts >= array_length(indexed, 1)
               AND coalesce(read, '{}') <@ fraud._index_columns(x.indexrelid)
               AND NOT EXISTS (

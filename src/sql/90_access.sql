@@ -75,7 +75,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.drop_feature_set(text)',
             'EXECUTE ON FUNCTION fraud.feature_set_definition(text)',
             'EXECUTE ON FUNCTION fraud.feature_set_hash(text)',
-            'EXECUTE ON FUNCTION fraud._index_columns(oid)',
+            'EXECUTE ON FUNCTION fraud._index_columns(oid), fraud._feature_keys(text)',
             'EXECUTE ON FUNCTION fraud.feature_indexes(text)',
             'EXECUTE ON FUNCTION fraud.create_feature_indexes(text)',
             'EXECUTE ON FUNCTION fraud.materialize_features(text, text, timestamptz, timestamptz)',
