@@ -64,7 +64,15 @@ SELECT fraud.train('bad', 'purchases', train_from => '2020-01-01', train_to => '
 SELECT fraud.wait_for_training(:bad);
 SELECT fraud.train('bad', 'purchases', search => '{"eta": {"min": 0.1, "max": 0.3}}', folds => 2, train_from => '2026-01-01', train_to => '2026-02-10') AS bad \gset
 SELECT fraud.wait_for_training(:bad);
+-- What a metric cannot tell, and several metrics.
+CREATE TABLE calm AS SELECT no AS event_id, bought_at AS event_time, disputed AND bought_at < '2026-02-10' AS label, total::real FROM purchases;
+SELECT fraud.train('bad', rel => 'calm', train_from => '2026-01-01', train_to => '2026-02-10', validation_from => '2026-02-10', validation_to => '2026-02-20') AS bad \gset
+SELECT fraud.wait_for_training(:bad);
+SELECT fraud.train('bad', 'purchases', folds => 2, train_from => '2026-01-01', train_to => 'infinity');
 SELECT count(*) AS half_models FROM fraud.model_versions WHERE model = 'bad';
+SELECT fraud.train('calm', rel => 'calm', params => '{"eval_metric": ["aucpr", "logloss"], "num_boost_round": 5}', train_from => '2026-01-01', train_to => '2026-02-01', validation_from => '2026-02-01', validation_to => '2026-02-10') AS calm \gset
+SELECT fraud.wait_for_training(:calm);
+SELECT metric_name, used_params -> 'eval_metric' AS metrics, cardinality(history) AS rounds FROM fraud.training_runs WHERE run = :calm;
 
 SELECT fraud.train('bad', 'nobody', train_from => '2026-01-01', train_to => '2026-02-10');
 SELECT fraud.train('bad', train_from => '2026-01-01', train_to => '2026-02-10');

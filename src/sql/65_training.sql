@@ -254,13 +254,15 @@ BEGIN
     PERFORM fraud._check_period('validation', validation_from, validation_to, train_to + delay, 'train');
     last_end := coalesce(validation_to, train_to);
     PERFORM fraud._check_period('test', test_from, test_to, last_end + delay, CASE WHEN validation_to IS NULL THEN 'train' ELSE 'validation' END);
-    IF folds > 0 AND (train_to - train_from) / (folds + 1) <= delay THEN
+    IF folds > 0 AND NOT (isfinite(train_from) AND isfinite(train_to)) THEN
+        RAISE EXCEPTION 'folds need a train period with two ends' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF folds > 0 AND (train_to - train_from) / (folds + 1) <= delay THEN
         RAISE EXCEPTION 'the train period is too short for % folds after a delay of %', folds, delay
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
 
     rounds := coalesce((given ->> 'num_boost_round')::int, 300);
-    early := coalesce((given ->> 'early_stopping_rounds')::int, CASE WHEN validation_from IS NULL AND folds = 0 THEN 0 ELSE 20 END);
+    early := coalesce((given ->> 'early_stopping_rounds')::int, CASE WHEN validation_from IS NULL AND folds = 0 THEN 0 ELSE 50 END);
     threads := least(threads, coalesce((given ->> 'nthread')::int, threads));
     IF rounds NOT BETWEEN 1 AND 100000 OR early NOT BETWEEN 0 AND 100000 OR threads < 1 THEN
         RAISE EXCEPTION 'invalid num_boost_round, early_stopping_rounds or nthread'

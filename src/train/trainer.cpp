@@ -56,11 +56,13 @@ void set(Parameters* params, const std::string& name, const std::string& value) 
   params->emplace_back(name, value);
 }
 
+// The last, where there are several.
 const std::string* find(const Parameters& params, const char* name) {
+  const std::string* found = nullptr;
   for (const auto& [known, text] : params) {
-    if (known == name) return &text;
+    if (known == name) found = &text;
   }
-  return nullptr;
+  return found;
 }
 
 bool is_binned(const Parameters& params) {
@@ -117,7 +119,15 @@ std::string draw(const std::string& name, const json& range, std::mt19937_64& ra
 
 json as_json(const Parameters& params) {
   json object = json::object();
-  for (const auto& [name, value] : params) object[name] = value;
+  for (const auto& [name, value] : params) {
+    json& known = object[name];
+    if (known.is_null()) {
+      known = value;
+    } else {
+      if (!known.is_array()) known = json::array({known});
+      known.push_back(value);
+    }
+  }
   return object;
 }
 
@@ -155,7 +165,13 @@ RowRanges read_row_ranges(const std::string& text) {
 
 std::vector<Parameters> expand_trials(const TrainingConfig& config) {
   Parameters base;
-  for (const auto& [name, value] : config.params.items()) set(&base, name, text_of(value));
+  for (const auto& [name, value] : config.params.items()) {
+    if (name == "eval_metric" && value.is_array()) {
+      for (const json& metric : value) base.emplace_back(name, text_of(metric));
+    } else {
+      set(&base, name, text_of(value));
+    }
+  }
   if (config.search.is_null()) return {base};
   for (const auto& [name, range] : config.search.items()) {
     const bool choices = range.is_array() && !range.empty();
@@ -234,11 +250,27 @@ struct Trainer::Matrices {
                  : TrainingMatrix::whole(spool, rows.begin, rows.end, config.types, config.threads));
   }
 
+  double frauds_in(RowRange rows) const {
+    double frauds = 0;
+    for (size_t i = rows.begin; i < rows.end; ++i) frauds += static_cast<double>(spool.labels()[i]);
+    return frauds;
+  }
+
+  // The areas under curves are undefined for rows of one class.
+  void check_metrics(const Parameters& params) const {
+    const double frauds = frauds_in(validation_rows);
+    if (validation_rows.rows() == 0 || (frauds > 0 && frauds < static_cast<double>(validation_rows.rows()))) return;
+    for (const auto& [name, metric] : params) {
+      if (name != "eval_metric" || !maximised(metric)) continue;
+      throw std::runtime_error((frauds > 0 ? "all rows of the validation period are frauds, so "
+                                           : "no row of the validation period is a fraud, so ") +
+                               metric + " is undefined");
+    }
+  }
+
   // The share of fraud in the training rows: where boosting begins.
   double prior() const {
-    const std::vector<float>& labels = spool.labels();
-    double frauds = 0;
-    for (size_t i = train_rows.begin; i < train_rows.end; ++i) frauds += static_cast<double>(labels[i]);
+    const double frauds = frauds_in(train_rows);
     if (frauds == 0) throw std::runtime_error("no row of the training period is a fraud");
     if (frauds == static_cast<double>(train_rows.rows())) {
       throw std::runtime_error("all rows of the training period are frauds");
@@ -368,6 +400,7 @@ std::string Trainer::run(const Spool& spool, const RowRanges& ranges, const Repo
                             {"trials", trials_.size()},
                             {"fold", on_folds ? s + 1 : 0},
                             {"folds", on_folds ? splits.size() : 0}};
+        matrices.check_metrics(completed(trials_[t], prior));
         matrices.make(completed(trials_[t], prior));
         Fit result = fit(trials_[t], *matrices.train, matrices.validation.get(), prior,
                          config_.num_boost_round, where, progress);
@@ -392,6 +425,7 @@ std::string Trainer::run(const Spool& spool, const RowRanges& ranges, const Repo
   if (best.booster == nullptr) {
     Matrices matrices{spool, config_, ranges.train, ranges.validation, -1, nullptr, nullptr};
     const double prior = matrices.prior();
+    matrices.check_metrics(completed(trials_[chosen], prior));
     progress({{"phase", "binning"}});
     matrices.make(completed(trials_[chosen], prior));
     int rounds = config_.num_boost_round;

@@ -172,8 +172,9 @@ bool TrainingProgram::next_message(TrainingMessage* message) {
                    "Train on fewer rows or features, or raise the setting.");
   }
   std::string text = error.is_object() ? error.value("message", "") : "";
-  // XGBoost's text comes with a place in its source and a stack trace.
+  // XGBoost's text comes with a time, a place in its source and a stack trace.
   if (size_t trace = text.find("\nStack trace"); trace != std::string::npos) text.resize(trace);
+  if (size_t place = text.find(": "); text[0] == '[' && place != std::string::npos) text.erase(0, place + 2);
   while (!text.empty() && isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
   throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, text);
 }
