@@ -245,6 +245,7 @@ SELECT fraud.add_window_feature('orders', 'f', 'count', NULL, 'customer', '2 mon
 SELECT fraud.add_window_feature('orders', 'f', 'count', NULL, 'customer', '1 day', delay => '-1 day');
 SELECT fraud.add_window_feature('orders', 'f', 'count', NULL, 'customer', '1 day', delay => '1 day', include_current => true);
 SELECT fraud.add_window_feature('orders', 'f', 'last', 'total', 'customer', '1 day', include_current => true);
+SELECT fraud.add_window_feature('orders', 'f', 'rate', NULL, 'customer', '1 day', include_current => true);
 SELECT fraud.add_window_feature('orders', 'f', 'count', NULL, 'customer', '1 day', filter => 'total');
 SELECT fraud.add_categories('orders', 'total');
 SELECT fraud.add_categories('orders', 'nix');
