@@ -227,7 +227,8 @@ std::string history_query(const OnlineSet& online, size_t key, Parameter&& param
   const std::string time = "(" + set.time + ")", id = "(" + set.id + ")";
   std::string sql = select_list(online.histories[key].columns) + set.from_clause() + " WHERE " + time + " > " +
                     set.in_time_type(parameter(0)) + " AND " + time + " <= " + set.in_time_type(parameter(1)) +
-                    " AND (" + time + ", " + id + ") < (" + set.in_time_type(parameter(2)) + ", " + parameter(3) + ")";
+                    " AND (" + time + ", " + id + ") < (" + set.in_time_type(parameter(2)) + ", " + parameter(3) + ")" +
+                    " AND " + id + " IS NOT NULL";  // a pass reads no others either
   int next = 4;
   for_each_part(online, key, [&](size_t column) {
     sql += " AND " + online.event_columns[column].sql + " = " + parameter(next++);
