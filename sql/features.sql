@@ -245,6 +245,7 @@ SELECT fraud.add_window_feature('orders', 'f', 'count', NULL, 'customer', '2 mon
 SELECT fraud.add_window_feature('orders', 'f', 'count', NULL, 'customer', '1 day', delay => '-1 day');
 SELECT fraud.add_window_feature('orders', 'f', 'count', NULL, 'customer', '1 day', delay => '1 day', include_current => true);
 SELECT fraud.add_window_feature('orders', 'f', 'last', 'total', 'customer', '1 day', include_current => true);
+SELECT fraud.add_window_feature('orders', 'f', 'rate', NULL, 'customer', '1 day', include_current => true);
 SELECT fraud.add_window_feature('orders', 'f', 'count', NULL, 'customer', '1 day', filter => 'total');
 SELECT fraud.add_categories('orders', 'total');
 SELECT fraud.add_categories('orders', 'nix');
@@ -268,6 +269,15 @@ SELECT fraud.create_feature_set('doubled', 'orders', 'shop', 'placed');
 SELECT fraud.add_window_feature('doubled', 'n', 'count', NULL, 'shop', '1 day');
 INSERT INTO orders (no, placed, shop) VALUES (2001, '2026-02-01', 's1'), (2002, '2026-02-01', 's1');
 SELECT fraud.materialize_features('doubled', 'x');
+-- Events without an id are not read in either way.
+CREATE TABLE untold (id int, at timestamptz, k text, bad boolean);
+INSERT INTO untold SELECT nullif(i % 10, 0) + i, timestamptz '2026-01-01' + i % 50 * interval '1 minute', 'k' || i % 3, i % 7 = 0 FROM generate_series(1, 500) i;
+SELECT fraud.create_feature_set('untold', 'untold', 'id', 'at', label => 'bad');
+SELECT fraud.add_window_feature('untold', 'n', 'count', NULL, 'k', '10 minutes');
+SELECT fraud.add_window_feature('untold', 'share', 'rate', NULL, 'k', '10 minutes');
+SELECT count(*) AS without FROM untold WHERE id IS NULL;
+SELECT * FROM fraud.verify_parity('untold', 500);
+SELECT fraud.drop_feature_set('untold');
 -- A bound that is hit says so.
 SET fraud_detect.feature_memory = '1MB';
 CREATE TABLE wide AS SELECT i AS id, timestamptz '2026-01-01' + i * interval '1 second' AS at FROM generate_series(1, 200000) i;

@@ -37,12 +37,44 @@ SELECT fraud.import_model('payments', convert_to(replace(replace(convert_from(fr
 SELECT fraud_score(t, 'payments/' || :version) BETWEEN 0 AND 1 AS scored FROM fraud.transactions t WHERE transaction_id = 'ad-1';
 SELECT fraud_score(t, 'payments/' || :version) FROM fraud.transactions t WHERE transaction_id = 'sp-2';
 SELECT event_id, round(score::numeric, 3) AS score FROM fraud.scored_events('payments/' || :version, '2019-03-01', '2019-03-04') ORDER BY 1;
+-- Each payment once, though two have one id and moment; with its label as of that time.
+SELECT event_id, amount, is_fraud, score IS NOT NULL AS scored FROM fraud.scored_events('payments/' || :version, '2019-01-02 00:00+00', '2019-01-03 00:00+00') ORDER BY 2;
+SELECT count(*), count(*) FILTER (WHERE is_fraud) AS frauds FROM fraud.scored_events('payments/' || :version, '2019-01-01 00:00+00', '2019-01-03 00:00+00', labels_as_of => '2019-01-05 00:00+00');
 BEGIN;
 SELECT fraud.promote('payments', :version, reason => 'a test', review_at => 0, block_at => 1, override_gate => true);
 SELECT status, decision FROM fraud.ingest('{"cc_num": 4000000000880031, "trans_num": "ad-4", "amt": 77.5, "merchant": "m", "category": "home", "trans_date_trans_time": "2019-03-09 10:30:00"}');
 SELECT model_version = :version AS by_it, reasons FROM fraud.alerts WHERE transaction_id = 'ad-4';
 -- What the champion needs stays.
 SELECT fraud.drop_feature('payments', 'is_round');
+ROLLBACK;
+-- Nor does a rollback lead to a version whose features are gone.
+BEGIN;
+SELECT fraud.promote('payments', :version, reason => 'a test', override_gate => true);
+SELECT fraud.promote('payments', 1, reason => 'a test', override_gate => true);
+SELECT fraud.drop_feature('payments', 'is_round');
+SELECT fraud.rollback('payments');
+ROLLBACK;
+-- A feature that is dropped and added again has another place, at once.
+BEGIN;
+CREATE FUNCTION scores_again(ref text) RETURNS SETOF float8 LANGUAGE plpgsql AS $$
+DECLARE
+    payment fraud.transactions;
+    score float8;
+BEGIN
+    FOR i IN 1..2 LOOP
+        SELECT * INTO payment FROM fraud.transactions t WHERE t.transaction_id = 'ad-' || 5 + i;
+        score := fraud_score(payment, ref);
+        RETURN NEXT round(score::numeric, 3);
+        IF i = 1 THEN
+            PERFORM fraud.drop_feature('payments', 'is_round');
+            PERFORM fraud.add_feature('payments', 'is_round', 'amount = round(amount)');
+            PERFORM fraud.ingest('{"cc_num": 4000000000880031, "trans_num": "ad-7", "amt": 50, "merchant": "m", "trans_date_trans_time": "2019-03-02 12:00:00"}');
+        END IF;
+    END LOOP;
+END
+$$;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000880031, "trans_num": "ad-6", "amt": 50, "merchant": "m", "trans_date_trans_time": "2019-03-02 11:30:00"}');
+SELECT * FROM scores_again('payments/' || :version);
 ROLLBACK;
 SELECT fraud.drop_feature('payments', 'amount');
 SELECT fraud.drop_feature_set('payments');
@@ -67,6 +99,40 @@ SELECT fraud.add_window_feature('payments', 'category_sum_1h', 'sum', 'amount', 
 SELECT present FROM fraud.feature_indexes('payments');
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000880031, "trans_num": "ad-6", "amt": 50, "merchant": "m", "category": "home", "trans_date_trans_time": "2019-07-01 23:00:00"}');
 ROLLBACK;
+
+-- A payment that stands twice in a history, and says only the second time that it was fraud.
+CREATE TABLE twice (cc_num text, trans_num text, amt numeric, merchant text, trans_date_trans_time timestamp, is_fraud int);
+INSERT INTO twice VALUES ('4000000000880041', 'tw-1', 5, 'twice', '2019-04-01', 0), ('4000000000880041', 'tw-1', 5, 'twice', '2019-04-01', 1),
+    ('4000000000880041', 'tw-2', 5, 'twice', '2019-04-02', 1), ('4000000000880041', 'tw-3', 5, 'twice', '2019-04-20', 0);
+SELECT fraud.load_history('twice');
+SELECT t.transaction_id, t.is_fraud, t.label_known_at AT TIME ZONE 'UTC' AS known_at, feature_of(t.transaction_id, 'merchant_fraud_rate_30d') AS fraud_rate
+FROM fraud.transactions t WHERE t.transaction_id ~ '^tw-' ORDER BY 1;
+DROP TABLE twice;
+
+-- The row as a whole is called otherwise where it is computed.
+SELECT fraud.add_feature('payments', 'bad', 'payment_events IS NULL');
+
+-- An expression may call what changes the set, and computes it, while it is computed.
+CREATE TABLE nested (id int PRIMARY KEY, at timestamptz, account int, value float8);
+INSERT INTO nested SELECT i, '2026-01-01'::timestamptz + i * interval '1 hour', i % 2, i FROM generate_series(1, 20) i;
+SELECT fraud.create_feature_set('nested', 'nested', 'id', 'at', create_indexes => true);
+SELECT fraud.add_window_feature('nested', 'sum_1d', 'sum', 'value', 'account', '1 day');
+CREATE FUNCTION changes_the_set(which int) RETURNS int LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF which = 20 AND EXISTS (SELECT FROM fraud.feature_catalog c WHERE c.feature_set = 'nested' AND c.feature = 'sum_1d') THEN
+        PERFORM fraud.drop_feature('nested', 'sum_1d');
+        PERFORM fraud.features('nested', n) FROM public.nested n WHERE n.id = 19;
+    END IF;
+    RETURN which;
+END
+$$;
+SELECT fraud.add_feature('nested', 'kind', 'CASE WHEN id % 2 = 1 THEN ''odd'' ELSE ''even'' END');
+SELECT fraud.add_feature('nested', 'calls', 'public.changes_the_set(id)');
+SELECT fraud.features('nested', n) FROM nested n WHERE n.id = 20;
+SELECT fraud.features('nested', n) FROM nested n WHERE n.id = 20;
+SELECT fraud.drop_feature_set('nested');
+DROP FUNCTION changes_the_set(int);
+DROP TABLE nested;
 
 -- Wordings are checked as they are declared.
 SELECT fraud.add_feature('payments', 'bad', 'amount', reason => '{bad}');

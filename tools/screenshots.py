@@ -3,15 +3,18 @@
 usage: screenshots.py SUPERSET_URL LOGIN PASSWORD REPORT_HTML FOLDER
 
 Writes a picture of each dashboard, and of the report in light and dark, into FOLDER.
-Fails when a chart has no data, shows an error or does not come to an end.
+Fails when a chart has no data, shows an error or does not come to an end, or when a table
+would show a text as HTML: a merchant could put a link into it.
 """
 
 import pathlib
 import shutil
 import sys
 
+import yaml
 from playwright.sync_api import sync_playwright
 
+ASSETS = pathlib.Path(__file__).parent.parent / "dashboard" / "assets"
 DASHBOARDS = ["live-payments", "daily-report", "model-health"]
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
            "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -53,6 +56,15 @@ def look_at_report(browser, report, folder):
     return True
 
 
+def tables_are_text():
+    charts = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in ASSETS.glob("charts/*.yaml")]
+    loose = [chart["slice_name"] for chart in charts
+             if chart["viz_type"] == "table" and chart["params"].get("allow_render_html") is not False]
+    if loose:
+        print(f"without allow_render_html: false: {', '.join(loose)}")
+    return bool(charts) and not loose
+
+
 def main():
     url, login, password, report, folder = sys.argv[1:]
     folder = pathlib.Path(folder)
@@ -67,7 +79,8 @@ def main():
         page.locator("input[name=password], #password").first.fill(password)
         page.keyboard.press("Enter")
         page.wait_for_url("**/superset/welcome/**", timeout=240_000)
-        good = [look_at_dashboard(page, url, slug, folder) for slug in DASHBOARDS]
+        good = [tables_are_text()]
+        good += [look_at_dashboard(page, url, slug, folder) for slug in DASHBOARDS]
         good.append(look_at_report(browser, pathlib.Path(report), folder))
         browser.close()
     return 0 if all(good) else 1

@@ -39,7 +39,8 @@ void CallSite::resolve(text* ref_text) {
   std::string_view ref(VARDATA_ANY(ref_text), VARSIZE_ANY_EXHDR(ref_text));
   SnapshotMark mark = SnapshotMark::current();
   if (is_resolved_ && mark_ == mark && ref_ == ref) return;
-  is_resolved_ = false;
+  // Places are those of the model that is found, and of the features as they are now.
+  is_resolved_ = is_stored_mapped_ = false;
   ResolvedModel found = resolve_model(ref, true);
   if (found.flat != resolved_.flat) {
     scorer_ = std::make_unique<Scorer>(make_scorer(*found.flat));
@@ -172,11 +173,11 @@ void CallSite::map_stored_vector() {
     stored_size_ = std::max(stored_size_, stored_place_[i] + 1);
   }
   if (!missing.empty()) throw_missing(missing);
-  is_mapped_ = true;
+  is_stored_mapped_ = true;
 }
 
 void CallSite::read_stored_vector(Datum value, bool null) {
-  if (!is_mapped_) map_stored_vector();
+  if (!is_stored_mapped_) map_stored_vector();
   ArrayType* vector = null ? nullptr : protect([&] { return DatumGetArrayTypeP(value); });
   if (vector == nullptr || ARR_NDIM(vector) != 1 || ARR_HASNULL(vector)) {
     throw SqlError(ERRCODE_DATA_CORRUPTED, "the payment has no stored feature vector");
@@ -239,7 +240,6 @@ void CallSite::map_columns(Oid type, int32 typmod) {
   sources_.clear();
   if (protect([&] { return is_transactions_type(type); })) {
     vector_attribute_ = attribute_named(descriptor_, "features", 8);
-    map_stored_vector();
   } else {
     std::vector<std::string> missing;
     for (size_t i = 0; i < row_.size(); ++i) {

@@ -67,8 +67,9 @@ class CallSite {
   std::unique_ptr<Scorer> scorer_;
   std::vector<float> row_;
 
-  bool is_mapped_ = false;       // arguments, or a stored vector
+  bool is_mapped_ = false;       // arguments
   std::vector<Source> sources_;  // by feature
+  bool is_stored_mapped_ = false;
   std::vector<int> stored_place_;  // by feature: place in a payment's stored vector
   int stored_size_ = 0;            // values that the vector must have at least
 

@@ -85,6 +85,11 @@ Parsed* parse_list(Oid relation_oid, const char* text, int* count) {
     }
     Parsed* parsed = &result[(*count)++];
     pull_varattnos(expression, 1, &parsed->columns);
+    // Where it is computed, the row is not called as its table is.
+    if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, parsed->columns)) {
+      ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE), errmsg("it uses the row as a whole"),
+                      errhint("Name the columns.")));
+    }
     for (int system = FirstLowInvalidHeapAttributeNumber + 1; system < 0; ++system) {
       if (bms_is_member(system - FirstLowInvalidHeapAttributeNumber, parsed->columns)) {
         ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),

@@ -63,6 +63,7 @@ Statement feature_kind(
 Statement delete_feature(
     "DELETE FROM fraud.feature_definitions d WHERE d.feature_set = $1 AND d.feature = $2",
     {TEXTOID, TEXTOID});
+Statement lock_payments_model("SELECT fraud._lock_model('payments')", {});
 // Models that payments are scored with.
 Statement scorers_of_feature(
     "SELECT a.model || '@' || a.alias FROM fraud.model_aliases a JOIN fraud.model_versions v USING (model, version)"
@@ -420,8 +421,9 @@ FRAUD_FUNCTION(add_window_feature) {
                    "With a delay the window ends before the event.");
   }
   if (include_current &&
-      (aggregate == Aggregate::kLast || aggregate == Aggregate::kSecondsSinceLast ||
-       aggregate == Aggregate::kDistance || aggregate == Aggregate::kSpeed)) {
+      (aggregate == Aggregate::kRate || aggregate == Aggregate::kLast ||
+       aggregate == Aggregate::kSecondsSinceLast || aggregate == Aggregate::kDistance ||
+       aggregate == Aggregate::kSpeed)) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
                    *definition.aggregate + " looks back from the event: include_current must be false");
   }
@@ -535,6 +537,8 @@ FRAUD_FUNCTION(drop_feature) {
   const OpenSet opened = open_set(set);
   OwnerScope owner;
   Spi spi;
+  // A promotion has ended, and is seen, or has yet to look for the feature.
+  if (opened.builtin) spi.run(lock_payments_model, {});
   if (opened.builtin && spi.run(scorers_of_feature, {text_param(feature)}) != 0) {
     throw SqlError(ERRCODE_OBJECT_IN_USE,
                    "feature \"" + feature + "\" is used by model \"" + *spi.text(0, 1) + "\", which scores payments",

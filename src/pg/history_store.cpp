@@ -52,6 +52,16 @@ Statement insert_waiting(
       return types;
     }());
 
+// A payment that stands there twice may say only the second time that it was fraud.
+Statement label_waiting(
+    "UPDATE pg_temp.fraud_detect_history h SET is_fraud = l.is_fraud, label_known_at = l.known_at"
+    " FROM (SELECT DISTINCT ON (l.transaction_id, l.card) l.transaction_id, l.card, l.is_fraud, l.known_at"
+    "  FROM unnest($1, $2) n(transaction_id, card)"
+    "  JOIN fraud.labels l ON l.transaction_id = n.transaction_id AND l.card = n.card"
+    "  ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC) l"
+    " WHERE h.transaction_id = l.transaction_id AND h.card = l.card",
+    {TEXTARRAYOID, UUIDARRAYOID});
+
 Statement insert_transactions(
     "WITH stored AS (INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount,"
     "  merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
@@ -103,6 +113,10 @@ HistoryStore::Counts HistoryStore::add(const PaymentBatch& batch) {
     values.push_back({IntervalPGetDatum(&label_delay_)});
     spi.run(insert_waiting, values);
   }
+  for (const Entry& entry : all) {
+    if (outcomes[entry.outcome].status != IngestStatus::kDuplicate || !entry.payment->is_fraud.value_or(false)) continue;
+    late_labels_.emplace_back(entry.payment->transaction_id, entry.card);
+  }
   write_labels(spi, all, source_, false, label_delay_);
   Counts counts;
   counts.taken = static_cast<int64_t>(entries.size());
@@ -120,6 +134,14 @@ int64_t HistoryStore::finish(const std::function<void(int64_t)>& tell) {
     {
       Spi spi;
       spi.run(analyze_waiting, {});
+      if (!late_labels_.empty()) {
+        Column ids(TEXTOID), cards(UUIDOID);
+        for (const auto& [id, card] : late_labels_) {
+          ids.add(text_param(id));
+          cards.add(uuid_param(card_uuid(card)));
+        }
+        spi.run(label_waiting, {ids.array(), cards.array()});
+      }
       spi.run(create_events, {});
       spi.run(events_relation, {});
       set->relation = static_cast<Oid>(*spi.integer(0, 1));

@@ -13,6 +13,8 @@
 
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "pg/payment_store.h"
 #include "pg/server.h"
@@ -41,6 +43,7 @@ class HistoryStore {
   std::string source_;
   Interval label_delay_;
   int64_t taken_ = 0;
+  std::vector<std::pair<std::string, CardId>> late_labels_;  // of payments that were there already
   TimestampTz first_ = DT_NOEND, last_ = DT_NOBEGIN;
 };
 

@@ -102,7 +102,7 @@ struct OnlineSet {
 
 // By set and source. Never destroyed: at the process's end there is no Postgres left
 // to free plans.
-auto& cache = *new std::map<std::pair<std::string, std::string>, std::unique_ptr<OnlineSet>>;
+auto& cache = *new std::map<std::pair<std::string, std::string>, std::shared_ptr<OnlineSet>>;
 
 constexpr size_t kTimeColumn = 0, kIdColumn = 1;  // of the event's columns
 
@@ -140,15 +140,17 @@ void plan_readings(OnlineSet& online) {
   }
 }
 
-OnlineSet& online_set(const std::shared_ptr<const FeatureSet>& set, const std::string& source) {
-  std::unique_ptr<OnlineSet>& kept = cache[{set->name, source}];
+// Shared: an expression may call what changes the set, and computes it anew, while it is
+// computed.
+std::shared_ptr<OnlineSet> online_set(const std::shared_ptr<const FeatureSet>& set, const std::string& source) {
+  std::shared_ptr<OnlineSet>& kept = cache[{set->name, source}];
   if (kept == nullptr || kept->set != set) {
     kept = nullptr;
-    auto made = std::make_unique<OnlineSet>(set);
+    auto made = std::make_shared<OnlineSet>(set);
     plan_readings(*made);
     kept = std::move(made);
   }
-  return *kept;
+  return kept;
 }
 
 // What the event itself brings: its time, id, keys, locals and inputs.
@@ -225,7 +227,8 @@ std::string history_query(const OnlineSet& online, size_t key, Parameter&& param
   const std::string time = "(" + set.time + ")", id = "(" + set.id + ")";
   std::string sql = select_list(online.histories[key].columns) + set.from_clause() + " WHERE " + time + " > " +
                     set.in_time_type(parameter(0)) + " AND " + time + " <= " + set.in_time_type(parameter(1)) +
-                    " AND (" + time + ", " + id + ") < (" + set.in_time_type(parameter(2)) + ", " + parameter(3) + ")";
+                    " AND (" + time + ", " + id + ") < (" + set.in_time_type(parameter(2)) + ", " + parameter(3) + ")" +
+                    " AND " + id + " IS NOT NULL";  // a pass reads no others either
   int next = 4;
   for_each_part(online, key, [&](size_t column) {
     sql += " AND " + online.event_columns[column].sql + " = " + parameter(next++);
@@ -493,7 +496,8 @@ Datum as_row(const FeatureSet& set, HeapTupleHeader event) {
 
 std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
                                    const EventSource& events, bool read_only) {
-  OnlineSet& online = online_set(set, events.from);
+  const std::shared_ptr<OnlineSet> kept = online_set(set, events.from);
+  OnlineSet& online = *kept;
   DefinerScope definer(*set);
   protect([] {
     // Whatever size the table had when it was planned (with settings of DefinerScope's level).

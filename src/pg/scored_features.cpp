@@ -38,14 +38,19 @@ using namespace fraud;
 using namespace fraud::pg;
 
 // Arguments: ref, feature set, from, to, labels as of. Rows: event_id, event_time,
-// is_fraud, score, for the events whose label is known.
+// is_fraud, score, tag, for the events whose label is known.
 FRAUD_FUNCTION(scored_features) {
   auto text_argument = [&](int index) {
     text* value = protect([&] { return PG_GETARG_TEXT_PP(index); });
     return std::string(VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value)));
   };
   ResolvedModel model = resolve_model(text_argument(0), true);
-  FeatureStream stream(text_argument(1), PG_GETARG_TIMESTAMPTZ(2), PG_GETARG_TIMESTAMPTZ(3),
+  auto set = std::make_shared<FeatureSet>(*find_feature_set(text_argument(1), false));
+  check_may_read(*set);
+  // Payments are told apart by their card, too.
+  const bool tagged = set->name == "payments";
+  if (tagged) set->tag = "pg_catalog.uuid_hash_extended(card, 0)";
+  FeatureStream stream(std::shared_ptr<const FeatureSet>(set), PG_GETARG_TIMESTAMPTZ(2), PG_GETARG_TIMESTAMPTZ(3),
                        PG_GETARG_TIMESTAMPTZ(4));
   std::vector<size_t> places = map_features(model, stream.features());
   Scorer scorer = make_scorer(*model.flat);
@@ -70,9 +75,10 @@ FRAUD_FUNCTION(scored_features) {
       double score = static_cast<double>(transform_margin(model.flat->transform(), margins[i]));
       protect([&] {
         char* id = OidOutputFunctionCall(output, block.ids[i]);
-        Datum values[4] = {CStringGetTextDatum(id), TimestampTzGetDatum(block.times[i]),
-                           BoolGetDatum(block.labels[i] != 0), Float8GetDatum(score)};
-        bool nulls[4] = {};
+        Datum values[5] = {CStringGetTextDatum(id), TimestampTzGetDatum(block.times[i]),
+                           BoolGetDatum(block.labels[i] != 0), Float8GetDatum(score),
+                           Int64GetDatum(tagged ? block.tags[i] : 0)};
+        bool nulls[5] = {false, false, false, false, !tagged};
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
         pfree(DatumGetPointer(values[0]));
         pfree(id);

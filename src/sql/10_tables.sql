@@ -204,7 +204,7 @@ COMMENT ON COLUMN fraud.labels.known_at IS 'when we learned it: before that mome
 -- A payment has its latest label with it, for windows that count frauds. One by one:
 -- each step is a look-up by key, whatever the tables looked like when it was planned.
 -- Where a label comes before its payment (a dump that is restored), the payment brings
--- its own.
+-- its own. In order of the payments, so that two that label the same ones take turns.
 CREATE FUNCTION fraud._note_labels() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -213,7 +213,8 @@ DECLARE
     n record;
     occurred timestamptz;
 BEGIN
-    FOR n IN SELECT l.card, l.transaction_id, l.is_fraud, l.known_at FROM new_labels l ORDER BY l.label_id LOOP
+    FOR n IN SELECT l.card, l.transaction_id, l.is_fraud, l.known_at FROM new_labels l
+             ORDER BY l.card, l.transaction_id, l.label_id LOOP
         SELECT k.occurred_at INTO occurred FROM fraud.payment_keys k
         WHERE k.transaction_id = n.transaction_id AND k.card = n.card;
         IF FOUND THEN

@@ -153,6 +153,32 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.import_model(text, bytea, text, text[], boolean, text) IS
     'checks an XGBoost model file (JSON or UBJSON, saved by 1.0 to 3.x, a tree model with one output) and stores it as the next version of the model, which it returns; feature_names names the features of a file that does not; best_iteration leaves out the trees behind the iteration that early stopping found best; feature_set has the features checked against a feature set, names those of a file that does not, and is where fraud.evaluate then finds the events';
 
+CREATE FUNCTION fraud._check_features(model text, version int) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    unknown text;
+BEGIN
+    -- The champion of payments scores every payment: it must know its features.
+    IF model <> 'payments' THEN
+        RETURN;
+    END IF;
+    SELECT string_agg(n, ', ') INTO unknown
+    FROM fraud.model_versions v, unnest(v.feature_names) n
+    WHERE v.model = _check_features.model AND v.version = _check_features.version
+      AND NOT EXISTS (SELECT FROM unnest(fraud.payment_features()) f WHERE f = n);
+    IF unknown IS NOT NULL THEN
+        RAISE EXCEPTION 'version % of model "payments" uses features that payments do not have', version
+            USING ERRCODE = 'undefined_column',
+                  DETAIL = format('Unknown features: %s.', unknown),
+                  HINT = 'fraud.payment_features() lists the features of payments.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._check_features(text, int) IS
+    'internal: refuses a version of the model of payments that uses features which payments do not have';
+
 -- fraud.promote in three steps: what may be promoted, and whether a champion is to
 -- be beaten; the evidence, gathered with the caller's rights, for it reads the
 -- caller's tables; the row. The first and the last run as the owner.
@@ -162,10 +188,8 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    names text[];
     objective text;
     gives_probability boolean;
-    unknown text[];
 BEGIN
     IF model IS NULL OR version IS NULL OR alias IS NULL THEN
         RAISE EXCEPTION 'model, version and alias must not be null'
@@ -178,7 +202,7 @@ BEGIN
     END IF;
     PERFORM fraud._lock_model(model);
 
-    SELECT v.feature_names, v.objective, v.gives_probability INTO names, objective, gives_probability FROM fraud.model_versions v
+    SELECT v.objective, v.gives_probability INTO objective, gives_probability FROM fraud.model_versions v
     WHERE v.model = _check_promotion.model AND v.version = _check_promotion.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version
@@ -186,20 +210,9 @@ BEGIN
                   HINT = 'fraud.model_versions lists the versions.';
     END IF;
 
-    -- The champion of payments scores every payment: it must know its features.
-    IF model = 'payments' THEN
-        SELECT array_agg(n) INTO unknown
-        FROM unnest(names) n
-        WHERE NOT EXISTS (SELECT FROM unnest(fraud.payment_features()) f WHERE f = n);
-        IF unknown IS NOT NULL THEN
-            RAISE EXCEPTION 'version % of model "payments" uses features that payments do not have', version
-                USING ERRCODE = 'undefined_column',
-                      DETAIL = format('Unknown features: %s.', array_to_string(unknown, ', ')),
-                      HINT = 'fraud.payment_features() lists the features of payments.';
-        END IF;
-    END IF;
+    PERFORM fraud._check_features(model, version);
 
-    -- And its scores are compared with thresholds, which are probabilities.
+    -- A champion's scores are compared with thresholds, which are probabilities.
     IF model = 'payments' AND NOT gives_probability THEN
         RAISE EXCEPTION 'version % of model "payments" has objective %, whose scores are no probabilities', version, objective
             USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -321,6 +334,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = 'fraud.promotions holds the history.';
     END IF;
+    PERFORM fraud._check_features(model, target.version);
     INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason)
     VALUES (model, alias, target.version, current.version, target.review_at, target.block_at,
             coalesce(reason, format('rollback from version %s', current.version)));

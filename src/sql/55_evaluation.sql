@@ -75,6 +75,17 @@ COMMENT ON AGGREGATE fraud._curve(float8, boolean, float8) IS
     'internal: {{threshold, alerts, caught, precision, recall}, …} from the highest score down';
 
 -- ------------------------------------------------- scores of past events
+CREATE FUNCTION fraud._labels_as_of(moment timestamptz)
+RETURNS TABLE (transaction_id text, card uuid, is_fraud boolean)
+LANGUAGE sql STABLE ROWS 10000
+AS $$
+    SELECT DISTINCT ON (l.transaction_id, l.card) l.transaction_id, l.card, l.is_fraud
+    FROM fraud.labels l
+    WHERE l.known_at OPERATOR(pg_catalog.<=) coalesce(moment, now())
+    ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC
+$$;
+COMMENT ON FUNCTION fraud._labels_as_of(timestamptz) IS 'internal: the label of each payment as known at a time, by default now';
+
 -- Payments are read with the owner's rights, which is what the access to this
 -- function gives; a table of the caller's with the caller's.
 CREATE FUNCTION fraud._scored_payments(ref text, "from" timestamptz, "to" timestamptz, labels_as_of timestamptz)
@@ -92,21 +103,21 @@ BEGIN
     WHERE d.feature_set = 'payments' AND d.feature = ANY (names);
     IF EXISTS (SELECT FROM fraud.transactions t
                WHERE t.occurred_at >= "from" AND t.occurred_at < "to" AND cardinality(t.features) < places) THEN
-        -- Scored before a feature was added: computed anew.
+        -- Scored before a feature was added: computed anew. Two cards may have used one
+        -- payment id at one moment.
         RETURN QUERY
-        SELECT s.event_id, s.event_time, t.card::text, t.amount::float8, s.is_fraud, s.score
-        FROM fraud._scored_features(ref, 'payments', "from", "to", coalesce(labels_as_of, now())) s
-        JOIN fraud.transactions t ON t.occurred_at = s.event_time AND t.transaction_id = s.event_id;
+        SELECT t.transaction_id, t.occurred_at, t.card::text, t.amount::float8, coalesce(l.is_fraud, false), s.score
+        FROM fraud._scored_features(ref, 'payments', "from", "to", 'infinity') s
+        JOIN fraud.transactions t ON t.occurred_at = s.event_time AND t.transaction_id = s.event_id
+                                 AND uuid_hash_extended(t.card, 0) = s.tag
+        LEFT JOIN fraud._labels_as_of(labels_as_of) l ON l.transaction_id = t.transaction_id AND l.card = t.card;
         RETURN;
     END IF;
     RETURN QUERY
     SELECT t.transaction_id, t.occurred_at, t.card::text, t.amount::float8, coalesce(l.is_fraud, false),
            @extschema@.fraud_score(t, ref)
     FROM fraud.transactions t
-    LEFT JOIN (SELECT DISTINCT ON (l.transaction_id, l.card) l.transaction_id, l.card, l.is_fraud
-               FROM fraud.labels l
-               WHERE l.known_at <= coalesce(labels_as_of, now())
-               ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC) l
+    LEFT JOIN fraud._labels_as_of(labels_as_of) l
       ON l.transaction_id = t.transaction_id AND l.card = t.card
     WHERE t.occurred_at >= "from" AND t.occurred_at < "to";
 END
@@ -162,11 +173,11 @@ COMMENT ON FUNCTION fraud._scored_table(text, timestamptz, timestamptz, regclass
     'internal: the labelled rows of a table of features in a period, with a model''s score';
 
 CREATE FUNCTION fraud._scored_features(ref text, feature_set text, "from" timestamptz, "to" timestamptz, labels_as_of timestamptz,
-    OUT event_id text, OUT event_time timestamptz, OUT is_fraud boolean, OUT score float8) RETURNS SETOF record
+    OUT event_id text, OUT event_time timestamptz, OUT is_fraud boolean, OUT score float8, OUT tag bigint) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_scored_features'
 LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 100000 COST 1000000;
 COMMENT ON FUNCTION fraud._scored_features(text, text, timestamptz, timestamptz, timestamptz) IS
-    'internal: the labelled events of a feature set in a period, with a model''s score';
+    'internal: the labelled events of a feature set in a period, with a model''s score; tag is the hash of a payment''s card';
 
 -- A feature set knows no card and no amount: they are columns of its events.
 CREATE FUNCTION fraud._scored_set(ref text, feature_set text, "from" timestamptz, "to" timestamptz, columns jsonb, labels_as_of timestamptz)

@@ -298,6 +298,16 @@ void NetworkClient::start(const std::string& key, const MailRequest& request) {
       curl_mime_type(part, "multipart/alternative") != CURLE_OK) {
     throw std::bad_alloc();
   }
+  if (!request.attached_page_name.empty()) {
+    part = curl_mime_addpart(transfer->mime);
+    if (part == nullptr ||
+        curl_mime_data(part, request.html.data(), request.html.size()) != CURLE_OK ||
+        curl_mime_type(part, "text/html; charset=utf-8") != CURLE_OK ||
+        curl_mime_encoder(part, "base64") != CURLE_OK ||
+        curl_mime_filename(part, request.attached_page_name.c_str()) != CURLE_OK) {
+      throw std::bad_alloc();
+    }
+  }
   set(easy, CURLOPT_MIMEPOST, transfer->mime);
   auto mail = std::make_unique<Mail>();
   mail->key = key;

@@ -40,6 +40,7 @@ struct MailRequest {
   std::string sender, recipient;     // addresses
   std::vector<std::string> headers;  // "Name: value", encoded
   std::string text, html;            // UTF-8
+  std::string attached_page_name;    // not empty: html goes as a file of this name, too
 };
 
 struct Response {

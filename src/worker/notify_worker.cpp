@@ -192,6 +192,8 @@ MailRequest mail_request(const Delivery& delivery) {
                      "Auto-Submitted: auto-generated"};
   request.text = mail.text;
   request.html = mail.html;
+  // Many mail readers show no SVG, and so none of a report's charts; a browser does.
+  if (delivery.notification.kind == "report") request.attached_page_name = "report.html";
   return request;
 }
 

@@ -33,7 +33,7 @@ mail = email.message_from_binary_file(open(sys.argv[1], "rb"), policy=email.poli
 parts = [p for p in mail.walk() if not p.is_multipart()]
 print(json.dumps({"headers": {k.lower(): str(v) for k, v in mail.items()}, "count": len(mail.items()),
                   "container": [p.get_content_type() for p in mail.walk() if p.is_multipart()],
-                  "types": [p.get_content_type() for p in parts], "parts": [p.get_content() for p in parts]}))
+                  "types": [p.get_content_type() for p in parts], "names": [p.get_filename() for p in parts], "parts": [p.get_content() for p in parts]}))
 PYTHON
 sub read_mail
 {
@@ -93,6 +93,8 @@ value("SELECT fraud._enqueue('report', '{\"day\": \"2026-03-02\"}', 'Fraud repor
 is($mail->{headers}{subject}, "Fraud report of 2026-03-02 \x{2026}", 'a report has its subject');
 is($mail->{parts}[0] =~ s/\s+$//r, 'plain', 'its text');
 is($mail->{parts}[1] =~ s/\s+$//r, $page, 'and its page, letter by letter');
+is($mail->{parts}[2] =~ s/\s+$//r, $page, 'which is attached as well, for readers that show no SVG');
+is($mail->{names}[2], 'report.html', 'as a file');
 raise_alert();
 is(value("SELECT count(*) FROM fraud.notifications WHERE channel = 'reports' AND kind = 'alert'"), '0', 'a channel for reports takes no alerts');
 value("SELECT fraud.drop_channel('reports')");
