@@ -65,6 +65,14 @@ SELECT fraud.run_job('purge');
 SELECT status, left(detail, 4) FROM fraud.health() WHERE item = 'job purge';
 UPDATE fraud.job_state SET succeeded_at = now() - interval '1 day' WHERE job = 'rollups';
 SELECT status, left(detail, 4) FROM fraud.health() WHERE item = 'job rollups';
+-- One that never ran, before anybody scheduled it and since.
+SELECT status, left(detail, 9) FROM fraud.health() WHERE item = 'job partitions';
+BEGIN;
+SELECT fraud._start_closing(NULL);
+UPDATE fraud.closing SET scheduled_at = scheduled_at - interval '1 day';
+SELECT fraud._start_closing(NULL);
+SELECT status, left(detail, 46) FROM fraud.health() WHERE item = 'job partitions';
+ROLLBACK;
 SELECT fraud.run_job('partitions');
 SELECT item, status FROM fraud.health() WHERE item !~ '^(source|job|model|dead)' ORDER BY item;
 

@@ -30,9 +30,12 @@ COMMENT ON COLUMN fraud.daily_reports.timezone IS 'whose day it is';
 
 CREATE TABLE fraud.closing (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    first_day date NOT NULL
+    first_day date NOT NULL,
+    scheduled_at timestamptz
 );
 COMMENT ON TABLE fraud.closing IS 'one row, from the first fraud.schedule() or fraud.close_due_days() on: the first day that is closed';
+
+COMMENT ON COLUMN fraud.closing.scheduled_at IS 'the first fraud.schedule(): from then on a job that does not run is missed';
 
 -- Payments are from 1970 on. (A loop over the hours of a day that is infinite has no end.)
 CREATE FUNCTION fraud._check_day(day date) RETURNS void

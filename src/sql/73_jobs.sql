@@ -143,9 +143,11 @@ LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT fraud._check_day(since);
-    INSERT INTO fraud.closing AS c (first_day)
-    VALUES (coalesce(since, (now() AT TIME ZONE fraud.report_timezone())::date))
-    ON CONFLICT (only_row) DO UPDATE SET first_day = least(c.first_day, excluded.first_day) WHERE since IS NOT NULL
+    INSERT INTO fraud.closing AS c (first_day, scheduled_at)
+    VALUES (coalesce(since, (now() AT TIME ZONE fraud.report_timezone())::date), now())
+    ON CONFLICT (only_row) DO UPDATE
+    SET first_day = CASE WHEN since IS NULL THEN c.first_day ELSE least(c.first_day, excluded.first_day) END,
+        scheduled_at = coalesce(c.scheduled_at, excluded.scheduled_at)
 $$;
 COMMENT ON FUNCTION fraud._start_closing(date) IS 'internal: notes the first day that is to be closed';
 

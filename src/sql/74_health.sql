@@ -7,6 +7,7 @@ DECLARE
     preloaded boolean := current_setting('fraud_detect.max_databases', true) IS NOT NULL;
     zone text := coalesce(nullif(current_setting('fraud_detect.report_timezone', true), ''), 'UTC');
     hour int := coalesce(nullif(current_setting('fraud_detect.report_hour', true), ''), '6')::int;
+    scheduled_at timestamptz := (SELECT c.scheduled_at FROM fraud.closing c);
     n bigint;
     day date;
 BEGIN
@@ -99,9 +100,13 @@ BEGIN
         CASE WHEN cron_home IS NULL THEN 'not loaded: something else must call fraud.run_job()'
              ELSE format('loaded, in database "%s"', cron_home) END;
     RETURN QUERY SELECT 'job ' || l.job,
-        CASE WHEN s.job IS NULL THEN 'warning' WHEN s.failures > 0 THEN 'error'
+        CASE WHEN s.job IS NULL THEN CASE WHEN scheduled_at < now() - l.late_after THEN 'error' ELSE 'warning' END
+             WHEN s.failures > 0 THEN 'error'
              WHEN s.succeeded_at < now() - l.late_after THEN 'error' ELSE 'ok' END,
-        CASE WHEN s.job IS NULL THEN 'never ran: fraud.schedule(), or fraud.run_job()'
+        CASE WHEN s.job IS NULL AND scheduled_at < now() - l.late_after
+                 THEN format('never ran, though fraud.schedule() was called %s: does pg_cron run?',
+                             to_char(scheduled_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"'))
+             WHEN s.job IS NULL THEN 'never ran: fraud.schedule(), or fraud.run_job()'
              WHEN s.failures > 0 THEN format('failed %s times in a row: %s', s.failures, s.last_error)
              WHEN s.succeeded_at < now() - l.late_after
                  THEN format('late: last done %s', to_char(s.succeeded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'))
