@@ -47,6 +47,16 @@ SELECT model_version = :version AS by_it, reasons FROM fraud.alerts WHERE transa
 -- What the champion needs stays.
 SELECT fraud.drop_feature('payments', 'is_round');
 ROLLBACK;
+-- However much a reason says, an alert is told of.
+BEGIN;
+SELECT fraud.drop_feature('payments', 'home_count_7d');
+SELECT fraud.add_feature('payments', 'home_count_7d', '1', reason => 'x' || repeat('ä', 5000) || '{home_count_7d:.0}');
+SELECT fraud.drop_feature('payments', 'is_round');
+SELECT fraud.add_feature('payments', 'is_round', '0', reason => 'x' || repeat('ä', 5000) || '{is_round:.0}');
+SELECT fraud.promote('payments', :version, reason => 'a test', review_at => 0, block_at => 1, override_gate => true);
+SELECT status, decision FROM fraud.ingest('{"cc_num": 4000000000880031, "trans_num": "ad-4", "amt": 77.5, "merchant": "m", "category": "home", "trans_date_trans_time": "2019-03-09 10:30:00"}');
+SELECT length(r), octet_length(r), right(r, 5) FROM fraud.alerts a, unnest(a.reasons) r WHERE transaction_id = 'ad-4';
+ROLLBACK;
 -- Nor does a rollback lead to a version whose features are gone.
 BEGIN;
 SELECT fraud.promote('payments', :version, reason => 'a test', override_gate => true);

@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 #include <string_view>
+#include <utility>
 
 #include "core/reason_template.h"
 
@@ -15,6 +16,16 @@ namespace {
 std::string category_named(const FeatureInfo& feature, double code) {
   if (!(code >= 0 && code < static_cast<double>(feature.categories.size()))) return {};
   return feature.categories[static_cast<size_t>(code)];
+}
+
+// Cuts a sentence that is longer than anyone reads: an alert is also a NOTIFY, which
+// holds 8000 bytes in all.
+std::string cut(std::string text) {
+  constexpr size_t kMost = 200;  // bytes
+  if (text.size() <= kMost) return text;
+  size_t end = kMost - 3;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "...";
 }
 
 // Says a value where nobody has said how.
@@ -48,9 +59,9 @@ std::string describe_feature(const std::vector<FeatureInfo>& features,
     return category_named(features[place_of(name)], code);
   };
   if (!feature.reason.empty()) {
-    if (auto reason = fill_reason(feature.reason, filled)) return *reason;
+    if (auto reason = fill_reason(feature.reason, filled)) return cut(std::move(*reason));
   }
-  return plain(feature, static_cast<double>(values[index]));
+  return cut(plain(feature, static_cast<double>(values[index])));
 }
 
 std::vector<std::string> describe_reasons(const std::vector<FeatureInfo>& features,
