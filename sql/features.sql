@@ -284,6 +284,7 @@ CREATE TABLE wide AS SELECT i AS id, timestamptz '2026-01-01' + i * interval '1 
 SELECT fraud.create_feature_set('wide', 'wide', 'id', 'at');
 SELECT fraud.add_window_feature('wide', 'n', 'sum', 'id', '1', '10 days');
 SELECT fraud.materialize_features('wide', 'x');
+SELECT fraud.features('wide', w) FROM wide w WHERE id = 150000;
 -- Events that do not fit in memory stream by; the features are the same.
 SELECT fraud.add_window_feature('wide', 'n_1h', 'stddev', 'id % 977', 'id % 7', '1 hour');
 SELECT fraud.drop_feature('wide', 'n');

@@ -127,6 +127,11 @@ size_t EventReader::bytes() const {
 
 void EventReader::check() const {
   if (out_of_memory_) throw std::bad_alloc();
+  if (!over_limit_) return;
+  throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                 "the events in the windows of feature set \"" + set_.name +
+                     "\" take more than fraud_detect.feature_memory",
+                 {}, "Raise the setting, or declare shorter windows for keys with so many events.");
 }
 
 void EventReader::startup(DestReceiver* self, int, TupleDesc descriptor) {
@@ -210,7 +215,9 @@ bool EventReader::receive(TupleTableSlot* slot, DestReceiver* self) {
 bool EventReader::append(const Datum* values, const bool* nulls) noexcept {
   try {
     append_row(values, nulls);
-    return true;
+    // Now and then: it adds up a dozen sizes.
+    if (batch_.rows % 1024 == 0 && bytes() > most_bytes_) over_limit_ = true;
+    return !over_limit_;
   } catch (...) {
     out_of_memory_ = true;
     return false;

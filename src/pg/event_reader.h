@@ -70,6 +70,8 @@ class EventReader {
   size_t bytes() const;
   // Throws what went wrong while rows were received (memory).
   void check() const;
+  // The most that rows may take, in bytes; check() throws where it was more.
+  void limit_memory(size_t bytes) noexcept { most_bytes_ = bytes; }
   // Keeps the id and the parts of keys of each row by column, until clear().
   void keep_values() noexcept { keep_values_ = true; }
   SqlValue value(size_t row, size_t column) const {
@@ -120,6 +122,8 @@ class EventReader {
   MemoryContext form_context_ = nullptr;  // of the forms
   Receiver receiver_;
   bool out_of_memory_ = false;
+  size_t most_bytes_ = std::numeric_limits<size_t>::max();
+  bool over_limit_ = false;
 };
 
 }  // namespace fraud::pg

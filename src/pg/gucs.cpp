@@ -109,8 +109,8 @@ void define_gucs() {
                           nullptr, &guc_evaluation_memory_kb, 1048576, 64, MAX_KILOBYTES,
                           PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.feature_memory",
-                          "Most memory for the windows of one pass over the events.",
-                          "A pass that needs more fails and says so.", &guc_feature_memory_kb,
+                          "Most memory for the windows of one pass, or for what one event reads of a key.",
+                          "What needs more fails and says so.", &guc_feature_memory_kb,
                           1048576, 1024, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr,
                           nullptr);
   DefineCustomIntVariable("fraud_detect.feature_threads",

@@ -8,6 +8,7 @@
 
 #include "pg/boundary.h"
 #include "pg/event_reader.h"
+#include "pg/gucs.h"
 #include "pg/spi.h"
 
 namespace fraud::pg {
@@ -388,6 +389,7 @@ class Computation {
     }
     // Before the earliest event of all, the time alone tells what comes first.
     history.keep_ids_from(earliest);
+    history.limit_memory(static_cast<size_t>(guc_feature_memory_kb) * 1024);
     History& stored = online_.histories[key];
     (groups.size() == 1 ? stored.one : stored.many).run(values.data(), history.receiver(), read_only);
     history.check();
