@@ -167,7 +167,9 @@ class Study:
         top = max(float(self.measured[m[1]]["average_precision"]) for m in trained)
         gap = top - float(self.measured[trained[0][1]]["average_precision"])
         chosen = json.loads(self.db.value(f"SELECT (SELECT params FROM fraud.training_trials WHERE run = r.run ORDER BY metric DESC LIMIT 1) FROM fraud.training_runs r WHERE run = {trained[2][2]}"))
-        self.write(f"\nThe defaults are {gap:.4f} of average precision below the best of the three trained here. The search drew {DRAWS} sets from\n"
+        best = (f"The defaults are {gap:.4f} of average precision below the best of the three trained here."
+                if gap > 0 else "None of the three trained here has a higher average precision than the defaults.")
+        self.write(f"\n{best} The search drew {DRAWS} sets from\n"
                    f"`{json.dumps(SEARCH)}`\nand took, by average precision (aucpr) on the validation period, `{json.dumps(chosen)}`.\n")
         figure, axes = plt.subplots(figsize=(6, 4.5))
         for name, ref, _ in self.models:
