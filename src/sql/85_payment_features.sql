@@ -14,7 +14,7 @@ SELECT fraud.create_feature_set('payments', 'fraud.payment_events', 'transaction
     label => 'is_fraud', label_known_at => 'label_known_at', description => 'what payments are scored by');
 
 SELECT fraud.add_feature('payments', 'amount', 'amount',
-    reason => 'amount {amount:.2} is {amount/mean_30d:.1} times the card''s 30-day mean|amount {amount:.2}');
+    reason => 'amount {amount:.2}');
 SELECT fraud.add_feature('payments', 'category', 'category', kind => 'code', categories =>
     '{entertainment,food_dining,gas_transport,grocery_net,grocery_pos,health_fitness,home,kids_pets,misc_net,misc_pos,personal_care,shopping_net,shopping_pos,travel}',
     reason => 'category {category:category}');
@@ -47,7 +47,7 @@ SELECT fraud.add_window_feature('payments', 'distance_from_last_km', 'distance',
 SELECT fraud.add_window_feature('payments', 'speed_from_last_kmh', 'speed', 'merchant_latitude, merchant_longitude',
     'card', '30 days', reason => '{speed_from_last_kmh:.0} km/h from the place of the card''s last payment');
 SELECT fraud.add_window_feature('payments', 'amount_ratio_30d', 'ratio', 'amount', 'card', '30 days',
-    reason => 'amount is {amount_ratio_30d:.1} times the card''s 30-day mean');
+    reason => 'amount is {amount_ratio_30d:.2} times the card''s 30-day mean');
 SELECT fraud.add_window_feature('payments', 'amount_zscore_30d', 'zscore', 'amount', 'card', '30 days',
     reason => 'amount is {amount_zscore_30d:.1} standard deviations from the card''s 30-day mean');
 SELECT fraud.add_window_feature('payments', 'category_count_30d', 'count', NULL, 'card, category', '30 days',
@@ -62,7 +62,7 @@ SELECT fraud.add_window_feature('payments', 'merchant_visits_30d', 'count', NULL
 SELECT fraud.add_window_feature('payments', 'merchant_count_24h', 'count', NULL, 'merchant', '1 day', delay => '1 hour',
     reason => '{merchant_count_24h:.0} payments to the merchant within a day');
 SELECT fraud.add_window_feature('payments', 'merchant_amount_ratio_30d', 'ratio', 'amount', 'merchant', '30 days', delay => '1 hour',
-    reason => 'amount is {merchant_amount_ratio_30d:.1} times what is usual at the merchant');
+    reason => 'amount is {merchant_amount_ratio_30d:.2} times what is usual at the merchant');
 -- Chargebacks take days: a share of payments that nobody can have complained of yet
 -- would look better than it is.
 SELECT fraud.add_window_feature('payments', 'merchant_fraud_rate_30d', 'rate', NULL, 'merchant', '30 days', delay => '7 days',
