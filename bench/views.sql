@@ -6,11 +6,15 @@
 \set ON_ERROR_STOP 1
 \set QUIET 1
 \pset footer off
+\if :{?customers}
+\else
+    \set customers 5000
+\endif
 SET client_min_messages = warning;
 SET synchronous_commit = off;
 SET work_mem = '64MB';
 
-SELECT fraud.simulate(customers => 5000, merchants => 500, days => 37, starts_at => '2026-01-01 00:00:00+00') AS simulated \gset
+SELECT fraud.simulate(customers => :customers, merchants => 500, days => 37, starts_at => '2026-01-01 00:00:00+00') AS simulated \gset
 CREATE TEMP TABLE copy AS
     SELECT cards, periods, cards = 0 AND periods = 0 AS original, make_interval(days => 37 * periods) AS later
     FROM generate_series(0, 3) cards, generate_series(0, 4) periods;
@@ -22,9 +26,11 @@ INSERT INTO fraud.customers
     SELECT (jsonb_populate_record(c, jsonb_build_object('card', pg_temp.other_card(c.card, k), 'last_payment_at', c.last_payment_at + interval '148 days'))).*
     FROM fraud.customers c, generate_series(1, 3) k;
 CREATE TEMP TABLE original AS SELECT * FROM fraud.transactions;
-INSERT INTO fraud.transactions
-    SELECT pg_temp.other_card(t.card, k.cards), t.transaction_id || '-' || k.cards || k.periods, t.occurred_at + k.later, now(),
-           t.amount, t.merchant, t.category, t.merchant_latitude, t.merchant_longitude, t.source, t.model, t.model_version,
+INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount, merchant, category, merchant_latitude, merchant_longitude,
+                                home_latitude, home_longitude, city_population, age, source, model, model_version, score, decision, features)
+    SELECT pg_temp.other_card(t.card, k.cards), t.transaction_id || '-' || k.cards || k.periods, t.occurred_at + k.later,
+           t.amount, t.merchant, t.category, t.merchant_latitude, t.merchant_longitude,
+           t.home_latitude, t.home_longitude, t.city_population, t.age, t.source, t.model, t.model_version,
            t.score, CASE WHEN t.score >= 0.5 THEN 'block' WHEN t.score >= 0.05 THEN 'review' ELSE 'approve' END, t.features
     FROM copy k, original t WHERE NOT k.original;
 INSERT INTO fraud.payment_keys
@@ -32,10 +38,15 @@ INSERT INTO fraud.payment_keys
 INSERT INTO fraud.labels (card, transaction_id, is_fraud, source, known_at)
     SELECT pg_temp.other_card(l.card, k.cards), l.transaction_id || '-' || k.cards || k.periods, l.is_fraud, l.source, l.known_at
     FROM fraud.labels l, copy k WHERE NOT k.original;
-INSERT INTO fraud.alerts (card, transaction_id, occurred_at, raised_at, score, decision, model, model_version, reasons, status)
-    SELECT t.card, t.transaction_id, t.occurred_at, t.occurred_at, t.score, t.decision, t.model, t.model_version, ARRAY['a', 'b', 'c'],
-           CASE WHEN t.occurred_at > '2026-06-20' THEN 'open' ELSE 'dismissed' END
-    FROM fraud.transactions t WHERE t.decision IN ('review', 'block');
+-- A case for each alert.
+CREATE TEMP TABLE alerted AS SELECT t.*, row_number() OVER () AS case_id FROM fraud.transactions t WHERE t.decision IN ('review', 'block');
+INSERT INTO fraud.cases (case_id, card, status, status_at, decision, max_score, amount, opened_at, last_alert_at) OVERRIDING SYSTEM VALUE
+    SELECT a.case_id, a.card, CASE WHEN a.occurred_at > '2026-06-20' THEN 'open' ELSE 'dismissed' END, a.occurred_at, a.decision, a.score,
+           a.amount, a.occurred_at, a.occurred_at
+    FROM alerted a;
+INSERT INTO fraud.alerts (card, case_id, transaction_id, occurred_at, raised_at, score, decision, model, model_version, reasons)
+    SELECT a.card, a.case_id, a.transaction_id, a.occurred_at, a.occurred_at, a.score, a.decision, a.model, a.model_version, ARRAY['a', 'b', 'c']
+    FROM alerted a;
 
 \timing on
 \echo 'fraud.rebuild_rollups():'
