@@ -24,5 +24,12 @@ my @missing = grep { my $what = $_; !grep { index($_->{what}, $what) >= 0 } @{ $
 is("@missing", '', 'everything is measured');
 is(scalar(grep { $_->{what} !~ /less/ && !($_->{value} > 0) } @{ $found->{results} }), 0, 'every figure is one');
 
+# The views' benchmark, on a small copy of its ten million payments.
+$node->safe_psql('postgres', 'CREATE DATABASE views');
+$node->safe_psql('views', 'CREATE EXTENSION fraud_detect');
+($out, $err) = run_command([ 'psql', '-X', '-At', '-d', 'views', '-v', 'customers=10', '-f', "$ENV{FRAUD_TREE}/bench/views.sql" ]);
+is($err, '', 'bench/views.sql runs');
+is(scalar(() = $out =~ /^\w+\|[1-9]\d*\|\d+\|\d+$/mg), 10, 'ten views have rows and times') or diag $out;
+
 $node->stop;
 done_testing();
