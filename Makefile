@@ -4,7 +4,7 @@
 EXTENSION = fraud_detect
 EXTVERSION = 1.0
 MODULE_big = fraud_detect
-SOURCES = $(wildcard src/core/*.cpp src/pg/*.cpp src/worker/*.cpp)
+SOURCES = $(foreach floor,core pg worker,$(wildcard src/$(floor)/*.cpp src/$(floor)/*/*.cpp))
 OBJS = $(SOURCES:.cpp=.o)
 SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(SCRIPT)
@@ -23,7 +23,7 @@ PG_CPPFLAGS = -Isrc -MMD -MP
 # -ffp-contract=off: no fused multiply-add, or features and scores would differ in
 # the last bit from one machine to the next. -Wno-register: PostgreSQL's headers.
 PG_CXXFLAGS = -std=c++17 -O2 -ffp-contract=off -Wno-register -fvisibility-inlines-hidden
-SHLIB_LINK = -lcurl -lstdc++ -lpthread -Wl,--version-script=src/pg/exports.map
+SHLIB_LINK = -lcurl -lstdc++ -lpthread -Wl,--version-script=src/pg/server/exports.map
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
@@ -48,7 +48,7 @@ uninstall-trainer:
 .PHONY: install-trainer uninstall-trainer
 endif
 src/core/%.o: CPPFLAGS += -DFRAUD_CORE
-$(shlib): src/pg/exports.map
+$(shlib): src/pg/server/exports.map
 -include $(SOURCES:.cpp=.d) $(TRAINER_SOURCES:.cpp=.d)
 
 # The install script: the topic files in order, with the shipped model inside.

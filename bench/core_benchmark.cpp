@@ -25,8 +25,9 @@
 
 #include "bench/files.h"
 #include "bench/xgboost_library.h"
-#include "core/forest.h"
-#include "core/scorer.h"
+#include "core/forest/forest.h"
+#include "core/forest/scorer.h"
+#include "core/model_file/model_reader.h"
 
 namespace fraud::bench {
 namespace {

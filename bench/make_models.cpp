@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "bench/files.h"
-#include "core/random.h"
+#include "core/base/random.h"
 #include "train/booster.h"
 
 namespace fraud::bench {

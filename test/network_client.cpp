@@ -4,7 +4,7 @@
 //
 // usage: network_client CA_FILE HTTPS_URL SMTP_URL SILENT_URL [ROUNDS]
 // Prints a line "name outcome count" for each; the outcomes are for the caller to judge.
-#include "worker/network_client.h"
+#include "worker/network/network_client.h"
 
 #include <poll.h>
 

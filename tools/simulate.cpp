@@ -15,9 +15,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/error.h"
-#include "core/payment_writer.h"
-#include "core/simulator.h"
+#include "core/base/error.h"
+#include "core/payments/payment_writer.h"
+#include "core/payments/simulator.h"
 
 namespace {
 

@@ -7,9 +7,9 @@
 // wakes the workers at COMMIT, which then find nothing and end.
 #include "pg/hooks.h"
 
-#include "pg/server.h"
-#include "pg/shared_state.h"
-#include "pg/training_state.h"
+#include "pg/server/server.h"
+#include "pg/server/shared_state.h"
+#include "pg/training/training_state.h"
 
 extern "C" {
 #include "catalog/dependency.h"

@@ -1,11 +1,11 @@
 // The module's entry, and the SQL functions that speak to the workers.
-#include "pg/boundary.h"
+#include "pg/server/boundary.h"
 
-#include "pg/gucs.h"
+#include "pg/server/gucs.h"
 #include "pg/hooks.h"
-#include "pg/model_store.h"
-#include "pg/shared_state.h"
-#include "pg/training_state.h"
+#include "pg/models/model_store.h"
+#include "pg/server/shared_state.h"
+#include "pg/training/training_state.h"
 
 #include "worker/launcher.h"
 

@@ -245,7 +245,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION fraud._index_columns(oid) IS 'internal: the columns and expressions of an index, those included at the end';
 
--- As src/pg/online_features.cpp plans it: the windows of a key are filled from the
+-- As src/pg/features/online_features.cpp plans it: the windows of a key are filled from the
 -- events of the first key with fewer parts, all of them among its own, whose windows
 -- reach as far.
 CREATE FUNCTION fraud._feature_keys(feature_set text, OUT key text[], OUT reader text[], OUT "position" int) RETURNS SETOF record

@@ -4,8 +4,8 @@
 #include <map>
 #include <vector>
 
-#include "pg/boundary.h"
-#include "pg/shared_state.h"
+#include "pg/server/boundary.h"
+#include "pg/server/shared_state.h"
 #include "worker/process.h"
 
 extern "C" {

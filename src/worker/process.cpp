@@ -1,7 +1,7 @@
 #include "worker/process.h"
 
-#include "pg/boundary.h"
-#include "pg/gucs.h"
+#include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
 
 extern "C" {
 #include "postmaster/bgworker.h"

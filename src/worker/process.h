@@ -1,7 +1,7 @@
 // What every background worker of ours does at its start and at each turn.
 #pragma once
 
-#include "worker/network_client.h"
+#include "worker/network/network_client.h"
 
 namespace fraud::worker {
 

@@ -1,8 +1,8 @@
 // A worker's transactions, and what it does with their errors.
 #pragma once
 
-#include "pg/boundary.h"
-#include "pg/owner_scope.h"
+#include "pg/server/boundary.h"
+#include "pg/server/owner_scope.h"
 
 extern "C" {
 #include "catalog/pg_extension.h"

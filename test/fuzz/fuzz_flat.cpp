@@ -1,7 +1,8 @@
 // Fuzz target: any bytes are a compiled model, or an Error; what was opened can be
 // scored by every kernel and explained.
-#include "core/error.h"
-#include "core/scorer.h"
+#include "core/base/error.h"
+#include "core/forest/scorer.h"
+#include "core/model_file/model_reader.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -1,7 +1,8 @@
 // Fuzz target: any bytes are a model, or an Error; what was read can be compiled, and
 // is scored alike by every kernel.
-#include "core/error.h"
-#include "core/scorer.h"
+#include "core/base/error.h"
+#include "core/forest/scorer.h"
+#include "core/model_file/model_reader.h"
 
 #include <cmath>
 #include <cstddef>

@@ -1,7 +1,8 @@
 // Fuzz target: any bytes are payments, or an Error; nothing that is kept of a
 // rejected payment shows a card number that was read.
-#include "core/error.h"
-#include "core/payment.h"
+#include "core/base/error.h"
+#include "core/payments/mask.h"
+#include "core/payments/payment.h"
 
 #include <cstddef>
 #include <cstdint>

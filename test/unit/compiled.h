@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "core/scorer.h"
+#include "core/forest/scorer.h"
 
 namespace fraud {
 

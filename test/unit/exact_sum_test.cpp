@@ -1,4 +1,4 @@
-#include "core/exact_sum.h"
+#include "core/features/exact_sum.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "core/feature_engine.h"
+#include "core/features/feature_engine.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "core/geo.h"
+#include "core/base/geo.h"
 
 namespace fraud {
 namespace {

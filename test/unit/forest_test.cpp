@@ -1,6 +1,6 @@
 // Scores and explanations against XGBoost's own: golden models of many versions,
 // and models trained here with the installed library.
-#include "core/forest.h"
+#include "core/forest/forest.h"
 
 #include <gtest/gtest.h>
 
@@ -15,7 +15,8 @@
 #include <sstream>
 
 #include "compiled.h"
-#include "core/error.h"
+#include "core/base/error.h"
+#include "core/model_file/model_reader.h"
 #include "xgboost/c_api.h"
 
 namespace fraud {

@@ -1,10 +1,10 @@
-#include "core/message.h"
+#include "core/payments/message.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace fraud {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/metrics.h"
+#include "core/features/metrics.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace fraud {
 namespace {

@@ -11,8 +11,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "core/error.h"
-#include "core/forest.h"
+#include "core/base/error.h"
+#include "core/forest/forest.h"
+#include "core/model_file/model_reader.h"
 
 namespace fraud {
 namespace {

@@ -9,8 +9,9 @@
 #include <sstream>
 
 #include "compiled.h"
-#include "core/error.h"
-#include "core/forest.h"
+#include "core/base/error.h"
+#include "core/forest/forest.h"
+#include "core/model_file/model_reader.h"
 
 namespace fraud {
 namespace {

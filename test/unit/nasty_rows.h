@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "core/forest.h"
+#include "core/forest/forest.h"
 
 namespace fraud {
 

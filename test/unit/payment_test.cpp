@@ -1,5 +1,6 @@
 // Tests of the payment reader: layouts, fields, faults, masks, hostile bodies.
-#include "core/payment.h"
+#include "core/payments/mask.h"
+#include "core/payments/payment.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace fraud {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/payment_writer.h"
+#include "core/payments/payment_writer.h"
 
 #include <gtest/gtest.h>
 

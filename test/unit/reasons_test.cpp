@@ -1,11 +1,11 @@
-#include "core/reasons.h"
+#include "core/features/reasons.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 #include <map>
 
-#include "core/reason_template.h"
+#include "core/features/reason_template.h"
 
 namespace fraud {
 namespace {

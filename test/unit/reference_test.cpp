@@ -8,7 +8,8 @@
 #include <string_view>
 
 #include "compiled.h"
-#include "core/forest.h"
+#include "core/forest/forest.h"
+#include "core/model_file/model_reader.h"
 #include "nasty_rows.h"
 
 namespace fraud {

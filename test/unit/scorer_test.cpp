@@ -1,6 +1,6 @@
 // The compiled form and its kernels: all of them against the forest that they come
 // from, and compiled bytes that are not what they should be.
-#include "core/scorer.h"
+#include "core/forest/scorer.h"
 
 #include <gtest/gtest.h>
 
@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "compiled.h"
-#include "core/error.h"
-#include "core/flat_layout.h"
+#include "core/base/error.h"
+#include "core/forest/flat_layout.h"
 #include "nasty_rows.h"
 
 namespace fraud {

@@ -1,4 +1,4 @@
-#include "core/simulator.h"
+#include "core/payments/simulator.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,10 +10,10 @@
 
 #include <gtest/gtest.h>
 
-#include "core/error.h"
-#include "core/geo.h"
-#include "core/random.h"
-#include "core/simulator_data.h"
+#include "core/base/error.h"
+#include "core/base/geo.h"
+#include "core/base/random.h"
+#include "core/payments/simulator_data.h"
 
 namespace fraud {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/task_thread.h"
+#include "core/base/task_thread.h"
 
 #include <gtest/gtest.h>
 

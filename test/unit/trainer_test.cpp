@@ -1,3 +1,4 @@
+#include "core/model_file/model_reader.h"
 #include "train/trainer.h"
 
 #include <algorithm>
@@ -9,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/forest.h"
+#include "core/forest/forest.h"
 
 namespace fraud {
 namespace {

@@ -1,0 +1,58 @@
+#include "core/forest/scorer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+namespace fraud {
+namespace {
+
+// Rows and trees that are worked on together, so that both stay in the cache:
+// 64 blocks take 24 kB.
+constexpr size_t kRowBlock = 64;
+constexpr uint32_t kTreeBlock = 64;
+
+}  // namespace
+
+AlignedBytes::AlignedBytes(size_t size) : room_(new uint8_t[size + kFlatAlignment]()), size_(size) {
+  const auto address = reinterpret_cast<uintptr_t>(room_.get());
+  data_ = room_.get() + (kFlatAlignment - address % kFlatAlignment) % kFlatAlignment;
+}
+
+AlignedBytes::AlignedBytes(std::string_view bytes) : AlignedBytes(bytes.size()) {
+  std::memcpy(data_, bytes.data(), bytes.size());
+}
+
+Scorer::Scorer(const FlatModel& model, const Kernel& kernel)
+    : model_(model), kernel_(&kernel), key_bytes_(model.key_bytes()), keys_(key_bytes_) {}
+
+float Scorer::margin(const float* row) noexcept {
+  kernel_->make_keys(model_, row, keys_.data());
+  float sum = model_.header->base_margin;
+  kernel_->add_trees(model_, 0, model_.header->tree_count, keys_.data(), 0, 1, &sum);
+  return sum;
+}
+
+void Scorer::margins(const float* rows, size_t count, size_t stride, float* margins) {
+  if (block_.data() == nullptr) block_ = AlignedBytes(kRowBlock * key_bytes_);
+  const uint32_t trees = model_.header->tree_count;
+  for (size_t row = 0; row < count; row += kRowBlock) {
+    const size_t part = std::min(kRowBlock, count - row);
+    for (size_t i = 0; i < part; ++i) {
+      kernel_->make_keys(model_, rows + (row + i) * stride, block_.data() + i * key_bytes_);
+      margins[row + i] = model_.header->base_margin;
+    }
+    for (uint32_t tree = 0; tree < trees; tree += kTreeBlock) {
+      kernel_->add_trees(model_, tree, std::min(tree + kTreeBlock, trees), block_.data(),
+                         key_bytes_, part, margins + row);
+    }
+  }
+}
+
+void Scorer::contributions(const float* row, double* phi) {
+  kernel_->make_keys(model_, row, keys_.data());
+  std::vector<Choice> choices(model_.feature_count());
+  kernel_->explain(model_, keys_.data(), choices.data(), phi);
+}
+
+}  // namespace fraud

@@ -1,0 +1,436 @@
+#include "core/payments/message.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "core/base/error.h"
+
+namespace fraud {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kMaxSubject = 160;  // bytes
+
+// Texts that a template can name, besides payload and its parts.
+constexpr std::array<std::string_view, 9> kMessageFields = {
+    "id", "kind", "created_at", "digest", "count", "subject", "text", "html", "payload"};
+// Of an alert's payload, without "payload." before it.
+constexpr std::array<std::string_view, 14> kAlertFields = {
+    "alert_id", "case_id",  "case_alerts", "escalated", "transaction_id", "card",  "last_four",
+    "amount",   "merchant", "category",    "score",     "decision",       "model", "occurred_at"};
+
+Json parse(std::string_view text) { return Json::parse(text, nullptr, false); }
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// Returns a value as people read it: a text without quotes, a list with commas.
+std::string readable(const Json& value) {
+  if (value.is_null() || value.is_discarded()) return {};
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_array()) {
+    std::string list;
+    for (const Json& item : value) list += (list.empty() ? "" : ", ") + readable(item);
+    return list;
+  }
+  return dump(value);
+}
+
+std::string field(const Json& payload, const char* name) {
+  auto found = payload.is_object() ? payload.find(name) : payload.end();
+  return payload.is_object() && found != payload.end() ? readable(*found) : std::string();
+}
+
+std::string two_decimals(const Json& payload, const char* name, int decimals) {
+  auto found = payload.find(name);
+  if (found == payload.end() || !found->is_number()) return field(payload, name);
+  char text[400];
+  snprintf(text, sizeof(text), "%.*f", decimals, found->get<double>());
+  return text;
+}
+
+// Cuts to so many bytes, at a character's bound.
+std::string cut(std::string text, size_t bytes) {
+  if (text.size() <= bytes) return text;
+  size_t end = bytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  text.resize(end);
+  return text + "…";
+}
+
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return text;
+}
+
+// An alert in one line.
+std::string alert_line(const Json& alert) {
+  std::string line = field(alert, "decision") + ": " + two_decimals(alert, "amount", 2) + " at " +
+                     field(alert, "merchant");
+  if (!field(alert, "last_four").empty()) line += ", card …" + field(alert, "last_four");
+  line += ", score " + two_decimals(alert, "score", 3);
+  if (alert.value("case_alerts", Json(1)) != Json(1)) {
+    line += ", alert " + field(alert, "case_alerts") + " of its case";
+  }
+  return one_line(std::move(line));
+}
+
+// An alert's particulars, for people: name and value.
+std::vector<std::pair<std::string, std::string>> alert_rows(const Json& alert) {
+  std::vector<std::pair<std::string, std::string>> rows = {
+      {"Decision", field(alert, "decision")},
+      {"Score", two_decimals(alert, "score", 4)},
+      {"Amount", two_decimals(alert, "amount", 2)},
+      {"Merchant", field(alert, "merchant")},
+      {"Category", field(alert, "category")},
+      {"Card", field(alert, "last_four").empty() ? field(alert, "card")
+                                                 : "…" + field(alert, "last_four")},
+      {"Time", field(alert, "occurred_at")},
+      {"Payment", field(alert, "transaction_id")},
+      {"Model", field(alert, "model")},
+      {"Case", field(alert, "case_id") + " (alert " + field(alert, "case_alerts") + " of it)"},
+  };
+  auto reasons = alert.find("reasons");
+  if (reasons != alert.end() && reasons->is_array()) {
+    bool first = true;
+    for (const Json& reason : *reasons) {
+      rows.emplace_back(first ? "Reasons" : "", readable(reason));
+      first = false;
+    }
+  }
+  for (auto& [name, value] : rows) value = one_line(value);
+  return rows;
+}
+
+// The rows of any other payload: what stands at its top.
+std::vector<std::pair<std::string, std::string>> other_rows(const Json& payload) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const auto& [name, value] : payload.items()) rows.emplace_back(name, one_line(readable(value)));
+  return rows;
+}
+
+std::vector<std::pair<std::string, std::string>> rows_of(const Message& message, const Json& payload) {
+  return message.kind == "alert" ? alert_rows(payload) : other_rows(payload);
+}
+
+std::string subject_of(const Message& message, const Json& payload) {
+  if (!message.subject.empty()) return message.subject;
+  if (message.kind == "alert") return "Fraud alert: " + alert_line(payload);
+  if (message.kind == "test") return "Test message of fraud_detect";
+  return "fraud_detect: " + message.kind;
+}
+
+std::string text_of(const Message& message, const Json& payload) {
+  if (!message.text.empty()) return message.text;
+  std::string text = subject_of(message, payload) + "\n\n";
+  for (const auto& [name, value] : rows_of(message, payload)) {
+    std::string label = name.empty() ? name : name + ":";
+    label.resize(std::max<size_t>(label.size(), 10), ' ');
+    text += label + " " + value + "\n";
+  }
+  return text;
+}
+
+std::string table_of(const Message& message, const Json& payload) {
+  std::string table = "<table>";
+  for (const auto& [name, value] : rows_of(message, payload)) {
+    table += "<tr><th>" + escape_html(name) + "</th><td>" + escape_html(value) + "</td></tr>";
+  }
+  return table + "</table>";
+}
+
+std::string page(const std::string& title, const std::string& body) {
+  return "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>" +
+         escape_html(title) +
+         "</title><style>body{font:15px/1.4 system-ui,sans-serif;margin:1.5em}"
+         "h1{font-size:1.2em}table{border-collapse:collapse;margin:0 0 1.5em}"
+         "th,td{text-align:left;vertical-align:top;padding:.15em 1em .15em 0}"
+         "th{font-weight:600}</style></head><body><h1>" +
+         escape_html(title) + "</h1>" + body + "</body></html>\n";
+}
+
+std::string more_note(const Notification& notification) {
+  int64_t more = notification.total - static_cast<int64_t>(notification.messages.size());
+  return more > 0 ? "and " + std::to_string(more) + " more: see fraud.alerts" : std::string();
+}
+
+// What a webhook's template, and our own body, can say.
+Json values_of(const Notification& notification) {
+  MailText mail = mail_text(notification);
+  Json data;
+  if (notification.digest) {
+    data = Json::array();
+    for (const Message& message : notification.messages) data.push_back(parse(message.payload));
+  } else {
+    data = parse(notification.messages.front().payload);
+  }
+  return {{"id", notification.id},
+          {"kind", notification.kind},
+          {"created_at", notification.created_at},
+          {"digest", notification.digest},
+          {"count", notification.total},
+          {"subject", mail.subject},
+          {"text", mail.text},
+          {"html", mail.html},
+          {"payload", data}};
+}
+
+// ---------------------------------------------------------------- templates
+
+struct Placeholder {
+  std::string path;
+  bool escape = false;
+};
+
+// Reads what stands between the braces: NAME or NAME|escape.
+Placeholder read_placeholder(std::string_view inside) {
+  auto trim = [](std::string_view text) {
+    while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+    return text;
+  };
+  Placeholder placeholder;
+  size_t bar = inside.find('|');
+  placeholder.path = std::string(trim(inside.substr(0, bar)));
+  if (bar != std::string_view::npos) {
+    if (trim(inside.substr(bar + 1)) != "escape") {
+      throw Error(ErrorCode::kInvalidArgument, "unknown filter in the template's placeholder \"" +
+                                                   std::string(inside.substr(0, 60)) + "\"");
+    }
+    placeholder.escape = true;
+  }
+  return placeholder;
+}
+
+// Calls on_text and on_placeholder for the parts of a text.
+template <typename OnText, typename OnPlaceholder>
+void split_template(std::string_view text, OnText&& on_text, OnPlaceholder&& on_placeholder) {
+  size_t at = 0;
+  while (at < text.size()) {
+    size_t open = text.find("{{", at);
+    size_t close = open == std::string_view::npos ? open : text.find("}}", open + 2);
+    if (close == std::string_view::npos) break;
+    on_text(text.substr(at, open - at));
+    on_placeholder(read_placeholder(text.substr(open + 2, close - open - 2)));
+    at = close + 2;
+  }
+  on_text(text.substr(at));
+}
+
+bool is_known(std::string_view path) {
+  if (path.substr(0, 8) == "payload.") return path.size() > 8;
+  return std::find(kMessageFields.begin(), kMessageFields.end(), path) != kMessageFields.end() ||
+         std::find(kAlertFields.begin(), kAlertFields.end(), path) != kAlertFields.end() ||
+         path == "reasons";
+}
+
+// Finds what a placeholder names; null where this message has no such thing.
+Json look_up(const Json& values, std::string_view path) {
+  if (std::find(kMessageFields.begin(), kMessageFields.end(), path) != kMessageFields.end()) {
+    return values.at(std::string(path));
+  }
+  if (path.substr(0, 8) == "payload.") path.remove_prefix(8);
+  const Json* at = &values.at("payload");
+  while (!path.empty()) {
+    size_t dot = path.find('.');
+    std::string name(path.substr(0, dot));
+    if (!at->is_object() || !at->contains(name)) return nullptr;
+    at = &at->at(name);
+    path = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
+  }
+  return *at;
+}
+
+// For chat tools whose markup has & < and > only (Slack's rule).
+std::string escape_markup(std::string_view text) {
+  std::string escaped;
+  for (char c : text) {
+    if (c == '&') escaped += "&amp;";
+    else if (c == '<') escaped += "&lt;";
+    else if (c == '>') escaped += "&gt;";
+    else escaped += c;
+  }
+  return escaped;
+}
+
+// A text that is one placeholder becomes the value itself, a number say; within
+// other text, values are written as people read them.
+Json fill_text(const std::string& text, const Json& values) {
+  if (text.size() > 4 && text.rfind("{{", 0) == 0 && text.find("}}") == text.size() - 2) {
+    Placeholder whole = read_placeholder(std::string_view(text).substr(2, text.size() - 4));
+    Json value = look_up(values, whole.path);
+    if (whole.escape) return escape_markup(readable(value));
+    return value;
+  }
+  std::string filled;
+  split_template(
+      text, [&](std::string_view part) { filled += part; },
+      [&](const Placeholder& placeholder) {
+        std::string value = readable(look_up(values, placeholder.path));
+        filled += placeholder.escape ? escape_markup(value) : value;
+      });
+  return filled;
+}
+
+Json fill(const Json& part, const Json& values) {
+  if (part.is_string()) return fill_text(part.get<std::string>(), values);
+  if (part.is_array()) {
+    Json filled = Json::array();
+    for (const Json& item : part) filled.push_back(fill(item, values));
+    return filled;
+  }
+  if (part.is_object()) {
+    Json filled = Json::object();
+    for (const auto& [name, item] : part.items()) filled[name] = fill(item, values);
+    return filled;
+  }
+  return part;
+}
+
+size_t check_part(const Json& part) {
+  size_t found = 0;
+  if (part.is_string()) {
+    split_template(
+        part.get<std::string>(), [](std::string_view) {},
+        [&](const Placeholder& placeholder) {
+          if (!is_known(placeholder.path)) {
+            throw Error(ErrorCode::kInvalidArgument,
+                        "unknown placeholder \"" + placeholder.path.substr(0, 60) + "\" in the template",
+                        {}, "Such as {{text}}, {{decision}} or {{payload.merchant}}; docs/alerts.md lists them.");
+          }
+          ++found;
+        });
+  } else if (part.is_structured()) {
+    for (const Json& item : part) found += check_part(item);
+  }
+  return found;
+}
+
+std::string base64(std::string_view bytes) {
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t group = 0;
+    for (size_t j = 0; j < 3; ++j) {
+      group = group << 8 | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0u);
+    }
+    for (size_t j = 0; j < 4; ++j) {
+      text += i + j > bytes.size() ? '=' : kDigits[group >> (18 - 6 * j) & 63];
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string escape_html(std::string_view text) {
+  std::string escaped;
+  for (char c : text) {
+    switch (c) {
+      case '&': escaped += "&amp;"; break;
+      case '<': escaped += "&lt;"; break;
+      case '>': escaped += "&gt;"; break;
+      case '"': escaped += "&quot;"; break;
+      case '\'': escaped += "&#39;"; break;
+      default: escaped += c;
+    }
+  }
+  return escaped;
+}
+
+MailText mail_text(const Notification& notification) {
+  MailText mail;
+  if (!notification.digest) {
+    const Message& message = notification.messages.front();
+    Json payload = parse(message.payload);
+    if (!payload.is_object()) payload = Json::object();
+    mail.subject = cut(one_line(subject_of(message, payload)), kMaxSubject);
+    mail.text = text_of(message, payload);
+    mail.html = !message.html.empty() ? message.html : page(mail.subject, table_of(message, payload));
+    return mail;
+  }
+  mail.subject = std::to_string(notification.total) + " fraud alert" + (notification.total == 1 ? "" : "s");
+  std::string list, details;
+  std::string html_list = "<ul>", html_details;
+  for (const Message& message : notification.messages) {
+    Json payload = parse(message.payload);
+    if (!payload.is_object()) payload = Json::object();
+    list += "- " + alert_line(payload) + "\n";
+    details += "\n" + text_of(message, payload);
+    html_list += "<li>" + escape_html(alert_line(payload)) + "</li>";
+    html_details += table_of(message, payload);
+  }
+  std::string more = more_note(notification);
+  if (!more.empty()) {
+    list += "- " + more + "\n";
+    html_list += "<li>" + escape_html(more) + "</li>";
+  }
+  mail.text = mail.subject + "\n\n" + list + details;
+  mail.html = page(mail.subject, html_list + "</ul>" + html_details);
+  return mail;
+}
+
+std::string webhook_body(const Notification& notification, std::string_view json_template) {
+  Json values = values_of(notification);
+  if (!json_template.empty()) {
+    Json filled = parse(json_template);
+    return dump(fill(filled, values));
+  }
+  return dump({{"id", values["id"]},
+               {"kind", values["kind"]},
+               {"created_at", values["created_at"]},
+               {"digest", values["digest"]},
+               {"count", values["count"]},
+               {"subject", values["subject"]},
+               {"data", values["payload"]}});
+}
+
+std::string notify_body(const Notification& notification, size_t max_bytes) {
+  std::string body = webhook_body(notification, {});
+  if (body.size() <= max_bytes) return body;
+  return dump({{"id", notification.id},
+               {"kind", notification.kind},
+               {"created_at", notification.created_at},
+               {"digest", notification.digest},
+               {"count", notification.total},
+               {"truncated", true}});
+}
+
+void check_template(std::string_view json_template) {
+  Json json = parse(json_template);
+  if (!json.is_structured()) {
+    throw Error(ErrorCode::kInvalidArgument, "the template must be a JSON object or array", {},
+                "For example: {\"text\": \"{{text}}\"}.");
+  }
+  if (check_part(json) == 0) {
+    throw Error(ErrorCode::kInvalidArgument, "the template holds no placeholder", {},
+                "For example: {\"text\": \"{{text}}\"}.");
+  }
+}
+
+std::string encode_mail_header(std::string_view text) {
+  constexpr size_t kMaxPlain = 70;
+  constexpr size_t kMaxChunk = 42;  // bytes in an encoded word, which has at most 75 characters
+  bool plain = text.size() <= kMaxPlain && text.find("=?") == std::string_view::npos &&
+               std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+  if (plain) return std::string(text);
+  std::string encoded;
+  while (!text.empty()) {
+    size_t end = std::min(text.size(), kMaxChunk);
+    while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+    if (end == 0) end = std::min(text.size(), kMaxChunk);  // no UTF-8 at all
+    if (!encoded.empty()) encoded += "\r\n ";
+    encoded += "=?UTF-8?B?" + base64(text.substr(0, end)) + "?=";
+    text.remove_prefix(end);
+  }
+  return encoded;
+}
+
+}  // namespace fraud

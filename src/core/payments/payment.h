@@ -1,0 +1,112 @@
+// A payment as it enters the house, and the reader of every layout that it may
+// come in (see docs/payments.md).
+#pragma once
+
+#include "core/base/guard.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fraud {
+
+// One payment, checked. Empty strings and empty optionals mean "not given".
+struct Payment {
+  // Either card_number (8 to 19 digits) or card_token (a card's uuid as text,
+  // for callers that never see the number) is set; last_four is empty only where
+  // a token came without it.
+  std::string card_number;
+  std::string card_token;
+  std::string last_four;
+
+  std::string transaction_id;
+  std::optional<int64_t> occurred_at_us;  // microseconds since the Unix epoch
+  int64_t amount_cents = 0;               // hundredths of the currency unit
+  std::string merchant;                   // without the meaningless "fraud_"
+  std::string category;
+  std::optional<double> merchant_latitude;   // degrees
+  std::optional<double> merchant_longitude;  // degrees
+
+  std::string first_name, last_name, gender, street, city, state, zip, job;
+  std::optional<double> latitude;   // of the customer's home, degrees
+  std::optional<double> longitude;  // of the customer's home, degrees
+  std::optional<int64_t> city_population;
+  std::optional<int32_t> date_of_birth;  // days since 1970-01-01
+
+  std::optional<bool> is_fraud;  // a label, never a feature
+};
+
+// A payment that could not be read, with what is needed to repair it.
+struct RejectedPayment {
+  std::string payload;         // its JSON; card numbers are masked
+  std::string reason;          // one line, without card numbers
+  std::string transaction_id;  // empty when unreadable
+  std::string card_number;     // empty when unreadable; never stored
+};
+
+struct PaymentBatch {
+  std::vector<Payment> payments;
+  std::vector<RejectedPayment> rejected;
+};
+
+enum class PaymentFormat {
+  kAuto,     // told apart by the content
+  kSplit,    // pandas' split layout, as an object or wrapped in a JSON string
+  kRecords,  // an array of objects, or one object
+  kNdjson,   // one object a line
+};
+
+// Returns the format called `name` ("auto", "split", "records", "ndjson"), or
+// nothing.
+std::optional<PaymentFormat> payment_format(std::string_view name) noexcept;
+
+// Bounds of one body; beyond them read_payments throws Error (kLimitExceeded).
+constexpr size_t kMaxJsonDepth = 16;
+constexpr size_t kMaxJsonValues = 8000000;
+constexpr size_t kMaxPaymentsPerBody = 250000;                 // read and rejected together
+constexpr size_t kMaxRejectedBytesPerBody = size_t{64} << 20;  // of all rejected payloads
+constexpr size_t kMaxRejectedPayloadBytes = size_t{64} << 10;  // longer ones are cut, and say so
+
+// Reads all payments of a response body. What is wrong with one payment puts
+// that one on the rejected list; throws Error (kInvalidJson, kInvalidPayload,
+// kLimitExceeded) when the body as a whole is unreadable. A JSON string that
+// wraps any of the layouts is unwrapped once.
+PaymentBatch read_payments(std::string_view body, PaymentFormat format = PaymentFormat::kAuto);
+
+// The fields of the wire format and of the Kaggle layout, by their names there.
+// A payment is built from any source by setting fields as text and finishing.
+// An empty text means that the field is not given. Reasons are one line, name
+// the field, and quote what was found cut and masked; never a card number.
+class PaymentBuilder {
+ public:
+  // Sets one field; unknown names are ignored. The first fault is kept, and the
+  // remaining fields are still taken, so that partial() shows what was readable.
+  void set(std::string_view field, std::string_view text);
+
+  // Records that the field holds what has no text, such as "an array".
+  void set_unusable(std::string_view field, std::string_view found);
+
+  // Returns the payment and starts anew, or says why it is none (in `reason`).
+  std::optional<Payment> finish(std::string* reason);
+
+  const Payment& partial() const noexcept { return payment_; }
+
+ private:
+  void fail(std::string reason);
+  void set_card_number(std::string_view text);
+  void check_whole();
+
+  Payment payment_;
+  std::string fault_;
+  std::string time_fault_;  // of the time field that was taken
+  bool has_amount_ = false;
+  int time_rank_ = 0;  // which of the three time fields was taken
+};
+
+// True when `name` is a field that PaymentBuilder::set knows.
+bool is_payment_field(std::string_view name) noexcept;
+
+}  // namespace fraud

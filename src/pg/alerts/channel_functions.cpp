@@ -1,0 +1,136 @@
+// What channels need beside SQL: conditions and templates.
+#include "core/payments/message.h"
+
+#include "pg/server/boundary.h"
+#include "pg/features/feature_expression.h"
+#include "pg/server/gucs.h"
+
+extern "C" {
+#include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
+#include "parser/parser.h"
+#include "utils/acl.h"
+#include "utils/plancache.h"
+#include "utils/timeout.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+// The columns are those of an alert's payload (src/pg/payments/ingest.cpp).
+constexpr char kBeforeCondition[] = "SELECT coalesce((\n";
+constexpr char kAfterCondition[] =
+    "\n), false) FROM pg_catalog.jsonb_to_record($1) AS alert(alert_id bigint, case_id bigint,"
+    " case_alerts int, escalated boolean, transaction_id text, card uuid, last_four text,"
+    " occurred_at timestamptz, amount numeric, merchant text, category text, score float8,"
+    " decision text, model text, reasons text[])";
+
+// Refuses what is not one expression. (Its errors are raised anew by the caller: they
+// would point into the caller's own query.)
+void check_one_expression(const char* condition) {
+  List* targets = plain_target_list(raw_parser(condition, RAW_PARSE_PLPGSQL_EXPR));
+  if (list_length(targets) != 1) {
+    ereport(ERROR,
+            (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the condition is not one SQL expression")));
+  }
+}
+
+// Refuses volatile functions, also those of views that it reads.
+void check_not_volatile(SPIPlanPtr plan) {
+  ListCell* source;
+  foreach (source, SPI_plan_get_plan_sources(plan)) {
+    ListCell* query;
+    foreach (query, static_cast<CachedPlanSource*>(lfirst(source))->query_list) {
+      if (!contain_volatile_functions(static_cast<::Node*>(lfirst(query)))) continue;
+      ereport(ERROR,
+              (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+               errmsg("the condition calls a volatile function"),
+               errdetail("It is evaluated whenever a message is addressed, and must leave nothing behind.")));
+    }
+  }
+}
+
+// Evaluates it; plain Postgres code. The caller's user and settings come back at the
+// end, and after an error with the abort of its (sub)transaction.
+bool evaluate(const char* query, Oid role, bool has_payload, Datum payload) {
+  Oid user;
+  int context;
+  int level = NewGUCNestLevel();
+  (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+                          GUC_ACTION_SAVE, true, 0, false);
+  GetUserIdAndSecContext(&user, &context);
+  SetUserIdAndSecContext(
+      role, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+  // A session's own statement_timeout is left alone.
+  bool timed = has_payload && !get_timeout_active(STATEMENT_TIMEOUT);
+  bool holds = false;
+  if (timed) enable_timeout_after(STATEMENT_TIMEOUT, guc_condition_timeout_ms);
+  PG_TRY();
+  {
+    Oid type = JSONBOID;
+    if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
+    SPIPlanPtr plan = SPI_prepare(query, 1, &type);
+    if (plan == nullptr) elog(ERROR, "SPI_prepare: %s", SPI_result_code_string(SPI_result));
+    check_not_volatile(plan);
+    if (has_payload) {
+      if (SPI_execute_plan(plan, &payload, nullptr, true, 1) != SPI_OK_SELECT) {
+        elog(ERROR, "SPI_execute_plan: %s", SPI_result_code_string(SPI_result));
+      }
+      bool null = true;
+      if (SPI_processed == 1) {
+        holds = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null));
+      }
+      holds = holds && !null;
+    }
+    SPI_finish();
+    if (timed && get_timeout_indicator(STATEMENT_TIMEOUT, false)) CHECK_FOR_INTERRUPTS();
+  }
+  PG_FINALLY();
+  {
+    if (timed) disable_timeout(STATEMENT_TIMEOUT, false);
+  }
+  PG_END_TRY();
+  SetUserIdAndSecContext(user, context);
+  AtEOXact_GUC(false, level);
+  return holds;
+}
+
+}  // namespace
+
+}  // namespace fraud::pg
+
+using namespace fraud;
+using namespace fraud::pg;
+
+FRAUD_FUNCTION(condition_holds) {
+  const char* condition = protect([&] {
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1)) {
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                      errmsg("condition and role_name must not be null")));
+    }
+    return text_to_cstring(PG_GETARG_TEXT_PP(0));
+  });
+  try {
+    protect([&] { check_one_expression(condition); });
+  } catch (const PgError& error) {
+    throw SqlError(error.data()->sqlerrcode, error.data()->message);
+  }
+  return protect([&] {
+    Oid role = get_role_oid(NameStr(*PG_GETARG_NAME(1)), false);
+    bool has_payload = !PG_ARGISNULL(2);
+    Datum payload = has_payload ? PG_GETARG_DATUM(2) : (Datum)0;
+    bool holds = evaluate(psprintf("%s%s%s", kBeforeCondition, condition, kAfterCondition), role,
+                          has_payload, payload);
+    return BoolGetDatum(holds);
+  });
+}
+
+FRAUD_FUNCTION(check_template) {
+  std::string_view json = protect([&] {
+    Jsonb* value = PG_GETARG_JSONB_P(0);
+    return std::string_view(JsonbToCString(nullptr, &value->root, VARSIZE(value)));
+  });
+  check_template(json);
+  return (Datum)0;
+}

@@ -1,0 +1,212 @@
+#include "pg/features/feature_expression.h"
+
+#include "pg/server/boundary.h"
+
+extern "C" {
+#include "access/nbtree.h"
+#include "access/relation.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+// What reads the clock gives another value each time it is computed.
+bool reads_clock_function(Oid function, void*) {
+  switch (function) {
+    case F_NOW:
+    case F_STATEMENT_TIMESTAMP:
+    case F_AGE_TIMESTAMP:
+    case F_AGE_TIMESTAMPTZ:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool reads_clock(::Node* node, void* context) {
+  if (node == nullptr) return false;
+  if (IsA(node, SQLValueFunction)) return true;
+  if (check_functions_in_node(node, reads_clock_function, context)) return true;
+  return walk_expression(node, reads_clock, context);
+}
+
+struct Parsed {
+  const char* text;
+  Oid type;
+  Oid collation;
+  Bitmapset* columns;  // attribute numbers, offset by FirstLowInvalidHeapAttributeNumber
+};
+
+// Parses all of the list into an array; runs inside protect().
+Parsed* parse_list(Oid relation_oid, const char* text, int* count) {
+  List* targets = plain_target_list(raw_parser(text, RAW_PARSE_PLPGSQL_EXPR));
+  if (targets == nullptr) {
+    ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("it is not an expression"),
+                    errhint("An expression is written as in a SELECT list, without FROM or AS.")));
+  }
+  Relation relation = relation_open(relation_oid, AccessShareLock);
+  ParseState* state = make_parsestate(nullptr);
+  ParseNamespaceItem* item =
+      addRangeTableEntryForRelation(state, relation, AccessShareLock, nullptr, false, true);
+  addNSItemToQuery(state, item, false, true, true);
+  const char* name = get_rel_name(relation_oid);
+  List* context = deparse_context_for(name, relation_oid);
+  auto* result = static_cast<Parsed*>(palloc0(sizeof(Parsed) * (size_t)list_length(targets)));
+  *count = 0;
+  ListCell* cell;
+  foreach (cell, targets) {
+    ::Node* expression =
+        transformExpr(state, lfirst_node(ResTarget, cell)->val, EXPR_KIND_INDEX_EXPRESSION);
+    if (exprType(expression) == UNKNOWNOID) {
+      expression = coerce_to_target_type(state, expression, UNKNOWNOID, TEXTOID, -1,
+                                         COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
+    }
+    assign_expr_collations(state, expression);
+    if (contain_volatile_functions(expression)) {
+      ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+                      errmsg("it calls a volatile function"),
+                      errdetail("A feature must have the same value whenever it is computed.")));
+    }
+    if (reads_clock(expression, nullptr)) {
+      ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+                      errmsg("it depends on the clock or the session"),
+                      errdetail("A feature must have the same value whenever it is computed."),
+                      errhint("The event's own time is a column of it.")));
+    }
+    Parsed* parsed = &result[(*count)++];
+    pull_varattnos(expression, 1, &parsed->columns);
+    // Where it is computed, the row is not called as its table is.
+    if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, parsed->columns)) {
+      ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE), errmsg("it uses the row as a whole"),
+                      errhint("Name the columns.")));
+    }
+    for (int system = FirstLowInvalidHeapAttributeNumber + 1; system < 0; ++system) {
+      if (bms_is_member(system - FirstLowInvalidHeapAttributeNumber, parsed->columns)) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+                        errmsg("it uses a system column")));
+      }
+    }
+    // Names were looked up as the caller sees them; they are printed for everybody.
+    int level = NewGUCNestLevel();
+    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+                            GUC_ACTION_SAVE, true, 0, false);
+    parsed->text = deparse_expression(expression, context, false, false);
+    AtEOXact_GUC(false, level);
+    parsed->type = getBaseType(exprType(expression));
+    parsed->collation = exprCollation(expression);
+  }
+  relation_close(relation, NoLock);
+  return result;
+}
+
+}  // namespace
+
+List* plain_target_list(List* parsed) {
+  if (list_length(parsed) != 1) return nullptr;
+  auto* select = reinterpret_cast<SelectStmt*>(linitial_node(RawStmt, parsed)->stmt);
+  if (!IsA(select, SelectStmt) || select->targetList == NIL) return nullptr;
+  if (select->distinctClause != NIL || select->intoClause != nullptr || select->fromClause != NIL ||
+      select->whereClause != nullptr || select->groupClause != NIL ||
+      select->havingClause != nullptr || select->windowClause != NIL ||
+      select->valuesLists != NIL || select->sortClause != NIL || select->limitOffset != nullptr ||
+      select->limitCount != nullptr || select->lockingClause != NIL ||
+      select->withClause != nullptr || select->op != SETOP_NONE) {
+    return nullptr;
+  }
+  ListCell* cell;
+  foreach (cell, select->targetList) {
+    auto* target = lfirst_node(ResTarget, cell);
+    if (target->name != nullptr || target->indirection != NIL) return nullptr;
+  }
+  return select->targetList;
+}
+
+std::vector<FeatureExpression> parse_expressions(Oid relation, const char* what,
+                                                 std::string_view text) {
+  std::string copy(text);
+  const char* source = copy.c_str();
+  int count = 0;
+  Parsed* parsed = nullptr;
+  try {
+    parsed = protect([&] { return parse_list(relation, source, &count); });
+  } catch (const PgError& error) {
+    const ErrorData* data = error.data();
+    auto or_empty = [](const char* part) { return std::string(part != nullptr ? part : ""); };
+    throw SqlError(data->sqlerrcode,
+                   "invalid " + std::string(what) + " \"" + copy + "\": " + or_empty(data->message),
+                   or_empty(data->detail), or_empty(data->hint));
+  }
+  std::vector<FeatureExpression> result;
+  for (int i = 0; i < count; ++i) {
+    FeatureExpression expression;
+    expression.text = parsed[i].text;
+    expression.type = parsed[i].type;
+    expression.collation = parsed[i].collation;
+    for (int member = -1; (member = bms_next_member(parsed[i].columns, member)) >= 0;) {
+      const int attribute = member + FirstLowInvalidHeapAttributeNumber;
+      if (attribute <= 0) continue;
+      const char* name =
+          protect([&] { return get_attname(relation, (AttrNumber)attribute, false); });
+      expression.columns.emplace_back(name);
+    }
+    result.push_back(std::move(expression));
+  }
+  return result;
+}
+
+FeatureExpression parse_expression(Oid relation, const char* what, std::string_view text) {
+  std::vector<FeatureExpression> list = parse_expressions(relation, what, text);
+  if (list.size() != 1) {
+    throw SqlError(ERRCODE_SYNTAX_ERROR, "invalid " + std::string(what) + " \"" + std::string(text) +
+                                             "\": expected one expression, not " +
+                                             std::to_string(list.size()));
+  }
+  return list[0];
+}
+
+bool is_numeric_type(Oid type) {
+  switch (type) {
+    case INT2OID:
+    case INT4OID:
+    case INT8OID:
+    case FLOAT4OID:
+    case FLOAT8OID:
+    case NUMERICOID:
+    case BOOLOID:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string as_number(const FeatureExpression& expression) {
+  std::string text = "(" + expression.text + ")";
+  if (expression.type == NUMERICOID) return text;
+  if (expression.type == BOOLOID) text += "::pg_catalog.int4";
+  return text + "::pg_catalog.float8";
+}
+
+bool equality_is_image(Oid type, Oid collation) {
+  return protect([&] {
+    TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
+    if (!OidIsValid(entry->btree_opf)) return false;
+    Oid function =
+        get_opfamily_proc(entry->btree_opf, entry->btree_opintype, entry->btree_opintype,
+                          BTEQUALIMAGE_PROC);
+    return OidIsValid(function) &&
+           DatumGetBool(OidFunctionCall1Coll(function, collation,
+                                             ObjectIdGetDatum(entry->btree_opintype)));
+  });
+}
+
+}  // namespace fraud::pg

@@ -1,0 +1,59 @@
+// The offline way: the feature vectors of all events of a period, in one pass in
+// order of time, block by block.
+//
+//   FeatureStream stream("transactions", from, to);
+//   FeatureBlock block;
+//   while (stream.next(&block)) use(block);
+//
+// All in one transaction; another pass is another stream. Memory is that of a
+// block and of the windows' contents (at most fraud_detect.feature_memory).
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "pg/features/feature_set.h"
+#include "pg/server/server.h"
+
+namespace fraud::pg {
+
+// Rows in order of (time, event id). Valid until the next call of next().
+struct FeatureBlock {
+  size_t rows = 0;
+  const float* features = nullptr;       // rows x feature count, row by row; NaN is missing
+  const float* labels = nullptr;         // 1 or 0; NaN where it is not known (yet)
+  const TimestampTz* times = nullptr;    // of the events
+  const TimestampTz* known_at = nullptr; // from when each label counts
+  const Datum* ids = nullptr;            // of type id_type()
+  const int64_t* tags = nullptr;         // of the set's tag, where it has one
+};
+
+class FeatureStream {
+ public:
+  // Events at from <= time < to; DT_NOBEGIN and DT_NOEND leave an end open. A label
+  // known only after `known_by` is left out; the default is this transaction's time.
+  // The current user must be allowed to read the events.
+  FeatureStream(std::string_view feature_set, TimestampTz from, TimestampTz to,
+                TimestampTz known_by = GetCurrentTransactionStartTimestamp(),
+                size_t block_rows = 16384);
+  // The same of a set that the caller may read.
+  FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to, TimestampTz known_by,
+                size_t block_rows = 16384);
+  ~FeatureStream() noexcept;
+  FeatureStream(const FeatureStream&) = delete;
+  FeatureStream& operator=(const FeatureStream&) = delete;
+
+  const std::vector<FeatureInfo>& features() const noexcept;
+  Oid id_type() const noexcept;
+  bool has_label() const noexcept;
+
+  // Gives the next block; false at the end. Answers cancels.
+  bool next(FeatureBlock* block);
+
+ private:
+  struct Pass;
+  std::unique_ptr<Pass> pass_;
+};
+
+}  // namespace fraud::pg

@@ -1,0 +1,182 @@
+#include "pg/payments/history_store.h"
+
+#include <algorithm>
+
+#include "pg/server/boundary.h"
+#include "pg/features/feature_stream.h"
+#include "pg/server/owner_scope.h"
+
+namespace fraud::pg {
+
+namespace {
+
+// Made by us or not at all: a table that the caller has put there could have triggers.
+Statement create_waiting(
+    "CREATE TEMPORARY TABLE fraud_detect_history (history_row bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " card uuid NOT NULL, transaction_id text COLLATE \"C\" NOT NULL, occurred_at timestamptz NOT NULL,"
+    " amount numeric(12, 2) NOT NULL, merchant text NOT NULL, category text, merchant_latitude float8,"
+    " merchant_longitude float8, home_latitude float8, home_longitude float8, city_population bigint,"
+    " age float4, is_fraud boolean, label_known_at timestamptz)",
+    {});
+// The events of the feature set `payments`, those that wait among them.
+Statement create_events(
+    "CREATE TEMPORARY VIEW fraud_detect_history_events AS"
+    " SELECT e.card, e.transaction_id, e.occurred_at, e.amount, e.merchant, e.category,"
+    "  e.merchant_latitude, e.merchant_longitude, e.home_latitude, e.home_longitude, e.city_population,"
+    "  e.age, e.is_fraud, e.label_known_at, NULL::bigint AS history_row"
+    " FROM fraud.payment_events e"
+    " UNION ALL"
+    " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
+    "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
+    "  h.age, coalesce(h.is_fraud, false), h.label_known_at, h.history_row"
+    " FROM pg_temp.fraud_detect_history h",
+    {});
+Statement events_relation("SELECT 'pg_temp.fraud_detect_history_events'::regclass::oid::bigint", {});
+Statement drop_events("DROP VIEW pg_temp.fraud_detect_history_events", {});
+Statement drop_waiting("DROP TABLE pg_temp.fraud_detect_history", {});
+Statement analyze_waiting("ANALYZE pg_temp.fraud_detect_history", {});
+
+Statement insert_waiting(
+    "INSERT INTO pg_temp.fraud_detect_history (card, transaction_id, occurred_at, amount, merchant,"
+    "  category, merchant_latitude, merchant_longitude, home_latitude, home_longitude, city_population, age,"
+    "  is_fraud, label_known_at)"
+    " SELECT n.card, n.transaction_id, n.occurred_at, n.cents / 100.0, n.merchant, n.category,"
+    "  n.merchant_latitude, n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population, n.age,"
+    "  n.is_fraud, CASE WHEN n.is_fraud THEN " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$14") " END"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+    "  n(card, transaction_id, occurred_at, cents, merchant, category, merchant_latitude,"
+    "    merchant_longitude, home_latitude, home_longitude, city_population, age, is_fraud)",
+    [] {
+      std::vector<Oid> types = PaymentColumns::types();
+      types.insert(types.end(), {BOOLARRAYOID, INTERVALOID});
+      return types;
+    }());
+
+// A payment that stands there twice may say only the second time that it was fraud.
+Statement label_waiting(
+    "UPDATE pg_temp.fraud_detect_history h SET is_fraud = l.is_fraud, label_known_at = l.known_at"
+    " FROM (SELECT DISTINCT ON (l.transaction_id, l.card) l.transaction_id, l.card, l.is_fraud, l.known_at"
+    "  FROM unnest($1, $2) n(transaction_id, card)"
+    "  JOIN fraud.labels l ON l.transaction_id = n.transaction_id AND l.card = n.card"
+    "  ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC) l"
+    " WHERE h.transaction_id = l.transaction_id AND h.card = l.card",
+    {TEXTARRAYOID, UUIDARRAYOID});
+
+Statement insert_transactions(
+    "WITH stored AS (INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount,"
+    "  merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
+    "  city_population, age, is_fraud, label_known_at, score, source, model, model_version, features)"
+    " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
+    "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
+    "  h.age, h.is_fraud, h.label_known_at, n.score, $3, $4, $5, $6[(n.i - 1) * $7 + 1 : n.i * $7]"
+    " FROM unnest($1, $2) WITH ORDINALITY n(history_row, score, i)"
+    " JOIN pg_temp.fraud_detect_history h ON h.history_row = n.history_row"
+    " RETURNING card, occurred_at, amount, merchant, category, model, model_version, score)"
+    " INSERT INTO fraud.rollup_queue (card, occurred_at, amount, merchant, category, state, model,"
+    "  model_version, score)"
+    " SELECT s.card, s.occurred_at, s.amount, s.merchant, s.category, c.state, s.model, s.model_version,"
+    "  s.score"
+    " FROM stored s LEFT JOIN fraud.customers c ON c.card = s.card",
+    {INT8ARRAYOID, FLOAT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});
+
+}  // namespace
+
+HistoryStore::HistoryStore(std::string source, const Interval& label_delay)
+    : source_(std::move(source)), label_delay_(label_delay) {
+  OwnerScope owner;
+  Spi spi;
+  spi.run(create_waiting, {});
+}
+
+HistoryStore::Counts HistoryStore::add(const PaymentBatch& batch) {
+  OwnerScope owner;
+  prefer_index_scans();
+  std::vector<IngestOutcome> outcomes(batch.payments.size());
+  std::vector<RejectedPayment> refused = batch.rejected;
+  Spi spi;
+  CardKey key(spi);
+  const std::vector<Entry> all = admit(batch, key, outcomes, refused);
+  std::vector<Entry> entries = all;
+  claim(spi, entries, outcomes);
+  if (!entries.empty()) {
+    PaymentColumns columns;
+    Column labels(BOOLOID);
+    for (const Entry& entry : entries) {
+      columns.add(entry);
+      // A label says fraud; that a payload says nothing is none.
+      labels.add(entry.payment->is_fraud.value_or(false) ? bool_param(true) : null_param());
+      first_ = std::min(first_, entry.occurred_at);
+      last_ = std::max(last_, entry.occurred_at);
+    }
+    std::vector<SqlValue> values = columns.arrays();
+    values.push_back(labels.array());
+    values.push_back({IntervalPGetDatum(&label_delay_)});
+    spi.run(insert_waiting, values);
+  }
+  for (const Entry& entry : all) {
+    if (outcomes[entry.outcome].status != IngestStatus::kDuplicate || !entry.payment->is_fraud.value_or(false)) continue;
+    late_labels_.emplace_back(entry.payment->transaction_id, entry.card);
+  }
+  write_labels(spi, all, source_, false, label_delay_);
+  Counts counts;
+  counts.taken = static_cast<int64_t>(entries.size());
+  counts.rejected = static_cast<int64_t>(refused.size());
+  taken_ += counts.taken;
+  write_dead_letters(spi, source_, std::move(refused), key);
+  return counts;
+}
+
+int64_t HistoryStore::finish(const std::function<void(int64_t)>& tell) {
+  OwnerScope owner;
+  int64_t stored = 0;
+  if (taken_ > 0) {
+    auto set = std::make_shared<FeatureSet>(*payments_feature_set(false));
+    {
+      Spi spi;
+      spi.run(analyze_waiting, {});
+      if (!late_labels_.empty()) {
+        Column ids(TEXTOID), cards(UUIDOID);
+        for (const auto& [id, card] : late_labels_) {
+          ids.add(text_param(id));
+          cards.add(uuid_param(card_uuid(card)));
+        }
+        spi.run(label_waiting, {ids.array(), cards.array()});
+      }
+      spi.run(create_events, {});
+      spi.run(events_relation, {});
+      set->relation = static_cast<Oid>(*spi.integer(0, 1));
+      set->tag = "history_row";
+    }
+    PaymentScorer scorer(resolve_model("payments", false), set);
+    FeatureStream stream(set, first_, last_ + 1, DT_NOEND);
+    const size_t width = set->features.size();
+    FeatureBlock block;
+    while (stream.next(&block)) {
+      OwnerScope block_owner;  // whose settings end with the block
+      prefer_index_scans();
+      Spi spi;
+      Column rows(INT8OID), scores(FLOAT8OID);
+      VectorColumn vectors(*set);
+      for (size_t i = 0; i < block.rows; ++i) {
+        if (block.tags[i] == 0) continue;  // stored before
+        const float* features = block.features + i * width;
+        rows.add(int8_param(block.tags[i]));
+        scores.add(float8_param(static_cast<double>(scorer.score(features))));
+        vectors.add(features);
+      }
+      if (rows.size() == 0) continue;
+      spi.run(insert_transactions,
+              {rows.array(), scores.array(), text_param(source_), text_param(scorer.model().model),
+               int4_param(scorer.model().version), vectors.array(), vectors.width()});
+      stored += static_cast<int64_t>(rows.size());
+      tell(stored);
+    }
+    Spi spi;
+    spi.run(drop_events, {});
+  }
+  Spi spi;
+  spi.run(drop_waiting, {});
+  return stored;
+}
+
+}  // namespace fraud::pg

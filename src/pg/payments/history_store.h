@@ -1,0 +1,50 @@
+// Stores a history: payments in any order, whose features are computed in one pass in
+// order of time once all are there.
+//
+//   HistoryStore store("history", label_delay);
+//   while (…) store.add(batch);
+//   store.finish(tell);
+//
+// All in the caller's transaction. Until finish() the payments wait in a temporary
+// table, though their customers, keys and labels are stored at once.
+#pragma once
+
+#include "core/payments/payment.h"
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pg/payments/payment_store.h"
+#include "pg/server/server.h"
+
+namespace fraud::pg {
+
+class HistoryStore {
+ public:
+  struct Counts {
+    int64_t taken = 0, rejected = 0;
+  };
+
+  // source is what fraud.transactions and fraud.labels say; labels are known
+  // label_delay after the payment.
+  HistoryStore(std::string source, const Interval& label_delay);
+
+  // Takes the payments that are not stored yet, and dead-letters the rejected ones.
+  Counts add(const PaymentBatch& batch);
+
+  // Stores what was taken, with features and the champion's score and without a
+  // decision. `tell` is called now and then with the number stored so far. Returns that
+  // number.
+  int64_t finish(const std::function<void(int64_t)>& tell);
+
+ private:
+  std::string source_;
+  Interval label_delay_;
+  int64_t taken_ = 0;
+  std::vector<std::pair<std::string, CardId>> late_labels_;  // of payments that were there already
+  TimestampTz first_ = DT_NOEND, last_ = DT_NOBEGIN;
+};
+
+}  // namespace fraud::pg

@@ -1,0 +1,245 @@
+#include "pg/payments/ingest.h"
+
+#include "core/payments/payment_writer.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+#include "pg/server/boundary.h"
+#include "pg/payments/card.h"
+#include "pg/server/gucs.h"
+#include "pg/server/owner_scope.h"
+#include "pg/payments/payment_scorer.h"
+#include "pg/payments/shadow_scorer.h"
+#include "pg/server/shared_state.h"
+#include "pg/server/spi.h"
+
+extern "C" {
+#include "commands/async.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+// Each payment is queued for the sums that the views read (src/sql/70_rollups.sql).
+Statement insert_transactions(
+    "WITH stored AS (INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount,"
+    "  merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
+    "  city_population, age, score, decision, source, model, model_version, features)"
+    " SELECT n.card, n.transaction_id, n.occurred_at, n.cents / 100.0, n.merchant, n.category,"
+    "  n.merchant_latitude, n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population,"
+    "  n.age, n.score, n.decision, $15, $16, $17, $18[(n.i - 1) * $19 + 1 : n.i * $19]"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) WITH ORDINALITY"
+    "  n(card, transaction_id, occurred_at, cents, merchant, category, merchant_latitude,"
+    "    merchant_longitude, home_latitude, home_longitude, city_population, age, score, decision, i)"
+    " RETURNING card, occurred_at, amount, merchant, category, model, model_version, score, decision)"
+    " INSERT INTO fraud.rollup_queue (card, occurred_at, amount, merchant, category, state, model,"
+    "  model_version, score, decision)"
+    " SELECT s.card, s.occurred_at, s.amount, s.merchant, s.category, c.state, s.model,"
+    "  s.model_version, s.score, s.decision"
+    " FROM stored s LEFT JOIN fraud.customers c ON c.card = s.card",
+    {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+     FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, FLOAT4ARRAYOID,
+     FLOAT8ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});
+
+// The alert joins the card's unresolved case if its latest alert is within the
+// window (microseconds), else it opens one. The card's lock is held, so alerts of a
+// card take turns; a case that is resolved meanwhile is not joined.
+Statement insert_alert(
+    "WITH latest AS (SELECT c.case_id, c.decision FROM fraud.cases c WHERE c.card = $1"
+    "  AND c.status IN ('open', 'acknowledged')"
+    "  AND c.last_alert_at > now() - $10 * interval '1 microsecond'"
+    "  ORDER BY c.case_id DESC LIMIT 1),"
+    " joined AS (UPDATE fraud.cases c SET alerts = c.alerts + 1, last_alert_at = now(),"
+    // In the alphabet, block is before review.
+    "  decision = least(c.decision, $5), max_score = greatest(c.max_score, $4),"
+    "  amount = c.amount + $9 / 100.0"
+    "  FROM latest l WHERE c.card = $1 AND c.case_id = l.case_id"
+    "   AND c.status IN ('open', 'acknowledged')"
+    "  RETURNING c.case_id, c.alerts, c.decision < l.decision AS escalated),"
+    " opened AS (INSERT INTO fraud.cases (card, decision, max_score, amount)"
+    "  SELECT $1, $5, $4, $9 / 100.0 WHERE NOT EXISTS (SELECT FROM joined)"
+    "  RETURNING case_id, alerts, false),"
+    " the_case AS (SELECT * FROM joined UNION ALL SELECT * FROM opened)"
+    " INSERT INTO fraud.alerts (card, case_id, transaction_id, occurred_at, score, decision, model,"
+    "  model_version, reasons)"
+    " SELECT $1, m.case_id, $2, $3, $4, $5, $6, $7, $8 FROM the_case m"
+    " RETURNING alert_id, case_id, (SELECT m.alerts FROM the_case m), (SELECT m.escalated FROM the_case m)",
+    {UUIDOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID, TEXTOID, INT4OID, TEXTARRAYOID, INT8OID,
+     FLOAT8OID});
+
+Statement insert_outbox("INSERT INTO fraud.outbox (kind, payload) VALUES ('alert', $1::jsonb)",
+                        {TEXTOID});
+
+SqlValue text_array(const std::vector<std::string>& values) {
+  Column column(TEXTOID);
+  for (const std::string& value : values) column.add(text_param(value));
+  return column.array();
+}
+
+void write_transactions(Spi& spi, const FeatureSet& set, const std::vector<Entry>& entries,
+                        const PaymentScorer& scorer, const std::string& source) {
+  PaymentColumns columns;
+  Column scores(FLOAT8OID), decisions(TEXTOID);
+  VectorColumn vectors(set);
+  for (const Entry& entry : entries) {
+    columns.add(entry);
+    scores.add(float8_param(static_cast<double>(entry.score)));
+    decisions.add(optional_text_param(entry.decision));
+    vectors.add(entry.features.data());
+  }
+  std::vector<SqlValue> values = columns.arrays();
+  for (SqlValue value : {scores.array(), decisions.array(), text_param(source), text_param(scorer.model().model),
+                         int4_param(scorer.model().version), vectors.array(), vectors.width()}) {
+    values.push_back(value);
+  }
+  spi.run(insert_transactions, values);
+}
+
+// Raises the alert of one payment: its row, its place in a case, its message in the outbox, and the
+// NOTIFY that listeners get at COMMIT.
+void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
+  const Payment& payment = *entry.payment;
+  std::vector<std::string> reasons = scorer.reasons(entry.features);
+  double score = static_cast<double>(entry.score);
+  spi.run(insert_alert,
+          {uuid_param(card_uuid(entry.card)), text_param(payment.transaction_id),
+           time_param(entry.occurred_at), float8_param(score), text_param(entry.decision),
+           text_param(scorer.model().model), int4_param(scorer.model().version),
+           text_array(reasons), int8_param(payment.amount_cents),
+           float8_param(guc_alert_window_s * 1e6)});
+  // No card number: card is the keyed hash.
+  nlohmann::json message = {
+      {"alert_id", *spi.integer(0, 1)},
+      {"case_id", *spi.integer(0, 2)},
+      {"case_alerts", *spi.integer(0, 3)},
+      {"escalated", DatumGetBool(*spi.datum(0, 4))},
+      {"transaction_id", payment.transaction_id},
+      {"card", format_uuid(card_uuid(entry.card))},
+      {"last_four", payment.last_four.empty() ? nlohmann::json() : nlohmann::json(payment.last_four)},
+      {"occurred_at", format_time(unix_time(entry.occurred_at))},
+      {"amount", static_cast<double>(payment.amount_cents) / 100},
+      {"merchant", payment.merchant},
+      {"category", payment.category},
+      {"score", score},
+      {"decision", entry.decision},
+      {"model", scorer.model().name()},
+      {"reasons", reasons},
+  };
+  std::string text = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  spi.run(insert_outbox, {text_param(text)});
+  protect([&] {
+    Async_Notify("fraud_alerts", text.c_str());
+    wake_at_commit(WorkerKind::kNotify);
+  });
+}
+
+// Lets the challengers score what the champion has scored.
+void write_shadow_scores(Spi& spi, const std::vector<Entry>& entries, const PaymentScorer& champion) {
+  ShadowScorer shadow(spi, champion);
+  if (shadow.empty()) return;
+  for (const Entry& entry : entries) {
+    shadow.add(card_uuid(entry.card), entry.payment->transaction_id, entry.occurred_at,
+               entry.features);
+  }
+  shadow.write(spi);
+}
+
+}  // namespace
+
+IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
+                    std::vector<IngestOutcome>* outcomes) {
+  OwnerScope owner;
+  prefer_index_scans();
+  std::vector<IngestOutcome> results(batch.payments.size());
+  std::vector<RejectedPayment> refused;
+  IngestCounts counts;
+  {
+    Spi spi;
+    CardKey key(spi);
+    const std::vector<Entry> all = admit(batch, key, results, refused);
+    std::vector<Entry> entries = all;
+    claim(spi, entries, results);
+    if (!entries.empty()) {
+      std::shared_ptr<const FeatureSet> set = payments_feature_set(false);
+      PaymentScorer scorer(resolve_model("payments", false), set);
+      compute_features(set, entries, false);
+      for (Entry& entry : entries) {
+        entry.score = scorer.score(entry.features.data());
+        entry.decision = scorer.decide(entry.score);
+        IngestOutcome& outcome = results[entry.outcome];
+        outcome.scored = true;
+        outcome.score = static_cast<double>(entry.score);
+        outcome.decision = entry.decision;
+        counts.newest = std::max(counts.newest, entry.occurred_at);
+      }
+      write_transactions(spi, *set, entries, scorer, options.source);
+      write_shadow_scores(spi, entries, scorer);
+      for (const Entry& entry : entries) {
+        if (entry.decision == "review" || entry.decision == "block") {
+          raise_alert(spi, entry, scorer);
+        }
+      }
+    }
+    write_labels(spi, all, options.label_source, true, Interval{});
+    refused.insert(refused.end(), batch.rejected.begin(), batch.rejected.end());
+    write_dead_letters(spi, options.source, std::move(refused), key);
+  }
+  for (const RejectedPayment& rejected : batch.rejected) {
+    IngestOutcome outcome;
+    outcome.transaction_id = rejected.transaction_id;
+    outcome.status = IngestStatus::kRejected;
+    outcome.error = rejected.reason;
+    results.push_back(outcome);
+  }
+  for (const IngestOutcome& outcome : results) {
+    counts.stored += outcome.status == IngestStatus::kStored;
+    counts.duplicates += outcome.status == IngestStatus::kDuplicate;
+    counts.rejected += outcome.status == IngestStatus::kRejected;
+  }
+  if (outcomes != nullptr) *outcomes = std::move(results);
+  return counts;
+}
+
+void dead_letter(const std::string& source, const RejectedPayment& rejected) {
+  OwnerScope owner;
+  Spi spi;
+  CardKey key(spi);
+  write_dead_letters(spi, source, {rejected}, key);
+}
+
+Assessment assess(const Payment& payment, std::string_view model) {
+  OwnerScope owner;
+  prefer_index_scans();
+  std::shared_ptr<const FeatureSet> set = payments_feature_set(true);
+  PaymentScorer scorer(resolve_model(model, true), set);
+  Payment timed = payment;
+  if (!timed.occurred_at_us) {
+    timed.occurred_at_us = unix_time(protect([] { return GetCurrentStatementStartTimestamp(); }));
+  }
+  std::vector<Entry> entries(1);
+  entries[0].payment = &timed;
+  entries[0].occurred_at = postgres_time(*timed.occurred_at_us);
+  std::string fault = future_fault(entries[0].occurred_at);
+  if (!fault.empty()) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + fault);
+  {
+    Spi spi;
+    CardKey key(spi);
+    entries[0].card =
+        card_id(timed.card_number.empty() ? parse_uuid(timed.card_token) : key.card(timed.card_number));
+    compute_features(set, entries, true);
+  }
+  const std::vector<float>& features = entries[0].features;
+  Assessment result;
+  result.score = scorer.score(features.data());
+  result.decision = scorer.decide(result.score);
+  result.reasons = scorer.reasons(features);
+  for (size_t i = 0; i < features.size(); ++i) {
+    result.features.emplace_back(set->features[i].name, features[i]);
+  }
+  return result;
+}
+
+}  // namespace fraud::pg

@@ -1,0 +1,145 @@
+// fraud.ingest, fraud.assess and what features of payments are made with.
+#include "core/base/geo.h"
+#include "core/payments/mask.h"
+#include "core/payments/payment.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <iterator>
+
+#include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
+#include "pg/payments/ingest.h"
+#include "pg/server/spi.h"
+
+namespace fraud::pg {
+
+namespace {
+
+std::string_view text_argument(FunctionCallInfo fcinfo, int index) {
+  text* value = protect([&] { return PG_GETARG_TEXT_PP(index); });
+  return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
+}
+
+// Returns the argument's JSON as text; numbers keep all their digits.
+std::string_view json_argument(FunctionCallInfo fcinfo, int index) {
+  return protect([&] {
+    Jsonb* value = PG_GETARG_JSONB_P(index);
+    return std::string_view(JsonbToCString(nullptr, &value->root, VARSIZE(value)));
+  });
+}
+
+const char* status_name(IngestStatus status) {
+  switch (status) {
+    case IngestStatus::kStored:
+      return "stored";
+    case IngestStatus::kDuplicate:
+      return "duplicate";
+    case IngestStatus::kRejected:
+      return "rejected";
+  }
+  return "";
+}
+
+// Appends one row of fraud.ingest's result.
+void put_outcome(ReturnSetInfo* result, const IngestOutcome& outcome) {
+  const char* id = outcome.transaction_id.empty() ? nullptr : outcome.transaction_id.c_str();
+  const char* decision = outcome.decision.empty() ? nullptr : outcome.decision.c_str();
+  const char* error = outcome.error.empty() ? nullptr : outcome.error.c_str();
+  const char* status = status_name(outcome.status);
+  double score = outcome.score;
+  bool scored = outcome.scored;
+  protect([&] {
+    auto text_or_null = [](const char* value) {
+      return value != nullptr ? CStringGetTextDatum(value) : (Datum)0;
+    };
+    Datum values[5] = {text_or_null(id), CStringGetTextDatum(status), Float8GetDatum(score),
+                       text_or_null(decision), text_or_null(error)};
+    bool nulls[5] = {id == nullptr, false, !scored, decision == nullptr, error == nullptr};
+    tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+  });
+}
+
+}  // namespace
+
+}  // namespace fraud::pg
+
+using namespace fraud;
+using namespace fraud::pg;
+
+FRAUD_FUNCTION(ingest) {
+  PaymentBatch batch = read_payments(json_argument(fcinfo, 0));
+  IngestOptions options;
+  options.source = std::string(text_argument(fcinfo, 1));
+  options.label_source = "payload";
+  if (options.source.empty() || options.source.size() > 63) {
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "source must have 1 to 63 characters");
+  }
+  protect([&] { InitMaterializedSRF(fcinfo, 0); });
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  size_t step = static_cast<size_t>(guc_ingest_batch_size);
+  for (size_t begin = 0; begin < batch.payments.size() || begin == 0; begin += step) {
+    PaymentBatch part;
+    size_t end = std::min(begin + step, batch.payments.size());
+    std::move(batch.payments.begin() + static_cast<std::ptrdiff_t>(begin),
+              batch.payments.begin() + static_cast<std::ptrdiff_t>(end),
+              std::back_inserter(part.payments));
+    if (end == batch.payments.size()) part.rejected = std::move(batch.rejected);
+    std::vector<IngestOutcome> outcomes;
+    ingest(part, options, &outcomes);
+    for (const IngestOutcome& outcome : outcomes) put_outcome(result, outcome);
+  }
+  return (Datum)0;
+}
+
+FRAUD_FUNCTION(assess) {
+  PaymentBatch batch = read_payments(json_argument(fcinfo, 0));
+  if (batch.payments.size() + batch.rejected.size() != 1) {
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
+                   "expected one payment, not " +
+                       std::to_string(batch.payments.size() + batch.rejected.size()),
+                   {}, "To assess many, call fraud.assess for each in a query.");
+  }
+  if (!batch.rejected.empty()) {
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + batch.rejected[0].reason);
+  }
+  Assessment assessment = assess(batch.payments[0], text_argument(fcinfo, 1));
+  nlohmann::ordered_json features = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : assessment.features) {
+    if (std::isnan(value)) {
+      features[name] = nullptr;
+    } else {
+      features[name] = value;
+    }
+  }
+  std::string features_text = features.dump();
+  Column reasons(TEXTOID);
+  for (const std::string& reason : assessment.reasons) reasons.add(text_param(reason));
+  SqlValue reason_array = reasons.array();
+  const char* decision = assessment.decision.empty() ? nullptr : assessment.decision.c_str();
+  double score = static_cast<double>(assessment.score);
+  return protect([&] {
+    TupleDesc descriptor;
+    if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE) {
+      elog(ERROR, "return type must be a row type");
+    }
+    descriptor = BlessTupleDesc(descriptor);
+    Datum values[4] = {
+        Float8GetDatum(score), decision != nullptr ? CStringGetTextDatum(decision) : (Datum)0,
+        reason_array.value,
+        DirectFunctionCall1(jsonb_in, CStringGetDatum(features_text.c_str()))};
+    bool nulls[4] = {false, decision == nullptr, false, false};
+    return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
+  });
+}
+
+// Great-circle distance in km of two places, each a latitude and a longitude in degrees.
+FRAUD_FUNCTION(distance_km) {
+  return Float8GetDatum(distance_km(PG_GETARG_FLOAT8(0), PG_GETARG_FLOAT8(1), PG_GETARG_FLOAT8(2),
+                                    PG_GETARG_FLOAT8(3)));
+}
+
+FRAUD_FUNCTION(mask_card_numbers) {
+  return text_param(mask_card_numbers(text_argument(fcinfo, 0))).value;
+}

@@ -1,0 +1,450 @@
+#include "pg/payments/payment_store.h"
+
+#include "core/payments/payment_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <tuple>
+
+#include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
+#include "pg/server/owner_scope.h"
+
+extern "C" {
+#include "access/table.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "utils/partcache.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+// -------------------------------------------------------------- statements
+
+Statement known_payments(
+    "SELECT n.i FROM unnest($1, $2) WITH ORDINALITY n(transaction_id, card, i)"
+    " CROSS JOIN LATERAL (SELECT 1 FROM fraud.payment_keys k"
+    "  WHERE k.transaction_id = n.transaction_id AND k.card = n.card LIMIT 1) k",
+    {TEXTARRAYOID, UUIDARRAYOID});
+
+Statement upsert_customers(
+    "INSERT INTO fraud.customers AS c (card, last_four, first_name, last_name, gender, street,"
+    "  city, state, zip, job, latitude, longitude, city_population, date_of_birth,"
+    "  first_payment_at, last_payment_at)"
+    " SELECT n.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) n"
+    " ON CONFLICT (card) DO UPDATE SET"
+    // A later payment's details are taken where it has them, an earlier one only
+    // fills gaps.
+    "  (first_name, last_name, gender, street, city, state, zip, job, latitude, longitude,"
+    "   city_population, date_of_birth) = (SELECT"
+    "    coalesce(a.first_name, b.first_name), coalesce(a.last_name, b.last_name),"
+    "    coalesce(a.gender, b.gender), coalesce(a.street, b.street), coalesce(a.city, b.city),"
+    "    coalesce(a.state, b.state), coalesce(a.zip, b.zip), coalesce(a.job, b.job),"
+    "    coalesce(a.latitude, b.latitude), coalesce(a.longitude, b.longitude),"
+    "    coalesce(a.city_population, b.city_population),"
+    "    coalesce(a.date_of_birth, b.date_of_birth)"
+    "   FROM (SELECT (CASE WHEN excluded.last_payment_at >= c.last_payment_at"
+    "                 THEN excluded ELSE c END).*) a,"
+    "        (SELECT (CASE WHEN excluded.last_payment_at >= c.last_payment_at"
+    "                 THEN c ELSE excluded END).*) b),"
+    "  last_four = coalesce(c.last_four, excluded.last_four),"
+    "  first_payment_at = least(c.first_payment_at, excluded.first_payment_at),"
+    "  last_payment_at = greatest(c.last_payment_at, excluded.last_payment_at)",
+    {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+     TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID,
+     INT8ARRAYOID, DATEARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID});
+
+Statement insert_keys(
+    "INSERT INTO fraud.payment_keys (transaction_id, card, occurred_at)"
+    " SELECT n.* FROM unnest($1, $2, $3) n ON CONFLICT DO NOTHING RETURNING transaction_id, card",
+    {TEXTARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID});
+
+Statement insert_merchants(
+    "INSERT INTO fraud.merchants (merchant, category, first_payment_at)"
+    " SELECT n.merchant, n.category, n.first_payment_at"
+    " FROM unnest($1, $2, $3) n(merchant, category, first_payment_at)"
+    " WHERE NOT EXISTS (SELECT FROM fraud.merchants m WHERE m.merchant = n.merchant)"
+    " ON CONFLICT DO NOTHING",
+    {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID});
+
+Statement insert_labels(
+    "INSERT INTO fraud.labels (card, transaction_id, is_fraud, source, known_at)"
+    " SELECT DISTINCT ON (n.card, n.transaction_id) n.card, n.transaction_id, true, $4,"
+    "  CASE WHEN $5 THEN now() ELSE " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$6") " END"
+    " FROM unnest($1, $2, $3) n(card, transaction_id, occurred_at)"
+    " WHERE NOT EXISTS (SELECT FROM fraud.labels l WHERE l.transaction_id = n.transaction_id"
+    "  AND l.card = n.card AND l.source = $4 AND l.is_fraud)",
+    {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID, BOOLOID, INTERVALOID});
+
+Statement insert_error(
+    "INSERT INTO fraud.ingest_errors AS e (source, reason, payload, payload_size, card, last_four,"
+    "  transaction_id, digest)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, sha256(convert_to($2, 'UTF8') || $3))"
+    " ON CONFLICT (source, digest) DO UPDATE SET occurrences = e.occurrences + 1,"
+    "  last_seen_at = now()",
+    {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID});
+
+Statement ensure_partition("SELECT fraud._ensure_partition($1)", {TIMESTAMPTZOID});
+
+// ------------------------------------------------------------------- steps
+
+// Tells whether a payment of this time finds its partition. What is asked is the
+// descriptor that the INSERT goes by: a partition's name can be seen a moment before
+// this session has been told that the descriptor is another. The lock stays until the
+// end of the transaction, so that the partition does.
+bool has_partition(Oid transactions, TimestampTz time) {
+  return protect([&] {
+    Relation relation = table_open(transactions, RowExclusiveLock);
+    PartitionKey key = RelationGetPartitionKey(relation);
+    PartitionBoundInfo bounds = RelationGetPartitionDesc(relation, true)->boundinfo;
+    bool found = false;
+    if (bounds != nullptr) {
+      Datum value = TimestampTzGetDatum(time);
+      bool equal = false;
+      int below = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1,
+                                                &value, &equal);
+      found = bounds->indexes[below + 1] >= 0;
+    }
+    // Whoever is about to wait for another's partition must not hold it up.
+    table_close(relation, found ? NoLock : RowExclusiveLock);
+    return found;
+  });
+}
+
+// Makes the partitions that are not there yet.
+void ensure_partitions(Spi& spi, const std::vector<Entry>& entries) {
+  Oid schema = fraud_schema();
+  Oid transactions = protect([&] { return get_relname_relid("transactions", schema); });
+  for (const Entry& entry : entries) {
+    if (!has_partition(transactions, entry.occurred_at)) {
+      spi.run(ensure_partition, {time_param(entry.occurred_at)});
+    }
+  }
+}
+
+void write_dead_letter(Spi& spi, const std::string& source, const RejectedPayment& rejected,
+                       const CardKey& key) {
+  size_t room = static_cast<size_t>(guc_max_dead_letter_kb) * 1024;
+  std::string_view kept = std::string_view(rejected.payload).substr(0, room);
+  bool card_known = !rejected.card_number.empty();
+  spi.run(insert_error,
+          {text_param(source), text_param(rejected.reason), bytea_param(kept),
+           int8_param(static_cast<int64_t>(rejected.payload.size())),
+           card_known ? uuid_param(key.card(rejected.card_number)) : null_param(),
+           card_known ? text_param(std::string_view(rejected.card_number)
+                                       .substr(rejected.card_number.size() - 4))
+                      : null_param(),
+           optional_text_param(rejected.transaction_id)});
+}
+
+bool earlier(const Entry& a, const Entry& b) {
+  if (a.card != b.card) return a.card < b.card;
+  if (a.occurred_at != b.occurred_at) return a.occurred_at < b.occurred_at;
+  return a.payment->transaction_id < b.payment->transaction_id;
+}
+
+// Takes out the payments that are stored already; the keys of the others are
+// looked at again under the card's lock.
+void drop_known(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes) {
+  Column ids(TEXTOID), cards(UUIDOID);
+  for (const Entry& entry : entries) {
+    ids.add(text_param(entry.payment->transaction_id));
+    cards.add(uuid_param(card_uuid(entry.card)));
+  }
+  uint64_t count = spi.run(known_payments, {ids.array(), cards.array()});
+  std::vector<char> known(entries.size(), 0);
+  for (uint64_t row = 0; row < count; ++row) {
+    known[static_cast<size_t>(*spi.integer(row, 1)) - 1] = 1;
+  }
+  std::vector<Entry> fresh;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (known[i] != 0) {
+      outcomes[entries[i].outcome].status = IngestStatus::kDuplicate;
+    } else {
+      fresh.push_back(std::move(entries[i]));
+    }
+  }
+  entries = std::move(fresh);
+}
+
+SqlValue optional_float8(const std::optional<double>& value) {
+  return value ? float8_param(*value) : null_param();
+}
+
+// Writes the customers, and thereby locks their rows, in the order of the card.
+// `entries` are sorted by card and time.
+void write_customers(Spi& spi, const std::vector<Entry>& entries) {
+  Column card(UUIDOID), latitude(FLOAT8OID), longitude(FLOAT8OID), population(INT8OID),
+      birth(DATEOID), first(TIMESTAMPTZOID), last(TIMESTAMPTZOID);
+  std::array<Column, 9> texts{Column(TEXTOID), Column(TEXTOID), Column(TEXTOID),
+                              Column(TEXTOID), Column(TEXTOID), Column(TEXTOID),
+                              Column(TEXTOID), Column(TEXTOID), Column(TEXTOID)};
+  for (size_t begin = 0, end; begin < entries.size(); begin = end) {
+    end = begin + 1;
+    while (end < entries.size() && entries[end].card == entries[begin].card) ++end;
+    const Entry& newest = entries[end - 1];
+    const Payment& payment = *newest.payment;
+    card.add(uuid_param(card_uuid(newest.card)));
+    texts[0].add(optional_text_param(payment.last_four));
+    size_t i = 1;
+    for (const std::string* value :
+         {&payment.first_name, &payment.last_name, &payment.gender, &payment.street, &payment.city,
+          &payment.state, &payment.zip, &payment.job}) {
+      texts[i++].add(optional_text_param(*value));
+    }
+    latitude.add(optional_float8(payment.latitude));
+    longitude.add(optional_float8(payment.longitude));
+    population.add(payment.city_population ? int8_param(*payment.city_population) : null_param());
+    birth.add(payment.date_of_birth
+                  ? SqlValue{Int32GetDatum(*payment.date_of_birth -
+                                        (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE))}
+                  : null_param());
+    first.add(time_param(entries[begin].occurred_at));
+    last.add(time_param(newest.occurred_at));
+  }
+  std::vector<SqlValue> params{card.array()};
+  for (const Column& column : texts) params.push_back(column.array());
+  for (const Column* column : {&latitude, &longitude, &population, &birth, &first, &last}) {
+    params.push_back(column->array());
+  }
+  spi.run(upsert_customers, params);
+}
+
+// Claims the payments' keys; those that another transaction stored meanwhile, or
+// that stand twice in the batch, are duplicates and taken out.
+void claim_keys(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes) {
+  Column ids(TEXTOID), cards(UUIDOID), times(TIMESTAMPTZOID);
+  for (const Entry& entry : entries) {
+    ids.add(text_param(entry.payment->transaction_id));
+    cards.add(uuid_param(card_uuid(entry.card)));
+    times.add(time_param(entry.occurred_at));
+  }
+  uint64_t count = spi.run(insert_keys, {ids.array(), cards.array(), times.array()});
+  if (count == entries.size()) return;
+  std::map<std::pair<std::string, CardId>, bool> claimed;  // true: still to be given out
+  for (uint64_t row = 0; row < count; ++row) {
+    Datum card = *spi.datum(row, 2);
+    claimed[{*spi.text(row, 1), card_id(*DatumGetUUIDP(card))}] = true;
+  }
+  std::vector<Entry> fresh;
+  for (Entry& entry : entries) {
+    auto key = claimed.find({entry.payment->transaction_id, entry.card});
+    if (key == claimed.end() || !key->second) {
+      outcomes[entry.outcome].status = IngestStatus::kDuplicate;
+    } else {
+      key->second = false;
+      fresh.push_back(std::move(entry));
+    }
+  }
+  entries = std::move(fresh);
+}
+
+void write_merchants(Spi& spi, const std::vector<Entry>& entries) {
+  std::map<std::string_view, const Entry*> first;  // sorted: concurrent batches agree on the order
+  for (const Entry& entry : entries) {
+    const Entry*& known = first[entry.payment->merchant];
+    if (known == nullptr || entry.occurred_at < known->occurred_at) known = &entry;
+  }
+  Column merchant(TEXTOID), category(TEXTOID), since(TIMESTAMPTZOID);
+  for (const auto& [name, entry] : first) {
+    merchant.add(text_param(name));
+    category.add(optional_text_param(entry->payment->category));
+    since.add(time_param(entry->occurred_at));
+  }
+  spi.run(insert_merchants, {merchant.array(), category.array(), since.array()});
+}
+
+// Years from the birth to the payment, by days; null where the birth is not known.
+SqlValue age_at(const Payment& payment) {
+  if (!payment.date_of_birth) return null_param();
+  constexpr int64_t kDayUs = int64_t{24} * 3600 * 1000000;
+  constexpr double kDaysPerYear = 365.2425;
+  const int64_t now = *payment.occurred_at_us;
+  const int64_t day = now / kDayUs - (now % kDayUs < 0 ? 1 : 0);
+  return {Float4GetDatum(static_cast<float>(static_cast<double>(day - *payment.date_of_birth) / kDaysPerYear))};
+}
+
+}  // namespace
+
+CardId card_id(const pg_uuid_t& uuid) {
+  CardId id;
+  memcpy(id.data(), uuid.data, UUID_LEN);
+  return id;
+}
+
+pg_uuid_t card_uuid(const CardId& id) {
+  pg_uuid_t uuid;
+  memcpy(uuid.data, id.data(), UUID_LEN);
+  return uuid;
+}
+
+std::string future_fault(TimestampTz time) {
+  TimestampTz latest = protect([] { return GetCurrentTimestamp(); }) +
+                       static_cast<int64_t>(guc_max_future_s) * 1000000;
+  if (time <= latest) return {};
+  return "the payment's time " + format_time(unix_time(time)) +
+         " is in the future, beyond fraud_detect.max_future";
+}
+
+void prefer_index_scans() {
+  protect([] {
+    for (const char* setting : {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin",
+                                "enable_mergejoin", "enable_sort", "enable_incremental_sort",
+                                // What is disabled counts as costly, which is no reason to compile.
+                                "jit"}) {
+      (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                              false);
+    }
+    (void)set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION,
+                            GUC_ACTION_SAVE, true, 0, false);
+  });
+}
+
+std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vector<IngestOutcome>& outcomes,
+                         std::vector<RejectedPayment>& refused) {
+  std::vector<Entry> entries;
+  entries.reserve(batch.payments.size());
+  for (size_t i = 0; i < batch.payments.size(); ++i) {
+    const Payment& payment = batch.payments[i];
+    outcomes[i].transaction_id = payment.transaction_id;
+    std::string fault;
+    Entry entry;
+    entry.payment = &payment;
+    entry.outcome = i;
+    entry.card = card_id(payment.card_number.empty() ? parse_uuid(payment.card_token)
+                                                     : key.card(payment.card_number));
+    if (!payment.occurred_at_us) {
+      fault = "the payment has no time: expected current_time, trans_date_trans_time or unix_time";
+    } else {
+      entry.occurred_at = postgres_time(*payment.occurred_at_us);
+      fault = future_fault(entry.occurred_at);
+    }
+    if (!fault.empty()) {
+      outcomes[i].status = IngestStatus::kRejected;
+      outcomes[i].error = fault;
+      refused.push_back({payment_to_json(payment, "card", format_uuid(card_uuid(entry.card))),
+                         fault, payment.transaction_id, payment.card_number});
+      continue;
+    }
+    entries.push_back(entry);
+  }
+  std::sort(entries.begin(), entries.end(), earlier);
+  return entries;
+}
+
+void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes) {
+  if (!entries.empty()) drop_known(spi, entries, outcomes);
+  if (entries.empty()) return;
+  write_customers(spi, entries);
+  claim_keys(spi, entries, outcomes);
+  if (entries.empty()) return;
+  ensure_partitions(spi, entries);
+  write_merchants(spi, entries);
+}
+
+void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source, bool known_now,
+                  const Interval& delay) {
+  Column card(UUIDOID), id(TEXTOID), time(TIMESTAMPTZOID);
+  for (const Entry& entry : entries) {
+    if (!entry.payment->is_fraud.value_or(false)) continue;
+    card.add(uuid_param(card_uuid(entry.card)));
+    id.add(text_param(entry.payment->transaction_id));
+    time.add(time_param(entry.occurred_at));
+  }
+  if (card.size() == 0) return;
+  spi.run(insert_labels, {card.array(), id.array(), time.array(), text_param(source),
+                          bool_param(known_now), {IntervalPGetDatum(&delay)}});
+}
+
+void write_dead_letters(Spi& spi, const std::string& source, std::vector<RejectedPayment> rejected,
+                        const CardKey& key) {
+  // In one order, so that concurrent batches do not deadlock on the same faults.
+  std::stable_sort(rejected.begin(), rejected.end(), [](const RejectedPayment& a, const RejectedPayment& b) {
+    return std::tie(a.reason, a.payload) < std::tie(b.reason, b.payload);
+  });
+  for (const RejectedPayment& one : rejected) write_dead_letter(spi, source, one, key);
+}
+
+// ------------------------------------------------------------------ columns
+
+void PaymentColumns::add(const Entry& entry) {
+  const Payment& payment = *entry.payment;
+  card_.add(uuid_param(card_uuid(entry.card)));
+  id_.add(text_param(payment.transaction_id));
+  time_.add(time_param(entry.occurred_at));
+  cents_.add(int8_param(payment.amount_cents));
+  merchant_.add(text_param(payment.merchant));
+  category_.add(optional_text_param(payment.category));
+  merchant_latitude_.add(optional_float8(payment.merchant_latitude));
+  merchant_longitude_.add(optional_float8(payment.merchant_longitude));
+  home_latitude_.add(optional_float8(payment.latitude));
+  home_longitude_.add(optional_float8(payment.longitude));
+  city_population_.add(payment.city_population ? int8_param(*payment.city_population) : null_param());
+  age_.add(age_at(payment));
+}
+
+std::vector<SqlValue> PaymentColumns::arrays() const {
+  std::vector<SqlValue> arrays;
+  for (const Column* column : {&card_, &id_, &time_, &cents_, &merchant_, &category_, &merchant_latitude_,
+                               &merchant_longitude_, &home_latitude_, &home_longitude_, &city_population_, &age_}) {
+    arrays.push_back(column->array());
+  }
+  return arrays;
+}
+
+const std::vector<Oid>& PaymentColumns::types() {
+  static const std::vector<Oid> types{UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID,
+                                      TEXTARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID,
+                                      FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, FLOAT4ARRAYOID};
+  return types;
+}
+
+VectorColumn::VectorColumn(const FeatureSet& set)
+    : set_(set), width_(set.places.empty() ? 0 : set.places.back() + 1) {}
+
+void VectorColumn::add(const float* features) {
+  size_t feature = 0;
+  for (size_t place = 0; place < width_; ++place) {
+    const bool there = set_.places[feature] == place;
+    values_.add({Float4GetDatum(there ? features[feature++] : std::numeric_limits<float>::quiet_NaN())});
+  }
+}
+
+// ----------------------------------------------------------------- features
+
+std::shared_ptr<const FeatureSet> payments_feature_set(bool read_only) {
+  std::shared_ptr<const FeatureSet> set = find_feature_set("payments", read_only);
+  if (set->features.empty()) {
+    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "feature set \"payments\" has no features");
+  }
+  return set;
+}
+
+void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<Entry>& entries, bool read_only) {
+  // As fraud.payment_events shows them once they are stored.
+  static const std::string from =
+      "(SELECT n.card, n.transaction_id COLLATE \"C\" AS transaction_id, n.occurred_at,"
+      "  (n.cents / 100.0)::numeric(12, 2) AS amount, n.merchant, n.category, n.merchant_latitude,"
+      "  n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population, n.age,"
+      "  false AS is_fraud, NULL::timestamptz AS label_known_at"
+      " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) n(card, transaction_id, occurred_at,"
+      "  cents, merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
+      "  city_population, age)) e";
+  PaymentColumns columns;
+  for (const Entry& entry : entries) columns.add(entry);
+  const std::vector<float> vectors =
+      online_features(set, {from, PaymentColumns::types(), columns.arrays()}, read_only);
+  const size_t width = set->features.size();
+  if (vectors.size() != entries.size() * width) {
+    throw SqlError(ERRCODE_INTERNAL_ERROR, "unexpected number of feature vectors");
+  }
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const float* vector = vectors.data() + i * width;
+    entries[i].features.assign(vector, vector + width);
+  }
+}
+
+}  // namespace fraud::pg

@@ -1,0 +1,120 @@
+// How payments are stored: the steps that those that arrive and those of a history
+// have in common. All run with the owner's rights, in the caller's transaction.
+#pragma once
+
+#include "core/payments/payment.h"
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "pg/payments/card.h"
+#include "pg/features/feature_set.h"
+#include "pg/features/online_features.h"
+#include "pg/payments/payment_scorer.h"
+#include "pg/server/spi.h"
+
+namespace fraud::pg {
+
+// Microseconds between the Unix epoch and Postgres's (2000-01-01).
+constexpr int64_t kPostgresEpochUs = int64_t{946684800} * 1000000;
+inline TimestampTz postgres_time(int64_t unix_us) { return unix_us - kPostgresEpochUs; }
+inline int64_t unix_time(TimestampTz time) { return time + kPostgresEpochUs; }
+
+using CardId = std::array<unsigned char, UUID_LEN>;
+CardId card_id(const pg_uuid_t& uuid);
+pg_uuid_t card_uuid(const CardId& id);
+
+enum class IngestStatus { kStored, kDuplicate, kRejected };
+
+struct IngestOutcome {
+  std::string transaction_id;
+  IngestStatus status = IngestStatus::kStored;
+  bool scored = false;
+  double score = 0;
+  std::string decision;  // empty: none
+  std::string error;     // of a rejected payment
+};
+
+// A payment of a batch on its way.
+struct Entry {
+  const Payment* payment = nullptr;
+  size_t outcome = 0;  // its place in the batch
+  CardId card;
+  TimestampTz occurred_at = 0;
+  std::vector<float> features;  // in the order of the feature set `payments`
+  float score = 0;
+  std::string decision;
+};
+
+// Until the transaction or the level of settings ends: plans are made for look-ups by
+// key, whatever size the tables had when they were first planned. With the statistics
+// of an empty table, an index on the time alone looks as good as the one on card and
+// time.
+void prefer_index_scans();
+
+// Returns why a payment of this time is refused, or an empty string.
+std::string future_fault(TimestampTz time);
+
+// Gives each payment its card, and rejects those whose time will not do. Entries are
+// sorted by card, time and id.
+std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vector<IngestOutcome>& outcomes,
+                         std::vector<RejectedPayment>& refused);
+
+// Takes the payments' places: writes their customers, whose rows are the locks that
+// order the payments of a card, then their keys, merchants and partitions. Those that
+// are stored already are taken out.
+void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes);
+
+// When a label is known that comes with a history, as SQL: a delay after the payment,
+// in UTC, so that days are the same in every session, and now at the latest.
+#define FRAUD_LABEL_KNOWN_AT(occurred_at, delay) \
+  "least(now(), timezone('UTC', timezone('UTC', " occurred_at ") + " delay "))"
+
+// Records is_fraud of the payloads as labels, known now or `delay` after the payment;
+// also of a payment that is stored already, since a feed may learn of a fraud and send
+// the payment again.
+void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source, bool known_now,
+                  const Interval& delay);
+
+// Puts what could not be stored on the dead-letter list.
+void write_dead_letters(Spi& spi, const std::string& source, std::vector<RejectedPayment> rejected,
+                        const CardKey& key);
+
+// The columns of fraud.transactions that the payment itself fills.
+class PaymentColumns {
+ public:
+  void add(const Entry& entry);
+  // As arrays, in the order of `types`: card, transaction_id, occurred_at, cents, merchant,
+  // category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,
+  // city_population, age.
+  std::vector<SqlValue> arrays() const;
+  static const std::vector<Oid>& types();
+
+ private:
+  Column card_{UUIDOID}, id_{TEXTOID}, time_{TIMESTAMPTZOID}, cents_{INT8OID}, merchant_{TEXTOID},
+      category_{TEXTOID}, merchant_latitude_{FLOAT8OID}, merchant_longitude_{FLOAT8OID},
+      home_latitude_{FLOAT8OID}, home_longitude_{FLOAT8OID}, city_population_{INT8OID}, age_{FLOAT4OID};
+};
+
+// The vectors as they are stored: each feature at its place, NaN where there is none.
+class VectorColumn {
+ public:
+  explicit VectorColumn(const FeatureSet& set);
+  void add(const float* features);
+  SqlValue array() const { return values_.array(); }
+  SqlValue width() const { return int8_param(static_cast<int64_t>(width_)); }
+
+ private:
+  const FeatureSet& set_;
+  size_t width_;
+  Column values_{FLOAT4OID};
+};
+
+// Returns the feature set `payments`, whose events are fraud.payment_events.
+std::shared_ptr<const FeatureSet> payments_feature_set(bool read_only);
+
+// Computes the payments' features as of their own times.
+void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<Entry>& entries, bool read_only);
+
+}  // namespace fraud::pg

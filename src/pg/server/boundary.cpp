@@ -1,0 +1,98 @@
+#include "pg/server/boundary.h"
+
+#include <new>
+
+namespace fraud::pg::detail {
+
+MemoryContext error_context = nullptr;
+
+ErrorData* take_error(MemoryContext restore) {
+  MemoryContextSwitchTo(error_context != nullptr ? error_context : TopMemoryContext);
+  ErrorData* data = CopyErrorData();
+  FlushErrorState();
+  MemoryContextSwitchTo(restore);
+  return data;
+}
+
+namespace {
+
+int sqlstate_of(ErrorCode code) noexcept {
+  switch (code) {
+    case ErrorCode::kInvalidJson:
+      return ERRCODE_INVALID_TEXT_REPRESENTATION;
+    case ErrorCode::kInvalidModel:
+      return ERRCODE_DATA_CORRUPTED;
+    case ErrorCode::kUnsupportedModel:
+      return ERRCODE_FEATURE_NOT_SUPPORTED;
+    case ErrorCode::kInvalidPayload:
+      return ERRCODE_INVALID_PARAMETER_VALUE;
+    case ErrorCode::kInvalidArgument:
+      return ERRCODE_INVALID_PARAMETER_VALUE;
+    case ErrorCode::kLimitExceeded:
+      return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+  }
+  return ERRCODE_INTERNAL_ERROR;
+}
+
+// Copies text without raising: an error report must not fail for want of memory.
+char* copy(const std::string& text) noexcept {
+  if (text.empty()) return nullptr;
+  char* room = static_cast<char*>(
+      MemoryContextAllocExtended(CurrentMemoryContext, text.size() + 1, MCXT_ALLOC_NO_OOM));
+  if (room != nullptr) memcpy(room, text.c_str(), text.size() + 1);
+  return room;
+}
+
+ErrorData* make(int sqlstate, const char* message, const std::string& detail,
+                const std::string& hint) noexcept {
+  static ErrorData out_of_memory;  // used only when there is no room for another
+  ErrorData* data = static_cast<ErrorData*>(MemoryContextAllocExtended(
+      CurrentMemoryContext, sizeof(ErrorData), MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO));
+  if (data == nullptr) {
+    data = &out_of_memory;
+    memset(data, 0, sizeof(*data));
+  }
+  data->elevel = ERROR;
+  data->sqlerrcode = sqlstate;
+  data->message = copy(message);
+  data->detail = copy(detail);
+  data->hint = copy(hint);
+  return data;
+}
+
+}  // namespace
+
+ErrorData* describe_current_exception() noexcept {
+  MemoryContext old = MemoryContextSwitchTo(error_context);
+  ErrorData* data = nullptr;
+  try {
+    throw;
+  } catch (const PgError& error) {
+    data = error.data();
+  } catch (const SqlError& error) {
+    data = make(error.sqlstate(), error.what(), error.detail(), error.hint());
+  } catch (const Error& error) {
+    data = make(sqlstate_of(error.code()), error.what(), error.detail(), error.hint());
+  } catch (const std::bad_alloc&) {
+    data = make(ERRCODE_OUT_OF_MEMORY, "out of memory", {}, {});
+  } catch (const std::exception& error) {
+    // The text of a library's exception may quote input, and so a card number.
+    data = make(ERRCODE_INTERNAL_ERROR, "unexpected error in fraud_detect", {}, {});
+    (void)error;
+  } catch (...) {
+    data = make(ERRCODE_INTERNAL_ERROR, "unexpected error in fraud_detect", {}, {});
+  }
+  MemoryContextSwitchTo(old);
+  return data;
+}
+
+void raise(ErrorData* data) {
+  if (data->filename != nullptr) ReThrowError(data);  // as Postgres made it
+  ereport(ERROR, (errcode(data->sqlerrcode),
+                  errmsg_internal("%s", data->message != nullptr ? data->message : "out of memory"),
+                  data->detail != nullptr ? errdetail_internal("%s", data->detail) : 0,
+                  data->hint != nullptr ? errhint("%s", data->hint) : 0));
+  pg_unreachable();
+}
+
+}  // namespace fraud::pg::detail

@@ -1,0 +1,138 @@
+// The border between C++ exceptions and Postgres errors.
+//
+//   Postgres -> C++   FRAUD_FUNCTION bodies run inside call_guarded(): whatever
+//                     is thrown unwinds every C++ frame, and only then is it
+//                     raised as a Postgres error.
+//   C++ -> Postgres   protect([&] { … }) calls Postgres functions that may raise:
+//                     the error is caught below every object with a destructor
+//                     and goes on as a PgError, which carries the ErrorData, so
+//                     that SQLSTATE, DETAIL, HINT and a cancel's 57014 survive.
+//
+// The lambda given to protect() must own nothing that needs destruction: a raise
+// jumps over it.
+#pragma once
+
+#include "core/base/error.h"
+
+#include <exception>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "pg/server/server.h"
+
+namespace fraud::pg {
+
+// A Postgres error on its way through C++ frames.
+class PgError : public std::exception {
+ public:
+  explicit PgError(ErrorData* data) noexcept : data_(data) {}
+  const char* what() const noexcept override { return data_->message ? data_->message : "error"; }
+  ErrorData* data() const noexcept { return data_; }
+
+ private:
+  ErrorData* data_;  // lives in the memory context of the innermost boundary
+};
+
+// A report of our own with its SQLSTATE; detail and hint are sentences or empty.
+class SqlError : public std::exception {
+ public:
+  SqlError(int sqlstate, std::string message, std::string detail = {}, std::string hint = {})
+      : sqlstate_(sqlstate),
+        message_(std::move(message)),
+        detail_(std::move(detail)),
+        hint_(std::move(hint)) {}
+  const char* what() const noexcept override { return message_.c_str(); }
+  int sqlstate() const noexcept { return sqlstate_; }
+  const std::string& detail() const noexcept { return detail_; }
+  const std::string& hint() const noexcept { return hint_; }
+
+ private:
+  int sqlstate_;
+  std::string message_, detail_, hint_;
+};
+
+namespace detail {
+
+// Where the ErrorData of errors in flight is kept: set by the innermost boundary.
+extern MemoryContext error_context;
+
+// Copies the current Postgres error out of Postgres's error stack.
+ErrorData* take_error(MemoryContext restore);
+
+// Makes the ErrorData of the exception that is being handled. Never throws.
+ErrorData* describe_current_exception() noexcept;
+
+// Raises it; no C++ object may be alive in the frames above.
+[[noreturn]] void raise(ErrorData* data);
+
+// Runs body in a C++ boundary and returns its error, or nullptr.
+template <typename Body>
+ErrorData* run(Body&& body) noexcept {
+  try {
+    body();
+    return nullptr;
+  } catch (...) {
+    return describe_current_exception();
+  }
+}
+
+}  // namespace detail
+
+// Runs body; C++ exceptions leave as Postgres errors. This is the only frame
+// between Postgres and C++ code.
+template <typename Body>
+void guarded(Body&& body) {
+  MemoryContext caller = CurrentMemoryContext;
+  MemoryContext outer = detail::error_context;
+  detail::error_context = caller;
+  ErrorData* error = detail::run(std::forward<Body>(body));
+  detail::error_context = outer;
+  if (error != nullptr) {
+    MemoryContextSwitchTo(caller);
+    detail::raise(error);
+  }
+}
+
+// Calls Postgres; its errors go on as PgError.
+template <typename Call>
+auto protect(Call&& call) -> std::invoke_result_t<Call> {
+  using Result = std::invoke_result_t<Call>;
+  static_assert(std::is_void_v<Result> || std::is_trivially_destructible_v<Result>,
+                "what crosses the border must need no destructor");
+  MemoryContext context = CurrentMemoryContext;
+  ErrorData* volatile error = nullptr;
+  if constexpr (std::is_void_v<Result>) {
+    PG_TRY();
+    { call(); }
+    PG_CATCH();
+    { error = detail::take_error(context); }
+    PG_END_TRY();
+    if (error != nullptr) throw PgError(error);
+  } else {
+    std::aligned_storage_t<sizeof(Result), alignof(Result)> room;
+    PG_TRY();
+    { new (&room) Result(call()); }
+    PG_CATCH();
+    { error = detail::take_error(context); }
+    PG_END_TRY();
+    if (error != nullptr) throw PgError(error);
+    return *reinterpret_cast<Result*>(&room);
+  }
+}
+
+}  // namespace fraud::pg
+
+// Declares the SQL function fraud_detect_NAME, whose body follows as a C++
+// function of fcinfo that may throw.
+#define FRAUD_FUNCTION(name)                                    \
+  static Datum name##_body(FunctionCallInfo fcinfo);            \
+  extern "C" {                                                  \
+  PG_FUNCTION_INFO_V1(fraud_detect_##name);                     \
+  Datum fraud_detect_##name(PG_FUNCTION_ARGS) {                 \
+    Datum result = (Datum)0;                                    \
+    fraud::pg::guarded([&] { result = name##_body(fcinfo); });  \
+    return result;                                              \
+  }                                                             \
+  }                                                             \
+  static Datum name##_body([[maybe_unused]] FunctionCallInfo fcinfo)

@@ -1,0 +1,68 @@
+// Every test of the Postgres version, 15 to 18. Included by pg/server/server.h alone.
+#pragma once
+
+#if PG_VERSION_NUM < 150000
+#error "fraud_detect needs PostgreSQL 15 or later"
+#endif
+
+extern "C" {
+#include "access/genam.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_proc.h"
+#include "nodes/nodeFuncs.h"
+#include "catalog/pg_extension.h"
+#include "utils/acl.h"
+}
+
+namespace fraud::pg {
+
+// Tells whether the role owns the database.
+inline bool owns_database(Oid database, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(DatabaseRelationId, database, role);
+#else
+  return pg_database_ownercheck(database, role);
+#endif
+}
+
+// Visits the children of an expression's node.
+inline bool walk_expression(::Node* node, bool (*walker)(::Node*, void*), void* context) {
+#if PG_VERSION_NUM >= 160000
+  return expression_tree_walker(node, walker, context);
+#else
+  return expression_tree_walker(
+      node, reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(walker)), context);
+#endif
+}
+
+// Begins a scan of an index by keys, which index_rescan() gives.
+inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot snapshot, int keys) {
+#if PG_VERSION_NUM >= 180000
+  return index_beginscan(heap, index, snapshot, nullptr, keys, 0);
+#else
+  return index_beginscan(heap, index, snapshot, keys, 0);
+#endif
+}
+
+// Tells whether the current user may call the function.
+inline bool may_execute(Oid function) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
+#else
+  return pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+// Tells whether the role owns the extension.
+inline bool owns_extension(Oid extension, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(ExtensionRelationId, extension, role);
+#else
+  return pg_extension_ownercheck(extension, role);
+#endif
+}
+
+// Marks a prefix as ours, so that a misspelt setting is an error.
+inline void reserve_guc_prefix(const char* prefix) { MarkGUCPrefixReserved(prefix); }
+
+}  // namespace fraud::pg

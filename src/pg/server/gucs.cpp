@@ -1,0 +1,230 @@
+#include "core/forest/kernel.h"
+
+#include "pg/server/gucs.h"
+
+#include "pg/server/server.h"
+
+extern "C" {
+#include "pgtime.h"
+}
+
+namespace fraud::pg {
+
+int guc_alert_window_s = 1800;
+char* guc_ca_file = nullptr;
+char* guc_card_key_file = nullptr;
+int guc_condition_timeout_ms = 1000;
+int guc_connect_timeout_ms = 10000;
+int guc_dead_letter_retention_min = 90 * 24 * 60;
+int guc_evaluation_memory_kb = 1048576;
+int guc_feature_memory_kb = 1048576;
+int guc_feature_threads = 2;
+int guc_ingest_batch_size = 1000;
+int guc_kernel = 0;
+int guc_label_maturity_min = 7 * 24 * 60;
+int guc_max_databases = 16;
+int guc_max_dead_letter_kb = 64;
+int guc_max_digest_messages = 100;
+int guc_max_future_s = 600;
+int guc_max_redirects = 3;
+int guc_max_response_kb = 16384;
+int guc_max_retry_delay_s = 300;
+int guc_max_training_workers = 2;
+int guc_model_cache_kb = 65536;
+int guc_notify_attempts = 30;
+int guc_notify_concurrency = 4;
+int guc_notify_timeout_ms = 10000;
+int guc_outbox_retention_min = 7 * 24 * 60;
+int guc_poll_timeout_ms = 30000;
+int guc_report_hour = 6;
+char* guc_report_timezone = nullptr;
+int guc_shared_model_kb = 65536;
+int guc_train_max_rows = 20000000;
+int guc_train_memory_mb = 4096;
+int guc_train_threads = 2;
+int guc_transaction_retention_min = 0;
+
+namespace {
+
+// Refuses a time zone that Postgres does not know.
+bool check_timezone(char** value, void**, GucSource) {
+  if (*value == nullptr || **value == '\0') return true;
+  if (pg_tzset(*value) != nullptr) return true;
+  GUC_check_errdetail("Time zone \"%s\" is not known.", *value);
+  return false;
+}
+
+const config_enum_entry kKernelOptions[] = {{kKernelNames[0], 0, false},
+                                            {kKernelNames[1], 1, false},
+                                            {kKernelNames[2], 2, false},
+                                            {kKernelNames[3], 3, false},
+                                            {nullptr, 0, false}};
+
+// Refuses a kernel that this machine does not have.
+bool check_kernel(int* value, void**, GucSource) {
+  if (*value == 0 || find_kernel(kKernelNames[*value]) != nullptr) return true;
+  GUC_check_errdetail("This machine does not have the instructions for \"%s\".",
+                      kKernelNames[*value]);
+  return false;
+}
+
+// Refuses a retention that would take payments from under the features of new ones.
+bool check_transaction_retention(int* minutes, void**, GucSource) {
+  if (*minutes == 0 || *minutes >= 31 * 24 * 60) return true;
+  GUC_check_errdetail("The least retention is 31 days, since features look back 30.");
+  return false;
+}
+
+}  // namespace
+
+void define_gucs() {
+  DefineCustomIntVariable("fraud_detect.alert_window",
+                          "Alerts of one card within this time of each other are one case.",
+                          "Zero: each is a case of its own.", &guc_alert_window_s, 1800, 0, INT_MAX,
+                          PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("fraud_detect.ca_file",
+                             "File with the certificate authorities that servers are checked by.",
+                             "Empty: the system's.", &guc_ca_file, "", PGC_SIGHUP,
+                             GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("fraud_detect.card_key_file",
+                             "File with the key that card numbers are hashed under.",
+                             "Empty: the key in fraud.card_keys, made with the extension.",
+                             &guc_card_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr,
+                             nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.condition_timeout",
+                          "Longest time for one look at a channel's condition.", nullptr,
+                          &guc_condition_timeout_ms, 1000, 1, 60000, PGC_SIGHUP, GUC_UNIT_MS,
+                          nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.connect_timeout",
+                          "Longest time to connect to a payment API or a channel's receiver.", nullptr,
+                          &guc_connect_timeout_ms, 10000, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS,
+                          nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.dead_letter_retention",
+                          "How long dead letters are kept after they were last seen.",
+                          "0: for ever. fraud.purge() deletes the others.",
+                          &guc_dead_letter_retention_min, 90 * 24 * 60, 0, INT_MAX, PGC_SUSET,
+                          GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.evaluation_memory",
+                          "Most memory for the scores of one aggregate that measures them.",
+                          nullptr, &guc_evaluation_memory_kb, 1048576, 64, MAX_KILOBYTES,
+                          PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.feature_memory",
+                          "Most memory for the windows of one pass, or for what one event reads of a key.",
+                          "What needs more fails and says so.", &guc_feature_memory_kb,
+                          1048576, 1024, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr,
+                          nullptr);
+  DefineCustomIntVariable("fraud_detect.feature_threads",
+                          "Threads of one pass over the events.",
+                          "With 2 the features are computed beside reading and writing; more share the computing.",
+                          &guc_feature_threads, 2, 1, 64, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.ingest_batch_size",
+                          "Most payments that are stored in one set of statements.",
+                          "The ingest worker commits after each.", &guc_ingest_batch_size, 1000, 1,
+                          100000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomEnumVariable("fraud_detect.kernel",
+                           "Instruction set that models are scored with.",
+                           "All give the same scores, bit for bit. \"auto\" takes the fastest.",
+                           &guc_kernel, 0, kKernelOptions, PGC_USERSET, 0, check_kernel, nullptr,
+                           nullptr);
+  DefineCustomIntVariable("fraud_detect.label_maturity",
+                          "How long after its day a payment that is not labelled counts as "
+                          "legitimate.",
+                          "Precision and recall of fraud.model_performance are given from then on.",
+                          &guc_label_maturity_min, 7 * 24 * 60, 0, INT_MAX, PGC_USERSET,
+                          GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_dead_letter_size",
+                          "Most bytes of a payload that fraud.ingest_errors keeps.", nullptr,
+                          &guc_max_dead_letter_kb, 64, 1, 1048576, PGC_SUSET, GUC_UNIT_KB, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_digest_messages",
+                          "Most messages that a digest shows; it says how many more there are.",
+                          nullptr, &guc_max_digest_messages, 100, 1, 10000, PGC_SIGHUP, 0, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_future",
+                          "How far ahead of the clock a payment's time may be.",
+                          "Payments from beyond it are rejected.", &guc_max_future_s, 600, 0,
+                          INT_MAX, PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_redirects",
+                          "Most redirects that a poll follows.",
+                          "A source with headers follows none: they may hold keys.",
+                          &guc_max_redirects, 3, 0, 50, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_response_size",
+                          "Most bytes of a payment API's answer, once decompressed.", nullptr,
+                          &guc_max_response_kb, 16384, 1, 1048576, PGC_SIGHUP, GUC_UNIT_KB, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_retry_delay",
+                          "Longest wait before a failed poll or delivery is tried again.",
+                          "The wait doubles with each failure, from one second on; a longer "
+                          "Retry-After is honoured up to one hour.",
+                          &guc_max_retry_delay_s, 300, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.model_cache_size",
+                          "Most memory for models that a backend keeps ready for itself.",
+                          "Only those that are not in shared memory. Models in use by a running "
+                          "query are kept whatever this says.",
+                          &guc_model_cache_kb, 65536, 0, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB,
+                          nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.notify_attempts",
+                          "Attempts after which a delivery is given up.", nullptr,
+                          &guc_notify_attempts, 30, 1, 1000, PGC_SIGHUP, 0, nullptr, nullptr,
+                          nullptr);
+  DefineCustomIntVariable("fraud_detect.notify_concurrency",
+                          "Most deliveries under way at once for one channel.",
+                          "A receiver that failed three times in a row gets one at a time.",
+                          &guc_notify_concurrency, 4, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr,
+                          nullptr);
+  DefineCustomIntVariable("fraud_detect.notify_timeout", "Longest time for one delivery.", nullptr,
+                          &guc_notify_timeout_ms, 10000, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.outbox_retention",
+                          "How long messages are kept after their deliveries ended.",
+                          "0: for ever. fraud.purge() deletes the others.",
+                          &guc_outbox_retention_min, 7 * 24 * 60, 0, INT_MAX, PGC_SUSET,
+                          GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.poll_timeout", "Longest time for one poll.", nullptr,
+                          &guc_poll_timeout_ms, 30000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.report_hour",
+                          "Hour, in the reports' time zone, from which the day before is closed.",
+                          nullptr, &guc_report_hour, 6, 0, 23, PGC_USERSET, 0, nullptr, nullptr,
+                          nullptr);
+  DefineCustomStringVariable("fraud_detect.report_timezone",
+                             "Time zone whose days the reports count.", nullptr,
+                             &guc_report_timezone, "UTC", PGC_USERSET, 0, check_timezone, nullptr,
+                             nullptr);
+  DefineCustomIntVariable("fraud_detect.train_max_rows", "Most rows that one training run reads.",
+                          nullptr, &guc_train_max_rows, 20000000, 1, INT_MAX, PGC_SIGHUP, 0,
+                          nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.train_memory",
+                          "Most memory of one training process.",
+                          "A run that would need more is refused; one that takes more all the same fails.",
+                          &guc_train_memory_mb, 4096, 16, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.train_threads", "Most threads of one training process.",
+                          nullptr, &guc_train_threads, 2, 1, 1024, PGC_SIGHUP, 0, nullptr, nullptr,
+                          nullptr);
+  DefineCustomIntVariable("fraud_detect.transaction_retention",
+                          "How long the payments of a month are kept after its end.",
+                          "0: for ever. fraud.maintain_partitions() drops the others; the views "
+                          "keep their sums. At least 31 days: features look back 30.",
+                          &guc_transaction_retention_min, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MIN,
+                          check_transaction_retention, nullptr, nullptr);
+  if (process_shared_preload_libraries_in_progress) {
+    DefineCustomIntVariable("fraud_detect.max_training_workers",
+                            "Most training runs of this server that are under way at once.",
+                            "Others wait in their queue.", &guc_max_training_workers, 2, 1, 64,
+                            PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("fraud_detect.max_databases",
+                            "Most databases of this server that have an ingest worker.", nullptr,
+                            &guc_max_databases, 16, 1, 1024, PGC_POSTMASTER, 0, nullptr, nullptr,
+                            nullptr);
+    DefineCustomIntVariable("fraud_detect.shared_model_memory",
+                            "Shared memory for models.",
+                            "Models without room there are kept by each backend for itself.",
+                            &guc_shared_model_kb, 65536, 0, MAX_KILOBYTES, PGC_POSTMASTER,
+                            GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  }
+  reserve_guc_prefix("fraud_detect");
+}
+
+}  // namespace fraud::pg

@@ -1,0 +1,420 @@
+// The notify worker of one database: delivers the messages of fraud.outbox to the
+// channels that take them, all on one descriptor.
+//
+// No transaction is open while a delivery is under way. An attempt is counted and
+// committed before it is made, and how it went is noted in a transaction of its
+// own, so a crash leaves an attempt to repeat, with the same idempotency key.
+#include "core/payments/message.h"
+#include "core/payments/payment_writer.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <variant>
+
+#include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
+#include "pg/server/shared_state.h"
+#include "pg/server/spi.h"
+#include "worker/network/network_client.h"
+#include "worker/process.h"
+#include "worker/transaction.h"
+
+extern "C" {
+#include "commands/async.h"
+#include "common/base64.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+
+PGDLLEXPORT void fraud_detect_notify_worker_main(Datum argument);
+}
+
+namespace fraud::worker {
+
+using namespace fraud::pg;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kMicrosPerSecond = 1000000;
+// How often messages are looked for though nobody called: of a transaction that was
+// prepared, say.
+constexpr int64_t kIdleInterval = 60 * kMicrosPerSecond;
+constexpr int32_t kDispatchBatch = 200;
+constexpr int64_t kLeaseMargin = 60 * kMicrosPerSecond;
+constexpr long kMaxRetryAfterS = 3600;
+constexpr size_t kMaxNotifyBytes = 7900;  // of a payload, below NOTIFY's 8000
+
+// ------------------------------------------------------------- statements
+
+// Attempts that the last worker did not end are made again at once.
+Statement reset_attempts("UPDATE fraud.notification_attempts a SET outcome = 'interrupted'"
+                         " FROM fraud.notifications n WHERE n.state = 'sending'"
+                         "  AND a.notification_id = n.notification_id AND a.outcome IS NULL",
+                         {});
+Statement reset_sending("UPDATE fraud.notifications SET state = 'pending',"
+                        "  next_attempt_at = clock_timestamp() WHERE state = 'sending'",
+                        {});
+Statement dispatch("SELECT fraud._dispatch($1)", {INT4OID});
+Statement claim("SELECT c.id, n.channel, n.recipient, n.kind, n.digest, n.messages,"
+                "  n.idempotency_key, extract(epoch FROM n.created_at)::float8, ch.kind, ch.target,"
+                "  ch.headers::text, ch.template::text, ch.secret, ch.smtp_url, ch.smtp_user,"
+                "  ch.smtp_password, ch.sender, ch.starttls"
+                " FROM fraud._claim_notifications($1, $2 * interval '1 microsecond', $3) c(id)"
+                " JOIN fraud.notifications n ON n.notification_id = c.id"
+                " JOIN fraud.channels ch ON ch.name = n.channel",
+                {INT4OID, INT8OID, INT4OID});
+Statement read_messages("SELECT o.kind, o.payload::text, o.subject, o.body_text, o.body_html"
+                        " FROM fraud.notification_messages m JOIN fraud.outbox o USING (outbox_id)"
+                        " WHERE m.notification_id = $1 ORDER BY m.outbox_id LIMIT $2",
+                        {INT8OID, INT4OID});
+Statement next_due("SELECT fraud._next_notification_at($1)", {INT4OID});
+Statement end_attempt("SELECT fraud._end_attempt($1, $2, $3, $4, $5 * interval '1 microsecond', $6,"
+                      "  $7 * interval '1 second', $8, $9 * interval '1 second')",
+                      {INT8OID, TEXTOID, INT4OID, TEXTOID, INT8OID, BOOLOID, INT8OID, INT4OID,
+                       INT4OID});
+
+// --------------------------------------------------------------- deliveries
+
+// A delivery that was claimed, with all that is needed to make it.
+struct Delivery {
+  int64_t id = 0;
+  std::string channel, channel_kind, target, recipient;
+  std::string headers, json_template, secret;
+  std::string smtp_url, smtp_user, smtp_password, sender;
+  bool starttls = true;
+  Notification notification;
+  // What to send; nothing of it for a NOTIFY.
+  std::variant<std::monostate, HttpRequest, MailRequest> request;
+  std::string fault;  // why there is nothing to send
+  Clock::time_point started;
+};
+
+std::string base64(const unsigned char* bytes, int length) {
+  std::string text(static_cast<size_t>(pg_b64_enc_len(length)), '\0');
+  int used = pg_b64_encode(reinterpret_cast<const char*>(bytes), length, text.data(),
+                           static_cast<int>(text.size()));
+  if (used < 0) throw SqlError(ERRCODE_INTERNAL_ERROR, "could not encode base64");
+  text.resize(static_cast<size_t>(used));
+  return text;
+}
+
+// The key that a secret stands for: "whsec_" and base64, or the text itself.
+std::string signing_key(const std::string& secret) {
+  constexpr std::string_view kPrefix = "whsec_";
+  if (secret.compare(0, kPrefix.size(), kPrefix) != 0) return secret;
+  std::string_view encoded = std::string_view(secret).substr(kPrefix.size());
+  int length = static_cast<int>(encoded.size());
+  std::string key(static_cast<size_t>(pg_b64_dec_len(length)), '\0');
+  int used = pg_b64_decode(encoded.data(), length, key.data(), static_cast<int>(key.size()));
+  if (used < 0) throw SqlError(ERRCODE_DATA_CORRUPTED, "the channel's secret is not base64");
+  key.resize(static_cast<size_t>(used));
+  return key;
+}
+
+// The signature of Standard Webhooks: HMAC-SHA256 over id, time and body.
+std::string sign(const std::string& secret, const std::string& signed_text) {
+  std::string key = signing_key(secret);
+  uint8 digest[PG_SHA256_DIGEST_LENGTH];
+  protect([&] {
+    pg_hmac_ctx* context = pg_hmac_create(PG_SHA256);
+    bool done = context != nullptr &&
+                pg_hmac_init(context, (const uint8*)key.data(), key.size()) == 0 &&
+                pg_hmac_update(context, (const uint8*)signed_text.data(), signed_text.size()) == 0 &&
+                pg_hmac_final(context, digest, sizeof(digest)) == 0;
+    if (context != nullptr) pg_hmac_free(context);
+    if (!done) ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC")));
+  });
+  return "v1," + base64(digest, sizeof(digest));
+}
+
+HttpRequest webhook_request(const Delivery& delivery) {
+  HttpRequest request;
+  request.limits = network_limits(guc_notify_timeout_ms);
+  request.url = delivery.target;
+  // Where a redirect leads, nobody has agreed to: it is a failure.
+  request.max_redirects = 0;
+  request.keep_body = false;
+  request.body = webhook_body(delivery.notification, delivery.json_template);
+  const std::string& id = delivery.notification.id;
+  std::string timestamp = std::to_string(std::time(nullptr));
+  request.headers = {"Content-Type: application/json", "Expect:", "Idempotency-Key: " + id,
+                     "webhook-id: " + id, "webhook-timestamp: " + timestamp};
+  if (!delivery.secret.empty()) {
+    request.headers.push_back("webhook-signature: " +
+                              sign(delivery.secret, id + "." + timestamp + "." + *request.body));
+  }
+  nlohmann::json headers = nlohmann::json::parse(delivery.headers, nullptr, false);
+  if (headers.is_object()) {
+    for (const auto& [name, value] : headers.items()) {
+      std::string text = value.is_string() ? value.get<std::string>() : "";
+      request.headers.push_back(text.empty() ? name + ";" : name + ": " + text);
+    }
+  }
+  return request;
+}
+
+// The date of a mail, in English whatever the server's locale (RFC 5322).
+std::string mail_date() {
+  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[64];
+  snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d +0000", kDays[utc.tm_wday],
+           utc.tm_mday, kMonths[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min,
+           utc.tm_sec);
+  return text;
+}
+
+MailRequest mail_request(const Delivery& delivery) {
+  MailText mail = mail_text(delivery.notification);
+  MailRequest request;
+  request.limits = network_limits(guc_notify_timeout_ms);
+  request.url = delivery.smtp_url;
+  request.require_tls = delivery.starttls;
+  request.user = delivery.smtp_user;
+  request.password = delivery.smtp_password;
+  request.sender = delivery.sender;
+  request.recipient = delivery.recipient;
+  std::string domain = delivery.sender.substr(delivery.sender.find('@') + 1);
+  request.headers = {"Date: " + mail_date(), "From: fraud_detect <" + delivery.sender + ">",
+                     "To: " + delivery.recipient,
+                     // The same in each attempt: mail systems know what came twice.
+                     "Message-ID: <" + delivery.notification.id + "@" + domain + ">",
+                     "Subject: " + encode_mail_header(mail.subject),
+                     "Auto-Submitted: auto-generated"};
+  request.text = mail.text;
+  request.html = mail.html;
+  // Many mail readers show no SVG, and so none of a report's charts; a browser does.
+  if (delivery.notification.kind == "report") request.attached_page_name = "report.html";
+  return request;
+}
+
+class NotifyWorker {
+ public:
+  NotifyWorker() { current_ = this; }
+  ~NotifyWorker() { current_ = nullptr; }
+  NotifyWorker(const NotifyWorker&) = delete;
+  NotifyWorker& operator=(const NotifyWorker&) = delete;
+
+  // Ends the threads of mails, for an exit that unwinds nothing.
+  static void stop_at_exit(int, Datum) noexcept {
+    if (current_ != nullptr) current_->client_.stop_mails();
+  }
+
+  // Works until there is no extension any more.
+  void run() {
+    if (!begin()) return;
+    for (;;) {
+      begin_turn();
+      bool ended = false;
+      for (auto& [key, response] : client_.work()) {
+        finish(key, response);
+        ended = true;
+      }
+      if (!look(ended)) return;
+      wait();
+    }
+  }
+
+ private:
+  bool begin() {
+    protect([] { begin_look(MyDatabaseId, WorkerKind::kNotify); });
+    return in_transaction("looking for messages", [&] {
+      Spi spi;
+      spi.run(reset_attempts, {});
+      spi.run(reset_sending, {});
+    });
+  }
+
+  // Addresses new messages, takes the deliveries that are due and starts them; false
+  // when the extension is gone.
+  bool look(bool ended) {
+    bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kNotify); });
+    if (!called && !ended && GetCurrentTimestamp() < next_due_) return true;
+    std::vector<Delivery> claimed;
+    bool more = true;
+    while (more) {
+      bool present = in_transaction("looking for messages", [&] {
+        Spi spi;
+        spi.run(dispatch, {int4_param(kDispatchBatch)});
+        more = *spi.integer(0, 1) >= kDispatchBatch;
+        claim_due(spi, claimed);
+        spi.run(next_due, {int4_param(guc_notify_concurrency)});
+        std::optional<Datum> due = spi.datum(0, 1);
+        next_due_ = GetCurrentTimestamp() + kIdleInterval;
+        if (due) next_due_ = std::min(next_due_, DatumGetTimestampTz(*due));
+      });
+      if (!present) return false;
+      for (Delivery& delivery : claimed) start(delivery);
+      claimed.clear();
+      protect([] { CHECK_FOR_INTERRUPTS(); });
+    }
+    return true;
+  }
+
+  void claim_due(Spi& spi, std::vector<Delivery>& claimed) {
+    int64_t lease = int64_t{1000} * (guc_connect_timeout_ms + guc_notify_timeout_ms) + kLeaseMargin;
+    uint64_t count = spi.run(claim, {int4_param(guc_notify_concurrency), int8_param(lease),
+                                     int4_param(guc_notify_attempts)});
+    auto text = [&](uint64_t row, int column) { return spi.text(row, column).value_or(""); };
+    for (uint64_t row = 0; row < count; ++row) {
+      Delivery delivery;
+      delivery.id = *spi.integer(row, 1);
+      delivery.channel = text(row, 2);
+      delivery.recipient = text(row, 3);
+      delivery.notification.kind = text(row, 4);
+      delivery.notification.digest = DatumGetBool(*spi.datum(row, 5));
+      delivery.notification.total = *spi.integer(row, 6);
+      delivery.notification.id = text(row, 7);
+      delivery.notification.created_at =
+          format_time(static_cast<int64_t>(*spi.number(row, 8) * 1000) * 1000);
+      delivery.channel_kind = text(row, 9);
+      delivery.target = text(row, 10);
+      delivery.headers = text(row, 11);
+      delivery.json_template = text(row, 12);
+      delivery.secret = text(row, 13);
+      delivery.smtp_url = text(row, 14);
+      delivery.smtp_user = text(row, 15);
+      delivery.smtp_password = text(row, 16);
+      delivery.sender = text(row, 17);
+      delivery.starttls = DatumGetBool(*spi.datum(row, 18));
+      claimed.push_back(std::move(delivery));
+    }
+    for (Delivery& delivery : claimed) {
+      count = spi.run(read_messages, {int8_param(delivery.id), int4_param(guc_max_digest_messages)});
+      for (uint64_t row = 0; row < count; ++row) {
+        delivery.notification.messages.push_back(
+            {text(row, 1), text(row, 2), text(row, 3), text(row, 4), text(row, 5)});
+      }
+      make_request(delivery);
+    }
+  }
+
+  // Writes what is to be sent; in a transaction, since Postgres's HMAC needs one.
+  static void make_request(Delivery& delivery) {
+    if (delivery.notification.messages.empty()) {
+      delivery.fault = "its message is not in fraud.outbox any more";
+      return;
+    }
+    try {
+      if (delivery.channel_kind == "webhook") delivery.request = webhook_request(delivery);
+      if (delivery.channel_kind == "email") delivery.request = mail_request(delivery);
+    } catch (const PgError&) {
+      throw;
+    } catch (const std::exception&) {  // whose text may quote a secret
+      delivery.fault = "the request could not be made";
+    }
+  }
+
+  void start(Delivery& delivery) {
+    std::string key = std::to_string(delivery.id);
+    client_.cancel(key);  // its lease ran out, and it was claimed again
+    delivery.started = Clock::now();
+    auto* http = std::get_if<HttpRequest>(&delivery.request);
+    auto* mail = std::get_if<MailRequest>(&delivery.request);
+    if (http != nullptr) client_.start(key, *http);
+    if (mail != nullptr) client_.start(key, *mail);
+    delivery.request = {};
+    bool sent = http != nullptr || mail != nullptr;
+    Response response;
+    response.error = delivery.fault;
+    response.refused = !delivery.fault.empty();
+    under_way_[key] = std::move(delivery);
+    if (!sent) finish(key, response);
+  }
+
+  // Notes how an attempt went; for listeners that is the delivery itself.
+  void finish(const std::string& key, const Response& response) {
+    auto found = under_way_.find(key);
+    if (found == under_way_.end()) return;
+    Delivery delivery = std::move(found->second);
+    under_way_.erase(found);
+    bool http = delivery.channel_kind == "webhook";
+    std::string error = response.error;
+    if (error.empty() && http && (response.status < 200 || response.status > 299)) {
+      error = "HTTP status " + std::to_string(response.status) + ", expected 2xx";
+      if (response.status >= 300 && response.status < 400) error += "; redirects are not followed";
+    }
+    for (char& c : error) {
+      if (static_cast<unsigned char>(c) >= 0x80 || static_cast<unsigned char>(c) < 0x20) c = '?';
+    }
+    const char* outcome = error.empty() ? "delivered" : response.timed_out ? "timeout" : "failed";
+    bool wait = !error.empty() && response.retry_after_s &&
+                (response.status == 429 || response.status == 503);
+    int64_t duration =
+        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - delivery.started).count();
+    std::string state;
+    in_transaction("noting a delivery", [&] {
+      if (delivery.channel_kind == "notify" && error.empty()) {
+        std::string body = notify_body(delivery.notification, kMaxNotifyBytes);
+        protect([&] { Async_Notify(delivery.target.c_str(), body.c_str()); });
+      }
+      Spi spi;
+      spi.run(end_attempt,
+              {int8_param(delivery.id), text_param(outcome),
+               response.status != 0 ? int4_param(static_cast<int32_t>(response.status)) : null_param(),
+               optional_text_param(error), int8_param(duration), bool_param(response.refused),
+               wait ? int8_param(std::min(*response.retry_after_s, kMaxRetryAfterS)) : null_param(),
+               int4_param(guc_notify_attempts), int4_param(guc_max_retry_delay_s)});
+      state = spi.text(0, 1).value_or("");
+    });
+    if (state == "dead") {
+      protect([&] {
+        ereport(LOG, (errmsg("channel \"%s\": notification %lld is given up: %s",
+                             delivery.channel.c_str(), (long long)delivery.id, error.c_str())));
+      });
+    }
+  }
+
+  void wait() {
+    int64_t until_due = (next_due_ - GetCurrentTimestamp()) / 1000 + 1;
+    long wait = static_cast<long>(std::clamp<int64_t>(until_due, 0, 60 * 1000));
+    if (std::optional<long> timeout = client_.timeout_ms()) wait = std::min(wait, *timeout);
+    int descriptor = client_.descriptor();
+    protect([&] {
+      (void)WaitLatchOrSocket(
+          MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH, descriptor,
+          wait, PG_WAIT_EXTENSION);
+      CHECK_FOR_INTERRUPTS();
+    });
+  }
+
+  static inline NotifyWorker* current_ = nullptr;
+
+  NetworkClient client_;
+  std::map<std::string, Delivery> under_way_;
+  TimestampTz next_due_ = 0;
+};
+
+// Connects, works, and says so when there is nothing to work for.
+void run(Oid database) {
+  protect([&] {
+    accept_signals();
+    BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+    register_worker(database, WorkerKind::kNotify);
+    before_shmem_exit(NotifyWorker::stop_at_exit, (Datum)0);
+    pgstat_report_activity(STATE_IDLE, nullptr);
+  });
+  {
+    NotifyWorker worker;
+    worker.run();
+  }
+  protect([&] { report_absent(database, WorkerKind::kNotify); });
+}
+
+}  // namespace
+
+}  // namespace fraud::worker
+
+void fraud_detect_notify_worker_main(Datum argument) {
+  Oid database = DatumGetObjectId(argument);
+  fraud::pg::guarded([&] { fraud::worker::run(database); });
+}

@@ -1,0 +1,592 @@
+// The training worker: one process for one run. It reads the rows, hands them to
+// the training program, watches it, and stores the model.
+//
+// Rows are read in one transaction, with the rights of who asked for the run; none
+// is open while the program trains. XGBoost cannot be stopped in a round, so it
+// lives in a child process, which can be killed at any moment: a cancel, a
+// shutdown or a DROP DATABASE is answered at once, a crash of the library or the
+// out-of-memory killer ends the run and not the server.
+#include "core/forest/forest.h"
+#include "core/features/metrics.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <sys/resource.h>
+
+#include "core/model_file/model_reader.h"
+#include "pg/server/boundary.h"
+#include "pg/features/feature_stream.h"
+#include "pg/server/gucs.h"
+#include "pg/server/owner_scope.h"
+#include "pg/server/query_stream.h"
+#include "pg/server/spi.h"
+#include "pg/training/training_state.h"
+#include "worker/process.h"
+#include "worker/training/training_program.h"
+#include "worker/transaction.h"
+
+extern "C" {
+#include "common/cryptohash.h"
+#include "pgstat.h"
+#include "common/file_perm.h"
+#include "postmaster/bgworker.h"
+#include "storage/buffile.h"
+#include "storage/fd.h"
+
+PGDLLEXPORT void fraud_detect_training_worker_main(Datum argument);
+}
+
+namespace fraud::worker {
+
+using namespace fraud::pg;
+using nlohmann::json;
+
+namespace {
+
+Statement begin_run(
+    "UPDATE fraud.training_runs r SET status = 'running', started_at = clock_timestamp(),"
+    "  threads = least(r.threads, $2), extension_version ="
+    "   (SELECT e.extversion FROM pg_catalog.pg_extension e WHERE e.extname = 'fraud_detect'),"
+    "  server_version = pg_catalog.current_setting('server_version')"
+    " FROM fraud.training_queue q WHERE q.run = r.run AND r.run = $1 AND NOT q.started"
+    " RETURNING r.requested_by::text, r.threads, pg_catalog.to_jsonb(r)::text, r.train_from, r.train_to,"
+    "  r.validation_from, r.validation_to, r.test_from, r.test_to,"
+    "  (extract(epoch FROM r.delay) * 1000000)::bigint, r.folds",
+    {INT8OID, INT4OID});
+Statement note_begin("UPDATE fraud.training_queue SET started = true WHERE run = $1", {INT8OID});
+Statement note_rows(
+    "UPDATE fraud.training_runs SET train_rows = $2, train_frauds = $3, validation_rows = $4,"
+    "  validation_frauds = $5, test_rows = $6, test_frauds = $7, data_digest = $8 WHERE run = $1",
+    {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, BYTEAOID});
+Statement note_trial(
+    "INSERT INTO fraud.training_trials (run, trial, fold, params, metric_name, metric, best_round)"
+    " SELECT $1, t.trial, t.fold, t.params, t.metric_name, t.metric, t.best_round"
+    " FROM jsonb_to_record($2::jsonb) t(trial int, fold int, params jsonb, metric_name text,"
+    "  metric float8, best_round int)",
+    {INT8OID, TEXTOID});
+Statement import_model("SELECT fraud.import_model($1, $2, coalesce($3, format('training run %s', $4)))",
+                       {TEXTOID, BYTEAOID, TEXTOID, INT8OID});
+Statement succeed(
+    "UPDATE fraud.training_runs r SET status = 'succeeded', finished_at = clock_timestamp(),"
+    "  model_version = $2, used_params = s.params, rounds = s.rounds, metric_name = s.metric_name,"
+    "  metric = s.metric, history = s.history, importance = s.importance,"
+    "  xgboost_version = s.xgboost_version, peak_memory_kb = s.peak_memory_kb,"
+    "  cpu_seconds = $5, test_metrics = $4::jsonb"
+    " FROM jsonb_to_record($3::jsonb) s(params jsonb, rounds int, metric_name text, metric float8,"
+    "  history float8[], importance jsonb, xgboost_version text, peak_memory_kb bigint)"
+    " WHERE r.run = $1",
+    {INT8OID, INT4OID, TEXTOID, TEXTOID, FLOAT8OID});
+Statement end_badly(
+    "UPDATE fraud.training_runs SET status = $2, reason = $3, finished_at = clock_timestamp()"
+    " WHERE run = $1 AND status IN ('queued', 'running')",
+    {INT8OID, TEXTOID, TEXTOID});
+Statement leave_queue("DELETE FROM fraud.training_queue WHERE run = $1", {INT8OID});
+
+// The server's own place for temporary files.
+constexpr char kSpoolDirectory[] = "base/pgsql_tmp";
+
+struct Period {
+  TimestampTz from = DT_NOEND, to = DT_NOEND;
+  int64_t rows = 0, frauds = 0;
+
+  bool given() const { return from != DT_NOEND; }
+  bool holds(TimestampTz time) const { return given() && time >= from && time < to; }
+  void count(float label) {
+    ++rows;
+    frauds += label != 0;
+  }
+};
+
+struct Fold {
+  TimestampTz train_to, validation_from, validation_to;
+};
+
+// Until its end the current user is another, who cannot change that, and whose
+// functions can change nothing that outlives them.
+class RestrictedUser {
+ public:
+  explicit RestrictedUser(Oid user) : exceptions_(std::uncaught_exceptions()) {
+    GetUserIdAndSecContext(&before_, &context_);
+    SetUserIdAndSecContext(user, context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+  }
+  ~RestrictedUser() noexcept {
+    if (std::uncaught_exceptions() == exceptions_) SetUserIdAndSecContext(before_, context_);
+  }
+  RestrictedUser(const RestrictedUser&) = delete;
+  RestrictedUser& operator=(const RestrictedUser&) = delete;
+
+ private:
+  int exceptions_;
+  Oid before_ = InvalidOid;
+  int context_ = 0;
+};
+
+// SHA-256 over everything that was read.
+class Digest {
+ public:
+  Digest() : hash_(protect([] { return pg_cryptohash_create(PG_SHA256); })) { check(pg_cryptohash_init(hash_)); }
+  ~Digest() noexcept { pg_cryptohash_free(hash_); }
+  Digest(const Digest&) = delete;
+  Digest& operator=(const Digest&) = delete;
+  void add(const void* data, size_t bytes) {
+    check(pg_cryptohash_update(hash_, static_cast<const uint8*>(data), bytes));
+  }
+  std::string end() {
+    std::string result(PG_SHA256_DIGEST_LENGTH, '\0');
+    check(pg_cryptohash_final(hash_, reinterpret_cast<uint8*>(result.data()), result.size()));
+    return result;
+  }
+
+ private:
+  static void check(int status) {
+    if (status < 0) throw SqlError(ERRCODE_INTERNAL_ERROR, "could not compute a digest");
+  }
+  pg_cryptohash_ctx* hash_;
+};
+
+// Rows kept for the test, in a temporary file of the server's.
+class TestRows {
+ public:
+  TestRows() = default;
+  ~TestRows() noexcept {
+    if (file_ != nullptr && std::uncaught_exceptions() == 0) BufFileClose(file_);
+  }
+  TestRows(const TestRows&) = delete;
+  TestRows& operator=(const TestRows&) = delete;
+
+  void add(float label, const float* values, size_t count) {
+    protect([&] {
+      if (file_ == nullptr) {
+        MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+        file_ = BufFileCreateTemp(true);
+        MemoryContextSwitchTo(old);
+      }
+      BufFileWrite(file_, &label, sizeof(label));
+      BufFileWrite(file_, const_cast<float*>(values), count * sizeof(float));
+    });
+    ++rows_;
+  }
+
+  // Calls visit(label, values) for each row.
+  template <typename Visit>
+  void each(size_t count, Visit visit) {
+    if (file_ == nullptr) return;
+    std::vector<float> row(count + 1);
+    protect([&] { (void)BufFileSeek(file_, 0, 0, SEEK_SET); });
+    for (int64_t i = 0; i < rows_; ++i) {
+      float* room = row.data();
+      size_t bytes = row.size() * sizeof(float);
+      protect([&] {
+        if (BufFileRead(file_, room, bytes) != bytes) elog(ERROR, "could not read back a temporary file");
+        CHECK_FOR_INTERRUPTS();
+      });
+      visit(row[0], row.data() + 1);
+    }
+  }
+
+ private:
+  BufFile* file_ = nullptr;
+  int64_t rows_ = 0;
+};
+
+json finite(double value) { return std::isfinite(value) ? json(value) : json(); }
+
+// Returns the processor time that this process and its ended child have had.
+double cpu_seconds() {
+  double seconds = 0;
+  for (const auto who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage usage{};
+    getrusage(who, &usage);
+    for (const timeval& time : {usage.ru_utime, usage.ru_stime}) {
+      seconds += static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+    }
+  }
+  return seconds;
+}
+
+std::string format_bytes(double bytes) {
+  return std::to_string(static_cast<int64_t>(std::ceil(bytes / 1048576))) + " MB";
+}
+
+// Settings that an expression may depend on are those of who asked for the run.
+void apply_settings(const json& settings) {
+  for (const char* name : {"search_path", "timezone"}) {
+    auto setting = settings.find(name);
+    if (setting == settings.end() || !setting->is_string()) continue;
+    std::string value = setting->get<std::string>();
+    const char* text = value.c_str();
+    protect([&] {
+      (void)set_config_option(name, text, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    });
+  }
+}
+
+class TrainingWorker {
+ public:
+  TrainingWorker(int slot, int64_t run) : slot_(slot), run_(run) {
+    memset(&progress_, 0, sizeof(progress_));
+    progress_.metric = std::nan("");
+  }
+
+  void run() {
+    if (!begin()) return;
+    std::string reason;
+    bool cancelled = false;
+    try {
+      work();
+      return;
+    } catch (const PgError& error) {
+      if (error.data()->elevel != ERROR) throw;
+      cancelled = error.data()->sqlerrcode == ERRCODE_QUERY_CANCELED;
+      reason = cancelled ? "cancelled on request" : full_text(error.what(), error.data()->detail, error.data()->hint);
+      forget(error);
+    } catch (const SqlError& error) {
+      reason = full_text(error.what(), error.detail().c_str(), error.hint().c_str());
+    } catch (const Error& error) {
+      reason = full_text(error.what(), error.detail().c_str(), error.hint().c_str());
+    } catch (const std::bad_alloc&) {
+      reason = "out of memory";
+    }
+    in_transaction("noting the end of a training run", [&] {
+      Spi spi;
+      spi.run(end_badly, {int8_param(run_), text_param(cancelled ? "cancelled" : "failed"), text_param(reason)});
+      spi.run(leave_queue, {int8_param(run_)});
+    });
+  }
+
+ private:
+  static std::string full_text(std::string text, const char* detail, const char* hint) {
+    for (const char* more : {detail, hint}) {
+      if (more != nullptr && *more != '\0') text += std::string("; ") + more;
+    }
+    for (char& c : text) {
+      if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+    }
+    return text;
+  }
+
+  // Notes that the run has begun, and reads what it is; false when it is not wanted
+  // any more.
+  bool begin() {
+    bool wanted = false;
+    std::string user;
+    bool present = in_transaction("beginning a training run", [&] {
+      Spi spi;
+      wanted = spi.run(begin_run, {int8_param(run_), int4_param(guc_train_threads)}) == 1;
+      if (!wanted) return;
+      user = *spi.text(0, 1);
+      config_ = json::parse(*spi.text(0, 3));
+      Period* periods[] = {&train_, &validation_, &test_};
+      for (int i = 0; i < 3; ++i) {
+        std::optional<Datum> from = spi.datum(0, 4 + 2 * i);
+        if (!from) continue;
+        periods[i]->from = DatumGetTimestampTz(*from);
+        periods[i]->to = DatumGetTimestampTz(*spi.datum(0, 5 + 2 * i));
+      }
+      for (const json& name : config_.at("features")) features_.push_back(name.get<std::string>());
+      // The train period in equal parts: each but the first is a fold's validation,
+      // after training on all before it, but for the delay.
+      int64_t delay = *spi.integer(0, 10);
+      int64_t parts = *spi.integer(0, 11) + 1;
+      for (int64_t i = 1; i < parts; ++i) {
+        TimestampTz cut = train_.from + (train_.to - train_.from) / parts * i;
+        TimestampTz end = i + 1 == parts ? train_.to : train_.from + (train_.to - train_.from) / parts * (i + 1);
+        folds_.push_back({cut - delay, cut, end});
+      }
+      spi.run(note_begin, {int8_param(run_)});
+    });
+    if (present && wanted) become(user);
+    return present && wanted;
+  }
+
+  // From here on this session has the role of who asked for the run: it is in the
+  // audit columns, and it reads the rows.
+  void become(const std::string& user) {
+    const char* name = user.c_str();
+    user_ = protect([&] {
+      StartTransactionCommand();
+      Oid role = get_role_oid(name, true);
+      if (OidIsValid(role)) {
+        (void)set_config_option("role", name, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
+      }
+      CommitTransactionCommand();
+      return role;
+    });
+  }
+
+  void work() {
+    if (!OidIsValid(user_)) {
+      throw SqlError(ERRCODE_UNDEFINED_OBJECT, "the role that asked for the run does not exist any more");
+    }
+    (void)MakePGDirectory(kSpoolDirectory);  // mostly there already
+    types_.assign(features_.size(), "float");
+    if (!from_table()) {
+      in_transaction("looking at a feature set", [&] {
+        std::shared_ptr<const FeatureSet> set = find_feature_set(config_.at("feature_set").get<std::string>(), true);
+        check_features(set->features);
+        for (size_t i = 0; i < set->features.size(); ++i) types_[i] = set->features[i].categorical ? "c" : "float";
+      });
+    }
+    std::string model, summary;
+    if (!train(&model, &summary)) return;
+    set_phase("testing");
+    std::string measures = test(model);
+    in_transaction("storing a model", [&] { store(model, summary, measures); });
+  }
+
+  // Reads the rows and has the program train on them; false where the extension is
+  // gone. The program has ended when this returns.
+  bool train(std::string* model, std::string* summary) {
+    TrainingProgram program(static_cast<int64_t>(guc_train_memory_mb) * 1048576);
+    program.send(MessageType::kConfig, program_config());
+    // A model of the same kind, of a few made-up rows: whatever we could not read
+    // is refused before it is trained.
+    (void)read_model(expect(program, MessageType::kReady).body);
+    set_phase("reading");
+    if (!in_transaction("reading training rows", [&] { read_rows(program); })) return false;
+    TrainingMessage message;
+    while ((message = program.receive()).type != MessageType::kDone) {
+      if (message.type == MessageType::kProgress) {
+        take_progress(json::parse(message.body));
+      } else if (message.type == MessageType::kTrial) {
+        std::string trial = message.body;
+        in_transaction("noting a trial", [&] {
+          Spi spi;
+          spi.run(note_trial, {int8_param(run_), text_param(trial)});
+        });
+      }
+    }
+    *summary = message.body;
+    *model = expect(program, MessageType::kModel).body;
+    return true;
+  }
+
+  static TrainingMessage expect(TrainingProgram& program, MessageType type) {
+    TrainingMessage message = program.receive();
+    if (message.type != type) {
+      throw SqlError(ERRCODE_PROTOCOL_VIOLATION, "the training process does not speak as expected");
+    }
+    return message;
+  }
+
+  std::string program_config() const {
+    json config = {{"features", features_},
+                   {"types", types_},
+                   {"spool_directory", kSpoolDirectory}};
+    for (const char* key : {"params", "num_boost_round", "early_stopping_rounds", "search", "trials", "seed", "threads"}) {
+      config[key] = config_.at(key);
+    }
+    return config.dump();
+  }
+
+  // ---------------------------------------------------------------- reading
+
+  bool from_table() const { return !config_.at("rel").is_null(); }
+
+  void check_features(const std::vector<FeatureInfo>& features) const {
+    bool same = features.size() == features_.size();
+    for (size_t i = 0; same && i < features.size(); ++i) same = features[i].name == features_[i];
+    if (!same) {
+      throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the feature set was changed since the run was asked for");
+    }
+  }
+
+  template <typename Block, typename Stream>
+  void read_stream(TrainingProgram& program, Stream& stream, Digest& digest) {
+    Block block;
+    while (stream.next(&block)) send_block(program, block, digest);
+  }
+
+  void read_rows(TrainingProgram& program) {
+    TimestampTz last = train_.to;
+    if (validation_.given()) last = validation_.to;
+    if (test_.given()) last = test_.to;
+    cuts_.assign(folds_.size() * 3, 0);
+    Digest digest;
+    {
+      // With the rights of who asked for the run.
+      RestrictedUser restricted(user_);
+      if (from_table()) {
+        apply_settings(config_.at("settings"));
+        QueryStream stream(config_.at("definition").at("query").get<std::string>(), features_.size(), train_.from, last);
+        read_stream<QueryBlock>(program, stream, digest);
+      } else {
+        FeatureStream stream(config_.at("feature_set").get<std::string>(), train_.from, last);
+        check_features(stream.features());
+        read_stream<FeatureBlock>(program, stream, digest);
+      }
+    }
+    std::string sum = digest.end();
+    Spi spi;
+    auto optional = [](const Period& period, int64_t value) {
+      return period.given() ? int8_param(value) : null_param();
+    };
+    spi.run(note_rows, {int8_param(run_), int8_param(train_.rows), int8_param(train_.frauds),
+                        optional(validation_, validation_.rows), optional(validation_, validation_.frauds),
+                        optional(test_, test_.rows), optional(test_, test_.frauds), bytea_param(sum)});
+    json ranges = {{"train", {0, train_.rows}},
+                   {"validation", {train_.rows, train_.rows + validation_.rows}},
+                   {"folds", json::array()}};
+    for (size_t i = 0; i < folds_.size(); ++i) {
+      ranges["folds"].push_back({{0, cuts_[3 * i]}, {cuts_[3 * i + 1], cuts_[3 * i + 2]}});
+    }
+    program.send(MessageType::kData, ranges.dump());
+  }
+
+  // Sends the training and validation rows of a block, and keeps those of the test.
+  template <typename Block>
+  void send_block(TrainingProgram& program, const Block& block, Digest& digest) {
+    size_t width = features_.size();
+    std::vector<float> labels, values, all;  // of all: labels and values as they are digested
+    all.reserve(block.rows * (width + 1));
+    for (size_t i = 0; i < block.rows; ++i) {
+      float label = block.labels[i];
+      if (std::isnan(label)) continue;
+      TimestampTz time = block.times[i];
+      const float* row = block.features + i * width;
+      all.push_back(label);
+      all.insert(all.end(), row, row + width);
+      if (test_.holds(time)) {
+        test_.count(label);
+        test_rows_.add(label, row, width);
+        continue;
+      }
+      Period* period = train_.holds(time) ? &train_ : validation_.holds(time) ? &validation_ : nullptr;
+      if (period == nullptr) continue;  // in a delay
+      period->count(label);
+      for (size_t f = 0; f < folds_.size(); ++f) {
+        cuts_[3 * f] += time < folds_[f].train_to;
+        cuts_[3 * f + 1] += time < folds_[f].validation_from;
+        cuts_[3 * f + 2] += time < folds_[f].validation_to;
+      }
+      labels.push_back(label);
+      values.insert(values.end(), row, row + width);
+    }
+    digest.add(all.data(), all.size() * sizeof(float));
+    progress_.rows_read += static_cast<int64_t>(block.rows);
+    check_limits();
+    set_training_progress(slot_, progress_);
+    if (labels.empty()) return;
+    BlockHeader header = {static_cast<uint32_t>(labels.size())};
+    std::string body(reinterpret_cast<const char*>(&header), sizeof(header));
+    body.append(reinterpret_cast<const char*>(labels.data()), labels.size() * sizeof(float));
+    body.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+    program.send(MessageType::kBlock, body);
+  }
+
+  // Refuses what will not fit, before the memory is taken.
+  void check_limits() const {
+    if (progress_.rows_read > guc_train_max_rows) {
+      throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                     "more rows than fraud_detect.train_max_rows (" + std::to_string(guc_train_max_rows) + ")", {},
+                     "Train on a shorter period, or raise the setting.");
+    }
+    // A bin index and its place in the other layout for each value; gradients,
+    // predictions and row sets for each row; the library itself.
+    double rows = static_cast<double>(train_.rows + validation_.rows);
+    double needed = rows * (static_cast<double>(features_.size()) * 6 + 40) + 32 * 1048576.0;
+    double limit = static_cast<double>(guc_train_memory_mb) * 1048576;
+    if (needed > limit) {
+      throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                     "training would need about " + format_bytes(needed) + " for the " +
+                         std::to_string(train_.rows + validation_.rows) +
+                         " rows read so far, more than fraud_detect.train_memory (" + format_bytes(limit) + ")",
+                     {}, "Train on fewer rows or features, or raise the setting.");
+    }
+  }
+
+  // --------------------------------------------------------------- progress
+
+  void set_phase(const char* phase) {
+    if (strcmp(progress_.phase, phase) != 0) {
+      strlcpy(progress_.phase, phase, sizeof(progress_.phase));
+      progress_.phase_since = GetCurrentTimestamp();
+    }
+    pgstat_report_activity(STATE_RUNNING, phase);
+    set_training_progress(slot_, progress_);
+  }
+
+  void take_progress(const json& told) {
+    int trial = told.value("trial", 0);
+    int fold = told.value("fold", 0);
+    if (trial != progress_.trial || fold != progress_.fold) progress_.phase[0] = '\0';
+    progress_.trial = trial;
+    progress_.trials = told.value("trials", 0);
+    progress_.fold = fold;
+    progress_.folds = told.value("folds", 0);
+    progress_.round = told.value("round", 0);
+    progress_.rounds = told.value("rounds", 0);
+    progress_.metric = told.contains("metric") ? told["metric"].get<double>() : std::nan("");
+    strlcpy(progress_.metric_name, told.value("metric_name", "").c_str(), sizeof(progress_.metric_name));
+    set_phase(told.value("phase", "").c_str());
+  }
+
+  // ---------------------------------------------------------------- the end
+
+  // Scores the test rows as the extension will, and measures that.
+  std::string test(const std::string& bytes) {
+    Forest forest = read_model(bytes);
+    if (!test_.given()) return {};
+    std::vector<Outcome> outcomes;
+    outcomes.reserve(static_cast<size_t>(test_.rows));
+    test_rows_.each(features_.size(), [&](float label, const float* row) {
+      outcomes.push_back({static_cast<double>(forest.score(row)), label != 0});
+    });
+    Ranking ranking(std::move(outcomes));
+    AlertQuality at = ranking.at_alert_rate(0.01);
+    json measures = {{"auc_roc", finite(ranking.auc_roc())},
+                     {"average_precision", finite(ranking.average_precision())},
+                     {"log_loss", finite(ranking.log_loss())},
+                     {"brier", finite(ranking.brier())},
+                     {"precision_at_1pct", finite(at.precision)},
+                     {"recall_at_1pct", finite(at.recall)}};
+    return measures.dump();
+  }
+
+  void store(const std::string& model, const std::string& summary, const std::string& measures) {
+    Spi spi;
+    std::string name = config_.at("model").get<std::string>();
+    std::string description = config_.at("description").is_string() ? config_.at("description").get<std::string>() : "";
+    spi.run(import_model, {text_param(name), bytea_param(model), optional_text_param(description), int8_param(run_)});
+    auto version = static_cast<int32_t>(*spi.integer(0, 1));
+    spi.run(succeed, {int8_param(run_), int4_param(version), text_param(summary), optional_text_param(measures),
+                      float8_param(cpu_seconds())});
+    spi.run(leave_queue, {int8_param(run_)});
+  }
+
+  int slot_;
+  int64_t run_;
+  TrainingProgress progress_;
+  json config_;
+  std::vector<std::string> features_, types_;
+  Oid user_ = InvalidOid;
+  Period train_, validation_, test_;
+  std::vector<Fold> folds_;
+  std::vector<int64_t> cuts_;  // rows before each of a fold's three times
+  TestRows test_rows_;
+};
+
+void run(int slot) {
+  int64 run = 0;
+  protect([&] {
+    accept_signals();
+    Oid database = InvalidOid;
+    register_training_worker(slot, &database, &run);
+    BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+  });
+  TrainingWorker worker(slot, run);
+  worker.run();
+}
+
+}  // namespace
+
+}  // namespace fraud::worker
+
+void fraud_detect_training_worker_main(Datum argument) {
+  int slot = DatumGetInt32(argument);
+  fraud::pg::guarded([&] { fraud::worker::run(slot); });
+}
