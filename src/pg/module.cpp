@@ -1,9 +1,9 @@
 // The module's entry, and the SQL functions that speak to the workers.
 #include "pg/server/boundary.h"
 
-#include "pg/server/gucs.h"
 #include "pg/hooks.h"
 #include "pg/models/model_store.h"
+#include "pg/server/gucs.h"
 #include "pg/server/shared_state.h"
 #include "pg/training/training_state.h"
 

@@ -6,8 +6,8 @@
 #include <functional>
 #include <unordered_map>
 
-#include "core/features/exact_sum.h"
 #include "core/base/geo.h"
+#include "core/features/exact_sum.h"
 
 namespace fraud {
 

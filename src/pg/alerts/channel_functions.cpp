@@ -1,8 +1,8 @@
 // What channels need beside SQL: conditions and templates.
 #include "core/payments/message.h"
 
-#include "pg/server/boundary.h"
 #include "pg/features/feature_expression.h"
+#include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 
 extern "C" {

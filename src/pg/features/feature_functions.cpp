@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <set>
 
-#include "pg/server/boundary.h"
 #include "pg/features/feature_expression.h"
 #include "pg/features/feature_set.h"
+#include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 

@@ -4,8 +4,8 @@
 #include <map>
 #include <tuple>
 
-#include "pg/server/boundary.h"
 #include "pg/features/feature_expression.h"
+#include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 

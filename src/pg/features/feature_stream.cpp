@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <exception>
 
-#include "pg/server/boundary.h"
 #include "pg/features/event_reader.h"
+#include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/spi.h"
 

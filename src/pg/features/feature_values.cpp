@@ -5,9 +5,9 @@
 #include <cstring>
 #include <map>
 
-#include "pg/server/boundary.h"
 #include "pg/features/feature_stream.h"
 #include "pg/features/online_features.h"
+#include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 

@@ -6,8 +6,8 @@
 #include <numeric>
 #include <set>
 
-#include "pg/server/boundary.h"
 #include "pg/features/event_reader.h"
+#include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/spi.h"
 

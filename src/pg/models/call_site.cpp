@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <limits>
 
-#include "pg/server/boundary.h"
 #include "pg/models/call_site.h"
 #include "pg/models/model_rows.h"
+#include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/row_types.h"
 

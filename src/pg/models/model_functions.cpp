@@ -6,9 +6,9 @@
 #include <set>
 
 #include "core/model_file/model_reader.h"
-#include "pg/server/boundary.h"
 #include "pg/models/model_lookup.h"
 #include "pg/models/model_store.h"
+#include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 

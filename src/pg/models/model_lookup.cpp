@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <charconv>
 
-#include "pg/server/gucs.h"
 #include "pg/models/model_rows.h"
 #include "pg/models/model_store.h"
+#include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <list>
 
-#include "pg/server/gucs.h"
 #include "pg/models/model_store.h"
+#include "pg/server/gucs.h"
 
 extern "C" {
 #include "common/cryptohash.h"

@@ -1,8 +1,8 @@
 // fraud_score and fraud_explain.
 #include <cmath>
 
-#include "pg/server/boundary.h"
 #include "pg/models/call_site.h"
+#include "pg/server/boundary.h"
 
 namespace fraud::pg {
 

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <vector>
 
-#include "pg/server/boundary.h"
 #include "pg/features/feature_stream.h"
 #include "pg/models/model_lookup.h"
+#include "pg/server/boundary.h"
 
 namespace fraud::pg {
 

@@ -7,9 +7,9 @@
 
 #include <optional>
 
+#include "pg/payments/history_store.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
-#include "pg/payments/history_store.h"
 #include "pg/server/spi.h"
 
 extern "C" {

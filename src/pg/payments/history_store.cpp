@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "pg/server/boundary.h"
 #include "pg/features/feature_stream.h"
+#include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 
 namespace fraud::pg {

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 
-#include "pg/server/boundary.h"
 #include "pg/payments/card.h"
-#include "pg/server/gucs.h"
-#include "pg/server/owner_scope.h"
 #include "pg/payments/payment_scorer.h"
 #include "pg/payments/shadow_scorer.h"
+#include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
+#include "pg/server/owner_scope.h"
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
 

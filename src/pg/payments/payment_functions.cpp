@@ -8,9 +8,9 @@
 #include <cmath>
 #include <iterator>
 
+#include "pg/payments/ingest.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
-#include "pg/payments/ingest.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {

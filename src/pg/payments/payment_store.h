@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "pg/payments/card.h"
 #include "pg/features/feature_set.h"
 #include "pg/features/online_features.h"
+#include "pg/payments/card.h"
 #include "pg/payments/payment_scorer.h"
 #include "pg/server/spi.h"
 

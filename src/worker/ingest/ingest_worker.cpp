@@ -14,9 +14,9 @@
 #include <map>
 #include <random>
 
+#include "pg/payments/ingest.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
-#include "pg/payments/ingest.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"

@@ -6,8 +6,8 @@
 // lives in a child process, which can be killed at any moment: a cancel, a
 // shutdown or a DROP DATABASE is answered at once, a crash of the library or the
 // out-of-memory killer ends the run and not the server.
-#include "core/forest/forest.h"
 #include "core/features/metrics.h"
+#include "core/forest/forest.h"
 
 #include <nlohmann/json.hpp>
 
@@ -18,8 +18,8 @@
 #include <sys/resource.h>
 
 #include "core/model_file/model_reader.h"
-#include "pg/server/boundary.h"
 #include "pg/features/feature_stream.h"
+#include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/query_stream.h"
