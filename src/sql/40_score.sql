@@ -15,6 +15,14 @@ AS 'MODULE_PATHNAME', 'fraud_detect_score_support'
 LANGUAGE C STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION fraud._score_support(internal) IS 'internal: the planner''s help for fraud_score(row)';
 
+-- Under a name that nobody but the owner can overload: a better match for a row's type
+-- in the extension's own schema would be called in place of fraud_score.
+CREATE FUNCTION fraud._score_row(features record, model text) RETURNS float8
+AS 'MODULE_PATHNAME', 'fraud_detect_score_record'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 300
+SUPPORT fraud._score_support;
+COMMENT ON FUNCTION fraud._score_row(record, text) IS 'internal: fraud_score(row), as functions of the extension call it';
+
 CREATE FUNCTION @extschema@.fraud_score(features record, model text DEFAULT 'payments') RETURNS float8
 AS 'MODULE_PATHNAME', 'fraud_detect_score_record'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 300

@@ -115,7 +115,7 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT t.transaction_id, t.occurred_at, t.card::text, t.amount::float8, coalesce(l.is_fraud, false),
-           @extschema@.fraud_score(t, ref)
+           fraud._score_row(t, ref)
     FROM fraud.transactions t
     LEFT JOIN fraud._labels_as_of(labels_as_of) l
       ON l.transaction_id = t.transaction_id AND l.card = t.card
@@ -160,7 +160,7 @@ DECLARE
     named jsonb := fraud._table_columns(columns);
 BEGIN
     RETURN QUERY EXECUTE format(
-        'SELECT t.%I::text, t.%I::timestamptz, %s, %s, t.%I::int <> 0, @extschema@.fraud_score(t, $1)
+        'SELECT t.%I::text, t.%I::timestamptz, %s, %s, t.%I::int <> 0, fraud._score_row(t, $1)
          FROM %s t WHERE t.%I >= $2 AND t.%I < $3 AND t.%I IS NOT NULL',
         named ->> 'event_id', named ->> 'event_time',
         CASE WHEN named ? 'card' THEN format('t.%I::text', named ->> 'card') ELSE 'NULL::text' END,

@@ -183,8 +183,8 @@ CREATE TABLE fraud.version_tags (
 );
 COMMENT ON TABLE fraud.version_tags IS 'tags of model versions, which fraud.tag_version sets';
 
-CREATE FUNCTION fraud.tag_version(model text, version int, tags jsonb) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._tag_version(model text, version int, tags jsonb) RETURNS jsonb
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -196,7 +196,7 @@ BEGIN
                   HINT = 'Such as {"team": "cards", "ticket": null}; null takes a tag away.';
     END IF;
     PERFORM fraud._lock_model(model);
-    PERFORM FROM fraud.model_versions v WHERE v.model = tag_version.model AND v.version = tag_version.version;
+    PERFORM FROM fraud.model_versions v WHERE v.model = _tag_version.model AND v.version = _tag_version.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version
             USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
@@ -204,32 +204,42 @@ BEGIN
     INSERT INTO fraud.version_tags AS t (model, version, tags)
     VALUES (model, version, jsonb_strip_nulls(tags))
     ON CONFLICT ON CONSTRAINT version_tags_pkey
-    DO UPDATE SET tags = jsonb_strip_nulls(t.tags || tag_version.tags), changed_at = now(), changed_by = fraud._caller()
+    DO UPDATE SET tags = jsonb_strip_nulls(t.tags || _tag_version.tags), changed_at = now(), changed_by = fraud._caller()
     RETURNING t.tags INTO result;
     RETURN result;
 END
 $$;
+COMMENT ON FUNCTION fraud._tag_version(text, int, jsonb) IS 'internal: the body of fraud.tag_version, run as the owner';
+
+CREATE FUNCTION fraud.tag_version(model text, version int, tags jsonb) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.tag_version(text, int, jsonb) IS
     'sets tags of a version, keeping those not named; null takes one away; returns all';
 
-CREATE FUNCTION fraud.describe_model(model text, description text, version int DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._describe_model(model text, description text, version int) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM fraud._lock_model(model);
     IF version IS NULL THEN
-        UPDATE fraud.models m SET description = describe_model.description WHERE m.model = describe_model.model;
+        UPDATE fraud.models m SET description = _describe_model.description WHERE m.model = _describe_model.model;
         RETURN;
     END IF;
-    UPDATE fraud.model_versions v SET description = describe_model.description
-    WHERE v.model = describe_model.model AND v.version = describe_model.version;
+    UPDATE fraud.model_versions v SET description = _describe_model.description
+    WHERE v.model = _describe_model.model AND v.version = _describe_model.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version
             USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
     END IF;
 END
 $$;
+COMMENT ON FUNCTION fraud._describe_model(text, text, int) IS 'internal: the body of fraud.describe_model, run as the owner';
+
+CREATE FUNCTION fraud.describe_model(model text, description text, version int DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.describe_model(text, text, int) IS 'sets the description of a model, or of one version of it';
 
 CREATE FUNCTION fraud._immutable_version() RETURNS trigger
@@ -296,18 +306,23 @@ $$;
 COMMENT ON FUNCTION fraud._keep_version() IS
     'internal: refuses to delete a version that an alias names or that has decided a payment';
 
-CREATE FUNCTION fraud.delete_version(model text, version int) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._delete_version(model text, version int) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM fraud._lock_model(model);
-    DELETE FROM fraud.model_versions v WHERE v.model = delete_version.model AND v.version = delete_version.version;
+    DELETE FROM fraud.model_versions v WHERE v.model = _delete_version.model AND v.version = _delete_version.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version
             USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
     END IF;
 END
 $$;
+COMMENT ON FUNCTION fraud._delete_version(text, int) IS 'internal: the body of fraud.delete_version, run as the owner';
+
+CREATE FUNCTION fraud.delete_version(model text, version int) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.delete_version(text, int) IS
     'deletes a version of a model for good; one that an alias names or that has decided a payment cannot be deleted';

@@ -355,15 +355,15 @@ $$;
 COMMENT ON FUNCTION fraud._readdress(fraud.channels) IS 'internal: has what waits go as the channel is now';
 
 -- ---------------------------------------------------------- what people call
-CREATE FUNCTION fraud.retry_notification(notification_id bigint) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._retry_notification(notification_id bigint) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     delivery fraud.notifications;
 BEGIN
     SELECT * INTO delivery FROM fraud.notifications n
-    WHERE n.notification_id = retry_notification.notification_id FOR UPDATE;
+    WHERE n.notification_id = _retry_notification.notification_id FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'notification % does not exist', notification_id
             USING ERRCODE = 'no_data_found',
@@ -381,6 +381,11 @@ BEGIN
     PERFORM fraud._wake_notify_worker();
 END
 $$;
+COMMENT ON FUNCTION fraud._retry_notification(bigint) IS 'internal: the body of fraud.retry_notification, run as the owner';
+
+CREATE FUNCTION fraud.retry_notification(notification_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.retry_notification(bigint) IS
     'sends a delivery that was given up, or waits, at once, with all attempts anew and the same idempotency key';
 

@@ -259,8 +259,8 @@ COMMENT ON VIEW fraud._rollups IS
 -- --------------------------------------------------------------- refresh
 -- The plan is made when the queue may look empty; it must serve when a history has
 -- filled it: sums by hashing, no JIT for what only looks costly.
-CREATE FUNCTION fraud.refresh_rollups() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._refresh_rollups() RETURNS bigint
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_sort = off
 SET jit = off
@@ -269,9 +269,8 @@ AS $$
 DECLARE
     added bigint;
 BEGIN
-    -- One at a time. Payments never wait for this lock, nor it for them. (1717985636 is
-    -- "frad" in ASCII: this extension's advisory locks.)
-    PERFORM pg_advisory_xact_lock(1717985636, 1);
+    -- One at a time. Payments never wait for this lock, nor it for them.
+    PERFORM fraud._lock('rollups');
     INSERT INTO fraud.rollup_state (timezone, refreshed_at)
     VALUES (fraud.report_timezone(), now())
     ON CONFLICT (only_row) DO UPDATE SET refreshed_at = excluded.refreshed_at;
@@ -328,11 +327,16 @@ BEGIN
     RETURN added;
 END
 $$;
+COMMENT ON FUNCTION fraud._refresh_rollups() IS 'internal: the body of fraud.refresh_rollups, run as the owner';
+
+CREATE FUNCTION fraud.refresh_rollups() RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.refresh_rollups() IS
     'adds what is queued to the sums that the views read; returns how many payments were added. The views are exact without it, and fast with it';
 
-CREATE FUNCTION fraud.rebuild_rollups() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._rebuild_rollups() RETURNS bigint
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -374,5 +378,10 @@ BEGIN
     RETURN fraud.refresh_rollups();
 END
 $$;
+COMMENT ON FUNCTION fraud._rebuild_rollups() IS 'internal: the body of fraud.rebuild_rollups, run as the owner';
+
+CREATE FUNCTION fraud.rebuild_rollups() RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.rebuild_rollups() IS
     'makes the sums that the views read anew, from all payments stored, in the zone that fraud_detect.report_timezone names; needed after that setting was changed. Returns how many payments were summed';

@@ -153,8 +153,8 @@ END
 $$;
 COMMENT ON FUNCTION fraud._close(date[]) IS 'internal: closes days; the caller holds the lock';
 
-CREATE FUNCTION fraud.close_day(day date) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._close_day(day date) RETURNS int
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -171,16 +171,21 @@ BEGIN
                   HINT = format('Days are those of time zone "%s"; fraud.daily_report has the figures so far.',
                                 fraud.report_timezone());
     END IF;
-    PERFORM pg_advisory_xact_lock(1717985636, 2);
+    PERFORM fraud._lock('reports');
     PERFORM fraud._close(ARRAY[day]);
-    RETURN (SELECT max(r.revision) FROM fraud.daily_reports r WHERE r.day = close_day.day);
+    RETURN (SELECT max(r.revision) FROM fraud.daily_reports r WHERE r.day = _close_day.day);
 END
 $$;
+COMMENT ON FUNCTION fraud._close_day(date) IS 'internal: the body of fraud.close_day, run as the owner';
+
+CREATE FUNCTION fraud.close_day(day date) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.close_day(date) IS
     'writes the figures of a day that is over into fraud.daily_reports, as known now; again, as another revision, only if they have changed. Returns the latest revision';
 
-CREATE FUNCTION fraud.close_due_days(since date DEFAULT NULL) RETURNS TABLE (day date, revision int)
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._close_due_days(since date) RETURNS TABLE (day date, revision int)
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -191,7 +196,7 @@ DECLARE
     known date[];
 BEGIN
     PERFORM fraud._check_day(since);
-    PERFORM pg_advisory_xact_lock(1717985636, 2);
+    PERFORM fraud._lock('reports');
     INSERT INTO fraud.closing AS c (first_day) VALUES (coalesce(since, last_due))
     ON CONFLICT (only_row) DO UPDATE SET first_day = least(c.first_day, excluded.first_day) WHERE since IS NOT NULL;
     SELECT array_agg(d::date) INTO missing
@@ -207,5 +212,10 @@ BEGIN
     RETURN QUERY SELECT * FROM fraud._close(missing);
 END
 $$;
+COMMENT ON FUNCTION fraud._close_due_days(date) IS 'internal: the body of fraud.close_due_days, run as the owner';
+
+CREATE FUNCTION fraud.close_due_days(since date DEFAULT NULL) RETURNS TABLE (day date, revision int)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.close_due_days(date) IS
     'closes the days that are over and not closed yet, from the first one on (`since`, or when this was first called), once fraud_detect.report_hour has come; with a new day also revises those before it whose figures have changed. Returns the reports written';
