@@ -59,12 +59,12 @@ COMMENT ON FUNCTION @extschema@.fraud_explain(record, text) IS
 CREATE FUNCTION fraud.payment_features() RETURNS text[]
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT array_agg(d.feature ORDER BY p.place)
     FROM fraud.feature_sets s
     CROSS JOIN generate_series(1, s.last_position) p(place)
     LEFT JOIN fraud.feature_definitions d ON d.feature_set = s.feature_set AND d.position = p.place
-    WHERE s.feature_set = 'payments'
-$$;
+    WHERE s.feature_set = 'payments';
+END;
 COMMENT ON FUNCTION fraud.payment_features() IS
     'names of the features of payments, in the order of fraud.transactions.features; null for one that was dropped';

@@ -46,7 +46,7 @@ CREATE FUNCTION fraud._shadowed_payments(model text, champion int, challenger in
 RETURNS TABLE (is_fraud boolean, champion_score float8, challenger_score float8)
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 100000
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT coalesce(l.is_fraud, false), t.score, s.score
     FROM fraud.shadow_scores s
     JOIN fraud.transactions t ON t.card = s.card AND t.transaction_id = s.transaction_id
@@ -55,8 +55,8 @@ AS $$
     WHERE s.model = _shadowed_payments.model AND s.model_version = challenger
       AND t.model = _shadowed_payments.model AND t.model_version = champion
       AND s.occurred_at >= "from" AND s.occurred_at < "to"
-      AND t.occurred_at >= "from" AND t.occurred_at < "to"
-$$;
+      AND t.occurred_at >= "from" AND t.occurred_at < "to";
+END;
 COMMENT ON FUNCTION fraud._shadowed_payments(text, int, int, timestamptz, timestamptz) IS
     'internal: both scores of the payments that two versions have scored live';
 
@@ -162,13 +162,13 @@ CREATE FUNCTION fraud._gate_period(model text, candidate int, evidence_from time
     OUT starts timestamptz, OUT ends timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT coalesce(evidence_from, r.test_from, coalesce(evidence_to, now()) - interval '30 days'),
            coalesce(evidence_to, r.test_to, now())
     FROM (SELECT) one
     LEFT JOIN fraud.training_runs r ON evidence_from IS NULL AND evidence_to IS NULL
-                                   AND r.model = _gate_period.model AND r.model_version = candidate
-$$;
+                                   AND r.model = _gate_period.model AND r.model_version = candidate;
+END;
 COMMENT ON FUNCTION fraud._gate_period(text, int, timestamptz, timestamptz) IS
     'internal: the period that the gate measures: the caller''s, else the test period of the candidate''s training, else the last 30 days';
 

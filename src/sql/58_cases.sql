@@ -75,7 +75,7 @@ COMMENT ON FUNCTION fraud._change_case(bigint, text, text[], text, timestamptz, 
 CREATE FUNCTION fraud._acknowledge_case(case_id bigint, note text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_case(case_id, 'acknowledged', '{open}', note, now(), NULL) $$;
+BEGIN ATOMIC SELECT fraud._change_case(case_id, 'acknowledged', '{open}', note, now(), NULL); END;
 COMMENT ON FUNCTION fraud._acknowledge_case(bigint, text) IS 'internal: the body of fraud.acknowledge_case, run as the owner';
 
 CREATE FUNCTION fraud.acknowledge_case(case_id bigint, note text DEFAULT NULL) RETURNS void
@@ -87,7 +87,7 @@ CREATE FUNCTION fraud._confirm_case(case_id bigint, note text, known_at timestam
 RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_case(case_id, 'confirmed', '{open,acknowledged,dismissed}', note, known_at, true) $$;
+BEGIN ATOMIC SELECT fraud._change_case(case_id, 'confirmed', '{open,acknowledged,dismissed}', note, known_at, true); END;
 COMMENT ON FUNCTION fraud._confirm_case(bigint, text, timestamptz) IS 'internal: the body of fraud.confirm_case, run as the owner';
 
 CREATE FUNCTION fraud.confirm_case(case_id bigint, note text DEFAULT NULL, known_at timestamptz DEFAULT now()) RETURNS void
@@ -100,7 +100,7 @@ CREATE FUNCTION fraud._dismiss_case(case_id bigint, note text, known_at timestam
 RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_case(case_id, 'dismissed', '{open,acknowledged,confirmed}', note, known_at, false) $$;
+BEGIN ATOMIC SELECT fraud._change_case(case_id, 'dismissed', '{open,acknowledged,confirmed}', note, known_at, false); END;
 COMMENT ON FUNCTION fraud._dismiss_case(bigint, text, timestamptz) IS 'internal: the body of fraud.dismiss_case, run as the owner';
 
 CREATE FUNCTION fraud.dismiss_case(case_id bigint, note text DEFAULT NULL, known_at timestamptz DEFAULT now()) RETURNS void
@@ -112,7 +112,7 @@ COMMENT ON FUNCTION fraud.dismiss_case(bigint, text, timestamptz) IS
 CREATE FUNCTION fraud._reopen_case(case_id bigint, note text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_case(case_id, 'open', '{acknowledged,confirmed,dismissed}', note, now(), NULL) $$;
+BEGIN ATOMIC SELECT fraud._change_case(case_id, 'open', '{acknowledged,confirmed,dismissed}', note, now(), NULL); END;
 COMMENT ON FUNCTION fraud._reopen_case(bigint, text) IS 'internal: the body of fraud.reopen_case, run as the owner';
 
 CREATE FUNCTION fraud.reopen_case(case_id bigint, note text DEFAULT NULL) RETURNS void

@@ -118,7 +118,7 @@ COMMENT ON FUNCTION fraud._change_source(text, text) IS 'internal: pauses, resum
 CREATE FUNCTION fraud._pause_source(name text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_source(name, 'pause') $$;
+BEGIN ATOMIC SELECT fraud._change_source(name, 'pause'); END;
 COMMENT ON FUNCTION fraud._pause_source(text) IS 'internal: the body of fraud.pause_source, run as the owner';
 
 CREATE FUNCTION fraud.pause_source(name text) RETURNS void
@@ -129,7 +129,7 @@ COMMENT ON FUNCTION fraud.pause_source(text) IS 'stops polling a source; a poll 
 CREATE FUNCTION fraud._resume_source(name text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_source(name, 'resume') $$;
+BEGIN ATOMIC SELECT fraud._change_source(name, 'resume'); END;
 COMMENT ON FUNCTION fraud._resume_source(text) IS 'internal: the body of fraud.resume_source, run as the owner';
 
 CREATE FUNCTION fraud.resume_source(name text) RETURNS void
@@ -140,7 +140,7 @@ COMMENT ON FUNCTION fraud.resume_source(text) IS 'polls a paused or restored sou
 CREATE FUNCTION fraud._drop_source(name text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_source(name, 'drop') $$;
+BEGIN ATOMIC SELECT fraud._change_source(name, 'drop'); END;
 COMMENT ON FUNCTION fraud._drop_source(text) IS 'internal: the body of fraud.drop_source, run as the owner';
 
 CREATE FUNCTION fraud.drop_source(name text) RETURNS void

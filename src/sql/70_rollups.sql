@@ -21,10 +21,10 @@ COMMENT ON COLUMN fraud.rollup_state.dropped_before IS
 CREATE FUNCTION fraud.report_timezone() RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT coalesce((SELECT s.timezone FROM fraud.rollup_state s),
-                    nullif(current_setting('fraud_detect.report_timezone', true), ''), 'UTC')
-$$;
+                    nullif(current_setting('fraud_detect.report_timezone', true), ''), 'UTC');
+END;
 COMMENT ON FUNCTION fraud.report_timezone() IS
     'the time zone whose days the reports count: that of the rollups, which take fraud_detect.report_timezone at the first fraud.refresh_rollups() and at fraud.rebuild_rollups()';
 

@@ -55,7 +55,7 @@ COMMENT ON FUNCTION fraud._check_day(date) IS 'internal: refuses days that no pa
 CREATE FUNCTION fraud._figures(days date[]) RETURNS SETOF fraud.daily_reports
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT d.day, 1, now(), fraud.report_timezone(),
            coalesce(r.payments, 0), coalesce(r.volume, 0), coalesce(r.customers, 0),
            coalesce(r.alerts, 0), coalesce(r.alerted_volume, 0),
@@ -63,8 +63,8 @@ AS $$
            coalesce(r.labelled_fraud, 0), coalesce(r.labelled_legitimate, 0),
            coalesce(r.labelled_fraud_alerted, 0), coalesce(r.labelled_fraud_volume, 0),
            r.top_merchants, r.top_categories
-    FROM unnest(days) d(day) LEFT JOIN fraud.daily_report r ON r.day = d.day
-$$;
+    FROM unnest(days) d(day) LEFT JOIN fraud.daily_report r ON r.day = d.day;
+END;
 COMMENT ON FUNCTION fraud._figures(date[]) IS 'internal: days as they would be closed now';
 
 -- What was learned of earlier days between the report of the day before and this one.
@@ -73,7 +73,7 @@ RETURNS TABLE (day date, revision int, payments_before bigint, payments bigint, 
                fraud_volume_before numeric, fraud_volume numeric)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT r.day, r.revision, b.payments, r.payments, b.labelled_fraud, r.labelled_fraud,
            b.labelled_fraud_volume, r.labelled_fraud_volume
     FROM fraud.daily_reports r
@@ -81,8 +81,8 @@ AS $$
     WHERE r.day < of_day
       AND r.closed_at > (SELECT y.closed_at FROM fraud.daily_reports y WHERE y.day = of_day - 1 AND y.revision = 1)
       AND r.closed_at <= coalesce((SELECT t.closed_at FROM fraud.daily_reports t WHERE t.day = of_day AND t.revision = 1), now())
-    ORDER BY r.day, r.revision
-$$;
+    ORDER BY r.day, r.revision;
+END;
 COMMENT ON FUNCTION fraud._corrections(date) IS 'internal: revisions of earlier days, made since the report of the day before';
 
 -- Sends a closed day to the channels that take reports, a revision to those that take

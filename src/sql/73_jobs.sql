@@ -5,14 +5,14 @@ CREATE FUNCTION fraud._job_list()
 RETURNS TABLE (job text, schedule text, statement text, late_after interval, purpose text)
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     VALUES
         ('rollups', '* * * * *', 'SELECT fraud.refresh_rollups()', interval '10 minutes', 'keeps the views quick'),
         ('reports', '*/5 * * * *', 'SELECT fraud.close_due_days()', interval '30 minutes', 'closes yesterday at its hour'),
         ('partitions', '13 * * * *', 'SELECT fraud.maintain_partitions()', interval '3 hours', 'months to come, and months past retention'),
         ('purge', '23 * * * *', 'SELECT fraud.purge()', interval '3 hours', 'clears what is delivered or too old'),
-        ('health', '*/5 * * * *', 'SELECT fraud.notify_health()', interval '30 minutes', 'tells the channels what has failed')
-$$;
+        ('health', '*/5 * * * *', 'SELECT fraud.notify_health()', interval '30 minutes', 'tells the channels what has failed');
+END;
 COMMENT ON FUNCTION fraud._job_list() IS 'internal: the jobs, when they run (pg_cron''s five fields, UTC), and when one that has not run is late';
 
 INSERT INTO fraud.locks (name) SELECT 'job ' || l.job FROM fraud._job_list() l;
@@ -158,14 +158,14 @@ COMMENT ON FUNCTION fraud.purge() IS
 CREATE FUNCTION fraud._start_closing(since date) RETURNS void
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT fraud._check_day(since);
     INSERT INTO fraud.closing AS c (first_day, scheduled_at)
     VALUES (coalesce(since, (now() AT TIME ZONE fraud.report_timezone())::date), now())
     ON CONFLICT (only_row) DO UPDATE
     SET first_day = CASE WHEN since IS NULL THEN c.first_day ELSE least(c.first_day, excluded.first_day) END,
-        scheduled_at = coalesce(c.scheduled_at, excluded.scheduled_at)
-$$;
+        scheduled_at = coalesce(c.scheduled_at, excluded.scheduled_at);
+END;
 COMMENT ON FUNCTION fraud._start_closing(date) IS 'internal: notes the first day that is to be closed';
 
 -- Runs a statement, which returns a number, where pg_cron lives: here, or through
@@ -215,18 +215,18 @@ COMMENT ON FUNCTION fraud._in_cron_database(text) IS 'internal: runs a statement
 CREATE FUNCTION fraud._cron_name(job text) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT format('fraud_detect:%s:%s',
-                  CASE WHEN octet_length(current_database()) <= 38 THEN current_database() ELSE md5(current_database()) END, job)
-$$;
+                  CASE WHEN octet_length(current_database()) <= 38 THEN current_database() ELSE md5(current_database()) END, job);
+END;
 COMMENT ON FUNCTION fraud._cron_name(text) IS 'internal: the name of a job of this database in pg_cron';
 
 CREATE FUNCTION fraud._cron_names() RETURNS text[]
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT array_agg(fraud._cron_name(j.job)) FROM (SELECT l.job FROM fraud._job_list() l UNION ALL SELECT 'cron_log') j
-$$;
+BEGIN ATOMIC
+    SELECT array_agg(fraud._cron_name(j.job)) FROM (SELECT l.job FROM fraud._job_list() l UNION ALL SELECT 'cron_log') j;
+END;
 COMMENT ON FUNCTION fraud._cron_names() IS 'internal: the names of all jobs of this database in pg_cron';
 
 CREATE FUNCTION fraud.schedule(first_day date DEFAULT NULL) RETURNS TABLE (job text, schedule text, purpose text)

@@ -137,14 +137,14 @@ COMMENT ON FUNCTION fraud._access(text, text, text) IS 'internal: grants or revo
 CREATE FUNCTION fraud.grant_access(role_name text, access text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._access(role_name, access, 'grant') $$;
+BEGIN ATOMIC SELECT fraud._access(role_name, access, 'grant'); END;
 COMMENT ON FUNCTION fraud.grant_access(text, text) IS
     'gives a role what one kind of work needs: score, ingest, analyst, scientist or operator (docs/security.md lists each)';
 
 CREATE FUNCTION fraud.revoke_access(role_name text, access text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._access(role_name, access, 'revoke') $$;
+BEGIN ATOMIC SELECT fraud._access(role_name, access, 'revoke'); END;
 COMMENT ON FUNCTION fraud.revoke_access(text, text) IS
     'takes one kind of access from a role; what two kinds share goes with the first';
 

@@ -345,18 +345,18 @@ CREATE FUNCTION fraud.train(
     description text DEFAULT NULL
 ) RETURNS bigint
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
-AS $$
+BEGIN ATOMIC
     SELECT fraud._train(model, feature_set, params, train_from, train_to, test_from, test_to, validation_from, validation_to,
         delay, folds, search, trials, seed, rel, columns, features, description,
-        pg_catalog.current_setting('search_path'), pg_catalog.current_setting('timezone'))
-$$;
+        pg_catalog.current_setting('search_path'), pg_catalog.current_setting('timezone'));
+END;
 COMMENT ON FUNCTION fraud.train(text, text, jsonb, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, interval, int, jsonb, int, bigint, regclass, jsonb, text[], text) IS
     'from COMMIT on, trains a model in a process of its own and stores it as the next version; params are XGBoost''s by name, with num_boost_round and early_stopping_rounds; returns the run, for fraud.wait_for_training, fraud.training_progress and fraud.training_runs; docs/training.md says it all';
 
 CREATE FUNCTION fraud._store_run(run jsonb, requested_by name) RETURNS bigint
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     WITH made AS (
         INSERT INTO fraud.training_runs (model, description, feature_set, rel, columns, features, definition, definition_hash,
             train_from, train_to, validation_from, validation_to, test_from, test_to, delay, folds, params, num_boost_round,
@@ -367,8 +367,8 @@ AS $$
         FROM jsonb_populate_record(NULL::fraud.training_runs, _store_run.run) r
         RETURNING run
     ), queued AS (INSERT INTO fraud.training_queue (run) SELECT m.run FROM made m)
-    SELECT m.run FROM made m
-$$;
+    SELECT m.run FROM made m;
+END;
 COMMENT ON FUNCTION fraud._store_run(jsonb, name) IS 'internal: stores a run and puts it in the queue';
 
 CREATE FUNCTION fraud._cancel_worker(run bigint) RETURNS boolean
