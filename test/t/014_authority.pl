@@ -102,6 +102,44 @@ is(as_role('op', "SELECT fraud.wait_for_training($run, '60 s')"), 'succeeded', '
 is(value("SELECT string_agg(DISTINCT by || ' ' || outcome, ',') FROM op.seen"), 'op 42501', 'whose function ran as who asked for it, and got nothing');
 is(value("SELECT count(*) FROM fraud.channels"), '1', 'and registered nothing');
 
+# ----------------------------------- what a user's tables and views run when we read them
+as_role('op', q{
+CREATE TABLE op.ran (by name);
+CREATE FUNCTION op.who(v anyelement) RETURNS anyelement LANGUAGE plpgsql VOLATILE AS
+    $$ BEGIN INSERT INTO op.ran VALUES (current_user); RETURN v; END $$;
+CREATE FUNCTION op.quietly(v anyelement) RETURNS anyelement LANGUAGE plpgsql STABLE AS $$ BEGIN PERFORM op.who(v); RETURN v; END $$;
+CREATE VIEW op.history AS SELECT 4000000000000000 + op.who(v) AS cc_num, 'h' || v AS trans_num, op.quietly(v) AS amt, 'm' AS merchant,
+    event_time AS trans_date_trans_time, label AS is_fraud FROM op.rows;
+CREATE VIEW op.events AS SELECT op.who(event_id) AS event_id, op.quietly(event_time) AS event_time, label, op.quietly(v) AS x, 'k' || v % 3 AS k
+    FROM op.rows WHERE op.quietly(v) > 0;
+CREATE VIEW op.named AS SELECT event_id, event_time, label, x AS f FROM op.events;
+});
+my $period = "'2026-01-01', '2026-01-17'";
+my $training = "train_from => '2026-01-01', train_to => '2026-01-12', test_from => '2026-01-12', test_to => '2026-01-17', params => '{\"num_boost_round\": 2}'";
+for my $call (
+    [ 'a history', "SELECT fraud.load_history('op.history')" ],
+    [ 'categories', "SELECT fraud.create_feature_set('s', 'op.events', 'event_id', 'event_time', 'label'); SELECT fraud.add_feature('s', 'f', 'op.quietly(x)'); SELECT fraud.add_feature('s', 'c', 'op.quietly(k)', 'category'); SELECT fraud.add_categories('s', 'c')" ],
+    [ 'a window', "SELECT fraud.add_window_feature('s', 'w', 'count', NULL, 'k', '1 day', filter => 'op.quietly(x) > 1'); SELECT fraud.features('s', e) FROM op.events e LIMIT 1" ],
+    [ 'a table of features', "SELECT fraud.materialize_features('s', 'op.made', '-infinity', 'infinity')" ],
+    [ 'parity', "SELECT * FROM fraud.verify_parity('s', 5)" ],
+    [ 'training on a set', "SELECT fraud.wait_for_training(fraud.train('of_set', 's', $training), '60 s')" ],
+    [ 'evaluation on a set', "SELECT * FROM fraud.evaluate('of_set/1', $period)" ],
+    [ 'evaluation on a view', "SELECT * FROM fraud.evaluate('leaky/1', $period, rel => 'op.named')" ],
+    [ 'a curve', "SELECT * FROM fraud.precision_recall_curve('leaky/1', $period, rel => 'op.named')" ],
+    [ 'calibration', "SELECT * FROM fraud.calibration('leaky/1', $period, rel => 'op.named')" ],
+    [ 'a threshold', "SELECT fraud.choose_threshold('leaky/1', $period, min_precision => 0.1, rel => 'op.named')" ],
+    [ 'a comparison', "SELECT * FROM fraud.compare_models('leaky/1', 'leaky/1', $period, rel => 'op.named')" ])
+{
+    my ($what, $sql) = @$call;
+    # wait_for_training needs the run committed.
+    $sql =~ s/SELECT fraud\.wait_for_training\((fraud\.train\(.*?\)), '60 s'\)/SELECT $1/ and my $trains = 1;
+    as_role('op', 'TRUNCATE op.ran');
+    my $result = as_role('op', $sql);
+    as_role('op', "SELECT fraud.wait_for_training($result, '60 s')") if $trains;
+    my $by = value("SELECT string_agg(DISTINCT by, ',') FROM op.ran");
+    is($by, 'op', "$what: a user's functions run as that user alone");
+}
+
 # ------------------------------------------------------- nobody's lock stops a job
 my $stranger = $node->background_psql('postgres', extra_params => [ '-U', 'nobody' ]);
 $stranger->query_safe("SELECT pg_advisory_lock(1717985636, k) FROM unnest(ARRAY[1, 2]) k") ;
