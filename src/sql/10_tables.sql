@@ -285,9 +285,10 @@ COMMENT ON TABLE fraud.sources IS
 COMMENT ON COLUMN fraud.sources.poll_interval IS 'time from one poll''s start to the next''s';
 COMMENT ON COLUMN fraud.sources.headers IS 'secret: request headers, a JSON object of texts';
 
--- Apart from fraud.sources: it changes at each poll, and a dump must not carry it.
+-- Apart from fraud.sources: it changes at each poll, and a dump must not carry it. The
+-- ingest worker alone writes it, so that no person's transaction can hold a row.
 CREATE TABLE fraud.source_state (
-    name text PRIMARY KEY REFERENCES fraud.sources ON DELETE CASCADE,
+    name text PRIMARY KEY,
     next_poll_at timestamptz NOT NULL DEFAULT now(),
     polling_since timestamptz,
     last_poll_at timestamptz,
@@ -297,11 +298,7 @@ CREATE TABLE fraud.source_state (
     last_error_at timestamptz,
     consecutive_failures int NOT NULL DEFAULT 0,
     polls bigint NOT NULL DEFAULT 0,
-    failures bigint NOT NULL DEFAULT 0,
-    stored bigint NOT NULL DEFAULT 0,
-    duplicates bigint NOT NULL DEFAULT 0,
-    rejected bigint NOT NULL DEFAULT 0,
-    newest_payment_at timestamptz
+    failures bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.source_state IS 'the ingest worker''s notes on each source; read fraud.source_status';
 

@@ -70,7 +70,7 @@ BEGIN
             USING ERRCODE = 'duplicate_object',
                   HINT = 'fraud.drop_source removes a source and keeps its payments.';
     END IF;
-    INSERT INTO fraud.source_state (name) VALUES (name);
+    INSERT INTO fraud.poll_requests (name) VALUES (name);
     PERFORM fraud._warn_without_worker();
     PERFORM fraud._wake_worker();
 END
@@ -106,7 +106,7 @@ BEGIN
             UPDATE fraud.sources s SET paused = true WHERE s.name = _change_source.name;
         WHEN 'resume' THEN
             UPDATE fraud.sources s SET paused = false WHERE s.name = _change_source.name;
-            INSERT INTO fraud.source_state (name) VALUES (name) ON CONFLICT DO NOTHING;
+            INSERT INTO fraud.poll_requests (name) VALUES (name);
         WHEN 'drop' THEN
             DELETE FROM fraud.sources s WHERE s.name = _change_source.name;
     END CASE;
@@ -158,9 +158,8 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = 'Call fraud.resume_source first.';
     END IF;
-    INSERT INTO fraud.source_state AS st (name)
-    SELECT s.name FROM fraud.sources s WHERE s.name = _poll_now.name
-    ON CONFLICT ON CONSTRAINT source_state_pkey DO UPDATE SET next_poll_at = now();
+    INSERT INTO fraud.poll_requests (name)
+    SELECT s.name FROM fraud.sources s WHERE s.name = _poll_now.name;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'source "%" does not exist', name
             USING ERRCODE = 'undefined_object',
@@ -181,6 +180,7 @@ CREATE VIEW fraud.source_status AS
     SELECT s.name,
            CASE
                WHEN s.paused THEN 'paused'
+               WHEN st.name IS NULL AND EXISTS (SELECT FROM fraud.poll_requests r WHERE r.name = s.name) THEN 'new'
                WHEN st.name IS NULL THEN 'restored'
                -- A worker that lives polls, or fails, long before this.
                WHEN st.next_poll_at + s.poll_interval + interval '1 minute'
@@ -194,18 +194,23 @@ CREATE VIEW fraud.source_status AS
            st.last_poll_at,
            st.last_success_at,
            st.next_poll_at,
-           statement_timestamp() - st.newest_payment_at AS lag,
+           statement_timestamp() - c.newest_payment_at AS lag,
            coalesce(st.polls, 0) AS polls,
            coalesce(st.failures, 0) AS failures,
            coalesce(st.consecutive_failures, 0) AS consecutive_failures,
-           coalesce(st.stored, 0) AS stored,
-           coalesce(st.duplicates, 0) AS duplicates,
-           coalesce(st.rejected, 0) AS rejected,
+           coalesce(c.stored, 0) AS stored,
+           coalesce(c.duplicates, 0) AS duplicates,
+           coalesce(c.rejected, 0) AS rejected,
            st.last_status,
            st.last_error,
            st.last_error_at
     FROM fraud.sources s
-    LEFT JOIN fraud.source_state st ON st.name = s.name;
+    LEFT JOIN fraud.source_state st ON st.name = s.name
+    LEFT JOIN LATERAL (
+        SELECT sum(k.stored)::bigint AS stored, sum(k.duplicates)::bigint AS duplicates, sum(k.rejected)::bigint AS rejected,
+               max(k.newest_payment_at) AS newest_payment_at
+        FROM fraud.source_counts k WHERE k.source = s.name
+    ) c ON true;
 COMMENT ON VIEW fraud.source_status IS
     'how each source fares: state is new, ok, polling, failing, paused, restored (came with a dump: fraud.resume_source has it polled), or stuck (a poll is overdue: is a worker running?)';
 COMMENT ON COLUMN fraud.source_status.lag IS 'age of the newest payment stored from this source';

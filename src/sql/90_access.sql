@@ -86,7 +86,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.simulate(int, int, int, bigint, timestamptz, timestamptz, interval)']
         WHEN 'operator' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.source_status, fraud.ingest_errors, fraud.model_memory',
+            'SELECT ON fraud.source_status, fraud.inbox_status, fraud.held_customers, fraud.ingest_errors, fraud.model_memory',
             'SELECT ON fraud.channel_status, fraud.notifications, fraud.notification_messages, fraud.notification_attempts, fraud.notification_log',
             'EXECUTE ON FUNCTION fraud._shared_models()',
             'EXECUTE ON FUNCTION fraud.refresh_rollups()',
@@ -165,7 +165,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('locks', 'source_state', 'label_queue', 'channel_state', 'training_queue', 'job_state')
+          AND c.relname NOT IN ('locks', 'held_customers', 'poll_requests', 'source_counts', 'source_state', 'label_queue', 'channel_state', 'training_queue', 'job_state')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
 #include "pg/server/shared_state.h"
 #include "worker/process.h"
 
@@ -36,10 +37,16 @@ struct WorkerClass {
   const char* function;
   const char* type;  // as pg_stat_activity shows it
 };
-constexpr WorkerClass kWorkerClasses[kWorkerKinds] = {
+constexpr WorkerClass kWorkerClasses[] = {
     {"fraud_detect_ingest_worker_main", "fraud_detect ingest"},
     {"fraud_detect_notify_worker_main", "fraud_detect notify"},
+    {"fraud_detect_score_worker_main", "fraud_detect scorer"},
 };
+
+// Tells which of the scorers a kind of worker is; negative: none of them.
+int scorer_number(WorkerKind kind) {
+  return static_cast<int>(kind) - static_cast<int>(WorkerKind::kScorer);
+}
 
 // What the launcher knows of one worker of one database.
 struct Worker {
@@ -97,7 +104,8 @@ std::vector<Oid> list_databases() {
 
 // Starts a worker in the database; nullptr when the server has no slot left.
 BackgroundWorkerHandle* start_worker(Oid database, WorkerKind kind) {
-  const WorkerClass& what = kWorkerClasses[static_cast<int>(kind)];
+  const int number = scorer_number(kind);
+  const WorkerClass& what = kWorkerClasses[static_cast<int>(number >= 0 ? WorkerKind::kScorer : kind)];
   return protect([&] {
     BackgroundWorker worker;
     memset(&worker, 0, sizeof(worker));
@@ -106,6 +114,7 @@ BackgroundWorkerHandle* start_worker(Oid database, WorkerKind kind) {
     worker.bgw_restart_time = BGW_NEVER_RESTART;  // the launcher decides
     worker.bgw_notify_pid = MyProcPid;
     worker.bgw_main_arg = ObjectIdGetDatum(database);
+    memcpy(worker.bgw_extra, &number, sizeof(number));
     snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "fraud_detect");
     snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", what.function);
     snprintf(worker.bgw_name, BGW_MAXLEN, "%s worker, database %u", what.type, database);
@@ -146,6 +155,7 @@ class Launcher {
     Database& database = databases_[oid];
     Worker& worker = database.workers[static_cast<int>(kind)];
     if (worker.handle != nullptr || database.absent) return kIdleMs;
+    if (scorer_number(kind) >= guc_ingest_workers) return kIdleMs;
     if (kind != WorkerKind::kIngest && !protect([&] { return extension_present(oid); })) {
       return kIdleMs;
     }

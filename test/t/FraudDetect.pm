@@ -23,7 +23,7 @@ sub new_server
     my $node = PostgreSQL::Test::Cluster->new($name);
     # UTF-8, which payments need, whatever the locale that the tests run in.
     $node->init(extra => [ '--encoding=UTF8', '--locale=C' ], %{ $options{init} // {} });
-    $node->append_conf('postgresql.conf', "max_worker_processes = 16\ntimezone = 'UTC'\n"
+    $node->append_conf('postgresql.conf', "max_worker_processes = 16\ntimezone = 'UTC'\nfraud_detect.max_age = 0\n"
           . "log_line_prefix = '%m [%p] %b '\nlog_statement = none\n");
     $node->append_conf('postgresql.conf', "shared_preload_libraries = 'fraud_detect'")
       if $options{preload} // 1;

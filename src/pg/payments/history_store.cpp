@@ -97,7 +97,7 @@ HistoryStore::Counts HistoryStore::add(const PaymentBatch& batch) {
   CardKey key(spi);
   const std::vector<Entry> all = admit(batch, key, outcomes, refused);
   std::vector<Entry> entries = all;
-  claim(spi, entries, outcomes);
+  claim(spi, entries, outcomes, true);
   if (!entries.empty()) {
     PaymentColumns columns;
     Column labels(BOOLOID);
@@ -117,12 +117,12 @@ HistoryStore::Counts HistoryStore::add(const PaymentBatch& batch) {
     if (outcomes[entry.outcome].status != IngestStatus::kDuplicate || !entry.payment->is_fraud.value_or(false)) continue;
     late_labels_.emplace_back(entry.payment->transaction_id, entry.card);
   }
-  write_labels(spi, all, source_, false, label_delay_);
+  write_labels(spi, all, source_, nullptr, label_delay_);
   Counts counts;
   counts.taken = static_cast<int64_t>(entries.size());
   counts.rejected = static_cast<int64_t>(refused.size());
   taken_ += counts.taken;
-  write_dead_letters(spi, source_, std::move(refused), key);
+  write_dead_letters(spi, source_, std::move(refused), key, false);
   return counts;
 }
 

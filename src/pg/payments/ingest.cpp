@@ -27,13 +27,13 @@ namespace {
 Statement insert_transactions(
     "WITH stored AS (INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount,"
     "  merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
-    "  city_population, age, score, decision, source, model, model_version, features)"
+    "  city_population, age, score, decision, source, received_at, model, model_version, features)"
     " SELECT n.card, n.transaction_id, n.occurred_at, n.cents / 100.0, n.merchant, n.category,"
     "  n.merchant_latitude, n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population,"
-    "  n.age, n.score, n.decision, $15, $16, $17, $18[(n.i - 1) * $19 + 1 : n.i * $19]"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) WITH ORDINALITY"
+    "  n.age, n.score, n.decision, n.source, n.received_at, $17, $18, $19[(n.i - 1) * $20 + 1 : n.i * $20]"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) WITH ORDINALITY"
     "  n(card, transaction_id, occurred_at, cents, merchant, category, merchant_latitude,"
-    "    merchant_longitude, home_latitude, home_longitude, city_population, age, score, decision, i)"
+    "    merchant_longitude, home_latitude, home_longitude, city_population, age, score, decision, source, received_at, i)"
     " RETURNING card, occurred_at, amount, merchant, category, model, model_version, score, decision)"
     " INSERT INTO fraud.rollup_queue (card, occurred_at, amount, merchant, category, state, model,"
     "  model_version, score, decision)"
@@ -42,16 +42,17 @@ Statement insert_transactions(
     " FROM stored s LEFT JOIN fraud.customers c ON c.card = s.card",
     {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
      FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, FLOAT4ARRAYOID,
-     FLOAT8ARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});
+     FLOAT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});
 
 // The alert joins the card's unresolved case if its latest alert is within the
 // window (microseconds), else it opens one. The card's lock is held, so alerts of a
-// card take turns; a case that is resolved meanwhile is not joined.
+// card take turns; a case that is resolved meanwhile is not joined, nor one that an analyst's
+// open transaction has locked: nobody waits for a person.
 Statement insert_alert(
     "WITH latest AS (SELECT c.case_id, c.decision FROM fraud.cases c WHERE c.card = $1"
     "  AND c.status IN ('open', 'acknowledged')"
     "  AND c.last_alert_at > now() - $10 * interval '1 microsecond'"
-    "  ORDER BY c.case_id DESC LIMIT 1),"
+    "  ORDER BY c.case_id DESC LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),"
     " joined AS (UPDATE fraud.cases c SET alerts = c.alerts + 1, last_alert_at = now(),"
     // In the alphabet, block is before review.
     "  decision = least(c.decision, $5), max_score = greatest(c.max_score, $4),"
@@ -80,18 +81,22 @@ SqlValue text_array(const std::vector<std::string>& values) {
 }
 
 void write_transactions(Spi& spi, const FeatureSet& set, const std::vector<Entry>& entries,
-                        const PaymentScorer& scorer, const std::string& source) {
+                        const PaymentScorer& scorer, const IngestOptions& options) {
   PaymentColumns columns;
-  Column scores(FLOAT8OID), decisions(TEXTOID);
+  Column scores(FLOAT8OID), decisions(TEXTOID), sources(TEXTOID), received(TIMESTAMPTZOID);
+  const TimestampTz now = GetCurrentTransactionStartTimestamp();
   VectorColumn vectors(set);
   for (const Entry& entry : entries) {
     columns.add(entry);
     scores.add(float8_param(static_cast<double>(entry.score)));
     decisions.add(optional_text_param(entry.decision));
     vectors.add(entry.features.data());
+    const Receipt* receipt = options.receipts.empty() ? nullptr : &options.receipts[entry.outcome];
+    sources.add(text_param(receipt != nullptr ? receipt->source : options.source));
+    received.add(time_param(receipt != nullptr ? receipt->received_at : now));
   }
   std::vector<SqlValue> values = columns.arrays();
-  for (SqlValue value : {scores.array(), decisions.array(), text_param(source), text_param(scorer.model().model),
+  for (SqlValue value : {scores.array(), decisions.array(), sources.array(), received.array(), text_param(scorer.model().model),
                          int4_param(scorer.model().version), vectors.array(), vectors.width()}) {
     values.push_back(value);
   }
@@ -161,7 +166,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     CardKey key(spi);
     const std::vector<Entry> all = admit(batch, key, results, refused);
     std::vector<Entry> entries = all;
-    claim(spi, entries, results);
+    claim(spi, entries, results, options.receipts.empty());
     if (!entries.empty()) {
       std::shared_ptr<const FeatureSet> set = payments_feature_set(false);
       PaymentScorer scorer(resolve_model("payments", false), set);
@@ -175,7 +180,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
         outcome.decision = entry.decision;
         counts.newest = std::max(counts.newest, entry.occurred_at);
       }
-      write_transactions(spi, *set, entries, scorer, options.source);
+      write_transactions(spi, *set, entries, scorer, options);
       write_shadow_scores(spi, entries, scorer);
       for (const Entry& entry : entries) {
         if (entry.decision == "review" || entry.decision == "block") {
@@ -183,9 +188,11 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
         }
       }
     }
-    write_labels(spi, all, options.label_source, true, Interval{});
+    std::vector<TimestampTz> known_at(batch.payments.size(), GetCurrentTransactionStartTimestamp());
+    for (size_t i = 0; i < options.receipts.size(); ++i) known_at[i] = options.receipts[i].received_at;
+    write_labels(spi, all, options.label_source, &known_at, Interval{});
     refused.insert(refused.end(), batch.rejected.begin(), batch.rejected.end());
-    write_dead_letters(spi, options.source, std::move(refused), key);
+    write_dead_letters(spi, options.source, std::move(refused), key, false);
   }
   for (const RejectedPayment& rejected : batch.rejected) {
     IngestOutcome outcome;
@@ -207,7 +214,7 @@ void dead_letter(const std::string& source, const RejectedPayment& rejected) {
   OwnerScope owner;
   Spi spi;
   CardKey key(spi);
-  write_dead_letters(spi, source, {rejected}, key);
+  write_dead_letters(spi, source, {rejected}, key, false);
 }
 
 Assessment assess(const Payment& payment, std::string_view model) {

@@ -12,9 +12,18 @@
 
 namespace fraud::pg {
 
+// Where a payment came from, and when.
+struct Receipt {
+  std::string source;
+  TimestampTz received_at = 0;
+};
+
 struct IngestOptions {
   std::string source;        // what fraud.transactions.source says
   std::string label_source;  // what fraud.labels.source says of is_fraud
+  // Of each payment of the batch, where they were received before: these are the
+  // sources and times then, and the merchants' rows are left to be made apart.
+  std::vector<Receipt> receipts;
 };
 
 struct IngestCounts {

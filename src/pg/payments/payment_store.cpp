@@ -70,22 +70,30 @@ Statement insert_merchants(
     " ON CONFLICT DO NOTHING",
     {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID});
 
+Statement queue_merchants(
+    "INSERT INTO fraud.merchant_queue (merchant, category, first_payment_at)"
+    " SELECT n.merchant, n.category, n.first_payment_at"
+    " FROM unnest($1, $2, $3) n(merchant, category, first_payment_at)"
+    " WHERE NOT EXISTS (SELECT FROM fraud.merchants m WHERE m.merchant = n.merchant)",
+    {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID});
+
 Statement insert_labels(
     "INSERT INTO fraud.labels (card, transaction_id, is_fraud, source, known_at)"
     " SELECT DISTINCT ON (n.card, n.transaction_id) n.card, n.transaction_id, true, $4,"
-    "  CASE WHEN $5 THEN now() ELSE " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$6") " END"
-    " FROM unnest($1, $2, $3) n(card, transaction_id, occurred_at)"
+    "  coalesce(n.known_at, " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$6") ")"
+    " FROM unnest($1, $2, $3, $5) n(card, transaction_id, occurred_at, known_at)"
     " WHERE NOT EXISTS (SELECT FROM fraud.labels l WHERE l.transaction_id = n.transaction_id"
     "  AND l.card = n.card AND l.source = $4 AND l.is_fraud)",
-    {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID, BOOLOID, INTERVALOID});
+    {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID, INTERVALOID});
 
 Statement insert_error(
     "INSERT INTO fraud.ingest_errors AS e (source, reason, payload, payload_size, card, last_four,"
     "  transaction_id, digest)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, sha256(convert_to($2, 'UTF8') || $3))"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, sha256(convert_to($2, 'UTF8') || $3"
+    "  || CASE WHEN $8 THEN uuid_send(gen_random_uuid()) ELSE '' END))"
     " ON CONFLICT (source, digest) DO UPDATE SET occurrences = e.occurrences + 1,"
     "  last_seen_at = now()",
-    {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID});
+    {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID, BOOLOID});
 
 Statement ensure_partition("SELECT fraud._ensure_partition($1)", {TIMESTAMPTZOID});
 
@@ -126,7 +134,7 @@ void ensure_partitions(Spi& spi, const std::vector<Entry>& entries) {
 }
 
 void write_dead_letter(Spi& spi, const std::string& source, const RejectedPayment& rejected,
-                       const CardKey& key) {
+                       const CardKey& key, bool apart) {
   size_t room = static_cast<size_t>(guc_max_dead_letter_kb) * 1024;
   std::string_view kept = std::string_view(rejected.payload).substr(0, room);
   bool card_known = !rejected.card_number.empty();
@@ -137,7 +145,7 @@ void write_dead_letter(Spi& spi, const std::string& source, const RejectedPaymen
            card_known ? text_param(std::string_view(rejected.card_number)
                                        .substr(rejected.card_number.size() - 4))
                       : null_param(),
-           optional_text_param(rejected.transaction_id)});
+           optional_text_param(rejected.transaction_id), bool_param(apart)});
 }
 
 bool earlier(const Entry& a, const Entry& b) {
@@ -242,7 +250,7 @@ void claim_keys(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome
   entries = std::move(fresh);
 }
 
-void write_merchants(Spi& spi, const std::vector<Entry>& entries) {
+void write_merchants(Spi& spi, const std::vector<Entry>& entries, bool make) {
   std::map<std::string_view, const Entry*> first;  // sorted: concurrent batches agree on the order
   for (const Entry& entry : entries) {
     const Entry*& known = first[entry.payment->merchant];
@@ -254,7 +262,7 @@ void write_merchants(Spi& spi, const std::vector<Entry>& entries) {
     category.add(optional_text_param(entry->payment->category));
     since.add(time_param(entry->occurred_at));
   }
-  spi.run(insert_merchants, {merchant.array(), category.array(), since.array()});
+  spi.run(make ? insert_merchants : queue_merchants, {merchant.array(), category.array(), since.array()});
 }
 
 // Years from the birth to the payment, by days; null where the birth is not known.
@@ -335,37 +343,38 @@ std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vec
   return entries;
 }
 
-void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes) {
+void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes, bool make_merchants) {
   if (!entries.empty()) drop_known(spi, entries, outcomes);
   if (entries.empty()) return;
   write_customers(spi, entries);
   claim_keys(spi, entries, outcomes);
   if (entries.empty()) return;
   ensure_partitions(spi, entries);
-  write_merchants(spi, entries);
+  write_merchants(spi, entries, make_merchants);
 }
 
-void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source, bool known_now,
-                  const Interval& delay) {
-  Column card(UUIDOID), id(TEXTOID), time(TIMESTAMPTZOID);
+void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source,
+                  const std::vector<TimestampTz>* known_at, const Interval& delay) {
+  Column card(UUIDOID), id(TEXTOID), time(TIMESTAMPTZOID), known(TIMESTAMPTZOID);
   for (const Entry& entry : entries) {
     if (!entry.payment->is_fraud.value_or(false)) continue;
     card.add(uuid_param(card_uuid(entry.card)));
     id.add(text_param(entry.payment->transaction_id));
     time.add(time_param(entry.occurred_at));
+    known.add(known_at != nullptr ? time_param((*known_at)[entry.outcome]) : null_param());
   }
   if (card.size() == 0) return;
   spi.run(insert_labels, {card.array(), id.array(), time.array(), text_param(source),
-                          bool_param(known_now), {IntervalPGetDatum(&delay)}});
+                          known.array(), {IntervalPGetDatum(&delay)}});
 }
 
 void write_dead_letters(Spi& spi, const std::string& source, std::vector<RejectedPayment> rejected,
-                        const CardKey& key) {
+                        const CardKey& key, bool apart) {
   // In one order, so that concurrent batches do not deadlock on the same faults.
   std::stable_sort(rejected.begin(), rejected.end(), [](const RejectedPayment& a, const RejectedPayment& b) {
     return std::tie(a.reason, a.payload) < std::tie(b.reason, b.payload);
   });
-  for (const RejectedPayment& one : rejected) write_dead_letter(spi, source, one, key);
+  for (const RejectedPayment& one : rejected) write_dead_letter(spi, source, one, key, apart);
 }
 
 // ------------------------------------------------------------------ columns

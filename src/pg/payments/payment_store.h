@@ -63,23 +63,26 @@ std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vec
 
 // Takes the payments' places: writes their customers, whose rows are the locks that
 // order the payments of a card, then their keys, merchants and partitions. Those that
-// are stored already are taken out.
-void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes);
+// are stored already are taken out. Without `make_merchants` the rows of new merchants are
+// queued, to be made apart (inbox.h).
+void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes, bool make_merchants);
 
 // When a label is known that comes with a history, as SQL: a delay after the payment,
 // in UTC, so that days are the same in every session, and now at the latest.
 #define FRAUD_LABEL_KNOWN_AT(occurred_at, delay) \
   "least(now(), timezone('UTC', timezone('UTC', " occurred_at ") + " delay "))"
 
-// Records is_fraud of the payloads as labels, known now or `delay` after the payment;
+// Records is_fraud of the payloads as labels, known at the times given (one an outcome),
+// or, where there are none, `delay` after the payment;
 // also of a payment that is stored already, since a feed may learn of a fraud and send
 // the payment again.
-void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source, bool known_now,
-                  const Interval& delay);
+void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source,
+                  const std::vector<TimestampTz>* known_at, const Interval& delay);
 
-// Puts what could not be stored on the dead-letter list.
+// Puts what could not be stored on the dead-letter list. Equal ones are one row that counts
+// them, unless they are to be `apart`: then no row is touched that others may have locked.
 void write_dead_letters(Spi& spi, const std::string& source, std::vector<RejectedPayment> rejected,
-                        const CardKey& key);
+                        const CardKey& key, bool apart);
 
 // The columns of fraud.transactions that the payment itself fills.
 class PaymentColumns {

@@ -20,8 +20,10 @@ int guc_evaluation_memory_kb = 1048576;
 int guc_feature_memory_kb = 1048576;
 int guc_feature_threads = 2;
 int guc_ingest_batch_size = 1000;
+int guc_ingest_workers = 2;
 int guc_kernel = 0;
 int guc_label_maturity_min = 7 * 24 * 60;
+int guc_max_age_min = 400 * 24 * 60;
 int guc_max_databases = 16;
 int guc_max_dead_letter_kb = 64;
 int guc_max_digest_messages = 100;
@@ -119,8 +121,12 @@ void define_gucs() {
                           &guc_feature_threads, 2, 1, 64, PGC_SUSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.ingest_batch_size",
                           "Most payments that are stored in one set of statements.",
-                          "The ingest worker commits after each.", &guc_ingest_batch_size, 1000, 1,
+                          "Scorers take fewer where these take longer than a moment.", &guc_ingest_batch_size, 1000, 1,
                           100000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.ingest_workers",
+                          "Workers of each database that score what was received.",
+                          "They share the payments by customer.", &guc_ingest_workers, 2, 1, 8, PGC_SIGHUP, 0,
+                          nullptr, nullptr, nullptr);
   DefineCustomEnumVariable("fraud_detect.kernel",
                            "Instruction set that models are scored with.",
                            "All give the same scores, bit for bit. \"auto\" takes the fastest.",
@@ -214,7 +220,11 @@ void define_gucs() {
                             "Most training runs of this server that are under way at once.",
                             "Others wait in their queue.", &guc_max_training_workers, 2, 1, 64,
                             PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("fraud_detect.max_databases",
+    DefineCustomIntVariable("fraud_detect.max_age",
+                          "How old a payment may be that a source sends.",
+                          "Older ones are rejected when they are received; 0 takes them all. fraud.ingest and histories take them all.",
+                          &guc_max_age_min, 400 * 24 * 60, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_databases",
                             "Most databases of this server that have an ingest worker.", nullptr,
                             &guc_max_databases, 16, 1, 1024, PGC_POSTMASTER, 0, nullptr, nullptr,
                             nullptr);

@@ -13,8 +13,10 @@ extern int guc_evaluation_memory_kb;
 extern int guc_feature_memory_kb;
 extern int guc_feature_threads;
 extern int guc_ingest_batch_size;
+extern int guc_ingest_workers;
 extern int guc_kernel;  // index in kKernelNames
 extern int guc_label_maturity_min;
+extern int guc_max_age_min;
 extern int guc_max_databases;
 extern int guc_max_dead_letter_kb;
 extern int guc_max_digest_messages;

@@ -31,6 +31,7 @@ struct Slot {
   pid_t paused_by;  // the backend that needs the database without workers
   bool present;     // a worker found the extension
   Worker workers[kWorkerKinds];
+  uint8 shard_owners[kShards];  // 1 + the scorer's number; 0: nobody has it
 };
 
 struct SharedState {
@@ -99,6 +100,8 @@ void wake(Oid database, WorkerKind kind) {
     // A worker that is just ending, finding nothing, is started again.
     worker_of(slot, kind)->woken = true;
     worker = worker_of(slot, kind)->pid;
+  } else if (kind >= WorkerKind::kScorer) {
+    // One that is not there looks at everything when it starts.
   } else if (kind == WorkerKind::kIngest || slot == nullptr || !is_managed(slot)) {
     state->probe = true;  // else it is about to start, and looks when it does
     launcher = state->launcher;
@@ -120,6 +123,13 @@ void on_transaction(XactEvent event, void*) {
   }
 }
 
+void free_shards(Slot* slot, int kind) {
+  const int scorer = kind - (int)WorkerKind::kScorer;
+  for (uint8& owner : slot->shard_owners) {
+    if (scorer >= 0 && owner == scorer + 1) owner = 0;
+  }
+}
+
 void forget_launcher(int, Datum) {
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   if (state->launcher == MyProcPid) state->launcher = 0;
@@ -130,8 +140,10 @@ void forget_worker(int, Datum database) {
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   Slot* slot = slot_of(DatumGetObjectId(database));
   if (slot != nullptr) {
-    for (Worker& worker : slot->workers) {
-      if (worker.pid == MyProcPid) worker.pid = 0;
+    for (int kind = 0; kind < kWorkerKinds; ++kind) {
+      if (slot->workers[kind].pid != MyProcPid) continue;
+      slot->workers[kind].pid = 0;
+      free_shards(slot, kind);
     }
   }
   LWLockRelease(state->lock);
@@ -158,6 +170,10 @@ void wake_at_commit(WorkerKind kind) {
     registered = true;
   }
   wake_pending[(int)kind] = true;
+}
+
+void wake_scorers_at_commit() {
+  for (int i = 0; i < kMaxScorers; ++i) wake_at_commit(scorer_kind(i));
 }
 
 void pause_database(Oid database) {
@@ -275,6 +291,7 @@ bool close_slot(Oid database, WorkerKind kind) {
     absent = worker->absent && !worker->woken;
     if (worker->absent) slot->present = false;
     *worker = Worker{};
+    free_shards(slot, (int)kind);
     if (!is_managed(slot) && slot->paused_by == 0) slot->database = InvalidOid;
   }
   LWLockRelease(state->lock);
@@ -307,6 +324,28 @@ bool begin_look(Oid database, WorkerKind kind) {
   if (slot != nullptr) worker_of(slot, kind)->woken = false;
   LWLockRelease(state->lock);
   return woken;
+}
+
+uint64_t take_shards(Oid database, int scorer, int scorers) {
+  uint64_t mine = 0;
+  bool freed = false;
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(database);
+  for (int shard = 0; slot != nullptr && shard < kShards; ++shard) {
+    uint8& owner = slot->shard_owners[shard];
+    const bool wanted = shard % scorers == scorer;
+    if (owner == 0 && wanted) owner = (uint8)(scorer + 1);
+    if (owner == scorer + 1 && !wanted) {
+      owner = 0;
+      freed = true;
+    }
+    if (owner == scorer + 1) mine |= uint64_t{1} << shard;
+  }
+  LWLockRelease(state->lock);
+  if (freed) {
+    for (int i = 0; i < kMaxScorers; ++i) wake(database, scorer_kind(i));
+  }
+  return mine;
 }
 
 void report_present(Oid database) {

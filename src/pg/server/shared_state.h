@@ -7,9 +7,17 @@ namespace fraud::pg {
 
 // The workers that a database with the extension has; src/worker/launcher.cpp
 // says how each is started. The first one finds out whether the extension is
-// there; the others are started where it is.
-enum class WorkerKind { kIngest, kNotify };
-constexpr int kWorkerKinds = 2;
+// there; the others are started where it is. Of scorers there are several: number i is
+// of the kind kScorer + i.
+constexpr int kMaxScorers = 8;
+enum class WorkerKind { kIngest, kNotify, kScorer };
+constexpr int kWorkerKinds = 2 + kMaxScorers;
+inline WorkerKind scorer_kind(int number) {
+  return static_cast<WorkerKind>(static_cast<int>(WorkerKind::kScorer) + number);
+}
+
+// The inbox is divided by customer into shards; each has one scorer at a time.
+constexpr int kShards = 64;
 
 // Asks for shared memory and sets the hooks; called by _PG_init, and only while
 // shared_preload_libraries are loaded.
@@ -24,6 +32,9 @@ bool have_shared_state();
 // the launcher look for the extension where there is none. Raises on lack of
 // memory only.
 void wake_at_commit(WorkerKind kind);
+
+// At COMMIT of this transaction, wakes this database's scorers.
+void wake_scorers_at_commit();
 
 // As wake_at_commit, at once: for a process that is about to end.
 void wake_now(WorkerKind kind);
@@ -63,6 +74,11 @@ void register_worker(Oid database, WorkerKind kind);
 // Says that the worker looks at its database now, and returns whether somebody
 // called since it last did.
 bool begin_look(Oid database, WorkerKind kind);
+
+// Takes the shards that are this scorer's among so many, as far as no other scorer has
+// them still, gives back those that are not, and returns a bit for each that it has.
+// Called while no transaction is open.
+uint64_t take_shards(Oid database, int scorer, int scorers);
 
 // Says that this database has the extension: the other workers may be started.
 void report_present(Oid database);

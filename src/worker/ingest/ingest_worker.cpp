@@ -1,9 +1,10 @@
 // The ingest worker of one database: polls its sources, all on one descriptor,
-// and stores what comes.
+// and puts what comes into the inbox, from where the scorers take it.
 //
 // No transaction is open while a request runs. A poll is noted as begun before
-// it is made and as ended in the transaction that stores its last payments, so a
+// it is made and as ended in the transaction that keeps its last payments, so a
 // crash leaves a poll to repeat; payments are stored once however often they come.
+// A large answer is kept in pieces, and other sources are served between two.
 #include "core/payments/mask.h"
 #include "core/payments/payment.h"
 #include "core/payments/payment_writer.h"
@@ -11,9 +12,11 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <random>
 
+#include "pg/payments/inbox.h"
 #include "pg/payments/ingest.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
@@ -75,22 +78,27 @@ Statement begin_poll("UPDATE fraud.source_state t SET polling_since = clock_time
                      " RETURNING t.next_poll_at",
                      {TEXTOID});
 Statement end_poll("UPDATE fraud.source_state t SET polling_since = NULL,"
-                   "  last_success_at = clock_timestamp(), last_status = $2,"
-                   "  consecutive_failures = 0, stored = t.stored + $3,"
-                   "  duplicates = t.duplicates + $4, rejected = t.rejected + $5,"
-                   "  newest_payment_at = greatest(t.newest_payment_at, $6)"
+                   "  last_success_at = clock_timestamp(), last_status = $2, consecutive_failures = 0"
                    " WHERE t.name = $1",
-                   {TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID});
+                   {TEXTOID, INT4OID});
 Statement fail_poll("UPDATE fraud.source_state t SET polling_since = NULL, last_status = $2,"
                     "  last_error = $3, last_error_at = clock_timestamp(),"
-                    "  consecutive_failures = t.consecutive_failures + 1,"
-                    "  failures = t.failures + 1, stored = t.stored + $5,"
-                    "  duplicates = t.duplicates + $6, rejected = t.rejected + $7,"
-                    "  newest_payment_at = greatest(t.newest_payment_at, $8),"
+                    "  consecutive_failures = t.consecutive_failures + 1, failures = t.failures + 1,"
                     "  next_poll_at = clock_timestamp() + $4 * interval '1 microsecond'"
                     " WHERE t.name = $1 RETURNING t.next_poll_at",
-                    {TEXTOID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID,
-                     TIMESTAMPTZOID});
+                    {TEXTOID, INT4OID, TEXTOID, INT8OID});
+// Sources that are new here (or resumed) get their row of notes, and what is left of those
+// that are gone goes. These rows are the worker's alone: no person's transaction holds one.
+Statement follow_sources("WITH asked AS (DELETE FROM fraud.poll_requests r USING (SELECT q.request_id FROM fraud.poll_requests q"
+                         "  FOR UPDATE SKIP LOCKED) d WHERE r.request_id = d.request_id RETURNING r.name),"
+                         " gone AS (DELETE FROM fraud.source_state t WHERE NOT EXISTS"
+                         "  (SELECT FROM fraud.sources s WHERE s.name = t.name)),"
+                         " uncounted AS (DELETE FROM fraud.source_counts c WHERE c.writer = -1 AND NOT EXISTS"
+                         "  (SELECT FROM fraud.sources s WHERE s.name = c.source))"
+                         " INSERT INTO fraud.source_state AS t (name) SELECT DISTINCT a.name FROM asked a"
+                         "  JOIN fraud.sources s ON s.name = a.name"
+                         " ON CONFLICT (name) DO UPDATE SET next_poll_at = clock_timestamp()",
+                         {});
 // Only where payments are: while a dump is restored, its partitions come first.
 Statement ensure_partitions("SELECT fraud._ensure_partition(now() + m * interval '1 month')"
                             " FROM generate_series(0, 1) m"
@@ -99,27 +107,16 @@ Statement ensure_partitions("SELECT fraud._ensure_partition(now() + m * interval
 
 // ------------------------------------------------------------------ errors
 
-// Tells whether an error is the payment's own: bad data, not a sick server. (A
-// check violation is also what a missing partition gives.)
-bool is_data_error(const PgError& error) {
-  int category = ERRCODE_TO_CATEGORY(error.data()->sqlerrcode);
-  return error.data()->sqlerrcode != ERRCODE_CHECK_VIOLATION &&
-         (category == ERRCODE_DATA_EXCEPTION ||
-          category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION);
-}
-
-struct PollCounts {
-  int64_t stored = 0, duplicates = 0, rejected = 0;
-  TimestampTz newest = DT_NOBEGIN;
-
-  void add(const IngestCounts& counts) {
-    stored += counts.stored;
-    duplicates += counts.duplicates;
-    rejected += counts.rejected;
-    newest = std::max(newest, counts.newest);
-  }
-  SqlValue newest_param() const { return newest == DT_NOBEGIN ? null_param() : time_param(newest); }
+// An answer that is being kept, piece by piece.
+struct Answer {
+  std::string source;
+  Response response;
+  PaymentBatch batch;
+  size_t kept = 0;  // payments
 };
+
+constexpr size_t kPiece = 10000;  // payments kept in one commit
+constexpr int kReceiver = -1;     // the writer of our counts
 
 class IngestWorker {
  public:
@@ -128,9 +125,13 @@ class IngestWorker {
     if (!begin()) return;
     for (;;) {
       begin_turn();
-      for (auto& [name, response] : http_.work()) finish(name, response);
+      for (auto& [name, response] : http_.work()) finish(name, std::move(response));
       if (!look()) return;
-      wait();
+      if (answers_.empty()) {
+        wait();
+      } else {
+        keep_piece();
+      }
     }
   }
 
@@ -157,9 +158,10 @@ class IngestWorker {
         next_upkeep_ = now + kUpkeepInterval;
       }
       training_.look(spi);
+      spi.run(follow_sources, {});
       read(spi);
       for (auto& [name, source] : sources_) {
-        if (source.next_poll > now || http_.busy(name)) continue;
+        if (source.next_poll > now || http_.busy(name) || being_kept(name)) continue;
         if (spi.run(begin_poll, {text_param(name)}) != 1) continue;
         source.next_poll = DatumGetTimestampTz(*spi.datum(0, 1));
         due.push_back(name);
@@ -211,9 +213,8 @@ class IngestWorker {
 
   // ------------------------------------------------------------- answers
 
-  // Stores what came, or notes why nothing did.
-  void finish(const std::string& name, const Response& response) {
-    PollCounts counts;
+  // Takes in what came, or notes why nothing did.
+  void finish(const std::string& name, Response&& response) {
     std::string error = response.error;
     if (error.empty() && response.status != 200) {
       error = "HTTP status " + std::to_string(response.status) + ", expected 200";
@@ -221,26 +222,17 @@ class IngestWorker {
         error += "; a source with headers does not follow redirects";
       }
     }
-    try {
-      if (error.empty()) error = store(name, response, counts);
-    } catch (const PgError& fault) {
-      if (!may_go_on(fault)) throw;
-      error = std::string("could not store payments: ") + fault.what();
-      forget(fault);
-    } catch (const SqlError& fault) {
-      error = std::string("could not store payments: ") + fault.what();
+    if (!error.empty()) {
+      fail(name, response, error);
+      return;
     }
-    if (!error.empty()) fail(name, response, error, counts);
-  }
-
-  // Returns why the poll failed, or an empty string.
-  std::string store(const std::string& name, const Response& response, PollCounts& counts) {
     PaymentFormat format = PaymentFormat::kAuto;
     auto source = sources_.find(name);
     if (source != sources_.end()) format = source->second.format;
-    PaymentBatch batch;
+    Answer answer;
+    answer.source = name;
     try {
-      batch = read_payments(response.body, format);
+      answer.batch = read_payments(response.body, format);
     } catch (const Error& fault) {
       std::string reason = fault.what();
       if (!response.content_type.empty()) {
@@ -250,83 +242,81 @@ class IngestWorker {
       size_t kept = std::min(response.body.size(), static_cast<size_t>(guc_max_dead_letter_kb) * 1024);
       whole.payload = mask_card_numbers(std::string_view(response.body).substr(0, kept));
       whole.reason = reason;
-      in_transaction("storing payments", [&] { dead_letter(name, whole); });
-      counts.rejected += 1;
-      return reason;
+      answer.batch.rejected.push_back(whole);
+      response.error = reason;
     }
-    IngestOptions options;
-    options.source = name;
-    options.label_source = "payload";
-    size_t step = static_cast<size_t>(guc_ingest_batch_size);
-    size_t total = batch.payments.size();
-    for (size_t begin = 0; begin == 0 || begin < total; begin += step) {
-      PaymentBatch part;
-      size_t end = std::min(begin + step, total);
-      part.payments.assign(batch.payments.begin() + static_cast<std::ptrdiff_t>(begin),
-                           batch.payments.begin() + static_cast<std::ptrdiff_t>(end));
-      bool last = end == total;
-      if (last) part.rejected = std::move(batch.rejected);
-      store_part(name, part, options, last, response, counts);
-      protect([] { CHECK_FOR_INTERRUPTS(); });
-    }
-    return {};
+    answer.response = std::move(response);
+    answer.response.body.clear();
+    answer.response.body.shrink_to_fit();
+    answers_.push_back(std::move(answer));
+    keep_piece();
   }
 
-  void store_part(const std::string& name, PaymentBatch& part, const IngestOptions& options,
-                  bool last, const Response& response, PollCounts& counts) {
-    auto attempt = [&](PaymentBatch& payments, bool ends_poll) {
-      PollCounts sum = counts;
-      in_transaction("storing payments", [&] {
-        sum.add(ingest(payments, options, nullptr));
-        if (ends_poll) succeed(name, response, sum);
-      });
-      counts = sum;
-    };
+  bool being_kept(const std::string& name) const {
+    return std::any_of(answers_.begin(), answers_.end(),
+                       [&](const Answer& answer) { return answer.source == name; });
+  }
+
+  // Keeps the next piece of the answer whose turn it is; sources take turns.
+  void keep_piece() {
+    Answer answer = std::move(answers_.front());
+    answers_.pop_front();
+    const size_t total = answer.batch.payments.size();
+    const size_t end = std::min(answer.kept + kPiece, total);
+    PaymentBatch piece;
+    auto payments = answer.batch.payments.begin();
+    piece.payments.assign(std::make_move_iterator(payments + static_cast<std::ptrdiff_t>(answer.kept)),
+                          std::make_move_iterator(payments + static_cast<std::ptrdiff_t>(end)));
+    if (end == total) piece.rejected = std::move(answer.batch.rejected);
     try {
-      attempt(part, last);
-      return;
+      keep(answer, piece, end == total);
     } catch (const PgError& fault) {
-      if (!is_data_error(fault)) throw;
+      if (!may_go_on(fault)) throw;
+      std::string error = std::string("could not keep payments: ") + fault.what();
       forget(fault);
+      fail(answer.source, answer.response, error);
+      return;
+    } catch (const SqlError& fault) {
+      fail(answer.source, answer.response, std::string("could not keep payments: ") + fault.what());
+      return;
     }
-    // One payment of the batch cannot be stored: store them one by one.
-    for (const Payment& payment : part.payments) {
-      PaymentBatch one;
-      one.payments.push_back(payment);
+    answer.kept = end;
+    if (end < total) {
+      answers_.push_back(std::move(answer));
+    } else if (!answer.response.error.empty()) {
+      fail(answer.source, answer.response, answer.response.error);
+    }
+  }
+
+  // Commits a piece, and with the last one the end of its poll. Dead letters whose row
+  // another session has locked are kept beside it.
+  void keep(const Answer& answer, PaymentBatch& piece, bool last) {
+    for (const bool apart : {false, true}) {
       try {
-        attempt(one, false);
+        in_transaction("keeping payments", [&] {
+          begin_scoring();
+          SourceCounts counts = receive(piece, answer.source, apart);
+          Spi spi;
+          count_payments(spi, answer.source, kReceiver, counts);
+          if (last && answer.response.error.empty()) {
+            spi.run(end_poll, {text_param(answer.source), int4_param(static_cast<int32_t>(answer.response.status))});
+          }
+          protect([] { wake_scorers_at_commit(); });
+        });
+        break;
       } catch (const PgError& fault) {
-        if (!is_data_error(fault)) throw;
-        RejectedPayment rejected;
-        rejected.reason = fault.what();
+        if (apart || fault.data()->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE) throw;
         forget(fault);
-        rejected.transaction_id = payment.transaction_id;
-        rejected.card_number = payment.card_number;
-        rejected.payload = payment_to_json(payment, "card", payment.card_token);
-        in_transaction("storing payments", [&] { dead_letter(name, rejected); });
-        counts.rejected += 1;
       }
     }
-    PaymentBatch rest;
-    rest.rejected = std::move(part.rejected);
-    attempt(rest, last);
-  }
-
-  // Notes a poll that went well, in the transaction that stores its payments.
-  void succeed(const std::string& name, const Response& response, const PollCounts& counts) {
-    Spi spi;
-    spi.run(end_poll, {text_param(name), int4_param(static_cast<int32_t>(response.status)),
-                       int8_param(counts.stored), int8_param(counts.duplicates),
-                       int8_param(counts.rejected), counts.newest_param()});
-    auto source = sources_.find(name);
-    if (source != sources_.end()) source->second.failures = 0;
+    auto source = sources_.find(answer.source);
+    if (last && answer.response.error.empty() && source != sources_.end()) source->second.failures = 0;
   }
 
   // Notes a poll that failed and when it is tried again: after one second, two,
   // four, … up to fraud_detect.max_retry_delay, a fifth more or less, and not
   // before the server wants.
-  void fail(const std::string& name, const Response& response, const std::string& error,
-            const PollCounts& counts) {
+  void fail(const std::string& name, const Response& response, const std::string& error) {
     auto source = sources_.find(name);
     if (source == sources_.end()) return;  // dropped or paused meanwhile
     int failures = source->second.failures++;
@@ -353,8 +343,7 @@ class IngestWorker {
           fail_poll,
           {text_param(name),
            answered ? int4_param(static_cast<int32_t>(response.status)) : null_param(),
-           text_param(valid), int8_param(delay), int8_param(counts.stored),
-           int8_param(counts.duplicates), int8_param(counts.rejected), counts.newest_param()});
+           text_param(valid), int8_param(delay)});
       if (count == 1) source->second.next_poll = DatumGetTimestampTz(*spi.datum(0, 1));
     });
   }
@@ -385,6 +374,7 @@ class IngestWorker {
   NetworkClient http_;
   TrainingQueue training_;
   std::map<std::string, Source> sources_;
+  std::deque<Answer> answers_;
   TimestampTz next_upkeep_ = 0;
   std::mt19937 random_{std::random_device{}()};
 };

@@ -1,0 +1,91 @@
+// What was received and waits to be scored: fraud.inbox. Receipt writes it and is
+// durable at once; scorers take payments out of it in the commit that stores them.
+//
+// Invariants: at every snapshot a payment is in exactly one of inbox, stored, dead
+// letters; and no payment of a customer is stored while one that was received before
+// it waits.
+#pragma once
+
+#include "core/payments/payment.h"
+
+#include <bitset>
+#include <string>
+#include <vector>
+
+#include "pg/payments/ingest.h"
+#include "pg/payments/payment_store.h"
+#include "pg/server/shared_state.h"
+#include "pg/server/spi.h"
+
+namespace fraud::pg {
+
+using Shards = std::bitset<kShards>;
+
+// A payment of the inbox.
+struct InboxRow {
+  int64_t id = 0;
+  CardId card;
+  TimestampTz occurred_at = 0;
+  std::string source;
+  TimestampTz received_at = 0;
+  std::string text;  // the payment as JSON
+};
+
+// What became of payments on their way, by source.
+struct SourceCounts {
+  int64_t stored = 0, duplicates = 0, rejected = 0;
+  TimestampTz newest = DT_NOBEGIN;  // of the payments stored
+};
+
+// Begins a scorer's transaction: statements wait no longer than a moment for a lock that
+// another session holds (SQLSTATE 55P03; what they were at is then done one by one), and
+// are planned for look-ups by key.
+void begin_scoring();
+
+// Puts payments that a source answered with into the inbox, those that are there or
+// stored already apart (unless they bring a label that is news), and what is wrong with
+// the others on the dead-letter list. Takes no lock that others hold. With `apart` dead
+// letters are not merged with equal ones, whose rows may be locked.
+SourceCounts receive(PaymentBatch& batch, const std::string& source, bool apart);
+
+// Adds to what a worker has counted of a source; `writer` is that worker's own number.
+void count_payments(Spi& spi, const std::string& source, int writer, const SourceCounts& counts);
+
+// ---------------------------------------------------------------- scorers
+
+// Returns up to `most` rows above `position`, of those shards, in order of receipt;
+// customers that are held are left out.
+std::vector<InboxRow> read_inbox(Spi& spi, int64_t position, const Shards& shards, int most);
+
+// Returns up to `most` rows of one customer, in order of receipt.
+std::vector<InboxRow> read_customer(Spi& spi, const CardId& card, int most);
+
+// Returns the held customers of those shards that are due to be tried again.
+std::vector<CardId> due_customers(Spi& spi, const Shards& shards, int most);
+
+// Returns when the next held customer is due, or DT_NOEND.
+TimestampTz next_due_customer(Spi& spi, const Shards& shards);
+
+// Locks the customers' rows and returns those, in order, whose row another session holds.
+std::vector<CardId> lock_customers(Spi& spi, const std::vector<InboxRow>& rows);
+
+// Stores the rows' payments (in the order given) and takes them out of the inbox. Runs
+// in the transaction of the caller, who has locked the customers.
+void score(const std::vector<InboxRow>& rows, int writer);
+
+// Takes a row out of the inbox that cannot be stored, and puts it on the dead-letter list.
+void reject(const InboxRow& row, const std::string& reason, int writer);
+
+// Makes the rows of merchants that scorers have seen first: of up to `most` at once, or of
+// one by its number in the queue. Their rows may be locked by others.
+std::vector<int64_t> merchants_to_make(Spi& spi, int most);
+void make_merchants(Spi& spi, int most);
+void make_merchant(Spi& spi, int64_t id);
+
+// Sets a customer aside until a later time, longer each time; returns how often that was.
+int64_t hold(Spi& spi, const CardId& card, const std::string& reason);
+
+// Lets a held customer go on, unless payments of his still wait.
+void release(Spi& spi, const CardId& card);
+
+}  // namespace fraud::pg

@@ -1,0 +1,74 @@
+-- What was received and waits to be scored. The ingest worker writes it, in the commit
+-- that ends a poll; scorers take a payment out in the commit that stores it.
+CREATE TABLE fraud.inbox (
+    inbox_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    shard smallint NOT NULL,
+    card uuid NOT NULL,
+    transaction_id text COLLATE "C" NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    source text NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    payment text NOT NULL
+);
+CREATE INDEX inbox_card_idx ON fraud.inbox (card, inbox_id);
+COMMENT ON TABLE fraud.inbox IS
+    'payments that were received and wait to be scored; at every moment a payment is here, in fraud.transactions or in fraud.ingest_errors';
+COMMENT ON COLUMN fraud.inbox.inbox_id IS 'in order of receipt, which is kept for each customer';
+COMMENT ON COLUMN fraud.inbox.shard IS 'of the customer, 0 to 63: each belongs to one scorer';
+COMMENT ON COLUMN fraud.inbox.payment IS 'the payment as JSON, the card in place of its number';
+
+-- Customers whose payments cannot be stored just now. Workers alone write it, so that no
+-- person's transaction can hold a row of it.
+CREATE TABLE fraud.held_customers (
+    card uuid PRIMARY KEY,
+    held_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    next_try_at timestamptz NOT NULL,
+    attempts int NOT NULL DEFAULT 1,
+    reason text NOT NULL,
+    blocking_pid int
+) WITH (fillfactor = 50);
+COMMENT ON TABLE fraud.held_customers IS
+    'customers whose payments wait in fraud.inbox because something is in their way; those of all others go on';
+COMMENT ON COLUMN fraud.held_customers.attempts IS 'how often their next payment was tried';
+COMMENT ON COLUMN fraud.held_customers.blocking_pid IS 'the session that is in the way, where it could be told: pg_stat_activity says what it does';
+
+-- What each worker counts for itself: a row that several wrote would make them wait for each other.
+CREATE TABLE fraud.source_counts (
+    source text NOT NULL,
+    writer smallint NOT NULL,
+    stored bigint NOT NULL DEFAULT 0,
+    duplicates bigint NOT NULL DEFAULT 0,
+    rejected bigint NOT NULL DEFAULT 0,
+    newest_payment_at timestamptz,
+    PRIMARY KEY (source, writer)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE fraud.source_counts IS 'payments of each source by worker, for fraud.source_status';
+COMMENT ON COLUMN fraud.source_counts.writer IS '-1: the ingest worker, 0 and more: a scorer';
+
+-- Merchants that scorers have seen first. Their rows are made a moment later, apart: two
+-- that make the row of one merchant wait for each other, and one of them may be a person.
+CREATE TABLE fraud.merchant_queue (
+    merchant_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    merchant text NOT NULL,
+    category text,
+    first_payment_at timestamptz NOT NULL
+);
+COMMENT ON TABLE fraud.merchant_queue IS 'internal: merchants whose row in fraud.merchants is yet to be made';
+
+-- Wishes for a poll at once: rows that only the ingest worker takes out.
+CREATE TABLE fraud.poll_requests (
+    request_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL
+);
+COMMENT ON TABLE fraud.poll_requests IS 'internal: what fraud.poll_now asked for';
+
+CREATE VIEW fraud.inbox_status AS
+    SELECT i.source, count(*) AS waiting, min(i.received_at) AS oldest_received_at,
+           count(h.card) AS held, min(h.held_since) AS held_since,
+           array_agg(DISTINCT h.blocking_pid) FILTER (WHERE h.blocking_pid IS NOT NULL) AS blocking_pids
+    FROM fraud.inbox i
+    LEFT JOIN fraud.held_customers h ON h.card = i.card
+    GROUP BY i.source;
+COMMENT ON VIEW fraud.inbox_status IS 'payments that were received and wait to be scored, by source; none when all are scored';
+COMMENT ON COLUMN fraud.inbox_status.held IS 'of those, payments of customers that are held (fraud.held_customers)';
+COMMENT ON COLUMN fraud.inbox_status.blocking_pids IS 'the sessions that are in the way, where they could be told';
