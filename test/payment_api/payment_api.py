@@ -216,7 +216,8 @@ class Server(http.server.ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, port, feed, faults, fault_seconds):
+    def __init__(self, port, feed, faults, fault_seconds, bodies=None):
+        self.bodies = bodies
         self.feed = feed
         self.faults = faults
         self.fault_seconds = fault_seconds
@@ -260,7 +261,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.earlier = self.server.count(path)
         self.faults = self.server.faults
         answer = self.ROUTES.get(path)
-        if answer is None:
+        if answer is None and path.startswith("/bodies/") and self.server.bodies:
+            self.body_of_file(path.removeprefix("/bodies/"))
+        elif answer is None:
             self.send(404, compact({"error": "no such path"}).encode())
         else:
             answer(self)
@@ -300,6 +303,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.server.stopping.wait(min(left, 0.2))
 
     # Ordinary paths.
+
+    def body_of_file(self, name):
+        """Answers with a file of the folder of bodies, as it is now; without it, with no payments."""
+        try:
+            with open(os.path.join(self.server.bodies, os.path.basename(name)), "rb") as file:
+                body = file.read()
+        except FileNotFoundError:
+            body = b"[]"
+        self.send(200, body)
 
     def current_transactions(self):
         self.send(200, self.server.feed.body())
@@ -491,6 +503,7 @@ def parse_arguments():
     parser.add_argument("--overlap", type=not_negative, default=0, metavar="N",
                         help="repeat the payments of the last N ticks (default 0)")
     parser.add_argument("--port-file", metavar="FILE", help="write the port there once listening")
+    parser.add_argument("--bodies", metavar="FOLDER", help="answer /bodies/NAME with the file NAME of it")
     parser.add_argument("--fault-seconds", type=positive(float), default=600, metavar="SECONDS",
                         help="how long /drip and /hang last at most (default 600)")
     return parser.parse_args()
@@ -524,7 +537,7 @@ def main():
         signal.signal(number, lambda *_: stop.set())
     feed = Feed(history, arguments.tick, arguments.per_tick or 1, arguments.speed,
                 arguments.overlap)
-    server = Server(arguments.port, feed, Faults(history), arguments.fault_seconds)
+    server = Server(arguments.port, feed, Faults(history), arguments.fault_seconds, arguments.bodies)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1},
                      daemon=True).start()
     port = server.server_address[1]

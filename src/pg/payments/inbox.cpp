@@ -299,7 +299,7 @@ void score(const std::vector<InboxRow>& rows, int writer) {
   for (const auto& [source, of_source] : counts) count_payments(spi, source, writer, of_source);
 }
 
-void reject(const InboxRow& row, const std::string& reason, int writer) {
+void reject(const InboxRow& row, const std::string& reason, int writer, bool apart) {
   RejectedPayment rejected;
   rejected.payload = row.text;
   rejected.reason = reason;
@@ -310,7 +310,7 @@ void reject(const InboxRow& row, const std::string& reason, int writer) {
   spi.run(delete_rows, {ids.array()});
   PaymentBatch one = read_payments(row.text, PaymentFormat::kRecords);
   if (one.payments.size() == 1) rejected.transaction_id = one.payments[0].transaction_id;
-  write_dead_letters(spi, row.source, {rejected}, key, true);
+  write_dead_letters(spi, row.source, {rejected}, key, apart);
   SourceCounts counts;
   counts.rejected = 1;
   count_payments(spi, row.source, writer, counts);

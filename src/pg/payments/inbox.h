@@ -73,8 +73,9 @@ std::vector<CardId> lock_customers(Spi& spi, const std::vector<InboxRow>& rows);
 // in the transaction of the caller, who has locked the customers.
 void score(const std::vector<InboxRow>& rows, int writer);
 
-// Takes a row out of the inbox that cannot be stored, and puts it on the dead-letter list.
-void reject(const InboxRow& row, const std::string& reason, int writer);
+// Takes a row out of the inbox that cannot be stored, and puts it on the dead-letter list
+// (`apart` as for write_dead_letters).
+void reject(const InboxRow& row, const std::string& reason, int writer, bool apart);
 
 // Makes the rows of merchants that scorers have seen first: of up to `most` at once, or of
 // one by its number in the queue. Their rows may be locked by others.

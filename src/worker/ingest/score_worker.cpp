@@ -188,15 +188,33 @@ class Scorer {
       sqlstate = ERRCODE_DATA_EXCEPTION;
     }
     const Fault fault = fault_of(sqlstate);
-    return in_transaction("setting a payment aside", [&] {
-      Spi spi;
-      if (fault == Fault::kItsOwn ||
-          (hold_now(spi, row.card, reason) > kUnclearAttempts && fault == Fault::kUnclear)) {
-        reject(row, reason, number_);
-      } else {
-        *free = false;
+    if (fault != Fault::kItsOwn) {
+      int64_t attempts = 0;
+      const bool present = in_transaction("holding a customer", [&] {
+        Spi spi;
+        attempts = hold_now(spi, row.card, reason);
+      });
+      *free = false;
+      if (!present || fault == Fault::kSystems || attempts <= kUnclearAttempts) return present;
+    }
+    return reject_one(row, reason);
+  }
+
+  // A feed repeats what was rejected, and so does the dead letter's row count it; where
+  // another session has locked that row, the dead letter is kept beside it.
+  bool reject_one(const InboxRow& row, const std::string& reason) {
+    for (const bool apart : {false, true}) {
+      try {
+        return in_transaction("rejecting a payment", [&] {
+          begin_scoring();
+          reject(row, reason, number_, apart);
+        });
+      } catch (const PgError& error) {
+        if (apart || error.data()->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE) throw;
+        forget(error);
       }
-    });
+    }
+    return true;
   }
 
   // Tries the customers that were held, one after the other.
