@@ -111,13 +111,10 @@ Character character_at(std::string_view text, size_t at) noexcept {
   const auto follows = [&](size_t i) { return i < text.size() && (byte(i) & 0xC0) == 0x80; };
   const unsigned char lead = byte(at);
   if (lead < 0x80) {
-    if (lead == '%' || lead == '&') {
-      // Blanks and dashes as addresses and pages have them.
-      for (const std::string_view escape : {"%20", "%2D", "%2d", "&nbsp;"}) {
-        if (text.substr(at, escape.size()) == escape) {
-          return {Sign::kGap, 0, static_cast<uint8_t>(escape.size())};
-        }
-      }
+    // A blank as pages have it. (What stands in addresses, "%20", has digits itself.)
+    constexpr std::string_view kBlank = "&nbsp;";
+    if (lead == '&' && text.substr(at, kBlank.size()) == kBlank) {
+      return {Sign::kGap, 0, kBlank.size()};
     }
     return {kAsciiSigns[lead], static_cast<uint8_t>(lead - '0'), 1};
   }

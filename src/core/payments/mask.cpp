@@ -70,59 +70,6 @@ bool is_hex_id(std::string_view word) {
   return letters >= kMinLetters && word.size() - letters > longest && !(upper && lower);
 }
 
-// Returns the end of the id that begins with the word at `at` and stays as it is, or `at`.
-size_t id_end(std::string_view text, size_t at) {
-  constexpr std::string_view kPaymentId = "pan_";
-  constexpr size_t kUuidBytes = 36, kHashBytes = 32;
-  if (is_hex(text[at]) && is_uuid(text, at)) return at + kUuidBytes;
-  const size_t end = word_end(text, at);
-  const std::string_view word = text.substr(at, end - at);
-  // An id that stands for one which held a card number (docs/security.md).
-  const bool is_payment_id = word.size() == kHashBytes && at >= kPaymentId.size() &&
-                             text.substr(at - kPaymentId.size(), kPaymentId.size()) == kPaymentId &&
-                             std::all_of(word.begin(), word.end(), is_hex);
-  return is_payment_id || is_hex_id(word) ? end : at;
-}
-
-struct Group {
-  size_t begin, end;  // bytes
-  size_t first;       // its first digit among those of the chain
-  size_t digits;
-  Sign gap;  // before it
-  bool is_mantissa;
-};
-
-// Digits in groups, one after another, none of which is surely something else.
-class Chain {
- public:
-  explicit Chain(Masking masking) : masking_(masking) {}
-
-  // Reads the chain that begins with the digit at `at`; returns its end. A chain
-  // without groups is text to be copied.
-  size_t read(std::string_view text, size_t at, bool after_semicolon);
-  bool is_track() const { return is_track_; }
-  void write_masked(std::string_view text, std::string* out);
-
- private:
-  void read_digits(std::string_view text, size_t* at);
-  void find_numbers();
-  bool is_number(size_t first_group, size_t last_group) const;
-  bool passes_luhn(size_t begin, size_t end) const {
-    const auto& sums = sums_[end & 1];
-    return (sums[end] - sums[begin]) % 10 == 0;
-  }
-  bool holds_number(const Group& group) const;
-
-  Masking masking_;
-  bool is_track_ = false;
-  std::vector<uint8_t> digits_;
-  std::vector<Group> groups_;
-  std::vector<std::pair<size_t, size_t>> masked_;  // groups, first and last, in order
-  // Sums of the digits before each place, where those at even or at odd places from
-  // it are doubled as Luhn's check wants it.
-  std::array<std::vector<uint32_t>, 2> sums_;
-};
-
 bool is_of_name(char c) {
   return is_ascii_letter(c) || static_cast<unsigned char>(c) >= 0x80 ||
          std::string_view(" /.,'-&").find(c) != std::string_view::npos;
@@ -158,6 +105,66 @@ size_t track_end(std::string_view text, size_t at, bool is_sure) {
   return at;
 }
 
+// Returns the end of the id that begins with the word at `at` and stays as it is, or `at`.
+size_t id_end(std::string_view text, size_t at) {
+  constexpr std::string_view kPaymentId = "pan_";
+  constexpr size_t kUuidBytes = 36, kHashBytes = 32;
+  if (is_hex(text[at]) && is_uuid(text, at)) return at + kUuidBytes;
+  // The data of a chip's track may look like a hexadecimal id.
+  const size_t digits = ascii_digits_end(text, at);
+  if (digits - at >= kMinCard - 1 && digits - at <= kMaxCard &&
+      track_end(text, digits, false) != digits) {
+    return at;
+  }
+  const size_t end = word_end(text, at);
+  const std::string_view word = text.substr(at, end - at);
+  // An id that stands for one which held a card number (docs/security.md).
+  const bool is_payment_id = word.size() == kHashBytes && at >= kPaymentId.size() &&
+                             text.substr(at - kPaymentId.size(), kPaymentId.size()) == kPaymentId &&
+                             std::all_of(word.begin(), word.end(), is_hex);
+  return is_payment_id || is_hex_id(word) ? end : at;
+}
+
+struct Group {
+  size_t begin, end;  // bytes
+  size_t first;       // its first digit among those of the chain
+  size_t digits;
+  Sign gap;  // before it
+  bool is_mantissa;
+};
+
+// Digits in groups, one after another, none of which is surely something else.
+class Chain {
+ public:
+  explicit Chain(Masking masking) : masking_(masking) {}
+
+  // Reads the chain that begins with the digit at `at`; returns its end. A chain
+  // without groups is text to be copied.
+  size_t read(std::string_view text, size_t at);
+  bool is_track() const { return is_track_; }
+  void write_masked(std::string_view text, std::string* out);
+
+ private:
+  void read_digits(std::string_view text, size_t* at);
+  void find_numbers();
+  bool is_number(size_t first_group, size_t last_group) const;
+  bool passes_luhn(size_t begin, size_t end) const {
+    const auto& sums = sums_[end & 1];
+    return (sums[end] - sums[begin]) % 10 == 0;
+  }
+  bool holds_number(const Group& group) const;
+
+  Masking masking_;
+  bool is_track_ = false;
+  bool is_followed_ = false;  // by a digit that is no part of it
+  std::vector<uint8_t> digits_;
+  std::vector<Group> groups_;
+  std::vector<std::pair<size_t, size_t>> masked_;  // groups, first and last, in order
+  // Sums of the digits before each place, where those at even or at odd places from
+  // it are doubled as Luhn's check wants it.
+  std::array<std::vector<uint32_t>, 2> sums_;
+};
+
 // True when a number as large as a card's was written as a double, whose decimals
 // end at `at`, and is no time.
 bool has_card_exponent(std::string_view text, size_t at, uint8_t first_digit) {
@@ -186,19 +193,21 @@ bool has_check_digit(const std::vector<uint8_t>& digits, size_t first) {
   return sum % 10 == 0;
 }
 
+// Reads digits of ASCII, or of other scripts: where these change, so does the group.
 void Chain::read_digits(std::string_view text, size_t* at) {
+  const bool is_ascii = is_ascii_digit(text[*at]);
   while (*at < text.size()) {
     const Character c = character_at(text, *at);
-    if (c.sign != Sign::kDigit) break;
+    if (c.sign != Sign::kDigit || (c.size == 1) != is_ascii) break;
     digits_.push_back(c.value);
     *at += c.size;
   }
 }
 
-size_t Chain::read(std::string_view text, size_t at, bool after_semicolon) {
+size_t Chain::read(std::string_view text, size_t at) {
   groups_.clear();
   digits_.clear();
-  is_track_ = false;
+  is_track_ = is_followed_ = false;
   Sign gap = Sign::kGap;
   size_t begin = at;
   for (;;) {
@@ -212,14 +221,19 @@ size_t Chain::read(std::string_view text, size_t at, bool after_semicolon) {
                              has_card_exponent(text, end, digits_[groups_.back().first]);
     if (!is_mantissa && is_time(digits_, first, digits_.size())) {
       digits_.resize(first);
-      return is_alone ? end : groups_.back().end;
+      if (is_alone) return end;
+      is_followed_ = groups_.back().end == begin;
+      return groups_.back().end;
     }
     if (count >= kMinCard - 1 && count <= kMaxCard) {
-      const bool is_sure = is_alone && after_semicolon;
+      const bool is_sure = begin > 0 && text[begin - 1] == ';';
       const size_t track = track_end(text, end, is_sure);
       if (track != end && (is_sure || text[end] == '^' || has_check_digit(digits_, first))) {
         digits_.resize(first);
-        if (!is_alone) return groups_.back().end;
+        if (!is_alone) {
+          is_followed_ = groups_.back().end == begin;
+          return groups_.back().end;
+        }
         is_track_ = true;
         return track;
       }
@@ -237,9 +251,11 @@ size_t Chain::read(std::string_view text, size_t at, bool after_semicolon) {
       gap = c.sign;
       next += c.size;
     }
-    if (width == 0 || width > kMaxGap || next == text.size() ||
+    if (width == 0) gap = Sign::kGap;  // another script follows, if digits do
+    if (width > kMaxGap || next == text.size() ||
         character_at(text, next).sign != Sign::kDigit ||
         (is_word(text[next]) && id_end(text, next) != next)) {
+      is_followed_ = next == end && next < text.size() && is_ascii_digit(text[next]);
       return end;
     }
     begin = next;
@@ -324,7 +340,9 @@ void Chain::write_masked(std::string_view text, std::string* out) {
     // The digits shown must not become part of a number with those that follow. The
     // separators go too: a group left alone could join them.
     const size_t floor = masking_ == Masking::kAny ? kMinAnyCard : kMinCard;
-    const bool shows = end - begin > kShown && kShown + rest < floor;
+    const bool is_followed = last + 1 < groups_.size() ? groups_[last + 1].begin == groups_[last].end
+                                                       : is_followed_;
+    const bool shows = end - begin > kShown && kShown + rest < floor && !is_followed;
     out->append(end - begin - (shows ? kShown : 0), '*');
     if (shows) {
       for (size_t i = end - kShown; i < end; ++i) *out += static_cast<char>('0' + digits_[i]);
@@ -343,19 +361,13 @@ std::string mask_card_numbers(std::string_view text, Masking masking) {
   out.reserve(text.size());
   Chain chain(masking);
   size_t at = 0;
-  size_t known_word_end = 0;
   while (at < text.size()) {
-    const char c = text[at];
-    if (is_word(c) && at >= known_word_end) {
-      known_word_end = word_end(text, at);
-      // The data of a chip's track may look like a hexadecimal id.
-      const size_t digits = ascii_digits_end(text, at);
-      const bool may_be_track = digits - at >= kMinCard - 1 && digits - at <= kMaxCard &&
-                                track_end(text, digits, false) != digits;
-      const size_t end = may_be_track ? at : id_end(text, at);
+    const bool begins_word = is_word(text[at]) && (at == 0 || !is_word(text[at - 1]));
+    if (begins_word) {
+      const size_t end = id_end(text, at);
       if (end != at) {
         out.append(text.substr(at, end - at));
-        at = known_word_end = end;
+        at = end;
         continue;
       }
     }
@@ -365,11 +377,10 @@ std::string mask_card_numbers(std::string_view text, Masking masking) {
       at += character.size;
       continue;
     }
-    const bool after_semicolon = at > 0 && text[at - 1] == ';';
-    const size_t end = chain.read(text, at, after_semicolon);
+    const size_t end = chain.read(text, at);
     if (chain.is_track()) {
       // The sentinels before the number, as far as they stand there.
-      if (after_semicolon && !out.empty() && out.back() == ';') out.pop_back();
+      if (!out.empty() && out.back() == ';') out.pop_back();
       const bool has_code = !out.empty() && (out.back() | 0x20) == 'b' &&
                             (out.size() == 1 || !is_word(out[out.size() - 2]));
       if (has_code) out.pop_back();

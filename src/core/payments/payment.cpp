@@ -118,7 +118,10 @@ size_t count_characters(std::string_view text) {
 // Returns the value for a reason: on one line, masked before it is cut, so that
 // no cut can hide a card number from the mask.
 std::string quote(std::string_view text, std::string_view card_number) {
-  const std::string masked = redact(text, card_number);
+  // Fewer digits are more often something else.
+  constexpr size_t kMinUnknown = 11;
+  const bool is_any = card_number.empty() && count_digits_at_most(text) >= kMinUnknown;
+  const std::string masked = is_any ? redact_broken(text) : redact(text, card_number);
   std::string quoted = "\"";
   size_t characters = 0;
   for (const char c : masked) {
@@ -416,6 +419,7 @@ void PaymentBuilder::fail(std::string reason) {
 
 // Takes the card number, whose value no reason ever shows.
 void PaymentBuilder::set_card_number(std::string_view text) {
+  has_card_ = true;
   card_digits_.clear();
   for (size_t at = 0; at < text.size() && card_digits_.size() <= kMaxCardDigits;) {
     const Character c = character_at(text, at);
@@ -440,6 +444,8 @@ void PaymentBuilder::set_unusable(std::string_view field, std::string_view found
   const FieldInfo* info = find_field(field);
   if (info == nullptr) return;
   if (info->field == Field::kCardNumber) {
+    has_card_ = true;
+    card_digits_.clear();
     fail("cc_num: card number must be 8 to 19 digits, not " + std::string(found));
   } else if (!is_time(info->field)) {
     fail(describe(*info, found));
@@ -572,7 +578,10 @@ void PaymentBuilder::check_whole() {
 
 std::optional<Payment> PaymentBuilder::finish(std::string* reason) {
   check_whole();
-  payment_.id_holds_card = id_holds_card_number(payment_.transaction_id, card_digits_);
+  payment_.id_holds_card =
+      id_holds_card_number(payment_.transaction_id, card_digits_) ||
+      (card_is_unknown() &&
+       mask_card_numbers(payment_.transaction_id, Masking::kAny) != payment_.transaction_id);
   if (!fault_.empty()) {
     hide_card_number(card_digits_, &fault_);
     *reason = fault_;

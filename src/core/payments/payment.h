@@ -103,6 +103,10 @@ class PaymentBuilder {
   // The digits that were given as the card number, also where it is none.
   const std::string& card_digits() const noexcept { return card_digits_; }
 
+  // True when something was given as the card number of which no number was read: it
+  // may then be any number of the payment.
+  bool card_is_unknown() const noexcept { return has_card_ && card_digits_.empty(); }
+
  private:
   void fail(std::string reason);
   void set_card_number(std::string_view text);
@@ -113,6 +117,7 @@ class PaymentBuilder {
   std::string fault_;
   std::string time_fault_;  // of the time field that was taken
   bool has_amount_ = false;
+  bool has_card_ = false;
   int time_rank_ = 0;  // which of the three time fields was taken
 };
 

@@ -553,7 +553,8 @@ void Reader::read_members(const Document& document, const std::vector<Member>& m
     batch_.payments.push_back(std::move(*payment));
     return;
   }
-  PayloadWriter writer(document, builder.card_digits(), Masking::kLikely);
+  PayloadWriter writer(document, builder.card_digits(),
+                       builder.card_is_unknown() ? Masking::kAny : Masking::kLikely);
   writer.write_members(members);
   const Payment& partial = builder.partial();
   reject({writer.take(), where + reason, partial.transaction_id, partial.card_number, partial.id_holds_card,

@@ -203,7 +203,8 @@ std::string read_row(const Spi& spi, uint64_t row, const std::vector<Field>& fie
   for (size_t i = 0; i < fields.size(); ++i) {
     if (!texts[i] || fields[i].name == "cc_num") continue;
     rejected.payload += (rejected.payload.empty() ? "{" : ",") + as_json(fields[i].name) + ":";
-    const std::string value = as_json(redact(*texts[i], builder.card_digits()));
+    const std::string value = as_json(builder.card_is_unknown() ? redact_broken(*texts[i])
+                                                                : redact(*texts[i], builder.card_digits()));
     if (fields[i].name == "trans_num") {
       rejected.id_at = rejected.payload.size();
       rejected.id_size = value.size();
