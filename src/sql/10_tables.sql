@@ -15,6 +15,20 @@ COMMENT ON COLUMN fraud.card_keys.key IS 'at least 32 random bytes';
 INSERT INTO fraud.card_keys (key)
 VALUES (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));
 
+-- The key under which ids that hold a card number are replaced. It is never changed:
+-- such an id must be found again for as long as its payment is stored.
+CREATE TABLE fraud.id_keys (
+    key_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    key bytea NOT NULL CHECK (octet_length(key) >= 32),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE fraud.id_keys IS
+    'secret: the HMAC key that replaces ids of payments that hold a card number; the oldest row is in use, and must stay. Readable by its owner alone';
+COMMENT ON COLUMN fraud.id_keys.key IS 'at least 32 random bytes';
+
+INSERT INTO fraud.id_keys (key)
+VALUES (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));
+
 -- ------------------------------------------------- customers, merchants
 -- The fill factor leaves room for heap-only updates: each payment updates its
 -- customer's row, which is also the lock that orders the payments of one card.

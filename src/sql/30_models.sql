@@ -273,7 +273,7 @@ BEGIN
     END IF;
 
     INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason, evidence)
-    VALUES (model, alias, version, current.version, review_at, block_at, reason, evidence);
+    VALUES (model, alias, version, current.version, review_at, block_at, fraud._mask_card_numbers(reason), evidence);
 END
 $$;
 COMMENT ON FUNCTION fraud._promote(text, int, text, text, float8, float8, boolean, jsonb) IS
@@ -337,7 +337,7 @@ BEGIN
     PERFORM fraud._check_features(model, target.version);
     INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason)
     VALUES (model, alias, target.version, current.version, target.review_at, target.block_at,
-            coalesce(reason, format('rollback from version %s', current.version)));
+            coalesce(fraud._mask_card_numbers(reason), format('rollback from version %s', current.version)));
     RETURN target.version;
 END
 $$;

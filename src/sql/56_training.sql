@@ -361,7 +361,7 @@ BEGIN ATOMIC
         INSERT INTO fraud.training_runs (model, description, feature_set, rel, columns, features, definition, definition_hash,
             train_from, train_to, validation_from, validation_to, test_from, test_to, delay, folds, params, num_boost_round,
             early_stopping_rounds, search, trials, seed, threads, settings, requested_by)
-        SELECT r.model, r.description, r.feature_set, r.rel, r.columns, r.features, r.definition, r.definition_hash,
+        SELECT r.model, fraud._mask_card_numbers(r.description), r.feature_set, r.rel, r.columns, r.features, r.definition, r.definition_hash,
             r.train_from, r.train_to, r.validation_from, r.validation_to, r.test_from, r.test_to, r.delay, r.folds, r.params,
             r.num_boost_round, r.early_stopping_rounds, r.search, r.trials, r.seed, r.threads, r.settings, _store_run.requested_by
         FROM jsonb_populate_record(NULL::fraud.training_runs, _store_run.run) r

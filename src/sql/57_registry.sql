@@ -188,6 +188,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    masked jsonb := fraud._mask_card_numbers(tags);
     result jsonb;
 BEGIN
     IF jsonb_typeof(tags) IS DISTINCT FROM 'object' THEN
@@ -202,9 +203,9 @@ BEGIN
             USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
     END IF;
     INSERT INTO fraud.version_tags AS t (model, version, tags)
-    VALUES (model, version, jsonb_strip_nulls(tags))
+    VALUES (model, version, jsonb_strip_nulls(masked))
     ON CONFLICT ON CONSTRAINT version_tags_pkey
-    DO UPDATE SET tags = jsonb_strip_nulls(t.tags || _tag_version.tags), changed_at = now(), changed_by = fraud._caller()
+    DO UPDATE SET tags = jsonb_strip_nulls(t.tags || masked), changed_at = now(), changed_by = fraud._caller()
     RETURNING t.tags INTO result;
     RETURN result;
 END
@@ -224,10 +225,10 @@ AS $$
 BEGIN
     PERFORM fraud._lock_model(model);
     IF version IS NULL THEN
-        UPDATE fraud.models m SET description = _describe_model.description WHERE m.model = _describe_model.model;
+        UPDATE fraud.models m SET description = fraud._mask_card_numbers(_describe_model.description) WHERE m.model = _describe_model.model;
         RETURN;
     END IF;
-    UPDATE fraud.model_versions v SET description = _describe_model.description
+    UPDATE fraud.model_versions v SET description = fraud._mask_card_numbers(_describe_model.description)
     WHERE v.model = _describe_model.model AND v.version = _describe_model.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version

@@ -3,11 +3,6 @@
 CREATE TRIGGER case_history_append_only BEFORE UPDATE OR DELETE ON fraud.case_history
     FOR EACH ROW EXECUTE FUNCTION fraud._append_only();
 
-CREATE FUNCTION fraud._mask_card_numbers(text) RETURNS text
-AS 'MODULE_PATHNAME', 'fraud_detect_mask_card_numbers'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION fraud._mask_card_numbers(text) IS 'internal: masks what may be a card number';
-
 -- `allowed` are the states from which the change may come. `is_fraud` is the label
 -- for each payment of the case, or null: take back what was decided before.
 CREATE FUNCTION fraud._change_case(

@@ -29,7 +29,7 @@ BEGIN
         RAISE EXCEPTION 'name, url, format, poll_interval and headers must not be null'
             USING ERRCODE = 'null_value_not_allowed';
     ELSIF name !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
-        RAISE EXCEPTION 'invalid source name "%"', name
+        RAISE EXCEPTION 'invalid source name "%"', fraud._mask_card_numbers(name)
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'A name is 1 to 63 letters, digits, underscores, dots or dashes.';
     ELSIF url !~* '^https?://[^[:space:][:cntrl:]]+$' THEN
@@ -49,6 +49,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'For example: {"X-Api-Key": "…"}.';
     END IF;
+    PERFORM fraud._check_name('source', name);
     -- Months and days of mixed signs are longer or shorter than they compare.
     poll_interval := make_interval(secs => extract(epoch FROM poll_interval)::float8);
     SELECT h.key INTO bad FROM jsonb_each(headers) h

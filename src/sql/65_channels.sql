@@ -85,7 +85,7 @@ DECLARE
     address constant text := '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$';
 BEGIN
     IF channel.name !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
-        RAISE EXCEPTION 'invalid channel name "%"', channel.name
+        RAISE EXCEPTION 'invalid channel name "%"', fraud._mask_card_numbers(channel.name)
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'A name is 1 to 63 letters, digits, underscores, dots or dashes.';
     ELSIF channel.kind NOT IN ('webhook', 'email', 'notify') THEN
@@ -113,6 +113,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
 
+    PERFORM fraud._check_name('channel', channel.name);
     CASE channel.kind
     WHEN 'webhook' THEN
         -- The URL itself may hold a key, so it is not repeated here.

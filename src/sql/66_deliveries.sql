@@ -272,6 +272,8 @@ DECLARE
     counted int;
     new_state text;
 BEGIN
+    -- A receiver's answer may repeat what it was sent, or anything else.
+    error := fraud._mask_card_numbers(error);
     SELECT * INTO delivery FROM fraud.notifications n
     WHERE n.notification_id = _end_attempt.notification_id FOR UPDATE;
     UPDATE fraud.notification_attempts a

@@ -49,7 +49,7 @@ BEGIN
     BEGIN
         EXECUTE statement;
     EXCEPTION WHEN OTHERS THEN
-        failure := SQLERRM;
+        failure := fraud._mask_card_numbers(SQLERRM);
     END;
     INSERT INTO fraud.job_state AS s (job, started_at, finished_at, succeeded_at, failures, last_error, last_error_at)
     VALUES (job, now(), clock_timestamp(), CASE WHEN failure IS NULL THEN clock_timestamp() END,

@@ -28,6 +28,22 @@ my ($status, undef, $error) = $node->psql('postgres',
 isnt($status, 0, 'a bad payment is an error');
 unlike($error =~ s/^LINE.*//msr, qr/ERROR.*4000000000000002/, 'which repeats no card number');
 
+# What was in a payment, stored or refused, is not in the server's log, though a slow
+# statement would be.
+{
+    my $before = -s $node->logfile;
+    my $bad = '[{"cc_num": 4000000000000002, "trans_num": "order 4111 1111 1111 1111", "amt": 1, "merchant": "m 4111111111111111", "unix_time": 1470000000},'
+        . ' {"cc_num": 4000000000000002, "trans_num": "s-2", "amt": "4111111111111111", "merchant": "m", "cvv": "8642975", "pin": 8642975}]';
+    value("ALTER DATABASE postgres SET test.payments = '$bad'");
+    value("SET log_min_messages = debug1; DO \$do\$ BEGIN PERFORM fraud.ingest(current_setting('test.payments')::jsonb); PERFORM fraud.label('order 4111 1111 1111 1111', true); END \$do\$");
+    value('ALTER DATABASE postgres RESET test.payments');
+    my $log = substr(slurp_file($node->logfile), $before);
+    $log =~ s/^.*test\.payments.*$//mg;
+    unlike($log, qr/4111|8642975/, 'the log repeats nothing of it');
+    is(value("SELECT count(*) FROM fraud.ingest_errors e WHERE encode(e.payload, 'escape') ~* '8642975|cvv|pin|4111111111111111'"), '0', 'nor does the dead letter');
+    is(value("SELECT count(*) FROM fraud.labels l JOIN fraud.transactions t USING (card, transaction_id) WHERE t.merchant = 'm ************1111' AND t.transaction_id ~ '^pan_'"), '1', 'and the payment is found under the id that it came with');
+}
+
 # ---------------------------------------------------------------- the key file
 my $key_file = $node->basedir . '/card.key';
 my $cards = 'SELECT count(DISTINCT card) FROM fraud.transactions';

@@ -1,5 +1,6 @@
 // Declaring feature sets: what users write is checked here, and kept in the tables.
 #include "core/features/reason_template.h"
+#include "core/payments/mask.h"
 
 #include <algorithm>
 #include <set>
@@ -20,7 +21,7 @@ constexpr int kMostCategories = 65536;
 Statement insert_set(
     "INSERT INTO fraud.feature_sets (feature_set, events, event_id, event_time, label,"
     "  label_known_at, label_delay, create_indexes, description, defined_by)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, fraud._mask_card_numbers($9), $10)",
     {TEXTOID, REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INTERVALOID, BOOLOID, TEXTOID, NAMEOID});
 Statement set_exists("SELECT 1 FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
 // Also the lock of everything that changes the set.
@@ -40,7 +41,8 @@ Statement next_position(
 Statement insert_feature(
     "INSERT INTO fraud.feature_definitions (feature_set, position, feature, kind, expression,"
     "  aggregate, value, key, \"window\", delay, filter, include_current, columns, description, reason)"
-    " SELECT $1, s.last_position, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14"
+    " SELECT $1, s.last_position, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
+    "  fraud._mask_card_numbers($13), fraud._mask_card_numbers($14)"
     " FROM fraud.feature_sets s WHERE s.feature_set = $1",
     {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INTERVALOID,
      INTERVALOID, TEXTOID, BOOLOID, TEXTARRAYOID, TEXTOID, TEXTOID});
@@ -111,6 +113,9 @@ bool name_is_sound(std::string_view name, std::string_view more) {
 }
 
 void check_feature_name(const std::string& name) {
+  if (holds_card_number(name)) {
+    throw SqlError(ERRCODE_INVALID_NAME, "the name of a feature must not hold a card number");
+  }
   if (!name_is_sound(name, "") || (name[0] >= '0' && name[0] <= '9')) {
     throw SqlError(ERRCODE_INVALID_NAME, "invalid feature name \"" + name + "\"", {},
                    "A name is 1 to 63 letters, digits and underscores, and begins with none of the digits.");
@@ -331,6 +336,9 @@ using namespace fraud::pg;
 FRAUD_FUNCTION(create_feature_set) {
   refuse_when_restricted("create_feature_set");
   const std::string name = text_argument(fcinfo, 0, "name");
+  if (holds_card_number(name)) {
+    throw SqlError(ERRCODE_INVALID_NAME, "the name of a feature set must not hold a card number");
+  }
   if (!name_is_sound(name, ".-")) {
     throw SqlError(ERRCODE_INVALID_NAME, "invalid feature set name \"" + name + "\"", {},
                    "A name is 1 to 63 letters, digits, underscores, dots or dashes.");

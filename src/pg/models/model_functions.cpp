@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/model_file/model_reader.h"
+#include "core/payments/mask.h"
 #include "pg/models/model_lookup.h"
 #include "pg/models/model_store.h"
 #include "pg/server/boundary.h"
@@ -22,7 +23,8 @@ Statement lock_model("SELECT fraud._lock_model($1)", {TEXTOID});
 Statement insert_version(
     "INSERT INTO fraud.model_versions (model, version, digest, feature_names, trees, iterations,"
     "  objective, xgboost_version, description, artifact, feature_set, feature_set_hash)"
-    " SELECT $1, coalesce(max(v.version), 0) + 1, sha256($2), $3, $4, $5, $6, $7, $8, $2, $9, $10"
+    " SELECT $1, coalesce(max(v.version), 0) + 1, sha256($2), $3, $4, $5, $6, $7,"
+    "  fraud._mask_card_numbers($8), $2, $9, $10"
     // A deleted version's number is not given again.
     " FROM (SELECT model, version FROM fraud.model_versions"
     "  UNION ALL SELECT model, version FROM fraud.deleted_versions) v"
@@ -35,6 +37,9 @@ Statement features_of_set(
     {TEXTOID});
 
 void check_name(std::string_view name) {
+  if (holds_card_number(name)) {
+    throw SqlError(ERRCODE_INVALID_NAME, "the name of a model must not hold a card number");
+  }
   bool sound = !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
   });

@@ -1,5 +1,5 @@
 // fraud.load_history and fraud.simulate: histories in bulk.
-#include "core/payments/mask.h"
+#include "core/payments/forbidden_fields.h"
 #include "core/payments/payment.h"
 #include "core/payments/simulator.h"
 
@@ -192,17 +192,27 @@ std::string read_row(const Spi& spi, uint64_t row, const std::vector<Field>& fie
     batch.payments.push_back(std::move(*payment));
     return card;
   }
-  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  RejectedPayment rejected;
+  rejected.reason = reason;
+  rejected.transaction_id = builder.partial().transaction_id;
+  rejected.card_number = builder.partial().card_number;
+  rejected.id_holds_card = builder.partial().id_holds_card;
+  auto as_json = [](const std::string& text) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  };
   for (size_t i = 0; i < fields.size(); ++i) {
-    if (texts[i] && fields[i].name != "cc_num") object[fields[i].name] = *texts[i];
+    if (!texts[i] || fields[i].name == "cc_num") continue;
+    rejected.payload += (rejected.payload.empty() ? "{" : ",") + as_json(fields[i].name) + ":";
+    const std::string value = as_json(builder.card_is_unknown() ? redact_broken(*texts[i])
+                                                                : redact(*texts[i], builder.card_digits()));
+    if (fields[i].name == "trans_num") {
+      rejected.id_at = rejected.payload.size();
+      rejected.id_size = value.size();
+    }
+    rejected.payload += value;
   }
-  batch.rejected.push_back(
-      {mask_card_numbers(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)),
-       reason,
-       // Where no card was read, the id may be what holds its number.
-       builder.partial().card_number.empty() ? mask_card_numbers(builder.partial().transaction_id)
-                                             : builder.partial().transaction_id,
-       builder.partial().card_number});
+  rejected.payload += rejected.payload.empty() ? "{}" : "}";
+  batch.rejected.push_back(std::move(rejected));
   return card;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pg/features/feature_stream.h"
+#include "pg/payments/payment_id.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 
@@ -88,12 +89,13 @@ HistoryStore::HistoryStore(std::string source, const Interval& label_delay)
   spi.run(create_waiting, {});
 }
 
-HistoryStore::Counts HistoryStore::add(const PaymentBatch& batch) {
+HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
   OwnerScope owner;
   prefer_index_scans();
   std::vector<IngestOutcome> outcomes(batch.payments.size());
-  std::vector<RejectedPayment> refused = batch.rejected;
   Spi spi;
+  hide_ids(spi, batch);
+  std::vector<RejectedPayment> refused = batch.rejected;
   CardKey key(spi);
   const std::vector<Entry> all = admit(batch, key, outcomes, refused);
   std::vector<Entry> entries = all;

@@ -32,7 +32,7 @@ class HistoryStore {
   HistoryStore(std::string source, const Interval& label_delay);
 
   // Takes the payments that are not stored yet, and dead-letters the rejected ones.
-  Counts add(const PaymentBatch& batch);
+  Counts add(PaymentBatch& batch);
 
   // Stores what was taken, with features and the champion's score and without a
   // decision. `tell` is called now and then with the number stored so far. Returns that

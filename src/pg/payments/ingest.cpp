@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "pg/payments/card.h"
+#include "pg/payments/payment_id.h"
 #include "pg/payments/payment_scorer.h"
 #include "pg/payments/shadow_scorer.h"
 #include "pg/server/boundary.h"
@@ -158,6 +159,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
   IngestCounts counts;
   {
     Spi spi;
+    hide_ids(spi, batch);
     CardKey key(spi);
     const std::vector<Entry> all = admit(batch, key, results, refused);
     std::vector<Entry> entries = all;
@@ -207,7 +209,10 @@ void dead_letter(const std::string& source, const RejectedPayment& rejected) {
   OwnerScope owner;
   Spi spi;
   CardKey key(spi);
-  write_dead_letters(spi, source, {rejected}, key);
+  PaymentBatch one;
+  one.rejected.push_back(rejected);
+  hide_ids(spi, one);
+  write_dead_letters(spi, source, std::move(one.rejected), key);
 }
 
 Assessment assess(const Payment& payment, std::string_view model) {

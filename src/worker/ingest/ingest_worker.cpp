@@ -4,7 +4,7 @@
 // No transaction is open while a request runs. A poll is noted as begun before
 // it is made and as ended in the transaction that stores its last payments, so a
 // crash leaves a poll to repeat; payments are stored once however often they come.
-#include "core/payments/mask.h"
+#include "core/payments/forbidden_fields.h"
 #include "core/payments/payment.h"
 #include "core/payments/payment_writer.h"
 
@@ -244,11 +244,11 @@ class IngestWorker {
     } catch (const Error& fault) {
       std::string reason = fault.what();
       if (!response.content_type.empty()) {
-        reason += " (content type " + mask_card_numbers(response.content_type.substr(0, 80)) + ")";
+        reason += " (content type " + redact(response.content_type, "").substr(0, 80) + ")";
       }
       RejectedPayment whole;
-      size_t kept = std::min(response.body.size(), static_cast<size_t>(guc_max_dead_letter_kb) * 1024);
-      whole.payload = mask_card_numbers(std::string_view(response.body).substr(0, kept));
+      // Somewhat more than is kept: what is cut out makes room.
+      whole.payload = redact_broken(response.body, static_cast<size_t>(guc_max_dead_letter_kb) * 1024 * 2);
       whole.reason = reason;
       in_transaction("storing payments", [&] { dead_letter(name, whole); });
       counts.rejected += 1;
@@ -293,16 +293,18 @@ class IngestWorker {
     for (const Payment& payment : part.payments) {
       PaymentBatch one;
       one.payments.push_back(payment);
+      const Payment& refused = one.payments.front();
       try {
         attempt(one, false);
       } catch (const PgError& fault) {
         if (!is_data_error(fault)) throw;
         RejectedPayment rejected;
-        rejected.reason = fault.what();
+        // Postgres quotes values.
+        rejected.reason = redact(fault.what(), refused.card_number);
         forget(fault);
-        rejected.transaction_id = payment.transaction_id;
-        rejected.card_number = payment.card_number;
-        rejected.payload = payment_to_json(payment, "card", payment.card_token);
+        rejected.transaction_id = refused.transaction_id;
+        rejected.card_number = refused.card_number;
+        rejected.payload = payment_to_json(refused, "card", refused.card_token);
         in_transaction("storing payments", [&] { dead_letter(name, rejected); });
         counts.rejected += 1;
       }
@@ -325,8 +327,9 @@ class IngestWorker {
   // Notes a poll that failed and when it is tried again: after one second, two,
   // four, … up to fraud_detect.max_retry_delay, a fifth more or less, and not
   // before the server wants.
-  void fail(const std::string& name, const Response& response, const std::string& error,
+  void fail(const std::string& name, const Response& response, const std::string& fault,
             const PollCounts& counts) {
+    const std::string error = redact(fault, "");
     auto source = sources_.find(name);
     if (source == sources_.end()) return;  // dropped or paused meanwhile
     int failures = source->second.failures++;
