@@ -4,7 +4,7 @@
 use strict;
 use warnings;
 
-use Arguments qw(make_world functions_of calls_of fuzz_calls);
+use Arguments qw(make_world functions_of calls_of fuzz_calls trigger_calls);
 use FraudDetect;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -14,9 +14,11 @@ my @roles = make_world($node);
 srand(20261);
 
 # What waits, as documented, may be cancelled for its time.
-my $waits = qr/fraud\.wait_for_training/;
-# Calls with good arguments that are refused, and why: nothing was there to be done.
-my %refused = ();
+my $waits = qr/fraud\._?wait_for_training|fraud\.simulate\(\w+, \w+, \w+,|fraud\.simulate\(a0/;
+# Calls with good arguments that are refused, and why.
+my %refused = (
+    (map { $_ => 'without pg_cron' } qw(_in_cron_database schedule unschedule)),
+    (map { $_ => 'the notification is delivered' } qw(retry_notification _retry_notification)));
 
 my $directory = PostgreSQL::Test::Utils::tempdir();
 my $server_pid = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
@@ -61,7 +63,8 @@ sub try_all
     my @calls;
     for my $function (@$functions)
     {
-        push @calls, map { { %$_, function => $function } } calls_of($function), fuzz_calls($function, $more{fuzz});
+        push @calls, map { { %$_, function => $function } }
+          $function->{returns} eq 'trigger' ? trigger_calls($function) : (calls_of($function), fuzz_calls($function, $more{fuzz}));
     }
     my $start = time;
     my $before = workers();

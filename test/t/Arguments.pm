@@ -7,7 +7,7 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT_OK = qw(make_world functions_of calls_of fuzz_calls);
+our @EXPORT_OK = qw(make_world functions_of calls_of fuzz_calls trigger_calls);
 
 # What the functions of the catalog are tried on: payments with alerts, labels and
 # cases, a feature set, a table of features, a source, a channel, models, a run.
@@ -44,6 +44,9 @@ GRANT SELECT, USAGE ON ALL SEQUENCES IN SCHEMA world TO PUBLIC;
 SET client_min_messages = error;
 SELECT fraud.promote('payments', 1, review_at => 0.000001, block_at => 0.99);
 SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num', 4000000000000002, 'trans_num', 'p' || i, 'amt', 10 * i, 'merchant', 'M', 'category', 'misc_pos', 'unix_time', 1767225600 + i * 3600)) FROM generate_series(1, 30) i));
+SELECT count(*) FROM fraud.ingest('{"cc_num": 4000000000000010, "trans_num": "q1", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767225600}');
+CREATE TABLE world.closed AS SELECT max(case_id) AS case_id FROM fraud.cases;
+SELECT fraud.dismiss_case(case_id) FROM world.closed;
 SELECT fraud.label('p1', true, known_at => '2026-01-03');
 SELECT fraud.import_model('payments', fraud.export_model('payments/1'));
 SELECT fraud.promote('payments', 2, 'challenger');
@@ -51,6 +54,7 @@ SELECT fraud.add_channel('channel', 'notify', 'target');
 SELECT fraud.test_channel('channel');
 SELECT fraud.add_source('source', 'https://payments.invalid/', poll_interval => '1 day');
 SELECT fraud.pause_source('source');
+SELECT fraud.add_source('polled', 'https://payments.invalid/y', poll_interval => '1 day');
 SELECT fraud.refresh_rollups(), fraud.close_day('2026-01-02');
 });
     $node->safe_psql('postgres', q{
@@ -58,14 +62,19 @@ SELECT fraud.create_feature_set('events', 'world.events', 'id', 'at', label => '
 SELECT fraud.add_feature('events', 'amount', 'amount');
 SELECT fraud.add_feature('events', 'shop', 'shop', 'category', '{s0,s1}');
 SELECT fraud.add_window_feature('events', 'spent', 'sum', 'amount', 'card', '1 day');
-SELECT fraud.train('small', rel => 'world.events', columns => '{"event_id": "id", "event_time": "at", "label": "label"}', params => '{"num_boost_round": 2}', train_from => '2026-01-01', train_to => '2026-01-03');
+SELECT fraud.train('mine', 'events', params => '{"num_boost_round": 2}', train_from => '2026-01-01', train_to => '2026-01-02', test_from => '2026-01-02', test_to => '2026-01-03');
+SELECT fraud.train('small', rel => 'world.events', columns => '{"event_id": "id", "event_time": "at", "label": "label"}', params => '{"num_boost_round": 2}', train_from => '2026-01-01', train_to => '2026-01-02', test_from => '2026-01-02', test_to => '2026-01-03');
 }, extra_params => [ '-U', 'scientist' ]);
+    $sql->(q{DO $$ DECLARE r record; BEGIN FOR r IN SELECT run FROM fraud.training_runs LOOP PERFORM fraud.wait_for_training(r.run, '2 min'); END LOOP; END $$});
     $sql->(q{
+SET client_min_messages = error;
+SELECT fraud.promote(m, 1) FROM unnest('{small,mine}'::text[]) m;
+SELECT fraud.import_model('mine', fraud.export_model('mine/1'), feature_set => 'events');
 CREATE TABLE world.artifacts AS SELECT fraud.export_model('payments/1') AS a;
 CREATE TABLE world.runs AS SELECT * FROM fraud.training_runs;
 CREATE TABLE world.vector AS SELECT array_fill(1::float4, ARRAY[cardinality(feature_names)]) AS v FROM fraud.model_versions WHERE model = 'payments' AND version = 1;
 DO $$ BEGIN EXECUTE (SELECT 'CREATE TABLE world.vectors AS SELECT ' || string_agg(format('1.5::float8 AS %I', f), ', ') FROM fraud.model_versions, unnest(feature_names) f WHERE model = 'payments' AND version = 1); END $$;
-GRANT SELECT ON world.artifacts, world.runs, world.vector, world.vectors TO PUBLIC;
+GRANT SELECT ON world.closed, world.artifacts, world.runs, world.vector, world.vectors TO PUBLIC;
 });
     return @roles;
 }
@@ -77,11 +86,14 @@ my %good = (
     # names
     model => "'payments'", ref => "'payments'", champion => "'payments'", challenger => "'payments/2'",
     'champion integer' => 1, 'challenger integer' => 2, candidate => 2, version => 2, alias => "'champion'",
-    reason => "'a reason'", description => "'a description'", note => "'a note'", 'describe_model.model' => "'payments'",
+    reason => "'a reason'", description => "'a description'", note => "'a note'", 'describe_model.model' => "'payments'", 'delete_version.model' => "'mine'", 'import_model.feature_set' => 'NULL::text',
+    'poll_now.name' => "'polled'", 'reopen_case.case_id' => "(SELECT case_id FROM world.closed)", '_score_columns.model' => "'small'",
+    '_scored_table.ref' => "'small'", '_scored_set.ref' => "'mine'", '_scored_features.ref' => "'mine'", '_change_case.new_status' => "'acknowledged'",
+    'add_channel.headers' => "'{}'::jsonb",
     feature_set => "'events'", feature => "'spent'", 'add_feature.feature' => "'doubled'", 'add_window_feature.feature' => "'mean'",
     'add_categories.feature' => "'shop'", expression => "'amount * 2'", 'add_feature.kind' => "'number'", 'add_feature.categories' => 'NULL::text[]',
     'add_categories.categories' => "'{s2,s3}'::text[]",
-    aggregate => "'mean'", value => "'amount'", key => "'card'", window => "'1 hour'::interval", filter => "'amount > 1'",
+    aggregate => "'avg'", value => "'amount'", key => "'card'", window => "'1 hour'::interval", filter => "'amount > 1'",
     'create_feature_set.name' => "'second'", events => "'world.events'::regclass", event_id => "'id'", event_time => "'at'",
     label => "'label'", label_known_at => 'NULL::text', into => "'world.made'", sample => 5,
     event => "(SELECT e FROM world.events e WHERE id = 400)", 'features record' => '(SELECT e FROM world.vectors e)',
@@ -117,9 +129,22 @@ my %good = (
     template => 'NULL::jsonb', secret => 'NULL::text', smtp_url => 'NULL::text', smtp_user => 'NULL::text', smtp_password => 'NULL::text', sender => 'NULL::text', starttls => 'true', revisions => 'false', reset => "'{condition}'::text[]",
     'alter_channel.headers' => 'NULL::jsonb', discard_waiting => 'false', notification_id => '1::bigint', job => "'rollups'", statement => "'SELECT 1'", role_name => "'nobody'", access => "'score'", verb => "'grant'",
     'channel' => '(SELECT c FROM fraud.channels c LIMIT 1)', 'channel text' => "'channel'", message => '(SELECT o FROM fraud.outbox o LIMIT 1)', report => '(SELECT r FROM fraud.daily_reports r LIMIT 1)',
-    '_enqueue.kind' => "'test'", payload => q('{"score": 0.5, "decision": "review"}'::jsonb), change => "'paused = true'", new_status => "'acknowledged'", allowed => "'{open}'::text[]",
+    '_enqueue.kind' => "'test'", payload => q('{"score": 0.5, "decision": "review"}'::jsonb), change => "'pause'", new_status => "'acknowledged'", allowed => "'{open}'::text[]",
     lease => "'1 minute'::interval", older_than => "'1 day'::interval", concurrency => 4, max_attempts => 3, max_messages => 10, max_delay => "'1 hour'::interval", outcome => "'delivered'", status => 200, 'permanent' => 'false',
     occurred_at => "'2026-01-01'::timestamptz", moment => "'2026-01-10'::timestamptz",
+);
+
+# The same function on other things: a table of features, a feature set's events.
+my %of_table = (ref => "'small'", model => "'small'", champion => "'small'", challenger => "'small'", version => 1, rel => "'world.events'::regclass");
+my %of_set = (ref => "'mine'", model => "'mine'", champion => "'mine/1'", challenger => "'mine/2'", columns => "'{}'::jsonb", override_gate => 'false');
+my %variants = (
+    (map { ($_ => [ \%of_table, \%of_set ]) } qw(evaluate precision_recall_curve calibration choose_threshold compare_models scored_events promote)),
+    train => [ { rel => 'NULL::regclass', feature_set => "'events'", columns => "'{}'::jsonb" } ],
+    features => [ { feature_set => "'payments'", event => '(SELECT e FROM fraud.payment_events e LIMIT 1)' } ],
+    (map { ($_ => [ { feature_set => "'payments'" } ]) } qw(verify_parity feature_indexes feature_set_hash feature_set_definition materialize_features)),
+    add_channel => [
+        { kind => "'webhook'", target => "'https://hooks.invalid/x'", headers => q('{"X-A": "b"}'::jsonb), template => q('{"text": "{{decision}}"}'::jsonb), secret => "'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'" },
+        { kind => "'email'", target => "'a\@b.invalid'", smtp_url => "'smtp://mail.invalid:25'", sender => "'c\@d.invalid'", headers => "'{}'::jsonb" } ],
 );
 
 # By type, where the name says nothing.
@@ -134,7 +159,8 @@ my %good_of_type = (
 
 my @deep = (q((repeat('[', 100) || repeat(']', 100))), q((repeat('{"a":', 100) || '1' || repeat('}', 100))));
 my %bad_of_type = (
-    text => [ "''", "repeat('x', 1000000)", "'payments/99999999999999999999'", "'a\@b/c'", q(E'it''s "odd" \\\\ %s%n $1 \\n\\x01'), "'NULL'", "'-1'", "'pg_catalog.pg_class'", "U&'\\+01F600'", "'1/0'", "'infinity'" ],
+    text => [ "''", "repeat('x', 1000000)", "'payments/99999999999999999999'", "'a\@b/c'", q(E'it''s "odd" \\\\ %s%n $1 \\n\\x01'), "'NULL'", "'-1'", "'pg_catalog.pg_class'", "U&'\\+01F600'", "'1/0'", "'infinity'",
+        "'(SELECT 1)'", "'count(*)'", "'generate_series(1, 3)'", "'row_number() OVER ()'", "'1; SELECT 1'", "'amount) --'", q('$1'), "'pg_sleep(9)'", "'NULL'", "repeat('(', 20000) || '1' || repeat(')', 20000)", "repeat('a+', 5000) || '1'" ],
     name => [ "''::name", "repeat('x', 70)::name", "'no such role'::name" ],
     'double precision' => [ map { "'$_'::float8" } qw(NaN infinity -infinity -1 0 1 1e308 5e-324 2) ],
     real => [ map { "'$_'::float4" } qw(NaN infinity -infinity -1 0 3e38) ],
@@ -207,7 +233,10 @@ sub good
 {
     my ($function, $argument) = @_;
     my ($name, $type) = @$argument{qw(name type)};
-    return $good{"$function->{name}.$name"} // $good{"$name $type"} // of_type($type, $good{$name}) // $good_of_type{$type} // "NULL::$type";
+    my $variant = $function->{variant} // {};
+    return $variant->{$name} if exists $variant->{$name};
+    (my $public = $function->{name}) =~ s/^_//;
+    return $good{"$function->{name}.$name"} // $good{"$public.$name"} // $good{"$name $type"} // of_type($type, $good{$name}) // $good_of_type{$type} // "NULL::$type";
 }
 
 # A value that is meant for a name holds where the type fits it.
@@ -223,9 +252,17 @@ sub of_type
 
 sub bads
 {
-    my ($argument) = @_;
+    my ($argument, $good) = @_;
     my $type = $argument->{type};
     my @values = @{ $bad_of_type{$type} // [] };
+    # Of an object that works: one of its fields is something else, or is not there.
+    if ($type eq 'jsonb' && $good =~ /^'\{.*\}'/)
+    {
+        for my $key ($good =~ /"(\w+)":/g)
+        {
+            push @values, "$good - '$key'", map { "jsonb_set($good, '{$key}', $_)" } "'null'", "'[]'", "'{}'", "'-1'", "'1e400'", q('""'), "to_jsonb(repeat('x', 100000))", "$deep[0]::jsonb";
+        }
+    }
     # A row type: none, one of nulls.
     @values = ("jsonb_populate_record(NULL::$type, '{}')") if !@values && $type =~ /^fraud\./;
     my $null = $type eq '"any"' ? 'NULL' : "NULL::$type";
@@ -252,8 +289,15 @@ sub call
     return "SELECT $call";
 }
 
-# All calls that are not by chance: all good, all null, and one that is not good.
 sub calls_of
+{
+    my ($function) = @_;
+    (my $public = $function->{name}) =~ s/^_//;
+    return map { systematic_calls({ %$function, variant => $_ }) } {}, @{ $variants{$public} // [] };
+}
+
+# All calls that are not by chance: all good, all null, and one that is not good.
+sub systematic_calls
 {
     my ($function) = @_;
     my @arguments = @{ $function->{arguments} };
@@ -264,7 +308,7 @@ sub calls_of
     push @calls, { sql => call($function, [ map { $_->{type} eq '"any"' ? 'NULL' : "NULL::$_->{type}" } @arguments ]) };
     for my $i (0 .. $#arguments)
     {
-        for my $bad (bads($arguments[$i]))
+        for my $bad (bads($arguments[$i], $good[$i]))
         {
             my @values = @good;
             $values[$i] = $bad;
@@ -282,6 +326,26 @@ sub calls_of
     return @calls;
 }
 
+# What fires the triggers' functions on a table that none of them was made for.
+sub trigger_calls
+{
+    my ($function) = @_;
+    my @calls = ({ sql => "SELECT $function->{call}()" });
+    for my $when (qw(BEFORE AFTER))
+    {
+        for my $level (qw(ROW STATEMENT))
+        {
+            push @calls, {
+                sql => "CREATE TRIGGER t $when INSERT OR UPDATE OR DELETE ON world.events FOR EACH $level EXECUTE FUNCTION $function->{call}(); $_"
+              }
+              for 'INSERT INTO world.events (id, at) VALUES (1000, now())', 'UPDATE world.events SET amount = NULL WHERE id < 3', 'DELETE FROM world.events WHERE id < 3';
+        }
+        push @calls, { sql => "CREATE TRIGGER t $when TRUNCATE ON world.events EXECUTE FUNCTION $function->{call}('a'); TRUNCATE world.events" };
+    }
+    push @calls, { sql => "CREATE TRIGGER t INSTEAD OF INSERT ON world.a_view FOR EACH ROW EXECUTE FUNCTION $function->{call}('a', 'b'); INSERT INTO world.a_view SELECT * FROM world.events" };
+    return @calls;
+}
+
 # Combinations by chance, the same in every run.
 sub fuzz_calls
 {
@@ -289,7 +353,7 @@ sub fuzz_calls
     my @arguments = @{ $function->{arguments} };
     return () unless @arguments;
     return map {
-        my @values = map { my @bad = bads($_); rand() < 0.6 ? good($function, $_) : $bad[ rand @bad ] } @arguments;
+        my @values = map { my $good = good($function, $_); my @bad = bads($_, $good); rand() < 0.6 ? $good : $bad[ rand @bad ] } @arguments;
         { sql => call($function, \@values) }
     } 1 .. $count;
 }
