@@ -1,6 +1,7 @@
 -- What is kept from call to call was made for tables as they were: each is looked at
 -- again when they have changed, in the same session, the same function and the same loop.
 SET client_min_messages = warning;
+\set VERBOSITY terse
 
 -- Rows in a variable, whose type is another from turn to turn, or the same by name.
 CREATE TABLE shapes (amount float8, extra text);

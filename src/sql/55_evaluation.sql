@@ -311,6 +311,9 @@ DECLARE
 BEGIN
     IF alert_rates IS NULL OR cardinality(alert_rates) = 0 OR cards IS NULL THEN
         RAISE EXCEPTION 'alert_rates and cards must not be null or empty' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF cardinality(alert_rates) > 1000 THEN
+        RAISE EXCEPTION 'alert_rates has % rates, expected at most 1000', cardinality(alert_rates)
+            USING ERRCODE = 'program_limit_exceeded', HINT = 'fraud.precision_recall_curve gives the whole curve.';
     END IF;
     WITH s AS MATERIALIZED (
         SELECT e.* FROM fraud.scored_events(ref, "from", "to", rel, columns, labels_as_of) e

@@ -14,7 +14,7 @@ my @roles = make_world($node);
 srand(20261);
 
 # What waits, as documented, may be cancelled for its time.
-my $waits = qr/fraud\._?wait_for_training|fraud\.simulate\(\w+, \w+, \w+,|fraud\.simulate\(a0/;
+my $waits = qr/fraud\._?wait_for_training/;
 # Calls with good arguments that are refused, and why.
 my %refused = (
     (map { $_ => 'without pg_cron' } qw(_in_cron_database schedule unschedule)),
@@ -36,7 +36,8 @@ sub outcomes
         my $file = "$directory/calls.sql";
         open(my $out, '>', $file) or die $!;
         print $out "\\set VERBOSITY verbose\n\\o /dev/null\nSET statement_timeout = '5s'; SET client_min_messages = error;\n";
-        print $out "BEGIN;\n\\warn call $_\n$calls[$_]{sql};\nROLLBACK;\n" for $first .. $#calls;
+        print $out "BEGIN;\n";
+        print $out "\\warn call $_\n$calls[$_]{sql};\nROLLBACK\\; BEGIN;\n" for $first .. $#calls;
         close $out;
         my $stderr = '';
         my $seen = -1;
@@ -64,11 +65,16 @@ sub try_all
     for my $function (@$functions)
     {
         push @calls, map { { %$_, function => $function } }
-          $function->{returns} eq 'trigger' ? trigger_calls($function) : (calls_of($function), fuzz_calls($function, $more{fuzz}));
+          $function->{returns} eq 'trigger' ? trigger_calls($function) : (calls_of($function, $more{briefly}{ $function->{call} }), fuzz_calls($function, $more{fuzz}));
     }
     my $start = time;
     my $before = workers();
     my @outcomes = outcomes($role, @calls);
+    # On a machine that is busy with something else five seconds may be short once.
+    for my $again (grep { $outcomes[$_] =~ /^57014/ && $calls[$_]{sql} !~ $waits } 0 .. $#calls)
+    {
+        ($outcomes[$again]) = outcomes($role, $calls[$again]);
+    }
     if ($dump)
     {
         open(my $out, '>', "$dump.$role") or die $!;
@@ -94,9 +100,10 @@ for my $role (@roles, 'nobody')
 {
     my @functions = functions_of($node, $role);
     cmp_ok(scalar @functions, '>', 0, "$role may call something") if $role ne 'nobody';
-    $tried{$role} = try_all($role, \@functions, fuzz => 10) if @functions;
+    try_all($role, \@functions, fuzz => 10) if @functions;
+    $tried{ $_->{call} } = 1 for @functions;
 }
-try_all('postgres', [ functions_of($node, 'postgres') ], fuzz => 3);
+try_all('postgres', [ functions_of($node, 'postgres') ], fuzz => 3, briefly => \%tried);
 
 unlike(slurp_file($node->logfile), qr/terminated by signal|exited with exit code [^01]|PANIC/, 'no process of the server fell');
 is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $server_pid, 'the server is the one that was');
