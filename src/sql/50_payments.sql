@@ -17,7 +17,7 @@ CREATE FUNCTION fraud.assess(payment jsonb, model text DEFAULT 'payments',
     OUT score float8, OUT decision text, OUT reasons text[], OUT features jsonb)
 RETURNS record
 AS 'MODULE_PATHNAME', 'fraud_detect_assess'
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10000;
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 10000;
 COMMENT ON FUNCTION fraud.assess(jsonb, text) IS
     'what fraud.ingest would say of one payment, storing nothing; a payment without a time is taken as of now; reasons are what speaks most for fraud';
 

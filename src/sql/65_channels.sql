@@ -125,7 +125,7 @@ BEGIN
         ELSIF octet_length(channel.secret) NOT BETWEEN 16 AND 1000 THEN
             RAISE EXCEPTION 'the secret of channel "%" has % bytes, expected 16 to 1000', channel.name, octet_length(channel.secret)
                 USING ERRCODE = 'invalid_parameter_value';
-        ELSIF channel.secret LIKE 'whsec\_%' AND substr(channel.secret, 7) !~ '^([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$' THEN
+        ELSIF starts_with(channel.secret, 'whsec_') AND substr(channel.secret, 7) !~ '^([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$' THEN
             RAISE EXCEPTION 'the secret of channel "%" is not whsec_ and base64', channel.name
                 USING ERRCODE = 'invalid_parameter_value';
         ELSIF jsonb_typeof(channel.headers) <> 'object' THEN
@@ -150,7 +150,7 @@ BEGIN
             RAISE EXCEPTION 'an e-mail channel needs smtp_url and sender'
                 USING ERRCODE = 'invalid_parameter_value',
                       HINT = 'For example: smtp_url => ''smtp://mail.example:587'', sender => ''fraud@example.com''.';
-        ELSIF channel.smtp_url !~* '^smtps?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$' THEN
+        ELSIF channel.smtp_url !~* '^smtps?://([A-Za-z0-9.-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?$' THEN
             RAISE EXCEPTION 'invalid smtp_url for channel "%"', channel.name
                 USING ERRCODE = 'invalid_parameter_value',
                       DETAIL = 'It must be smtp://HOST:PORT or smtps://HOST:PORT, without a user.',

@@ -102,7 +102,7 @@ BEGIN
     END IF;
     FOR partition IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'fraud.transactions'::regclass AND c.relname ~ '^transactions_\d{4,}_\d\d$'
+        WHERE i.inhparent = 'fraud.transactions'::regclass AND c.relname ~ '^transactions_[0-9]{4,}_[0-9]{2}$'
         ORDER BY c.relname
     LOOP
         month := to_date(substr(partition, 14), 'YYYY_MM')::timestamp + interval '1 month';

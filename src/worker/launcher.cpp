@@ -231,6 +231,7 @@ class Launcher {
 void run() {
   protect([] {
     accept_signals();
+    fix_settings();
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
     register_launcher();
   });

@@ -20,6 +20,17 @@ void accept_signals() {
   BackgroundWorkerUnblockSignals();
 }
 
+// As autovacuum does: what stands in the configuration or is set for the database or the
+// role would otherwise end long statements, or have workers and people fail each other.
+void fix_settings() {
+  pg::protect([] {
+    for (const char* timeout : {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}) {
+      SetConfigOption(timeout, "0", PGC_SUSET, PGC_S_OVERRIDE);
+    }
+    SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+  });
+}
+
 void begin_turn() {
   pg::protect([] {
     ResetLatch(MyLatch);

@@ -8,6 +8,10 @@ namespace fraud::worker {
 // Sets the signal handlers and lets signals in; called before connecting.
 void accept_signals();
 
+// Has settings that are for people's sessions not change what a worker does; called
+// before connecting. Throws PgError.
+void fix_settings();
+
 // Begins a turn: clears the latch, ends the process if it was told to, and reads
 // the settings again if they changed. Throws PgError.
 void begin_turn();

@@ -259,12 +259,11 @@ int64_t load_history(Oid relation, const Interval& label_delay) {
     }
     protect([&] { SPI_freetuptable(rows); });
   }
-  int64_t stored = loader.finish();
   protect([&] {
     SPI_cursor_close(portal);
     AtEOXact_GUC(false, level);
   });
-  return stored;
+  return loader.finish();
 }
 
 }  // namespace

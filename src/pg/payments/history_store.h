@@ -40,6 +40,8 @@ class HistoryStore {
   int64_t finish(const std::function<void(int64_t)>& tell);
 
  private:
+  int64_t store_waiting(const std::function<void(int64_t)>& tell);
+
   std::string source_;
   Interval label_delay_;
   int64_t taken_ = 0;

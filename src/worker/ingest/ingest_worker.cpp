@@ -396,6 +396,7 @@ class IngestWorker {
 void run(Oid database) {
   protect([&] {
     accept_signals();
+    fix_settings();
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
     register_worker(database, WorkerKind::kIngest);
     pgstat_report_activity(STATE_IDLE, nullptr);

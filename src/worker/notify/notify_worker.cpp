@@ -398,6 +398,7 @@ class NotifyWorker {
 void run(Oid database) {
   protect([&] {
     accept_signals();
+    fix_settings();
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
     register_worker(database, WorkerKind::kNotify);
     before_shmem_exit(NotifyWorker::stop_at_exit, (Datum)0);

@@ -554,6 +554,7 @@ void run(int slot) {
   int64 run = 0;
   protect([&] {
     accept_signals();
+    fix_settings();
     Oid database = InvalidOid;
     register_training_worker(slot, &database, &run);
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
