@@ -188,6 +188,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    before jsonb;
     result jsonb;
 BEGIN
     IF jsonb_typeof(tags) IS DISTINCT FROM 'object' THEN
@@ -201,11 +202,13 @@ BEGIN
         RAISE EXCEPTION 'model "%" has no version %', model, version
             USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
     END IF;
+    SELECT t.tags INTO before FROM fraud.version_tags t WHERE t.model = tag_version.model AND t.version = tag_version.version;
     INSERT INTO fraud.version_tags AS t (model, version, tags)
     VALUES (model, version, jsonb_strip_nulls(tags))
     ON CONFLICT ON CONSTRAINT version_tags_pkey
     DO UPDATE SET tags = jsonb_strip_nulls(t.tags || tag_version.tags), changed_at = now(), changed_by = fraud._caller()
     RETURNING t.tags INTO result;
+    PERFORM fraud._audit('tag', 'model', format('%s/%s', model, version), coalesce(before, '{}'), result);
     RETURN result;
 END
 $$;
@@ -216,18 +219,25 @@ CREATE FUNCTION fraud.describe_model(model text, description text, version int D
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    before text;
 BEGIN
     PERFORM fraud._lock_model(model);
     IF version IS NULL THEN
+        SELECT m.description INTO before FROM fraud.models m WHERE m.model = describe_model.model;
         UPDATE fraud.models m SET description = describe_model.description WHERE m.model = describe_model.model;
-        RETURN;
+    ELSE
+        SELECT v.description INTO before FROM fraud.model_versions v
+        WHERE v.model = describe_model.model AND v.version = describe_model.version;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'model "%" has no version %', model, version
+                USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
+        END IF;
+        UPDATE fraud.model_versions v SET description = describe_model.description
+        WHERE v.model = describe_model.model AND v.version = describe_model.version;
     END IF;
-    UPDATE fraud.model_versions v SET description = describe_model.description
-    WHERE v.model = describe_model.model AND v.version = describe_model.version;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'model "%" has no version %', model, version
-            USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
-    END IF;
+    PERFORM fraud._audit('describe', 'model', model || coalesce('/' || version, ''),
+        jsonb_build_object('description', before), jsonb_build_object('description', description));
 END
 $$;
 COMMENT ON FUNCTION fraud.describe_model(text, text, int) IS 'sets the description of a model, or of one version of it';
@@ -300,13 +310,17 @@ CREATE FUNCTION fraud.delete_version(model text, version int) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    gone jsonb;
 BEGIN
     PERFORM fraud._lock_model(model);
-    DELETE FROM fraud.model_versions v WHERE v.model = delete_version.model AND v.version = delete_version.version;
+    DELETE FROM fraud.model_versions v WHERE v.model = delete_version.model AND v.version = delete_version.version
+    RETURNING fraud._shown_version(v) INTO gone;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version
             USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
     END IF;
+    PERFORM fraud._audit('delete', 'model', format('%s/%s', model, version), gone);
 END
 $$;
 COMMENT ON FUNCTION fraud.delete_version(text, int) IS

@@ -1,0 +1,32 @@
+#include "pg/server/audit.h"
+
+#include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
+#include "pg/server/owner_scope.h"
+#include "pg/server/spi.h"
+
+namespace fraud::pg {
+
+namespace {
+
+Statement note("SELECT fraud._audit($1, $2, $3, NULL, $4::jsonb)", {TEXTOID, TEXTOID, TEXTOID, TEXTOID});
+
+}  // namespace
+
+void note_act(const char* action, const char* kind, std::string_view name, std::string_view details) {
+  OwnerScope owner;
+  Spi spi;
+  spi.run(note, {text_param(action), text_param(kind), text_param(name), optional_text_param(details)});
+}
+
+}  // namespace fraud::pg
+
+using namespace fraud::pg;
+
+FRAUD_FUNCTION(audit_retention) {
+  return protect([] {
+    auto* retention = (Interval*)palloc0(sizeof(Interval));
+    retention->time = int64{guc_audit_retention_min} * USECS_PER_MINUTE;
+    return IntervalPGetDatum(retention);
+  });
+}
