@@ -80,7 +80,7 @@ BEGIN
                   HINT = 'fraud.drop_source removes a source and keeps its payments.';
     END IF;
     INSERT INTO fraud.source_state (name) VALUES (name);
-    PERFORM fraud._audit('add', 'source', name, NULL, fraud._shown_source(s)) FROM fraud.sources s WHERE s.name = add_source.name;
+    PERFORM fraud._audit('add', 'source', s.name, NULL, fraud._shown_source(s)) FROM fraud.sources s WHERE s.name = add_source.name;
     PERFORM fraud._warn_without_worker();
     PERFORM fraud._wake_worker();
 END

@@ -397,7 +397,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM fraud._lock_channel(name);
-    PERFORM fraud._audit('pause', 'channel', name, jsonb_build_object('paused', c.paused), '{"paused": true}')
+    PERFORM fraud._audit('pause', 'channel', c.name, jsonb_build_object('paused', c.paused), '{"paused": true}')
     FROM fraud.channels c WHERE c.name = pause_channel.name;
     UPDATE fraud.channels c SET paused = true WHERE c.name = pause_channel.name;
     PERFORM fraud._wake_notify_worker();
@@ -414,7 +414,7 @@ BEGIN
     IF discard_waiting THEN
         PERFORM fraud._discard_notifications(name);
     END IF;
-    PERFORM fraud._audit('resume', 'channel', name, jsonb_build_object('paused', c.paused),
+    PERFORM fraud._audit('resume', 'channel', c.name, jsonb_build_object('paused', c.paused),
         jsonb_build_object('paused', false, 'discard_waiting', coalesce(discard_waiting, false)))
     FROM fraud.channels c WHERE c.name = resume_channel.name;
     UPDATE fraud.channels c SET paused = false WHERE c.name = resume_channel.name;
@@ -432,7 +432,7 @@ AS $$
 BEGIN
     PERFORM fraud._lock_channel(name);
     PERFORM fraud._discard_notifications(name);
-    PERFORM fraud._audit('drop', 'channel', name, fraud._shown_channel(c)) FROM fraud.channels c WHERE c.name = drop_channel.name;
+    PERFORM fraud._audit('drop', 'channel', c.name, fraud._shown_channel(c)) FROM fraud.channels c WHERE c.name = drop_channel.name;
     DELETE FROM fraud.channels c WHERE c.name = drop_channel.name;
     PERFORM fraud._wake_notify_worker();
 END
