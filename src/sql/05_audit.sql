@@ -60,32 +60,26 @@ COMMENT ON FUNCTION fraud._audit(text, text, text, jsonb, jsonb) IS
 CREATE FUNCTION fraud._shown_url(url text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT coalesce((SELECT concat(m[1], m[2], m[3], CASE WHEN length(url) > length(concat(m[1], m[2], m[3])) + 1 THEN '/…' END)
-                     FROM regexp_match(url, '^([A-Za-z]+://)(?:[^/?#]*@)?(\[[0-9A-Fa-f:.]+\]|[^/?#@:]+)(:[0-9]+)?(?=$|[/?#])') m), '…')
-$$;
+                     FROM regexp_match(url, '^([A-Za-z]+://)(?:[^/?#]*@)?(\[[0-9A-Fa-f:.]+\]|[^/?#@:]+)(:[0-9]+)?(?=$|[/?#])') m), '…');
+END;
 COMMENT ON FUNCTION fraud._shown_url(text) IS 'internal: a URL as others than the owner may see it: scheme, host and port';
 
 -- Of a JSON object whose values are secrets: its keys.
 CREATE FUNCTION fraud._shown_secrets(secrets jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT coalesce(jsonb_object_agg(s.key, 'present'), '{}') FROM jsonb_each(secrets) s
-$$;
+BEGIN ATOMIC SELECT coalesce(jsonb_object_agg(s.key, 'present'), '{}') FROM jsonb_each(secrets) s; END;
 COMMENT ON FUNCTION fraud._shown_secrets(jsonb) IS 'internal: the names in a JSON object, without the values';
-
-CREATE FUNCTION fraud._audit_retention() RETURNS interval
-AS 'MODULE_PATHNAME', 'fraud_detect_audit_retention'
-LANGUAGE C STABLE PARALLEL SAFE;
-COMMENT ON FUNCTION fraud._audit_retention() IS
-    'internal: fraud_detect.audit_retention, from the library itself: what a session without it has set is not taken';
 
 -- ------------------------------------------------- tables that only grow
 CREATE FUNCTION fraud._append_only() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    retention interval := coalesce(nullif(current_setting('fraud_detect.audit_retention', true), ''), '0')::interval;
 BEGIN
     -- Where an argument names the column of free text, fraud.erase_customer, in whose
     -- transaction alone a customer is erased now, may change it and nothing else.
@@ -95,7 +89,7 @@ BEGIN
             RETURN NEW;
         END IF;
     ELSIF TG_OP = 'DELETE' AND TG_TABLE_NAME = 'audit_log' THEN
-        IF fraud._audit_retention() > interval '0' AND OLD.at < now() - fraud._audit_retention() THEN
+        IF retention > interval '0' AND OLD.at < now() - retention THEN
             RETURN OLD;
         END IF;
     END IF;

@@ -16,7 +16,7 @@ COMMENT ON TABLE fraud.customer_holds IS 'customers whose data must be kept, for
 CREATE FUNCTION fraud._identifying_texts(card uuid, own boolean) RETURNS text[]
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT array_agg(DISTINCT v.text ORDER BY v.text)
     FROM fraud.customers c
     CROSS JOIN LATERAL (VALUES
@@ -24,8 +24,8 @@ AS $$
         (c.street),
         (CASE WHEN own THEN c.first_name END), (CASE WHEN own THEN c.last_name END), (CASE WHEN own THEN c.last_four END),
         (CASE WHEN own THEN to_char(c.date_of_birth, 'YYYY-MM-DD') END)) v(text)
-    WHERE c.card = _identifying_texts.card AND length(v.text) > 1
-$$;
+    WHERE c.card = _identifying_texts.card AND length(v.text) > 1;
+END;
 COMMENT ON FUNCTION fraud._identifying_texts(uuid, boolean) IS 'internal: the texts by which a customer is found in free text';
 
 -- Longest first, so that no part of a whole is left beside the mark.
@@ -49,7 +49,7 @@ COMMENT ON FUNCTION fraud._without(text, text[]) IS 'internal: a text without ce
 CREATE FUNCTION fraud._spellings(value text) RETURNS text[]
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT array_agg(DISTINCT lower(encode(convert_to(s.spelling, 'UTF8'), 'escape')))
     FROM (VALUES (value),
                  (trim(BOTH '"' FROM to_json(value)::text)),
@@ -58,8 +58,8 @@ AS $$
                                           ELSE '\u' || to_hex(55296 + (ascii(l.letter) - 65536) / 1024)
                                             || '\u' || to_hex(56320 + (ascii(l.letter) - 65536) % 1024) END, '' ORDER BY l.place)
                    FROM regexp_split_to_table(trim(BOTH '"' FROM to_json(value)::text), '') WITH ORDINALITY l(letter, place)))) s(spelling)
-    WHERE s.spelling <> ''
-$$;
+    WHERE s.spelling <> '';
+END;
 COMMENT ON FUNCTION fraud._spellings(text) IS 'internal: how a text can stand in the bytes of a dead letter';
 
 -- The dead letters of a customer: those of the card, and those whose card could not be
@@ -67,7 +67,7 @@ COMMENT ON FUNCTION fraud._spellings(text) IS 'internal: how a text can stand in
 CREATE FUNCTION fraud._dead_letters_of(card uuid) RETURNS SETOF bigint
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     WITH who AS (
         SELECT fraud._spellings(_dead_letters_of.card::text) AS card, fraud._spellings(c.first_name) AS first,
                fraud._spellings(c.last_name) AS last, fraud._spellings(c.street) AS street
@@ -81,13 +81,13 @@ AS $$
       AND (EXISTS (SELECT FROM unnest(w.card) s WHERE position(s IN p.text) > 0)
            OR EXISTS (SELECT FROM unnest(w.street) s WHERE position(s IN p.text) > 0)
            OR EXISTS (SELECT FROM unnest(w.first) s WHERE position(s IN p.text) > 0)
-              AND EXISTS (SELECT FROM unnest(w.last) s WHERE position(s IN p.text) > 0))
-$$;
+              AND EXISTS (SELECT FROM unnest(w.last) s WHERE position(s IN p.text) > 0));
+END;
 COMMENT ON FUNCTION fraud._dead_letters_of(uuid) IS 'internal: the dead letters that hold a customer''s data';
 
 -- ------------------------------------------------------------------ export
-CREATE FUNCTION fraud.customer_data(card uuid) RETURNS TABLE (relation text, data jsonb)
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._customer_data(card uuid) RETURNS TABLE (relation text, data jsonb)
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -112,19 +112,19 @@ BEGIN
     END LOOP;
     RETURN QUERY
         SELECT 'fraud.ingest_errors', to_jsonb(e) || jsonb_build_object('payload', encode(e.payload, 'escape'))
-        FROM fraud.ingest_errors e WHERE e.error_id IN (SELECT fraud._dead_letters_of(customer_data.card))
+        FROM fraud.ingest_errors e WHERE e.error_id IN (SELECT fraud._dead_letters_of(_customer_data.card))
         UNION ALL
-        SELECT 'fraud.outbox', to_jsonb(o) FROM fraud.outbox o WHERE o.payload ->> 'card' = customer_data.card::text
+        SELECT 'fraud.outbox', to_jsonb(o) FROM fraud.outbox o WHERE o.payload ->> 'card' = _customer_data.card::text
         UNION ALL
         -- To whom it went; a recipient's address is another person's.
         SELECT 'fraud.notifications', to_jsonb(n) - 'recipient'
         FROM fraud.notifications n
         WHERE EXISTS (SELECT FROM fraud.notification_messages m JOIN fraud.outbox o USING (outbox_id)
-                      WHERE m.notification_id = n.notification_id AND o.payload ->> 'card' = customer_data.card::text)
+                      WHERE m.notification_id = n.notification_id AND o.payload ->> 'card' = _customer_data.card::text)
         UNION ALL
         SELECT 'fraud.audit_log', to_jsonb(a) FROM fraud.audit_log a
-        WHERE a.object_kind = 'customer' AND a.object_name = customer_data.card::text
-           OR a.new ->> 'card' = customer_data.card::text;
+        WHERE a.object_kind = 'customer' AND a.object_name = _customer_data.card::text
+           OR a.new ->> 'card' = _customer_data.card::text;
     GET DIAGNOSTICS found_here = ROW_COUNT;
     rows_in_all := rows_in_all + found_here;
     IF rows_in_all = 0 THEN
@@ -134,6 +134,11 @@ BEGIN
     PERFORM fraud._audit('export', 'customer', card::text, NULL, jsonb_build_object('rows', rows_in_all));
 END
 $$;
+COMMENT ON FUNCTION fraud._customer_data(uuid) IS 'internal: the body of fraud.customer_data, run as the owner';
+
+CREATE FUNCTION fraud.customer_data(card uuid) RETURNS TABLE (relation text, data jsonb)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.customer_data(uuid) IS
     'all that is stored of one customer: every row of every table that is about the card, dead letters and messages too; noted in fraud.audit_log';
 
@@ -167,11 +172,11 @@ COMMENT ON FUNCTION fraud._check_customer(uuid, text) IS 'internal: locks a cust
 CREATE FUNCTION fraud._kept_reason(card uuid, reason text) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._without(fraud._mask_card_numbers(reason), fraud._identifying_texts(card, true)) $$;
+BEGIN ATOMIC SELECT fraud._without(fraud._mask_card_numbers(reason), fraud._identifying_texts(card, true)); END;
 COMMENT ON FUNCTION fraud._kept_reason(uuid, text) IS 'internal: a reason without what identifies the customer';
 
-CREATE FUNCTION fraud.hold_customer(card uuid, reason text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._hold_customer(card uuid, reason text) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -184,18 +189,23 @@ BEGIN
     PERFORM fraud._audit('hold', 'customer', card::text, NULL, jsonb_build_object('reason', fraud._kept_reason(card, reason)));
 END
 $$;
+COMMENT ON FUNCTION fraud._hold_customer(uuid, text) IS 'internal: the body of fraud.hold_customer, run as the owner';
+
+CREATE FUNCTION fraud.hold_customer(card uuid, reason text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.hold_customer(uuid, text) IS
     'keeps fraud.erase_customer from erasing a customer, for a court or an inquiry, until fraud.release_customer';
 
-CREATE FUNCTION fraud.release_customer(card uuid, reason text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._release_customer(card uuid, reason text) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     hold fraud.customer_holds;
 BEGIN
     PERFORM fraud._check_customer(card, reason);
-    DELETE FROM fraud.customer_holds h WHERE h.card = release_customer.card RETURNING * INTO hold;
+    DELETE FROM fraud.customer_holds h WHERE h.card = _release_customer.card RETURNING * INTO hold;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'customer % is not on hold', card
             USING ERRCODE = 'no_data_found', HINT = 'fraud.customer_holds lists those that are.';
@@ -205,6 +215,11 @@ BEGIN
         jsonb_build_object('reason', fraud._kept_reason(card, reason)));
 END
 $$;
+COMMENT ON FUNCTION fraud._release_customer(uuid, text) IS 'internal: the body of fraud.release_customer, run as the owner';
+
+CREATE FUNCTION fraud.release_customer(card uuid, reason text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.release_customer(uuid, text) IS 'ends a hold of fraud.hold_customer';
 
 -- ----------------------------------------------------------------- erasing
@@ -214,12 +229,12 @@ COMMENT ON FUNCTION fraud.release_customer(uuid, text) IS 'ends a hold of fraud.
 CREATE FUNCTION fraud._impersonal_features(OUT positions int[])
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT coalesce(array_agg(f.position), '{}') FROM fraud.feature_definitions f
     WHERE f.feature_set = 'payments'
       AND NOT f.columns && '{home_latitude,home_longitude,city_population,age}'
-      AND coalesce(array_to_string(f.key, ' '), '') !~ '\m(home_latitude|home_longitude|city_population|age)\M'
-$$;
+      AND coalesce(array_to_string(f.key, ' '), '') !~ '\m(home_latitude|home_longitude|city_population|age)\M';
+END;
 COMMENT ON FUNCTION fraud._impersonal_features() IS 'internal: places of the vector that say nothing of the customer''s person';
 
 CREATE FUNCTION fraud._erase_payments(card uuid) RETURNS TABLE (relation text, rows bigint)
@@ -288,13 +303,13 @@ COMMENT ON FUNCTION fraud._erase_messages(uuid) IS 'internal: takes out of messa
 CREATE FUNCTION fraud._free_texts() RETURNS TABLE (relation text, "column" text)
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     VALUES ('case_history', 'note'), ('channel_state', 'last_error'), ('customer_holds', 'reason'),
            ('ingest_errors', 'reason'), ('job_state', 'last_error'), ('labels', 'source'),
            ('notification_attempts', 'error'), ('notifications', 'last_error'), ('outbox', 'payload'),
            ('outbox', 'subject'), ('outbox', 'body_text'), ('outbox', 'body_html'),
-           ('source_state', 'last_error'), ('training_runs', 'reason')
-$$;
+           ('source_state', 'last_error'), ('training_runs', 'reason');
+END;
 COMMENT ON FUNCTION fraud._free_texts() IS 'internal: columns of free text, in which a customer may be named';
 
 -- Takes a customer's whole name and street out of all free text, and out of what was
@@ -331,12 +346,12 @@ COMMENT ON FUNCTION fraud._erase_texts(uuid) IS 'internal: takes a customer''s n
 CREATE FUNCTION fraud._in_json(texts text[]) RETURNS text[]
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT array_agg(substr(to_json(t)::text, 2, length(to_json(t)::text) - 2)) FROM unnest(texts) t $$;
+BEGIN ATOMIC SELECT array_agg(substr(to_json(t)::text, 2, length(to_json(t)::text) - 2)) FROM unnest(texts) t; END;
 COMMENT ON FUNCTION fraud._in_json(text[]) IS 'internal: texts as they stand inside of a JSON string';
 
-CREATE FUNCTION fraud.erase_customer(card uuid, reason text, force boolean DEFAULT false)
+CREATE FUNCTION fraud._erase_customer(card uuid, reason text, force boolean)
 RETURNS TABLE (relation text, rows bigint)
-LANGUAGE plpgsql SECURITY DEFINER
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -391,5 +406,10 @@ BEGIN
     RETURN QUERY SELECT c.key, c.value::text::bigint FROM jsonb_each(counts) c WHERE c.value <> '0' ORDER BY c.key;
 END
 $$;
+COMMENT ON FUNCTION fraud._erase_customer(uuid, text, boolean) IS 'internal: the body of fraud.erase_customer, run as the owner';
+
+CREATE FUNCTION fraud.erase_customer(card uuid, reason text, force boolean DEFAULT false) RETURNS TABLE (relation text, rows bigint)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.erase_customer(uuid, text, boolean) IS
     'forgets who a customer is: names, address, birth date and the like, in payments, alerts, messages, notes and dead letters too; the payments stay under the card, which no longer says whose. Refused with a case that is open or acknowledged, or on hold (fraud.hold_customer), unless forced. Returns in which table how many rows were changed or deleted';

@@ -157,6 +157,7 @@ using namespace fraud;
 using namespace fraud::pg;
 
 FRAUD_FUNCTION(import_model) {
+  refuse_when_restricted("import_model");
   if (PG_ARGISNULL(0) || PG_ARGISNULL(1)) {
     throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "model and artifact must not be null");
   }
@@ -228,6 +229,7 @@ FRAUD_FUNCTION(shared_models) {
 }
 
 FRAUD_FUNCTION(export_model) {
+  refuse_when_restricted("export_model");
   text* ref = protect([&] { return PG_GETARG_TEXT_PP(0); });
   std::string name;
   const Datum artifact = model_artifact({VARDATA_ANY(ref), static_cast<size_t>(VARSIZE_ANY_EXHDR(ref))}, &name);

@@ -1,7 +1,6 @@
 #include "pg/server/audit.h"
 
 #include "pg/server/boundary.h"
-#include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 
@@ -20,13 +19,3 @@ void note_act(const char* action, const char* kind, std::string_view name, std::
 }
 
 }  // namespace fraud::pg
-
-using namespace fraud::pg;
-
-FRAUD_FUNCTION(audit_retention) {
-  return protect([] {
-    auto* retention = (Interval*)palloc0(sizeof(Interval));
-    retention->time = int64{guc_audit_retention_min} * USECS_PER_MINUTE;
-    return IntervalPGetDatum(retention);
-  });
-}
