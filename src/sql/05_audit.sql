@@ -47,14 +47,14 @@ BEGIN
     END IF;
     INSERT INTO fraud.audit_log (action, object_kind, object_name, old, new)
     SELECT action, kind, name,
-           CASE WHEN new IS NULL THEN old ELSE (SELECT jsonb_object_agg(o.key, o.value) FROM jsonb_each(old) o
+           CASE WHEN new IS NULL THEN jsonb_strip_nulls(old) ELSE (SELECT jsonb_object_agg(o.key, o.value) FROM jsonb_each(old) o
                                                 WHERE o.value IS DISTINCT FROM new -> o.key) END,
-           CASE WHEN old IS NULL THEN new ELSE (SELECT jsonb_object_agg(n.key, n.value) FROM jsonb_each(new) n
+           CASE WHEN old IS NULL THEN jsonb_strip_nulls(new) ELSE (SELECT jsonb_object_agg(n.key, n.value) FROM jsonb_each(new) n
                                                 WHERE n.value IS DISTINCT FROM old -> n.key) END;
 END
 $$;
 COMMENT ON FUNCTION fraud._audit(text, text, text, jsonb, jsonb) IS
-    'internal: notes an act in fraud.audit_log; of old and new, which are JSON objects without secrets, what is the same in both is left out';
+    'internal: notes an act in fraud.audit_log; of old and new, which are JSON objects without secrets, what is the same in both is left out, and of an object that came or went what it has not';
 
 -- A URL's path and query may be a key, and so may what stands before an @.
 CREATE FUNCTION fraud._shown_url(url text) RETURNS text
@@ -62,7 +62,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT coalesce((SELECT concat(m[1], m[2], m[3], CASE WHEN length(url) > length(concat(m[1], m[2], m[3])) + 1 THEN '/…' END)
-                     FROM regexp_match(url, '^([A-Za-z]+://)(?:[^/?#]*@)?(\[[0-9A-Fa-f:.]+\]|[^/?#@:]+)(:[0-9]+)?(?=$|[/?#])') m), '…');
+                     FROM regexp_match(url, '^([A-Za-z]+://)(?:[^/?#]*@)?(\[[0-9A-Fa-f:.]+\]|[^/?#@:]+)(:[0-9]+)?(?=$|[/?#])') m
+                     WHERE m IS NOT NULL), '…');
 END;
 COMMENT ON FUNCTION fraud._shown_url(text) IS 'internal: a URL as others than the owner may see it: scheme, host and port';
 

@@ -28,37 +28,52 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._identifying_texts(uuid, boolean) IS 'internal: the texts by which a customer is found in free text';
 
--- Longest first, so that no part of a whole is left beside the mark.
-CREATE FUNCTION fraud._without(value text, texts text[]) RETURNS text
-LANGUAGE plpgsql IMMUTABLE
+-- Texts may hold what patterns take for special.
+CREATE FUNCTION fraud._any_of(texts text[]) RETURNS text
+LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    part text;
-BEGIN
-    FOR part IN SELECT t FROM unnest(texts) t ORDER BY length(t) DESC, t LOOP
-        value := regexp_replace(value, regexp_replace(part, '[^[:alnum:][:space:]]', '\\\&', 'g'), '[erased]', 'gi');
-    END LOOP;
-    RETURN value;
-END
-$$;
+BEGIN ATOMIC
+    SELECT string_agg(regexp_replace(t, '[^[:alnum:][:space:]]', '\\\&', 'g'), '|' ORDER BY length(t) DESC, t) FROM unnest(texts) t;
+END;
+COMMENT ON FUNCTION fraud._any_of(text[]) IS 'internal: the pattern that finds any of the texts, the longest first';
+
+CREATE FUNCTION fraud._without(value text, texts text[]) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CASE WHEN cardinality(texts) > 0 THEN regexp_replace(value, fraud._any_of(texts), '[erased]', 'gi') ELSE value END;
+END;
 COMMENT ON FUNCTION fraud._without(text, text[]) IS 'internal: a text without certain texts, whatever their case';
 
--- Bytes as JSON writers spell a text: as it is, with its quotes escaped, or all that is
--- not ASCII as \u1234. In the form in which encode(…, 'escape') shows them, lower case.
+CREATE FUNCTION fraud._in_json(texts text[]) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC SELECT array_agg(substr(to_json(t)::text, 2, length(to_json(t)::text) - 2)) FROM unnest(texts) t; END;
+COMMENT ON FUNCTION fraud._in_json(text[]) IS 'internal: texts as they stand inside of a JSON string';
+
+-- All that is not ASCII as \u1234, as many JSON writers do.
+CREATE FUNCTION fraud._in_ascii(value text) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT string_agg(CASE WHEN ascii(l.letter) < 128 THEN l.letter
+                           WHEN ascii(l.letter) < 65536 THEN '\u' || lpad(to_hex(ascii(l.letter)), 4, '0')
+                           ELSE '\u' || to_hex(55296 + (ascii(l.letter) - 65536) / 1024)
+                             || '\u' || to_hex(56320 + (ascii(l.letter) - 65536) % 1024) END, '' ORDER BY l.place)
+    FROM regexp_split_to_table(value, '') WITH ORDINALITY l(letter, place);
+END;
+COMMENT ON FUNCTION fraud._in_ascii(text) IS 'internal: a text inside of a JSON string, in ASCII';
+
+-- As it is, in JSON, and in JSON inside of a JSON string, which is how the payment API
+-- answers; in the form in which encode(…, 'escape') shows bytes, lower case.
 CREATE FUNCTION fraud._spellings(value text) RETURNS text[]
-LANGUAGE sql STABLE
+LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT array_agg(DISTINCT lower(encode(convert_to(s.spelling, 'UTF8'), 'escape')))
-    FROM (VALUES (value),
-                 (trim(BOTH '"' FROM to_json(value)::text)),
-                 ((SELECT string_agg(CASE WHEN ascii(l.letter) < 128 THEN l.letter
-                                          WHEN ascii(l.letter) < 65536 THEN '\u' || lpad(to_hex(ascii(l.letter)), 4, '0')
-                                          ELSE '\u' || to_hex(55296 + (ascii(l.letter) - 65536) / 1024)
-                                            || '\u' || to_hex(56320 + (ascii(l.letter) - 65536) % 1024) END, '' ORDER BY l.place)
-                   FROM regexp_split_to_table(trim(BOTH '"' FROM to_json(value)::text), '') WITH ORDINALITY l(letter, place)))) s(spelling)
-    WHERE s.spelling <> '';
+    FROM (SELECT (fraud._in_json(ARRAY[value]))[1] AS json) j,
+         unnest(ARRAY[value, j.json, fraud._in_ascii(j.json)] || fraud._in_json(ARRAY[j.json, fraud._in_ascii(j.json)])) s(spelling)
+    WHERE value <> '';
 END;
 COMMENT ON FUNCTION fraud._spellings(text) IS 'internal: how a text can stand in the bytes of a dead letter';
 
@@ -252,7 +267,9 @@ BEGIN
         city_population = NULL, age = NULL,
         features = ARRAY(SELECT CASE WHEN f.place = ANY (kept) THEN f.value ELSE 'NaN' END
                          FROM unnest(t.features) WITH ORDINALITY f(value, place) ORDER BY f.place)
-    WHERE t.card = _erase_payments.card;
+    WHERE t.card = _erase_payments.card
+      AND (num_nonnulls(t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude, t.city_population, t.age) > 0
+           OR EXISTS (SELECT FROM unnest(t.features) WITH ORDINALITY f(value, place) WHERE f.place <> ALL (kept) AND f.value <> 'NaN'));
     GET DIAGNOSTICS rows = ROW_COUNT;
     RETURN NEXT;
     -- Reasons are the vector in words.
@@ -283,7 +300,9 @@ DECLARE
 BEGIN
     UPDATE fraud.outbox o
     SET payload = o.payload || '{"last_four": null, "reasons": []}', subject = NULL, body_text = NULL, body_html = NULL
-    WHERE o.kind = 'alert' AND o.payload ->> 'card' = _erase_messages.card::text;
+    WHERE o.kind = 'alert' AND o.payload ->> 'card' = _erase_messages.card::text
+      AND (o.payload ->> 'last_four' IS NOT NULL OR o.payload -> 'reasons' <> '[]'
+           OR num_nonnulls(o.subject, o.body_text, o.body_html) > 0);
     GET DIAGNOSTICS changed = ROW_COUNT;
     UPDATE fraud.outbox o
     SET body_html = regexp_replace(o.body_html, format('<tr>((?!</tr>).)*>(%s)<((?!</tr>).)*</tr>', shown),
@@ -299,55 +318,54 @@ $$;
 COMMENT ON FUNCTION fraud._erase_messages(uuid) IS 'internal: takes out of messages what says who a customer is';
 
 -- Where people and machines write freely. A column of text that is on no list of the
--- tests fails them.
-CREATE FUNCTION fraud._free_texts() RETURNS TABLE (relation text, "column" text)
+-- tests fails them. Labels are many: of those only the customer's own are looked at.
+CREATE FUNCTION fraud._free_texts() RETURNS TABLE (relation text, columns text[], own boolean)
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    VALUES ('case_history', 'note'), ('channel_state', 'last_error'), ('customer_holds', 'reason'),
-           ('ingest_errors', 'reason'), ('job_state', 'last_error'), ('labels', 'source'),
-           ('notification_attempts', 'error'), ('notifications', 'last_error'), ('outbox', 'payload'),
-           ('outbox', 'subject'), ('outbox', 'body_text'), ('outbox', 'body_html'),
-           ('source_state', 'last_error'), ('training_runs', 'reason');
+    VALUES ('case_history', '{note}'::text[], false), ('channel_state', '{last_error}', false),
+           ('customer_holds', '{reason}', false), ('ingest_errors', '{reason}', false), ('job_state', '{last_error}', false),
+           ('labels', '{source}', true), ('notification_attempts', '{error}', false), ('notifications', '{last_error}', false),
+           ('outbox', '{payload,subject,body_text,body_html}', false), ('source_state', '{last_error}', false),
+           ('training_runs', '{reason}', false);
 END;
 COMMENT ON FUNCTION fraud._free_texts() IS 'internal: columns of free text, in which a customer may be named';
 
--- Takes a customer's whole name and street out of all free text, and out of what was
--- written of its own cases everything.
+-- Takes out of what was written of its own cases everything, and out of all other free
+-- text that names the customer what identifies it.
 CREATE FUNCTION fraud._erase_texts(card uuid) RETURNS TABLE (relation text, rows bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    texts text[] := fraud._identifying_texts(card, false);
+    naming text[] := fraud._identifying_texts(card, false);
+    told text[] := fraud._identifying_texts(card, true);
+    pattern text := fraud._any_of(naming || fraud._in_json(naming));
     place record;
-    pattern text;
 BEGIN
     relation := 'fraud.case_history';
     UPDATE fraud.case_history h SET note = NULL WHERE h.card = _erase_texts.card AND h.note IS NOT NULL;
     GET DIAGNOSTICS rows = ROW_COUNT;
     RETURN NEXT;
-    FOR place IN SELECT f.relation, f."column" AS name, f."column" = 'payload' AS is_json FROM fraud._free_texts() f
-                 WHERE texts IS NOT NULL
+    FOR place IN
+        SELECT f.relation, f.own,
+               string_agg(format(CASE WHEN c.name = 'payload' THEN '%1$I = fraud._without(t.%1$I::text, fraud._in_json($2))::jsonb'
+                                      ELSE '%1$I = fraud._without(t.%1$I, $2)' END, c.name), ', ') AS assignments,
+               string_agg(format('t.%I::text ~* $1', c.name), ' OR ') AS condition
+        FROM fraud._free_texts() f, unnest(f.columns) c(name)
+        WHERE pattern IS NOT NULL
+        GROUP BY f.relation, f.own
     LOOP
         relation := 'fraud.' || place.relation;
-        SELECT string_agg(regexp_replace(t, '[^[:alnum:][:space:]]', '\\\&', 'g'), '|') INTO pattern
-        FROM unnest(CASE WHEN place.is_json THEN fraud._in_json(texts) ELSE texts END) t;
-        EXECUTE format('UPDATE fraud.%I t SET %I = fraud._without(t.%2$I::text, $1)%s WHERE t.%2$I::text ~* $2',
-                       place.relation, place.name, CASE WHEN place.is_json THEN '::jsonb' ELSE '' END)
-            USING CASE WHEN place.is_json THEN fraud._in_json(texts) ELSE texts END, pattern;
+        EXECUTE format('UPDATE fraud.%I t SET %s WHERE (%s) %s', place.relation, place.assignments, place.condition,
+                       CASE WHEN place.own THEN 'AND t.card = $3' ELSE '' END)
+            USING pattern, told, card;
         GET DIAGNOSTICS rows = ROW_COUNT;
         RETURN NEXT;
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION fraud._erase_texts(uuid) IS 'internal: takes a customer''s name out of free text';
-
-CREATE FUNCTION fraud._in_json(texts text[]) RETURNS text[]
-LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT array_agg(substr(to_json(t)::text, 2, length(to_json(t)::text) - 2)) FROM unnest(texts) t; END;
-COMMENT ON FUNCTION fraud._in_json(text[]) IS 'internal: texts as they stand inside of a JSON string';
 
 CREATE FUNCTION fraud._erase_customer(card uuid, reason text, force boolean)
 RETURNS TABLE (relation text, rows bigint)
