@@ -18,7 +18,7 @@ CREATE FUNCTION payment(card text, id text, person jsonb) RETURNS jsonb LANGUAGE
     SELECT jsonb_build_object('cc_num', card, 'trans_num', id, 'amt', 12.34, 'merchant', 'erasure shop', 'category', 'misc_net',
         'unix_time', 1490000000 + length(id), 'merch_lat', 47.7654321, 'merch_long', -121.7654321) || person
 $$;
-\set person '{"first": "Zoë-Ann", "last": "O''Quackenbush (née \\"Xu\\")", "gender": "F", "street": "77 Wisteria+Lane [Apt. 9]", "city": "Quincyville", "state": "ZQ", "zip": 98765, "lat": 47.1234567, "long": -121.1234567, "city_pop": 7654321, "job": "Lighthouse keeper", "dob": "1931-07-23"}'
+\set person '{"first": "Zoë-Ann", "last": "O''Quackenbush (née \\"Xu\\")", "gender": "F", "street": "77 Wisteria+Lane [Apt. 9]", "city": "Quincyville", "state": "ZQ", "zip": 98765, "lat": 47.1234567, "long": -121.1234567, "city_pop": 7654321, "job": "Lighthouse keeper", "dob": "1911-07-23"}'
 \set neighbour '{"first": "Bo", "last": "Li", "street": "78 Wisteria+Lane", "city": "Quincyville", "state": "ZQ", "zip": 98765, "lat": 47.2, "long": -121.2, "city_pop": 1234, "dob": "1932-01-01", "merch_lat": 47.1, "merch_long": -121.1}'
 SELECT status FROM fraud.ingest(jsonb_build_array(payment('4929000000778817', 'er-1', :'person'), payment('4929000000778817', 'er-10', :'person'),
     payment('4929000000778817', 'er-100', :'person'), payment('4929000000779922', 'er-n', :'neighbour')));
@@ -39,7 +39,7 @@ SELECT case_id AS case FROM fraud.cases WHERE card = :'card' \gset
 SELECT case_id AS other_case FROM fraud.cases WHERE card = :'other' \gset
 SET ROLE regress_fraud_analyst;
 SELECT fraud.acknowledge_case(:case, 'Zoë-Ann called');
-SELECT fraud.dismiss_case(:other_case, $$as zoë-ann o'quackenbush (née "Xu") of 77 WISTERIA+Lane [Apt. 9] says, born 1931-07-23 or so$$);
+SELECT fraud.dismiss_case(:other_case, $$as zoë-ann o'quackenbush (née "Xu") of 77 WISTERIA+Lane [Apt. 9] says, born 1911-07-23 or so$$);
 SELECT fraud.label('er-10', false, $$the O'Quackenbush (née "Xu"), Zoë-Ann file$$) > 0;
 RESET ROLE;
 SELECT day IS NOT NULL AS closed FROM fraud.close_day('2017-03-20') day;
@@ -134,12 +134,12 @@ CREATE TABLE others_before AS SELECT 'transactions' AS place, t::text AS line FR
 -- ----------------------------------------------------------- forgotten
 -- Each of these is in the tables now.
 CREATE TABLE identifying (pattern text);
-INSERT INTO identifying VALUES ('Zo(ë|\\303\\253|\\+u00eb)-Ann'), ('Quackenbush'), ('77 Wisteria'), ('Lighthouse'), ('1931-07-23'), ('47\.1234567'), ('-121\.1234567'),
+INSERT INTO identifying VALUES ('Zo(ë|\\303\\253|\\+u00eb)-Ann'), ('Quackenbush'), ('77 Wisteria'), ('Lighthouse'), ('1911-07-23'), ('47\.1234567'), ('-121\.1234567'),
     ('47\.7654321'), ('\y7654321\y'), ('7.654321e\+06'), ('last_four": "8817'), ('•••• 8817');
 INSERT INTO identifying SELECT '(?<![-.0-9])' || replace(v::text, '.', '\.') || '(?![0-9])' FROM fraud.transactions, LATERAL (VALUES (age), (features[6])) x(v) WHERE transaction_id = 'er-1';
 SELECT i.pattern, (SELECT sum(found) FROM erasure_holding(i.pattern)) > 0 AS is_there FROM identifying i ORDER BY 1;
 SET ROLE regress_fraud_privacy;
-SELECT * FROM fraud.erase_customer(:'card', $$letter of Zoë-Ann O'Quackenbush (née "Xu"), born 1931-07-23, card 8817$$, force => true);
+SELECT * FROM fraud.erase_customer(:'card', $$letter of Zoë-Ann O'Quackenbush (née "Xu"), born 1911-07-23, card 8817$$, force => true);
 RESET ROLE;
 -- None of it is anywhere. (A dead letter is of a namesake.)
 SELECT i.pattern, h.* FROM identifying i, erasure_holding(i.pattern) h ORDER BY 1, 2;
