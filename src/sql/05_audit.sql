@@ -48,9 +48,9 @@ BEGIN
     INSERT INTO fraud.audit_log (action, object_kind, object_name, old, new)
     SELECT action, kind, name,
            CASE WHEN new IS NULL THEN jsonb_strip_nulls(old) ELSE (SELECT jsonb_object_agg(o.key, o.value) FROM jsonb_each(old) o
-                                                WHERE o.value IS DISTINCT FROM new -> o.key) END,
+                                                WHERE o.value <> coalesce(new -> o.key, 'null')) END,
            CASE WHEN old IS NULL THEN jsonb_strip_nulls(new) ELSE (SELECT jsonb_object_agg(n.key, n.value) FROM jsonb_each(new) n
-                                                WHERE n.value IS DISTINCT FROM old -> n.key) END;
+                                                WHERE n.value <> coalesce(old -> n.key, 'null')) END;
 END
 $$;
 COMMENT ON FUNCTION fraud._audit(text, text, text, jsonb, jsonb) IS
