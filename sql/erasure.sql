@@ -150,6 +150,7 @@ SELECT payload, body_text FROM fraud.outbox WHERE kind = 'health' ORDER BY outbo
 SELECT body_html LIKE '%an alert of a customer who was erased%' AS erased, body_html LIKE '%•••• 9922%' AS other_is_there FROM fraud.outbox WHERE kind = 'report' ORDER BY outbox_id DESC LIMIT 1;
 SELECT last_error FROM fraud.source_state WHERE name = 'erasure' UNION ALL SELECT last_error FROM fraud.channel_state WHERE name = 'erasure';
 SELECT source FROM fraud.labels WHERE card = :'card' ORDER BY label_id;
+SELECT reasons FROM fraud.alerts WHERE card = :'card';
 SELECT transaction_id, reason FROM fraud.ingest_errors WHERE transaction_id ~ '^er-' OR source = 'api' AND digest IN ('\x01', '\x02', '\x03') ORDER BY error_id;
 -- What is kept: the payments, with what they were decided by but for the person.
 SELECT count(*) AS payments, bool_and((b.amount, b.merchant, b.category, b.score, b.decision) IS NOT DISTINCT FROM (t.amount, t.merchant, t.category, t.score, t.decision)) AS same,

@@ -78,12 +78,13 @@ END;
 COMMENT ON FUNCTION fraud._spellings(text) IS 'internal: how a text can stand in the bytes of a dead letter';
 
 -- The dead letters of a customer: those of the card, and those whose card could not be
--- read but which hold it, both names, or the street.
+-- read but which hold it, both names, or the street. (Each text is looked at often, and
+-- made once.)
 CREATE FUNCTION fraud._dead_letters_of(card uuid) RETURNS SETOF bigint
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    WITH who AS (
+    WITH who AS MATERIALIZED (
         SELECT fraud._spellings(_dead_letters_of.card::text) AS card, fraud._spellings(c.first_name) AS first,
                fraud._spellings(c.last_name) AS last, fraud._spellings(c.street) AS street
         FROM (SELECT) one LEFT JOIN fraud.customers c ON c.card = _dead_letters_of.card
@@ -91,7 +92,7 @@ BEGIN ATOMIC
     SELECT e.error_id FROM fraud.ingest_errors e WHERE e.card = _dead_letters_of.card
     UNION
     SELECT e.error_id
-    FROM fraud.ingest_errors e, who w, LATERAL (SELECT lower(encode(e.payload, 'escape')) AS text) p
+    FROM fraud.ingest_errors e, who w, LATERAL (SELECT lower(encode(e.payload, 'escape')) AS text OFFSET 0) p
     WHERE e.card IS NULL
       AND (EXISTS (SELECT FROM unnest(w.card) s WHERE position(s IN p.text) > 0)
            OR EXISTS (SELECT FROM unnest(w.street) s WHERE position(s IN p.text) > 0)
@@ -355,6 +356,7 @@ BEGIN
         FROM fraud._free_texts() f, unnest(f.columns) c(name)
         WHERE pattern IS NOT NULL
         GROUP BY f.relation, f.own
+        ORDER BY f.relation
     LOOP
         relation := 'fraud.' || place.relation;
         EXECUTE format('UPDATE fraud.%I t SET %s WHERE (%s) %s', place.relation, place.assignments, place.condition,
