@@ -11,7 +11,7 @@ SELECT fraud.grant_access('regress_fraud_privacy', 'privacy'), fraud.grant_acces
 -- One customer leaves something in every place that there is, and so does a neighbour.
 -- Each text is one that stands nowhere else, with what JSON and patterns take for special.
 SELECT fraud.promote('payments', 1, review_at => 0, block_at => 0.9, reason => 'alert on all');
-SELECT fraud.promote('payments', 1, 'challenger-erasure');
+SELECT fraud.promote('payments', fraud.import_model('payments', fraud.export_model('payments/1')), 'challenger-erasure');
 SELECT fraud.add_channel('erasure', 'webhook', 'http://127.0.0.1:1/', takes => '{alert,report,health}');
 SELECT fraud.pause_channel('erasure');
 CREATE FUNCTION payment(card text, id text, person jsonb) RETURNS jsonb LANGUAGE sql AS $$
