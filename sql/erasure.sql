@@ -40,7 +40,7 @@ SELECT case_id AS case FROM fraud.cases WHERE card = :'card' \gset
 SELECT case_id AS other_case FROM fraud.cases WHERE card = :'other' \gset
 SET ROLE regress_fraud_analyst;
 SELECT fraud.acknowledge_case(:case, 'Zoë-Ann called');
-SELECT fraud.dismiss_case(:other_case, $$as zoë-ann o'quackenbush (née "Xu") of 77 WISTERIA+Lane [Apt. 9] says, born 1911-07-23 or so, not Zoë-Annabel's 977 Wisteria+Lane$$);
+SELECT fraud.dismiss_case(:other_case, $$as zoë-ann o'quackenbush (née "Xu") of 77 WISTERIA+Lane [Apt. 9] says, born 1911-07-23 or so$$);
 SELECT fraud.label('er-10', false, $$the O'Quackenbush (née "Xu"), Zoë-Ann file$$) > 0;
 RESET ROLE;
 SELECT day IS NOT NULL AS closed FROM fraud.close_day('2017-03-20') day;
@@ -59,7 +59,7 @@ SELECT kind, count(*) FROM fraud.notifications WHERE channel = 'erasure' GROUP B
 INSERT INTO fraud.outbox (kind, payload, body_text)
 VALUES ('health', jsonb_build_object('detail', $$cannot read "O'Quackenbush (née "Xu"), Zoë-Ann"$$), 'cannot read 77 Wisteria+Lane [Apt. 9]');
 SELECT fraud.add_source('erasure', 'http://127.0.0.1:1/'), fraud.pause_source('erasure');
-UPDATE fraud.source_state SET last_error = 'cannot read 77 Wisteria+Lane [Apt. 9]' WHERE name = 'erasure';
+UPDATE fraud.source_state SET last_error = 'cannot read 77 Wisteria+Lane [Apt. 9], but 977 Wisteria+Lane of Zoë-Annabel' WHERE name = 'erasure';
 UPDATE fraud.channel_state SET last_error = 'no mailbox of Zoë-Ann O''Quackenbush (née "Xu")' WHERE name = 'erasure';
 UPDATE fraud.notifications SET last_error = '77 Wisteria+Lane [Apt. 9]?' WHERE channel = 'erasure';
 INSERT INTO fraud.notification_attempts (notification_id, attempt, channel, error)
@@ -142,17 +142,20 @@ SELECT i.pattern, (SELECT sum(found) FROM erasure_holding(i.pattern)) > 0 AS is_
 SET ROLE regress_fraud_privacy;
 SELECT * FROM fraud.erase_customer(:'card', $$letter of Zoë-Ann O'Quackenbush (née "Xu"), born 1911-07-23, card 8817$$, force => true);
 RESET ROLE;
--- None of it is anywhere. (Two dead letters are of namesakes.)
+-- Namesakes keep what is theirs: two dead letters, and words that only begin alike.
+SELECT last_error FROM fraud.source_state WHERE name = 'erasure' UNION ALL SELECT last_error FROM fraud.channel_state WHERE name = 'erasure';
+SELECT transaction_id, reason FROM fraud.ingest_errors WHERE transaction_id ~ '^er-' OR source = 'api' AND digest IN ('\x01', '\x02', '\x03', '\x04') ORDER BY error_id;
+UPDATE fraud.source_state SET last_error = NULL WHERE name = 'erasure';
+DELETE FROM fraud.ingest_errors WHERE source = 'api' AND digest IN ('\x02', '\x04');
+-- Else none of it is anywhere.
 SELECT i.pattern, h.* FROM identifying i, erasure_holding(i.pattern) h ORDER BY 1, 2;
 SELECT to_jsonb(c) - '{card,first_payment_at,last_payment_at,erased_at}'::text[] AS customer, erased_at IS NOT NULL AS erased FROM fraud.customers c WHERE card = :'card';
 SELECT note, new_status FROM fraud.case_history WHERE case_id IN (:case, :other_case) ORDER BY event_id;
 SELECT payload -> 'last_four' AS last_four, payload -> 'reasons' AS reasons, payload -> 'amount' AS amount FROM fraud.outbox WHERE payload ->> 'card' = :'card';
 SELECT payload, body_text FROM fraud.outbox WHERE kind = 'health' ORDER BY outbox_id DESC LIMIT 1;
 SELECT body_html LIKE '%an alert of a customer who was erased%' AS erased, body_html LIKE '%•••• 9922%' AS other_is_there FROM fraud.outbox WHERE kind = 'report' ORDER BY outbox_id DESC LIMIT 1;
-SELECT last_error FROM fraud.source_state WHERE name = 'erasure' UNION ALL SELECT last_error FROM fraud.channel_state WHERE name = 'erasure';
 SELECT source FROM fraud.labels WHERE card = :'card' ORDER BY label_id;
 SELECT reasons FROM fraud.alerts WHERE card = :'card';
-SELECT transaction_id, reason FROM fraud.ingest_errors WHERE transaction_id ~ '^er-' OR source = 'api' AND digest IN ('\x01', '\x02', '\x03', '\x04') ORDER BY error_id;
 -- What is kept: the payments, with what they were decided by but for the person.
 SELECT count(*) AS payments, bool_and((b.amount, b.merchant, b.category, b.score, b.decision) IS NOT DISTINCT FROM (t.amount, t.merchant, t.category, t.score, t.decision)) AS same,
        bool_and((t.age, t.city_population, t.home_latitude, t.home_longitude, t.merchant_latitude, t.merchant_longitude) IS NULL) AS without_person
