@@ -30,6 +30,7 @@ SELECT status FROM fraud.ingest(payment('4929000000778817', 'er-d1', :'person') 
 SELECT status FROM fraud.ingest(payment('4929000000778817', 'er-d2', :'person') || '{"cc_num": "?", "street": ""}');
 SELECT status FROM fraud.ingest(payment('4929000000778817', 'er-d3', :'person') || '{"cc_num": "?", "first": "", "last": ""}');
 SELECT status FROM fraud.ingest(jsonb_build_object('card', :'card', 'trans_num', 'er-d4'));
+SELECT status FROM fraud.ingest('{"cc_num": "?", "trans_num": "er-1", "job": "Lighthouse keeper"}');
 SELECT status FROM fraud.ingest(payment('4929000000779922', 'er-d5', :'neighbour') || '{"amt": "much"}');
 INSERT INTO fraud.ingest_errors (source, reason, payload, payload_size, digest)
 VALUES ('api', 'no JSON', convert_to($x$"{\"first\": \"ZO\\u00eb-ann\", \"last\": \"O'Quackenbush (n\\u00e9e \\\"Xu\\\")\""$x$, 'UTF8'), 1, '\x01'),
@@ -56,8 +57,8 @@ BEGIN
 END
 $$;
 SELECT kind, count(*) FROM fraud.notifications WHERE channel = 'erasure' GROUP BY kind ORDER BY kind;
-INSERT INTO fraud.outbox (kind, payload, body_text)
-VALUES ('health', jsonb_build_object('detail', $$cannot read "O'Quackenbush (née "Xu"), Zoë-Ann"$$), 'cannot read 77 Wisteria+Lane [Apt. 9]');
+INSERT INTO fraud.outbox (kind, payload, body_text, dispatched_at)
+VALUES ('health', jsonb_build_object('detail', $$cannot read "O'Quackenbush (née "Xu"), Zoë-Ann"$$), 'cannot read 77 Wisteria+Lane [Apt. 9]', now());
 SELECT fraud.add_source('erasure', 'http://127.0.0.1:1/'), fraud.pause_source('erasure');
 UPDATE fraud.source_state SET last_error = 'cannot read 77 Wisteria+Lane [Apt. 9], but 977 Wisteria+Lane of Zoë-Annabel' WHERE name = 'erasure';
 UPDATE fraud.channel_state SET last_error = 'no mailbox of Zoë-Ann O''Quackenbush (née "Xu")' WHERE name = 'erasure';

@@ -89,7 +89,7 @@ END;
 COMMENT ON FUNCTION fraud._stands_in(text[], text) IS 'internal: whether one of the spellings is there, as whole words';
 
 -- The dead letters of a customer: those of the card, and those whose card could not be
--- read but which hold it, both names, or the street.
+-- read but which hold it, both names, the street, or the id of one of its payments.
 CREATE FUNCTION fraud._dead_letters_of(card uuid) RETURNS SETOF bigint
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -105,7 +105,8 @@ BEGIN ATOMIC
     SELECT e.error_id
     FROM fraud.ingest_errors e, who w, LATERAL (SELECT lower(encode(e.payload, 'escape')) AS text OFFSET 0) p
     WHERE e.card IS NULL
-      AND (fraud._stands_in(w.card, p.text) OR fraud._stands_in(w.street, p.text)
+      AND (EXISTS (SELECT FROM fraud.payment_keys k WHERE k.transaction_id = e.transaction_id AND k.card = _dead_letters_of.card)
+           OR fraud._stands_in(w.card, p.text) OR fraud._stands_in(w.street, p.text)
            OR fraud._stands_in(w.first, p.text) AND fraud._stands_in(w.last, p.text));
 END;
 COMMENT ON FUNCTION fraud._dead_letters_of(uuid) IS 'internal: the dead letters that hold a customer''s data';
@@ -392,10 +393,10 @@ DECLARE
     counts jsonb := '{}';
 BEGIN
     PERFORM fraud._check_customer(card, reason);
-    -- Who is about to change one of them has the row; so neither do we look too early.
-    SELECT array_agg(o.case_id ORDER BY o.case_id) INTO open_cases
-    FROM (SELECT c.case_id, c.status FROM fraud.cases c WHERE c.card = of_card FOR SHARE) o
-    WHERE o.status IN ('open', 'acknowledged');
+    -- Who is about to change a case has its row: wait for that, and only then look.
+    PERFORM FROM fraud.cases c WHERE c.card = of_card FOR SHARE;
+    SELECT array_agg(c.case_id ORDER BY c.case_id) INTO open_cases FROM fraud.cases c
+    WHERE c.card = of_card AND c.status IN ('open', 'acknowledged');
     SELECT * INTO hold FROM fraud.customer_holds h WHERE h.card = of_card;
     IF hold.card IS NOT NULL AND NOT coalesce(force, false) THEN
         RAISE EXCEPTION 'customer % is on hold', of_card
