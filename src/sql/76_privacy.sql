@@ -390,7 +390,7 @@ DECLARE
     open_cases bigint[];
     hold fraud.customer_holds;
     kept_reason text;
-    counts jsonb := '{}';
+    counts jsonb := '{}'::jsonb;
 BEGIN
     PERFORM fraud._check_customer(card, reason);
     -- Who is about to change a case has its row: wait for that, and only then look.
