@@ -48,8 +48,10 @@ CREATE TABLE fraud.customers (
     job text,
     date_of_birth date,
     first_payment_at timestamptz NOT NULL,
-    last_payment_at timestamptz NOT NULL
+    last_payment_at timestamptz NOT NULL,
+    erased_at timestamptz
 ) WITH (fillfactor = 80);
+CREATE INDEX customers_erased_at_idx ON fraud.customers (erased_at) WHERE erased_at IS NOT NULL;
 COMMENT ON TABLE fraud.customers IS 'one row a card, as of its latest payment';
 COMMENT ON COLUMN fraud.customers.card IS 'keyed HMAC-SHA256 of the card number, as a UUID (version 8)';
 COMMENT ON COLUMN fraud.customers.last_four IS 'last four digits of the card number; null where a caller named the card by its uuid alone';
@@ -58,6 +60,7 @@ COMMENT ON COLUMN fraud.customers.longitude IS 'of the home, degrees';
 COMMENT ON COLUMN fraud.customers.city_population IS 'inhabitants of the home city';
 COMMENT ON COLUMN fraud.customers.first_payment_at IS 'time of the earliest payment stored';
 COMMENT ON COLUMN fraud.customers.last_payment_at IS 'time of the latest payment stored';
+COMMENT ON COLUMN fraud.customers.erased_at IS 'when fraud.erase_customer removed what identifies the customer, last';
 
 CREATE TABLE fraud.merchants (
     merchant text PRIMARY KEY,

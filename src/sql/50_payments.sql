@@ -82,6 +82,8 @@ BEGIN
     INSERT INTO fraud.labels (card, transaction_id, is_fraud, source, known_at)
     VALUES (cards[1], stored_id, is_fraud, fraud._mask_card_numbers(source), known_at)
     RETURNING label_id INTO new_id;
+    PERFORM fraud._audit('label', 'payment', transaction_id, NULL,
+        jsonb_build_object('card', cards[1], 'label_id', new_id, 'is_fraud', is_fraud, 'known_at', known_at));
     RETURN new_id;
 END
 $$;

@@ -357,8 +357,13 @@ BEGIN ATOMIC
             r.num_boost_round, r.early_stopping_rounds, r.search, r.trials, r.seed, r.threads, r.settings, _store_run.requested_by
         FROM jsonb_populate_record(NULL::fraud.training_runs, _store_run.run) r
         RETURNING run
-    ), queued AS (INSERT INTO fraud.training_queue (run) SELECT m.run FROM made m)
-    SELECT m.run FROM made m;
+    ), queued AS (INSERT INTO fraud.training_queue (run) SELECT m.run FROM made m),
+    noted AS (
+        SELECT fraud._audit('train', 'training run', m.run::text, NULL,
+            _store_run.run - '{features,definition,settings}'::text[] || jsonb_build_object('requested_by', requested_by))
+        FROM made m
+    )
+    SELECT m.run FROM made m, noted;
 END;
 COMMENT ON FUNCTION fraud._store_run(jsonb, name) IS 'internal: stores a run and puts it in the queue';
 
@@ -381,6 +386,7 @@ BEGIN
         UPDATE fraud.training_runs r SET status = 'cancelled', finished_at = clock_timestamp(),
             reason = format('cancelled by %s before it began', fraud._caller())
         WHERE r.run = _cancel_training.run;
+        PERFORM fraud._audit('cancel', 'training run', run::text, '{"status": "queued"}', '{"status": "cancelled"}');
         RETURN true;
     END IF;
     SELECT r.status INTO now_is FROM fraud.training_runs r WHERE r.run = _cancel_training.run;
@@ -388,7 +394,11 @@ BEGIN
         RAISE EXCEPTION 'training run % does not exist', run
             USING ERRCODE = 'undefined_object', HINT = 'fraud.training_runs lists the runs.';
     END IF;
-    RETURN fraud._cancel_worker(run);
+    IF NOT fraud._cancel_worker(run) THEN
+        RETURN false;
+    END IF;
+    PERFORM fraud._audit('cancel', 'training run', run::text, jsonb_build_object('status', now_is), '{"status": "cancelled"}');
+    RETURN true;
 END
 $$;
 COMMENT ON FUNCTION fraud._cancel_training(bigint) IS 'internal: the body of fraud.cancel_training, run as the owner';

@@ -12,6 +12,15 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._warn_without_worker() IS
     'internal: warns when fraud_detect is not in shared_preload_libraries';
 
+CREATE FUNCTION fraud._shown_source(source fraud.sources) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT to_jsonb(source) - '{name,created_at,created_by}'::text[]
+        || jsonb_build_object('url', fraud._shown_url(source.url), 'headers', fraud._shown_secrets(source.headers));
+END;
+COMMENT ON FUNCTION fraud._shown_source(fraud.sources) IS 'internal: a source as fraud.audit_log shows it, without secrets';
+
 CREATE FUNCTION fraud._add_source(
     name text,
     url text,
@@ -72,6 +81,7 @@ BEGIN
                   HINT = 'fraud.drop_source removes a source and keeps its payments.';
     END IF;
     INSERT INTO fraud.source_state (name) VALUES (name);
+    PERFORM fraud._audit('add', 'source', s.name, NULL, fraud._shown_source(s)) FROM fraud.sources s WHERE s.name = _add_source.name;
     PERFORM fraud._warn_without_worker();
     PERFORM fraud._wake_worker();
 END
@@ -95,8 +105,10 @@ CREATE FUNCTION fraud._change_source(name text, change text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    before fraud.sources;
 BEGIN
-    PERFORM 1 FROM fraud.sources s WHERE s.name = _change_source.name FOR UPDATE;
+    SELECT * INTO before FROM fraud.sources s WHERE s.name = _change_source.name FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'source "%" does not exist', name
             USING ERRCODE = 'undefined_object',
@@ -111,6 +123,8 @@ BEGIN
         WHEN 'drop' THEN
             DELETE FROM fraud.sources s WHERE s.name = _change_source.name;
     END CASE;
+    PERFORM fraud._audit(change, 'source', name, fraud._shown_source(before),
+        (SELECT fraud._shown_source(s) FROM fraud.sources s WHERE s.name = _change_source.name));
     PERFORM fraud._wake_worker();
 END
 $$;
@@ -167,6 +181,7 @@ BEGIN
             USING ERRCODE = 'undefined_object',
                   HINT = 'fraud.source_status lists the sources.';
     END IF;
+    PERFORM fraud._audit('poll', 'source', name);
     PERFORM fraud._warn_without_worker();
     PERFORM fraud._wake_worker();
 END

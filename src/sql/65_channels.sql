@@ -205,6 +205,24 @@ END
 $$;
 COMMENT ON FUNCTION fraud._lock_channel(text) IS 'internal: locks a channel''s row, or says that there is none';
 
+-- Of a webhook the path is often the key, and a template can hold one.
+CREATE FUNCTION fraud._shown_channel(channel fraud.channels, was fraud.channels DEFAULT NULL) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT to_jsonb(channel) - '{name,created_at,created_by}'::text[]
+        || jsonb_build_object('target', CASE channel.kind WHEN 'webhook' THEN fraud._shown_url(channel.target) ELSE channel.target END)
+        || (SELECT jsonb_object_agg(s.key, CASE WHEN s.now IS NULL THEN NULL WHEN s.now = s.before OR was IS NULL THEN 'present' ELSE 'changed' END)
+            FROM (VALUES ('secret', channel.secret, was.secret), ('smtp_user', channel.smtp_user, was.smtp_user),
+                         ('smtp_password', channel.smtp_password, was.smtp_password),
+                         ('headers', nullif(channel.headers, '{}')::text, nullif(was.headers, '{}')::text),
+                         ('template', channel.template::text, was.template::text)) s(key, now, before))
+        -- Another key at the same host is a change too.
+        || CASE WHEN channel.kind = 'webhook' AND channel.target <> was.target THEN '{"url": "changed"}' ELSE '{}'::jsonb END;
+END;
+COMMENT ON FUNCTION fraud._shown_channel(fraud.channels, fraud.channels) IS
+    'internal: a channel as fraud.audit_log shows it: of secrets whether they are there, and whether they are others than before';
+
 -- ---------------------------------------------------------- what people call
 CREATE FUNCTION fraud._add_channel(
     name text,
@@ -270,6 +288,7 @@ BEGIN
                   HINT = 'fraud.alter_channel changes a channel, fraud.drop_channel removes it.';
     END IF;
     INSERT INTO fraud.channel_state (name) VALUES (name);
+    PERFORM fraud._audit('add', 'channel', name, NULL, fraud._shown_channel(channel));
     PERFORM fraud._warn_without_worker();
     PERFORM fraud._wake_notify_worker();
 END
@@ -389,6 +408,7 @@ BEGIN
         template = channel.template, secret = channel.secret, smtp_url = channel.smtp_url, smtp_user = channel.smtp_user,
         smtp_password = channel.smtp_password, sender = channel.sender, starttls = channel.starttls
     WHERE c.name = channel.name;
+    PERFORM fraud._audit('alter', 'channel', name, fraud._shown_channel(before), fraud._shown_channel(channel, before));
     PERFORM fraud._readdress(channel);
     PERFORM fraud._wake_notify_worker();
 END
@@ -426,6 +446,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM fraud._lock_channel(name);
+    PERFORM fraud._audit('pause', 'channel', c.name, jsonb_build_object('paused', c.paused), '{"paused": true}')
+    FROM fraud.channels c WHERE c.name = _pause_channel.name;
     UPDATE fraud.channels c SET paused = true WHERE c.name = _pause_channel.name;
     PERFORM fraud._wake_notify_worker();
 END
@@ -446,6 +468,9 @@ BEGIN
     IF discard_waiting THEN
         PERFORM fraud._discard_notifications(name);
     END IF;
+    PERFORM fraud._audit('resume', 'channel', c.name, jsonb_build_object('paused', c.paused),
+        jsonb_build_object('paused', false, 'discard_waiting', coalesce(discard_waiting, false)))
+    FROM fraud.channels c WHERE c.name = _resume_channel.name;
     UPDATE fraud.channels c SET paused = false WHERE c.name = _resume_channel.name;
     INSERT INTO fraud.channel_state (name) VALUES (name) ON CONFLICT DO NOTHING;
     PERFORM fraud._wake_notify_worker();
@@ -466,6 +491,7 @@ AS $$
 BEGIN
     PERFORM fraud._lock_channel(name);
     PERFORM fraud._discard_notifications(name);
+    PERFORM fraud._audit('drop', 'channel', c.name, fraud._shown_channel(c)) FROM fraud.channels c WHERE c.name = _drop_channel.name;
     DELETE FROM fraud.channels c WHERE c.name = _drop_channel.name;
     PERFORM fraud._wake_notify_worker();
 END
@@ -483,6 +509,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM fraud._lock_channel(name);
+    PERFORM fraud._audit('test', 'channel', name);
     PERFORM fraud._warn_without_worker();
     RETURN fraud._enqueue('test', jsonb_build_object('channel', name, 'database', current_database(),
         'requested_by', fraud._caller()), channel => name);

@@ -380,6 +380,8 @@ BEGIN
     UPDATE fraud.notifications n
     SET state = 'pending', next_attempt_at = clock_timestamp(), attempts_forgiven = n.attempts, finished_at = NULL
     WHERE n.notification_id = delivery.notification_id;
+    PERFORM fraud._audit('retry', 'delivery', notification_id::text, jsonb_build_object('state', delivery.state),
+        jsonb_build_object('state', 'pending', 'channel', delivery.channel));
     PERFORM fraud._wake_notify_worker();
 END
 $$;

@@ -112,6 +112,7 @@ BEGIN
         PERFORM fraud.refresh_rollups();
         EXECUTE format('DROP TABLE fraud.%I', partition);
         UPDATE fraud.rollup_state s SET dropped_before = greatest(s.dropped_before, month);
+        PERFORM fraud._audit('drop', 'partition', partition, NULL, jsonb_build_object('retention', retention));
         action := 'dropped';
         RETURN NEXT;
     END LOOP;
@@ -125,6 +126,15 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.maintain_partitions() IS
     'makes the partitions of this month and the next two, and drops those that ended longer ago than fraud_detect.transaction_retention (0: none); the views keep their sums, and the payments'' ids stay known. Returns what was done';
 
+CREATE FUNCTION fraud._note_purge(relation regclass, rows bigint, retention interval) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT fraud._audit('purge', 'table', relation::text, NULL, jsonb_build_object('rows', rows, 'retention', retention))
+    WHERE rows > 0;
+END;
+COMMENT ON FUNCTION fraud._note_purge(regclass, bigint, interval) IS 'internal: notes that rows went, if any did';
+
 CREATE FUNCTION fraud._purge() RETURNS TABLE (relation regclass, rows bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -132,16 +142,26 @@ AS $$
 DECLARE
     retention interval := coalesce(nullif(current_setting('fraud_detect.dead_letter_retention', true), ''), '90d')::interval;
     message_retention interval := coalesce(nullif(current_setting('fraud_detect.outbox_retention', true), ''), '7d')::interval;
+    audit_retention interval := coalesce(nullif(current_setting('fraud_detect.audit_retention', true), ''), '0')::interval;
 BEGIN
     IF message_retention > interval '0' THEN
         relation := 'fraud.outbox';
         rows := fraud._purge_messages(message_retention);
+        PERFORM fraud._note_purge(relation, rows, message_retention);
         RETURN NEXT;
     END IF;
     IF retention > interval '0' THEN
         relation := 'fraud.ingest_errors';
         DELETE FROM fraud.ingest_errors e WHERE e.last_seen_at < now() - retention;
         GET DIAGNOSTICS rows = ROW_COUNT;
+        PERFORM fraud._note_purge(relation, rows, retention);
+        RETURN NEXT;
+    END IF;
+    IF audit_retention > interval '0' THEN
+        relation := 'fraud.audit_log';
+        DELETE FROM fraud.audit_log a WHERE a.at < now() - audit_retention;
+        GET DIAGNOSTICS rows = ROW_COUNT;
+        PERFORM fraud._note_purge(relation, rows, audit_retention);
         RETURN NEXT;
     END IF;
 END
@@ -152,11 +172,11 @@ CREATE FUNCTION fraud.purge() RETURNS TABLE (relation regclass, rows bigint)
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.purge() IS
-    'deletes messages whose deliveries ended longer ago than fraud_detect.outbox_retention, and dead letters last seen longer ago than fraud_detect.dead_letter_retention (0: none); returns how many rows went';
+    'deletes messages whose deliveries ended longer ago than fraud_detect.outbox_retention, dead letters last seen longer ago than fraud_detect.dead_letter_retention, and rows of fraud.audit_log older than fraud_detect.audit_retention (0: none); returns how many rows went';
 
 -- --------------------------------------------------------------- pg_cron
-CREATE FUNCTION fraud._start_closing(since date) RETURNS void
-LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION fraud.__start_closing(since date) RETURNS void
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT fraud._check_day(since);
@@ -165,7 +185,13 @@ BEGIN ATOMIC
     ON CONFLICT (only_row) DO UPDATE
     SET first_day = CASE WHEN since IS NULL THEN c.first_day ELSE least(c.first_day, excluded.first_day) END,
         scheduled_at = coalesce(c.scheduled_at, excluded.scheduled_at);
+    SELECT fraud._audit('schedule', 'jobs', NULL, NULL, jsonb_build_object('first_day', c.first_day)) FROM fraud.closing c;
 END;
+COMMENT ON FUNCTION fraud.__start_closing(date) IS 'internal: the body of fraud._start_closing, run as the owner';
+
+CREATE FUNCTION fraud._start_closing(since date) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._start_closing(date) IS 'internal: notes the first day that is to be closed';
 
 -- Runs a statement, which returns a number, where pg_cron lives: here, or through
@@ -252,13 +278,29 @@ $$;
 COMMENT ON FUNCTION fraud.schedule(date) IS
     'sets up all jobs with pg_cron, in whichever database it lives, named fraud_detect:<database>:<job>; calling it again changes nothing. first_day: the first day that is closed, by default today. Jobs run as the caller';
 
+-- The jobs are the caller's, and removed with the caller's rights; the log is the owner's.
+CREATE FUNCTION fraud.__note_unscheduled(jobs bigint) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC SELECT fraud._audit('unschedule', 'jobs', NULL, jsonb_build_object('jobs', jobs)); END;
+COMMENT ON FUNCTION fraud.__note_unscheduled(bigint) IS 'internal: the body of fraud._note_unscheduled, run as the owner';
+
+CREATE FUNCTION fraud._note_unscheduled(jobs bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud._note_unscheduled(bigint) IS 'internal: notes that jobs were removed';
+
 CREATE FUNCTION fraud.unschedule() RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    jobs bigint;
 BEGIN
-    RETURN fraud._in_cron_database(format(
+    jobs := fraud._in_cron_database(format(
         'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j WHERE j.jobname = ANY (%L)', fraud._cron_names()));
+    PERFORM fraud._note_unscheduled(jobs);
+    RETURN jobs;
 END
 $$;
 COMMENT ON FUNCTION fraud.unschedule() IS

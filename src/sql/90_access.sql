@@ -103,6 +103,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud._in_cron_database(text)',
             'EXECUTE ON FUNCTION fraud._cron_name(text)',
             'EXECUTE ON FUNCTION fraud._cron_names()',
+            'EXECUTE ON FUNCTION fraud._note_unscheduled(bigint)',
             'EXECUTE ON FUNCTION fraud._start_closing(date)',
             'EXECUTE ON FUNCTION fraud._job_list()',
             'EXECUTE ON FUNCTION fraud.add_source(text, text, text, interval, jsonb)',
@@ -117,11 +118,28 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.drop_channel(text)',
             'EXECUTE ON FUNCTION fraud.test_channel(text)',
             'EXECUTE ON FUNCTION fraud.retry_notification(bigint)']
+        -- Who looks after what others did: reads, and changes nothing.
+        WHEN 'auditor' THEN ARRAY[
+            'USAGE ON SCHEMA fraud',
+            'SELECT ON fraud.audit_log, fraud.cases, fraud.case_history, fraud.customer_holds, fraud.daily_reports',
+            'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.version_tags, fraud.deleted_versions, fraud.training_runs',
+            'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
+            'SELECT ON fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog',
+            'SELECT ON fraud.source_status, fraud.channel_status, fraud.notification_log',
+            'EXECUTE ON FUNCTION fraud.health()']
+        -- Who answers what customers ask of their own data.
+        WHEN 'privacy' THEN ARRAY[
+            'USAGE ON SCHEMA fraud',
+            'SELECT ON fraud.customers, fraud.customer_holds',
+            'EXECUTE ON FUNCTION fraud.customer_data(uuid)',
+            'EXECUTE ON FUNCTION fraud.erase_customer(uuid, text, boolean)',
+            'EXECUTE ON FUNCTION fraud.hold_customer(uuid, text)',
+            'EXECUTE ON FUNCTION fraud.release_customer(uuid, text)']
     END;
     IF objects IS NULL THEN
         RAISE EXCEPTION 'unknown access "%"', access
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'The kinds of access are score, ingest, analyst, scientist and operator.';
+                  HINT = 'The kinds of access are score, ingest, analyst, scientist, operator, auditor and privacy.';
     END IF;
     FOREACH object IN ARRAY objects LOOP
         EXECUTE CASE verb
@@ -136,14 +154,20 @@ COMMENT ON FUNCTION fraud._access(text, text, text) IS 'internal: grants or revo
 CREATE FUNCTION fraud.grant_access(role_name text, access text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT fraud._access(role_name, access, 'grant'); END;
+BEGIN ATOMIC
+    SELECT fraud._access(role_name, access, 'grant');
+    SELECT fraud._audit('grant', 'access', role_name, NULL, jsonb_build_object('access', access));
+END;
 COMMENT ON FUNCTION fraud.grant_access(text, text) IS
-    'gives a role what one kind of work needs: score, ingest, analyst, scientist or operator (docs/security.md lists each)';
+    'gives a role what one kind of work needs: score, ingest, analyst, scientist, operator, auditor or privacy (docs/security.md lists each)';
 
 CREATE FUNCTION fraud.revoke_access(role_name text, access text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT fraud._access(role_name, access, 'revoke'); END;
+BEGIN ATOMIC
+    SELECT fraud._access(role_name, access, 'revoke');
+    SELECT fraud._audit('revoke', 'access', role_name, jsonb_build_object('access', access));
+END;
 COMMENT ON FUNCTION fraud.revoke_access(text, text) IS
     'takes one kind of access from a role; what two kinds share goes with the first';
 

@@ -23,6 +23,7 @@ value("SELECT fraud.label('t-1', false, 'analyst')");
 my $next_payment = payment(trans_num => '"t-queued"', cc_num => 4000000000000028);
 value("SELECT * FROM fraud.ingest('$next_payment')");
 value(q(SELECT fraud.add_source('api', 'http://127.0.0.1:1/', headers => '{"X-Api-Key": "k"}')));
+value("SELECT fraud.hold_customer(card, 'a court') FROM fraud.customers ORDER BY card LIMIT 1");
 value('CREATE ROLE clerk');
 value("SELECT fraud.grant_access('clerk', 'analyst')");
 # A feature set over a table that only its schema's name finds, defined by a role.

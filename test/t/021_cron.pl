@@ -69,6 +69,8 @@ for my $name (@odd)
 is(value('SELECT fraud.unschedule()', $_), '6', 'and takes them off, and no others') for @odd;
 
 is(value('SELECT fraud.unschedule()'), '6', 'the jobs are removed');
+is(value("SELECT string_agg(DISTINCT action || ' ' || (who = current_user), ', ') FROM fraud.audit_log WHERE object_kind = 'jobs'"),
+    'schedule true, unschedule true', 'both are noted');
 is(value("SELECT count(*) FROM cron.job WHERE jobname ~ ':shop:'"), '6', 'those of the other database are not');
 is(value('SELECT fraud.unschedule()', 'shop'), '6', 'until it asks');
 is(value('SELECT count(*) FROM cron.job'), '0', 'nothing is left');

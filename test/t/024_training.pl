@@ -196,6 +196,8 @@ $run = train('', undef, undef, 'scientist');
 is(value("SELECT fraud.wait_for_training($run)"), 'succeeded', 'a scientist trains on what the role may read, though it cannot log in');
 is(value("SELECT r.requested_by, v.created_by FROM fraud.training_runs r JOIN fraud.model_versions v ON v.model = r.model AND v.version = r.model_version WHERE r.run = $run"),
     'scientist|scientist', 'run and version are in the name of who asked');
+is(value("SELECT string_agg(a.action, ' ' ORDER BY a.audit_id) FROM fraud.audit_log a, fraud.training_runs r WHERE r.run = $run AND a.who = 'scientist'"
+      . " AND a.object_name IN (r.run::text, r.model || '/' || r.model_version)"), 'train import', 'and both acts are noted as that role\'s');
 # What a view runs, it runs with the rights of who asked, and cannot shed them.
 value("GRANT CREATE ON SCHEMA public TO scientist; CREATE TABLE loot (who text); GRANT INSERT ON loot TO scientist");
 value(q{SET ROLE scientist;

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "pg/payments/history_store.h"
+#include "pg/server/audit.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/spi.h"
@@ -274,7 +275,13 @@ using namespace fraud;
 using namespace fraud::pg;
 
 FRAUD_FUNCTION(load_history) {
-  return Int64GetDatum(load_history(PG_GETARG_OID(0), *PG_GETARG_INTERVAL_P(1)));
+  const Oid relation = PG_GETARG_OID(0);
+  const int64_t stored = load_history(relation, *PG_GETARG_INTERVAL_P(1));
+  const char* name = protect([&] {
+    return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
+  });
+  note_act("load", "history", name, "{\"payments\": " + std::to_string(stored) + "}");
+  return Int64GetDatum(stored);
 }
 
 FRAUD_FUNCTION(simulate) {
@@ -313,5 +320,9 @@ FRAUD_FUNCTION(simulate) {
     }
     if (loader.full()) loader.flush();
   }
-  return Int64GetDatum(loader.finish());
+  const int64_t stored = loader.finish();
+  nlohmann::json details = {{"customers", config.customers}, {"merchants", PG_GETARG_INT32(1)}, {"days", config.days},
+                            {"seed", config.seed},           {"payments", stored}};
+  note_act("simulate", "history", "simulation", details.dump());
+  return Int64GetDatum(stored);
 }

@@ -11,6 +11,7 @@ extern "C" {
 namespace fraud::pg {
 
 int guc_alert_window_s = 1800;
+int guc_audit_retention_min = 0;
 char* guc_ca_file = nullptr;
 char* guc_card_key_file = nullptr;
 int guc_condition_timeout_ms = 1000;
@@ -82,6 +83,11 @@ void define_gucs() {
                           "Alerts of one card within this time of each other are one case.",
                           "Zero: each is a case of its own.", &guc_alert_window_s, 1800, 0, INT_MAX,
                           PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.audit_retention",
+                          "How long rows of fraud.audit_log are kept.",
+                          "0: for ever. fraud.purge() deletes the others, and notes it.",
+                          &guc_audit_retention_min, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MIN, nullptr,
+                          nullptr, nullptr);
   DefineCustomStringVariable("fraud_detect.ca_file",
                              "File with the certificate authorities that servers are checked by.",
                              "Empty: the system's.", &guc_ca_file, "", PGC_SIGHUP,

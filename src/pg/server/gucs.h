@@ -4,6 +4,7 @@
 namespace fraud::pg {
 
 extern int guc_alert_window_s;
+extern int guc_audit_retention_min;
 extern char* guc_ca_file;
 extern char* guc_card_key_file;
 extern int guc_condition_timeout_ms;
