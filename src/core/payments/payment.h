@@ -45,6 +45,7 @@ struct RejectedPayment {
   std::string reason;          // one line, without card numbers
   std::string transaction_id;  // empty when unreadable
   std::string card_number;     // empty when unreadable; never stored
+  size_t payload_size = 0;     // where payload is only the beginning
 };
 
 struct PaymentBatch {
