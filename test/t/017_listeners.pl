@@ -11,7 +11,7 @@ use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $receiver = start_receiver($dir);
-my $node = new_server('main', conf => "fraud_detect.max_retry_delay = 1s\nrestart_after_crash = on\n");
+my $node = new_server('main', conf => "fraud_detect.max_retry_delay = 1s\nrestart_after_crash = on\nmax_prepared_transactions = 2\n");
 sub value { return $node->safe_psql('postgres', $_[0]) }
 value("SELECT fraud.promote('payments', 1, review_at => 0, block_at => 1)");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'fraud_detect notify'"), 'the worker is there');
@@ -79,6 +79,13 @@ ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM fraud.outbox WH
 $listener = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout(300));
 $in .= "LISTEN fraud_alerts; LISTEN fraud_team; SELECT 'listens';\n";
 $listener->pump until $out =~ /listens/;
+
+# A payment can be part of a prepared transaction, which a NOTIFY could not.
+value('BEGIN; ' . raise_alerts(1) . "; PREPARE TRANSACTION 'two phases'");
+is(scalar(heard()), 0, 'what is prepared is not heard of');
+value("COMMIT PREPARED 'two phases'");
+value(raise_alerts(1));
+is(scalar(hears(2, 'when it is committed it is')), 2, 'once');
 
 # ---------------------------------------------------------------------- many
 my $many = 700;
