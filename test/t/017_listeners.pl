@@ -112,6 +112,15 @@ my @failures = slurp_file($node->logfile) =~ /could not notify the listeners of 
 is(scalar(@failures), 1, 'the log says so once');
 is(value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fraud_detect notify' AND backend_start < now() - interval '1 s'") ne '', 1, 'the worker lives on');
 
+# So does a delivery to a channel that cannot be made: it keeps no other back.
+value("SELECT fraud.add_channel('team', 'notify', 'fraud_team', repeats => true); SELECT fraud.add_channel('bad', 'notify', 'x', repeats => true)");
+value("UPDATE fraud.channels SET target = repeat('x', 70) WHERE name = 'bad'");
+heard();
+value(raise_alerts(3));
+is(scalar(hears(3, 'a channel that can be told is told', 'fraud_team')), 3, 'each once');
+ok($node->poll_query_until('postgres', "SELECT last_error = 'could not notify: channel name too long' FROM fraud.channel_status WHERE name = 'bad'"), 'the other says what is wrong');
+value("SELECT fraud.drop_channel('bad'); SELECT fraud.drop_channel('team')");
+
 # ------------------------------------------------------------ the old payload
 value("SELECT fraud.add_channel('team', 'notify', 'fraud_team', repeats => true)");
 value(raise_alerts(1));

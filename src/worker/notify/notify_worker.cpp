@@ -180,30 +180,39 @@ class NotifyWorker {
   }
 
   // Makes the deliveries to channels of kind notify: all of them in one transaction, which is
-  // the delivery itself and its record. Where that fails, each has failed.
+  // the delivery itself and its record. Where that fails, each is made by itself, so that one
+  // that cannot be made keeps no other back.
   void notify_channels(std::vector<Delivery> deliveries) {
-    if (deliveries.empty()) return;
-    Response response;
+    if (deliveries.empty() || notify_in_one(deliveries).empty()) return;
+    for (Delivery& delivery : deliveries) {
+      std::vector<Delivery> one = {delivery};
+      Response response;
+      response.error = notify_in_one(one);
+      if (response.error.empty()) continue;
+      std::string key = std::to_string(delivery.id);
+      delivery.started = Clock::now();
+      under_way_[key] = std::move(delivery);
+      finish(key, response);
+    }
+  }
+
+  // Returns why it could not be done, or an empty string.
+  static std::string notify_in_one(const std::vector<Delivery>& deliveries) {
     try {
       in_transaction("notifying", [&] {
         Spi spi;
         for (const Delivery& delivery : deliveries) {
           std::string body = notify_body(delivery.notification, guc_notify_payload == kNotifyFull, kMaxNotifyBytes);
           protect([&] { Async_Notify(delivery.target.c_str(), body.c_str()); });
-          note(spi, delivery, response, {}, 0);
+          note(spi, delivery, Response(), {}, 0);
         }
       });
-      return;
+      return {};
     } catch (const PgError& fault) {
       if (!may_go_on(fault)) throw;
-      response.error = std::string("could not notify: ") + fault.what();
+      std::string error = std::string("could not notify: ") + fault.what();
       forget(fault);
-    }
-    for (Delivery& delivery : deliveries) {
-      std::string key = std::to_string(delivery.id);
-      delivery.started = Clock::now();
-      under_way_[key] = std::move(delivery);
-      finish(key, response);
+      return error;
     }
   }
 
