@@ -3,7 +3,7 @@
 CREATE FUNCTION fraud._notify_listeners(max_messages int) RETURNS bigint
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     WITH waiting AS (
         SELECT o.outbox_id FROM fraud.outbox o WHERE o.kind = 'alert' AND o.notified_at IS NULL
         ORDER BY o.outbox_id LIMIT max_messages FOR UPDATE SKIP LOCKED
@@ -15,8 +15,8 @@ AS $$
         CASE WHEN current_setting('fraud_detect.notify_payload', true) = 'full' AND octet_length(t.payload::text) < 7900 THEN t.payload::text
              ELSE jsonb_build_object('kind', 'alert', 'alert_id', t.payload -> 'alert_id', 'case_id', t.payload -> 'case_id',
                                      'decision', t.payload -> 'decision')::text END))
-    FROM (SELECT * FROM taken ORDER BY outbox_id) t
-$$;
+    FROM (SELECT * FROM taken ORDER BY outbox_id) t;
+END;
 COMMENT ON FUNCTION fraud._notify_listeners(int) IS
     'internal: sends NOTIFY fraud_alerts for alerts that no listener has heard of; returns how many';
 
@@ -27,7 +27,7 @@ CREATE FUNCTION fraud.alert(id bigint) RETURNS TABLE (
     model text, reasons text[])
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT a.alert_id, a.case_id, c.status,
            (SELECT count(*) FROM fraud.alerts e WHERE e.card = a.card AND e.case_id = a.case_id AND e.alert_id <= a.alert_id),
            a.transaction_id, a.card, u.last_four, a.occurred_at, a.raised_at, t.amount, t.merchant, t.category, a.score, a.decision,
@@ -36,7 +36,7 @@ AS $$
     LEFT JOIN fraud.cases c ON c.card = a.card AND c.case_id = a.case_id
     LEFT JOIN fraud.customers u ON u.card = a.card
     LEFT JOIN fraud.transactions t ON t.card = a.card AND t.occurred_at = a.occurred_at AND t.transaction_id = a.transaction_id
-    WHERE a.alert_id = id
-$$;
+    WHERE a.alert_id = id;
+END;
 COMMENT ON FUNCTION fraud.alert(bigint) IS
     'one alert with its payment, as it stands now: what a listener of fraud_alerts looks up, with its own rights; no row where there is no such alert';
