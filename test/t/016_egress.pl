@@ -130,6 +130,10 @@ set_hosts('*, [::1]');
 value("SELECT fraud.drop_source(name) FROM fraud.sources");
 value("SELECT fraud.add_source('named', 'http://localhost:$port/one', poll_interval => '200 ms')");
 error_is('named', qr/^fraud_detect\.allowed_hosts refuses 127\.0\.0\.1, port $port, to which "localhost" leads: it is a loopback address$/, 'the address that is connected to counts');
+(my $mail_by_name = $mail->{url}) =~ s/127\.0\.0\.1/localhost/;
+value("SELECT fraud.drop_channel(name) FROM fraud.channels; SELECT fraud.add_channel('named', 'email', 'a\@example.com', smtp_url => '$mail_by_name', sender => 'b\@example.com', starttls => false); SELECT fraud.test_channel('named')");
+ok($node->poll_query_until('postgres', "SELECT state = 'dead' FROM fraud.notifications WHERE channel = 'named'"), 'for mails too');
+like(value("SELECT last_error FROM fraud.channel_status WHERE name = 'named'"), qr/^fraud_detect\.allowed_hosts refuses 127\.0\.0\.1, port \d+, to which "localhost" leads: it is a loopback address$/, 'which says so');
 
 # ------------------------------------------------------------------ redirects
 set_hosts('*, 127.0.0.1, localhost');
@@ -173,11 +177,15 @@ my $asked = requests($other, '/one');
 value("SELECT fraud.pause_source('through'); SELECT fraud.add_source('self', '$api->{url}/one', poll_interval => '200 ms')");
 works('self', 'the machine itself is not asked through it');
 
+value("ALTER SYSTEM SET fraud_detect.http_proxy = 'http://u:word\@[half'; SELECT fraud.drop_source('direct')");
+$node->reload;
+value("SELECT fraud.add_source('bad_proxy', 'http://payments.invalid/one', poll_interval => '200 ms')");
+error_is('bad_proxy', qr/^fraud_detect\.http_proxy cannot be read as a URL$/, 'a proxy that is none is named by its setting alone');
+
 # ------------------------------------------------------------------ mail by name
 value("ALTER SYSTEM RESET fraud_detect.http_proxy");
 set_hosts('localhost');
-(my $by_name = $mail->{url}) =~ s/127\.0\.0\.1/localhost/;
-value("SELECT fraud.drop_channel(name) FROM fraud.channels; SELECT fraud.add_channel('relay', 'email', 'relayed\@example.com', smtp_url => '$by_name', sender => 'b\@example.com', starttls => false)");
+value("SELECT fraud.drop_channel(name) FROM fraud.channels; SELECT fraud.add_channel('relay', 'email', 'relayed\@example.com', smtp_url => '$mail_by_name', sender => 'b\@example.com', starttls => false)");
 value("SELECT fraud.test_channel('relay')");
 wait_for_line($mail, sub { $_[0]{to}[0] eq 'relayed@example.com' }, 'a relay on loopback is reached when it is allowed');
 

@@ -65,7 +65,7 @@ Transfer::Transfer(const std::string& url, const char* schemes,
   set(easy, CURLOPT_NOSIGNAL, 1L);
   set(easy, CURLOPT_ERRORBUFFER, error);
   use_proxy(limits);
-  go_to(destination);
+  if (response.error.empty()) go_to(destination);
 }
 
 Transfer::~Transfer() {
@@ -84,6 +84,13 @@ void Transfer::use_proxy(const Limits& limits) {
   set(easy, CURLOPT_PROXY, proxied ? limits.proxy.c_str() : "");
   set(easy, CURLOPT_NOPROXY, "");
   if (!proxied) return;
+  // libcurl's own error would show it, with its password.
+  std::unique_ptr<CURLU, void (*)(CURLU*)> url(curl_url(), curl_url_cleanup);
+  if (!url) throw std::bad_alloc();
+  if (curl_url_set(url.get(), CURLUPART_URL, limits.proxy.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
+    response.error = "fraud_detect.http_proxy cannot be read as a URL";
+    return;
+  }
   set(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   if (!limits.ca_file.empty()) set(easy, CURLOPT_PROXY_CAINFO, limits.ca_file.c_str());
 }
