@@ -127,7 +127,7 @@ SELECT noted('SELECT 1', 'SELECT fraud.refresh_rollups()');
 
 -- --------------------------------------------------- who, and what was changed
 SET ROLE regress_fraud_operator;
-SELECT fraud.add_source('audit', 'https://user:pw-in-url@api.example:8443/path-key/x?key=query-key#fragment-key', headers => '{"X-Api-Key": "header-key"}');
+SELECT fraud.add_source('audit', 'https://api.example:8443/path-key/x?key=query-key#fragment-key', headers => '{"X-Api-Key": "header-key"}');
 SELECT fraud.pause_source('audit'), fraud.resume_source('audit'), fraud.drop_source('audit');
 SELECT fraud.add_channel('audit', 'webhook', 'https://hooks.example/services/path-key?x=query-key', secret => 'whsec_c2VjcmV0LW9mLXRoZS1jaGFubmVs',
     headers => '{"Authorization": "header-key"}', template => '{"routing_key": "template-key", "text": "{{amount}}"}', condition => 'amount > 5');

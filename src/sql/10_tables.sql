@@ -272,8 +272,10 @@ CREATE TABLE fraud.outbox (
     body_html text,
     channel text,
     created_at timestamptz NOT NULL DEFAULT now(),
-    dispatched_at timestamptz
+    dispatched_at timestamptz,
+    notified_at timestamptz
 );
+CREATE INDEX outbox_unheard_idx ON fraud.outbox (outbox_id) WHERE kind = 'alert' AND notified_at IS NULL;
 CREATE INDEX outbox_undispatched_idx ON fraud.outbox (outbox_id) WHERE dispatched_at IS NULL;
 CREATE INDEX outbox_dispatched_at_idx ON fraud.outbox (dispatched_at);
 COMMENT ON TABLE fraud.outbox IS
@@ -285,6 +287,7 @@ COMMENT ON COLUMN fraud.outbox.body_text IS 'plain text of the mail; null: made 
 COMMENT ON COLUMN fraud.outbox.body_html IS 'HTML page of the mail; null: made from the payload';
 COMMENT ON COLUMN fraud.outbox.channel IS 'the one channel that it is for; null: all that take its kind';
 COMMENT ON COLUMN fraud.outbox.dispatched_at IS 'when it was addressed to the channels that take it (fraud.notifications)';
+COMMENT ON COLUMN fraud.outbox.notified_at IS 'of an alert: when NOTIFY fraud_alerts was sent for it';
 
 -- ----------------------------------------------------- sources, errors
 CREATE TABLE fraud.sources (

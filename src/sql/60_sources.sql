@@ -21,6 +21,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._shown_source(fraud.sources) IS 'internal: a source as fraud.audit_log shows it, without secrets';
 
+-- Refuses a URL that libcurl cannot read, that fraud_detect.allowed_hosts does not let be
+-- contacted, or that credentials would be sent to in clear. `what` names it in messages.
+CREATE FUNCTION fraud._check_destination(what text, url text, schemes text, headers jsonb, has_secret boolean) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_check_destination'
+LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._check_destination(text, text, text, jsonb, boolean) IS
+    'internal: refuses a URL that may not be contacted, or not with credentials';
+
 CREATE FUNCTION fraud._add_source(
     name text,
     url text,
@@ -41,11 +49,6 @@ BEGIN
         RAISE EXCEPTION 'invalid source name "%"', fraud._mask_card_numbers(name)
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'A name is 1 to 63 letters, digits, underscores, dots or dashes.';
-    ELSIF url !~* '^https?://[^[:space:][:cntrl:]]+$' THEN
-        -- The URL itself may hold a key, so it is not repeated here.
-        RAISE EXCEPTION 'invalid URL for source "%"', name
-            USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = 'The URL must begin with http:// or https:// and hold no white space.';
     ELSIF format NOT IN ('auto', 'split', 'records', 'ndjson') THEN
         RAISE EXCEPTION 'unknown payment format "%"', format
             USING ERRCODE = 'invalid_parameter_value',
@@ -71,6 +74,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'A header''s name is an HTTP token, its value a text without control characters.';
     END IF;
+    PERFORM fraud._check_destination(format('URL for source "%s"', name), url, 'http,https', headers, false);
 
     INSERT INTO fraud.sources (name, url, format, poll_interval, headers)
     VALUES (name, url, format, poll_interval, headers)

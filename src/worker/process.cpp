@@ -42,11 +42,25 @@ void begin_turn() {
   });
 }
 
+namespace {
+
+// The setting was checked when it was set.
+std::shared_ptr<const HostPolicy> host_list(const char* text) {
+  std::string fault;
+  std::optional<HostPolicy> policy = HostPolicy::parse(text != nullptr ? text : "", fault);
+  return std::make_shared<HostPolicy>(policy ? std::move(*policy) : HostPolicy());
+}
+
+}  // namespace
+
 Limits network_limits(int timeout_ms) {
   Limits limits;
   limits.connect_timeout_ms = pg::guc_connect_timeout_ms;
   limits.timeout_ms = timeout_ms;
   if (pg::guc_ca_file != nullptr) limits.ca_file = pg::guc_ca_file;
+  limits.policy = host_list(pg::guc_allowed_hosts);
+  if (pg::guc_http_proxy != nullptr) limits.proxy = pg::guc_http_proxy;
+  limits.no_proxy = host_list(pg::guc_no_proxy);
   return limits;
 }
 

@@ -16,7 +16,7 @@ void fix_settings();
 // the settings again if they changed. Throws PgError.
 void begin_turn();
 
-// The limits of a transfer that the settings ask for.
+// The limits of a transfer that the settings ask for, and where it may go to.
 Limits network_limits(int timeout_ms);
 
 }  // namespace fraud::worker

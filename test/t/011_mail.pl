@@ -125,13 +125,13 @@ add('unknown', 'unknown@example.com, fred@example.com', $login);
 add('plain', 'eve@example.com', ', starttls => false');
 raise_alert();
 my %faults = (
-    refused => [ 3, 'failed', qr/connect/i ],
-    hang => [ 3, 'timeout', qr/time(d )?out/i ],
-    silent => [ 3, 'timeout', qr/time(d )?out/i ],
-    other_name => [ 3, 'failed', qr/SSL.*certificate/i ],
-    other_smtps => [ 3, 'failed', qr/SSL.*certificate/i ],
-    no_starttls => [ 3, 'failed', qr/STARTTLS/ ],
-    login => [ 3, 'failed', qr/login denied/i ],
+    refused => [ 3, 'failed', qr/^could not connect: / ],
+    hang => [ 3, 'timeout', qr/^timed out: / ],
+    silent => [ 3, 'timeout', qr/^timed out: / ],
+    other_name => [ 3, 'failed', qr/^the server's certificate is not valid: / ],
+    other_smtps => [ 3, 'failed', qr/^the server's certificate is not valid: / ],
+    no_starttls => [ 3, 'failed', qr/^the server offers no TLS: / ],
+    login => [ 3, 'failed', qr/^login denied: / ],
     plain => [ 1, 'failed', qr/530|MAIL failed/ ]);
 for my $name (sort keys %faults)
 {

@@ -16,7 +16,8 @@ our @EXPORT = qw(new_server start_api stop_api wait_for seconds_of payment);
 
 my @apis;
 
-# Makes and starts a server; with preload => 0 without the workers.
+# Makes and starts a server; with preload => 0 without the workers, with hosts => undef with
+# the egress policy as it is by default.
 sub new_server
 {
     my ($name, %options) = @_;
@@ -25,6 +26,9 @@ sub new_server
     $node->init(extra => [ '--encoding=UTF8', '--locale=C' ], %{ $options{init} // {} });
     $node->append_conf('postgresql.conf', "max_worker_processes = 16\ntimezone = 'UTC'\n"
           . "log_line_prefix = '%m [%p] %b '\nlog_statement = none\n");
+    # The stand-ins and receivers listen on loopback.
+    my $hosts = exists $options{hosts} ? $options{hosts} : '*, 127.0.0.1';
+    $node->append_conf('postgresql.conf', "fraud_detect.allowed_hosts = '$hosts'") if defined $hosts;
     $node->append_conf('postgresql.conf', "shared_preload_libraries = 'fraud_detect'")
       if $options{preload} // 1;
     $node->append_conf('postgresql.conf', $options{conf}) if $options{conf};

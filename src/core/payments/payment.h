@@ -51,6 +51,7 @@ struct RejectedPayment {
   bool id_holds_card = false;  // as in Payment
   size_t id_at = 0;            // where the payload has the id's value, if id_size is not 0
   size_t id_size = 0;
+  size_t payload_size = 0;     // where payload is only the beginning
 };
 
 struct PaymentBatch {

@@ -16,10 +16,6 @@
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
 
-extern "C" {
-#include "commands/async.h"
-}
-
 namespace fraud::pg {
 
 namespace {
@@ -99,8 +95,9 @@ void write_transactions(Spi& spi, const FeatureSet& set, const std::vector<Entry
   spi.run(insert_transactions, values);
 }
 
-// Raises the alert of one payment: its row, its place in a case, its message in the outbox, and the
-// NOTIFY that listeners get at COMMIT.
+// Raises the alert of one payment: its row, its place in a case, its message in the outbox, from which the
+// notify worker tells everybody. (A NOTIFY of this transaction would hold a lock of the whole server's
+// through its commit, and fail with it when an idle listener has filled the queue.)
 void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
   const Payment& payment = *entry.payment;
   std::vector<std::string> reasons = scorer.reasons(entry.features);
@@ -131,10 +128,7 @@ void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
   };
   std::string text = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   spi.run(insert_outbox, {text_param(text)});
-  protect([&] {
-    Async_Notify("fraud_alerts", text.c_str());
-    wake_at_commit(WorkerKind::kNotify);
-  });
+  protect([] { wake_at_commit(WorkerKind::kNotify); });
 }
 
 // Lets the challengers score what the champion has scored.

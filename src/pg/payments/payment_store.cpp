@@ -132,7 +132,7 @@ void write_dead_letter(Spi& spi, const std::string& source, const RejectedPaymen
   bool card_known = !rejected.card_number.empty();
   spi.run(insert_error,
           {text_param(source), text_param(rejected.reason), bytea_param(kept),
-           int8_param(static_cast<int64_t>(rejected.payload.size())),
+           int8_param(static_cast<int64_t>(std::max(rejected.payload.size(), rejected.payload_size))),
            card_known ? uuid_param(key.card(rejected.card_number)) : null_param(),
            card_known ? text_param(std::string_view(rejected.card_number)
                                        .substr(rejected.card_number.size() - 4))

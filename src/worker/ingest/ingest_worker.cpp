@@ -20,6 +20,7 @@
 #include "pg/server/owner_scope.h"
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
+#include "worker/network/destination.h"
 #include "worker/network/network_client.h"
 #include "worker/process.h"
 #include "worker/training/training_queue.h"
@@ -42,11 +43,16 @@ namespace {
 constexpr int64_t kMicrosPerSecond = 1000000;
 constexpr int64_t kUpkeepInterval = 3600 * kMicrosPerSecond;
 constexpr int64_t kMaxRetryAfterS = 3600;
+constexpr size_t kMaxErrorBytes = 500;
+// What is shown of an answer that is no payments: enough to tell a page of errors, too little
+// to read a server by that is none of ours.
+constexpr size_t kMaxShownBytes = 1024;
 
 struct Source {
   std::string url;
   PaymentFormat format = PaymentFormat::kAuto;
   std::vector<std::string> headers;
+  bool has_credentials = false;  // one of the headers may be
   TimestampTz next_poll = 0;
   int failures = 0;  // in a row
 };
@@ -181,6 +187,7 @@ class IngestWorker {
       nlohmann::json headers = nlohmann::json::parse(*spi.text(row, 4), nullptr, false);
       if (headers.is_object()) {
         for (const auto& [header, value] : headers.items()) {
+          source.has_credentials = source.has_credentials || may_be_credential(header);
           // An empty value is written with a semicolon, or libcurl leaves it out.
           std::string text = value.is_string() ? value.get<std::string>() : "";
           source.headers.push_back(text.empty() ? header + ";" : header + ": " + text);
@@ -204,8 +211,10 @@ class IngestWorker {
     request.headers = source.headers;
     request.limits = network_limits(guc_poll_timeout_ms);
     request.max_bytes = static_cast<size_t>(guc_max_response_kb) * 1024;
-    // Headers may hold keys, which libcurl would send on to wherever it is led.
+    request.has_credentials = source.has_credentials;
+    // Headers may hold keys, which are for the one path that somebody named.
     request.max_redirects = source.headers.empty() ? guc_max_redirects : 0;
+    if (!source.headers.empty()) request.redirect_refusal = "a source with headers does not follow redirects";
     return request;
   }
 
@@ -217,9 +226,7 @@ class IngestWorker {
     std::string error = response.error;
     if (error.empty() && response.status != 200) {
       error = "HTTP status " + std::to_string(response.status) + ", expected 200";
-      if (response.status >= 300 && response.status < 400) {
-        error += "; a source with headers does not follow redirects";
-      }
+      if (!response.redirect_fault.empty()) error += "; " + response.redirect_fault;
     }
     try {
       if (error.empty()) error = store(name, response, counts);
@@ -247,8 +254,9 @@ class IngestWorker {
         reason += " (content type " + redact(response.content_type, "").substr(0, 80) + ")";
       }
       RejectedPayment whole;
-      // Somewhat more than is kept: what is cut out makes room.
-      whole.payload = redact_broken(response.body, static_cast<size_t>(guc_max_dead_letter_kb) * 1024 * 2);
+      // A little of it: what it is can be seen, and no more of a host that was not meant.
+      whole.payload = redact_broken(response.body, kMaxShownBytes);
+      whole.payload_size = response.body.size();
       whole.reason = reason;
       in_transaction("storing payments", [&] { dead_letter(name, whole); });
       counts.rejected += 1;
@@ -345,7 +353,7 @@ class IngestWorker {
         ereport(LOG, (errmsg("source \"%s\": poll failed: %s", name.c_str(), error.c_str())));
       });
     }
-    std::string valid = error;
+    std::string valid = error.substr(0, kMaxErrorBytes);
     for (char& c : valid) {
       if (static_cast<unsigned char>(c) >= 0x80 || static_cast<unsigned char>(c) < 0x20) c = '?';
     }
