@@ -33,7 +33,9 @@ COMMENT ON COLUMN fraud.channels.condition_by IS 'the role that gave the conditi
 COMMENT ON COLUMN fraud.channels.repeats IS 'of alerts: also those that join a case without making it severer';
 COMMENT ON COLUMN fraud.channels.revisions IS 'of reports: also later revisions of a closed day';
 COMMENT ON COLUMN fraud.channels.digest_interval IS 'alerts of such a time go together; null: each by itself';
+COMMENT ON COLUMN fraud.channels.headers IS 'secret: request headers of a webhook, a JSON object of texts';
 COMMENT ON COLUMN fraud.channels.secret IS 'secret: the key of a webhook''s signature';
+COMMENT ON COLUMN fraud.channels.smtp_password IS 'secret: of the mail server';
 
 -- Apart from fraud.channels: it changes at each attempt, and a dump must not carry
 -- it. A channel without a row here came with a dump: nothing is sent until it is
@@ -77,7 +79,7 @@ COMMENT ON FUNCTION fraud._check_template(jsonb) IS 'internal: refuses a templat
 -- Refuses a channel that cannot be, and returns it as it is kept. The condition is
 -- checked apart, with the rights of who gives it.
 CREATE FUNCTION fraud._checked_channel(channel fraud.channels) RETURNS fraud.channels
-LANGUAGE plpgsql
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -79,7 +79,6 @@ SET timezone = 'UTC'
 AS $$
 DECLARE
     retention interval := coalesce(nullif(current_setting('fraud_detect.transaction_retention', true), ''), '0')::interval;
-    ahead int;
     month timestamptz;
 BEGIN
     FOR ahead IN 0..2 LOOP

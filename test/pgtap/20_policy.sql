@@ -67,8 +67,8 @@ SELECT is_empty($$
     SELECT r.key, s.key FROM relations r JOIN pg_rewrite w ON w.ev_class = r.oid
     JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
     JOIN secrets s ON s.attrelid = d.refobjid AND s.attnum = d.refobjsubid
-    WHERE r.relkind = 'v'
-    $$, 'no view is made of what is secret');
+    WHERE r.relkind = 'v' AND pg_get_viewdef(r.oid) !~ ('\m' || split_part(s.key, '.', 3) || ' IS NOT NULL')
+    $$, 'no view is made of what is secret, but to say that it is there');
 SELECT is_empty($$
     SELECT r.key FROM relations r
     JOIN pg_rewrite w ON w.ev_class = r.oid

@@ -6,6 +6,7 @@
 \qecho '# Every function: who may execute it (kinds of access), with whose rights its body runs, language'
 \qecho '# (sql parsed: an SQL-standard body), volatility, null input, parallel safety, settings (pinned:'
 \qecho '# search_path = pg_catalog, pg_temp). Written by tools/contract, compared by test/pgtap/10_functions.sql.'
+SELECT '# Kinds of access: ' || string_agg(kind, ', ' ORDER BY place) || '.' FROM kinds;
 SELECT line FROM contract_functions ORDER BY key COLLATE "C";
 \o contract/calls
 \qecho '# How the public functions are called: arguments with names and defaults, and result.'
