@@ -2,7 +2,7 @@
 -- that break the rule, and names them.
 \ir setup.sql
 SET LOCAL search_path = :tap, pg_catalog, pg_temp;
-SELECT plan(27);
+SELECT plan(28);
 
 -- ------------------------------------------------------------- authority
 SELECT is_empty($$
@@ -50,6 +50,13 @@ SELECT results_eq($$
 SELECT is_empty($$
     SELECT k.kind FROM kinds k WHERE obj_description('fraud.grant_access'::regproc, 'pg_proc') !~ ('\m' || k.kind || '\M')
     $$, 'so does its comment');
+
+SELECT is_empty($$
+    SELECT f.key FROM functions f WHERE f.prosrc = 'fraud_detect_as_owner'
+      AND (f.prosecdef OR NOT EXISTS (
+          SELECT FROM functions b WHERE b.proname = '_' || f.proname AND b.proargtypes = f.proargtypes AND NOT b.prosecdef
+            AND NOT EXISTS (SELECT FROM kinds k WHERE has_function_privilege(k.role, b.oid, 'EXECUTE'))))
+    $$, 'a function that is entered through C has a body of the same arguments, which is granted to nobody');
 
 -- ---------------------------------------------------------------- secrets
 -- What is secret says so: its COMMENT begins with the word.
