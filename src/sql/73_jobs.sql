@@ -189,6 +189,11 @@ BEGIN
         IF to_regnamespace('cron') IS NULL THEN
             RAISE EXCEPTION 'extension "pg_cron" is not installed in this database'
                 USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'CREATE EXTENSION pg_cron;';
+        ELSIF NOT has_schema_privilege('cron', 'USAGE') THEN
+            RAISE EXCEPTION 'permission denied for schema cron'
+                USING ERRCODE = 'insufficient_privilege',
+                      DETAIL = 'pg_cron grants its schema to nobody.',
+                      HINT = format('GRANT USAGE ON SCHEMA cron TO %I;', current_user);
         END IF;
         EXECUTE statement INTO result;
         RETURN result;
@@ -233,10 +238,19 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- pg_cron keeps a row for each run, for ever; so a job of its own clears ours.
+    IF NOT (SELECT r.rolcanlogin FROM pg_roles r WHERE r.rolname = current_user) THEN
+        RAISE EXCEPTION 'role "%" may not log in', current_user
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'pg_cron runs each job in a session of the role that called fraud.schedule().',
+                  HINT = 'Call it as a role that may, with access operator.';
+    END IF;
+    -- pg_cron keeps a row for each run, for ever; so a job of its own clears ours. In its
+    -- own database cron.schedule does, which needs no grant but its schema's.
     PERFORM fraud._in_cron_database(format(
-        'SELECT count(cron.schedule_in_database(job, schedule, command, database)) FROM (VALUES %s, (%L, %L, %L, %L))'
-        ' j(job, schedule, command, database)',
+        'SELECT count(cron.' || CASE WHEN current_setting('cron.database_name', true) = current_database()
+                                     THEN 'schedule(job, schedule, command)'
+                                     ELSE 'schedule_in_database(job, schedule, command, database)' END
+        || ') FROM (VALUES %s, (%L, %L, %L, %L)) j(job, schedule, command, database)',
         (SELECT string_agg(format('(%L, %L, %L, %L)', fraud._cron_name(l.job), l.schedule,
                                   format('SELECT fraud.run_job(%L)', l.job), current_database()), ', ')
          FROM fraud._job_list() l),
