@@ -25,9 +25,13 @@ DECLARE
 BEGIN
     PERFORM set_config('role', role, true);
     BEGIN
-        FOR value IN EXECUTE statement LOOP
-            result := concat_ws(E'\n', result, trim(both '()' FROM value::text));
-        END LOOP;
+        IF statement ~ '^\s*SELECT' THEN
+            FOR value IN EXECUTE statement LOOP
+                result := concat_ws(E'\n', result, trim(both '()' FROM value::text));
+            END LOOP;
+        ELSE
+            EXECUTE statement;
+        END IF;
     EXCEPTION WHEN OTHERS THEN
         result := SQLSTATE || ' ' || SQLERRM;
     END;
