@@ -167,6 +167,15 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._start_closing(date) IS 'internal: notes the first day that is to be closed';
 
+-- PostgreSQL shows the setting to superusers alone.
+CREATE FUNCTION fraud._cron_database() RETURNS name
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT current_setting('cron.database_name', true)::name;
+END;
+COMMENT ON FUNCTION fraud._cron_database() IS 'internal: the database that pg_cron lives in; null: it is not loaded';
+
 -- Runs a statement, which returns a number, where pg_cron lives: here, or through
 -- dblink in the one database of the server that has it.
 CREATE FUNCTION fraud._in_cron_database(statement text) RETURNS bigint
@@ -174,7 +183,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    home name := current_setting('cron.database_name', true);
+    home name := fraud._cron_database();
     dblink_schema name;
     result bigint;
 BEGIN
@@ -247,7 +256,7 @@ BEGIN
     -- pg_cron keeps a row for each run, for ever; so a job of its own clears ours. In its
     -- own database cron.schedule does, which needs no grant but its schema's.
     PERFORM fraud._in_cron_database(format(
-        'SELECT count(cron.' || CASE WHEN current_setting('cron.database_name', true) = current_database()
+        'SELECT count(cron.' || CASE WHEN fraud._cron_database() = current_database()
                                      THEN 'schedule(job, schedule, command)'
                                      ELSE 'schedule_in_database(job, schedule, command, database)' END
         || ') FROM (VALUES %s, (%L, %L, %L, %L)) j(job, schedule, command, database)',
@@ -257,7 +266,7 @@ BEGIN
         fraud._cron_name('cron_log'), '43 * * * *',
         format('DELETE FROM cron.job_run_details d USING cron.job j WHERE j.jobid = d.jobid AND j.jobname = ANY (%L)'
                ' AND d.end_time < now() - interval ''7 days''', fraud._cron_names()),
-        current_setting('cron.database_name', true)));
+        fraud._cron_database()));
     PERFORM fraud._start_closing(first_day);
     RETURN QUERY SELECT l.job, l.schedule, l.purpose FROM fraud._job_list() l;
 END

@@ -2,7 +2,7 @@
 -- that break the rule, and names them.
 \ir setup.sql
 SET LOCAL search_path = :tap, pg_catalog, pg_temp;
-SELECT plan(28);
+SELECT plan(29);
 
 -- ------------------------------------------------------------- authority
 SELECT is_empty($$
@@ -123,6 +123,12 @@ SELECT is_empty($$
 SELECT is_empty($$
     SELECT f.key FROM functions f JOIN pg_language l ON l.oid = f.prolang WHERE l.lanname = 'c' AND f.proconfig IS NOT NULL
     $$, 'functions in C carry no settings: they pin what they run themselves');
+
+-- Expressions of features are kept as SQL, in which what is not of pg_catalog is qualified.
+SELECT is_empty($$
+    SELECT d.feature, e FROM fraud.feature_definitions d, unnest(ARRAY[d.expression, d.filter] || d.value || d.key) e
+    WHERE d.feature_set = 'payments' AND e ~ 'OPERATOR\((?!pg_catalog\.)|\m(?!(pg_catalog|fraud)\.)\w+\.\w+\('
+    $$, 'the features of payments call nothing outside of pg_catalog and fraud');
 
 -- -------------------------------------------------------------- comments
 SELECT is_empty($$
