@@ -32,6 +32,7 @@ ROLLBACK TO before;
 SELECT results_eq('SELECT review_at, block_at FROM aliases', $$ VALUES (0.25::float8, 0.75::float8) $$, 'what is rolled back was never in force');
 SELECT is(pg_temp.outcome('fraud_test_scientist', $$ UPDATE fraud.promotions SET reason = 'better' $$), '42501 permission denied for table promotions', 'the record is not written but by promoting');
 SELECT throws_ok($$ UPDATE fraud.promotions SET reason = 'better' WHERE model = 'fraud_test' $$, NULL, 'not even by the owner');
+GRANT USAGE ON SCHEMA :home TO fraud_test_score;
 SELECT matches(pg_temp.outcome('fraud_test_score', $$ SELECT fraud_score('{"amount": 1}'::jsonb, 'fraud_test@mine') $$), 'amount|feature|column', 'who scores by it hears what it misses');
 SELECT * FROM finish();
 ROLLBACK;
