@@ -306,7 +306,6 @@ AS $$
 DECLARE
     at_threshold float8 := coalesce(threshold, fraud._review_at(ref));
     m float8[];
-    rates jsonb;
     r record;
 BEGIN
     IF alert_rates IS NULL OR cardinality(alert_rates) = 0 OR cards IS NULL THEN

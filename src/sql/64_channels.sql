@@ -35,6 +35,8 @@ COMMENT ON COLUMN fraud.channels.condition_by IS 'the role that gave the conditi
 COMMENT ON COLUMN fraud.channels.repeats IS 'of alerts: also those that join a case without making it severer';
 COMMENT ON COLUMN fraud.channels.revisions IS 'of reports: also later revisions of a closed day';
 COMMENT ON COLUMN fraud.channels.digest_interval IS 'alerts of such a time go together; null: each by itself';
+COMMENT ON COLUMN fraud.channels.headers IS 'secret: request headers of a webhook, a JSON object of texts';
+COMMENT ON COLUMN fraud.channels.smtp_password IS 'secret: of the mail server';
 COMMENT ON COLUMN fraud.channels.secret IS 'secret: the key of a webhook''s signature';
 COMMENT ON COLUMN fraud.channels.old_secret IS 'secret: the key before it, which signs beside it until old_secret_until';
 

@@ -86,7 +86,6 @@ SET timezone = 'UTC'
 AS $$
 DECLARE
     retention interval := coalesce(nullif(current_setting('fraud_detect.transaction_retention', true), ''), '0')::interval;
-    ahead int;
     month timestamptz;
 BEGIN
     FOR ahead IN 0..2 LOOP
@@ -194,6 +193,15 @@ AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._start_closing(date) IS 'internal: notes the first day that is to be closed';
 
+-- PostgreSQL shows the setting to superusers alone.
+CREATE FUNCTION fraud._cron_database() RETURNS name
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT current_setting('cron.database_name', true)::name;
+END;
+COMMENT ON FUNCTION fraud._cron_database() IS 'internal: the database that pg_cron lives in; null: it is not loaded';
+
 -- Runs a statement, which returns a number, where pg_cron lives: here, or through
 -- dblink in the one database of the server that has it.
 CREATE FUNCTION fraud._in_cron_database(statement text) RETURNS bigint
@@ -201,7 +209,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    home name := current_setting('cron.database_name', true);
+    home name := fraud._cron_database();
     dblink_schema name;
     result bigint;
 BEGIN
@@ -216,6 +224,11 @@ BEGIN
         IF to_regnamespace('cron') IS NULL THEN
             RAISE EXCEPTION 'extension "pg_cron" is not installed in this database'
                 USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'CREATE EXTENSION pg_cron;';
+        ELSIF NOT has_schema_privilege('cron', 'USAGE') THEN
+            RAISE EXCEPTION 'permission denied for schema cron'
+                USING ERRCODE = 'insufficient_privilege',
+                      DETAIL = 'pg_cron grants its schema to nobody.',
+                      HINT = format('GRANT USAGE ON SCHEMA cron TO %I;', current_user);
         END IF;
         EXECUTE statement INTO result;
         RETURN result;
@@ -260,17 +273,26 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- pg_cron keeps a row for each run, for ever; so a job of its own clears ours.
+    IF NOT (SELECT r.rolcanlogin FROM pg_roles r WHERE r.rolname = current_user) THEN
+        RAISE EXCEPTION 'role "%" may not log in', current_user
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'pg_cron runs each job in a session of the role that called fraud.schedule().',
+                  HINT = 'Call it as a role that may, with access operator.';
+    END IF;
+    -- pg_cron keeps a row for each run, for ever; so a job of its own clears ours. In its
+    -- own database cron.schedule does, which needs no grant but its schema's.
     PERFORM fraud._in_cron_database(format(
-        'SELECT count(cron.schedule_in_database(job, schedule, command, database)) FROM (VALUES %s, (%L, %L, %L, %L))'
-        ' j(job, schedule, command, database)',
+        'SELECT count(cron.' || CASE WHEN fraud._cron_database() = current_database()
+                                     THEN 'schedule(job, schedule, command)'
+                                     ELSE 'schedule_in_database(job, schedule, command, database)' END
+        || ') FROM (VALUES %s, (%L, %L, %L, %L)) j(job, schedule, command, database)',
         (SELECT string_agg(format('(%L, %L, %L, %L)', fraud._cron_name(l.job), l.schedule,
                                   format('SELECT fraud.run_job(%L)', l.job), current_database()), ', ')
          FROM fraud._job_list() l),
         fraud._cron_name('cron_log'), '43 * * * *',
         format('DELETE FROM cron.job_run_details d USING cron.job j WHERE j.jobid = d.jobid AND j.jobname = ANY (%L)'
                ' AND d.end_time < now() - interval ''7 days''', fraud._cron_names()),
-        current_setting('cron.database_name', true)));
+        fraud._cron_database()));
     PERFORM fraud._start_closing(first_day);
     RETURN QUERY SELECT l.job, l.schedule, l.purpose FROM fraud._job_list() l;
 END

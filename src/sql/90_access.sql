@@ -102,6 +102,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.schedule(date)',
             'EXECUTE ON FUNCTION fraud.unschedule()',
             'EXECUTE ON FUNCTION fraud._in_cron_database(text)',
+            'EXECUTE ON FUNCTION fraud._cron_database()',
             'EXECUTE ON FUNCTION fraud._cron_name(text)',
             'EXECUTE ON FUNCTION fraud._cron_names()',
             'EXECUTE ON FUNCTION fraud._note_unscheduled(bigint)',

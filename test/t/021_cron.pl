@@ -75,4 +75,24 @@ is(value("SELECT count(*) FROM cron.job WHERE jobname ~ ':shop:'"), '6', 'those 
 is(value('SELECT fraud.unschedule()', 'shop'), '6', 'until it asks');
 is(value('SELECT count(*) FROM cron.job'), '0', 'nothing is left');
 
+# An operator, with the one grant that the docs name.
+value("CREATE ROLE clerk; CREATE ROLE op LOGIN; SELECT fraud.grant_access(r, 'operator') FROM unnest('{clerk,op}'::text[]) r");
+sub as_role
+{
+    my ($role, $sql) = @_;
+    my ($status, $out, $err) = $node->psql('postgres', "SET SESSION AUTHORIZATION $role; $sql");
+    return $out . $err;
+}
+like(as_role('clerk', 'SELECT fraud.schedule()'), qr/role "clerk" may not log in.*session of the role/s, 'a role that cannot have sessions is refused');
+like(as_role('op', 'SELECT fraud.schedule()'), qr/permission denied for schema cron.*HINT:  GRANT USAGE ON SCHEMA cron TO op;/s, 'without it the error names it');
+value('GRANT USAGE ON SCHEMA cron TO op');
+is(as_role('op', 'SELECT count(*) FROM fraud.schedule()'), '5', 'with it an operator sets up the jobs');
+is(value("SELECT string_agg(DISTINCT username || ' ' || database, ',') FROM cron.job"), 'op postgres', 'which are his, in this database');
+value("UPDATE cron.job SET schedule = '* * * * *'");
+my $runs = "FROM cron.job_run_details WHERE username = 'op'";
+ok(wait_for(sub { value("SELECT count(DISTINCT command) $runs AND status IN ('succeeded', 'failed')") == 6 }, 'all jobs ran', 150), 'they run');
+is(value("SELECT string_agg(DISTINCT command || ': ' || return_message, chr(10)) $runs AND status = 'failed'"), '', 'with his rights, and none fails');
+is(value('SELECT count(*) FROM fraud.job_state WHERE failures > 0'), '0', 'nor does what they do');
+is(as_role('op', 'SELECT fraud.unschedule()'), '6', 'and he takes them off again');
+
 done_testing();
