@@ -27,7 +27,7 @@ SHLIB_LINK = -lcurl -lstdc++ -lpthread -Wl,--version-script=src/pg/server/export
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop dashboard screenshots check bench deps model study help
+SELF_CONTAINED = demo demo-stop dashboard screenshots check pgtap bench deps model study help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -56,7 +56,7 @@ $(SCRIPT): $(sort $(wildcard src/sql/*)) models/payments.ubj models/payments.md 
 	@mkdir -p $(@D)
 	tools/build-script > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop dashboard screenshots check bench deps model study help
+.PHONY: demo demo-stop dashboard screenshots check pgtap bench deps model study help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
@@ -64,6 +64,7 @@ help:
 	@echo 'make dashboard    Apache Superset with dashboards on the demo'
 	@echo 'make screenshots  pictures of these, for docs/images'
 	@echo 'make check        install what is needed, build, and run every test'
+	@echo 'make pgtap        run test/pgtap against a server of yours: PGDATABASE, PGHOST, … say which'
 	@echo 'make bench        install what is needed, build, and measure, beside XGBoost and others'
 	@echo 'make              build the extension; sudo make install installs it'
 	@echo 'make model        train the shipped model anew (models/)'
@@ -86,6 +87,9 @@ screenshots:
 
 check:
 	@test/run-all
+
+pgtap:
+	@pg_prove --ext .sql test/pgtap/*.sql
 
 bench:
 	@bench/run
