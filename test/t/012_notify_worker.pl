@@ -5,12 +5,14 @@ use warnings;
 
 use FraudDetect;
 use JSON::PP;
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Receivers;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $receiver = start_receiver($dir);
+# It is started again at the same port, which no connection of others may take meanwhile.
+my $receiver = start_receiver($dir, PostgreSQL::Test::Cluster::get_free_port());
 my $node = new_server('main', conf => "fraud_detect.notify_timeout = 100s\nfraud_detect.max_retry_delay = 1s\nrestart_after_crash = on\n");
 sub value { return $node->safe_psql($_[1] // 'postgres', $_[0]) }
 my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'fraud_detect notify' AND datname = current_database()";
