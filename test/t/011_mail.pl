@@ -103,7 +103,9 @@ value("SELECT fraud.drop_channel('reports')");
 
 # ----------------------------------------------------------------- a digest
 add('digest', 'dora@example.com', ", digest_interval => '2 s'", $smtps);
-raise_alert(amt => 10 + $_) for 1 .. 3;
+# In one commit, so that the two seconds begin for all three at once.
+my $three = join ',', map { payment(trans_num => '"m-' . ++$number . '"', current_time => 1700000000000 + $number, amt => 10 + $_) } 1 .. 3;
+value("SELECT status FROM fraud.ingest('[$three]')");
 ($line, $mail) = mail_to('dora@example.com', $smtps);
 is($mail->{headers}{subject}, '3 fraud alerts', 'a digest is one mail');
 like($mail->{parts}[0], qr/11\.00.*12\.00.*13\.00/s, 'with each alert');
