@@ -22,7 +22,8 @@ override with_llvm = no
 PG_CPPFLAGS = -Isrc -MMD -MP
 # -ffp-contract=off: no fused multiply-add, or features and scores would differ in
 # the last bit from one machine to the next. -Wno-register: PostgreSQL's headers.
-PG_CXXFLAGS = -std=c++17 -O2 -ffp-contract=off -Wno-register -fvisibility-inlines-hidden
+# WARNINGS=-Werror: test/guards/test_servers.py.
+PG_CXXFLAGS = -std=c++17 -O2 -ffp-contract=off -Wno-register -fvisibility-inlines-hidden $(WARNINGS)
 SHLIB_LINK = -lcurl -lstdc++ -lpthread -Wl,--version-script=src/pg/server/exports.map
 
 # Targets that set everything up themselves must work before there is a

@@ -19,8 +19,8 @@ namespace {
 
 Limits limits(const char* ca_file) {
   Limits result;
-  result.connect_timeout_ms = 2000;
-  result.timeout_ms = 1500;
+  result.connect_timeout_ms = 10000;
+  result.timeout_ms = 5000;
   result.ca_file = ca_file;
   std::string fault;
   result.policy = std::make_shared<fraud::HostPolicy>(*fraud::HostPolicy::parse("*, 127.0.0.1", fault));

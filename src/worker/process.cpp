@@ -4,31 +4,53 @@
 #include "pg/server/gucs.h"
 
 extern "C" {
-#include "postmaster/bgworker.h"
+#include "access/xlog.h"
 #include "postmaster/interrupt.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 }
 
 namespace fraud::worker {
 
-void accept_signals() {
+namespace {
+
+// Tells whether workers of ours may run in this server. Under pg_upgrade they may not: it sets
+// the new cluster's transaction ids and copies the old one's files while both believe that
+// nobody writes, so that a payment stored then would be half there and corrupt what follows.
+// (The server's own launcher of logical replication holds still for the same reason.) A server
+// of a single user has no postmaster to start any.
+bool workers_may_run() { return !IsBinaryUpgrade && IsPostmasterEnvironment; }
+
+}  // namespace
+
+void register_worker(BackgroundWorker& worker) {
+  if (workers_may_run()) RegisterBackgroundWorker(&worker);
+}
+
+BackgroundWorkerHandle* start_worker(BackgroundWorker& worker) {
+  if (!workers_may_run() || RecoveryInProgress()) return nullptr;
+  BackgroundWorkerHandle* handle = nullptr;
+  MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+  bool started = RegisterDynamicBackgroundWorker(&worker, &handle);
+  MemoryContextSwitchTo(old);
+  return started ? handle : nullptr;
+}
+
+void begin_worker() {
+  // Whoever started it: code 0, so that it is not started again.
+  if (!workers_may_run() || RecoveryInProgress()) proc_exit(0);
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   // Not a handler of our own: a fast shutdown under unmet synchronous replication
   // would hang in it.
   pqsignal(SIGTERM, die);
   BackgroundWorkerUnblockSignals();
-}
-
-// As autovacuum does: what stands in the configuration or is set for the database or the
-// role would otherwise end long statements, or have workers and people fail each other.
-void fix_settings() {
-  pg::protect([] {
-    for (const char* timeout : {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}) {
-      SetConfigOption(timeout, "0", PGC_SUSET, PGC_S_OVERRIDE);
-    }
-    SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
-  });
+  // As autovacuum does: what stands in the configuration or is set for the database or the
+  // role would otherwise end long statements, or have workers and people fail each other.
+  for (const char* timeout : {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}) {
+    SetConfigOption(timeout, "0", PGC_SUSET, PGC_S_OVERRIDE);
+  }
+  SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 void begin_turn() {

@@ -56,7 +56,7 @@ value(qq(SELECT fraud.add_channel('good', 'webhook', '$tls->{good}/ok?token=secr
 my $before = time;
 my $id = raise_alert(merchant => '"A \"quoted\" <b>name</b>"', amt => 900);
 my $request = arrived('/ok?token=secret-query-1', $id);
-cmp_ok($request->{at} - $before, '<', 1, 'within a second, commit and TLS included');
+cmp_ok($request->{at} - $before, '<', patient(1), 'within a second, commit and TLS included');
 my $body = parse_json($request->{body});
 is_deeply(
     [ @$body{qw(kind digest count)}, @{ $body->{data} }{qw(transaction_id decision amount merchant last_four case_alerts)} ],
@@ -66,7 +66,7 @@ is($headers->{'content-type'}, 'application/json', 'it is JSON');
 is($headers->{'x-api-key'}, 'secret-header-1', 'own headers are sent');
 is($headers->{'idempotency-key'}, $headers->{'webhook-id'}, 'the id stands in both headers');
 is($headers->{'webhook-id'}, value("SELECT idempotency_key FROM fraud.notifications"), 'it is that of the delivery');
-cmp_ok(abs($headers->{'webhook-timestamp'} - $before), '<', 3, 'the time is now');
+cmp_ok(abs($headers->{'webhook-timestamp'} - $before), '<', patient(3), 'the time is now');
 
 # The signature as another language verifies it, from the documented recipe.
 my $bytes = Encode::encode('UTF-8', $request->{body});
@@ -121,8 +121,8 @@ is(value("SELECT count(*) FROM (SELECT started_at - lag(started_at) OVER (PARTIT
 raise_alert() for 1 .. 3;
 $before = time;
 $id = raise_alert();
-cmp_ok(time - $before, '<', 1, 'ingestion does not wait for receivers');
-cmp_ok(arrived('/ok?token=secret-query-1', $id)->{at} - $before, '<', 1, 'nor does another channel');
+cmp_ok(time - $before, '<', patient(1), 'ingestion does not wait for receivers');
+cmp_ok(arrived('/ok?token=secret-query-1', $id)->{at} - $before, '<', patient(1), 'nor does another channel');
 is(value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fraud_detect notify' AND xact_start < now() - interval '1 second'"),
     '0', 'no transaction is open while a receiver hangs');
 value("SELECT fraud.drop_channel('$_')") for sort keys %faults;
@@ -256,7 +256,8 @@ value("SELECT fraud.drop_channel('turns')");
 
 # ------------------------------------------------------ NOTIFY, test messages
 value("SELECT fraud.add_channel('listeners', 'notify', 'fraud_team')");
-my $heard = value("LISTEN fraud_team;\nSELECT fraud.test_channel('listeners');\nSELECT pg_sleep(1);\nSELECT 1");
+my $heard = value("LISTEN fraud_team;\nSELECT fraud.test_channel('listeners');\nDO \$\$ BEGIN FOR i IN 1 .. 600 LOOP"
+      . " EXIT WHEN EXISTS (SELECT FROM fraud.notifications WHERE channel = 'listeners' AND state = 'delivered'); PERFORM pg_sleep(0.1); END LOOP; END \$\$;\nSELECT 1");
 like($heard, qr/Asynchronous notification "fraud_team" with payload "\{.*"kind":"test".*\}" received/, 'a channel of kind notify is heard');
 my $message = value("SELECT fraud.test_channel('good')");
 ok($node->poll_query_until('postgres', "SELECT outcome = 'delivered' FROM fraud.notification_log WHERE outbox_id = $message"), 'fraud.test_channel tries a channel');

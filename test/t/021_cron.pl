@@ -37,7 +37,7 @@ is(value("SELECT count(*) FROM cron.job WHERE jobname LIKE 'fraud\\_detect:postg
 
 # Each minute, so as not to wait for five.
 value("UPDATE cron.job SET schedule = '* * * * *' WHERE jobname ~ ':(reports|partitions|purge|health|cron_log)\$'");
-ok(wait_for(sub { value('SELECT count(*) FROM fraud.job_state WHERE succeeded_at IS NOT NULL') == 5 }, 'all jobs ran', 150), 'the jobs run');
+ok(wait_for(sub { value('SELECT count(*) FROM fraud.job_state WHERE succeeded_at IS NOT NULL') == 5 }, 'all jobs ran', 300), 'the jobs run');
 is(value("SELECT day - '$today'::date, revision, payments FROM fraud.daily_reports WHERE day < '$today' ORDER BY day"), "-2|1|1\n-1|1|0", 'the missed days are closed, once');
 is(value("SELECT count(*) FROM fraud.rollup_queue"), '0', 'the rollups are refreshed');
 is(value("SELECT string_agg(item || ' ' || status, ', ') FROM fraud.health() WHERE item ~ '^(job|closed|pg_cron|partitions)' AND status <> 'ok'"), '', 'and all is well');
@@ -55,7 +55,7 @@ value("SELECT cron.unschedule(jobid) FROM cron.job WHERE database = 'shop' OR jo
 value('CREATE EXTENSION dblink', 'shop');
 value('SELECT fraud.schedule()', 'shop');
 is(value("SELECT string_agg(DISTINCT database, ' ') FROM cron.job WHERE jobname ~ ':shop:(rollups|reports)'"), 'shop', 'with dblink it is done, for the database at hand');
-ok(wait_for(sub { value("SELECT count(*) FROM fraud.job_state WHERE job = 'rollups' AND failures = 0", 'shop') == 1 }, 'the job of the other database ran', 90), 'and runs there');
+ok(wait_for(sub { value("SELECT count(*) FROM fraud.job_state WHERE job = 'rollups' AND failures = 0", 'shop') == 1 }, 'the job of the other database ran', 300), 'and runs there');
 
 # Databases whose names look like a pattern for others', or are as long as can be.
 my @odd = ('sh%', 'shop:rollups', 'x' x 63);

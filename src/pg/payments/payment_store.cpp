@@ -10,6 +10,7 @@
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/plan_settings.h"
 
 extern "C" {
 #include "access/table.h"
@@ -290,14 +291,8 @@ std::string future_fault(TimestampTz time) {
 }
 
 void prefer_index_scans() {
+  plan_index_scans_alone();
   protect([] {
-    for (const char* setting : {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin",
-                                "enable_mergejoin", "enable_sort", "enable_incremental_sort",
-                                // What is disabled counts as costly, which is no reason to compile.
-                                "jit"}) {
-      (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                              false);
-    }
     (void)set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION,
                             GUC_ACTION_SAVE, true, 0, false);
   });

@@ -403,8 +403,7 @@ class IngestWorker {
 // Connects, works, and says so when there is nothing to work for.
 void run(Oid database) {
   protect([&] {
-    accept_signals();
-    fix_settings();
+    begin_worker();
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
     register_worker(database, WorkerKind::kIngest);
     pgstat_report_activity(STATE_IDLE, nullptr);

@@ -21,7 +21,7 @@ namespace {
 
 std::string base64(const unsigned char* bytes, int length) {
   std::string text(static_cast<size_t>(pg_b64_enc_len(length)), '\0');
-  int used = pg_b64_encode(reinterpret_cast<const char*>(bytes), length, text.data(),
+  int used = pg_b64_encode(reinterpret_cast<const Base64Byte*>(bytes), length, text.data(),
                            static_cast<int>(text.size()));
   if (used < 0) throw SqlError(ERRCODE_INTERNAL_ERROR, "could not encode base64");
   text.resize(static_cast<size_t>(used));
@@ -35,7 +35,7 @@ std::string signing_key(const std::string& secret) {
   std::string_view encoded = std::string_view(secret).substr(kPrefix.size());
   int length = static_cast<int>(encoded.size());
   std::string key(static_cast<size_t>(pg_b64_dec_len(length)), '\0');
-  int used = pg_b64_decode(encoded.data(), length, key.data(), static_cast<int>(key.size()));
+  int used = pg_b64_decode(encoded.data(), length, reinterpret_cast<Base64Byte*>(key.data()), static_cast<int>(key.size()));
   if (used < 0) throw SqlError(ERRCODE_DATA_CORRUPTED, "the channel's secret is not base64");
   key.resize(static_cast<size_t>(used));
   return key;

@@ -342,8 +342,7 @@ class NotifyWorker {
 // Connects, works, and says so when there is nothing to work for.
 void run(Oid database) {
   protect([&] {
-    accept_signals();
-    fix_settings();
+    begin_worker();
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
     register_worker(database, WorkerKind::kNotify);
     before_shmem_exit(NotifyWorker::stop_at_exit, (Datum)0);

@@ -553,8 +553,7 @@ class TrainingWorker {
 void run(int slot) {
   int64 run = 0;
   protect([&] {
-    accept_signals();
-    fix_settings();
+    begin_worker();
     Oid database = InvalidOid;
     register_training_worker(slot, &database, &run);
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
