@@ -132,10 +132,13 @@ BEGIN
         GET DIAGNOSTICS rows = ROW_COUNT;
         RETURN NEXT;
     END IF;
+    relation := 'fraud.customer_ids';
+    rows := fraud._destroy_old_card_keys();
+    RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION fraud.purge() IS
-    'deletes messages whose deliveries ended longer ago than fraud_detect.outbox_retention, and dead letters last seen longer ago than fraud_detect.dead_letter_retention (0: none); returns how many rows went';
+    'deletes messages whose deliveries ended longer ago than fraud_detect.outbox_retention, and dead letters last seen longer ago than fraud_detect.dead_letter_retention (0: none), and destroys keys of card numbers that were retired longer ago than fraud_detect.card_key_retention (0: none), with their hashes; returns how many rows went';
 
 -- --------------------------------------------------------------- pg_cron
 CREATE FUNCTION fraud._start_closing(since date) RETURNS void
