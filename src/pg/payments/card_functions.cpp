@@ -47,8 +47,8 @@ FRAUD_FUNCTION(card_key_files) {
 // Returns why no number can be hashed, or null.
 FRAUD_FUNCTION(card_key_fault) {
   OwnerScope owner;
+  Spi spi;
   try {
-    Spi spi;
     CardKeys keys(spi, true);
   } catch (const SqlError& error) {
     return text_param(error.what()).value;

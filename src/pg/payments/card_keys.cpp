@@ -6,7 +6,9 @@
 #include <cctype>
 #include <fstream>
 
+#include "pg/payments/card_key_rows.h"
 #include "pg/server/gucs.h"
+#include "pg/server/owner_scope.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -20,7 +22,6 @@ namespace {
 constexpr size_t kMinKeyBytes = 32;
 constexpr size_t kMaxKeyBytes = 4096;
 
-Statement all_keys("SELECT k.key_id, k.key, k.retired_at, k.destroyed_at IS NOT NULL FROM fraud.card_keys k", {});
 Statement key_in_use("SELECT fraud._card_key_in_use()", {});
 Statement any_hash("SELECT FROM fraud.customer_ids i WHERE i.kind = 'card' AND i.key_id = $1 LIMIT 1", {UUIDOID});
 // Nobody waits for it: what a session that is at it has not committed does not matter,
@@ -96,32 +97,29 @@ std::vector<CardKeyFile> read_card_key_files() {
 }
 
 CardKeys::CardKeys(Spi& spi, bool read_only) {
-  uint64_t count = spi.run(all_keys, {}, read_only);
+  Oid schema = fraud_schema();
+  CardKeyRow* rows = nullptr;
+  const int count = protect([&] { return read_card_keys(schema, read_only, &rows); });
   std::vector<Key> unretired;
   std::vector<CardId> known;
-  for (uint64_t row = 0; row < count; ++row) {
+  for (int i = 0; i < count; ++i) {
+    const CardKeyRow& row = rows[i];
+    known.push_back(card_id(row.id));
+    if (row.is_destroyed) continue;
     Key key;
-    key.id = *DatumGetUUIDP(*spi.datum(row, 1));
-    known.push_back(card_id(key.id));
-    if (DatumGetBool(*spi.datum(row, 4))) continue;  // destroyed
-    if (std::optional<Datum> bytes = spi.datum(row, 2)) {
-      key.bytes = std::string(protect([&] {
-        bytea* value = DatumGetByteaPP(*bytes);
-        return std::string_view(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
-      }));
+    key.id = row.id;
+    key.since = row.retired_at;
+    if (row.key != nullptr) {
+      const size_t size = VARSIZE_ANY_EXHDR(row.key);
+      key.bytes.assign(VARDATA_ANY(row.key), size);
+      explicit_bzero(VARDATA_ANY(row.key), size);
       if (!same(card_key_id(key.bytes), key.id)) {
         throw SqlError(ERRCODE_DATA_CORRUPTED, "the card key " + format_uuid(key.id) + " is not what it was",
                        "Its bytes in fraud.card_keys do not give its key_id.",
                        "Restore its row from a backup: with another key, every customer would become a stranger.");
       }
     }
-    std::optional<Datum> retired = spi.datum(row, 3);
-    if (!retired) {
-      unretired.push_back(std::move(key));
-    } else {
-      key.since = DatumGetTimestampTz(*retired);
-      keys_.push_back(std::move(key));
-    }
+    (row.is_retired ? keys_ : unretired).push_back(std::move(key));
   }
   std::sort(keys_.begin(), keys_.end(), [](const Key& a, const Key& b) { return a.since > b.since; });
   if (unretired.empty()) {

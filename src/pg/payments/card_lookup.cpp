@@ -9,6 +9,10 @@ namespace {
 Statement find_hashes("SELECT n.i, i.card FROM unnest($1, $2) WITH ORDINALITY n(key_id, hash, i)"
                       " JOIN fraud.customer_ids i ON i.kind = 'card' AND i.key_id = n.key_id AND i.hash = n.hash",
                       {UUIDARRAYOID, UUIDARRAYOID});
+// The same for one hash, in a third of the time.
+Statement find_hash("SELECT 1::bigint, i.card FROM fraud.customer_ids i"
+                    " WHERE i.kind = 'card' AND i.key_id = $1 AND i.hash = $2",
+                    {UUIDOID, UUIDOID});
 Statement find_customers("SELECT n.i FROM unnest($1) WITH ORDINALITY n(card, i)"
                          " JOIN fraud.customers c ON c.card = n.card",
                          {UUIDARRAYOID});
@@ -23,30 +27,38 @@ Statement other_cards("SELECT FROM unnest($1, $2, $3) n(key_id, hash, card)"
 
 }  // namespace
 
+const CardKeys& CardLookup::keys() {
+  if (!keys_) keys_.emplace(spi_, read_only_);
+  return *keys_;
+}
+
 void CardLookup::find(const std::vector<std::string_view>& numbers) {
   std::vector<std::map<std::string_view, KnownCard>::iterator> asked;
   Column ids(UUIDOID), hashes(UUIDOID);
   for (std::string_view number : numbers) {
     auto [at, is_new] = known_.try_emplace(number);
     if (!is_new) continue;
-    at->second.hash = keys_.hash(0, number);
+    at->second.hash = keys().hash(0, number);
     at->second.card = card_id(at->second.hash);
     asked.push_back(at);
-    for (size_t key = 0; key < keys_.size(); ++key) {
-      ids.add(uuid_param(keys_.id(key)));
-      hashes.add(uuid_param(key == 0 ? at->second.hash : keys_.hash(key, number)));
+    for (size_t key = 0; key < keys().size(); ++key) {
+      ids.add(uuid_param(keys().id(key)));
+      hashes.add(uuid_param(key == 0 ? at->second.hash : keys().hash(key, number)));
     }
   }
   if (asked.empty()) return;
-  const uint64_t count = spi_.run(find_hashes, {ids.array(), hashes.array()}, read_only_);
+  const uint64_t count =
+      ids.size() == 1
+          ? spi_.run(find_hash, {uuid_param(keys().id(0)), uuid_param(asked[0]->second.hash)}, read_only_)
+          : spi_.run(find_hashes, {ids.array(), hashes.array()}, read_only_);
   for (uint64_t row = 0; row < count; ++row) {
     const size_t place = static_cast<size_t>(*spi_.integer(row, 1)) - 1;
-    KnownCard& known = asked[place / keys_.size()]->second;
+    KnownCard& known = asked[place / keys().size()]->second;
     known.card = card_id(*DatumGetUUIDP(*spi_.datum(row, 2)));
     known.is_found = true;
-    if (place % keys_.size() == 0) known.is_current = true;
+    if (place % keys().size() == 0) known.is_current = true;
   }
-  if (keys_.size() == 1) return;
+  if (keys().size() == 1) return;
   std::vector<std::string_view> unknown;
   for (const auto& at : asked) {
     if (!at->second.is_found) unknown.push_back(at->first);
@@ -60,15 +72,15 @@ void CardLookup::find_by_old_ids(const std::vector<std::string_view>& unknown) {
   Column cards(UUIDOID);
   std::vector<CardId> derived;
   for (std::string_view number : unknown) {
-    for (size_t key = 1; key < keys_.size(); ++key) {
-      derived.push_back(card_id(keys_.hash(key, number)));
+    for (size_t key = 1; key < keys().size(); ++key) {
+      derived.push_back(card_id(keys().hash(key, number)));
       cards.add(uuid_param(card_uuid(derived.back())));
     }
   }
   const uint64_t count = spi_.run(find_customers, {cards.array()}, read_only_);
   for (uint64_t row = 0; row < count; ++row) {
     const size_t place = static_cast<size_t>(*spi_.integer(row, 1)) - 1;
-    known_.at(unknown[place / (keys_.size() - 1)]).card = derived[place];
+    known_.at(unknown[place / (keys().size() - 1)]).card = derived[place];
   }
 }
 
@@ -84,10 +96,10 @@ void CardLookup::write(const std::vector<std::string_view>& numbers) {
   for (std::string_view number : numbers) {
     KnownCard& known = known_.at(number);
     if (known.is_current) continue;
-    const size_t wanted = known.is_found ? 1 : keys_.size();
+    const size_t wanted = known.is_found ? 1 : keys().size();
     for (size_t key = 0; key < wanted; ++key) {
-      ids.add(uuid_param(keys_.id(key)));
-      hashes.add(uuid_param(key == 0 ? known.hash : keys_.hash(key, number)));
+      ids.add(uuid_param(keys().id(key)));
+      hashes.add(uuid_param(key == 0 ? known.hash : keys().hash(key, number)));
       cards.add(uuid_param(card_uuid(known.card)));
     }
     known.is_found = known.is_current = true;

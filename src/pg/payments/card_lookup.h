@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -25,13 +26,13 @@ struct KnownCard {
 // destroyed nothing can. The texts that numbers are asked by must outlive it.
 class CardLookup {
  public:
-  CardLookup(Spi& spi, bool read_only) : spi_(spi), read_only_(read_only), keys_(spi, read_only) {}
+  CardLookup(Spi& spi, bool read_only) : spi_(spi), read_only_(read_only) {}
 
   // Finds the customers of the numbers, all in one statement.
   void find(const std::vector<std::string_view>& numbers);
 
   // Returns the number's hash under the key in use, looking for nothing.
-  pg_uuid_t hash(std::string_view number) const { return keys_.hash(0, number); }
+  pg_uuid_t hash(std::string_view number) { return keys().hash(0, number); }
 
   // Of a number that find() was told; others it looks up by itself.
   const KnownCard& operator[](std::string_view number);
@@ -42,11 +43,12 @@ class CardLookup {
   void write(const std::vector<std::string_view>& numbers);
 
  private:
+  const CardKeys& keys();  // read when a number comes first
   void find_by_old_ids(const std::vector<std::string_view>& unknown);
 
   Spi& spi_;
   bool read_only_;
-  CardKeys keys_;
+  std::optional<CardKeys> keys_;
   std::map<std::string_view, KnownCard> known_;
 };
 
