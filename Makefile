@@ -52,7 +52,7 @@ $(shlib): src/pg/server/exports.map
 -include $(SOURCES:.cpp=.d) $(TRAINER_SOURCES:.cpp=.d)
 
 # The install script: the topic files in order, with the shipped model inside.
-$(SCRIPT): $(sort $(wildcard src/sql/*)) models/payments.ubj models/payments.md tools/build-script
+$(SCRIPT): src/sql $(sort $(wildcard src/sql/*)) models/payments.ubj models/payments.md tools/build-script
 	@mkdir -p $(@D)
 	tools/build-script > $@.new && mv $@.new $@
 else

@@ -50,13 +50,13 @@ COMMENT ON COLUMN fraud.customer_ids.card IS 'the customer: fraud.customers.card
 CREATE FUNCTION fraud._card_key_in_use() RETURNS uuid
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT k.key_id FROM fraud.card_keys k
     WHERE k.retired_at IS NULL
     ORDER BY EXISTS (SELECT FROM fraud.customer_ids i WHERE i.kind = 'card' AND i.key_id = k.key_id) DESC,
              k.created_at, k.key_id
-    LIMIT 1
-$$;
+    LIMIT 1;
+END;
 COMMENT ON FUNCTION fraud._card_key_in_use() IS 'internal: the key that new hashes are made with';
 
 CREATE FUNCTION fraud._card_key_files() RETURNS TABLE (key_id uuid, file text, fault text)
@@ -197,12 +197,12 @@ COMMENT ON FUNCTION fraud.destroy_card_key(uuid) IS
 CREATE FUNCTION fraud._destroy_old_card_keys() RETURNS bigint
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     -- Those that were destroyed too: a payment under way may have written hashes since.
     SELECT coalesce(sum(fraud._destroy_card_key(k.key_id)), 0)::bigint FROM fraud.card_keys k
     WHERE k.destroyed_at IS NOT NULL
-       OR (fraud._card_key_retention() > interval '0' AND k.retired_at < now() - fraud._card_key_retention())
-$$;
+       OR (fraud._card_key_retention() > interval '0' AND k.retired_at < now() - fraud._card_key_retention());
+END;
 COMMENT ON FUNCTION fraud._destroy_old_card_keys() IS
     'internal: destroys the keys retired longer ago than fraud_detect.card_key_retention; returns how many hashes went';
 

@@ -298,12 +298,12 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb) IS
     'makes an alias name a version, from COMMIT on; thresholds (probabilities) that are not given stay as the alias has them. A new champion must catch more fraud than the one before, on the same events at the same alert rate, unless there is nothing to measure or override_gate is given with a reason';
 
-CREATE FUNCTION fraud.rollback(
+CREATE FUNCTION fraud._rollback(
     model text,
-    alias text DEFAULT 'champion',
-    reason text DEFAULT NULL
+    alias text,
+    reason text
 ) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -316,7 +316,7 @@ BEGIN
     END IF;
     PERFORM fraud._lock_model(model);
     SELECT * INTO current FROM fraud.promotions p
-    WHERE p.model = rollback.model AND p.alias = rollback.alias
+    WHERE p.model = _rollback.model AND p.alias = _rollback.alias
     ORDER BY p.promotion_id DESC LIMIT 1;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no alias "%"', model, alias
@@ -325,7 +325,7 @@ BEGIN
     END IF;
     -- What was in force before the version that is in force now came.
     SELECT * INTO target FROM fraud.promotions p
-    WHERE p.model = rollback.model AND p.alias = rollback.alias
+    WHERE p.model = _rollback.model AND p.alias = _rollback.alias
       AND p.version = current.previous_version AND p.promotion_id < current.promotion_id
       AND EXISTS (SELECT FROM fraud.model_versions v WHERE v.model = p.model AND v.version = p.version)
     ORDER BY p.promotion_id DESC LIMIT 1;
@@ -341,6 +341,15 @@ BEGIN
     RETURN target.version;
 END
 $$;
+COMMENT ON FUNCTION fraud._rollback(text, text, text) IS 'internal: the body of fraud.rollback, run as the owner';
+
+CREATE FUNCTION fraud.rollback(
+    model text,
+    alias text DEFAULT 'champion',
+    reason text DEFAULT NULL
+) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.rollback(text, text, text) IS
     'makes an alias name the version that it named before, with that one''s thresholds; returns the version';
 

@@ -230,19 +230,19 @@ COMMENT ON FUNCTION fraud.feature_set_definition(text) IS
 CREATE FUNCTION fraud.feature_set_hash(feature_set text) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT encode(sha256(convert_to((fraud.feature_set_definition(feature_set) - 'feature_set' - 'events')::text, 'UTF8')), 'hex')
-$$;
+BEGIN ATOMIC
+    SELECT encode(sha256(convert_to((fraud.feature_set_definition(feature_set) - 'feature_set' - 'events')::text, 'UTF8')), 'hex');
+END;
 COMMENT ON FUNCTION fraud.feature_set_hash(text) IS
     'SHA-256 of the definition without the names of set and table: equal hashes, equal features';
 
 CREATE FUNCTION fraud._index_columns(index oid) RETURNS text[]
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT array_agg(pg_get_indexdef(x.indexrelid, n, false) ORDER BY n)
-    FROM pg_index x, generate_series(1, x.indnatts) n WHERE x.indexrelid = index
-$$;
+    FROM pg_index x, generate_series(1, x.indnatts) n WHERE x.indexrelid = index;
+END;
 COMMENT ON FUNCTION fraud._index_columns(oid) IS 'internal: the columns and expressions of an index, those included at the end';
 
 -- As src/pg/features/online_features.cpp plans it: the windows of a key are filled from the
@@ -251,7 +251,7 @@ COMMENT ON FUNCTION fraud._index_columns(oid) IS 'internal: the columns and expr
 CREATE FUNCTION fraud._feature_keys(feature_set text, OUT key text[], OUT reader text[], OUT "position" int) RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     WITH keys AS (
         SELECT d.key, max(d.delay + d."window") AS reach, min(d.delay) AS delay, min(d.position) AS position
         FROM fraud.feature_definitions d
@@ -267,8 +267,8 @@ AS $$
                      WHERE f.key = k.key AND NOT EXISTS (SELECT FROM filled g WHERE g.key = f.from_key)
                      ORDER BY f.position LIMIT 1), k.key),
            k.position
-    FROM keys k
-$$;
+    FROM keys k;
+END;
 COMMENT ON FUNCTION fraud._feature_keys(text) IS 'internal: the keys of a feature set, and from which key''s events each is filled';
 
 -- One index a key: its parts, the time, the id; what the windows read beside it, so

@@ -15,6 +15,14 @@ AS 'MODULE_PATHNAME', 'fraud_detect_score_support'
 LANGUAGE C STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION fraud._score_support(internal) IS 'internal: the planner''s help for fraud_score(row)';
 
+-- Under a name that nobody but the owner can overload: a better match for a row's type
+-- in the extension's own schema would be called in place of fraud_score.
+CREATE FUNCTION fraud._score_row(features record, model text) RETURNS float8
+AS 'MODULE_PATHNAME', 'fraud_detect_score_record'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 300
+SUPPORT fraud._score_support;
+COMMENT ON FUNCTION fraud._score_row(record, text) IS 'internal: fraud_score(row), as functions of the extension call it';
+
 CREATE FUNCTION @extschema@.fraud_score(features record, model text DEFAULT 'payments') RETURNS float8
 AS 'MODULE_PATHNAME', 'fraud_detect_score_record'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 300
@@ -51,12 +59,12 @@ COMMENT ON FUNCTION @extschema@.fraud_explain(record, text) IS
 CREATE FUNCTION fraud.payment_features() RETURNS text[]
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT array_agg(d.feature ORDER BY p.place)
     FROM fraud.feature_sets s
     CROSS JOIN generate_series(1, s.last_position) p(place)
     LEFT JOIN fraud.feature_definitions d ON d.feature_set = s.feature_set AND d.position = p.place
-    WHERE s.feature_set = 'payments'
-$$;
+    WHERE s.feature_set = 'payments';
+END;
 COMMENT ON FUNCTION fraud.payment_features() IS
     'names of the features of payments, in the order of fraud.transactions.features; null for one that was dropped';

@@ -41,14 +41,14 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.simulate(int, int, int, bigint, timestamptz, timestamptz, interval) IS
     'stores a simulated, labelled history as fraud.load_history does: `days` days from starts_at (a midnight UTC; by default so that the last day ends today), up to ends_at (default now); the same seed gives the same payments; returns the number stored';
 
-CREATE FUNCTION fraud.label(
+CREATE FUNCTION fraud._label(
     transaction_id text,
     is_fraud boolean,
-    source text DEFAULT 'analyst',
-    known_at timestamptz DEFAULT now(),
-    card uuid DEFAULT NULL
+    source text,
+    known_at timestamptz,
+    card uuid
 ) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -61,7 +61,7 @@ BEGIN
             USING ERRCODE = 'null_value_not_allowed';
     END IF;
     SELECT array_agg(k.card), min(k.occurred_at) INTO cards, occurred FROM fraud.payment_keys k
-    WHERE k.transaction_id = label.transaction_id AND (label.card IS NULL OR k.card = label.card);
+    WHERE k.transaction_id = _label.transaction_id AND (_label.card IS NULL OR k.card = _label.card);
     IF cards IS NULL THEN
         RAISE EXCEPTION 'payment "%" does not exist', transaction_id
             USING ERRCODE = 'no_data_found',
@@ -80,5 +80,16 @@ BEGIN
     RETURN new_id;
 END
 $$;
+COMMENT ON FUNCTION fraud._label(text, boolean, text, timestamptz, uuid) IS 'internal: the body of fraud.label, run as the owner';
+
+CREATE FUNCTION fraud.label(
+    transaction_id text,
+    is_fraud boolean,
+    source text DEFAULT 'analyst',
+    known_at timestamptz DEFAULT now(),
+    card uuid DEFAULT NULL
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid) IS
     'records what was learned of a payment, from known_at on; returns the label''s id. card is needed only where two cards used one payment id';

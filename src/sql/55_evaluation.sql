@@ -78,12 +78,12 @@ COMMENT ON AGGREGATE fraud._curve(float8, boolean, float8) IS
 CREATE FUNCTION fraud._labels_as_of(moment timestamptz)
 RETURNS TABLE (transaction_id text, card uuid, is_fraud boolean)
 LANGUAGE sql STABLE ROWS 10000
-AS $$
+BEGIN ATOMIC
     SELECT DISTINCT ON (l.transaction_id, l.card) l.transaction_id, l.card, l.is_fraud
     FROM fraud.labels l
     WHERE l.known_at OPERATOR(pg_catalog.<=) coalesce(moment, now())
-    ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC
-$$;
+    ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC;
+END;
 COMMENT ON FUNCTION fraud._labels_as_of(timestamptz) IS 'internal: the label of each payment as known at a time, by default now';
 
 -- Payments are read with the owner's rights, which is what the access to this
@@ -115,7 +115,7 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT t.transaction_id, t.occurred_at, t.card::text, t.amount::float8, coalesce(l.is_fraud, false),
-           @extschema@.fraud_score(t, ref)
+           fraud._score_row(t, ref)
     FROM fraud.transactions t
     LEFT JOIN fraud._labels_as_of(labels_as_of) l
       ON l.transaction_id = t.transaction_id AND l.card = t.card
@@ -160,7 +160,7 @@ DECLARE
     named jsonb := fraud._table_columns(columns);
 BEGIN
     RETURN QUERY EXECUTE format(
-        'SELECT t.%I::text, t.%I::timestamptz, %s, %s, t.%I::int <> 0, @extschema@.fraud_score(t, $1)
+        'SELECT t.%I::text, t.%I::timestamptz, %s, %s, t.%I::int <> 0, fraud._score_row(t, $1)
          FROM %s t WHERE t.%I >= $2 AND t.%I < $3 AND t.%I IS NOT NULL',
         named ->> 'event_id', named ->> 'event_time',
         CASE WHEN named ? 'card' THEN format('t.%I::text', named ->> 'card') ELSE 'NULL::text' END,
@@ -362,12 +362,12 @@ COMMENT ON FUNCTION fraud.evaluate(text, timestamptz, timestamptz, float8, float
 CREATE FUNCTION fraud._review_at(ref text) RETURNS float8
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT coalesce((
         SELECT a.review_at FROM fraud.model_aliases a
         WHERE a.model = split_part(split_part(ref, '@', 1), '/', 1)
-          AND a.alias = CASE WHEN ref LIKE '%@%' THEN split_part(ref, '@', 2) ELSE 'champion' END), 0.5)
-$$;
+          AND a.alias = CASE WHEN ref LIKE '%@%' THEN split_part(ref, '@', 2) ELSE 'champion' END), 0.5);
+END;
 COMMENT ON FUNCTION fraud._review_at(text) IS 'internal: the threshold by which a model is judged: its alias''s, else the champion''s, else 0.5';
 
 CREATE FUNCTION fraud.precision_recall_curve(
@@ -381,14 +381,14 @@ CREATE FUNCTION fraud.precision_recall_curve(
 ) RETURNS TABLE (threshold float8, alerts bigint, caught bigint, "precision" float8, recall float8)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     WITH c AS (
         SELECT fraud._curve(s.score, s.is_fraud, coalesce(points, 0)) AS curve
         FROM fraud.scored_events(ref, "from", "to", rel, columns, labels_as_of) s
     )
     SELECT c.curve[i][1], c.curve[i][2]::bigint, c.curve[i][3]::bigint, c.curve[i][4], c.curve[i][5]
-    FROM c, generate_subscripts(c.curve, 1) i ORDER BY i
-$$;
+    FROM c, generate_subscripts(c.curve, 1) i ORDER BY i;
+END;
 COMMENT ON FUNCTION fraud.precision_recall_curve(text, timestamptz, timestamptz, int, regclass, jsonb, timestamptz) IS
     'what alerting at each threshold finds, from the highest score down: about `points` of the distinct scores, all of them with null';
 

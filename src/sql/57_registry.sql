@@ -46,7 +46,7 @@ CREATE FUNCTION fraud._shadowed_payments(model text, champion int, challenger in
 RETURNS TABLE (is_fraud boolean, champion_score float8, challenger_score float8)
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 100000
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT coalesce(l.is_fraud, false), t.score, s.score
     FROM fraud.shadow_scores s
     JOIN fraud.transactions t ON t.card = s.card AND t.transaction_id = s.transaction_id
@@ -55,8 +55,8 @@ AS $$
     WHERE s.model = _shadowed_payments.model AND s.model_version = challenger
       AND t.model = _shadowed_payments.model AND t.model_version = champion
       AND s.occurred_at >= "from" AND s.occurred_at < "to"
-      AND t.occurred_at >= "from" AND t.occurred_at < "to"
-$$;
+      AND t.occurred_at >= "from" AND t.occurred_at < "to";
+END;
 COMMENT ON FUNCTION fraud._shadowed_payments(text, int, int, timestamptz, timestamptz) IS
     'internal: both scores of the payments that two versions have scored live';
 
@@ -162,13 +162,13 @@ CREATE FUNCTION fraud._gate_period(model text, candidate int, evidence_from time
     OUT starts timestamptz, OUT ends timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT coalesce(evidence_from, r.test_from, coalesce(evidence_to, now()) - interval '30 days'),
            coalesce(evidence_to, r.test_to, now())
     FROM (SELECT) one
     LEFT JOIN fraud.training_runs r ON evidence_from IS NULL AND evidence_to IS NULL
-                                   AND r.model = _gate_period.model AND r.model_version = candidate
-$$;
+                                   AND r.model = _gate_period.model AND r.model_version = candidate;
+END;
 COMMENT ON FUNCTION fraud._gate_period(text, int, timestamptz, timestamptz) IS
     'internal: the period that the gate measures: the caller''s, else the test period of the candidate''s training, else the last 30 days';
 
@@ -183,8 +183,8 @@ CREATE TABLE fraud.version_tags (
 );
 COMMENT ON TABLE fraud.version_tags IS 'tags of model versions, which fraud.tag_version sets';
 
-CREATE FUNCTION fraud.tag_version(model text, version int, tags jsonb) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._tag_version(model text, version int, tags jsonb) RETURNS jsonb
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -196,7 +196,7 @@ BEGIN
                   HINT = 'Such as {"team": "cards", "ticket": null}; null takes a tag away.';
     END IF;
     PERFORM fraud._lock_model(model);
-    PERFORM FROM fraud.model_versions v WHERE v.model = tag_version.model AND v.version = tag_version.version;
+    PERFORM FROM fraud.model_versions v WHERE v.model = _tag_version.model AND v.version = _tag_version.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version
             USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
@@ -204,32 +204,42 @@ BEGIN
     INSERT INTO fraud.version_tags AS t (model, version, tags)
     VALUES (model, version, jsonb_strip_nulls(tags))
     ON CONFLICT ON CONSTRAINT version_tags_pkey
-    DO UPDATE SET tags = jsonb_strip_nulls(t.tags || tag_version.tags), changed_at = now(), changed_by = fraud._caller()
+    DO UPDATE SET tags = jsonb_strip_nulls(t.tags || _tag_version.tags), changed_at = now(), changed_by = fraud._caller()
     RETURNING t.tags INTO result;
     RETURN result;
 END
 $$;
+COMMENT ON FUNCTION fraud._tag_version(text, int, jsonb) IS 'internal: the body of fraud.tag_version, run as the owner';
+
+CREATE FUNCTION fraud.tag_version(model text, version int, tags jsonb) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.tag_version(text, int, jsonb) IS
     'sets tags of a version, keeping those not named; null takes one away; returns all';
 
-CREATE FUNCTION fraud.describe_model(model text, description text, version int DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._describe_model(model text, description text, version int) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM fraud._lock_model(model);
     IF version IS NULL THEN
-        UPDATE fraud.models m SET description = describe_model.description WHERE m.model = describe_model.model;
+        UPDATE fraud.models m SET description = _describe_model.description WHERE m.model = _describe_model.model;
         RETURN;
     END IF;
-    UPDATE fraud.model_versions v SET description = describe_model.description
-    WHERE v.model = describe_model.model AND v.version = describe_model.version;
+    UPDATE fraud.model_versions v SET description = _describe_model.description
+    WHERE v.model = _describe_model.model AND v.version = _describe_model.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version
             USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
     END IF;
 END
 $$;
+COMMENT ON FUNCTION fraud._describe_model(text, text, int) IS 'internal: the body of fraud.describe_model, run as the owner';
+
+CREATE FUNCTION fraud.describe_model(model text, description text, version int DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.describe_model(text, text, int) IS 'sets the description of a model, or of one version of it';
 
 CREATE FUNCTION fraud._immutable_version() RETURNS trigger
@@ -296,18 +306,23 @@ $$;
 COMMENT ON FUNCTION fraud._keep_version() IS
     'internal: refuses to delete a version that an alias names or that has decided a payment';
 
-CREATE FUNCTION fraud.delete_version(model text, version int) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._delete_version(model text, version int) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM fraud._lock_model(model);
-    DELETE FROM fraud.model_versions v WHERE v.model = delete_version.model AND v.version = delete_version.version;
+    DELETE FROM fraud.model_versions v WHERE v.model = _delete_version.model AND v.version = _delete_version.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version
             USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
     END IF;
 END
 $$;
+COMMENT ON FUNCTION fraud._delete_version(text, int) IS 'internal: the body of fraud.delete_version, run as the owner';
+
+CREATE FUNCTION fraud.delete_version(model text, version int) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.delete_version(text, int) IS
     'deletes a version of a model for good; one that an alias names or that has decided a payment cannot be deleted';

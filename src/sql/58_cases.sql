@@ -72,31 +72,51 @@ $$;
 COMMENT ON FUNCTION fraud._change_case(bigint, text, text[], text, timestamptz, boolean) IS
     'internal: one step of a case, with its labels and its line of history';
 
-CREATE FUNCTION fraud.acknowledge_case(case_id bigint, note text DEFAULT NULL) RETURNS void
-LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION fraud._acknowledge_case(case_id bigint, note text) RETURNS void
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_case(case_id, 'acknowledged', '{open}', note, now(), NULL) $$;
+BEGIN ATOMIC SELECT fraud._change_case(case_id, 'acknowledged', '{open}', note, now(), NULL); END;
+COMMENT ON FUNCTION fraud._acknowledge_case(bigint, text) IS 'internal: the body of fraud.acknowledge_case, run as the owner';
+
+CREATE FUNCTION fraud.acknowledge_case(case_id bigint, note text DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.acknowledge_case(bigint, text) IS 'says that somebody looks into an open case';
 
-CREATE FUNCTION fraud.confirm_case(case_id bigint, note text DEFAULT NULL, known_at timestamptz DEFAULT now())
+CREATE FUNCTION fraud._confirm_case(case_id bigint, note text, known_at timestamptz)
 RETURNS void
-LANGUAGE sql SECURITY DEFINER
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_case(case_id, 'confirmed', '{open,acknowledged,dismissed}', note, known_at, true) $$;
+BEGIN ATOMIC SELECT fraud._change_case(case_id, 'confirmed', '{open,acknowledged,dismissed}', note, known_at, true); END;
+COMMENT ON FUNCTION fraud._confirm_case(bigint, text, timestamptz) IS 'internal: the body of fraud.confirm_case, run as the owner';
+
+CREATE FUNCTION fraud.confirm_case(case_id bigint, note text DEFAULT NULL, known_at timestamptz DEFAULT now()) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.confirm_case(bigint, text, timestamptz) IS
     'decides that the payments of a case are fraud: labels each, with source analyst, from known_at on';
 
-CREATE FUNCTION fraud.dismiss_case(case_id bigint, note text DEFAULT NULL, known_at timestamptz DEFAULT now())
+CREATE FUNCTION fraud._dismiss_case(case_id bigint, note text, known_at timestamptz)
 RETURNS void
-LANGUAGE sql SECURITY DEFINER
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_case(case_id, 'dismissed', '{open,acknowledged,confirmed}', note, known_at, false) $$;
+BEGIN ATOMIC SELECT fraud._change_case(case_id, 'dismissed', '{open,acknowledged,confirmed}', note, known_at, false); END;
+COMMENT ON FUNCTION fraud._dismiss_case(bigint, text, timestamptz) IS 'internal: the body of fraud.dismiss_case, run as the owner';
+
+CREATE FUNCTION fraud.dismiss_case(case_id bigint, note text DEFAULT NULL, known_at timestamptz DEFAULT now()) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.dismiss_case(bigint, text, timestamptz) IS
     'decides that the payments of a case are legitimate: labels each, with source analyst, from known_at on';
 
-CREATE FUNCTION fraud.reopen_case(case_id bigint, note text DEFAULT NULL) RETURNS void
-LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION fraud._reopen_case(case_id bigint, note text) RETURNS void
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_case(case_id, 'open', '{acknowledged,confirmed,dismissed}', note, now(), NULL) $$;
+BEGIN ATOMIC SELECT fraud._change_case(case_id, 'open', '{acknowledged,confirmed,dismissed}', note, now(), NULL); END;
+COMMENT ON FUNCTION fraud._reopen_case(bigint, text) IS 'internal: the body of fraud.reopen_case, run as the owner';
+
+CREATE FUNCTION fraud.reopen_case(case_id bigint, note text DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.reopen_case(bigint, text) IS
     'makes a case open again; a decision is taken back by labels from now on: what others than analysts have said of each payment, or that nothing is known';

@@ -12,14 +12,14 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._warn_without_worker() IS
     'internal: warns when fraud_detect is not in shared_preload_libraries';
 
-CREATE FUNCTION fraud.add_source(
+CREATE FUNCTION fraud._add_source(
     name text,
     url text,
-    format text DEFAULT 'auto',
-    poll_interval interval DEFAULT '1 minute',
-    headers jsonb DEFAULT '{}'
+    format text,
+    poll_interval interval,
+    headers jsonb
 ) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -75,6 +75,17 @@ BEGIN
     PERFORM fraud._wake_worker();
 END
 $$;
+COMMENT ON FUNCTION fraud._add_source(text, text, text, interval, jsonb) IS 'internal: the body of fraud.add_source, run as the owner';
+
+CREATE FUNCTION fraud.add_source(
+    name text,
+    url text,
+    format text DEFAULT 'auto',
+    poll_interval interval DEFAULT '1 minute',
+    headers jsonb DEFAULT '{}'
+) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.add_source(text, text, text, interval, jsonb) IS
     'has the ingest worker poll a payment API from COMMIT on; headers (a JSON object of texts) can hold keys and are not readable again';
 
@@ -104,36 +115,51 @@ END
 $$;
 COMMENT ON FUNCTION fraud._change_source(text, text) IS 'internal: pauses, resumes or drops a source';
 
-CREATE FUNCTION fraud.pause_source(name text) RETURNS void
-LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION fraud._pause_source(name text) RETURNS void
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_source(name, 'pause') $$;
+BEGIN ATOMIC SELECT fraud._change_source(name, 'pause'); END;
+COMMENT ON FUNCTION fraud._pause_source(text) IS 'internal: the body of fraud.pause_source, run as the owner';
+
+CREATE FUNCTION fraud.pause_source(name text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.pause_source(text) IS 'stops polling a source; a poll under way is given up';
 
-CREATE FUNCTION fraud.resume_source(name text) RETURNS void
-LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION fraud._resume_source(name text) RETURNS void
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_source(name, 'resume') $$;
+BEGIN ATOMIC SELECT fraud._change_source(name, 'resume'); END;
+COMMENT ON FUNCTION fraud._resume_source(text) IS 'internal: the body of fraud.resume_source, run as the owner';
+
+CREATE FUNCTION fraud.resume_source(name text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.resume_source(text) IS 'polls a paused or restored source again';
 
-CREATE FUNCTION fraud.drop_source(name text) RETURNS void
-LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION fraud._drop_source(name text) RETURNS void
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._change_source(name, 'drop') $$;
+BEGIN ATOMIC SELECT fraud._change_source(name, 'drop'); END;
+COMMENT ON FUNCTION fraud._drop_source(text) IS 'internal: the body of fraud.drop_source, run as the owner';
+
+CREATE FUNCTION fraud.drop_source(name text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.drop_source(text) IS 'forgets a source; its payments and dead letters stay';
 
-CREATE FUNCTION fraud.poll_now(name text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._poll_now(name text) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF (SELECT s.paused FROM fraud.sources s WHERE s.name = poll_now.name) THEN
+    IF (SELECT s.paused FROM fraud.sources s WHERE s.name = _poll_now.name) THEN
         RAISE EXCEPTION 'source "%" is paused', name
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = 'Call fraud.resume_source first.';
     END IF;
     INSERT INTO fraud.source_state AS st (name)
-    SELECT s.name FROM fraud.sources s WHERE s.name = poll_now.name
+    SELECT s.name FROM fraud.sources s WHERE s.name = _poll_now.name
     ON CONFLICT ON CONSTRAINT source_state_pkey DO UPDATE SET next_poll_at = now();
     IF NOT FOUND THEN
         RAISE EXCEPTION 'source "%" does not exist', name
@@ -144,6 +170,11 @@ BEGIN
     PERFORM fraud._wake_worker();
 END
 $$;
+COMMENT ON FUNCTION fraud._poll_now(text) IS 'internal: the body of fraud.poll_now, run as the owner';
+
+CREATE FUNCTION fraud.poll_now(name text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.poll_now(text) IS 'polls a source at once, from COMMIT on, whatever its interval or backoff';
 
 CREATE VIEW fraud.source_status AS

@@ -205,27 +205,27 @@ $$;
 COMMENT ON FUNCTION fraud._lock_channel(text) IS 'internal: locks a channel''s row, or says that there is none';
 
 -- ---------------------------------------------------------- what people call
-CREATE FUNCTION fraud.add_channel(
+CREATE FUNCTION fraud._add_channel(
     name text,
     kind text,
     target text,
-    takes text[] DEFAULT '{alert}',
-    min_decision text DEFAULT 'review',
-    condition text DEFAULT NULL,
-    repeats boolean DEFAULT false,
-    digest_interval interval DEFAULT NULL,
-    max_per_minute int DEFAULT NULL,
-    headers jsonb DEFAULT '{}',
-    template jsonb DEFAULT NULL,
-    secret text DEFAULT NULL,
-    smtp_url text DEFAULT NULL,
-    smtp_user text DEFAULT NULL,
-    smtp_password text DEFAULT NULL,
-    sender text DEFAULT NULL,
-    starttls boolean DEFAULT true,
-    revisions boolean DEFAULT false
+    takes text[],
+    min_decision text,
+    condition text,
+    repeats boolean,
+    digest_interval interval,
+    max_per_minute int,
+    headers jsonb,
+    template jsonb,
+    secret text,
+    smtp_url text,
+    smtp_user text,
+    smtp_password text,
+    sender text,
+    starttls boolean,
+    revisions boolean
 ) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -273,30 +273,54 @@ BEGIN
     PERFORM fraud._wake_notify_worker();
 END
 $$;
-COMMENT ON FUNCTION fraud.add_channel(text, text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean) IS
-    'has messages sent to a webhook (target is its URL), by e-mail (target: recipients, separated by commas) or by NOTIFY (target: the name to LISTEN to), from COMMIT on; docs/alerts.md says what each parameter does. URL, headers, secret and password are not readable again';
+COMMENT ON FUNCTION fraud._add_channel(text, text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean) IS 'internal: the body of fraud.add_channel, run as the owner';
 
-CREATE FUNCTION fraud.alter_channel(
+CREATE FUNCTION fraud.add_channel(
     name text,
-    target text DEFAULT NULL,
-    takes text[] DEFAULT NULL,
-    min_decision text DEFAULT NULL,
+    kind text,
+    target text,
+    takes text[] DEFAULT '{alert}',
+    min_decision text DEFAULT 'review',
     condition text DEFAULT NULL,
-    repeats boolean DEFAULT NULL,
+    repeats boolean DEFAULT false,
     digest_interval interval DEFAULT NULL,
     max_per_minute int DEFAULT NULL,
-    headers jsonb DEFAULT NULL,
+    headers jsonb DEFAULT '{}',
     template jsonb DEFAULT NULL,
     secret text DEFAULT NULL,
     smtp_url text DEFAULT NULL,
     smtp_user text DEFAULT NULL,
     smtp_password text DEFAULT NULL,
     sender text DEFAULT NULL,
-    starttls boolean DEFAULT NULL,
-    revisions boolean DEFAULT NULL,
-    reset text[] DEFAULT '{}'
+    starttls boolean DEFAULT true,
+    revisions boolean DEFAULT false
 ) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.add_channel(text, text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean) IS
+    'has messages sent to a webhook (target is its URL), by e-mail (target: recipients, separated by commas) or by NOTIFY (target: the name to LISTEN to), from COMMIT on; docs/alerts.md says what each parameter does. URL, headers, secret and password are not readable again';
+
+CREATE FUNCTION fraud._alter_channel(
+    name text,
+    target text,
+    takes text[],
+    min_decision text,
+    condition text,
+    repeats boolean,
+    digest_interval interval,
+    max_per_minute int,
+    headers jsonb,
+    template jsonb,
+    secret text,
+    smtp_url text,
+    smtp_user text,
+    smtp_password text,
+    sender text,
+    starttls boolean,
+    revisions boolean,
+    reset text[]
+) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -305,7 +329,7 @@ DECLARE
     channel fraud.channels;
 BEGIN
     PERFORM fraud._lock_channel(name);
-    SELECT * INTO before FROM fraud.channels c WHERE c.name = alter_channel.name;
+    SELECT * INTO before FROM fraud.channels c WHERE c.name = _alter_channel.name;
     IF NOT coalesce(reset, '{}') <@ resettable THEN
         RAISE EXCEPTION 'reset names what cannot be reset'
             USING ERRCODE = 'invalid_parameter_value',
@@ -368,23 +392,52 @@ BEGIN
     PERFORM fraud._wake_notify_worker();
 END
 $$;
+COMMENT ON FUNCTION fraud._alter_channel(text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean, text[]) IS 'internal: the body of fraud.alter_channel, run as the owner';
+
+CREATE FUNCTION fraud.alter_channel(
+    name text,
+    target text DEFAULT NULL,
+    takes text[] DEFAULT NULL,
+    min_decision text DEFAULT NULL,
+    condition text DEFAULT NULL,
+    repeats boolean DEFAULT NULL,
+    digest_interval interval DEFAULT NULL,
+    max_per_minute int DEFAULT NULL,
+    headers jsonb DEFAULT NULL,
+    template jsonb DEFAULT NULL,
+    secret text DEFAULT NULL,
+    smtp_url text DEFAULT NULL,
+    smtp_user text DEFAULT NULL,
+    smtp_password text DEFAULT NULL,
+    sender text DEFAULT NULL,
+    starttls boolean DEFAULT NULL,
+    revisions boolean DEFAULT NULL,
+    reset text[] DEFAULT '{}'
+) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.alter_channel(text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean, text[]) IS
     'changes a channel from COMMIT on; its deliveries, dead ones too, stay, and what waits is sent as the channel is then. What is not given stays; reset names what is to be as if it had never been given, before what is given is set';
 
-CREATE FUNCTION fraud.pause_channel(name text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._pause_channel(name text) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM fraud._lock_channel(name);
-    UPDATE fraud.channels c SET paused = true WHERE c.name = pause_channel.name;
+    UPDATE fraud.channels c SET paused = true WHERE c.name = _pause_channel.name;
     PERFORM fraud._wake_notify_worker();
 END
 $$;
+COMMENT ON FUNCTION fraud._pause_channel(text) IS 'internal: the body of fraud.pause_channel, run as the owner';
+
+CREATE FUNCTION fraud.pause_channel(name text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.pause_channel(text) IS 'sends nothing more to a channel; what it would get waits';
 
-CREATE FUNCTION fraud.resume_channel(name text, discard_waiting boolean DEFAULT false) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._resume_channel(name text, discard_waiting boolean) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -392,29 +445,39 @@ BEGIN
     IF discard_waiting THEN
         PERFORM fraud._discard_notifications(name);
     END IF;
-    UPDATE fraud.channels c SET paused = false WHERE c.name = resume_channel.name;
+    UPDATE fraud.channels c SET paused = false WHERE c.name = _resume_channel.name;
     INSERT INTO fraud.channel_state (name) VALUES (name) ON CONFLICT DO NOTHING;
     PERFORM fraud._wake_notify_worker();
 END
 $$;
+COMMENT ON FUNCTION fraud._resume_channel(text, boolean) IS 'internal: the body of fraud.resume_channel, run as the owner';
+
+CREATE FUNCTION fraud.resume_channel(name text, discard_waiting boolean DEFAULT false) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.resume_channel(text, boolean) IS
     'sends to a paused or restored channel again: what waited too, unless discard_waiting';
 
-CREATE FUNCTION fraud.drop_channel(name text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._drop_channel(name text) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM fraud._lock_channel(name);
     PERFORM fraud._discard_notifications(name);
-    DELETE FROM fraud.channels c WHERE c.name = drop_channel.name;
+    DELETE FROM fraud.channels c WHERE c.name = _drop_channel.name;
     PERFORM fraud._wake_notify_worker();
 END
 $$;
+COMMENT ON FUNCTION fraud._drop_channel(text) IS 'internal: the body of fraud.drop_channel, run as the owner';
+
+CREATE FUNCTION fraud.drop_channel(name text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.drop_channel(text) IS 'forgets a channel and its secrets; what waited for it is discarded, its deliveries stay on record';
 
-CREATE FUNCTION fraud.test_channel(name text) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._test_channel(name text) RETURNS bigint
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -424,6 +487,11 @@ BEGIN
         'requested_by', fraud._caller()), channel => name);
 END
 $$;
+COMMENT ON FUNCTION fraud._test_channel(text) IS 'internal: the body of fraud.test_channel, run as the owner';
+
+CREATE FUNCTION fraud.test_channel(name text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.test_channel(text) IS
     'sends a test message to one channel, whatever it takes; returns the message''s id, by which fraud.notification_log shows how it fared';
 

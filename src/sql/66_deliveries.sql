@@ -174,7 +174,7 @@ CREATE FUNCTION fraud._sendable_channels(concurrency int, OUT name text, OUT roo
 RETURNS SETOF record
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT c.name,
            -- A receiver that fails gets one attempt at a time.
            CASE WHEN st.hold_until > clock_timestamp() THEN 0
@@ -195,8 +195,8 @@ AS $$
                 AND a.started_at > clock_timestamp() - interval '1 minute'
               ORDER BY a.started_at DESC LIMIT c.max_per_minute) a
     ) recent
-    WHERE NOT c.paused
-$$;
+    WHERE NOT c.paused;
+END;
 COMMENT ON FUNCTION fraud._sendable_channels(int) IS 'internal: the channels that may be sent to now, or from when on';
 
 -- Takes the deliveries that are due. `lease` is how long an attempt can last; after
@@ -245,7 +245,7 @@ COMMENT ON FUNCTION fraud._claim_notifications(int, interval, int) IS
 CREATE FUNCTION fraud._next_notification_at(concurrency int) RETURNS timestamptz
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT min(greatest(due.at, c.free_at))
     FROM fraud._sendable_channels(concurrency) c
     CROSS JOIN LATERAL (
@@ -254,8 +254,8 @@ AS $$
         ORDER BY n.next_attempt_at LIMIT 1
     ) due
     -- One that is busy is looked at again when an attempt ends.
-    WHERE c.room > 0 OR c.free_at IS NOT NULL
-$$;
+    WHERE c.room > 0 OR c.free_at IS NOT NULL;
+END;
 COMMENT ON FUNCTION fraud._next_notification_at(int) IS 'internal: when the next delivery is due';
 
 -- Notes how an attempt went. A failed delivery is tried again after one second, two,
@@ -332,10 +332,10 @@ COMMENT ON FUNCTION fraud._purge_messages(interval) IS
 CREATE FUNCTION fraud._discard_notifications(name text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     UPDATE fraud.notifications n SET state = 'discarded', finished_at = clock_timestamp()
-    WHERE n.channel = name AND n.state IN ('pending', 'sending')
-$$;
+    WHERE n.channel = name AND n.state IN ('pending', 'sending');
+END;
 COMMENT ON FUNCTION fraud._discard_notifications(text) IS 'internal: gives up what waits for a channel';
 
 -- After a change of a channel: nobody who was taken off it gets anything any more, and
@@ -343,7 +343,7 @@ COMMENT ON FUNCTION fraud._discard_notifications(text) IS 'internal: gives up wh
 CREATE FUNCTION fraud._readdress(channel fraud.channels) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     UPDATE fraud.notifications n SET state = 'discarded', finished_at = clock_timestamp()
     WHERE n.channel = (_readdress.channel).name AND n.state IN ('pending', 'sending', 'dead')
       AND n.recipient <> ALL (regexp_split_to_array((_readdress.channel).target, ','));
@@ -351,19 +351,19 @@ AS $$
     WHERE n.channel = (_readdress.channel).name AND n.state = 'pending' AND n.attempts > n.attempts_forgiven;
     UPDATE fraud.channel_state st SET hold_until = NULL, consecutive_failures = 0
     WHERE st.name = (_readdress.channel).name;
-$$;
+END;
 COMMENT ON FUNCTION fraud._readdress(fraud.channels) IS 'internal: has what waits go as the channel is now';
 
 -- ---------------------------------------------------------- what people call
-CREATE FUNCTION fraud.retry_notification(notification_id bigint) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._retry_notification(notification_id bigint) RETURNS void
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     delivery fraud.notifications;
 BEGIN
     SELECT * INTO delivery FROM fraud.notifications n
-    WHERE n.notification_id = retry_notification.notification_id FOR UPDATE;
+    WHERE n.notification_id = _retry_notification.notification_id FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'notification % does not exist', notification_id
             USING ERRCODE = 'no_data_found',
@@ -381,6 +381,11 @@ BEGIN
     PERFORM fraud._wake_notify_worker();
 END
 $$;
+COMMENT ON FUNCTION fraud._retry_notification(bigint) IS 'internal: the body of fraud.retry_notification, run as the owner';
+
+CREATE FUNCTION fraud.retry_notification(notification_id bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.retry_notification(bigint) IS
     'sends a delivery that was given up, or waits, at once, with all attempts anew and the same idempotency key';
 

@@ -21,10 +21,10 @@ COMMENT ON COLUMN fraud.rollup_state.dropped_before IS
 CREATE FUNCTION fraud.report_timezone() RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT coalesce((SELECT s.timezone FROM fraud.rollup_state s),
-                    nullif(current_setting('fraud_detect.report_timezone', true), ''), 'UTC')
-$$;
+                    nullif(current_setting('fraud_detect.report_timezone', true), ''), 'UTC');
+END;
 COMMENT ON FUNCTION fraud.report_timezone() IS
     'the time zone whose days the reports count: that of the rollups, which take fraud_detect.report_timezone at the first fraud.refresh_rollups() and at fraud.rebuild_rollups()';
 
@@ -259,8 +259,8 @@ COMMENT ON VIEW fraud._rollups IS
 -- --------------------------------------------------------------- refresh
 -- The plan is made when the queue may look empty; it must serve when a history has
 -- filled it: sums by hashing, no JIT for what only looks costly.
-CREATE FUNCTION fraud.refresh_rollups() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._refresh_rollups() RETURNS bigint
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_sort = off
 SET jit = off
@@ -269,9 +269,8 @@ AS $$
 DECLARE
     added bigint;
 BEGIN
-    -- One at a time. Payments never wait for this lock, nor it for them. (1717985636 is
-    -- "frad" in ASCII: this extension's advisory locks.)
-    PERFORM pg_advisory_xact_lock(1717985636, 1);
+    -- One at a time. Payments never wait for this lock, nor it for them.
+    PERFORM fraud._lock('rollups');
     INSERT INTO fraud.rollup_state (timezone, refreshed_at)
     VALUES (fraud.report_timezone(), now())
     ON CONFLICT (only_row) DO UPDATE SET refreshed_at = excluded.refreshed_at;
@@ -328,11 +327,16 @@ BEGIN
     RETURN added;
 END
 $$;
+COMMENT ON FUNCTION fraud._refresh_rollups() IS 'internal: the body of fraud.refresh_rollups, run as the owner';
+
+CREATE FUNCTION fraud.refresh_rollups() RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.refresh_rollups() IS
     'adds what is queued to the sums that the views read; returns how many payments were added. The views are exact without it, and fast with it';
 
-CREATE FUNCTION fraud.rebuild_rollups() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._rebuild_rollups() RETURNS bigint
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -374,5 +378,10 @@ BEGIN
     RETURN fraud.refresh_rollups();
 END
 $$;
+COMMENT ON FUNCTION fraud._rebuild_rollups() IS 'internal: the body of fraud.rebuild_rollups, run as the owner';
+
+CREATE FUNCTION fraud.rebuild_rollups() RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.rebuild_rollups() IS
     'makes the sums that the views read anew, from all payments stored, in the zone that fraud_detect.report_timezone names; needed after that setting was changed. Returns how many payments were summed';

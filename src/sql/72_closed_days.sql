@@ -55,7 +55,7 @@ COMMENT ON FUNCTION fraud._check_day(date) IS 'internal: refuses days that no pa
 CREATE FUNCTION fraud._figures(days date[]) RETURNS SETOF fraud.daily_reports
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT d.day, 1, now(), fraud.report_timezone(),
            coalesce(r.payments, 0), coalesce(r.volume, 0), coalesce(r.customers, 0),
            coalesce(r.alerts, 0), coalesce(r.alerted_volume, 0),
@@ -63,8 +63,8 @@ AS $$
            coalesce(r.labelled_fraud, 0), coalesce(r.labelled_legitimate, 0),
            coalesce(r.labelled_fraud_alerted, 0), coalesce(r.labelled_fraud_volume, 0),
            r.top_merchants, r.top_categories
-    FROM unnest(days) d(day) LEFT JOIN fraud.daily_report r ON r.day = d.day
-$$;
+    FROM unnest(days) d(day) LEFT JOIN fraud.daily_report r ON r.day = d.day;
+END;
 COMMENT ON FUNCTION fraud._figures(date[]) IS 'internal: days as they would be closed now';
 
 -- What was learned of earlier days between the report of the day before and this one.
@@ -73,7 +73,7 @@ RETURNS TABLE (day date, revision int, payments_before bigint, payments bigint, 
                fraud_volume_before numeric, fraud_volume numeric)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT r.day, r.revision, b.payments, r.payments, b.labelled_fraud, r.labelled_fraud,
            b.labelled_fraud_volume, r.labelled_fraud_volume
     FROM fraud.daily_reports r
@@ -81,8 +81,8 @@ AS $$
     WHERE r.day < of_day
       AND r.closed_at > (SELECT y.closed_at FROM fraud.daily_reports y WHERE y.day = of_day - 1 AND y.revision = 1)
       AND r.closed_at <= coalesce((SELECT t.closed_at FROM fraud.daily_reports t WHERE t.day = of_day AND t.revision = 1), now())
-    ORDER BY r.day, r.revision
-$$;
+    ORDER BY r.day, r.revision;
+END;
 COMMENT ON FUNCTION fraud._corrections(date) IS 'internal: revisions of earlier days, made since the report of the day before';
 
 -- Sends a closed day to the channels that take reports, a revision to those that take
@@ -153,8 +153,8 @@ END
 $$;
 COMMENT ON FUNCTION fraud._close(date[]) IS 'internal: closes days; the caller holds the lock';
 
-CREATE FUNCTION fraud.close_day(day date) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._close_day(day date) RETURNS int
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -171,16 +171,21 @@ BEGIN
                   HINT = format('Days are those of time zone "%s"; fraud.daily_report has the figures so far.',
                                 fraud.report_timezone());
     END IF;
-    PERFORM pg_advisory_xact_lock(1717985636, 2);
+    PERFORM fraud._lock('reports');
     PERFORM fraud._close(ARRAY[day]);
-    RETURN (SELECT max(r.revision) FROM fraud.daily_reports r WHERE r.day = close_day.day);
+    RETURN (SELECT max(r.revision) FROM fraud.daily_reports r WHERE r.day = _close_day.day);
 END
 $$;
+COMMENT ON FUNCTION fraud._close_day(date) IS 'internal: the body of fraud.close_day, run as the owner';
+
+CREATE FUNCTION fraud.close_day(day date) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.close_day(date) IS
     'writes the figures of a day that is over into fraud.daily_reports, as known now; again, as another revision, only if they have changed. Returns the latest revision';
 
-CREATE FUNCTION fraud.close_due_days(since date DEFAULT NULL) RETURNS TABLE (day date, revision int)
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._close_due_days(since date) RETURNS TABLE (day date, revision int)
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -191,7 +196,7 @@ DECLARE
     known date[];
 BEGIN
     PERFORM fraud._check_day(since);
-    PERFORM pg_advisory_xact_lock(1717985636, 2);
+    PERFORM fraud._lock('reports');
     INSERT INTO fraud.closing AS c (first_day) VALUES (coalesce(since, last_due))
     ON CONFLICT (only_row) DO UPDATE SET first_day = least(c.first_day, excluded.first_day) WHERE since IS NOT NULL;
     SELECT array_agg(d::date) INTO missing
@@ -207,5 +212,10 @@ BEGIN
     RETURN QUERY SELECT * FROM fraud._close(missing);
 END
 $$;
+COMMENT ON FUNCTION fraud._close_due_days(date) IS 'internal: the body of fraud.close_due_days, run as the owner';
+
+CREATE FUNCTION fraud.close_due_days(since date DEFAULT NULL) RETURNS TABLE (day date, revision int)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.close_due_days(date) IS
     'closes the days that are over and not closed yet, from the first one on (`since`, or when this was first called), once fraud_detect.report_hour has come; with a new day also revises those before it whose figures have changed. Returns the reports written';

@@ -5,15 +5,17 @@ CREATE FUNCTION fraud._job_list()
 RETURNS TABLE (job text, schedule text, statement text, late_after interval, purpose text)
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     VALUES
         ('rollups', '* * * * *', 'SELECT fraud.refresh_rollups()', interval '10 minutes', 'keeps the views quick'),
         ('reports', '*/5 * * * *', 'SELECT fraud.close_due_days()', interval '30 minutes', 'closes yesterday at its hour'),
         ('partitions', '13 * * * *', 'SELECT fraud.maintain_partitions()', interval '3 hours', 'months to come, and months past retention'),
         ('purge', '23 * * * *', 'SELECT fraud.purge()', interval '3 hours', 'clears what is delivered or too old'),
-        ('health', '*/5 * * * *', 'SELECT fraud.notify_health()', interval '30 minutes', 'tells the channels what has failed')
-$$;
+        ('health', '*/5 * * * *', 'SELECT fraud.notify_health()', interval '30 minutes', 'tells the channels what has failed');
+END;
 COMMENT ON FUNCTION fraud._job_list() IS 'internal: the jobs, when they run (pg_cron''s five fields, UTC), and when one that has not run is late';
+
+INSERT INTO fraud.locks (name) SELECT 'job ' || l.job FROM fraud._job_list() l;
 
 CREATE TABLE fraud.job_state (
     job text PRIMARY KEY,
@@ -27,12 +29,12 @@ CREATE TABLE fraud.job_state (
 COMMENT ON TABLE fraud.job_state IS 'how the jobs went; read fraud.health()';
 COMMENT ON COLUMN fraud.job_state.failures IS 'in a row, up to now';
 
-CREATE FUNCTION fraud.run_job(job text) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._run_job(job text) RETURNS text
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    statement text := (SELECT l.statement FROM fraud._job_list() l WHERE l.job = run_job.job);
+    statement text := (SELECT l.statement FROM fraud._job_list() l WHERE l.job = _run_job.job);
     failure text;
 BEGIN
     IF statement IS NULL THEN
@@ -40,7 +42,7 @@ BEGIN
             USING ERRCODE = 'undefined_object',
                   HINT = format('The jobs are %s.', (SELECT string_agg(l.job, ', ') FROM fraud._job_list() l));
     END IF;
-    IF NOT pg_try_advisory_xact_lock(1717985636, hashtext('job ' || job)) THEN
+    IF NOT fraud._try_lock('job ' || job) THEN
         RETURN 'is running already';
     END IF;
     -- A failure is caught, so that it can be written down: fraud.health() shows it.
@@ -66,12 +68,17 @@ BEGIN
     RETURN 'done';
 END
 $$;
+COMMENT ON FUNCTION fraud._run_job(text) IS 'internal: the body of fraud.run_job, run as the owner';
+
+CREATE FUNCTION fraud.run_job(job text) RETURNS text
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.run_job(text) IS
     'runs a job (rollups, reports, partitions, purge, health) and notes how it went, for fraud.health(); a failure is a warning and is noted too';
 
 -- ---------------------------------------------------------------- upkeep
-CREATE FUNCTION fraud.maintain_partitions() RETURNS TABLE (partition name, action text)
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._maintain_partitions() RETURNS TABLE (partition name, action text)
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 -- Rather try again in an hour than make every payment wait behind a long query.
 SET lock_timeout = '5s'
@@ -110,11 +117,16 @@ BEGIN
     END LOOP;
 END
 $$;
+COMMENT ON FUNCTION fraud._maintain_partitions() IS 'internal: the body of fraud.maintain_partitions, run as the owner';
+
+CREATE FUNCTION fraud.maintain_partitions() RETURNS TABLE (partition name, action text)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.maintain_partitions() IS
     'makes the partitions of this month and the next two, and drops those that ended longer ago than fraud_detect.transaction_retention (0: none); the views keep their sums, and the payments'' ids stay known. Returns what was done';
 
-CREATE FUNCTION fraud.purge() RETURNS TABLE (relation regclass, rows bigint)
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._purge() RETURNS TABLE (relation regclass, rows bigint)
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -137,6 +149,11 @@ BEGIN
     RETURN NEXT;
 END
 $$;
+COMMENT ON FUNCTION fraud._purge() IS 'internal: the body of fraud.purge, run as the owner';
+
+CREATE FUNCTION fraud.purge() RETURNS TABLE (relation regclass, rows bigint)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.purge() IS
     'deletes messages whose deliveries ended longer ago than fraud_detect.outbox_retention, and dead letters last seen longer ago than fraud_detect.dead_letter_retention (0: none), and destroys keys of card numbers that were retired longer ago than fraud_detect.card_key_retention (0: none), with their hashes; returns how many rows went';
 
@@ -144,14 +161,14 @@ COMMENT ON FUNCTION fraud.purge() IS
 CREATE FUNCTION fraud._start_closing(since date) RETURNS void
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT fraud._check_day(since);
     INSERT INTO fraud.closing AS c (first_day, scheduled_at)
     VALUES (coalesce(since, (now() AT TIME ZONE fraud.report_timezone())::date), now())
     ON CONFLICT (only_row) DO UPDATE
     SET first_day = CASE WHEN since IS NULL THEN c.first_day ELSE least(c.first_day, excluded.first_day) END,
-        scheduled_at = coalesce(c.scheduled_at, excluded.scheduled_at)
-$$;
+        scheduled_at = coalesce(c.scheduled_at, excluded.scheduled_at);
+END;
 COMMENT ON FUNCTION fraud._start_closing(date) IS 'internal: notes the first day that is to be closed';
 
 -- Runs a statement, which returns a number, where pg_cron lives: here, or through
@@ -201,18 +218,18 @@ COMMENT ON FUNCTION fraud._in_cron_database(text) IS 'internal: runs a statement
 CREATE FUNCTION fraud._cron_name(job text) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT format('fraud_detect:%s:%s',
-                  CASE WHEN octet_length(current_database()) <= 38 THEN current_database() ELSE md5(current_database()) END, job)
-$$;
+                  CASE WHEN octet_length(current_database()) <= 38 THEN current_database() ELSE md5(current_database()) END, job);
+END;
 COMMENT ON FUNCTION fraud._cron_name(text) IS 'internal: the name of a job of this database in pg_cron';
 
 CREATE FUNCTION fraud._cron_names() RETURNS text[]
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT array_agg(fraud._cron_name(j.job)) FROM (SELECT l.job FROM fraud._job_list() l UNION ALL SELECT 'cron_log') j
-$$;
+BEGIN ATOMIC
+    SELECT array_agg(fraud._cron_name(j.job)) FROM (SELECT l.job FROM fraud._job_list() l UNION ALL SELECT 'cron_log') j;
+END;
 COMMENT ON FUNCTION fraud._cron_names() IS 'internal: the names of all jobs of this database in pg_cron';
 
 CREATE FUNCTION fraud.schedule(first_day date DEFAULT NULL) RETURNS TABLE (job text, schedule text, purpose text)

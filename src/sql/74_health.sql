@@ -118,8 +118,8 @@ CREATE TABLE fraud.health_notices (
 );
 COMMENT ON TABLE fraud.health_notices IS 'items of fraud.health() that the channels were told do not work';
 
-CREATE FUNCTION fraud.notify_health() RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._notify_health() RETURNS boolean
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -150,6 +150,11 @@ BEGIN
     RETURN true;
 END
 $$;
+COMMENT ON FUNCTION fraud._notify_health() IS 'internal: the body of fraud.notify_health, run as the owner';
+
+CREATE FUNCTION fraud.notify_health() RETURNS boolean
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.notify_health() IS
     'tells the channels that take health messages which items of fraud.health() have become errors, and which are none any more; once each. Returns whether there was anything to tell';
 

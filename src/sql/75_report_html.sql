@@ -5,31 +5,31 @@
 CREATE FUNCTION fraud._html(value text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT replace(replace(replace(replace(replace(value,
-        '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;')
-$$;
+        '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;');
+END;
 COMMENT ON FUNCTION fraud._html(text) IS 'internal: a text as it must stand in HTML';
 
 CREATE FUNCTION fraud._number(value numeric, decimals int DEFAULT 0) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT coalesce(to_char(value, 'FM999,999,999,999,990' || CASE WHEN decimals > 0 THEN '.' || repeat('0', decimals) ELSE '' END), '–')
-$$;
+BEGIN ATOMIC
+    SELECT coalesce(to_char(value, 'FM999,999,999,999,990' || CASE WHEN decimals > 0 THEN '.' || repeat('0', decimals) ELSE '' END), '–');
+END;
 COMMENT ON FUNCTION fraud._number(numeric, int) IS 'internal: a number with thousands set apart, for people';
 
 CREATE FUNCTION fraud._percent(value numeric) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT coalesce(fraud._number(value * 100, 1) || ' %', '–') $$;
+BEGIN ATOMIC SELECT coalesce(fraud._number(value * 100, 1) || ' %', '–'); END;
 COMMENT ON FUNCTION fraud._percent(numeric) IS 'internal: a share as a percentage';
 
 -- A headline figure, with what it was a week before.
 CREATE FUNCTION fraud._html_tile(title text, figure text, value numeric, before numeric) RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT format('<div class="tile"><div class="name">%s</div><div class="figure">%s</div><div class="change">%s</div></div>',
         fraud._html(title), fraud._html(figure),
         CASE
@@ -38,19 +38,19 @@ AS $$
             WHEN before = 0 THEN 'none a week before'
             ELSE format('%s %s %% on a week before', CASE WHEN value > before THEN '▲' ELSE '▼' END,
                         fraud._number(abs(value - before) / abs(before) * 100, 1))
-        END)
-$$;
+        END);
+END;
 COMMENT ON FUNCTION fraud._html_tile(text, text, numeric, numeric) IS 'internal: a headline figure of the report';
 
 -- The step of an axis that has about four: 1, 2 or 5 times a power of ten.
 CREATE FUNCTION fraud._axis_step(greatest_value numeric) RETURNS numeric
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT trim_scale(greatest(1, min(p.power * f.factor)))
     FROM (SELECT 10::numeric ^ floor(log(greatest(greatest_value, 1) / 4)) AS power) p, (VALUES (1), (2), (5), (10)) f(factor)
-    WHERE p.power * f.factor >= greatest(greatest_value, 1) / 4
-$$;
+    WHERE p.power * f.factor >= greatest(greatest_value, 1) / 4;
+END;
 COMMENT ON FUNCTION fraud._axis_step(numeric) IS 'internal: how far apart the lines of a chart are';
 
 -- Columns, or two series stacked. Every n-th label is shown, so that none touch.
@@ -58,7 +58,7 @@ CREATE FUNCTION fraud._svg_columns(title text, unit text, labels text[], names t
 RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     WITH bar AS (
         SELECT i, l AS label, coalesce(a, 0) AS low, coalesce(b, 0) AS high
         FROM unnest(labels, lower_values, upper_values) WITH ORDINALITY u(l, a, b, i)
@@ -96,8 +96,8 @@ AS $$
             FROM bar b, scale s), '')
         || CASE WHEN (SELECT most FROM axis) = 0
                 THEN '<text class="empty" x="284" y="90" text-anchor="middle">none this day</text>' ELSE '' END
-        || '</svg></figure>'
-$$;
+        || '</svg></figure>';
+END;
 COMMENT ON FUNCTION fraud._svg_columns(text, text, text[], text[], numeric[], numeric[]) IS 'internal: a column chart';
 
 -- Bars that lie, in a table: a name of any length or script, and numbers of any size,
@@ -106,7 +106,7 @@ CREATE FUNCTION fraud._html_risk_bars(title text, labels text[], expected numeri
 RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT format('<figure><figcaption>%s <span class="unit">expected number of frauds</span></figcaption>', fraud._html(title))
         || CASE WHEN coalesce(cardinality(labels), 0) = 0 THEN '<p class="empty">none this day</p>'
            ELSE '<table class="bars"><thead><tr><th></th><th class="n" colspan="2">Expected</th><th class="n">Alerts</th><th class="n">Payments</th><th class="n">Alerted volume</th></tr></thead><tbody>'
@@ -119,14 +119,14 @@ AS $$
                        FROM unnest(labels, expected, alerts, payments, alerted_volume)
                             WITH ORDINALITY u(label, expected, alerts, payments, volume, i)) b)
              || '</tbody></table>' END
-        || '</figure>'
-$$;
+        || '</figure>';
+END;
 COMMENT ON FUNCTION fraud._html_risk_bars(text, text[], numeric[], numeric[], numeric[], numeric[]) IS 'internal: a bar chart of where the risk is';
 
 CREATE FUNCTION fraud._html_head(title text) RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
         '<title>' || fraud._html(title) || '</title><style>'
@@ -144,14 +144,14 @@ AS $$
         'td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.t{white-space:nowrap}table.bars{font-size:13px}table.bars td,table.bars th{padding:3px 10px 3px 0;border:0;vertical-align:middle}table.bars td.name{max-width:150px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}table.bars td.bar{width:30%;min-width:60px}table.bars svg{height:14px}.ok{color:var(--good)}.warning{color:var(--warn)}.error,.block{color:var(--bad)}ul{margin:0;padding-left:16px}'
         '@media print{:root{--ink:#000;--dim:#444;--line:#bbb;--paper:#fff;--card:#fff;--one:#2f6db5;--two:#c8442e;--good:#1d7f4f;--warn:#946300;--bad:#b3261e}body{padding:0;max-width:none;font-size:11pt}.tile{border:1px solid var(--line)}'
         '*{print-color-adjust:exact;-webkit-print-color-adjust:exact}figure,tr,.tile{break-inside:avoid}h2{break-after:avoid}}'
-        '</style></head><body>'
-$$;
+        '</style></head><body>';
+END;
 COMMENT ON FUNCTION fraud._html_head(text) IS 'internal: the head of the report, with its style';
 
 CREATE FUNCTION fraud._html_headline(day date) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT '<div class="tiles">'
         || fraud._html_tile('Payments', fraud._number(d.payments), d.payments, w.payments)
         || fraud._html_tile('Volume', fraud._number(d.volume, 2), d.volume, w.volume)
@@ -163,14 +163,14 @@ AS $$
         || fraud._html_tile('Known fraud, volume', fraud._number(d.labelled_fraud_volume, 2), d.labelled_fraud_volume, w.labelled_fraud_volume)
         || '</div>'
     FROM fraud._figures(ARRAY[_html_headline.day]) d
-    LEFT JOIN fraud.daily_report w ON w.day = _html_headline.day - 7
-$$;
+    LEFT JOIN fraud.daily_report w ON w.day = _html_headline.day - 7;
+END;
 COMMENT ON FUNCTION fraud._html_headline(date) IS 'internal: the report''s figures against those of the week before';
 
 CREATE FUNCTION fraud._html_hours(day date) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     WITH hour AS (
         SELECT to_char(h.hour AT TIME ZONE z.zone, 'HH24') AS label, h.hour,
                coalesce(a.payments, 0) AS payments, coalesce(a.reviewed, 0) AS reviewed, coalesce(a.blocked, 0) AS blocked
@@ -184,14 +184,14 @@ AS $$
         || fraud._svg_columns('Alerts by hour', 'number of alerts', array_agg(label ORDER BY hour), ARRAY['review', 'block'],
                               array_agg(reviewed::numeric ORDER BY hour), array_agg(blocked::numeric ORDER BY hour))
         || '</div>'
-    FROM hour
-$$;
+    FROM hour;
+END;
 COMMENT ON FUNCTION fraud._html_hours(date) IS 'internal: the report''s charts by hour';
 
 CREATE FUNCTION fraud._html_top(day date) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     WITH ranked AS (
         SELECT r.*, coalesce(r.key, '(none)') AS label, r.payments * coalesce(r.mean_score, 0)::numeric AS expected,
                row_number() OVER (PARTITION BY r.kind ORDER BY r.payments * coalesce(r.mean_score, 0) DESC, r.key) AS place
@@ -204,14 +204,14 @@ AS $$
     LEFT JOIN (SELECT r.kind, array_agg(r.label ORDER BY r.place) AS labels, array_agg(r.expected ORDER BY r.place) AS expected,
                       array_agg(r.alerts::numeric ORDER BY r.place) AS alerts, array_agg(r.payments::numeric ORDER BY r.place) AS payments,
                       array_agg(r.alerted_volume ORDER BY r.place) AS alerted_volume
-               FROM ranked r WHERE r.place <= 10 GROUP BY r.kind) t ON t.kind = k.kind
-$$;
+               FROM ranked r WHERE r.place <= 10 GROUP BY r.kind) t ON t.kind = k.kind;
+END;
 COMMENT ON FUNCTION fraud._html_top(date) IS 'internal: the report''s merchants, categories and states';
 
 CREATE FUNCTION fraud._html_alerts(day date) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     WITH alert AS (
         SELECT a.*, (a.occurred_at AT TIME ZONE z.zone) AS local_time, t.amount, t.merchant, t.category, c.last_four, c.state,
                row_number() OVER (ORDER BY a.score DESC, a.alert_id) AS place
@@ -231,14 +231,14 @@ AS $$
                (SELECT string_agg('<li>' || fraud._html(r) || '</li>', '' ORDER BY i) FROM unnest(a.reasons) WITH ORDINALITY r(r, i))),
                '' ORDER BY a.place) FILTER (WHERE a.place <= 50)
         || '</tbody></table></div>' END
-    FROM alert a
-$$;
+    FROM alert a;
+END;
 COMMENT ON FUNCTION fraud._html_alerts(date) IS 'internal: the report''s alerts';
 
 CREATE FUNCTION fraud._html_corrections(day date) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT coalesce('<h2>Corrections of earlier days</h2><p class="dim">Days that were closed and whose figures have changed since the report before this one.</p>'
         '<div class="scroll"><table><thead><tr><th>Day</th><th class="n">Revision</th><th class="n">Payments</th><th class="n">before</th>'
         '<th class="n">Known fraud</th><th class="n">before</th><th class="n">Known fraud, volume</th><th class="n">before</th></tr></thead><tbody>'
@@ -246,14 +246,14 @@ AS $$
                c.day, c.revision, fraud._number(c.payments), fraud._number(c.payments_before), fraud._number(c.fraud), fraud._number(c.fraud_before),
                fraud._number(c.fraud_volume, 2), fraud._number(c.fraud_volume_before, 2)), '' ORDER BY c.day, c.revision)
         || '</tbody></table></div>', '')
-    FROM fraud._corrections(_html_corrections.day) c
-$$;
+    FROM fraud._corrections(_html_corrections.day) c;
+END;
 COMMENT ON FUNCTION fraud._html_corrections(date) IS 'internal: the report''s part on revisions of earlier days; empty without any';
 
 CREATE FUNCTION fraud._html_models(day date) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT '<h2>Model</h2><div class="pair">'
         || (SELECT fraud._svg_columns('Payments above a score of 0.1', 'number of payments',
                        array_agg(to_char(b / 10.0, 'FM0.0') || '–' || to_char((b + 1) / 10.0, 'FM0.0') ORDER BY b), ARRAY['payments'],
@@ -277,20 +277,20 @@ AS $$
                    WHERE m.day BETWEEN _html_models.day - 29 AND _html_models.day GROUP BY m.model, m.model_version) p
              HAVING count(*) > 0),
             '<p class="empty">no decisions in these days</p>')
-        || '<p class="dim">Precision and recall are of the days whose labels have had the time to come in; caught and lost are sums of amounts of known fraud with and without an alert.</p></div></div>'
-$$;
+        || '<p class="dim">Precision and recall are of the days whose labels have had the time to come in; caught and lost are sums of amounts of known fraud with and without an alert.</p></div></div>';
+END;
 COMMENT ON FUNCTION fraud._html_models(date) IS 'internal: the report''s part on the models';
 
 CREATE FUNCTION fraud._html_health() RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     SELECT '<h2>System</h2><div class="scroll"><table><thead><tr><th>Item</th><th>Status</th><th>Detail</th></tr></thead><tbody>'
         || string_agg(format('<tr><td>%s</td><td class="%s">%s</td><td>%s</td></tr>', fraud._html(h.item), h.status, h.status, fraud._html(h.detail)),
                       '' ORDER BY h.status = 'ok', h.i)
         || '</tbody></table></div>'
-    FROM (SELECT *, row_number() OVER () AS i FROM fraud.health()) h
-$$;
+    FROM (SELECT *, row_number() OVER () AS i FROM fraud.health()) h;
+END;
 COMMENT ON FUNCTION fraud._html_health() IS 'internal: the report''s part on the system';
 
 CREATE FUNCTION fraud.report_html(day date) RETURNS text
@@ -298,7 +298,7 @@ LANGUAGE sql STABLE STRICT SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, YMD'
 SET lc_time = 'C'
-AS $$
+BEGIN ATOMIC
     SELECT fraud._check_day(day);
     SELECT fraud._html_head('Fraud report ' || day)
         || format('<h1>Fraud report, %s</h1><p class="dim">Time zone %s, as known on %s%s. Amounts in the feed''s currency.</p>',
@@ -307,7 +307,7 @@ AS $$
                   (SELECT coalesce('; closed, revision ' || max(r.revision), '; not closed') FROM fraud.daily_reports r WHERE r.day = report_html.day))
         || fraud._html_headline(day) || fraud._html_hours(day) || fraud._html_top(day)
         || fraud._html_alerts(day) || fraud._html_corrections(day) || fraud._html_models(day) || fraud._html_health()
-        || '</body></html>'
-$$;
+        || '</body></html>';
+END;
 COMMENT ON FUNCTION fraud.report_html(date) IS
     'a day as one HTML page that needs nothing from outside: figures against the week before, charts, alerts with reasons, models, system; as known now';

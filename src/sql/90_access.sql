@@ -14,6 +14,7 @@ DECLARE
         'EXECUTE ON FUNCTION fraud.scored_events(text, timestamptz, timestamptz, regclass, jsonb, timestamptz), fraud._scored_payments(text, timestamptz, timestamptz, timestamptz), fraud._scored_table(text, timestamptz, timestamptz, regclass, jsonb), fraud._scored_features(text, text, timestamptz, timestamptz, timestamptz), fraud._scored_set(text, text, timestamptz, timestamptz, jsonb, timestamptz), fraud._table_columns(jsonb), fraud._events_of(text, regclass, jsonb), fraud._review_at(text), fraud._version_of(text), fraud._shadowed_payments(text, int, int, timestamptz, timestamptz)',
         'EXECUTE ON FUNCTION fraud.evaluate(text, timestamptz, timestamptz, float8, float8[], int, regclass, jsonb, timestamptz), fraud.precision_recall_curve(text, timestamptz, timestamptz, int, regclass, jsonb, timestamptz), fraud.calibration(text, timestamptz, timestamptz, int, text, regclass, jsonb, timestamptz), fraud.choose_threshold(text, timestamptz, timestamptz, float8, float8, float8, float8, regclass, jsonb, timestamptz), fraud.compare_models(text, text, timestamptz, timestamptz, float8, text, regclass, jsonb)',
         'EXECUTE ON FUNCTION fraud.report_timezone()',
+        'EXECUTE ON FUNCTION fraud._score_row(record, text)',
         'EXECUTE ON FUNCTION @extschema@.fraud_score(record, text)'];
 BEGIN
     IF role_name IS NULL OR access IS NULL THEN
@@ -137,14 +138,14 @@ COMMENT ON FUNCTION fraud._access(text, text, text) IS 'internal: grants or revo
 CREATE FUNCTION fraud.grant_access(role_name text, access text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._access(role_name, access, 'grant') $$;
+BEGIN ATOMIC SELECT fraud._access(role_name, access, 'grant'); END;
 COMMENT ON FUNCTION fraud.grant_access(text, text) IS
     'gives a role what one kind of work needs: score, ingest, analyst, scientist or operator (docs/security.md lists each)';
 
 CREATE FUNCTION fraud.revoke_access(role_name text, access text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT fraud._access(role_name, access, 'revoke') $$;
+BEGIN ATOMIC SELECT fraud._access(role_name, access, 'revoke'); END;
 COMMENT ON FUNCTION fraud.revoke_access(text, text) IS
     'takes one kind of access from a role; what two kinds share goes with the first';
 
@@ -165,7 +166,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('source_state', 'label_queue', 'channel_state', 'training_queue', 'job_state')
+          AND c.relname NOT IN ('locks', 'source_state', 'label_queue', 'channel_state', 'training_queue', 'job_state')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');

@@ -171,6 +171,12 @@ like($out, qr/number of failed transactions: 0/, 'no payment failed') or diag($e
 is(value("SELECT count(*), count(DISTINCT c.last_four) FROM fraud.customers c WHERE c.last_four ~ '^10[0-4]'", 'busy'), '40|40', 'while keys change, each number is one customer');
 is(value('SELECT count(*) FROM (SELECT FROM fraud.customer_ids GROUP BY kind, key_id, hash HAVING count(DISTINCT card) > 1) x', 'busy'), '0', 'each hash of one');
 
+# Who changes it at once takes turns.
+my $rotate = $node->basedir . '/rotate.sql';
+append_to_file($rotate, 'SELECT fraud.rotate_card_key();');
+$node->command_ok([ 'pgbench', '-n', '-t', '5', '-c', '3', '-f', $rotate, $node->connstr('busy') ], 'three sessions change the key at once');
+is(value('SELECT count(*) FILTER (WHERE retired_at IS NULL), count(*) >= 22 FROM fraud.card_keys', 'busy'), '1|t', 'and one is in use');
+
 # ------------------------------------------------------------------ restore
 my $known = value("SELECT card FROM fraud.customers WHERE last_four = '1001'", 'busy');
 value("UPDATE fraud.card_keys SET created_at = created_at + interval '1 day'", 'busy');    # a clock that was ahead

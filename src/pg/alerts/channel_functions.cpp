@@ -4,6 +4,7 @@
 #include "pg/features/feature_expression.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
+#include "pg/server/owner_scope.h"
 
 extern "C" {
 #include "nodes/parsenodes.h"
@@ -51,17 +52,8 @@ void check_not_volatile(SPIPlanPtr plan) {
   }
 }
 
-// Evaluates it; plain Postgres code. The caller's user and settings come back at the
-// end, and after an error with the abort of its (sub)transaction.
-bool evaluate(const char* query, Oid role, bool has_payload, Datum payload) {
-  Oid user;
-  int context;
-  int level = NewGUCNestLevel();
-  (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-                          GUC_ACTION_SAVE, true, 0, false);
-  GetUserIdAndSecContext(&user, &context);
-  SetUserIdAndSecContext(
-      role, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+// Evaluates it with the current user's rights; plain Postgres code.
+bool evaluate(const char* query, bool has_payload, Datum payload) {
   // A session's own statement_timeout is left alone.
   bool timed = has_payload && !get_timeout_active(STATEMENT_TIMEOUT);
   bool holds = false;
@@ -91,8 +83,6 @@ bool evaluate(const char* query, Oid role, bool has_payload, Datum payload) {
     if (timed) disable_timeout(STATEMENT_TIMEOUT, false);
   }
   PG_END_TRY();
-  SetUserIdAndSecContext(user, context);
-  AtEOXact_GUC(false, level);
   return holds;
 }
 
@@ -116,13 +106,13 @@ FRAUD_FUNCTION(condition_holds) {
   } catch (const PgError& error) {
     throw SqlError(error.data()->sqlerrcode, error.data()->message);
   }
+  Oid role = protect([&] { return get_role_oid(NameStr(*PG_GETARG_NAME(1)), false); });
+  RestrictedScope restricted(role);
   return protect([&] {
-    Oid role = get_role_oid(NameStr(*PG_GETARG_NAME(1)), false);
     bool has_payload = !PG_ARGISNULL(2);
     Datum payload = has_payload ? PG_GETARG_DATUM(2) : (Datum)0;
-    bool holds = evaluate(psprintf("%s%s%s", kBeforeCondition, condition, kAfterCondition), role,
-                          has_payload, payload);
-    return BoolGetDatum(holds);
+    return BoolGetDatum(evaluate(psprintf("%s%s%s", kBeforeCondition, condition, kAfterCondition),
+                                 has_payload, payload));
   });
 }
 

@@ -71,7 +71,6 @@ Statement scorers_of_feature(
     {TEXTOID});
 Statement missing_indexes("SELECT i.definition FROM fraud.feature_indexes($1) i WHERE NOT i.present", {TEXTOID});
 Statement delete_set("DELETE FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
-Statement caller_name("SELECT fraud._caller()", {});
 Statement create_indexes("SELECT fraud.create_feature_indexes($1)", {TEXTOID});
 
 std::string text_argument(FunctionCallInfo fcinfo, int index, const char* name) {
@@ -185,8 +184,9 @@ struct OpenSet {
   bool builtin;
 };
 
-OpenSet open_set(const std::string& name) {
-  Oid caller = GetUserId();
+OpenSet open_set(const std::string& name, const char* function) {
+  refuse_when_restricted(function);
+  Oid user = caller();
   OwnerScope owner;
   Spi spi;
   if (spi.run(touch_set, {text_param(name)}) == 0) {
@@ -199,7 +199,7 @@ OpenSet open_set(const std::string& name) {
     const char* role_name = definer->c_str();
     role = protect([&] { return get_role_oid(role_name, true); });
   }
-  if (!(OidIsValid(role) ? protect([&] { return has_privs_of_role(caller, role); }) : superuser_arg(caller))) {
+  if (!(OidIsValid(role) ? protect([&] { return has_privs_of_role(user, role); }) : superuser_arg(user))) {
     throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of feature set \"" + name + "\"");
   }
   return {static_cast<Oid>(*spi.integer(0, 1)), *spi.integer(0, 3) != 0, spi.text(0, 4).has_value(), *spi.integer(0, 5) != 0};
@@ -329,6 +329,7 @@ using namespace fraud;
 using namespace fraud::pg;
 
 FRAUD_FUNCTION(create_feature_set) {
+  refuse_when_restricted("create_feature_set");
   const std::string name = text_argument(fcinfo, 0, "name");
   if (!name_is_sound(name, ".-")) {
     throw SqlError(ERRCODE_INVALID_NAME, "invalid feature set name \"" + name + "\"", {},
@@ -374,7 +375,7 @@ FRAUD_FUNCTION(add_feature) {
   definition.feature = text_argument(fcinfo, 1, "feature");
   check_feature_name(definition.feature);
   const std::string text = text_argument(fcinfo, 2, "expression");
-  const OpenSet set = open_set(definition.set);
+  const OpenSet set = open_set(definition.set, "add_feature");
   const FeatureExpression expression = parse_expression(set.relation, "expression", text);
   definition.expression = expression.text;
   add_columns(definition.columns, expression);
@@ -427,7 +428,7 @@ FRAUD_FUNCTION(add_window_feature) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
                    *definition.aggregate + " looks back from the event: include_current must be false");
   }
-  const OpenSet set = open_set(definition.set);
+  const OpenSet set = open_set(definition.set, "add_window_feature");
   if (aggregate == Aggregate::kRate && !set.has_label) {
     throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                    "rate needs a label, which feature set \"" + definition.set + "\" has not", {},
@@ -514,7 +515,7 @@ FRAUD_FUNCTION(add_window_feature) {
 FRAUD_FUNCTION(add_categories) {
   const std::string set = text_argument(fcinfo, 0, "feature_set");
   const std::string feature = text_argument(fcinfo, 1, "feature");
-  open_set(set);
+  open_set(set, "add_categories");
   std::string expression;
   {
     OwnerScope owner;
@@ -534,7 +535,7 @@ FRAUD_FUNCTION(add_categories) {
 FRAUD_FUNCTION(drop_feature) {
   const std::string set = text_argument(fcinfo, 0, "feature_set");
   const std::string feature = text_argument(fcinfo, 1, "feature");
-  const OpenSet opened = open_set(set);
+  const OpenSet opened = open_set(set, "drop_feature");
   OwnerScope owner;
   Spi spi;
   // A promotion has ended, and is seen, or has yet to look for the feature.
@@ -552,7 +553,7 @@ FRAUD_FUNCTION(drop_feature) {
 
 FRAUD_FUNCTION(drop_feature_set) {
   const std::string set = text_argument(fcinfo, 0, "feature_set");
-  if (open_set(set).builtin) {
+  if (open_set(set, "drop_feature_set").builtin) {
     throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                    "feature set \"" + set + "\" comes with the extension and cannot be dropped", {},
                    "Features are added to it and dropped from it one by one.");

@@ -313,29 +313,18 @@ int64_t interval_microseconds(const Interval& interval, const char* what) {
   return total;
 }
 
-DefinerScope::DefinerScope(const FeatureSet& set) : exceptions_(std::uncaught_exceptions()) {
-  Oid role = definer_of(set);
+DefinerScope::DefinerScope(const FeatureSet& set) : scope_(definer_of(set)) {
   protect([&] {
-    int level = NewGUCNestLevel();
-    const char* const settings[][2] = {
-        {"search_path", "pg_catalog, pg_temp"}, {"TimeZone", "UTC"},       {"DateStyle", "ISO, YMD"},
-        {"IntervalStyle", "postgres"},          {"extra_float_digits", "1"}, {"bytea_output", "hex"}};
+    const char* const settings[][2] = {{"TimeZone", "UTC"},
+                                       {"DateStyle", "ISO, YMD"},
+                                       {"IntervalStyle", "postgres"},
+                                       {"extra_float_digits", "1"},
+                                       {"bytea_output", "hex"}};
     for (const auto& setting : settings) {
       (void)set_config_option(setting[0], setting[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
                               true, 0, false);
     }
-    GetUserIdAndSecContext(&user_, &security_context_);
-    guc_level_ = level;
-    SetUserIdAndSecContext(role, security_context_ | SECURITY_LOCAL_USERID_CHANGE |
-                                     SECURITY_RESTRICTED_OPERATION);
   });
-}
-
-DefinerScope::~DefinerScope() noexcept {
-  // As in OwnerScope: after an error the transaction's abort restores both.
-  if (std::uncaught_exceptions() > exceptions_) return;
-  SetUserIdAndSecContext(user_, security_context_);
-  AtEOXact_GUC(false, guc_level_);
 }
 
 }  // namespace fraud::pg

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pg/server/owner_scope.h"
 #include "pg/server/server.h"
 
 namespace fraud::pg {
@@ -81,15 +82,9 @@ int64_t interval_microseconds(const Interval& interval, const char* what);
 class DefinerScope {
  public:
   explicit DefinerScope(const FeatureSet& set);
-  ~DefinerScope() noexcept;
-  DefinerScope(const DefinerScope&) = delete;
-  DefinerScope& operator=(const DefinerScope&) = delete;
 
  private:
-  Oid user_ = InvalidOid;
-  int security_context_ = 0;
-  int guc_level_ = 0;
-  int exceptions_ = 0;
+  RestrictedScope scope_;
 };
 
 }  // namespace fraud::pg

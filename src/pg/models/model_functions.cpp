@@ -152,6 +152,7 @@ using namespace fraud;
 using namespace fraud::pg;
 
 FRAUD_FUNCTION(import_model) {
+  refuse_when_restricted("import_model");
   if (PG_ARGISNULL(0) || PG_ARGISNULL(1)) {
     throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "model and artifact must not be null");
   }

@@ -30,6 +30,7 @@ using namespace fraud::pg;
 // Arguments: model, version, alias, reason, review_at, block_at, override_gate,
 // evidence_from, evidence_to, alert_rate, rel, columns.
 FRAUD_FUNCTION(promote) {
+  refuse_when_restricted("promote");
   bool override_gate = !PG_ARGISNULL(6) && PG_GETARG_BOOL(6);
   std::optional<int64_t> champion;
   {

@@ -51,6 +51,7 @@ FRAUD_FUNCTION(queue_training) {
                    "Add it to shared_preload_libraries and restart the server.");
   }
   // The rights are those of the current user, inside a SECURITY DEFINER function too.
+  refuse_when_restricted("train");
   const char* user = protect([] { return GetUserNameFromId(GetUserId(), false); });
   OwnerScope owner;
   Spi spi;

@@ -105,26 +105,6 @@ struct Fold {
   TimestampTz train_to, validation_from, validation_to;
 };
 
-// Until its end the current user is another, who cannot change that, and whose
-// functions can change nothing that outlives them.
-class RestrictedUser {
- public:
-  explicit RestrictedUser(Oid user) : exceptions_(std::uncaught_exceptions()) {
-    GetUserIdAndSecContext(&before_, &context_);
-    SetUserIdAndSecContext(user, context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-  }
-  ~RestrictedUser() noexcept {
-    if (std::uncaught_exceptions() == exceptions_) SetUserIdAndSecContext(before_, context_);
-  }
-  RestrictedUser(const RestrictedUser&) = delete;
-  RestrictedUser& operator=(const RestrictedUser&) = delete;
-
- private:
-  int exceptions_;
-  Oid before_ = InvalidOid;
-  int context_ = 0;
-};
-
 // SHA-256 over everything that was read.
 class Digest {
  public:
@@ -409,7 +389,7 @@ class TrainingWorker {
     Digest digest;
     {
       // With the rights of who asked for the run.
-      RestrictedUser restricted(user_);
+      RestrictedScope restricted(user_);
       if (from_table()) {
         apply_settings(config_.at("settings"));
         QueryStream stream(config_.at("definition").at("query").get<std::string>(), features_.size(), train_.from, last);

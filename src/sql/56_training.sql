@@ -345,18 +345,18 @@ CREATE FUNCTION fraud.train(
     description text DEFAULT NULL
 ) RETURNS bigint
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
-AS $$
+BEGIN ATOMIC
     SELECT fraud._train(model, feature_set, params, train_from, train_to, test_from, test_to, validation_from, validation_to,
         delay, folds, search, trials, seed, rel, columns, features, description,
-        pg_catalog.current_setting('search_path'), pg_catalog.current_setting('timezone'))
-$$;
+        pg_catalog.current_setting('search_path'), pg_catalog.current_setting('timezone'));
+END;
 COMMENT ON FUNCTION fraud.train(text, text, jsonb, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, interval, int, jsonb, int, bigint, regclass, jsonb, text[], text) IS
     'from COMMIT on, trains a model in a process of its own and stores it as the next version; params are XGBoost''s by name, with num_boost_round and early_stopping_rounds; returns the run, for fraud.wait_for_training, fraud.training_progress and fraud.training_runs; docs/training.md says it all';
 
 CREATE FUNCTION fraud._store_run(run jsonb, requested_by name) RETURNS bigint
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
-AS $$
+BEGIN ATOMIC
     WITH made AS (
         INSERT INTO fraud.training_runs (model, description, feature_set, rel, columns, features, definition, definition_hash,
             train_from, train_to, validation_from, validation_to, test_from, test_to, delay, folds, params, num_boost_round,
@@ -367,8 +367,8 @@ AS $$
         FROM jsonb_populate_record(NULL::fraud.training_runs, _store_run.run) r
         RETURNING run
     ), queued AS (INSERT INTO fraud.training_queue (run) SELECT m.run FROM made m)
-    SELECT m.run FROM made m
-$$;
+    SELECT m.run FROM made m;
+END;
 COMMENT ON FUNCTION fraud._store_run(jsonb, name) IS 'internal: stores a run and puts it in the queue';
 
 CREATE FUNCTION fraud._cancel_worker(run bigint) RETURNS boolean
@@ -376,23 +376,23 @@ AS 'MODULE_PATHNAME', 'fraud_detect_cancel_training'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._cancel_worker(bigint) IS 'internal: has the worker of a run stop';
 
-CREATE FUNCTION fraud.cancel_training(run bigint) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION fraud._cancel_training(run bigint) RETURNS boolean
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     now_is text;
 BEGIN
     -- One that waits goes; the ingest worker passes it over while we hold its row.
-    DELETE FROM fraud.training_queue q WHERE q.run = cancel_training.run AND NOT q.started
+    DELETE FROM fraud.training_queue q WHERE q.run = _cancel_training.run AND NOT q.started
         AND NOT EXISTS (SELECT FROM fraud._training_progress() p WHERE p.run = q.run);
     IF FOUND THEN
         UPDATE fraud.training_runs r SET status = 'cancelled', finished_at = clock_timestamp(),
             reason = format('cancelled by %s before it began', fraud._caller())
-        WHERE r.run = cancel_training.run;
+        WHERE r.run = _cancel_training.run;
         RETURN true;
     END IF;
-    SELECT r.status INTO now_is FROM fraud.training_runs r WHERE r.run = cancel_training.run;
+    SELECT r.status INTO now_is FROM fraud.training_runs r WHERE r.run = _cancel_training.run;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'training run % does not exist', run
             USING ERRCODE = 'undefined_object', HINT = 'fraud.training_runs lists the runs.';
@@ -400,11 +400,16 @@ BEGIN
     RETURN fraud._cancel_worker(run);
 END
 $$;
+COMMENT ON FUNCTION fraud._cancel_training(bigint) IS 'internal: the body of fraud.cancel_training, run as the owner';
+
+CREATE FUNCTION fraud.cancel_training(run bigint) RETURNS boolean
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.cancel_training(bigint) IS
     'stops a run that waits or is under way, at once; false when it has ended already. What it learned is gone';
 
-CREATE FUNCTION fraud.wait_for_training(run bigint, timeout interval DEFAULT '1 day') RETURNS text
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+CREATE FUNCTION fraud._wait_for_training(run bigint, timeout interval) RETURNS text
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -417,7 +422,7 @@ BEGIN
     END IF;
     LOOP
         SELECT t.status, t.reason, t.xmin = pg_current_xact_id_if_assigned()::xid AS ours INTO r
-        FROM fraud.training_runs t WHERE t.run = wait_for_training.run;
+        FROM fraud.training_runs t WHERE t.run = _wait_for_training.run;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'training run % does not exist', run
                 USING ERRCODE = 'undefined_object', HINT = 'fraud.training_runs lists the runs.';
@@ -434,5 +439,10 @@ BEGIN
     RETURN r.status;
 END
 $$;
+COMMENT ON FUNCTION fraud._wait_for_training(bigint, interval) IS 'internal: the body of fraud.wait_for_training, run as the owner';
+
+CREATE FUNCTION fraud.wait_for_training(run bigint, timeout interval DEFAULT '1 day') RETURNS text
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.wait_for_training(bigint, interval) IS
     'waits for the end of a run and returns its status: succeeded, or queued or running when the time is over; an error when it failed or was cancelled';
