@@ -244,7 +244,12 @@ is($denied, 1, 'an operator sees no card of a dead letter');
 my $rejected = value("SET ROLE asker; SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num', 4000000000004000 + n, 'trans_num', 'r-' || n, 'amt', 'x', 'merchant', 'm')) FROM generate_series(1, 20) n))");
 is($rejected, '20', 'rejected payments are kept');
 is(value("SELECT count(*), count(card) FROM fraud.ingest_errors WHERE transaction_id ~ '^r-'"), '20|0', 'beyond the limit without the card');
-is(value("SELECT count(*), count(card) FROM (SELECT fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num', 4000000000004000 + n, 'trans_num', 'q-' || n, 'amt', 'x', 'merchant', 'm')) FROM generate_series(1, 20) n))) i, fraud.ingest_errors WHERE false"), '0|0', 'the owner sends some too');
+# What is polled counts for the role that added the source.
+value("SET ROLE asker; SELECT fraud.add_source('theirs', '$api->{url}/future', poll_interval => '1 s')");
+value("SELECT fraud.add_source('ours', '$api->{url}/future', poll_interval => '1 s')");
+ok($node->poll_query_until('postgres', "SELECT count(DISTINCT source) = 2 FROM fraud.ingest_errors WHERE source IN ('theirs', 'ours')"), 'payments of two sources are rejected');
+is(value("SELECT source, bool_or(card IS NOT NULL), bool_and(last_four IS NOT NULL) FROM fraud.ingest_errors WHERE source IN ('theirs', 'ours') GROUP BY 1 ORDER BY 1"), "ours|t|t\ntheirs|f|t", "the owner's have a card, those of a role beyond its limit have none");
+value("SELECT fraud.drop_source(s) FROM unnest('{theirs,ours}'::text[]) s");
 
 # Many that begin and end alike, rolled back: the alarm stays.
 value("BEGIN; SET LOCAL ROLE asker; SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num', (400000 * 1000000::bigint + n) * 10000 + 7777, 'trans_num', 'p-' || n, 'amt', 1, 'merchant', 'm', 'unix_time', 1700000000)) FROM generate_series(1, 100) n)); ROLLBACK");
