@@ -163,6 +163,9 @@ BEGIN
         PERFORM fraud._note_purge(relation, rows, audit_retention);
         RETURN NEXT;
     END IF;
+    relation := 'fraud.customer_ids';
+    rows := fraud._destroy_old_card_keys();
+    RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION fraud._purge() IS 'internal: the body of fraud.purge, run as the owner';
@@ -171,7 +174,7 @@ CREATE FUNCTION fraud.purge() RETURNS TABLE (relation regclass, rows bigint)
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.purge() IS
-    'deletes messages whose deliveries ended longer ago than fraud_detect.outbox_retention, dead letters last seen longer ago than fraud_detect.dead_letter_retention, and rows of fraud.audit_log older than fraud_detect.audit_retention (0: none); returns how many rows went';
+    'deletes messages whose deliveries ended longer ago than fraud_detect.outbox_retention, dead letters last seen longer ago than fraud_detect.dead_letter_retention, and rows of fraud.audit_log older than fraud_detect.audit_retention (0: none), and destroys keys of card numbers that were retired longer ago than fraud_detect.card_key_retention (0: none), with their hashes; returns how many rows went';
 
 -- --------------------------------------------------------------- pg_cron
 CREATE FUNCTION fraud.__start_closing(since date) RETURNS void

@@ -428,6 +428,11 @@ BEGIN
     GET DIAGNOSTICS rows = ROW_COUNT;
     counts := counts || jsonb_build_object('fraud.customers', rows);
 
+    -- The number finds the customer no more.
+    DELETE FROM fraud.customer_ids i WHERE i.card = of_card;
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    counts := counts || jsonb_build_object('fraud.customer_ids', rows);
+
     PERFORM fraud._audit('erase', 'customer', of_card::text, NULL,
         jsonb_build_object('reason', kept_reason, 'rows', counts)
         || CASE WHEN hold.card IS NOT NULL OR open_cases IS NOT NULL

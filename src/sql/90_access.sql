@@ -86,7 +86,8 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.simulate(int, int, int, bigint, timestamptz, timestamptz, interval)']
         WHEN 'operator' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.source_status, fraud.ingest_errors, fraud.model_memory',
+            'SELECT ON fraud.source_status, fraud.model_memory',
+            'SELECT (error_id, source, reason, payload, payload_size, last_four, transaction_id, occurrences, first_seen_at, last_seen_at, digest) ON fraud.ingest_errors',
             'SELECT ON fraud.channel_status, fraud.notifications, fraud.notification_messages, fraud.notification_attempts, fraud.notification_log',
             'EXECUTE ON FUNCTION fraud._shared_models()',
             'EXECUTE ON FUNCTION fraud.refresh_rollups()',

@@ -1,4 +1,4 @@
-# Errors, and the file that may hold the card key.
+# The alert that listeners get, and errors: 026_card_keys.pl has the keys.
 use strict;
 use warnings;
 
@@ -33,43 +33,6 @@ unlike($error =~ s/^LINE.*//msr, qr/ERROR.*4000000000000002/, 'which repeats no 
     is(value("SELECT count(*) FROM fraud.ingest_errors e WHERE encode(e.payload, 'escape') ~* '8642975|cvv|pin|4111111111111111'"), '0', 'nor does the dead letter');
     is(value("SELECT count(*) FROM fraud.labels l JOIN fraud.transactions t USING (card, transaction_id) WHERE t.merchant = 'm ************1111' AND t.transaction_id ~ '^pan_'"), '1', 'and the payment is found under the id that it came with');
 }
-
-# ---------------------------------------------------------------- the key file
-my $key_file = $node->basedir . '/card.key';
-my $cards = 'SELECT count(DISTINCT card) FROM fraud.transactions';
-is(value($cards), '1', 'one card');
-
-$node->append_conf('postgresql.conf', "fraud_detect.card_key_file = '$key_file'");
-$node->reload;
-sub fails_with
-{
-    my ($pattern, $what) = @_;
-    ok( wait_for(
-            sub {
-                my (undef, undef, $err) = $node->psql('postgres', "SELECT * FROM fraud.ingest('" . payment(trans_num => '"k-0"') . "')");
-                return $err =~ $pattern;
-            },
-            $what, 10),
-        $what);
-}
-fails_with(qr/could not read the card key file/, 'a key file that is not there is an error');
-append_to_file($key_file, "short\n");
-fails_with(qr/has 5 bytes.*DETAIL:  A key has 32 to 4096 bytes/s, 'so is one that is too short');
-append_to_file($key_file, ('k' x 40) . "\n");
-is(value("SELECT status FROM fraud.ingest('" . payment(trans_num => '"k-1"') . "')"), 'stored', 'with a key in it payments are stored');
-is(value($cards), '2', 'under another key the card is another');
-is(value("SELECT status FROM fraud.ingest('" . payment(trans_num => '"k-2"') . "')"), 'stored', 'and again');
-is(value($cards), '2', 'the same key gives the same card');
-is(value("SELECT card FROM fraud.transactions WHERE transaction_id = 'k-1'"),
-    do {
-        my $hex = `python3 -c "import hmac; print(hmac.new(b'short\\n' + b'k' * 40, b'4000000000000002', 'sha256').hexdigest()[:32])"`;
-        chomp $hex;
-        substr($hex, 12, 1) = '8';
-        substr($hex, 16, 1) = sprintf '%x', (hex(substr($hex, 16, 1)) & 3) | 8;
-        $hex =~ s/^(.{8})(.{4})(.{4})(.{4})(.{12})$/$1-$2-$3-$4-$5/;
-        $hex;
-    },
-    'card is HMAC-SHA256 of the number, as another language computes it');
 
 # A role that may read everything an analyst reads still sees no key.
 value("CREATE ROLE clerk; SELECT fraud.grant_access('clerk', 'analyst')");

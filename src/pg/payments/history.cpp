@@ -40,8 +40,8 @@ void check_label_delay(const Interval& delay) {
 // Hands payments on in batches, tells how far it is, and counts.
 class Loader {
  public:
-  Loader(std::string source, const Interval& label_delay)
-      : store_(std::move(source), label_delay), told_at_(protect([] { return GetCurrentTimestamp(); })) {}
+  Loader(std::string source, const Interval& label_delay, Oid role)
+      : store_(std::move(source), label_delay, role), told_at_(protect([] { return GetCurrentTimestamp(); })) {}
 
   PaymentBatch& batch() noexcept { return batch_; }
   size_t size() const noexcept { return batch_.payments.size() + batch_.rejected.size(); }
@@ -228,7 +228,7 @@ int64_t load_history(Oid relation, const Interval& label_delay) {
                             GUC_ACTION_SAVE, true, 0, false);
     return made;
   });
-  Loader loader("history", label_delay);
+  Loader loader("history", label_delay, protect([] { return GetUserId(); }));
   // Read with the caller's rights; only what ingest() does is done as the owner.
   Spi spi;
   Portal portal = protect([&] {
@@ -311,7 +311,7 @@ FRAUD_FUNCTION(simulate) {
   }
   const Interval label_delay = *PG_GETARG_INTERVAL_P(6);
   check_label_delay(label_delay);
-  Loader loader("simulation", label_delay);
+  Loader loader("simulation", label_delay, InvalidOid);
   Simulator simulator(config);
   for (int i = 0; i < config.customers; ++i) {
     for (SimulatedPayment& simulated : simulator.customer(i)) {

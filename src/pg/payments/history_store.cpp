@@ -82,8 +82,8 @@ Statement insert_transactions(
 
 }  // namespace
 
-HistoryStore::HistoryStore(std::string source, const Interval& label_delay)
-    : source_(std::move(source)), label_delay_(label_delay) {
+HistoryStore::HistoryStore(std::string source, const Interval& label_delay, Oid role)
+    : source_(std::move(source)), label_delay_(label_delay), role_(role) {
   OwnerScope owner;
   Spi spi;
   spi.run(create_waiting, {});
@@ -93,13 +93,14 @@ HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
   OwnerScope owner;
   prefer_index_scans();
   std::vector<IngestOutcome> outcomes(batch.payments.size());
+  NumberGate gate(role_);
   Spi spi;
   hide_ids(spi, batch);
   std::vector<RejectedPayment> refused = batch.rejected;
-  CardKey key(spi);
-  const std::vector<Entry> all = admit(batch, key, outcomes, refused);
+  CardLookup cards(spi, false);
+  const std::vector<Entry> all = admit(batch, cards, gate, outcomes, refused);
   std::vector<Entry> entries = all;
-  claim(spi, entries, outcomes);
+  claim(spi, cards, entries, outcomes);
   if (!entries.empty()) {
     PaymentColumns columns;
     Column labels(BOOLOID);
@@ -124,7 +125,8 @@ HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
   counts.taken = static_cast<int64_t>(entries.size());
   counts.rejected = static_cast<int64_t>(refused.size());
   taken_ += counts.taken;
-  write_dead_letters(spi, source_, std::move(refused), key);
+  write_dead_letters(spi, source_, std::move(refused), cards, gate);
+  gate.tell();
   return counts;
 }
 

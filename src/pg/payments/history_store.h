@@ -28,8 +28,9 @@ class HistoryStore {
   };
 
   // source is what fraud.transactions and fraud.labels say; labels are known
-  // label_delay after the payment.
-  HistoryStore(std::string source, const Interval& label_delay);
+  // label_delay after the payment; the role gives the card numbers (InvalidOid: they
+  // are made up).
+  HistoryStore(std::string source, const Interval& label_delay, Oid role);
 
   // Takes the payments that are not stored yet, and dead-letters the rejected ones.
   Counts add(PaymentBatch& batch);
@@ -44,6 +45,7 @@ class HistoryStore {
 
   std::string source_;
   Interval label_delay_;
+  Oid role_;
   int64_t taken_ = 0;
   std::vector<std::pair<std::string, CardId>> late_labels_;  // of payments that were there already
   TimestampTz first_ = DT_NOEND, last_ = DT_NOBEGIN;

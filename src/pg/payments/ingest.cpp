@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "pg/payments/card.h"
 #include "pg/payments/payment_id.h"
 #include "pg/payments/payment_scorer.h"
 #include "pg/payments/shadow_scorer.h"
@@ -148,16 +147,17 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
                     std::vector<IngestOutcome>* outcomes) {
   OwnerScope owner;
   prefer_index_scans();
+  NumberGate gate(options.role);
   std::vector<IngestOutcome> results(batch.payments.size());
   std::vector<RejectedPayment> refused;
   IngestCounts counts;
   {
     Spi spi;
     hide_ids(spi, batch);
-    CardKey key(spi);
-    const std::vector<Entry> all = admit(batch, key, results, refused);
+    CardLookup cards(spi, false);
+    const std::vector<Entry> all = admit(batch, cards, gate, results, refused);
     std::vector<Entry> entries = all;
-    claim(spi, entries, results);
+    claim(spi, cards, entries, results);
     if (!entries.empty()) {
       std::shared_ptr<const FeatureSet> set = payments_feature_set(false);
       PaymentScorer scorer(resolve_model("payments", false), set);
@@ -181,7 +181,8 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     }
     write_labels(spi, all, options.label_source, true, Interval{});
     refused.insert(refused.end(), batch.rejected.begin(), batch.rejected.end());
-    write_dead_letters(spi, options.source, std::move(refused), key);
+    write_dead_letters(spi, options.source, std::move(refused), cards, gate);
+    gate.tell();
   }
   for (const RejectedPayment& rejected : batch.rejected) {
     IngestOutcome outcome;
@@ -199,17 +200,40 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
   return counts;
 }
 
-void dead_letter(const std::string& source, const RejectedPayment& rejected) {
+void dead_letter(const IngestOptions& options, const RejectedPayment& rejected) {
   OwnerScope owner;
+  NumberGate gate(options.role);
   Spi spi;
-  CardKey key(spi);
   PaymentBatch one;
   one.rejected.push_back(rejected);
   hide_ids(spi, one);
-  write_dead_letters(spi, source, std::move(one.rejected), key);
+  CardLookup cards(spi, false);
+  write_dead_letters(spi, options.source, std::move(one.rejected), cards, gate);
+  gate.tell();
 }
 
-Assessment assess(const Payment& payment, std::string_view model) {
+namespace {
+
+// Lets the caller ask by the number, or throws; either way before anything is known of it.
+void check_may_ask(const std::string& number, CardLookup& cards, Oid role) {
+  NumberGate gate(role);
+  const pg_uuid_t hash = cards.hash(number);
+  gate.see(number, hash);
+  gate.tell();
+  if (gate.may_ask(hash)) return;
+  if (!have_number_watch()) {
+    throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "only the owner of fraud_detect may assess by card number here",
+                   "Where fraud_detect is not in shared_preload_libraries, nothing counts how many numbers are tried.",
+                   "Give \"card\" in place of cc_num.");
+  }
+  throw SqlError(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "too many different card numbers within an hour",
+                 "The limit of fraud_detect.card_number_limit is " + std::to_string(guc_card_number_limit) + ".",
+                 "Give \"card\" in place of cc_num, or ask again later.");
+}
+
+}  // namespace
+
+Assessment assess(const Payment& payment, std::string_view model, Oid role) {
   OwnerScope owner;
   prefer_index_scans();
   std::shared_ptr<const FeatureSet> set = payments_feature_set(true);
@@ -225,9 +249,13 @@ Assessment assess(const Payment& payment, std::string_view model) {
   if (!fault.empty()) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + fault);
   {
     Spi spi;
-    CardKey key(spi);
-    entries[0].card =
-        card_id(timed.card_number.empty() ? parse_uuid(timed.card_token) : key.card(timed.card_number));
+    if (timed.card_number.empty()) {
+      entries[0].card = card_id(parse_uuid(timed.card_token));
+    } else {
+      CardLookup cards(spi, true);
+      check_may_ask(timed.card_number, cards, role);
+      entries[0].card = cards[timed.card_number].card;
+    }
     compute_features(set, entries, true);
   }
   const std::vector<float>& features = entries[0].features;

@@ -15,6 +15,7 @@ namespace fraud::pg {
 struct IngestOptions {
   std::string source;        // what fraud.transactions.source says
   std::string label_source;  // what fraud.labels.source says of is_fraud
+  Oid role = InvalidOid;     // who gives the card numbers
 };
 
 struct IngestCounts {
@@ -30,7 +31,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
                     std::vector<IngestOutcome>* outcomes);
 
 // Puts one unreadable item on the dead-letter list (bytes are masked already).
-void dead_letter(const std::string& source, const RejectedPayment& rejected);
+void dead_letter(const IngestOptions& options, const RejectedPayment& rejected);
 
 // What fraud.assess says of a payment.
 struct Assessment {
@@ -40,7 +41,8 @@ struct Assessment {
   std::vector<std::pair<std::string, float>> features;  // NaN is missing
 };
 
-// Scores one payment as of its own time, storing nothing.
-Assessment assess(const Payment& payment, std::string_view model);
+// Scores one payment as of its own time, storing nothing. The role asks; throws
+// SqlError when it has asked by too many card numbers.
+Assessment assess(const Payment& payment, std::string_view model, Oid role);
 
 }  // namespace fraud::pg

@@ -73,6 +73,7 @@ FRAUD_FUNCTION(ingest) {
   IngestOptions options;
   options.source = mask_card_numbers(text_argument(fcinfo, 1));
   options.label_source = "payload";
+  options.role = protect([] { return GetUserId(); });
   if (options.source.empty() || options.source.size() > 63) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "source must have 1 to 63 characters");
   }
@@ -104,7 +105,8 @@ FRAUD_FUNCTION(assess) {
   if (!batch.rejected.empty()) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + batch.rejected[0].reason);
   }
-  Assessment assessment = assess(batch.payments[0], text_argument(fcinfo, 1));
+  Oid role = protect([] { return GetUserId(); });
+  Assessment assessment = assess(batch.payments[0], text_argument(fcinfo, 1), role);
   nlohmann::ordered_json features = nlohmann::ordered_json::object();
   for (const auto& [name, value] : assessment.features) {
     if (std::isnan(value)) {

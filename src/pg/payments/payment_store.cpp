@@ -126,15 +126,23 @@ void ensure_partitions(Spi& spi, const std::vector<Entry>& entries) {
   }
 }
 
+// Returns the card of a number whose payment was rejected. Beyond the limit it is not
+// even looked for: what is read shows in statistics that anybody may see.
+SqlValue rejected_card(const std::string& number, CardLookup& cards, NumberGate& gate) {
+  const pg_uuid_t hash = cards.hash(number);
+  gate.see(number, hash);
+  return gate.may_ask(hash) ? uuid_param(card_uuid(cards[number].card)) : null_param();
+}
+
 void write_dead_letter(Spi& spi, const std::string& source, const RejectedPayment& rejected,
-                       const CardKey& key) {
+                       CardLookup& cards, NumberGate& gate) {
   size_t room = static_cast<size_t>(guc_max_dead_letter_kb) * 1024;
   std::string_view kept = std::string_view(rejected.payload).substr(0, room);
   bool card_known = !rejected.card_number.empty();
   spi.run(insert_error,
           {text_param(source), text_param(rejected.reason), bytea_param(kept),
            int8_param(static_cast<int64_t>(std::max(rejected.payload.size(), rejected.payload_size))),
-           card_known ? uuid_param(key.card(rejected.card_number)) : null_param(),
+           card_known ? rejected_card(rejected.card_number, cards, gate) : null_param(),
            card_known ? text_param(std::string_view(rejected.card_number)
                                        .substr(rejected.card_number.size() - 4))
                       : null_param(),
@@ -270,18 +278,6 @@ SqlValue age_at(const Payment& payment) {
 
 }  // namespace
 
-CardId card_id(const pg_uuid_t& uuid) {
-  CardId id;
-  memcpy(id.data(), uuid.data, UUID_LEN);
-  return id;
-}
-
-pg_uuid_t card_uuid(const CardId& id) {
-  pg_uuid_t uuid;
-  memcpy(uuid.data, id.data(), UUID_LEN);
-  return uuid;
-}
-
 std::string future_fault(TimestampTz time) {
   TimestampTz latest = protect([] { return GetCurrentTimestamp(); }) +
                        static_cast<int64_t>(guc_max_future_s) * 1000000;
@@ -298,9 +294,10 @@ void prefer_index_scans() {
   });
 }
 
-std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vector<IngestOutcome>& outcomes,
-                         std::vector<RejectedPayment>& refused) {
+std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
+                         std::vector<IngestOutcome>& outcomes, std::vector<RejectedPayment>& refused) {
   std::vector<Entry> entries;
+  std::vector<std::string_view> numbers;
   entries.reserve(batch.payments.size());
   for (size_t i = 0; i < batch.payments.size(); ++i) {
     const Payment& payment = batch.payments[i];
@@ -309,8 +306,6 @@ std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vec
     Entry entry;
     entry.payment = &payment;
     entry.outcome = i;
-    entry.card = card_id(payment.card_number.empty() ? parse_uuid(payment.card_token)
-                                                     : key.card(payment.card_number));
     if (!payment.occurred_at_us) {
       fault = "the payment has no time: expected current_time, trans_date_trans_time or unix_time";
     } else {
@@ -320,20 +315,39 @@ std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vec
     if (!fault.empty()) {
       outcomes[i].status = IngestStatus::kRejected;
       outcomes[i].error = fault;
-      refused.push_back({payment_to_json(payment, "card", format_uuid(card_uuid(entry.card))),
-                         fault, payment.transaction_id, payment.card_number});
+      // Others than the owner read the payload: it names a card only if the feed did.
+      refused.push_back({payment_to_json(payment, "card", payment.card_token), fault,
+                         payment.transaction_id, payment.card_number});
       continue;
     }
+    if (payment.card_number.empty()) {
+      entry.card = card_id(parse_uuid(payment.card_token));
+    } else {
+      numbers.push_back(payment.card_number);
+    }
     entries.push_back(entry);
+  }
+  cards.find(numbers);
+  for (Entry& entry : entries) {
+    const std::string& number = entry.payment->card_number;
+    if (number.empty()) continue;
+    const KnownCard& known = cards[number];
+    entry.card = known.card;
+    gate.see(number, known.hash);
   }
   std::sort(entries.begin(), entries.end(), earlier);
   return entries;
 }
 
-void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes) {
+void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes) {
   if (!entries.empty()) drop_known(spi, entries, outcomes);
   if (entries.empty()) return;
   write_customers(spi, entries);
+  std::vector<std::string_view> numbers;
+  for (const Entry& entry : entries) {
+    if (!entry.payment->card_number.empty()) numbers.push_back(entry.payment->card_number);
+  }
+  cards.write(numbers);
   claim_keys(spi, entries, outcomes);
   if (entries.empty()) return;
   ensure_partitions(spi, entries);
@@ -355,12 +369,12 @@ void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string
 }
 
 void write_dead_letters(Spi& spi, const std::string& source, std::vector<RejectedPayment> rejected,
-                        const CardKey& key) {
+                        CardLookup& cards, NumberGate& gate) {
   // In one order, so that concurrent batches do not deadlock on the same faults.
   std::stable_sort(rejected.begin(), rejected.end(), [](const RejectedPayment& a, const RejectedPayment& b) {
     return std::tie(a.reason, a.payload) < std::tie(b.reason, b.payload);
   });
-  for (const RejectedPayment& one : rejected) write_dead_letter(spi, source, one, key);
+  for (const RejectedPayment& one : rejected) write_dead_letter(spi, source, one, cards, gate);
 }
 
 // ------------------------------------------------------------------ columns

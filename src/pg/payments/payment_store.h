@@ -4,13 +4,13 @@
 
 #include "core/payments/payment.h"
 
-#include <array>
 #include <string>
 #include <vector>
 
 #include "pg/features/feature_set.h"
 #include "pg/features/online_features.h"
-#include "pg/payments/card.h"
+#include "pg/payments/card_lookup.h"
+#include "pg/payments/number_gate.h"
 #include "pg/payments/payment_scorer.h"
 #include "pg/server/spi.h"
 
@@ -20,10 +20,6 @@ namespace fraud::pg {
 constexpr int64_t kPostgresEpochUs = int64_t{946684800} * 1000000;
 inline TimestampTz postgres_time(int64_t unix_us) { return unix_us - kPostgresEpochUs; }
 inline int64_t unix_time(TimestampTz time) { return time + kPostgresEpochUs; }
-
-using CardId = std::array<unsigned char, UUID_LEN>;
-CardId card_id(const pg_uuid_t& uuid);
-pg_uuid_t card_uuid(const CardId& id);
 
 enum class IngestStatus { kStored, kDuplicate, kRejected };
 
@@ -58,13 +54,13 @@ std::string future_fault(TimestampTz time);
 
 // Gives each payment its card, and rejects those whose time will not do. Entries are
 // sorted by card, time and id.
-std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vector<IngestOutcome>& outcomes,
-                         std::vector<RejectedPayment>& refused);
+std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
+                         std::vector<IngestOutcome>& outcomes, std::vector<RejectedPayment>& refused);
 
 // Takes the payments' places: writes their customers, whose rows are the locks that
-// order the payments of a card, then their keys, merchants and partitions. Those that
-// are stored already are taken out.
-void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes);
+// order the payments of a card, then what their numbers' hashes lack, their keys,
+// merchants and partitions. Those that are stored already are taken out.
+void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes);
 
 // When a label is known that comes with a history, as SQL: a delay after the payment,
 // in UTC, so that days are the same in every session, and now at the latest.
@@ -77,9 +73,10 @@ void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& ou
 void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source, bool known_now,
                   const Interval& delay);
 
-// Puts what could not be stored on the dead-letter list.
+// Puts what could not be stored on the dead-letter list: with the card, unless the
+// caller has asked for too many numbers.
 void write_dead_letters(Spi& spi, const std::string& source, std::vector<RejectedPayment> rejected,
-                        const CardKey& key);
+                        CardLookup& cards, NumberGate& gate);
 
 // The columns of fraud.transactions that the payment itself fills.
 class PaymentColumns {

@@ -16,6 +16,9 @@ char* guc_allowed_hosts = nullptr;
 int guc_audit_retention_min = 0;
 char* guc_ca_file = nullptr;
 char* guc_card_key_file = nullptr;
+int guc_card_key_retention_min = 365 * 24 * 60;
+int guc_card_number_limit = 1000;
+int guc_card_number_warning = 100;
 int guc_condition_timeout_ms = 1000;
 int guc_connect_timeout_ms = 10000;
 int guc_dead_letter_retention_min = 90 * 24 * 60;
@@ -138,9 +141,27 @@ void define_gucs() {
                              GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
   DefineCustomStringVariable("fraud_detect.card_key_file",
                              "File with the key that card numbers are hashed under.",
-                             "Empty: the key in fraud.card_keys, made with the extension.",
+                             "Several are separated by commas: fraud.rotate_card_key() goes over to one "
+                             "that is new. Empty: the key in fraud.card_keys, made with the extension.",
                              &guc_card_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr,
                              nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.card_key_retention",
+                          "How long a card key stays in force after fraud.rotate_card_key() has replaced it.",
+                          "0: until fraud.destroy_card_key(). Then fraud.purge() destroys it.",
+                          &guc_card_key_retention_min, 365 * 24 * 60, 0, INT_MAX, PGC_SUSET,
+                          GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.card_number_limit",
+                          "Most different card numbers that a role may ask for within an hour.",
+                          "Of fraud.assess and of rejected payments; the extension's owner and superusers are "
+                          "exempt. -1: any number.",
+                          &guc_card_number_limit, 1000, -1, INT_MAX, PGC_SUSET, 0, nullptr, nullptr,
+                          nullptr);
+  DefineCustomIntVariable("fraud_detect.card_number_warning",
+                          "Number of card numbers within an hour that begin and end alike, above which "
+                          "fraud.health() warns.",
+                          "The first six and the last four digits. 0: it does not.",
+                          &guc_card_number_warning, 100, 0, 1000000, PGC_SUSET, 0, nullptr, nullptr,
+                          nullptr);
   DefineCustomIntVariable("fraud_detect.condition_timeout",
                           "Longest time for one look at a channel's condition.", nullptr,
                           &guc_condition_timeout_ms, 1000, 1, 60000, PGC_SIGHUP, GUC_UNIT_MS,

@@ -53,6 +53,7 @@ struct Source {
   PaymentFormat format = PaymentFormat::kAuto;
   std::vector<std::string> headers;
   bool has_credentials = false;  // one of the headers may be
+  Oid role = kUnknownRole;  // who added it: its card numbers count for him
   TimestampTz next_poll = 0;
   int failures = 0;  // in a row
 };
@@ -67,7 +68,7 @@ Statement reset_polling("UPDATE fraud.source_state SET polling_since = NULL,"
 // A source without a row of state came with a restored dump: it is not polled
 // until somebody resumes it, for the copy of a database must not call on its own.
 Statement read_sources("SELECT s.name, s.url, s.format, s.headers::text, t.next_poll_at,"
-                       "  t.consecutive_failures"
+                       "  t.consecutive_failures, (SELECT r.oid::bigint FROM pg_roles r WHERE r.rolname = s.created_by)"
                        " FROM fraud.sources s JOIN fraud.source_state t ON t.name = s.name"
                        " WHERE NOT s.paused",
                        {});
@@ -97,6 +98,9 @@ Statement fail_poll("UPDATE fraud.source_state t SET polling_since = NULL, last_
                     " WHERE t.name = $1 RETURNING t.next_poll_at",
                     {TEXTOID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID,
                      TIMESTAMPTZOID});
+Statement note_alarm("SELECT fraud._note_of_cards($1, 'role', $2,"
+                     "  jsonb_strip_nulls(jsonb_build_object('last_four', $3, 'since', $4)))",
+                     {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID});
 // Only where payments are: while a dump is restored, its partitions come first.
 Statement ensure_partitions("SELECT fraud._ensure_partition(now() + m * interval '1 month')"
                             " FROM generate_series(0, 1) m"
@@ -155,6 +159,7 @@ class IngestWorker {
     TimestampTz now = GetCurrentTimestamp();
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kIngest); });
     if (!called && now < next_due()) return true;
+    if (!note_number_alarms()) return false;
     std::vector<std::string> due;
     bool present = in_transaction("looking at the sources", [&] {
       Spi spi;
@@ -177,6 +182,29 @@ class IngestWorker {
     return true;
   }
 
+  // Writes down who tries card numbers, in a transaction that nobody else can undo;
+  // false when the extension is gone.
+  bool note_number_alarms() {
+    NumberAlarm alarms[kNumberAlarms];
+    int count = protect([&] { return list_number_alarms(alarms); });
+    bool fresh = false;
+    for (int i = 0; i < count; ++i) fresh = fresh || !alarms[i].noted;
+    if (!fresh) return true;
+    bool present = in_transaction("noting who tries card numbers", [&] {
+      Spi spi;
+      for (int i = 0; i < count; ++i) {
+        if (alarms[i].noted) continue;
+        const char* role = protect([&] { return GetUserNameFromId(alarms[i].role, true); });
+        spi.run(note_alarm, {text_param(alarms[i].kind == 'l' ? "limit" : "warn"),
+                             role != nullptr ? text_param(role) : null_param(),
+                             optional_text_param(alarms[i].last_four), time_param(alarms[i].first_at)});
+      }
+    });
+    if (!present) return false;
+    for (int i = 0; i < count; ++i) protect([&] { number_alarm_noted(alarms[i]); });
+    return true;
+  }
+
   void read(Spi& spi) {
     std::map<std::string, Source> found;
     uint64_t count = spi.run(read_sources, {});
@@ -195,6 +223,7 @@ class IngestWorker {
       }
       source.next_poll = DatumGetTimestampTz(*spi.datum(row, 5));
       source.failures = static_cast<int>(*spi.integer(row, 6));
+      if (std::optional<int64_t> role = spi.integer(row, 7)) source.role = static_cast<Oid>(*role);
       found[*spi.text(row, 1)] = std::move(source);
     }
     for (const auto& [name, source] : sources_) {
@@ -243,8 +272,15 @@ class IngestWorker {
   // Returns why the poll failed, or an empty string.
   std::string store(const std::string& name, const Response& response, PollCounts& counts) {
     PaymentFormat format = PaymentFormat::kAuto;
+    IngestOptions options;
+    options.source = name;
+    options.label_source = "payload";
+    options.role = kUnknownRole;
     auto source = sources_.find(name);
-    if (source != sources_.end()) format = source->second.format;
+    if (source != sources_.end()) {
+      format = source->second.format;
+      options.role = source->second.role;
+    }
     PaymentBatch batch;
     try {
       batch = read_payments(response.body, format);
@@ -258,13 +294,10 @@ class IngestWorker {
       whole.payload = redact_broken(response.body, kMaxShownBytes);
       whole.payload_size = response.body.size();
       whole.reason = reason;
-      in_transaction("storing payments", [&] { dead_letter(name, whole); });
+      in_transaction("storing payments", [&] { dead_letter(options, whole); });
       counts.rejected += 1;
       return reason;
     }
-    IngestOptions options;
-    options.source = name;
-    options.label_source = "payload";
     size_t step = static_cast<size_t>(guc_ingest_batch_size);
     size_t total = batch.payments.size();
     for (size_t begin = 0; begin == 0 || begin < total; begin += step) {
@@ -313,7 +346,7 @@ class IngestWorker {
         rejected.transaction_id = refused.transaction_id;
         rejected.card_number = refused.card_number;
         rejected.payload = payment_to_json(refused, "card", refused.card_token);
-        in_transaction("storing payments", [&] { dead_letter(name, rejected); });
+        in_transaction("storing payments", [&] { dead_letter(options, rejected); });
         counts.rejected += 1;
       }
     }
