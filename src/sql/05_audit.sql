@@ -81,8 +81,6 @@ CREATE FUNCTION fraud._append_only() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    retention interval := coalesce(nullif(current_setting('fraud_detect.audit_retention', true), ''), '0')::interval;
 BEGIN
     -- Where an argument names the column of free text, fraud.erase_customer, in whose
     -- transaction alone a customer is erased now, may change it and nothing else.
@@ -90,10 +88,6 @@ BEGIN
         IF to_jsonb(NEW) - TG_ARGV[0] = to_jsonb(OLD) - TG_ARGV[0]
            AND EXISTS (SELECT FROM fraud.customers c WHERE c.erased_at = now()) THEN
             RETURN NEW;
-        END IF;
-    ELSIF TG_OP = 'DELETE' AND TG_TABLE_NAME = 'audit_log' THEN
-        IF retention > interval '0' AND OLD.at < now() - retention THEN
-            RETURN OLD;
         END IF;
     END IF;
     RAISE EXCEPTION 'rows of %.% cannot be changed or removed', TG_TABLE_SCHEMA, TG_TABLE_NAME
@@ -107,3 +101,21 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud._append_only() IS 'internal: refuses what would rewrite history';
+
+-- By its trigger, not by who deletes: nobody removes a younger row by mistake.
+CREATE FUNCTION fraud._keep_audit_log() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    retention interval := coalesce(nullif(current_setting('fraud_detect.audit_retention', true), ''), '0')::interval;
+BEGIN
+    IF TG_OP = 'DELETE' AND retention > interval '0' AND OLD.at < now() - retention THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'rows of fraud.audit_log cannot be changed or removed'
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              HINT = 'fraud.purge() removes what is older than fraud_detect.audit_retention.';
+END
+$$;
+COMMENT ON FUNCTION fraud._keep_audit_log() IS 'internal: refuses to change the audit log, and to remove what is not past its retention';

@@ -376,6 +376,8 @@ CREATE FUNCTION fraud._cancel_training(run bigint) RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    now_is text;
 BEGIN
     -- One that waits goes; the ingest worker passes it over while we hold its row.
     DELETE FROM fraud.training_queue q WHERE q.run = _cancel_training.run AND NOT q.started
@@ -387,7 +389,7 @@ BEGIN
         PERFORM fraud._audit('cancel', 'training run', run::text, '{"status": "queued"}', '{"status": "cancelled"}');
         RETURN true;
     END IF;
-    PERFORM FROM fraud.training_runs r WHERE r.run = _cancel_training.run;
+    SELECT r.status INTO now_is FROM fraud.training_runs r WHERE r.run = _cancel_training.run;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'training run % does not exist', run
             USING ERRCODE = 'undefined_object', HINT = 'fraud.training_runs lists the runs.';

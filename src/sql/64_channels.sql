@@ -82,7 +82,7 @@ COMMENT ON FUNCTION fraud._check_template(jsonb) IS 'internal: refuses a templat
 -- Refuses a channel that cannot be, and returns it as it is kept. The condition is
 -- checked apart, with the rights of who gives it.
 CREATE FUNCTION fraud._checked_channel(channel fraud.channels) RETURNS fraud.channels
-LANGUAGE plpgsql
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
