@@ -22,12 +22,13 @@ override with_llvm = no
 PG_CPPFLAGS = -Isrc -MMD -MP
 # -ffp-contract=off: no fused multiply-add, or features and scores would differ in
 # the last bit from one machine to the next. -Wno-register: PostgreSQL's headers.
-PG_CXXFLAGS = -std=c++17 -O2 -ffp-contract=off -Wno-register -fvisibility-inlines-hidden
+# WARNINGS=-Werror: test/guards/test_servers.py.
+PG_CXXFLAGS = -std=c++17 -O2 -ffp-contract=off -Wno-register -fvisibility-inlines-hidden $(WARNINGS)
 SHLIB_LINK = -lcurl -lstdc++ -lpthread -Wl,--version-script=src/pg/server/exports.map
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop dashboard screenshots check bench deps model study help
+SELF_CONTAINED = demo demo-stop dashboard screenshots check nightly pgtap bench deps model study help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -56,7 +57,7 @@ $(SCRIPT): src/sql $(sort $(wildcard src/sql/*)) models/payments.ubj models/paym
 	@mkdir -p $(@D)
 	tools/build-script > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop dashboard screenshots check bench deps model study help
+.PHONY: demo demo-stop dashboard screenshots check pgtap bench deps model study help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
@@ -64,6 +65,8 @@ help:
 	@echo 'make dashboard    Apache Superset with dashboards on the demo'
 	@echo 'make screenshots  pictures of these, for docs/images'
 	@echo 'make check        install what is needed, build, and run every test'
+	@echo 'make nightly      pg_regress without caches; PG_BIN names a server with assertions'
+	@echo 'make pgtap        hold the catalog of a server of yours against the contract: PGDATABASE=…'
 	@echo 'make bench        install what is needed, build, and measure, beside XGBoost and others'
 	@echo 'make              build the extension; sudo make install installs it'
 	@echo 'make model        train the shipped model anew (models/)'
@@ -86,6 +89,12 @@ screenshots:
 
 check:
 	@test/run-all
+
+nightly:
+	@tools/nightly
+
+pgtap:
+	@test/pgtap/run
 
 bench:
 	@bench/run

@@ -10,8 +10,10 @@ CREATE ROLE regress_fraud_ingest;
 CREATE ROLE regress_fraud_analyst;
 CREATE ROLE regress_fraud_scientist;
 CREATE ROLE regress_fraud_operator;
+CREATE ROLE regress_fraud_auditor;
+CREATE ROLE regress_fraud_privacy;
 GRANT USAGE ON SCHEMA fraud TO regress_fraud_usage;
-CREATE TABLE kinds AS SELECT unnest('{score,ingest,analyst,scientist,operator}'::text[]) AS kind;
+CREATE TABLE kinds AS SELECT unnest('{score,ingest,analyst,scientist,operator,auditor,privacy}'::text[]) AS kind;
 SELECT kind, fraud.grant_access('regress_fraud_' || kind, kind) FROM kinds;
 
 CREATE VIEW public_functions AS
@@ -106,4 +108,4 @@ DROP VIEW public_functions;
 DROP TABLE kinds;
 DROP FUNCTION call_all;
 -- Nothing of the grants is left: the roles could not be dropped otherwise.
-DROP ROLE regress_fraud_none, regress_fraud_usage, regress_fraud_score, regress_fraud_ingest, regress_fraud_analyst, regress_fraud_scientist, regress_fraud_operator;
+DROP ROLE regress_fraud_none, regress_fraud_usage, regress_fraud_score, regress_fraud_ingest, regress_fraud_analyst, regress_fraud_scientist, regress_fraud_operator, regress_fraud_auditor, regress_fraud_privacy;

@@ -35,7 +35,7 @@ SELECT fraud.acknowledge_case(case_of('cs-5'), 'on it');
 \set SHOW_CONTEXT never
 SELECT fraud.acknowledge_case(case_of('cs-5'));
 SELECT count(*) FROM known;
-SELECT fraud.confirm_case(case_of('cs-5'), 'the card 4929000000123457 was stolen');
+SELECT fraud.confirm_case(case_of('cs-5'), 'the card 4929 0000 0012 3455 was stolen');
 SELECT * FROM known;
 SELECT fraud.confirm_case(case_of('cs-5'));
 SELECT fraud.acknowledge_case(case_of('cs-5'));

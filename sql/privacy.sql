@@ -58,3 +58,60 @@ SELECT * FROM holding('pv-9');
 SELECT transaction_id, merchant FROM fraud.transactions WHERE transaction_id ~ '^pv-' ORDER BY 1;
 SELECT transaction_id, last_four, reason FROM fraud.ingest_errors WHERE source = 'sql' AND (transaction_id ~ '^pv-' OR last_four = '3457') ORDER BY error_id;
 SELECT count(DISTINCT card) FROM fraud.ingest_errors WHERE last_four = '3457';
+
+-- Numbers and secrets through every entry point that takes text: none is in any column of
+-- any table afterwards, nor in what is said. Whoever adds a table or a column is seen here.
+CREATE TEMP TABLE forbidden (secret text);
+INSERT INTO forbidden VALUES ('4111111111111111'), ('4111 1111 1111 1111'), ('4111-1111-1111-1111'), ('4111.1111.1111.1111'),
+    ('5555555555554444'), ('378282246310005'), ('8642975'), ('DOE/JOHN');
+SELECT * FROM tell('[
+    {"cc_num": 4000000000000002, "trans_num": "order 4111 1111 1111 1111", "amt": 5, "merchant": "ref 4111-1111-1111-1111", "unix_time": 1470000100, "is_fraud": 1},
+    {"cc_num": 4000000000000002, "trans_num": "x1", "amt": "five", "merchant": "M", "cvv": "8642975", "PIN": "8642975", "track2": ";4000000000000002=8642975?"},
+    {"cc_num": 4000000000000002, "trans_num": 4111111111111111, "amt": 5, "merchant": "m", "category": "4111.1111.1111.1111", "first": "4111111111111111",
+     "last": "a 4111111111111111", "gender": "4111111111111111", "street": "4111111111111111 St", "city": "5555555555554444", "state": "5555555555554444",
+     "zip": "4111111111111111", "job": "%B4111111111111111^DOE/JOHN^8642975?", "unix_time": 1470000101},
+    {"cc_num": 4000000000000002, "trans_num": "5555555555554444", "amt": "4111111111111111", "merchant": "m", "note": "378282246310005", "deep": [{"Security-Code": "8642975"}]},
+    {"cc_num": 4000000000000002, "trans_num": "4111111111111111", "amt": 5, "merchant": "m", "current_time": 4102444800000, "job": "378282246310005"}]', '4111-1111-1111-1111');
+SELECT * FROM tell('{"columns": ["cc_num", "trans_num", "amt", "merchant", "c v v", "unix_time"], "data": [[4000000000000002, "t", "x", "5555555555554444", 8642975, 1], [8642975, 5555555555554444]]}');
+SELECT * FROM tell('"{\"cc_num\": 4000000000000002, \"trans_num\": \"n1\", \"amt\": 1,\n\"pinBlock\": \"8642975\"}\n{\"amt\": 1, \"cvv\": \"8642975\", \"pan\": 4111111111111111\n{\"amt\": 1, \"x\": {\"magstripe\": [8642975]}}"');
+CREATE TEMP TABLE history_5 AS SELECT * FROM (VALUES
+    ('4000000000000002', '4111111111111111', '1', 'm 4111-1111-1111-1111', '1470000200', '1', '8642975'),
+    ('4000000000000002', '5555555555554444', 'x 4111111111111111', 'cvv 8642975', '1470000200', '0', '8642975')) v(cc_num, trans_num, amt, merchant, unix_time, is_fraud, cvv);
+SELECT fraud.load_history('history_5');
+SELECT fraud.label('4111111111111111', true, 'desk 4111 1111 1111 1111', card => (SELECT card FROM fraud.transactions WHERE merchant = 'ref ************1111')) > 0;
+SELECT fraud.label('order 4111 1111 1111 1111', false) > 0;
+SELECT fraud.label((SELECT transaction_id FROM fraud.transactions WHERE merchant = 'ref ************1111'), false) > 0;
+SELECT fraud.label('378282246310005', true);
+SELECT fraud.tag_version('payments', 1, '{"4111111111111111": "4111-1111-1111-1111", "n": 5555555555554444, "deep": [{"a": 378282246310005}], "at": 1730134684025123}');
+SELECT fraud.describe_model('payments', 'of 4111111111111111');
+SELECT fraud.describe_model('payments', 'of 4111 1111 1111 1111', 1);
+SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'for 4111.1111.1111.1111');
+SELECT fraud.confirm_case(case_id, 'told 4111 1111 1111 1111') FROM fraud.cases WHERE status = 'open' ORDER BY case_id LIMIT 1;
+CREATE TABLE privacy_events (id text, at timestamptz);
+SELECT fraud.create_feature_set('privacy', 'privacy_events', 'id', 'at', description => '4111111111111111');
+SELECT fraud.add_feature('privacy', 'one', 'length(id)', description => '4111111111111111', reason => '4111111111111111');
+-- A name is refused, for whoever gave it would use it.
+SELECT fraud.add_source('x4111111111111111', 'http://127.0.0.1:1/');
+SELECT fraud.add_channel('4111-1111-1111-1111', 'notify', 'x');
+SELECT fraud.create_feature_set('f4111111111111111', 'privacy_events', 'id', 'at');
+SELECT fraud.add_feature('privacy', 'f4111111111111111', '1');
+SELECT fraud.import_model('m4111111111111111', '');
+SELECT f.secret, h.* FROM forbidden f, holding(replace(replace(f.secret, '.', '[.]'), '-', '[-]')) h;
+SELECT f.secret, h.* FROM forbidden f, holding(f.secret) h;
+SELECT count(*) FROM forbidden f JOIN told t ON position(f.secret IN t.line) > 0;
+-- Different ids stay different, the same is the same, times and others stay as they are.
+SELECT * FROM tell('[
+    {"cc_num": 4000000000000002, "trans_num": "4111111111111111", "amt": 1, "merchant": "m", "unix_time": 1470000300},
+    {"cc_num": 4000000000000002, "trans_num": "4111111111111111", "amt": 1, "merchant": "m", "unix_time": 1470000300},
+    {"cc_num": 4000000000000002, "trans_num": "5105105105105100", "amt": 1, "merchant": "ids", "unix_time": 1470000300},
+    {"cc_num": 4000000000000002, "trans_num": "4012888888881881", "amt": 1, "merchant": "ids", "unix_time": 1470000300},
+    {"cc_num": 4000000000000002, "trans_num": "1000000000000008", "amt": 1, "merchant": "ids", "unix_time": 1470000300},
+    {"cc_num": 12345678, "trans_num": "t-12345678", "amt": 1, "merchant": "ids", "unix_time": 1470000300}]');
+SELECT transaction_id ~ '^pan_[0-9a-f]{32}$' AS replaced, count(DISTINCT transaction_id) FROM fraud.transactions WHERE merchant = 'ids' GROUP BY 1 ORDER BY 1;
+SELECT fraud.label('t-12345678', true) > 0;
+-- A dead letter that is mended and sent again is the payment of its id.
+SELECT payload_text::jsonb ->> 'trans_num' = e.transaction_id AS same, e.transaction_id ~ '^pan_' AS replaced
+FROM fraud.ingest_errors e, convert_from(e.payload, 'UTF8') payload_text WHERE payload_text ~ '"note"';
+SELECT has_table_privilege('public', 'fraud.id_keys', 'SELECT');
+SELECT fraud.drop_feature_set('privacy');
+DROP TABLE privacy_events;

@@ -17,7 +17,8 @@ SELECT fraud.grant_access('regress_fraud_nobody', 'score');
 -- Secrets are for the owner alone.
 SELECT r, has_table_privilege(r, 'fraud.card_keys', 'SELECT') AS key, has_any_column_privilege(r, 'fraud.sources', 'SELECT') AS sources,
        has_table_privilege(r, 'fraud.transactions', 'INSERT') AS write, has_table_privilege(r, 'fraud.transactions', 'SELECT') AS read,
-       has_table_privilege(r, 'fraud.ingest_errors', 'SELECT') AS errors
+       has_column_privilege(r, 'fraud.ingest_errors', 'payload', 'SELECT') AS errors,
+       has_column_privilege(r, 'fraud.ingest_errors', 'card', 'SELECT') AS cards_of_errors, has_any_column_privilege(r, 'fraud.customer_ids', 'SELECT') AS hashes
 FROM unnest('{regress_fraud_stranger,regress_fraud_app,regress_fraud_analyst,regress_fraud_scientist,regress_fraud_operator}'::text[]) r;
 
 SET ROLE regress_fraud_stranger;

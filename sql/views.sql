@@ -94,13 +94,15 @@ FROM fraud.daily_report r
 FULL JOIN (SELECT occurred_at::date AS day, count(*) AS payments, sum(amount) AS volume, count(DISTINCT card) AS customers FROM fraud.transactions GROUP BY 1) t USING (day);
 DROP TABLE sums_before, cards_before;
 
--- The latest label of a payment is looked up, not looked for among all labels, also
--- where sorting is off as in a refresh.
+-- The latest label of a payment is looked up, not looked for among all labels,
+-- by the settings of a refresh, with sorting off.
 DO $$
 DECLARE
     line text;
 BEGIN
-    SET LOCAL enable_sort = off;
+    PERFORM set_config(split_part(setting, '=', 1), split_part(setting, '=', 2), true)
+    FROM pg_proc, unnest(proconfig) setting WHERE oid = 'fraud._refresh_rollups'::regproc AND setting ~ '=off$';
+    ASSERT NOT current_setting('enable_sort')::bool;
     FOR line IN EXECUTE 'EXPLAIN SELECT * FROM fraud._label_changes' LOOP
         IF line ~ 'labels_known_at_idx' THEN RAISE EXCEPTION '%', line; END IF;
     END LOOP;

@@ -19,9 +19,11 @@ namespace {
 
 Limits limits(const char* ca_file) {
   Limits result;
-  result.connect_timeout_ms = 2000;
-  result.timeout_ms = 1500;
+  result.connect_timeout_ms = 10000;
+  result.timeout_ms = 5000;
   result.ca_file = ca_file;
+  std::string fault;
+  result.policy = std::make_shared<fraud::HostPolicy>(*fraud::HostPolicy::parse("*, 127.0.0.1", fault));
   return result;
 }
 
@@ -49,6 +51,7 @@ MailRequest mail(const char* ca_file, const std::string& url, const std::string&
 
 std::string outcome(const Response& response) {
   if (response.timed_out) return "timeout";
+  if (response.error.find("fraud_detect.allowed_hosts refuses") == 0) return "not allowed";
   if (!response.error.empty()) return response.refused ? "refused" : "failed";
   return std::to_string(response.status);
 }
@@ -82,6 +85,8 @@ int main(int argc, char** argv) {
     post("hang", https + "/hang");
     post("silent", "https://" + silent);
     post("closed", "http://127.0.0.1:1/");
+    post("forbidden", "http://127.0.0.2:1/");
+    send("mail forbidden", "smtp://169.254.169.254", "ok@example.com");
     for (int i = 0; i < 4; ++i) send("mail ok " + std::to_string(i), smtp, "ok@example.com");
     send("mail unknown", smtp, "unknown@example.com");
     send("mail hang", smtp, "hang@example.com");

@@ -3,6 +3,7 @@
 
 #include "pg/hooks.h"
 #include "pg/models/model_store.h"
+#include "pg/payments/number_watch.h"
 #include "pg/server/gucs.h"
 #include "pg/server/shared_state.h"
 #include "pg/training/training_state.h"
@@ -18,6 +19,7 @@ void _PG_init(void) {
   if (!process_shared_preload_libraries_in_progress) return;
   fraud::pg::request_shared_state();
   fraud::pg::request_model_store();
+  fraud::pg::request_number_watch();
   fraud::pg::request_training_state();
   fraud::pg::install_hooks();
   fraud::worker::register_launcher_worker();

@@ -1,18 +1,16 @@
--- ---------------------------------------------------------------- cards
--- The key under which card numbers become `card`. The oldest row is the one in
--- use: after a restore the dumped key is older than the one that CREATE
--- EXTENSION has just made.
-CREATE TABLE fraud.card_keys (
+-- -------------------------------------------------------- ids of payments
+-- The key under which ids that hold a card number are replaced. It is never changed:
+-- such an id must be found again for as long as its payment is stored.
+CREATE TABLE fraud.id_keys (
     key_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     key bytea NOT NULL CHECK (octet_length(key) >= 32),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE fraud.card_keys IS
-    'secret: the HMAC key that turns card numbers into fraud.customers.card; the oldest row is in use. Readable by its owner alone';
-COMMENT ON COLUMN fraud.card_keys.key IS 'at least 32 random bytes';
+COMMENT ON TABLE fraud.id_keys IS
+    'secret: the HMAC key that replaces ids of payments that hold a card number; the oldest row is in use, and must stay. Readable by its owner alone';
+COMMENT ON COLUMN fraud.id_keys.key IS 'at least 32 random bytes';
 
--- Two random UUIDs hold 244 bits from the server's strong random source.
-INSERT INTO fraud.card_keys (key)
+INSERT INTO fraud.id_keys (key)
 VALUES (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));
 
 -- ------------------------------------------------- customers, merchants
@@ -34,16 +32,20 @@ CREATE TABLE fraud.customers (
     job text,
     date_of_birth date,
     first_payment_at timestamptz NOT NULL,
-    last_payment_at timestamptz NOT NULL
+    last_payment_at timestamptz NOT NULL,
+    erased_at timestamptz
 ) WITH (fillfactor = 80);
+CREATE INDEX customers_erased_at_idx ON fraud.customers (erased_at) WHERE erased_at IS NOT NULL;
 COMMENT ON TABLE fraud.customers IS 'one row a card, as of its latest payment';
-COMMENT ON COLUMN fraud.customers.card IS 'keyed HMAC-SHA256 of the card number, as a UUID (version 8)';
+COMMENT ON COLUMN fraud.customers.card IS
+    'the customer''s id, which never changes: HMAC-SHA256 of the card number under the key that was in use when it first came, as a UUID (version 8). Numbers find it through fraud.customer_ids';
 COMMENT ON COLUMN fraud.customers.last_four IS 'last four digits of the card number; null where a caller named the card by its uuid alone';
 COMMENT ON COLUMN fraud.customers.latitude IS 'of the home, degrees';
 COMMENT ON COLUMN fraud.customers.longitude IS 'of the home, degrees';
 COMMENT ON COLUMN fraud.customers.city_population IS 'inhabitants of the home city';
 COMMENT ON COLUMN fraud.customers.first_payment_at IS 'time of the earliest payment stored';
 COMMENT ON COLUMN fraud.customers.last_payment_at IS 'time of the latest payment stored';
+COMMENT ON COLUMN fraud.customers.erased_at IS 'when fraud.erase_customer removed what identifies the customer, last';
 
 CREATE TABLE fraud.merchants (
     merchant text PRIMARY KEY,
@@ -255,8 +257,10 @@ CREATE TABLE fraud.outbox (
     body_html text,
     channel text,
     created_at timestamptz NOT NULL DEFAULT now(),
-    dispatched_at timestamptz
+    dispatched_at timestamptz,
+    notified_at timestamptz
 );
+CREATE INDEX outbox_unheard_idx ON fraud.outbox (outbox_id) WHERE kind = 'alert' AND notified_at IS NULL;
 CREATE INDEX outbox_undispatched_idx ON fraud.outbox (outbox_id) WHERE dispatched_at IS NULL;
 CREATE INDEX outbox_dispatched_at_idx ON fraud.outbox (dispatched_at);
 COMMENT ON TABLE fraud.outbox IS
@@ -268,6 +272,7 @@ COMMENT ON COLUMN fraud.outbox.body_text IS 'plain text of the mail; null: made 
 COMMENT ON COLUMN fraud.outbox.body_html IS 'HTML page of the mail; null: made from the payload';
 COMMENT ON COLUMN fraud.outbox.channel IS 'the one channel that it is for; null: all that take its kind';
 COMMENT ON COLUMN fraud.outbox.dispatched_at IS 'when it was addressed to the channels that take it (fraud.notifications)';
+COMMENT ON COLUMN fraud.outbox.notified_at IS 'of an alert: when NOTIFY fraud_alerts was sent for it';
 
 -- ----------------------------------------------------- sources, errors
 CREATE TABLE fraud.sources (
@@ -321,6 +326,7 @@ COMMENT ON TABLE fraud.ingest_errors IS 'dead letters: what could not be stored,
 COMMENT ON COLUMN fraud.ingest_errors.payload IS
     'the payment, or the whole response; card numbers are masked and long payloads cut at fraud_detect.max_dead_letter_size';
 COMMENT ON COLUMN fraud.ingest_errors.payload_size IS 'bytes before cutting';
-COMMENT ON COLUMN fraud.ingest_errors.card IS 'the card, where its number was readable';
+COMMENT ON COLUMN fraud.ingest_errors.card IS
+    'for the owner alone: the card, where its number was readable; null too where whose numbers these are has sent more than fraud_detect.card_number_limit within an hour';
 COMMENT ON COLUMN fraud.ingest_errors.occurrences IS 'how often the same bytes came from the same source';
 COMMENT ON COLUMN fraud.ingest_errors.digest IS 'SHA-256 of reason and payload';

@@ -56,6 +56,15 @@ COMMENT ON COLUMN fraud.model_versions.feature_set_hash IS 'its fraud.feature_se
 COMMENT ON COLUMN fraud.model_versions.artifact IS 'XGBoost''s own model file, byte for byte';
 COMMENT ON COLUMN fraud.model_versions.compiled IS 'the form that scores, behind its SHA-256';
 
+CREATE FUNCTION fraud._shown_version(version fraud.model_versions) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT jsonb_build_object('digest', encode(version.digest, 'hex'), 'trees', version.trees, 'objective', version.objective,
+        'feature_set', version.feature_set, 'description', version.description);
+END;
+COMMENT ON FUNCTION fraud._shown_version(fraud.model_versions) IS 'internal: a version of a model as fraud.audit_log shows it';
+
 CREATE FUNCTION fraud._shared_models(OUT digest bytea, OUT bytes bigint, OUT holders int,
     OUT used_at timestamptz) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_shared_models'
@@ -100,22 +109,6 @@ COMMENT ON COLUMN fraud.promotions.review_at IS
     'score from which a payment is decided review; null where the model''s scores are no probabilities';
 COMMENT ON COLUMN fraud.promotions.block_at IS
     'score from which a payment is decided block; null where the model''s scores are no probabilities';
-
-CREATE FUNCTION fraud._append_only() RETURNS trigger
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RAISE EXCEPTION 'rows of %.% cannot be changed or removed', TG_TABLE_SCHEMA, TG_TABLE_NAME
-        USING ERRCODE = 'object_not_in_prerequisite_state',
-              HINT = CASE TG_TABLE_NAME
-                  WHEN 'promotions' THEN 'Promote another version, or call fraud.rollback.'
-                  WHEN 'case_history' THEN 'Reopen the case, or decide it anew.'
-                  ELSE 'Import the changed model as another version.'
-              END;
-END
-$$;
-COMMENT ON FUNCTION fraud._append_only() IS 'internal: refuses what would rewrite history';
 
 CREATE VIEW fraud.model_aliases AS
     SELECT DISTINCT ON (p.model, p.alias)
@@ -273,7 +266,10 @@ BEGIN
     END IF;
 
     INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason, evidence)
-    VALUES (model, alias, version, current.version, review_at, block_at, reason, evidence);
+    VALUES (model, alias, version, current.version, review_at, block_at, fraud._mask_card_numbers(reason), evidence);
+    PERFORM fraud._audit('promote', 'model', model || '@' || alias,
+        jsonb_build_object('version', current.version, 'review_at', current.review_at, 'block_at', current.block_at),
+        jsonb_build_object('version', version, 'review_at', review_at, 'block_at', block_at, 'reason', reason, 'overridden', override_gate));
 END
 $$;
 COMMENT ON FUNCTION fraud._promote(text, int, text, text, float8, float8, boolean, jsonb) IS
@@ -337,7 +333,10 @@ BEGIN
     PERFORM fraud._check_features(model, target.version);
     INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason)
     VALUES (model, alias, target.version, current.version, target.review_at, target.block_at,
-            coalesce(reason, format('rollback from version %s', current.version)));
+            coalesce(fraud._mask_card_numbers(reason), format('rollback from version %s', current.version)));
+    PERFORM fraud._audit('rollback', 'model', model || '@' || alias,
+        jsonb_build_object('version', current.version, 'review_at', current.review_at, 'block_at', current.block_at),
+        jsonb_build_object('version', target.version, 'review_at', target.review_at, 'block_at', target.block_at, 'reason', reason));
     RETURN target.version;
 END
 $$;
@@ -355,6 +354,6 @@ COMMENT ON FUNCTION fraud.rollback(text, text, text) IS
 
 CREATE FUNCTION fraud.export_model(ref text) RETURNS bytea
 AS 'MODULE_PATHNAME', 'fraud_detect_export_model'
-LANGUAGE C STABLE STRICT PARALLEL SAFE;
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.export_model(text) IS
     'the model file of name, name@alias or name/version, byte for byte as it was imported';

@@ -197,6 +197,7 @@ COMMENT ON FUNCTION fraud.verify_parity(text, int) IS
 CREATE FUNCTION fraud.feature_set_definition(feature_set text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET extra_float_digits = 1
 AS $$
 DECLARE
     result jsonb;
@@ -230,6 +231,7 @@ COMMENT ON FUNCTION fraud.feature_set_definition(text) IS
 CREATE FUNCTION fraud.feature_set_hash(feature_set text) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET extra_float_digits = 1
 BEGIN ATOMIC
     SELECT encode(sha256(convert_to((fraud.feature_set_definition(feature_set) - 'feature_set' - 'events')::text, 'UTF8')), 'hex');
 END;
@@ -333,7 +335,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud.feature_indexes(text) IS
-    'the indexes that fraud.features needs to be fast, one a key, and whether each is there; concurrent_definition is the statement that makes it while others write, which no function can run: SELECT concurrent_definition FROM fraud.feature_indexes(…) WHERE NOT present \gexec in psql';
+    'the indexes that fraud.features needs to be fast, one a key, and whether each is there; concurrent_definition is the statement that makes it while others write, which no function can run: SELECT concurrent_definition FROM fraud.feature_indexes(…) WHERE NOT present, each run by itself';
 
 CREATE FUNCTION fraud.create_feature_indexes(feature_set text) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

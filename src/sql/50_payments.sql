@@ -17,7 +17,7 @@ CREATE FUNCTION fraud.assess(payment jsonb, model text DEFAULT 'payments',
     OUT score float8, OUT decision text, OUT reasons text[], OUT features jsonb)
 RETURNS record
 AS 'MODULE_PATHNAME', 'fraud_detect_assess'
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10000;
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 10000;
 COMMENT ON FUNCTION fraud.assess(jsonb, text) IS
     'what fraud.ingest would say of one payment, storing nothing; a payment without a time is taken as of now; reasons are what speaks most for fraud';
 
@@ -53,6 +53,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     cards uuid[];
+    stored_id text COLLATE "C";
     occurred timestamptz;
     new_id bigint;
 BEGIN
@@ -60,14 +61,18 @@ BEGIN
         RAISE EXCEPTION 'transaction_id, is_fraud, source and known_at must not be null'
             USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    SELECT array_agg(k.card), min(k.occurred_at) INTO cards, occurred FROM fraud.payment_keys k
-    WHERE k.transaction_id = _label.transaction_id AND (_label.card IS NULL OR k.card = _label.card);
+    -- Under the id that is stored, whichever of the two the caller has.
+    FOREACH stored_id IN ARRAY fraud._payment_ids(transaction_id) LOOP
+        SELECT array_agg(k.card), min(k.occurred_at) INTO cards, occurred FROM fraud.payment_keys k
+        WHERE k.transaction_id = stored_id AND (_label.card IS NULL OR k.card = _label.card);
+        EXIT WHEN cards IS NOT NULL;
+    END LOOP;
     IF cards IS NULL THEN
-        RAISE EXCEPTION 'payment "%" does not exist', transaction_id
+        RAISE EXCEPTION 'payment "%" does not exist', fraud._mask_card_numbers(transaction_id)
             USING ERRCODE = 'no_data_found',
                   HINT = 'fraud.transactions lists the payments by transaction_id.';
     ELSIF cardinality(cards) > 1 THEN
-        RAISE EXCEPTION 'payment id "%" is used by % cards', transaction_id, cardinality(cards)
+        RAISE EXCEPTION 'payment id "%" is used by % cards', stored_id, cardinality(cards)
             USING ERRCODE = 'cardinality_violation',
                   HINT = 'Give the card too: fraud.label(…, card => …).';
     ELSIF known_at < least(occurred, now()) THEN
@@ -75,8 +80,10 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     INSERT INTO fraud.labels (card, transaction_id, is_fraud, source, known_at)
-    VALUES (cards[1], transaction_id, is_fraud, source, known_at)
+    VALUES (cards[1], stored_id, is_fraud, fraud._mask_card_numbers(source), known_at)
     RETURNING label_id INTO new_id;
+    PERFORM fraud._audit('label', 'payment', transaction_id, NULL,
+        jsonb_build_object('card', cards[1], 'label_id', new_id, 'is_fraud', is_fraud, 'known_at', known_at));
     RETURN new_id;
 END
 $$;

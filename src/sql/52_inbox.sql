@@ -8,7 +8,8 @@ CREATE TABLE fraud.inbox (
     occurred_at timestamptz NOT NULL,
     source text NOT NULL,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    payment text NOT NULL
+    payment text NOT NULL,
+    number_hashes uuid[] NOT NULL DEFAULT '{}'
 );
 CREATE INDEX inbox_card_idx ON fraud.inbox (card, inbox_id);
 COMMENT ON TABLE fraud.inbox IS
@@ -16,6 +17,8 @@ COMMENT ON TABLE fraud.inbox IS
 COMMENT ON COLUMN fraud.inbox.inbox_id IS 'in order of receipt, which is kept for each customer';
 COMMENT ON COLUMN fraud.inbox.shard IS 'of the customer, 0 to 63: each belongs to one scorer';
 COMMENT ON COLUMN fraud.inbox.payment IS 'the payment as JSON, the card in place of its number';
+COMMENT ON COLUMN fraud.inbox.number_hashes IS
+    'key ids and hashes of the card number, in turns, that fraud.customer_ids is to have when the payment is stored';
 
 -- Customers whose payments cannot be stored just now. Workers alone write it, so that no
 -- person's transaction can hold a row of it.

@@ -306,11 +306,13 @@ AS $$
 DECLARE
     at_threshold float8 := coalesce(threshold, fraud._review_at(ref));
     m float8[];
-    rates jsonb;
     r record;
 BEGIN
     IF alert_rates IS NULL OR cardinality(alert_rates) = 0 OR cards IS NULL THEN
         RAISE EXCEPTION 'alert_rates and cards must not be null or empty' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF cardinality(alert_rates) > 1000 THEN
+        RAISE EXCEPTION 'alert_rates has % rates, expected at most 1000', cardinality(alert_rates)
+            USING ERRCODE = 'program_limit_exceeded', HINT = 'fraud.precision_recall_curve gives the whole curve.';
     END IF;
     WITH s AS MATERIALIZED (
         SELECT e.* FROM fraud.scored_events(ref, "from", "to", rel, columns, labels_as_of) e
@@ -462,7 +464,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    days float8 := extract(epoch FROM "to" - "from") / 86400;
+    days float8 := CASE WHEN isfinite("from") AND isfinite("to") THEN extract(epoch FROM "to" - "from") / 86400 END;
     found boolean;
 BEGIN
     IF num_nonnulls(alerts_per_day, min_precision, alert_cost) <> 1 OR (fraud_cost IS NOT NULL AND alert_cost IS NULL) THEN
@@ -473,6 +475,8 @@ BEGIN
         RAISE EXCEPTION 'invalid wish for a threshold'
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'alerts_per_day is above 0, min_precision is 0 to 1, costs are not negative.';
+    ELSIF alerts_per_day IS NOT NULL AND days IS NULL AND num_nonnulls("from", "to") = 2 THEN
+        RAISE EXCEPTION 'alerts_per_day needs a period with two ends' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     WITH by_score AS (
         SELECT s.score, count(*) AS n, count(*) FILTER (WHERE s.is_fraud) AS frauds,

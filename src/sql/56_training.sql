@@ -130,13 +130,8 @@ COMMENT ON COLUMN fraud.training_progress.phase IS
 COMMENT ON COLUMN fraud.training_progress.metric IS 'the last eval_metric on the validation rows, at the last round';
 COMMENT ON COLUMN fraud.training_progress.time_left IS 'until all rounds of this fit are done, at its pace so far';
 
-CREATE FUNCTION fraud._queue_training(run jsonb) RETURNS bigint
-AS 'MODULE_PATHNAME', 'fraud_detect_queue_training'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud._queue_training(jsonb) IS 'internal: stores a run, to be made with the rights of the current user';
-
 -- The query that reads a table of features, once its columns are checked.
-CREATE FUNCTION fraud._table_query(rel regclass, columns jsonb, INOUT features text[], OUT query text)
+CREATE FUNCTION fraud._table_query(reader name, rel regclass, columns jsonb, INOUT features text[], OUT query text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -145,7 +140,7 @@ DECLARE
     missing text;
     odd text;
 BEGIN
-    IF NOT has_table_privilege(rel, 'SELECT') THEN
+    IF NOT has_table_privilege(reader, rel, 'SELECT') THEN
         RAISE EXCEPTION 'permission denied for table %', rel USING ERRCODE = 'insufficient_privilege';
     END IF;
     SELECT n.key || ' "' || n.value || '"' INTO missing FROM jsonb_each_text(named) n
@@ -186,7 +181,7 @@ BEGIN
     JOIN pg_attribute a ON a.attrelid = rel AND a.attname = f.name;
 END
 $$;
-COMMENT ON FUNCTION fraud._table_query(regclass, jsonb, text[]) IS 'internal: how the training rows of a table are read';
+COMMENT ON FUNCTION fraud._table_query(name, regclass, jsonb, text[]) IS 'internal: how the training rows of a table are read, if the reader may';
 
 CREATE FUNCTION fraud._check_period(name text, starts timestamptz, ends timestamptz, not_before timestamptz, after text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE
@@ -273,7 +268,7 @@ BEGIN
     END IF;
 
     IF rel IS NOT NULL THEN
-        SELECT * INTO features, query FROM fraud._table_query(rel, columns, features);
+        SELECT * INTO features, query FROM fraud._table_query(fraud._caller(), rel, columns, features);
         definition := jsonb_build_object('query', query);
         hash := encode(sha256(convert_to(definition::text || array_to_json(features)::text, 'UTF8')), 'hex');
     ELSIF features IS NOT NULL THEN
@@ -285,11 +280,11 @@ BEGIN
         IF feature_set <> 'payments' AND definition ->> 'label' IS NULL THEN
             RAISE EXCEPTION 'feature set "%" has no label', feature_set
                 USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'fraud.create_feature_set takes it.';
-        ELSIF NOT has_table_privilege(events, 'SELECT') THEN
+        ELSIF NOT has_table_privilege(fraud._caller(), events, 'SELECT') THEN
             RAISE EXCEPTION 'permission denied for table %', events USING ERRCODE = 'insufficient_privilege';
         END IF;
     END IF;
-    RETURN fraud._queue_training(jsonb_build_object(
+    RETURN fraud._store_run(jsonb_build_object(
         'model', model, 'description', description, 'feature_set', feature_set, 'rel', rel::text, 'columns', coalesce(columns, '{}'),
         'features', features, 'definition', definition,
         'definition_hash', hash,
@@ -298,15 +293,15 @@ BEGIN
         'params', given - '{num_boost_round,early_stopping_rounds,nthread,seed,verbosity}'::text[],
         'num_boost_round', rounds, 'early_stopping_rounds', early, 'search', search, 'trials', coalesce(trials, 0),
         'seed', coalesce((given ->> 'seed')::bigint, seed), 'threads', threads,
-        'settings', jsonb_build_object('search_path', caller_path, 'timezone', caller_zone)));
+        'settings', jsonb_build_object('search_path', caller_path, 'timezone', caller_zone)), fraud._caller());
 END
 $$;
 COMMENT ON FUNCTION fraud._train(text, text, jsonb, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, interval, int, jsonb, int, bigint, regclass, jsonb, text[], text, text, text) IS
-    'internal: checks what fraud.train was asked for';
+    'internal: the body of fraud.train, run as the owner: checks what was asked for, and stores the run';
 
 -- The features of a feature set, and all that their values depend on.
 CREATE FUNCTION fraud._training_features(feature_set text, OUT features text[], OUT definition jsonb, OUT hash text, OUT events regclass)
-LANGUAGE plpgsql STABLE SECURITY DEFINER
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -344,12 +339,8 @@ CREATE FUNCTION fraud.train(
     features text[] DEFAULT NULL,
     description text DEFAULT NULL
 ) RETURNS bigint
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
-BEGIN ATOMIC
-    SELECT fraud._train(model, feature_set, params, train_from, train_to, test_from, test_to, validation_from, validation_to,
-        delay, folds, search, trials, seed, rel, columns, features, description,
-        pg_catalog.current_setting('search_path'), pg_catalog.current_setting('timezone'));
-END;
+AS 'MODULE_PATHNAME', 'fraud_detect_train'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.train(text, text, jsonb, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, interval, int, jsonb, int, bigint, regclass, jsonb, text[], text) IS
     'from COMMIT on, trains a model in a process of its own and stores it as the next version; params are XGBoost''s by name, with num_boost_round and early_stopping_rounds; returns the run, for fraud.wait_for_training, fraud.training_progress and fraud.training_runs; docs/training.md says it all';
 
@@ -361,13 +352,18 @@ BEGIN ATOMIC
         INSERT INTO fraud.training_runs (model, description, feature_set, rel, columns, features, definition, definition_hash,
             train_from, train_to, validation_from, validation_to, test_from, test_to, delay, folds, params, num_boost_round,
             early_stopping_rounds, search, trials, seed, threads, settings, requested_by)
-        SELECT r.model, r.description, r.feature_set, r.rel, r.columns, r.features, r.definition, r.definition_hash,
+        SELECT r.model, fraud._mask_card_numbers(r.description), r.feature_set, r.rel, r.columns, r.features, r.definition, r.definition_hash,
             r.train_from, r.train_to, r.validation_from, r.validation_to, r.test_from, r.test_to, r.delay, r.folds, r.params,
             r.num_boost_round, r.early_stopping_rounds, r.search, r.trials, r.seed, r.threads, r.settings, _store_run.requested_by
         FROM jsonb_populate_record(NULL::fraud.training_runs, _store_run.run) r
         RETURNING run
-    ), queued AS (INSERT INTO fraud.training_queue (run) SELECT m.run FROM made m)
-    SELECT m.run FROM made m;
+    ), queued AS (INSERT INTO fraud.training_queue (run) SELECT m.run FROM made m),
+    noted AS (
+        SELECT fraud._audit('train', 'training run', m.run::text, NULL,
+            _store_run.run - '{features,definition,settings}'::text[] || jsonb_build_object('requested_by', requested_by))
+        FROM made m
+    )
+    SELECT m.run FROM made m, noted;
 END;
 COMMENT ON FUNCTION fraud._store_run(jsonb, name) IS 'internal: stores a run and puts it in the queue';
 
@@ -390,6 +386,7 @@ BEGIN
         UPDATE fraud.training_runs r SET status = 'cancelled', finished_at = clock_timestamp(),
             reason = format('cancelled by %s before it began', fraud._caller())
         WHERE r.run = _cancel_training.run;
+        PERFORM fraud._audit('cancel', 'training run', run::text, '{"status": "queued"}', '{"status": "cancelled"}');
         RETURN true;
     END IF;
     SELECT r.status INTO now_is FROM fraud.training_runs r WHERE r.run = _cancel_training.run;
@@ -397,7 +394,11 @@ BEGIN
         RAISE EXCEPTION 'training run % does not exist', run
             USING ERRCODE = 'undefined_object', HINT = 'fraud.training_runs lists the runs.';
     END IF;
-    RETURN fraud._cancel_worker(run);
+    IF NOT fraud._cancel_worker(run) THEN
+        RETURN false;
+    END IF;
+    PERFORM fraud._audit('cancel', 'training run', run::text, jsonb_build_object('status', now_is), '{"status": "cancelled"}');
+    RETURN true;
 END
 $$;
 COMMENT ON FUNCTION fraud._cancel_training(bigint) IS 'internal: the body of fraud.cancel_training, run as the owner';
@@ -413,7 +414,8 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    until timestamptz := clock_timestamp() + timeout;
+    -- Who waits for longer than there are timestamps, or for null, waits for the end.
+    until timestamptz := clock_timestamp() + greatest(least(timeout, interval '1000 years'), interval '0');
     r record;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -445,4 +447,4 @@ CREATE FUNCTION fraud.wait_for_training(run bigint, timeout interval DEFAULT '1 
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.wait_for_training(bigint, interval) IS
-    'waits for the end of a run and returns its status: succeeded, or queued or running when the time is over; an error when it failed or was cancelled';
+    'waits for the end of a run and returns its status: succeeded, or queued or running when the time is over (never, where it is null); an error when it failed or was cancelled';

@@ -188,6 +188,8 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    masked jsonb := fraud._mask_card_numbers(tags);
+    before jsonb;
     result jsonb;
 BEGIN
     IF jsonb_typeof(tags) IS DISTINCT FROM 'object' THEN
@@ -201,11 +203,13 @@ BEGIN
         RAISE EXCEPTION 'model "%" has no version %', model, version
             USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
     END IF;
+    SELECT t.tags INTO before FROM fraud.version_tags t WHERE t.model = _tag_version.model AND t.version = _tag_version.version;
     INSERT INTO fraud.version_tags AS t (model, version, tags)
-    VALUES (model, version, jsonb_strip_nulls(tags))
+    VALUES (model, version, jsonb_strip_nulls(masked))
     ON CONFLICT ON CONSTRAINT version_tags_pkey
-    DO UPDATE SET tags = jsonb_strip_nulls(t.tags || _tag_version.tags), changed_at = now(), changed_by = fraud._caller()
+    DO UPDATE SET tags = jsonb_strip_nulls(t.tags || masked), changed_at = now(), changed_by = fraud._caller()
     RETURNING t.tags INTO result;
+    PERFORM fraud._audit('tag', 'model', format('%s/%s', model, version), coalesce(before, '{}'), result);
     RETURN result;
 END
 $$;
@@ -221,18 +225,25 @@ CREATE FUNCTION fraud._describe_model(model text, description text, version int)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    before text;
 BEGIN
     PERFORM fraud._lock_model(model);
     IF version IS NULL THEN
-        UPDATE fraud.models m SET description = _describe_model.description WHERE m.model = _describe_model.model;
-        RETURN;
+        SELECT m.description INTO before FROM fraud.models m WHERE m.model = _describe_model.model;
+        UPDATE fraud.models m SET description = fraud._mask_card_numbers(_describe_model.description) WHERE m.model = _describe_model.model;
+    ELSE
+        SELECT v.description INTO before FROM fraud.model_versions v
+        WHERE v.model = _describe_model.model AND v.version = _describe_model.version;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'model "%" has no version %', model, version
+                USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
+        END IF;
+        UPDATE fraud.model_versions v SET description = fraud._mask_card_numbers(_describe_model.description)
+        WHERE v.model = _describe_model.model AND v.version = _describe_model.version;
     END IF;
-    UPDATE fraud.model_versions v SET description = _describe_model.description
-    WHERE v.model = _describe_model.model AND v.version = _describe_model.version;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'model "%" has no version %', model, version
-            USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
-    END IF;
+    PERFORM fraud._audit('describe', 'model', model || coalesce('/' || version, ''),
+        jsonb_build_object('description', before), jsonb_build_object('description', description));
 END
 $$;
 COMMENT ON FUNCTION fraud._describe_model(text, text, int) IS 'internal: the body of fraud.describe_model, run as the owner';
@@ -310,13 +321,17 @@ CREATE FUNCTION fraud._delete_version(model text, version int) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    gone jsonb;
 BEGIN
     PERFORM fraud._lock_model(model);
-    DELETE FROM fraud.model_versions v WHERE v.model = _delete_version.model AND v.version = _delete_version.version;
+    DELETE FROM fraud.model_versions v WHERE v.model = _delete_version.model AND v.version = _delete_version.version
+    RETURNING fraud._shown_version(v) INTO gone;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'model "%" has no version %', model, version
             USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
     END IF;
+    PERFORM fraud._audit('delete', 'model', format('%s/%s', model, version), gone);
 END
 $$;
 COMMENT ON FUNCTION fraud._delete_version(text, int) IS 'internal: the body of fraud.delete_version, run as the owner';

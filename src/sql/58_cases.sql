@@ -1,12 +1,9 @@
 -- What analysts do with cases. A decision writes labels in the same transaction,
 -- and taking it back writes the labels that correct them.
 CREATE TRIGGER case_history_append_only BEFORE UPDATE OR DELETE ON fraud.case_history
-    FOR EACH ROW EXECUTE FUNCTION fraud._append_only();
-
-CREATE FUNCTION fraud._mask_card_numbers(text) RETURNS text
-AS 'MODULE_PATHNAME', 'fraud_detect_mask_card_numbers'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION fraud._mask_card_numbers(text) IS 'internal: masks what may be a card number';
+    FOR EACH ROW EXECUTE FUNCTION fraud._append_only('note');
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON fraud.case_history
+    FOR EACH STATEMENT EXECUTE FUNCTION fraud._append_only();
 
 -- `allowed` are the states from which the change may come. `is_fraud` is the label
 -- for each payment of the case, or null: take back what was decided before.
@@ -67,6 +64,10 @@ BEGIN
     WHERE c.card = matter.card AND c.case_id = matter.case_id;
     INSERT INTO fraud.case_history (card, case_id, old_status, new_status, note)
     VALUES (matter.card, matter.case_id, matter.status, new_status, fraud._mask_card_numbers(note));
+    -- The note is in fraud.case_history alone: it may name the customer, and the log is kept.
+    PERFORM fraud._audit(CASE new_status WHEN 'acknowledged' THEN 'acknowledge' WHEN 'confirmed' THEN 'confirm'
+                                         WHEN 'dismissed' THEN 'dismiss' ELSE 'reopen' END,
+        'case', matter.case_id::text, jsonb_build_object('status', matter.status), jsonb_build_object('status', new_status));
 END
 $$;
 COMMENT ON FUNCTION fraud._change_case(bigint, text, text[], text, timestamptz, boolean) IS

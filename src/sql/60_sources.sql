@@ -12,6 +12,23 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._warn_without_worker() IS
     'internal: warns when fraud_detect is not in shared_preload_libraries';
 
+CREATE FUNCTION fraud._shown_source(source fraud.sources) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT to_jsonb(source) - '{name,created_at,created_by}'::text[]
+        || jsonb_build_object('url', fraud._shown_url(source.url), 'headers', fraud._shown_secrets(source.headers));
+END;
+COMMENT ON FUNCTION fraud._shown_source(fraud.sources) IS 'internal: a source as fraud.audit_log shows it, without secrets';
+
+-- Refuses a URL that libcurl cannot read, that fraud_detect.allowed_hosts does not let be
+-- contacted, or that credentials would be sent to in clear. `what` names it in messages.
+CREATE FUNCTION fraud._check_destination(what text, url text, schemes text, headers jsonb, has_secret boolean) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_check_destination'
+LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._check_destination(text, text, text, jsonb, boolean) IS
+    'internal: refuses a URL that may not be contacted, or not with credentials';
+
 CREATE FUNCTION fraud._add_source(
     name text,
     url text,
@@ -29,14 +46,9 @@ BEGIN
         RAISE EXCEPTION 'name, url, format, poll_interval and headers must not be null'
             USING ERRCODE = 'null_value_not_allowed';
     ELSIF name !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
-        RAISE EXCEPTION 'invalid source name "%"', name
+        RAISE EXCEPTION 'invalid source name "%"', fraud._mask_card_numbers(name)
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'A name is 1 to 63 letters, digits, underscores, dots or dashes.';
-    ELSIF url !~* '^https?://[^[:space:][:cntrl:]]+$' THEN
-        -- The URL itself may hold a key, so it is not repeated here.
-        RAISE EXCEPTION 'invalid URL for source "%"', name
-            USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = 'The URL must begin with http:// or https:// and hold no white space.';
     ELSIF format NOT IN ('auto', 'split', 'records', 'ndjson') THEN
         RAISE EXCEPTION 'unknown payment format "%"', format
             USING ERRCODE = 'invalid_parameter_value',
@@ -49,6 +61,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'For example: {"X-Api-Key": "…"}.';
     END IF;
+    PERFORM fraud._check_name('source', name);
     -- Months and days of mixed signs are longer or shorter than they compare.
     poll_interval := make_interval(secs => extract(epoch FROM poll_interval)::float8);
     SELECT h.key INTO bad FROM jsonb_each(headers) h
@@ -61,6 +74,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'A header''s name is an HTTP token, its value a text without control characters.';
     END IF;
+    PERFORM fraud._check_destination(format('URL for source "%s"', name), url, 'http,https', headers, false);
 
     INSERT INTO fraud.sources (name, url, format, poll_interval, headers)
     VALUES (name, url, format, poll_interval, headers)
@@ -71,6 +85,7 @@ BEGIN
                   HINT = 'fraud.drop_source removes a source and keeps its payments.';
     END IF;
     INSERT INTO fraud.poll_requests (name) VALUES (name);
+    PERFORM fraud._audit('add', 'source', s.name, NULL, fraud._shown_source(s)) FROM fraud.sources s WHERE s.name = _add_source.name;
     PERFORM fraud._warn_without_worker();
     PERFORM fraud._wake_worker();
 END
@@ -94,8 +109,10 @@ CREATE FUNCTION fraud._change_source(name text, change text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    before fraud.sources;
 BEGIN
-    PERFORM 1 FROM fraud.sources s WHERE s.name = _change_source.name FOR UPDATE;
+    SELECT * INTO before FROM fraud.sources s WHERE s.name = _change_source.name FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'source "%" does not exist', name
             USING ERRCODE = 'undefined_object',
@@ -110,6 +127,8 @@ BEGIN
         WHEN 'drop' THEN
             DELETE FROM fraud.sources s WHERE s.name = _change_source.name;
     END CASE;
+    PERFORM fraud._audit(change, 'source', name, fraud._shown_source(before),
+        (SELECT fraud._shown_source(s) FROM fraud.sources s WHERE s.name = _change_source.name));
     PERFORM fraud._wake_worker();
 END
 $$;
@@ -165,6 +184,7 @@ BEGIN
             USING ERRCODE = 'undefined_object',
                   HINT = 'fraud.source_status lists the sources.';
     END IF;
+    PERFORM fraud._audit('poll', 'source', name);
     PERFORM fraud._warn_without_worker();
     PERFORM fraud._wake_worker();
 END

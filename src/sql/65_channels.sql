@@ -1,210 +1,4 @@
--- Channels: to whom messages of fraud.outbox go.
-CREATE TABLE fraud.channels (
-    name text PRIMARY KEY CHECK (name ~ '^[A-Za-z0-9_.-]{1,63}$'),
-    kind text NOT NULL CHECK (kind IN ('webhook', 'email', 'notify')),
-    target text NOT NULL,
-    takes text[] NOT NULL CHECK (takes <@ '{alert,report,health}' AND takes <> '{}'),
-    min_decision text NOT NULL CHECK (min_decision IN ('review', 'block')),
-    condition text,
-    condition_by name,
-    repeats boolean NOT NULL,
-    revisions boolean NOT NULL,
-    digest_interval interval,
-    max_per_minute int CHECK (max_per_minute > 0),
-    headers jsonb NOT NULL,
-    template jsonb,
-    secret text,
-    smtp_url text,
-    smtp_user text,
-    smtp_password text,
-    sender text,
-    starttls boolean NOT NULL,
-    paused boolean NOT NULL DEFAULT false,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    created_by name NOT NULL DEFAULT fraud._caller()
-);
-COMMENT ON TABLE fraud.channels IS
-    'to whom messages go; target, headers, secret and password are secrets, so it is readable by its owner alone: read fraud.channel_status';
-COMMENT ON COLUMN fraud.channels.target IS 'webhook: the URL; email: recipients, separated by commas; notify: the name that listeners LISTEN to';
-COMMENT ON COLUMN fraud.channels.takes IS 'kinds of messages: alert, report, health';
-COMMENT ON COLUMN fraud.channels.min_decision IS 'of alerts: the least decision';
-COMMENT ON COLUMN fraud.channels.condition IS 'of alerts: a boolean SQL expression, evaluated with the rights of condition_by';
-COMMENT ON COLUMN fraud.channels.condition_by IS 'the role that gave the condition';
-COMMENT ON COLUMN fraud.channels.repeats IS 'of alerts: also those that join a case without making it severer';
-COMMENT ON COLUMN fraud.channels.revisions IS 'of reports: also later revisions of a closed day';
-COMMENT ON COLUMN fraud.channels.digest_interval IS 'alerts of such a time go together; null: each by itself';
-COMMENT ON COLUMN fraud.channels.secret IS 'secret: the key of a webhook''s signature';
-
--- Apart from fraud.channels: it changes at each attempt, and a dump must not carry
--- it. A channel without a row here came with a dump: nothing is sent until it is
--- resumed, for the copy of a database must not write to people on its own.
-CREATE TABLE fraud.channel_state (
-    name text PRIMARY KEY REFERENCES fraud.channels ON DELETE CASCADE,
-    hold_until timestamptz,
-    consecutive_failures int NOT NULL DEFAULT 0,
-    delivered bigint NOT NULL DEFAULT 0,
-    failures bigint NOT NULL DEFAULT 0,
-    last_attempt_at timestamptz,
-    last_success_at timestamptz,
-    last_status int,
-    last_error text,
-    last_error_at timestamptz
-) WITH (fillfactor = 50);
-COMMENT ON TABLE fraud.channel_state IS 'the notify worker''s notes on each channel; read fraud.channel_status';
-COMMENT ON COLUMN fraud.channel_state.hold_until IS 'the receiver asked to be left alone until then (Retry-After)';
-
--- ------------------------------------------------------------ inside help
-CREATE FUNCTION fraud._wake_notify_worker() RETURNS void
-AS 'MODULE_PATHNAME', 'fraud_detect_wake_notify_worker'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud._wake_notify_worker() IS
-    'internal: at commit, has this database''s notify worker look at its messages at once';
-
--- Evaluates a condition over one alert's payload, with the rights of a role for at most
--- fraud_detect.condition_timeout; without a payload it only checks that the condition is one.
--- Volatile functions are refused: it is a question, and must leave nothing behind.
-CREATE FUNCTION fraud._condition_holds(condition text, role_name name, payload jsonb) RETURNS boolean
-AS 'MODULE_PATHNAME', 'fraud_detect_condition_holds'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud._condition_holds(text, name, jsonb) IS
-    'internal: evaluates a channel''s condition with the rights of the role that gave it';
-
-CREATE FUNCTION fraud._check_template(template jsonb) RETURNS void
-AS 'MODULE_PATHNAME', 'fraud_detect_check_template'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION fraud._check_template(jsonb) IS 'internal: refuses a template with unknown placeholders';
-
--- Refuses a channel that cannot be, and returns it as it is kept. The condition is
--- checked apart, with the rights of who gives it.
-CREATE FUNCTION fraud._checked_channel(channel fraud.channels) RETURNS fraud.channels
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    bad text;
-    address constant text := '^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$';
-BEGIN
-    IF channel.name !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
-        RAISE EXCEPTION 'invalid channel name "%"', channel.name
-            USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = 'A name is 1 to 63 letters, digits, underscores, dots or dashes.';
-    ELSIF channel.kind NOT IN ('webhook', 'email', 'notify') THEN
-        RAISE EXCEPTION 'unknown kind of channel "%"', channel.kind
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'The kinds are webhook, email and notify.';
-    ELSIF NOT channel.takes <@ '{alert,report,health}' OR cardinality(channel.takes) = 0 OR array_position(channel.takes, NULL) IS NOT NULL THEN
-        RAISE EXCEPTION 'takes must list kinds of messages'
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'The kinds of messages are alert, report and health.';
-    ELSIF channel.min_decision NOT IN ('review', 'block') THEN
-        RAISE EXCEPTION 'min_decision must be review or block, not "%"', channel.min_decision
-            USING ERRCODE = 'invalid_parameter_value';
-    ELSIF channel.digest_interval < interval '1 second' OR channel.digest_interval > interval '1 day' THEN
-        RAISE EXCEPTION 'digest_interval must be between 1 second and 1 day, not %', channel.digest_interval
-            USING ERRCODE = 'invalid_parameter_value';
-    ELSIF channel.max_per_minute NOT BETWEEN 1 AND 100000 THEN
-        RAISE EXCEPTION 'max_per_minute must be between 1 and 100000, not %', channel.max_per_minute
-            USING ERRCODE = 'invalid_parameter_value';
-    ELSIF channel.kind <> 'webhook' AND (channel.headers <> '{}' OR channel.template IS NOT NULL OR channel.secret IS NOT NULL) THEN
-        RAISE EXCEPTION 'headers, template and secret are for webhooks, not for a channel of kind %', channel.kind
-            USING ERRCODE = 'invalid_parameter_value';
-    ELSIF channel.kind <> 'email' AND (channel.smtp_url IS NOT NULL OR channel.smtp_user IS NOT NULL OR channel.smtp_password IS NOT NULL OR channel.sender IS NOT NULL) THEN
-        RAISE EXCEPTION 'smtp_url, smtp_user, smtp_password and sender are for e-mail, not for a channel of kind %', channel.kind
-            USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-
-    CASE channel.kind
-    WHEN 'webhook' THEN
-        -- The URL itself may hold a key, so it is not repeated here.
-        IF channel.target !~* '^https?://[^[:space:][:cntrl:]/?#@]+([/?#][^[:space:][:cntrl:]]*)?$' THEN
-            RAISE EXCEPTION 'invalid URL for channel "%"', channel.name
-                USING ERRCODE = 'invalid_parameter_value',
-                      DETAIL = 'The URL must begin with http:// or https://, hold no white space, and no user before the host.',
-                      HINT = 'Credentials go into headers.';
-        ELSIF octet_length(channel.secret) NOT BETWEEN 16 AND 1000 THEN
-            RAISE EXCEPTION 'the secret of channel "%" has % bytes, expected 16 to 1000', channel.name, octet_length(channel.secret)
-                USING ERRCODE = 'invalid_parameter_value';
-        ELSIF channel.secret LIKE 'whsec\_%' AND substr(channel.secret, 7) !~ '^([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$' THEN
-            RAISE EXCEPTION 'the secret of channel "%" is not whsec_ and base64', channel.name
-                USING ERRCODE = 'invalid_parameter_value';
-        ELSIF jsonb_typeof(channel.headers) <> 'object' THEN
-            RAISE EXCEPTION 'headers must be a JSON object, not %', jsonb_typeof(channel.headers)
-                USING ERRCODE = 'invalid_parameter_value',
-                      HINT = 'For example: {"Authorization": "…"}.';
-        END IF;
-        SELECT h.key INTO bad FROM jsonb_each(channel.headers) h
-        WHERE jsonb_typeof(h.value) <> 'string'
-           OR h.key !~ '^[A-Za-z0-9!#$%&''*+.^_`|~-]+$'
-           OR (h.value #>> '{}') ~ '[[:cntrl:]]'
-           OR lower(h.key) IN ('content-length', 'transfer-encoding', 'host', 'content-type', 'idempotency-key', 'webhook-id', 'webhook-timestamp', 'webhook-signature')
-        LIMIT 1;
-        IF bad IS NOT NULL THEN
-            RAISE EXCEPTION 'invalid header "%" for channel "%"', bad, channel.name
-                USING ERRCODE = 'invalid_parameter_value',
-                      DETAIL = 'A header''s name is an HTTP token that fraud_detect does not set itself, its value a text without control characters.';
-        END IF;
-        PERFORM fraud._check_template(channel.template);
-    WHEN 'email' THEN
-        IF channel.smtp_url IS NULL OR channel.sender IS NULL THEN
-            RAISE EXCEPTION 'an e-mail channel needs smtp_url and sender'
-                USING ERRCODE = 'invalid_parameter_value',
-                      HINT = 'For example: smtp_url => ''smtp://mail.example:587'', sender => ''fraud@example.com''.';
-        ELSIF channel.smtp_url !~* '^smtps?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$' THEN
-            RAISE EXCEPTION 'invalid smtp_url for channel "%"', channel.name
-                USING ERRCODE = 'invalid_parameter_value',
-                      DETAIL = 'It must be smtp://HOST:PORT or smtps://HOST:PORT, without a user.',
-                      HINT = 'Credentials go into smtp_user and smtp_password.';
-        ELSIF channel.sender !~ address THEN
-            RAISE EXCEPTION 'invalid sender "%"', channel.sender
-                USING ERRCODE = 'invalid_parameter_value',
-                      DETAIL = 'Expected an address such as fraud@example.com.';
-        ELSIF channel.smtp_user ~ '[[:cntrl:]]' OR channel.smtp_password ~ '[[:cntrl:]]' OR (channel.smtp_user IS NULL) <> (channel.smtp_password IS NULL) THEN
-            RAISE EXCEPTION 'smtp_user and smtp_password must be given together, without control characters'
-                USING ERRCODE = 'invalid_parameter_value';
-        ELSIF channel.smtp_password IS NOT NULL AND NOT channel.starttls AND channel.smtp_url !~* '^smtps:' THEN
-            RAISE EXCEPTION 'a password is not sent without TLS'
-                USING ERRCODE = 'invalid_parameter_value',
-                      HINT = 'Leave starttls on, or give an smtps:// address.';
-        END IF;
-        channel.target := regexp_replace(channel.target, '[[:space:]]', '', 'g');
-        SELECT r INTO bad FROM regexp_split_to_table(channel.target, ',') r WHERE r !~ address LIMIT 1;
-        IF bad IS NOT NULL THEN
-            RAISE EXCEPTION 'invalid recipient "%"', bad
-                USING ERRCODE = 'invalid_parameter_value',
-                      DETAIL = 'Expected addresses such as fraud@example.com, separated by commas.';
-        ELSIF cardinality(regexp_split_to_array(channel.target, ',')) > 100 THEN
-            RAISE EXCEPTION 'a channel has at most 100 recipients'
-                USING ERRCODE = 'program_limit_exceeded',
-                      HINT = 'Use a mailing list.';
-        END IF;
-    WHEN 'notify' THEN
-        IF octet_length(channel.target) NOT BETWEEN 1 AND 63 THEN
-            RAISE EXCEPTION 'the name to NOTIFY must have 1 to 63 bytes, not %', octet_length(channel.target)
-                USING ERRCODE = 'invalid_parameter_value';
-        END IF;
-    END CASE;
-    channel.digest_interval := make_interval(secs => extract(epoch FROM channel.digest_interval)::float8);
-    RETURN channel;
-END
-$$;
-COMMENT ON FUNCTION fraud._checked_channel(fraud.channels) IS 'internal: refuses a channel that cannot be; returns it as it is kept';
-
-CREATE FUNCTION fraud._lock_channel(name text) RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM 1 FROM fraud.channels c WHERE c.name = _lock_channel.name FOR UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'channel "%" does not exist', name
-            USING ERRCODE = 'undefined_object',
-                  HINT = 'fraud.channel_status lists the channels.';
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION fraud._lock_channel(text) IS 'internal: locks a channel''s row, or says that there is none';
-
--- ---------------------------------------------------------- what people call
+-- Channels: what people call.
 CREATE FUNCTION fraud._add_channel(
     name text,
     kind text,
@@ -269,6 +63,7 @@ BEGIN
                   HINT = 'fraud.alter_channel changes a channel, fraud.drop_channel removes it.';
     END IF;
     INSERT INTO fraud.channel_state (name) VALUES (name);
+    PERFORM fraud._audit('add', 'channel', name, NULL, fraud._shown_channel(channel));
     PERFORM fraud._warn_without_worker();
     PERFORM fraud._wake_notify_worker();
 END
@@ -318,13 +113,14 @@ CREATE FUNCTION fraud._alter_channel(
     sender text,
     starttls boolean,
     revisions boolean,
-    reset text[]
+    reset text[],
+    keep_old_secret interval
 ) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    resettable constant text[] := '{condition,digest_interval,max_per_minute,headers,template,secret,smtp_user,smtp_password}';
+    resettable constant text[] := '{condition,digest_interval,max_per_minute,headers,template,secret,old_secret,smtp_user,smtp_password}';
     before fraud.channels;
     channel fraud.channels;
 BEGIN
@@ -342,6 +138,10 @@ BEGIN
     IF 'headers' = ANY (reset) THEN channel.headers := '{}'; END IF;
     IF 'template' = ANY (reset) THEN channel.template := NULL; END IF;
     IF 'secret' = ANY (reset) THEN channel.secret := NULL; END IF;
+    IF secret IS NOT NULL OR reset && '{secret,old_secret}' THEN
+        channel.old_secret := NULL;
+        channel.old_secret_until := NULL;
+    END IF;
     IF 'smtp_user' = ANY (reset) THEN channel.smtp_user := NULL; END IF;
     IF 'smtp_password' = ANY (reset) THEN channel.smtp_password := NULL; END IF;
     channel.target := coalesce(target, channel.target);
@@ -360,6 +160,22 @@ BEGIN
     channel.smtp_password := coalesce(smtp_password, channel.smtp_password);
     channel.sender := coalesce(sender, channel.sender);
     channel.starttls := coalesce(starttls, channel.starttls);
+    IF keep_old_secret IS NOT NULL THEN
+        IF secret IS NULL OR before.secret IS NULL OR secret = before.secret OR channel.target <> before.target THEN
+            RAISE EXCEPTION 'keep_old_secret needs a secret other than the one that channel "%" has, for the same target', name
+                USING ERRCODE = 'invalid_parameter_value';
+        ELSIF keep_old_secret <= interval '0' OR keep_old_secret > interval '1 year' THEN
+            RAISE EXCEPTION 'keep_old_secret must be more than 0 and at most 1 year, not %', keep_old_secret
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        channel.old_secret := before.secret;
+        channel.old_secret_until := clock_timestamp() + keep_old_secret;
+    -- What another receiver gets must not pass for a message to the one before.
+    ELSIF channel.target <> before.target AND secret IS NULL AND channel.secret IS NOT NULL THEN
+        channel.secret := NULL;
+        channel.old_secret := NULL;
+        channel.old_secret_until := NULL;
+    END IF;
     channel := fraud._checked_channel(channel);
 
     -- Who cannot read a credential must not have it sent to an address of his own.
@@ -381,18 +197,24 @@ BEGIN
         PERFORM fraud._condition_holds(condition, channel.condition_by, NULL);
     END IF;
 
+    IF channel.target <> before.target AND before.secret IS NOT NULL AND channel.secret IS NULL AND NOT coalesce('secret' = ANY (reset), false) THEN
+        RAISE NOTICE 'the secret of channel "%" is dropped with its target: messages are no longer signed', name
+            USING HINT = 'Give secret together with another target.';
+    END IF;
     UPDATE fraud.channels c
     SET target = channel.target, takes = channel.takes, min_decision = channel.min_decision, condition = channel.condition,
         condition_by = channel.condition_by, repeats = channel.repeats, revisions = channel.revisions,
         digest_interval = channel.digest_interval, max_per_minute = channel.max_per_minute, headers = channel.headers,
-        template = channel.template, secret = channel.secret, smtp_url = channel.smtp_url, smtp_user = channel.smtp_user,
+        template = channel.template, secret = channel.secret, old_secret = channel.old_secret,
+        old_secret_until = channel.old_secret_until, smtp_url = channel.smtp_url, smtp_user = channel.smtp_user,
         smtp_password = channel.smtp_password, sender = channel.sender, starttls = channel.starttls
     WHERE c.name = channel.name;
+    PERFORM fraud._audit('alter', 'channel', name, fraud._shown_channel(before), fraud._shown_channel(channel, before));
     PERFORM fraud._readdress(channel);
     PERFORM fraud._wake_notify_worker();
 END
 $$;
-COMMENT ON FUNCTION fraud._alter_channel(text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean, text[]) IS 'internal: the body of fraud.alter_channel, run as the owner';
+COMMENT ON FUNCTION fraud._alter_channel(text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean, text[], interval) IS 'internal: the body of fraud.alter_channel, run as the owner';
 
 CREATE FUNCTION fraud.alter_channel(
     name text,
@@ -412,12 +234,13 @@ CREATE FUNCTION fraud.alter_channel(
     sender text DEFAULT NULL,
     starttls boolean DEFAULT NULL,
     revisions boolean DEFAULT NULL,
-    reset text[] DEFAULT '{}'
+    reset text[] DEFAULT '{}',
+    keep_old_secret interval DEFAULT NULL
 ) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.alter_channel(text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean, text[]) IS
-    'changes a channel from COMMIT on; its deliveries, dead ones too, stay, and what waits is sent as the channel is then. What is not given stays; reset names what is to be as if it had never been given, before what is given is set';
+COMMENT ON FUNCTION fraud.alter_channel(text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean, text[], interval) IS
+    'changes a channel from COMMIT on; with keep_old_secret the secret before the new one signs beside it for that long. Its deliveries, dead ones too, stay, and what waits is sent as the channel is then. What is not given stays; reset names what is to be as if it had never been given, before what is given is set';
 
 CREATE FUNCTION fraud._pause_channel(name text) RETURNS void
 LANGUAGE plpgsql
@@ -425,6 +248,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM fraud._lock_channel(name);
+    PERFORM fraud._audit('pause', 'channel', c.name, jsonb_build_object('paused', c.paused), '{"paused": true}')
+    FROM fraud.channels c WHERE c.name = _pause_channel.name;
     UPDATE fraud.channels c SET paused = true WHERE c.name = _pause_channel.name;
     PERFORM fraud._wake_notify_worker();
 END
@@ -445,6 +270,9 @@ BEGIN
     IF discard_waiting THEN
         PERFORM fraud._discard_notifications(name);
     END IF;
+    PERFORM fraud._audit('resume', 'channel', c.name, jsonb_build_object('paused', c.paused),
+        jsonb_build_object('paused', false, 'discard_waiting', coalesce(discard_waiting, false)))
+    FROM fraud.channels c WHERE c.name = _resume_channel.name;
     UPDATE fraud.channels c SET paused = false WHERE c.name = _resume_channel.name;
     INSERT INTO fraud.channel_state (name) VALUES (name) ON CONFLICT DO NOTHING;
     PERFORM fraud._wake_notify_worker();
@@ -465,6 +293,7 @@ AS $$
 BEGIN
     PERFORM fraud._lock_channel(name);
     PERFORM fraud._discard_notifications(name);
+    PERFORM fraud._audit('drop', 'channel', c.name, fraud._shown_channel(c)) FROM fraud.channels c WHERE c.name = _drop_channel.name;
     DELETE FROM fraud.channels c WHERE c.name = _drop_channel.name;
     PERFORM fraud._wake_notify_worker();
 END
@@ -482,6 +311,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM fraud._lock_channel(name);
+    PERFORM fraud._audit('test', 'channel', name);
     PERFORM fraud._warn_without_worker();
     RETURN fraud._enqueue('test', jsonb_build_object('channel', name, 'database', current_database(),
         'requested_by', fraud._caller()), channel => name);

@@ -178,7 +178,8 @@ BEGIN ATOMIC
     SELECT c.name,
            -- A receiver that fails gets one attempt at a time.
            CASE WHEN st.hold_until > clock_timestamp() THEN 0
-                ELSE least(CASE WHEN st.consecutive_failures >= 3 THEN 1 ELSE concurrency END - sending.number,
+                -- A NOTIFY waits for nobody, and one transaction makes many.
+                ELSE least(CASE WHEN st.consecutive_failures >= 3 THEN 1 WHEN c.kind = 'notify' THEN 200 ELSE concurrency END - sending.number,
                            c.max_per_minute - recent.number) END::int,
            greatest(st.hold_until, CASE WHEN recent.number >= c.max_per_minute
                                         THEN recent.oldest + interval '1 minute' END)
@@ -272,6 +273,8 @@ DECLARE
     counted int;
     new_state text;
 BEGIN
+    -- A receiver's answer may repeat what it was sent, or anything else.
+    error := fraud._mask_card_numbers(error);
     SELECT * INTO delivery FROM fraud.notifications n
     WHERE n.notification_id = _end_attempt.notification_id FOR UPDATE;
     UPDATE fraud.notification_attempts a
@@ -321,8 +324,11 @@ BEGIN
     DELETE FROM fraud.notifications n WHERE n.finished_at < now() - older_than;
     DELETE FROM fraud.outbox o
     WHERE o.dispatched_at < now() - older_than
+      AND (o.kind <> 'alert' OR o.notified_at IS NOT NULL)
       AND NOT EXISTS (SELECT FROM fraud.notification_messages m WHERE m.outbox_id = o.outbox_id);
     GET DIAGNOSTICS purged = ROW_COUNT;
+    -- A secret that signs no more is not kept.
+    UPDATE fraud.channels c SET old_secret = NULL, old_secret_until = NULL WHERE c.old_secret_until < now();
     RETURN purged;
 END
 $$;
@@ -378,6 +384,8 @@ BEGIN
     UPDATE fraud.notifications n
     SET state = 'pending', next_attempt_at = clock_timestamp(), attempts_forgiven = n.attempts, finished_at = NULL
     WHERE n.notification_id = delivery.notification_id;
+    PERFORM fraud._audit('retry', 'delivery', notification_id::text, jsonb_build_object('state', delivery.state),
+        jsonb_build_object('state', 'pending', 'channel', delivery.channel));
     PERFORM fraud._wake_notify_worker();
 END
 $$;
@@ -405,6 +413,7 @@ CREATE VIEW fraud.channel_status AS
            c.takes, c.min_decision, c.condition, c.condition_by, c.repeats, c.revisions, c.digest_interval, c.max_per_minute,
            c.template IS NOT NULL AS has_template,
            c.secret IS NOT NULL AS is_signed,
+           CASE WHEN c.old_secret_until > statement_timestamp() THEN c.old_secret_until END AS old_secret_until,
            coalesce(waiting.number, 0) AS waiting,
            waiting.oldest AS waiting_since,
            (SELECT count(*) FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'dead') AS dead,
@@ -422,6 +431,7 @@ CREATE VIEW fraud.channel_status AS
 COMMENT ON VIEW fraud.channel_status IS
     'how each channel fares, without its secrets: state is new, ok, failing, paused, restored (came with a dump: fraud.resume_channel has it sent to), or stuck (a delivery is overdue: is a worker running?)';
 COMMENT ON COLUMN fraud.channel_status.destination IS 'of a webhook: scheme and host alone';
+COMMENT ON COLUMN fraud.channel_status.old_secret_until IS 'until when the secret before the present one signs too';
 COMMENT ON COLUMN fraud.channel_status.waiting IS 'deliveries to come';
 COMMENT ON COLUMN fraud.channel_status.dead IS 'deliveries given up';
 COMMENT ON COLUMN fraud.channel_status.failures IS 'attempts that failed';

@@ -341,6 +341,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     zone text := coalesce(nullif(current_setting('fraud_detect.report_timezone', true), ''), 'UTC');
+    before text;
     dropped timestamptz;
     complete_from timestamptz;
 BEGIN
@@ -354,6 +355,8 @@ BEGIN
         complete_from := (complete_from AT TIME ZONE zone + interval '1 month') AT TIME ZONE zone;
     END IF;
     complete_from := coalesce(complete_from, '-infinity');
+    SELECT s.timezone INTO before FROM fraud.rollup_state s;
+    PERFORM fraud._audit('rebuild', 'rollups', NULL, jsonb_build_object('timezone', before), jsonb_build_object('timezone', zone));
     UPDATE fraud.rollup_state SET timezone = zone;
     DELETE FROM fraud.rollups r WHERE r.starts_at >= complete_from;
     DELETE FROM fraud.rollup_cards c WHERE c.month >= complete_from;

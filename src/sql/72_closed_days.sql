@@ -144,6 +144,7 @@ BEGIN
     )
     SELECT * FROM closed c ORDER BY c.day
     LOOP
+        PERFORM fraud._audit('close', 'day', written.day::text, NULL, jsonb_build_object('revision', written.revision));
         PERFORM fraud._send_report(written);
         day := written.day;
         revision := written.revision;

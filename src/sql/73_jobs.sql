@@ -49,7 +49,7 @@ BEGIN
     BEGIN
         EXECUTE statement;
     EXCEPTION WHEN OTHERS THEN
-        failure := SQLERRM;
+        failure := fraud._mask_card_numbers(SQLERRM);
     END;
     INSERT INTO fraud.job_state AS s (job, started_at, finished_at, succeeded_at, failures, last_error, last_error_at)
     VALUES (job, now(), clock_timestamp(), CASE WHEN failure IS NULL THEN clock_timestamp() END,
@@ -86,7 +86,6 @@ SET timezone = 'UTC'
 AS $$
 DECLARE
     retention interval := coalesce(nullif(current_setting('fraud_detect.transaction_retention', true), ''), '0')::interval;
-    ahead int;
     month timestamptz;
 BEGIN
     FOR ahead IN 0..2 LOOP
@@ -102,7 +101,7 @@ BEGIN
     END IF;
     FOR partition IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'fraud.transactions'::regclass AND c.relname ~ '^transactions_\d{4,}_\d\d$'
+        WHERE i.inhparent = 'fraud.transactions'::regclass AND c.relname ~ '^transactions_[0-9]{4,}_[0-9]{2}$'
         ORDER BY c.relname
     LOOP
         month := to_date(substr(partition, 14), 'YYYY_MM')::timestamp + interval '1 month';
@@ -112,6 +111,7 @@ BEGIN
         PERFORM fraud.refresh_rollups();
         EXECUTE format('DROP TABLE fraud.%I', partition);
         UPDATE fraud.rollup_state s SET dropped_before = greatest(s.dropped_before, month);
+        PERFORM fraud._audit('drop', 'partition', partition, NULL, jsonb_build_object('retention', retention));
         action := 'dropped';
         RETURN NEXT;
     END LOOP;
@@ -125,6 +125,15 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.maintain_partitions() IS
     'makes the partitions of this month and the next two, and drops those that ended longer ago than fraud_detect.transaction_retention (0: none); the views keep their sums, and the payments'' ids stay known. Returns what was done';
 
+CREATE FUNCTION fraud._note_purge(relation regclass, rows bigint, retention interval) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT fraud._audit('purge', 'table', relation::text, NULL, jsonb_build_object('rows', rows, 'retention', retention))
+    WHERE rows > 0;
+END;
+COMMENT ON FUNCTION fraud._note_purge(regclass, bigint, interval) IS 'internal: notes that rows went, if any did';
+
 CREATE FUNCTION fraud._purge() RETURNS TABLE (relation regclass, rows bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -132,18 +141,31 @@ AS $$
 DECLARE
     retention interval := coalesce(nullif(current_setting('fraud_detect.dead_letter_retention', true), ''), '90d')::interval;
     message_retention interval := coalesce(nullif(current_setting('fraud_detect.outbox_retention', true), ''), '7d')::interval;
+    audit_retention interval := coalesce(nullif(current_setting('fraud_detect.audit_retention', true), ''), '0')::interval;
 BEGIN
     IF message_retention > interval '0' THEN
         relation := 'fraud.outbox';
         rows := fraud._purge_messages(message_retention);
+        PERFORM fraud._note_purge(relation, rows, message_retention);
         RETURN NEXT;
     END IF;
     IF retention > interval '0' THEN
         relation := 'fraud.ingest_errors';
         DELETE FROM fraud.ingest_errors e WHERE e.last_seen_at < now() - retention;
         GET DIAGNOSTICS rows = ROW_COUNT;
+        PERFORM fraud._note_purge(relation, rows, retention);
         RETURN NEXT;
     END IF;
+    IF audit_retention > interval '0' THEN
+        relation := 'fraud.audit_log';
+        DELETE FROM fraud.audit_log a WHERE a.at < now() - audit_retention;
+        GET DIAGNOSTICS rows = ROW_COUNT;
+        PERFORM fraud._note_purge(relation, rows, audit_retention);
+        RETURN NEXT;
+    END IF;
+    relation := 'fraud.customer_ids';
+    rows := fraud._destroy_old_card_keys();
+    RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION fraud._purge() IS 'internal: the body of fraud.purge, run as the owner';
@@ -152,11 +174,11 @@ CREATE FUNCTION fraud.purge() RETURNS TABLE (relation regclass, rows bigint)
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.purge() IS
-    'deletes messages whose deliveries ended longer ago than fraud_detect.outbox_retention, and dead letters last seen longer ago than fraud_detect.dead_letter_retention (0: none); returns how many rows went';
+    'deletes messages whose deliveries ended longer ago than fraud_detect.outbox_retention, dead letters last seen longer ago than fraud_detect.dead_letter_retention, and rows of fraud.audit_log older than fraud_detect.audit_retention (0: none), and destroys keys of card numbers that were retired longer ago than fraud_detect.card_key_retention (0: none), with their hashes; returns how many rows went';
 
 -- --------------------------------------------------------------- pg_cron
-CREATE FUNCTION fraud._start_closing(since date) RETURNS void
-LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION fraud.__start_closing(since date) RETURNS void
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT fraud._check_day(since);
@@ -165,8 +187,23 @@ BEGIN ATOMIC
     ON CONFLICT (only_row) DO UPDATE
     SET first_day = CASE WHEN since IS NULL THEN c.first_day ELSE least(c.first_day, excluded.first_day) END,
         scheduled_at = coalesce(c.scheduled_at, excluded.scheduled_at);
+    SELECT fraud._audit('schedule', 'jobs', NULL, NULL, jsonb_build_object('first_day', c.first_day)) FROM fraud.closing c;
 END;
+COMMENT ON FUNCTION fraud.__start_closing(date) IS 'internal: the body of fraud._start_closing, run as the owner';
+
+CREATE FUNCTION fraud._start_closing(since date) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._start_closing(date) IS 'internal: notes the first day that is to be closed';
+
+-- PostgreSQL shows the setting to superusers alone.
+CREATE FUNCTION fraud._cron_database() RETURNS name
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT current_setting('cron.database_name', true)::name;
+END;
+COMMENT ON FUNCTION fraud._cron_database() IS 'internal: the database that pg_cron lives in; null: it is not loaded';
 
 -- Runs a statement, which returns a number, where pg_cron lives: here, or through
 -- dblink in the one database of the server that has it.
@@ -175,7 +212,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    home name := current_setting('cron.database_name', true);
+    home name := fraud._cron_database();
     dblink_schema name;
     result bigint;
 BEGIN
@@ -190,6 +227,11 @@ BEGIN
         IF to_regnamespace('cron') IS NULL THEN
             RAISE EXCEPTION 'extension "pg_cron" is not installed in this database'
                 USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'CREATE EXTENSION pg_cron;';
+        ELSIF NOT has_schema_privilege('cron', 'USAGE') THEN
+            RAISE EXCEPTION 'permission denied for schema cron'
+                USING ERRCODE = 'insufficient_privilege',
+                      DETAIL = 'pg_cron grants its schema to nobody.',
+                      HINT = format('GRANT USAGE ON SCHEMA cron TO %I;', current_user);
         END IF;
         EXECUTE statement INTO result;
         RETURN result;
@@ -234,17 +276,26 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- pg_cron keeps a row for each run, for ever; so a job of its own clears ours.
+    IF NOT (SELECT r.rolcanlogin FROM pg_roles r WHERE r.rolname = current_user) THEN
+        RAISE EXCEPTION 'role "%" may not log in', current_user
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'pg_cron runs each job in a session of the role that called fraud.schedule().',
+                  HINT = 'Call it as a role that may, with access operator.';
+    END IF;
+    -- pg_cron keeps a row for each run, for ever; so a job of its own clears ours. In its
+    -- own database cron.schedule does, which needs no grant but its schema's.
     PERFORM fraud._in_cron_database(format(
-        'SELECT count(cron.schedule_in_database(job, schedule, command, database)) FROM (VALUES %s, (%L, %L, %L, %L))'
-        ' j(job, schedule, command, database)',
+        'SELECT count(cron.' || CASE WHEN fraud._cron_database() = current_database()
+                                     THEN 'schedule(job, schedule, command)'
+                                     ELSE 'schedule_in_database(job, schedule, command, database)' END
+        || ') FROM (VALUES %s, (%L, %L, %L, %L)) j(job, schedule, command, database)',
         (SELECT string_agg(format('(%L, %L, %L, %L)', fraud._cron_name(l.job), l.schedule,
                                   format('SELECT fraud.run_job(%L)', l.job), current_database()), ', ')
          FROM fraud._job_list() l),
         fraud._cron_name('cron_log'), '43 * * * *',
         format('DELETE FROM cron.job_run_details d USING cron.job j WHERE j.jobid = d.jobid AND j.jobname = ANY (%L)'
                ' AND d.end_time < now() - interval ''7 days''', fraud._cron_names()),
-        current_setting('cron.database_name', true)));
+        fraud._cron_database()));
     PERFORM fraud._start_closing(first_day);
     RETURN QUERY SELECT l.job, l.schedule, l.purpose FROM fraud._job_list() l;
 END
@@ -252,13 +303,29 @@ $$;
 COMMENT ON FUNCTION fraud.schedule(date) IS
     'sets up all jobs with pg_cron, in whichever database it lives, named fraud_detect:<database>:<job>; calling it again changes nothing. first_day: the first day that is closed, by default today. Jobs run as the caller';
 
+-- The jobs are the caller's, and removed with the caller's rights; the log is the owner's.
+CREATE FUNCTION fraud.__note_unscheduled(jobs bigint) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC SELECT fraud._audit('unschedule', 'jobs', NULL, jsonb_build_object('jobs', jobs)); END;
+COMMENT ON FUNCTION fraud.__note_unscheduled(bigint) IS 'internal: the body of fraud._note_unscheduled, run as the owner';
+
+CREATE FUNCTION fraud._note_unscheduled(jobs bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud._note_unscheduled(bigint) IS 'internal: notes that jobs were removed';
+
 CREATE FUNCTION fraud.unschedule() RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    jobs bigint;
 BEGIN
-    RETURN fraud._in_cron_database(format(
+    jobs := fraud._in_cron_database(format(
         'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j WHERE j.jobname = ANY (%L)', fraud._cron_names()));
+    PERFORM fraud._note_unscheduled(jobs);
+    RETURN jobs;
 END
 $$;
 COMMENT ON FUNCTION fraud.unschedule() IS

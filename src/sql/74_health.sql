@@ -57,12 +57,7 @@ BEGIN
         RETURN QUERY SELECT 'model payments@champion', 'error', 'there is none: payments cannot be scored';
     END IF;
 
-    RETURN QUERY SELECT 'card key',
-        CASE WHEN nullif(current_setting('fraud_detect.card_key_file', true), '') IS NOT NULL
-                  OR EXISTS (SELECT FROM fraud.card_keys) THEN 'ok' ELSE 'error' END,
-        CASE WHEN nullif(current_setting('fraud_detect.card_key_file', true), '') IS NOT NULL THEN 'from a file'
-             WHEN EXISTS (SELECT FROM fraud.card_keys) THEN 'in fraud.card_keys: in every backup too'
-             ELSE 'there is none: payments cannot be stored' END;
+    RETURN QUERY SELECT c.item, c.status, c.detail FROM fraud._card_health() c;
 
     SELECT count(*) INTO n
     FROM generate_series(date_trunc('month', now() AT TIME ZONE 'UTC'),

@@ -174,7 +174,7 @@ BEGIN ATOMIC
     WITH hour AS (
         SELECT to_char(h.hour AT TIME ZONE z.zone, 'HH24') AS label, h.hour,
                coalesce(a.payments, 0) AS payments, coalesce(a.reviewed, 0) AS reviewed, coalesce(a.blocked, 0) AS blocked
-        FROM (SELECT fraud.report_timezone() AS zone) z,
+        FROM (SELECT fraud.report_timezone() AS zone WHERE isfinite(day)) z,
              LATERAL generate_series(day::timestamp AT TIME ZONE z.zone,
                                      ((day + 1)::timestamp AT TIME ZONE z.zone) - interval '1 second', interval '1 hour') h(hour)
         LEFT JOIN fraud.hourly_activity a ON a.hour = h.hour

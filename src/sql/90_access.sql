@@ -10,7 +10,6 @@ DECLARE
     -- Measuring scores, of any table or of the payments.
     measuring text[] := ARRAY[
         'EXECUTE ON FUNCTION fraud.average_precision(float8, boolean), fraud.auc_roc(float8, boolean), fraud.log_loss(float8, boolean), fraud.brier(float8, boolean), fraud.precision_at(float8, boolean, float8), fraud.recall_at(float8, boolean, float8), fraud.card_precision(float8, boolean, text, date, int, boolean), fraud._measures(float8, boolean, float8), fraud._curve(float8, boolean, float8)',
-        'EXECUTE ON FUNCTION fraud._ranking_add(internal, float8, boolean), fraud._ranking_add_at(internal, float8, boolean, float8), fraud._ranking_average_precision(internal), fraud._ranking_auc_roc(internal), fraud._ranking_log_loss(internal), fraud._ranking_brier(internal), fraud._ranking_precision_at(internal), fraud._ranking_recall_at(internal), fraud._ranking_measures(internal), fraud._ranking_curve(internal), fraud._card_precision_add(internal, float8, boolean, text, date, int, boolean), fraud._card_precision(internal)',
         'EXECUTE ON FUNCTION fraud.scored_events(text, timestamptz, timestamptz, regclass, jsonb, timestamptz), fraud._scored_payments(text, timestamptz, timestamptz, timestamptz), fraud._scored_table(text, timestamptz, timestamptz, regclass, jsonb), fraud._scored_features(text, text, timestamptz, timestamptz, timestamptz), fraud._scored_set(text, text, timestamptz, timestamptz, jsonb, timestamptz), fraud._table_columns(jsonb), fraud._events_of(text, regclass, jsonb), fraud._review_at(text), fraud._version_of(text), fraud._shadowed_payments(text, int, int, timestamptz, timestamptz)',
         'EXECUTE ON FUNCTION fraud.evaluate(text, timestamptz, timestamptz, float8, float8[], int, regclass, jsonb, timestamptz), fraud.precision_recall_curve(text, timestamptz, timestamptz, int, regclass, jsonb, timestamptz), fraud.calibration(text, timestamptz, timestamptz, int, text, regclass, jsonb, timestamptz), fraud.choose_threshold(text, timestamptz, timestamptz, float8, float8, float8, float8, regclass, jsonb, timestamptz), fraud.compare_models(text, text, timestamptz, timestamptz, float8, text, regclass, jsonb)',
         'EXECUTE ON FUNCTION fraud.report_timezone()',
@@ -41,6 +40,7 @@ BEGIN
             'SELECT ON fraud.cases, fraud.case_history',
             'SELECT ON fraud.daily_report, fraud.hourly_activity, fraud.merchant_risk, fraud.category_risk, fraud.customer_activity, fraud.geography, fraud.alert_queue, fraud.alert_outcomes, fraud.model_performance, fraud.score_distribution',
             'SELECT ON fraud.daily_reports',
+            'EXECUTE ON FUNCTION fraud.alert(bigint)',
             'EXECUTE ON FUNCTION fraud.report_html(date)',
             'EXECUTE ON FUNCTION fraud.health()',
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
@@ -64,8 +64,8 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_evidence(text, int, int, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_period(text, int, timestamptz, timestamptz)',
             'EXECUTE ON FUNCTION fraud.tag_version(text, int, jsonb), fraud.describe_model(text, text, int), fraud.delete_version(text, int)',
             'SELECT ON fraud.training_runs, fraud.training_trials, fraud.training_queue, fraud.training_progress',
-            'EXECUTE ON FUNCTION fraud.train(text, text, jsonb, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, interval, int, jsonb, int, bigint, regclass, jsonb, text[], text), fraud._train(text, text, jsonb, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, interval, int, jsonb, int, bigint, regclass, jsonb, text[], text, text, text)',
-            'EXECUTE ON FUNCTION fraud._check_period(text, timestamptz, timestamptz, timestamptz, text), fraud._table_query(regclass, jsonb, text[]), fraud._training_features(text), fraud._queue_training(jsonb), fraud._training_progress(), fraud.cancel_training(bigint), fraud.wait_for_training(bigint, interval)',
+            'EXECUTE ON FUNCTION fraud.train(text, text, jsonb, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, interval, int, jsonb, int, bigint, regclass, jsonb, text[], text)',
+            'EXECUTE ON FUNCTION fraud._training_progress(), fraud.cancel_training(bigint), fraud.wait_for_training(bigint, interval)',
             'SELECT ON fraud.version_tags, fraud.deleted_versions, fraud.shadow_scores'] || measuring || ARRAY[
             'EXECUTE ON FUNCTION fraud.rollback(text, text, text)',
             'EXECUTE ON FUNCTION fraud.create_feature_set(text, regclass, text, text, text, interval, text, boolean, text)',
@@ -86,7 +86,8 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.simulate(int, int, int, bigint, timestamptz, timestamptz, interval)']
         WHEN 'operator' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.source_status, fraud.inbox_status, fraud.held_customers, fraud.ingest_errors, fraud.model_memory',
+            'SELECT ON fraud.source_status, fraud.inbox_status, fraud.model_memory',
+            'SELECT (error_id, source, reason, payload, payload_size, last_four, transaction_id, occurrences, first_seen_at, last_seen_at, digest) ON fraud.ingest_errors',
             'SELECT ON fraud.channel_status, fraud.notifications, fraud.notification_messages, fraud.notification_attempts, fraud.notification_log',
             'EXECUTE ON FUNCTION fraud._shared_models()',
             'EXECUTE ON FUNCTION fraud.refresh_rollups()',
@@ -102,8 +103,10 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.schedule(date)',
             'EXECUTE ON FUNCTION fraud.unschedule()',
             'EXECUTE ON FUNCTION fraud._in_cron_database(text)',
+            'EXECUTE ON FUNCTION fraud._cron_database()',
             'EXECUTE ON FUNCTION fraud._cron_name(text)',
             'EXECUTE ON FUNCTION fraud._cron_names()',
+            'EXECUTE ON FUNCTION fraud._note_unscheduled(bigint)',
             'EXECUTE ON FUNCTION fraud._start_closing(date)',
             'EXECUTE ON FUNCTION fraud._job_list()',
             'EXECUTE ON FUNCTION fraud.add_source(text, text, text, interval, jsonb)',
@@ -112,17 +115,34 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.drop_source(text)',
             'EXECUTE ON FUNCTION fraud.poll_now(text)',
             'EXECUTE ON FUNCTION fraud.add_channel(text, text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean)',
-            'EXECUTE ON FUNCTION fraud.alter_channel(text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean, text[])',
+            'EXECUTE ON FUNCTION fraud.alter_channel(text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean, text[], interval)',
             'EXECUTE ON FUNCTION fraud.pause_channel(text)',
             'EXECUTE ON FUNCTION fraud.resume_channel(text, boolean)',
             'EXECUTE ON FUNCTION fraud.drop_channel(text)',
             'EXECUTE ON FUNCTION fraud.test_channel(text)',
             'EXECUTE ON FUNCTION fraud.retry_notification(bigint)']
+        -- Who looks after what others did: reads, and changes nothing.
+        WHEN 'auditor' THEN ARRAY[
+            'USAGE ON SCHEMA fraud',
+            'SELECT ON fraud.audit_log, fraud.cases, fraud.case_history, fraud.customer_holds, fraud.daily_reports',
+            'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.version_tags, fraud.deleted_versions, fraud.training_runs',
+            'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
+            'SELECT ON fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog',
+            'SELECT ON fraud.source_status, fraud.channel_status, fraud.notification_log',
+            'EXECUTE ON FUNCTION fraud.health()']
+        -- Who answers what customers ask of their own data.
+        WHEN 'privacy' THEN ARRAY[
+            'USAGE ON SCHEMA fraud',
+            'SELECT ON fraud.customers, fraud.customer_holds',
+            'EXECUTE ON FUNCTION fraud.customer_data(uuid)',
+            'EXECUTE ON FUNCTION fraud.erase_customer(uuid, text, boolean)',
+            'EXECUTE ON FUNCTION fraud.hold_customer(uuid, text)',
+            'EXECUTE ON FUNCTION fraud.release_customer(uuid, text)']
     END;
     IF objects IS NULL THEN
         RAISE EXCEPTION 'unknown access "%"', access
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'The kinds of access are score, ingest, analyst, scientist and operator.';
+                  HINT = 'The kinds of access are score, ingest, analyst, scientist, operator, auditor and privacy.';
     END IF;
     FOREACH object IN ARRAY objects LOOP
         EXECUTE CASE verb
@@ -137,14 +157,20 @@ COMMENT ON FUNCTION fraud._access(text, text, text) IS 'internal: grants or revo
 CREATE FUNCTION fraud.grant_access(role_name text, access text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT fraud._access(role_name, access, 'grant'); END;
+BEGIN ATOMIC
+    SELECT fraud._access(role_name, access, 'grant');
+    SELECT fraud._audit('grant', 'access', role_name, NULL, jsonb_build_object('access', access));
+END;
 COMMENT ON FUNCTION fraud.grant_access(text, text) IS
-    'gives a role what one kind of work needs: score, ingest, analyst, scientist or operator (docs/security.md lists each)';
+    'gives a role what one kind of work needs: score, ingest, analyst, scientist, operator, auditor or privacy (docs/security.md lists each)';
 
 CREATE FUNCTION fraud.revoke_access(role_name text, access text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT fraud._access(role_name, access, 'revoke'); END;
+BEGIN ATOMIC
+    SELECT fraud._access(role_name, access, 'revoke');
+    SELECT fraud._audit('revoke', 'access', role_name, jsonb_build_object('access', access));
+END;
 COMMENT ON FUNCTION fraud.revoke_access(text, text) IS
     'takes one kind of access from a role; what two kinds share goes with the first';
 

@@ -103,7 +103,7 @@ std::vector<Oid> list_databases() {
 }
 
 // Starts a worker in the database; nullptr when the server has no slot left.
-BackgroundWorkerHandle* start_worker(Oid database, WorkerKind kind) {
+BackgroundWorkerHandle* start_worker_of(Oid database, WorkerKind kind) {
   const int number = scorer_number(kind);
   const WorkerClass& what = kWorkerClasses[static_cast<int>(number >= 0 ? WorkerKind::kScorer : kind)];
   return protect([&] {
@@ -119,11 +119,7 @@ BackgroundWorkerHandle* start_worker(Oid database, WorkerKind kind) {
     snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", what.function);
     snprintf(worker.bgw_name, BGW_MAXLEN, "%s worker, database %u", what.type, database);
     snprintf(worker.bgw_type, BGW_MAXLEN, "%s", what.type);
-    BackgroundWorkerHandle* handle = nullptr;
-    MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-    bool started = RegisterDynamicBackgroundWorker(&worker, &handle);
-    MemoryContextSwitchTo(old);
-    return started ? handle : (BackgroundWorkerHandle*)nullptr;
+    return start_worker(worker);
   });
 }
 
@@ -163,7 +159,7 @@ class Launcher {
     bool full = false;
     bool open = protect([&] { return open_slot(oid, kind, &full); });
     if (open) {
-      worker.handle = start_worker(oid, kind);
+      worker.handle = start_worker_of(oid, kind);
       if (worker.handle == nullptr) {
         protect([&] { close_slot(oid, kind); });
         full = true;
@@ -240,7 +236,7 @@ class Launcher {
 
 void run() {
   protect([] {
-    accept_signals();
+    begin_worker();
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
     register_launcher();
   });
@@ -269,7 +265,7 @@ void register_launcher_worker() {
            "fraud_detect_launcher_main");
   snprintf(worker.bgw_name, BGW_MAXLEN, "fraud_detect launcher");
   snprintf(worker.bgw_type, BGW_MAXLEN, "fraud_detect launcher");
-  RegisterBackgroundWorker(&worker);
+  register_worker(worker);
 }
 
 }  // namespace fraud::worker

@@ -4,20 +4,53 @@
 #include "pg/server/gucs.h"
 
 extern "C" {
-#include "postmaster/bgworker.h"
+#include "access/xlog.h"
 #include "postmaster/interrupt.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 }
 
 namespace fraud::worker {
 
-void accept_signals() {
+namespace {
+
+// Tells whether workers of ours may run in this server. Under pg_upgrade they may not: it sets
+// the new cluster's transaction ids and copies the old one's files while both believe that
+// nobody writes, so that a payment stored then would be half there and corrupt what follows.
+// (The server's own launcher of logical replication holds still for the same reason.) A server
+// of a single user has no postmaster to start any.
+bool workers_may_run() { return !IsBinaryUpgrade && IsPostmasterEnvironment; }
+
+}  // namespace
+
+void register_worker(BackgroundWorker& worker) {
+  if (workers_may_run()) RegisterBackgroundWorker(&worker);
+}
+
+BackgroundWorkerHandle* start_worker(BackgroundWorker& worker) {
+  if (!workers_may_run() || RecoveryInProgress()) return nullptr;
+  BackgroundWorkerHandle* handle = nullptr;
+  MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+  bool started = RegisterDynamicBackgroundWorker(&worker, &handle);
+  MemoryContextSwitchTo(old);
+  return started ? handle : nullptr;
+}
+
+void begin_worker() {
+  // Whoever started it: code 0, so that it is not started again.
+  if (!workers_may_run() || RecoveryInProgress()) proc_exit(0);
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   // Not a handler of our own: a fast shutdown under unmet synchronous replication
   // would hang in it.
   pqsignal(SIGTERM, die);
   BackgroundWorkerUnblockSignals();
+  // As autovacuum does: what stands in the configuration or is set for the database or the
+  // role would otherwise end long statements, or have workers and people fail each other.
+  for (const char* timeout : {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}) {
+    SetConfigOption(timeout, "0", PGC_SUSET, PGC_S_OVERRIDE);
+  }
+  SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 void begin_turn() {
@@ -31,11 +64,25 @@ void begin_turn() {
   });
 }
 
+namespace {
+
+// The setting was checked when it was set.
+std::shared_ptr<const HostPolicy> host_list(const char* text) {
+  std::string fault;
+  std::optional<HostPolicy> policy = HostPolicy::parse(text != nullptr ? text : "", fault);
+  return std::make_shared<HostPolicy>(policy ? std::move(*policy) : HostPolicy());
+}
+
+}  // namespace
+
 Limits network_limits(int timeout_ms) {
   Limits limits;
   limits.connect_timeout_ms = pg::guc_connect_timeout_ms;
   limits.timeout_ms = timeout_ms;
   if (pg::guc_ca_file != nullptr) limits.ca_file = pg::guc_ca_file;
+  limits.policy = host_list(pg::guc_allowed_hosts);
+  if (pg::guc_http_proxy != nullptr) limits.proxy = pg::guc_http_proxy;
+  limits.no_proxy = host_list(pg::guc_no_proxy);
   return limits;
 }
 

@@ -1,18 +1,33 @@
 // What every background worker of ours does at its start and at each turn.
 #pragma once
 
+#include "pg/server/server.h"
 #include "worker/network/network_client.h"
+
+extern "C" {
+#include "postmaster/bgworker.h"
+}
 
 namespace fraud::worker {
 
-// Sets the signal handlers and lets signals in; called before connecting.
-void accept_signals();
+// Registers a worker with the postmaster while the library is preloaded, unless none may
+// run in this server.
+void register_worker(BackgroundWorker& worker);
+
+// Starts a worker now; nullptr when the server has no slot left, or none may run.
+// The handle lives as long as the process. Plain Postgres code, for protect().
+BackgroundWorkerHandle* start_worker(BackgroundWorker& worker);
+
+// Begins a worker's process: ends it where none may run, sets the signal handlers, lets
+// signals in, and has settings that are for people's sessions not change what it does;
+// called before connecting. Plain Postgres code, for protect().
+void begin_worker();
 
 // Begins a turn: clears the latch, ends the process if it was told to, and reads
 // the settings again if they changed. Throws PgError.
 void begin_turn();
 
-// The limits of a transfer that the settings ask for.
+// The limits of a transfer that the settings ask for, and where it may go to.
 Limits network_limits(int timeout_ms);
 
 }  // namespace fraud::worker

@@ -31,6 +31,7 @@ COLUMNS = [
 API_KEY = "secret-key-1"
 HUGE_BYTES = 100 * 1000 * 1000
 BOMB_BYTES = 200 * 1000 * 1000
+LONG_HEADER_BYTES = 200 * 1000
 MINUTE_MS = 60 * 1000
 YEAR_MS = 365 * 24 * 60 * MINUTE_MS
 
@@ -388,6 +389,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def redirect(self):
         self.send(302, b"", headers=[("Location", "/current-transactions")])
 
+    def redirect_nowhere(self):
+        self.send(302, b"")
+
+    def redirect_out(self):
+        """Leads to the URL that the query names."""
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        self.send(302, b"", headers=[("Location", query["to"][0])])
+
+    def not_modified(self):
+        self.begin(304, "application/json", [])
+
+    def long_header(self):
+        self.send(200, b"[]", headers=[("X-Long", "x" * LONG_HEADER_BYTES)])
+
+    def many_headers(self):
+        self.send(200, b"[]", headers=[(f"X-Many-{i}", "x" * 1000) for i in range(90)])
+
+    def page(self):
+        self.send(200, b"<html>" + b"internal " * 5000, "text/html; charset=utf-8")
+
     def wrong_content_type(self):
         page = b"<!DOCTYPE html><html><body><h1>Scheduled maintenance</h1></body></html>\n"
         self.send(200, page, "text/html; charset=utf-8")
@@ -455,6 +476,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         "/huge-length": huge_length,
         "/redirect-loop": redirect_loop,
         "/redirect": redirect,
+        "/redirect-nowhere": redirect_nowhere,
+        "/redirect-out": redirect_out,
+        "/not-modified": not_modified,
+        "/long-header": long_header,
+        "/many-headers": many_headers,
+        "/page": page,
         "/wrong-content-type": wrong_content_type,
         "/duplicates": duplicates,
         "/out-of-order": out_of_order,

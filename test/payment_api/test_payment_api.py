@@ -139,6 +139,10 @@ class FaultPaths(unittest.TestCase):
         self.assertEqual((status, headers["Location"]), (302, "/current-transactions"))
         status, headers, _ = self.api.get("/redirect-loop")
         self.assertEqual((status, headers["Location"]), (302, "/redirect-loop"))
+        status, headers, _ = self.api.get("/redirect-nowhere")
+        self.assertEqual((status, headers["Location"]), (302, None))
+        status, headers, _ = self.api.get("/redirect-out?to=http%3A%2F%2Fother.example%2Fa")
+        self.assertEqual((status, headers["Location"]), (302, "http://other.example/a"))
 
     def test_drip(self):
         started = time.monotonic()

@@ -35,8 +35,8 @@ is(value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fraud_dete
     '0', 'no transaction is open while a request runs');
 
 # DROP EXTENSION: at once, and the worker ends.
-cmp_ok(seconds_of(sub { value('DROP EXTENSION fraud_detect') }), '<', 2, 'DROP EXTENSION does not wait for the request');
-ok(wait_for(sub { value(workers('postgres')) eq '0' }, 'no worker', 3), 'DROP EXTENSION leaves no worker');
+cmp_ok(seconds_of(sub { value('DROP EXTENSION fraud_detect') }), '<', patient(2), 'DROP EXTENSION does not wait for the request');
+ok(wait_for(sub { value(workers('postgres')) eq '0' }, 'no worker', patient(3)), 'DROP EXTENSION leaves no worker');
 is(value("SELECT count(*) FROM pg_namespace WHERE nspname = 'fraud'"), '0', 'nor a schema');
 value('CREATE EXTENSION fraud_detect');
 ok($node->poll_query_until('postgres', workers('postgres') =~ s/count\(\*\)/count(*) = 1/r), 'CREATE EXTENSION brings it back');
@@ -67,13 +67,13 @@ is(value(workers('plain')), '0', 'a database without the extension has none');
 
 # DROP DATABASE and its like in the middle of a request.
 hang('shop');
-cmp_ok(seconds_of(sub { value('ALTER DATABASE shop RENAME TO store') }), '<', 3, 'a database is renamed in the middle of a request');
+cmp_ok(seconds_of(sub { value('ALTER DATABASE shop RENAME TO store') }), '<', patient(3), 'a database is renamed in the middle of a request');
 ok($node->poll_query_until('postgres', workers('store') =~ s/count\(\*\)/count(*) = 1/r), 'its worker comes back');
-cmp_ok(seconds_of(sub { value('CREATE DATABASE copy TEMPLATE store') }), '<', 5, 'a database is copied in the middle of a request');
+cmp_ok(seconds_of(sub { value('CREATE DATABASE copy TEMPLATE store') }), '<', patient(5), 'a database is copied in the middle of a request');
 ok($node->poll_query_until('postgres', workers('store') =~ s/count\(\*\)/count(*) = 1/r), 'its worker comes back');
 ok($node->poll_query_until('postgres', workers('copy') =~ s/count\(\*\)/count(*) = 1/r), 'the copy has a worker');
 $node->poll_query_until('copy', "SELECT state = 'polling' FROM fraud.source_status WHERE name = 'hang'");
-cmp_ok(seconds_of(sub { value('DROP DATABASE copy') }), '<', 3, 'a database is dropped in the middle of a request');
+cmp_ok(seconds_of(sub { value('DROP DATABASE copy') }), '<', patient(3), 'a database is dropped in the middle of a request');
 my ($status, undef, $error) = $node->psql('postgres', 'DROP DATABASE nonesuch');
 like($error, qr/database "nonesuch" does not exist/, 'DROP DATABASE of nothing says so');
 
@@ -86,20 +86,16 @@ is(value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fraud_detect in
     $pid, 'and its worker goes on');
 
 # Settings are read again on SIGHUP: the next request has the new time limit.
-$node->append_conf('postgresql.conf', 'fraud_detect.poll_timeout = 300ms');
-$node->reload;
-value("SELECT pg_sleep(0.5)");
+reload_with($node, 'fraud_detect.poll_timeout', '300ms');
 value("SELECT fraud.add_source('again', '$api->{url}/hang')");
 ok($node->poll_query_until('postgres', "SELECT last_error ~* 'timed out' FROM fraud.source_status WHERE name = 'again'"),
     'a worker takes a new setting on reload');
 value("SELECT fraud.drop_source(name) FROM fraud.sources");
-$node->append_conf('postgresql.conf', 'fraud_detect.poll_timeout = 100s');
-$node->reload;
-value("SELECT pg_sleep(0.5)");
+reload_with($node, 'fraud_detect.poll_timeout', '100s');
 
 # A fast stop in the middle of a request.
 hang('postgres');
-cmp_ok(seconds_of(sub { $node->stop('fast') }), '<', 4, 'a fast stop does not wait for the request');
+cmp_ok(seconds_of(sub { $node->stop('fast') }), '<', patient(4), 'a fast stop does not wait for the request');
 
 # Without the preload: scoring and ingestion work, polling says why it does not.
 my $bare = new_server('bare', preload => 0);

@@ -27,6 +27,13 @@ is(on_standby($assess), 'approve', 'and assesses');
 is(on_standby("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fraud_detect%'"), '0', 'it has no worker');
 my (undef, undef, $error) = $standby->psql('postgres', "SELECT * FROM fraud.ingest('" . payment(trans_num => '"t-9"') . "')");
 like($error, qr/read-only/, 'it stores nothing and says why');
+# What leaves the database is noted, or does not leave it.
+for my $export ("fraud.export_model('payments')", '(SELECT fraud.customer_data(card) FROM fraud.customers)')
+{
+    (undef, my $out, $error) = $standby->psql('postgres', "SELECT $export");
+    like($error, qr/read-only/, "$export is refused");
+    is($out, '', 'and gives nothing');
+}
 
 # One session all along, so that what it remembers is put to the test.
 on_primary("SELECT fraud.promote('payments', 2, review_at => 0, block_at => 1)");

@@ -56,7 +56,7 @@ value(qq(SELECT fraud.add_channel('good', 'webhook', '$tls->{good}/ok?token=secr
 my $before = time;
 my $id = raise_alert(merchant => '"A \"quoted\" <b>name</b>"', amt => 900);
 my $request = arrived('/ok?token=secret-query-1', $id);
-cmp_ok($request->{at} - $before, '<', 1, 'within a second, commit and TLS included');
+cmp_ok($request->{at} - $before, '<', patient(1), 'within a second, commit and TLS included');
 my $body = parse_json($request->{body});
 is_deeply(
     [ @$body{qw(kind digest count)}, @{ $body->{data} }{qw(transaction_id decision amount merchant last_four case_alerts)} ],
@@ -66,7 +66,7 @@ is($headers->{'content-type'}, 'application/json', 'it is JSON');
 is($headers->{'x-api-key'}, 'secret-header-1', 'own headers are sent');
 is($headers->{'idempotency-key'}, $headers->{'webhook-id'}, 'the id stands in both headers');
 is($headers->{'webhook-id'}, value("SELECT idempotency_key FROM fraud.notifications"), 'it is that of the delivery');
-cmp_ok(abs($headers->{'webhook-timestamp'} - $before), '<', 3, 'the time is now');
+cmp_ok(abs($headers->{'webhook-timestamp'} - $before), '<', patient(3), 'the time is now');
 
 # The signature as another language verifies it, from the documented recipe.
 my $bytes = Encode::encode('UTF-8', $request->{body});
@@ -93,14 +93,14 @@ value("SELECT fraud.drop_channel('chat')");
 my $closed = PostgreSQL::Test::Cluster::get_free_port();
 my $silent = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1') or die $!;
 my %faults = (
-    refused => [ "http://127.0.0.1:$closed/secret-path-1", 'failed', qr/connect|refused/i ],
-    hang => [ "$tls->{good}/hang", 'timeout', qr/timed out/i ],
-    silent => [ 'https://127.0.0.1:' . $silent->sockport, 'timeout', qr/time(d )?out/i ],
-    half => [ "$receiver->{url}/half", 'failed', qr/outstanding read data remaining|closed/i ],
+    refused => [ "http://127.0.0.1:$closed/secret-path-1", 'failed', qr/^could not connect: / ],
+    hang => [ "$tls->{good}/hang", 'timeout', qr/^timed out: / ],
+    silent => [ 'https://127.0.0.1:' . $silent->sockport, 'timeout', qr/^timed out: / ],
+    half => [ "$receiver->{url}/half", 'failed', qr/^the answer was cut off: / ],
     error => [ "$tls->{good}/500", 'failed', qr/^HTTP status 500, expected 2xx$/ ],
     redirect => [ "$tls->{good}/redirect", 'failed', qr/^HTTP status 302, expected 2xx; redirects are not followed$/ ],
-    other_name => [ "$tls->{other}/ok-other", 'failed', qr/certificate|SSL/i ],
-    no_tls => [ "https://127.0.0.1:$receiver->{port}/ok-no-tls", 'failed', qr/SSL/i ]);
+    other_name => [ "$tls->{other}/ok-other", 'failed', qr/^the server's certificate is not valid: / ],
+    no_tls => [ "https://127.0.0.1:$receiver->{port}/ok-no-tls", 'failed', qr/^could not agree on TLS: / ]);
 value("SELECT fraud.add_channel('$_', 'webhook', '$faults{$_}[0]')") for sort keys %faults;
 $id = raise_alert();
 arrived('/ok?token=secret-query-1', $id);
@@ -121,8 +121,8 @@ is(value("SELECT count(*) FROM (SELECT started_at - lag(started_at) OVER (PARTIT
 raise_alert() for 1 .. 3;
 $before = time;
 $id = raise_alert();
-cmp_ok(time - $before, '<', 1, 'ingestion does not wait for receivers');
-cmp_ok(arrived('/ok?token=secret-query-1', $id)->{at} - $before, '<', 1, 'nor does another channel');
+cmp_ok(time - $before, '<', patient(1), 'ingestion does not wait for receivers');
+cmp_ok(arrived('/ok?token=secret-query-1', $id)->{at} - $before, '<', patient(1), 'nor does another channel');
 is(value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fraud_detect notify' AND xact_start < now() - interval '1 second'"),
     '0', 'no transaction is open while a receiver hangs');
 value("SELECT fraud.drop_channel('$_')") for sort keys %faults;
@@ -166,7 +166,7 @@ value("SELECT fraud.add_channel('moves', 'webhook', 'http://127.0.0.1:$closed/',
 $id = raise_alert();
 ok($node->poll_query_until('postgres', "SELECT state = 'dead' FROM fraud.notifications WHERE channel = 'moves'"), 'a channel points at nobody');
 my $key = value("SELECT idempotency_key FROM fraud.notifications WHERE channel = 'moves'");
-value("SELECT fraud.alter_channel('moves', target => '$tls->{good}/ok-moved'); SELECT fraud.retry_notification(notification_id) FROM fraud.notifications WHERE channel = 'moves'");
+value("SELECT fraud.alter_channel('moves', target => '$tls->{good}/ok-moved', secret => '$secret'); SELECT fraud.retry_notification(notification_id) FROM fraud.notifications WHERE channel = 'moves'");
 is(arrived('/ok-moved', $id)->{headers}{'webhook-id'}, $key, 'with the same key');
 ok($node->poll_query_until('postgres', "SELECT state = 'delivered' AND attempts = 4 FROM fraud.notifications WHERE channel = 'moves'"), 'and its history stays');
 value("SELECT fraud.drop_channel('moves')");
@@ -225,9 +225,39 @@ is(join(' ', map { parse_json($_->{body})->{data}{transaction_id} } lines_of($re
     "$ids[0] $ids[3]", 'a case is told of once, and once more when it gets worse');
 is(value("SELECT alerts, decision FROM fraud.cases ORDER BY case_id DESC LIMIT 1"), '5|block', 'it counts all');
 
+# ------------------------------------------------------- a secret is changed
+# Both sign while the receiver may have the one or the other.
+my $new_secret = 'whsec_' . encode_base64('another key of thirty-two bytes!', '');
+sub signed_with
+{
+    my ($request) = @_;
+    my $text = join('.', @{ $request->{headers} }{qw(webhook-id webhook-timestamp)}, Encode::encode('UTF-8', $request->{body}));
+    my %names = map { ('v1,' . encode_base64(hmac_sha256($text, decode_base64(substr($_->[1], 6))), '') => $_->[0]) } ([ old => $secret ], [ new => $new_secret ]);
+    my $header = $request->{headers}{'webhook-signature'} // return 'none';
+    return join(' ', map { $names{$_} // "unknown $_" } split / /, $header);
+}
+value("SELECT fraud.add_channel('turns', 'webhook', '$tls->{good}/ok-turns', secret => '$secret', repeats => true)");
+is(signed_with(arrived('/ok-turns', raise_alert())), 'old', 'one secret signs once');
+value("SELECT fraud.alter_channel('turns', secret => '$new_secret', keep_old_secret => '1 hour')");
+$request = arrived('/ok-turns', raise_alert());
+is(signed_with($request), 'new old', 'while a secret is changed both sign');
+for my $either ($secret, $new_secret)
+{
+    command_ok([ 'python3', "$dir/recipe.py", encode_json($request->{headers}), $either, Encode::encode('UTF-8', $request->{body}) ],
+        'a receiver that has either takes it');
+}
+value("UPDATE fraud.channels SET old_secret_until = now() WHERE name = 'turns'");
+is(signed_with(arrived('/ok-turns', raise_alert())), 'new', 'the old one ends with its time');
+value("SELECT fraud.alter_channel('turns', secret => '$secret', keep_old_secret => '1 hour'); SELECT fraud.alter_channel('turns', reset => '{old_secret}')");
+is(signed_with(arrived('/ok-turns', raise_alert())), 'old', 'or when it is retired');
+value("SELECT fraud.alter_channel('turns', target => '$tls->{good}/ok-turned')");
+is(signed_with(arrived('/ok-turned', raise_alert())), 'none', 'another target gets no signature of the one before');
+value("SELECT fraud.drop_channel('turns')");
+
 # ------------------------------------------------------ NOTIFY, test messages
 value("SELECT fraud.add_channel('listeners', 'notify', 'fraud_team')");
-my $heard = value("LISTEN fraud_team;\nSELECT fraud.test_channel('listeners');\nSELECT pg_sleep(1);\nSELECT 1");
+my $heard = value("LISTEN fraud_team;\nSELECT fraud.test_channel('listeners');\nDO \$\$ BEGIN FOR i IN 1 .. 600 LOOP"
+      . " EXIT WHEN EXISTS (SELECT FROM fraud.notifications WHERE channel = 'listeners' AND state = 'delivered'); PERFORM pg_sleep(0.1); END LOOP; END \$\$;\nSELECT 1");
 like($heard, qr/Asynchronous notification "fraud_team" with payload "\{.*"kind":"test".*\}" received/, 'a channel of kind notify is heard');
 my $message = value("SELECT fraud.test_channel('good')");
 ok($node->poll_query_until('postgres', "SELECT outcome = 'delivered' FROM fraud.notification_log WHERE outbox_id = $message"), 'fraud.test_channel tries a channel');

@@ -13,9 +13,10 @@ use Time::HiRes qw(time);
 
 my $dir = make_certificates(PostgreSQL::Test::Utils::tempdir());
 my $starttls = start_mail($dir, 'starttls', '--user', 'fraud', '--password', 'secret-password-1');
-my $smtps = start_mail($dir, 'smtps', '--smtps');
+# It comes back at the same port, which no connection of others may take meanwhile.
+my $smtps = start_mail($dir, 'smtps', '--smtps', '--port', PostgreSQL::Test::Cluster::get_free_port());
 my $node = new_server('main',
-    conf => "fraud_detect.ca_file = '$dir/ca.crt'\nfraud_detect.notify_timeout = 2s\n"
+    conf => "fraud_detect.ca_file = '$dir/ca.crt'\nfraud_detect.notify_timeout = 4s\n"
       . "fraud_detect.notify_attempts = 3\nfraud_detect.max_retry_delay = 1s\nfraud_detect.alert_window = 0\nrestart_after_crash = on\n");
 sub value { return $node->safe_psql('postgres', $_[0]) }
 sub add
@@ -82,7 +83,8 @@ is(value("SELECT count(*) FROM fraud.notifications WHERE channel = 'desk' AND st
   or diag(value('SELECT * FROM fraud.notification_log'));
 my ($before) = time;
 raise_alert();
-wait_for_line($starttls, sub { $_[0]{at} > $before && $_[0]{at} < $before + 1 }, 'within a second');
+$line = wait_for_line($starttls, sub { $_[0]{at} > $before }, 'another alert is another mail');
+cmp_ok($line->{at} - $before, '<', patient(1), 'within a second');
 value("SELECT fraud.drop_channel('desk')");
 
 # ----------------------------------------------------- a report, TLS from the start
@@ -101,7 +103,9 @@ value("SELECT fraud.drop_channel('reports')");
 
 # ----------------------------------------------------------------- a digest
 add('digest', 'dora@example.com', ", digest_interval => '2 s'", $smtps);
-raise_alert(amt => 10 + $_) for 1 .. 3;
+# In one commit, so that the two seconds begin for all three at once.
+my $three = join ',', map { payment(trans_num => '"m-' . ++$number . '"', current_time => 1700000000000 + $number, amt => 10 + $_) } 1 .. 3;
+value("SELECT status FROM fraud.ingest('[$three]')");
 ($line, $mail) = mail_to('dora@example.com', $smtps);
 is($mail->{headers}{subject}, '3 fraud alerts', 'a digest is one mail');
 like($mail->{parts}[0], qr/11\.00.*12\.00.*13\.00/s, 'with each alert');
@@ -125,13 +129,13 @@ add('unknown', 'unknown@example.com, fred@example.com', $login);
 add('plain', 'eve@example.com', ', starttls => false');
 raise_alert();
 my %faults = (
-    refused => [ 3, 'failed', qr/connect/i ],
-    hang => [ 3, 'timeout', qr/time(d )?out/i ],
-    silent => [ 3, 'timeout', qr/time(d )?out/i ],
-    other_name => [ 3, 'failed', qr/SSL.*certificate/i ],
-    other_smtps => [ 3, 'failed', qr/SSL.*certificate/i ],
-    no_starttls => [ 3, 'failed', qr/STARTTLS/ ],
-    login => [ 3, 'failed', qr/login denied/i ],
+    refused => [ 3, 'failed', qr/^could not connect: / ],
+    hang => [ 3, 'timeout', qr/^timed out: / ],
+    silent => [ 3, 'timeout', qr/^timed out: / ],
+    other_name => [ 3, 'failed', qr/^the server's certificate is not valid: / ],
+    other_smtps => [ 3, 'failed', qr/^the server's certificate is not valid: / ],
+    no_starttls => [ 3, 'failed', qr/^the server offers no TLS: / ],
+    login => [ 3, 'failed', qr/^login denied: / ],
     plain => [ 1, 'failed', qr/530|MAIL failed/ ]);
 for my $name (sort keys %faults)
 {
@@ -157,11 +161,10 @@ for my $server ($smtps, $starttls)
 $untrusted->stop;
 
 # A server that hangs delays no other mail.
-is(value("SELECT count(*) FROM fraud.notification_attempts WHERE channel NOT IN ('hang', 'silent') AND duration > '1.5 s'"), '0', 'a server that hangs delays nobody else');
+is(value("SELECT count(*) FROM fraud.notification_attempts WHERE channel NOT IN ('hang', 'silent') AND duration > '3.5 s'"), '0', 'a server that hangs delays nobody else');
 
 # A server that is killed in the middle of a mail, and comes back.
-$node->append_conf('postgresql.conf', 'fraud_detect.notify_attempts = 50');
-$node->reload;
+reload_with($node, 'fraud_detect.notify_attempts', '50');
 add('hold', 'hold@example.com', '', $smtps);
 raise_alert();
 wait_for_line($smtps, sub { $_[0]{to}[0] eq 'hold@example.com' }, 'a mail is under way');
@@ -171,11 +174,16 @@ my $back = start_mail($dir, 'back', '--smtps', '--port', $smtps->{port});
 mail_to('hold@example.com', $back);
 is(scalar(keys %{ { map { $_->{message_id} => 1 } lines_of($smtps, sub { $_[0]{to}[0] eq 'hold@example.com' }), lines_of($back, sub { $_[0]{to}[0] eq 'hold@example.com' }) } }), 1, 'it gets the mail again, with the same Message-ID');
 
-# The worker is killed in the middle of a mail.
-raise_alert();
-my $held = sub { lines_of($back, sub { $_[0]{to}[0] eq 'hold@example.com' && !$_[0]{taken} }) };
-ok(wait_for(sub { $held->() == 1 }, 'holds'), 'another mail is under way');
+# The worker is killed in the middle of a mail: of this one, for the new server has held the mail
+# before it, too. It has all the time that it needs to be caught in it.
+reload_with($node, 'fraud_detect.notify_timeout', '100s');
 my $pid = value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fraud_detect notify'");
+my $earlier = value('SELECT max(notification_id) FROM fraud.notifications');
+raise_alert();
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.notifications WHERE channel = 'hold' AND notification_id > $earlier"), 'another mail is to be sent');
+my $key = value("SELECT idempotency_key FROM fraud.notifications WHERE channel = 'hold' AND notification_id > $earlier");
+my $held = sub { lines_of($back, sub { $_[0]{message_id} =~ /\Q$key\E/ && !$_[0]{taken} }) };
+ok(wait_for(sub { $held->() == 1 }, 'holds'), 'it is under way');
 kill 'KILL', $pid;
 ok( wait_for(
         sub {
@@ -195,11 +203,11 @@ my $hang = "SELECT fraud.add_channel('x', 'email', 'hang\@example.com', smtp_url
 my $hangs = sub { scalar(lines_of($back, sub { $_[0]{to}[0] eq 'hang@example.com' })) };
 $stops->safe_psql('postgres', $hang);
 ok(wait_for(sub { $hangs->() == 1 }, 'hangs'), 'a mail hangs');
-cmp_ok(seconds_of(sub { $stops->safe_psql('postgres', 'DROP EXTENSION fraud_detect') }), '<', 2, 'DROP EXTENSION does not wait for a mail');
-ok(wait_for(sub { $stops->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fraud_detect notify'") eq '0' }, 'no worker', 5), 'which leaves no worker');
+cmp_ok(seconds_of(sub { $stops->safe_psql('postgres', 'DROP EXTENSION fraud_detect') }), '<', patient(2), 'DROP EXTENSION does not wait for a mail');
+ok(wait_for(sub { $stops->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fraud_detect notify'") eq '0' }, 'no worker', patient(5)), 'which leaves no worker');
 $stops->safe_psql('postgres', "CREATE EXTENSION fraud_detect; $hang");
 ok(wait_for(sub { $hangs->() == 2 }, 'hangs'), 'a mail hangs');
-cmp_ok(seconds_of(sub { $stops->stop('fast') }), '<', 4, 'nor does a fast stop');
+cmp_ok(seconds_of(sub { $stops->stop('fast') }), '<', patient(4), 'nor does a fast stop');
 unlike(slurp_file($stops->logfile), qr/terminated by signal/, 'and no process crashed');
 
 my $log = slurp_file($node->logfile);

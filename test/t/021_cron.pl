@@ -37,7 +37,7 @@ is(value("SELECT count(*) FROM cron.job WHERE jobname LIKE 'fraud\\_detect:postg
 
 # Each minute, so as not to wait for five.
 value("UPDATE cron.job SET schedule = '* * * * *' WHERE jobname ~ ':(reports|partitions|purge|health|cron_log)\$'");
-ok(wait_for(sub { value('SELECT count(*) FROM fraud.job_state WHERE succeeded_at IS NOT NULL') == 5 }, 'all jobs ran', 150), 'the jobs run');
+ok(wait_for(sub { value('SELECT count(*) FROM fraud.job_state WHERE succeeded_at IS NOT NULL') == 5 }, 'all jobs ran', 300), 'the jobs run');
 is(value("SELECT day - '$today'::date, revision, payments FROM fraud.daily_reports WHERE day < '$today' ORDER BY day"), "-2|1|1\n-1|1|0", 'the missed days are closed, once');
 is(value("SELECT count(*) FROM fraud.rollup_queue"), '0', 'the rollups are refreshed');
 is(value("SELECT string_agg(item || ' ' || status, ', ') FROM fraud.health() WHERE item ~ '^(job|closed|pg_cron|partitions)' AND status <> 'ok'"), '', 'and all is well');
@@ -55,7 +55,7 @@ value("SELECT cron.unschedule(jobid) FROM cron.job WHERE database = 'shop' OR jo
 value('CREATE EXTENSION dblink', 'shop');
 value('SELECT fraud.schedule()', 'shop');
 is(value("SELECT string_agg(DISTINCT database, ' ') FROM cron.job WHERE jobname ~ ':shop:(rollups|reports)'"), 'shop', 'with dblink it is done, for the database at hand');
-ok(wait_for(sub { value("SELECT count(*) FROM fraud.job_state WHERE job = 'rollups' AND failures = 0", 'shop') == 1 }, 'the job of the other database ran', 90), 'and runs there');
+ok(wait_for(sub { value("SELECT count(*) FROM fraud.job_state WHERE job = 'rollups' AND failures = 0", 'shop') == 1 }, 'the job of the other database ran', 300), 'and runs there');
 
 # Databases whose names look like a pattern for others', or are as long as can be.
 my @odd = ('sh%', 'shop:rollups', 'x' x 63);
@@ -69,8 +69,30 @@ for my $name (@odd)
 is(value('SELECT fraud.unschedule()', $_), '6', 'and takes them off, and no others') for @odd;
 
 is(value('SELECT fraud.unschedule()'), '6', 'the jobs are removed');
+is(value("SELECT string_agg(DISTINCT action || ' ' || (who = current_user), ', ') FROM fraud.audit_log WHERE object_kind = 'jobs'"),
+    'schedule true, unschedule true', 'both are noted');
 is(value("SELECT count(*) FROM cron.job WHERE jobname ~ ':shop:'"), '6', 'those of the other database are not');
 is(value('SELECT fraud.unschedule()', 'shop'), '6', 'until it asks');
 is(value('SELECT count(*) FROM cron.job'), '0', 'nothing is left');
+
+# An operator, with the one grant that the docs name.
+value("CREATE ROLE clerk; CREATE ROLE op LOGIN; SELECT fraud.grant_access(r, 'operator') FROM unnest('{clerk,op}'::text[]) r");
+sub as_role
+{
+    my ($role, $sql) = @_;
+    my ($status, $out, $err) = $node->psql('postgres', "SET SESSION AUTHORIZATION $role; $sql");
+    return $out . $err;
+}
+like(as_role('clerk', 'SELECT fraud.schedule()'), qr/role "clerk" may not log in.*session of the role/s, 'a role that cannot have sessions is refused');
+like(as_role('op', 'SELECT fraud.schedule()'), qr/permission denied for schema cron.*HINT:  GRANT USAGE ON SCHEMA cron TO op;/s, 'without it the error names it');
+value('GRANT USAGE ON SCHEMA cron TO op');
+is(as_role('op', 'SELECT count(*) FROM fraud.schedule()'), '5', 'with it an operator sets up the jobs');
+is(value("SELECT string_agg(DISTINCT username || ' ' || database, ',') FROM cron.job"), 'op postgres', 'which are his, in this database');
+value("UPDATE cron.job SET schedule = '* * * * *'");
+my $runs = "FROM cron.job_run_details WHERE username = 'op'";
+ok(wait_for(sub { value("SELECT count(DISTINCT command) $runs AND status IN ('succeeded', 'failed')") == 6 }, 'all jobs ran', 150), 'they run');
+is(value("SELECT string_agg(DISTINCT command || ': ' || return_message, chr(10)) $runs AND status = 'failed'"), '', 'with his rights, and none fails');
+is(value('SELECT count(*) FROM fraud.job_state WHERE failures > 0'), '0', 'nor does what they do');
+is(as_role('op', 'SELECT fraud.unschedule()'), '6', 'and he takes them off again');
 
 done_testing();

@@ -17,8 +17,9 @@ use Test::More;
 my $dir = make_certificates(PostgreSQL::Test::Utils::tempdir());
 my $receiver = start_receiver($dir);
 my $mail = start_mail($dir, 'reports');
+my $zone = noon_zone();
 my $node = new_server('main',
-    conf => "fraud_detect.ca_file = '$dir/ca.crt'\nfraud_detect.report_hour = 0\nfraud_detect.label_maturity = 0\n");
+    conf => "timezone = '$zone'\nfraud_detect.ca_file = '$dir/ca.crt'\nfraud_detect.report_hour = 0\nfraud_detect.label_maturity = 0\n");
 sub value { return $node->safe_psql('postgres', $_[0]) }
 
 my $secret = 'whsec_' . encode_base64('a key of twenty-five byte', '');

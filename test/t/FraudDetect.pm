@@ -12,11 +12,12 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(usleep time);
 
-our @EXPORT = qw(new_server start_api stop_api wait_for seconds_of payment);
+our @EXPORT = qw(new_server start_api stop_api wait_for seconds_of patient reload_with noon_zone payment);
 
 my @apis;
 
-# Makes and starts a server; with preload => 0 without the workers.
+# Makes and starts a server; with preload => 0 without the workers, with hosts => undef with
+# the egress policy as it is by default.
 sub new_server
 {
     my ($name, %options) = @_;
@@ -25,6 +26,9 @@ sub new_server
     $node->init(extra => [ '--encoding=UTF8', '--locale=C' ], %{ $options{init} // {} });
     $node->append_conf('postgresql.conf', "max_worker_processes = 16\ntimezone = 'UTC'\nfraud_detect.max_age = 0\n"
           . "log_line_prefix = '%m [%p] %b '\nlog_statement = none\n");
+    # The stand-ins and receivers listen on loopback.
+    my $hosts = exists $options{hosts} ? $options{hosts} : '*, 127.0.0.1';
+    $node->append_conf('postgresql.conf', "fraud_detect.allowed_hosts = '$hosts'") if defined $hosts;
     $node->append_conf('postgresql.conf', "shared_preload_libraries = 'fraud_detect'")
       if $options{preload} // 1;
     $node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
@@ -70,11 +74,12 @@ END
     $? = $status;
 }
 
-# Polls until the code is true; false when it is not within 60 seconds.
+# Polls until the code is true; false when it is not within 180 seconds, as in PostgreSQL's
+# own tests: a machine that does much else is slow, not wrong.
 sub wait_for
 {
     my ($code, $what, $seconds) = @_;
-    my $deadline = time + ($seconds // 60);
+    my $deadline = time + ($seconds // 180);
     while (time < $deadline)
     {
         return 1 if $code->();
@@ -91,6 +96,38 @@ sub seconds_of
     my $start = time;
     $code->();
     return time - $start;
+}
+
+# Returns how long something may take that is promised within so many seconds: longer on a
+# machine with more to do than it has processors for, so that the test tells a wait from a
+# crowd. What would be waited for must take a minute and more.
+sub patient
+{
+    my ($seconds) = @_;
+    open(my $file, '<', '/proc/loadavg') or return $seconds;
+    my ($load) = split ' ', <$file>;
+    my $processors = grep { /^processor/ } split /\n/, PostgreSQL::Test::Utils::slurp_file('/proc/cpuinfo');
+    my $crowd = $load / ($processors || 1);
+    return $seconds * (1 + ($crowd < 9 ? $crowd : 9));
+}
+
+# Changes a setting of a running server to a value, written as SHOW shows it. A session that
+# starts with it was started by a postmaster that has told all its processes of it, so whatever
+# these are asked from now on they do by the new setting.
+sub reload_with
+{
+    my ($node, $setting, $value) = @_;
+    $node->append_conf('postgresql.conf', "$setting = '$value'");
+    $node->reload;
+    $node->poll_query_until('postgres', "SHOW $setting", $value) or die "$setting = $value is not taken";
+}
+
+# Returns a time zone in which it is between noon and one now, so that no midnight comes
+# between two looks at the date.
+sub noon_zone
+{
+    my $hour = (gmtime)[2];
+    return $hour >= 12 ? 'Etc/GMT+' . ($hour - 12) : 'Etc/GMT-' . (12 - $hour);
 }
 
 # Returns the JSON of a payment, with fields changed as asked.

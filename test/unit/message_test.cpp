@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/payments/escape.h"
 
 namespace fraud {
 namespace {
@@ -25,6 +26,45 @@ Notification alert() {
   notification.kind = "alert";
   notification.messages = {{"alert", kAlert, "", "", ""}};
   return notification;
+}
+
+// Anybody may listen: of all that an alert says, ids and decision.
+TEST(Message, NotifySaysIdsAlone) {
+  Notification digest = alert();
+  digest.digest = true;
+  digest.total = 2;
+  digest.messages.push_back(digest.messages.front());
+  for (const Notification& notification : {alert(), digest}) {
+    Json body = Json::parse(notify_body(notification, false, 7900));
+    EXPECT_EQ(body["alerts"].size(), notification.messages.size());
+    EXPECT_EQ(body["alerts"][0], Json::parse(R"({"alert_id": 7, "case_id": 3, "decision": "block"})"));
+    body.erase("alerts");
+    EXPECT_EQ(body.size(), 5u);
+    EXPECT_EQ(body["count"], notification.total);
+  }
+  Json cut = Json::parse(notify_body(digest, false, 200));
+  EXPECT_EQ(cut["truncated"], true);
+  EXPECT_FALSE(cut.contains("alerts"));
+  Notification report = alert();
+  report.kind = "report";
+  report.messages = {{"report", R"({"day": "2026-03-02", "payments": 5})", "", "", ""}};
+  EXPECT_EQ(notify_body(report, false, 7900).find("2026-03-02T"), notify_body(report, false, 7900).find("2026-03-02"));
+  EXPECT_EQ(notify_body(report, false, 7900).find("payments"), std::string::npos);
+}
+
+TEST(Message, MarkdownIsText) {
+  EXPECT_EQ(escape_markdown("*bold* _it_ ~~no~~ `code` [a](http://b) \\ ||x||"),
+            "\\*bold\\* \\_it\\_ \\~\\~no\\~\\~ \\`code\\` \\[a\\](http\\://b) \\\\ \\|\\|x\\|\\|");
+  EXPECT_EQ(escape_markdown("<!channel> & <@U1>"), "&lt;!channel&gt; &amp; &lt;@\u200bU1&gt;");
+  EXPECT_EQ(escape_markdown("@everyone www.a.example"), "@\u200beveryone www\\.a.example");
+  EXPECT_EQ(escape_markdown("# big\n- a\n 12. b\n+ c\n===\n12.50 # no - 3. +"),
+            "\\# big\n\\- a\n 12\\. b\n\\+ c\n\\===\n12\\.50 # no - 3. +");
+  EXPECT_EQ(escape_markdown("Söhne & Co, 1250.50"), "Söhne &amp; Co, 1250.50");
+  Json filled = Json::parse(webhook_body(alert(), R"({"a": "{{merchant|markdown}}", "b": "at {{ category | markdown }}"})"));
+  EXPECT_EQ(filled["a"].get<std::string>().find("&lt;!channel&gt; &amp; \"Söhne\""), 0u);
+  EXPECT_EQ(filled["b"], "at travel");
+  EXPECT_NO_THROW(check_template(R"({"a": "{{merchant|markdown}}"})"));
+  EXPECT_THROW(check_template(R"({"a": "{{merchant|Markdown}}"})"), Error);
 }
 
 TEST(Message, MailSaysTheSameTwice) {
@@ -101,8 +141,8 @@ TEST(Message, TemplatesAreChecked) {
 }
 
 TEST(Message, NotifyIsCutToWhatFits) {
-  EXPECT_EQ(notify_body(alert(), 7900), webhook_body(alert(), ""));
-  Json cut = Json::parse(notify_body(alert(), 300));
+  EXPECT_EQ(notify_body(alert(), true, 7900), webhook_body(alert(), ""));
+  Json cut = Json::parse(notify_body(alert(), true, 300));
   EXPECT_EQ(cut["truncated"], true);
   EXPECT_EQ(cut["id"], "11111111-2222-4333-8444-555555555555");
 }

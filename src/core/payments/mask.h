@@ -1,4 +1,4 @@
-// Keeps card numbers out of what is stored and said.
+// Keeps card numbers and the tracks of cards out of what is stored and said.
 #pragma once
 
 #include "core/base/guard.h"
@@ -8,15 +8,32 @@
 
 namespace fraud {
 
-// Replaces what may be a card number by asterisks and its last four digits: a
-// run of 11 or more digits that is not part of a longer word (so that hexadecimal
-// ids stay), digits written in a card's groups ("4497 9139 6551 2794"), and the
-// decimals of a card number that some tool turned into a double ("4.4…e+18").
-// Epoch milliseconds (13 digits that begin with 1) and uuids are left as they
-// are. Masking twice changes nothing.
-std::string mask_card_numbers(std::string_view text);
+enum class Masking {
+  kLikely,  // numbers that pass for a card's: 13 to 19 digits with the right check digit
+  // Where the layout is broken, and any of its numbers may be the payment's card,
+  // whose check digit nobody has promised: whatever has 8 digits or more.
+  kAny,
+};
 
-// Masks every occurrence of a known card number, wherever it stands.
+// Replaces card numbers in free text by asterisks and their last four digits.
+// A card number has 13 to 19 digits, the last of which is their check digit (Luhn);
+// they may be digits of any script and stand in groups, between which are blanks
+// and dashes of all kinds, or one other sign throughout ("4111.1111.1111.1111").
+// So do the digits in a longer run than any card number's, and the decimals of a
+// card number that some tool turned into a double ("4.4…e+18"). Data of a card's
+// magnetic stripe goes as a whole.
+//
+// What stays: numbers of 10, 13, 16 or 19 digits that begin with 1, which are
+// times in s, ms, µs and ns; uuids, and long hexadecimal words.
+//
+// Masking twice changes nothing. The time taken is linear in the text.
+std::string mask_card_numbers(std::string_view text, Masking masking = Masking::kLikely);
+
+// True when mask_card_numbers would change `text`.
+bool holds_card_number(std::string_view text);
+
+// Masks every occurrence of a known card number, wherever it stands and however it
+// is grouped.
 void hide_card_number(std::string_view card_number, std::string* text);
 
 }  // namespace fraud

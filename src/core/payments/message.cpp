@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "core/base/error.h"
+#include "core/payments/escape.h"
 
 namespace fraud {
 namespace {
@@ -184,12 +185,14 @@ Json values_of(const Notification& notification) {
 
 // ---------------------------------------------------------------- templates
 
+using Filter = std::string (*)(std::string_view);
+
 struct Placeholder {
   std::string path;
-  bool escape = false;
+  Filter filter = nullptr;
 };
 
-// Reads what stands between the braces: NAME or NAME|escape.
+// Reads what stands between the braces: NAME, NAME|escape or NAME|markdown.
 Placeholder read_placeholder(std::string_view inside) {
   auto trim = [](std::string_view text) {
     while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -200,11 +203,14 @@ Placeholder read_placeholder(std::string_view inside) {
   size_t bar = inside.find('|');
   placeholder.path = std::string(trim(inside.substr(0, bar)));
   if (bar != std::string_view::npos) {
-    if (trim(inside.substr(bar + 1)) != "escape") {
-      throw Error(ErrorCode::kInvalidArgument, "unknown filter in the template's placeholder \"" +
-                                                   std::string(inside.substr(0, 60)) + "\"");
+    std::string_view filter = trim(inside.substr(bar + 1));
+    if (filter == "escape") placeholder.filter = escape_markup;
+    if (filter == "markdown") placeholder.filter = escape_markdown;
+    if (placeholder.filter == nullptr) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "unknown filter in the template's placeholder \"" + std::string(inside.substr(0, 60)) + "\"",
+                  {}, "The filters are escape (Slack) and markdown.");
     }
-    placeholder.escape = true;
   }
   return placeholder;
 }
@@ -248,25 +254,13 @@ Json look_up(const Json& values, std::string_view path) {
   return *at;
 }
 
-// For chat tools whose markup has & < and > only (Slack's rule).
-std::string escape_markup(std::string_view text) {
-  std::string escaped;
-  for (char c : text) {
-    if (c == '&') escaped += "&amp;";
-    else if (c == '<') escaped += "&lt;";
-    else if (c == '>') escaped += "&gt;";
-    else escaped += c;
-  }
-  return escaped;
-}
-
 // A text that is one placeholder becomes the value itself, a number say; within
 // other text, values are written as people read them.
 Json fill_text(const std::string& text, const Json& values) {
   if (text.size() > 4 && text.rfind("{{", 0) == 0 && text.find("}}") == text.size() - 2) {
     Placeholder whole = read_placeholder(std::string_view(text).substr(2, text.size() - 4));
     Json value = look_up(values, whole.path);
-    if (whole.escape) return escape_markup(readable(value));
+    if (whole.filter != nullptr) return whole.filter(readable(value));
     return value;
   }
   std::string filled;
@@ -274,7 +268,7 @@ Json fill_text(const std::string& text, const Json& values) {
       text, [&](std::string_view part) { filled += part; },
       [&](const Placeholder& placeholder) {
         std::string value = readable(look_up(values, placeholder.path));
-        filled += placeholder.escape ? escape_markup(value) : value;
+        filled += placeholder.filter != nullptr ? placeholder.filter(value) : value;
       });
   return filled;
 }
@@ -330,21 +324,6 @@ std::string base64(std::string_view bytes) {
 
 }  // namespace
 
-std::string escape_html(std::string_view text) {
-  std::string escaped;
-  for (char c : text) {
-    switch (c) {
-      case '&': escaped += "&amp;"; break;
-      case '<': escaped += "&lt;"; break;
-      case '>': escaped += "&gt;"; break;
-      case '"': escaped += "&quot;"; break;
-      case '\'': escaped += "&#39;"; break;
-      default: escaped += c;
-    }
-  }
-  return escaped;
-}
-
 MailText mail_text(const Notification& notification) {
   MailText mail;
   if (!notification.digest) {
@@ -392,15 +371,34 @@ std::string webhook_body(const Notification& notification, std::string_view json
                {"data", values["payload"]}});
 }
 
-std::string notify_body(const Notification& notification, size_t max_bytes) {
-  std::string body = webhook_body(notification, {});
-  if (body.size() <= max_bytes) return body;
-  return dump({{"id", notification.id},
+std::string notify_body(const Notification& notification, bool full, size_t max_bytes) {
+  Json body = {{"id", notification.id},
                {"kind", notification.kind},
                {"created_at", notification.created_at},
                {"digest", notification.digest},
-               {"count", notification.total},
-               {"truncated", true}});
+               {"count", notification.total}};
+  if (full) {
+    std::string whole = webhook_body(notification, {});
+    if (whole.size() <= max_bytes) return whole;
+  } else if (notification.kind == "alert") {
+    Json alerts = Json::array();
+    for (const Message& message : notification.messages) {
+      Json payload = parse(message.payload);
+      Json alert = Json::object();
+      for (const char* name : {"alert_id", "case_id", "decision"}) {
+        if (payload.is_object() && payload.contains(name)) alert[name] = payload[name];
+      }
+      alerts.push_back(alert);
+    }
+    body["alerts"] = alerts;
+    std::string ids = dump(body);
+    if (ids.size() <= max_bytes) return ids;
+    body.erase("alerts");
+  } else {
+    return dump(body);
+  }
+  body["truncated"] = true;
+  return dump(body);
 }
 
 void check_template(std::string_view json_template) {

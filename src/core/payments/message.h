@@ -39,8 +39,9 @@ MailText mail_text(const Notification& notification);
 // The body of a webhook: ours, or a template (JSON text, not empty) filled in.
 std::string webhook_body(const Notification& notification, std::string_view json_template);
 
-// What listeners get: ours as well, cut down to what a NOTIFY can carry.
-std::string notify_body(const Notification& notification, size_t max_bytes);
+// What listeners get, who may be anybody: ids and decisions, or all that a webhook gets;
+// cut down to what a NOTIFY can carry.
+std::string notify_body(const Notification& notification, bool full, size_t max_bytes);
 
 // Throws Error (kInvalidArgument) unless the JSON text is a template: an object or
 // array whose texts hold known placeholders only, and at least one.
@@ -48,8 +49,5 @@ void check_template(std::string_view json_template);
 
 // Writes a header's value for a mail: as it is, or as encoded words (RFC 2047).
 std::string encode_mail_header(std::string_view text);
-
-// Escapes text for HTML, in content and in quoted attributes.
-std::string escape_html(std::string_view text);
 
 }  // namespace fraud

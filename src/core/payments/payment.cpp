@@ -1,5 +1,7 @@
 // Builds one payment from fields of text, and checks each of them.
 #include "core/payments/payment.h"
+#include "core/payments/digits.h"
+#include "core/payments/forbidden_fields.h"
 #include "core/payments/mask.h"
 
 #include <algorithm>
@@ -18,6 +20,8 @@ namespace {
 constexpr size_t kMaxText = 200;           // characters
 constexpr size_t kMaxTransactionId = 128;  // characters
 constexpr size_t kMaxQuoted = 40;          // characters of a value in a reason
+constexpr size_t kMinCardDigits = 8;
+constexpr size_t kMaxCardDigits = 19;
 constexpr double kAmountLimit = 1e10;
 constexpr int64_t kMaxPopulation = 10000000000;
 constexpr int64_t kUsPerSecond = 1000000;
@@ -98,7 +102,7 @@ const FieldInfo* find_field(std::string_view name) noexcept {
   return found != kFields.end() && found->name == name ? &*found : nullptr;
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) { return is_ascii_digit(c); }
 
 bool all_digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
@@ -113,8 +117,11 @@ size_t count_characters(std::string_view text) {
 
 // Returns the value for a reason: on one line, masked before it is cut, so that
 // no cut can hide a card number from the mask.
-std::string quote(std::string_view text) {
-  const std::string masked = mask_card_numbers(text);
+std::string quote(std::string_view text, std::string_view card_number) {
+  // Fewer digits are more often something else.
+  constexpr size_t kMinUnknown = 11;
+  const bool is_any = card_number.empty() && count_digits_at_most(text) >= kMinUnknown;
+  const std::string masked = is_any ? redact_broken(text) : redact(text, card_number);
   std::string quoted = "\"";
   size_t characters = 0;
   for (const char c : masked) {
@@ -396,6 +403,13 @@ std::optional<PaymentFormat> payment_format(std::string_view name) noexcept {
   return std::nullopt;
 }
 
+bool id_holds_card_number(std::string_view id, std::string_view card_number) {
+  if (count_digits_at_most(id) < kMinCardDigits) return false;
+  std::string kept(id);
+  hide_card_number(card_number, &kept);
+  return kept != id || holds_card_number(id);
+}
+
 bool is_payment_field(std::string_view name) noexcept { return find_field(name) != nullptr; }
 
 // Keeps the first fault.
@@ -405,12 +419,21 @@ void PaymentBuilder::fail(std::string reason) {
 
 // Takes the card number, whose value no reason ever shows.
 void PaymentBuilder::set_card_number(std::string_view text) {
+  has_card_ = true;
+  card_digits_.clear();
+  for (size_t at = 0; at < text.size() && card_digits_.size() <= kMaxCardDigits;) {
+    const Character c = character_at(text, at);
+    if (c.sign == Sign::kDigit) card_digits_ += static_cast<char>('0' + c.value);
+    at += c.size;
+  }
+  // Fewer would be found in many a text.
+  if (card_digits_.size() < kMinCardDigits || card_digits_.size() > kMaxCardDigits) card_digits_.clear();
   const std::string_view rule = "cc_num: card number must be 8 to 19 digits, not ";
   if (is_floating_point(text)) {
     fail(std::string(rule) + "a floating-point number");
   } else if (!all_digits(text)) {
     fail(std::string(rule) + "text with other characters");
-  } else if (text.size() < 8 || text.size() > 19) {
+  } else if (text.size() < kMinCardDigits || text.size() > kMaxCardDigits) {
     fail(std::string(rule) + std::to_string(text.size()));
   } else {
     payment_.card_number = text;
@@ -421,6 +444,8 @@ void PaymentBuilder::set_unusable(std::string_view field, std::string_view found
   const FieldInfo* info = find_field(field);
   if (info == nullptr) return;
   if (info->field == Field::kCardNumber) {
+    has_card_ = true;
+    card_digits_.clear();
     fail("cc_num: card number must be 8 to 19 digits, not " + std::string(found));
   } else if (!is_time(info->field)) {
     fail(describe(*info, found));
@@ -444,7 +469,7 @@ void PaymentBuilder::set(std::string_view field, std::string_view text) {
     if (parsed) {
       *member = std::move(*parsed);
     } else {
-      fail(describe(*info, quote(text)));
+      fail(describe(*info, quote(text, card_digits_)));
     }
   };
 
@@ -460,7 +485,7 @@ void PaymentBuilder::set(std::string_view field, std::string_view text) {
       if (all_digits(digits) && digits.size() == 4) {
         payment_.last_four = digits;
       } else {
-        fail(describe(*info, quote(text)));
+        fail(describe(*info, quote(text, card_digits_)));
       }
       break;
     }
@@ -502,7 +527,7 @@ void PaymentBuilder::set(std::string_view field, std::string_view text) {
       if (time_rank(info->field) >= time_rank_) {
         time_rank_ = time_rank(info->field);
         payment_.occurred_at_us = parse_time(info->field, text);
-        time_fault_ = payment_.occurred_at_us ? "" : describe(*info, quote(text));
+        time_fault_ = payment_.occurred_at_us ? "" : describe(*info, quote(text, card_digits_));
       }
       break;
     case Field::kCategory:
@@ -524,7 +549,7 @@ void PaymentBuilder::set(std::string_view field, std::string_view text) {
       if (characters > limit) {
         fail(describe(*info, "text of " + std::to_string(characters) + " characters"));
       } else if (value.empty()) {
-        fail(describe(*info, quote(text)));
+        fail(describe(*info, quote(text, card_digits_)));
       } else {
         *text_member(&payment_, info->field) = std::move(value);
       }
@@ -537,15 +562,6 @@ void PaymentBuilder::set(std::string_view field, std::string_view text) {
 void PaymentBuilder::check_whole() {
   if (!payment_.card_number.empty() && !payment_.card_token.empty()) {
     fail("cc_num and card are both given: expected one of them");
-  }
-  // A card number in another field would be stored and shown as it is.
-  if (!payment_.card_number.empty()) {
-    for (const FieldInfo& info : kFields) {
-      std::string* text = text_member(&payment_, info.field);
-      if (text == nullptr || text->find(payment_.card_number) == std::string::npos) continue;
-      text->clear();
-      fail(describe(info, "text with the card number in it"));
-    }
   }
   if (!time_fault_.empty()) fail(time_fault_);
   if (payment_.card_number.empty() && payment_.card_token.empty()) {
@@ -562,13 +578,23 @@ void PaymentBuilder::check_whole() {
 
 std::optional<Payment> PaymentBuilder::finish(std::string* reason) {
   check_whole();
+  payment_.id_holds_card =
+      id_holds_card_number(payment_.transaction_id, card_digits_) ||
+      (card_is_unknown() &&
+       mask_card_numbers(payment_.transaction_id, Masking::kAny) != payment_.transaction_id);
   if (!fault_.empty()) {
-    hide_card_number(payment_.card_number, &fault_);
+    hide_card_number(card_digits_, &fault_);
     *reason = fault_;
     return std::nullopt;
   }
   if (!payment_.card_number.empty()) {
     payment_.last_four = payment_.card_number.substr(payment_.card_number.size() - 4);
+  }
+  for (const FieldInfo& info : kFields) {
+    std::string* text = text_member(&payment_, info.field);
+    if (text == nullptr || info.field == Field::kTransactionId || text->size() < kMinCardDigits) continue;
+    hide_card_number(card_digits_, text);
+    if (holds_card_number(*text)) *text = mask_card_numbers(*text);
   }
   Payment payment = std::move(payment_);
   *this = PaymentBuilder();

@@ -23,6 +23,9 @@ struct Payment {
   std::string last_four;
 
   std::string transaction_id;
+  // True while the id holds what may be a card number: it must be replaced before it
+  // is stored, and so that other ids stay others.
+  bool id_holds_card = false;
   std::optional<int64_t> occurred_at_us;  // microseconds since the Unix epoch
   int64_t amount_cents = 0;               // hundredths of the currency unit
   std::string merchant;                   // without the meaningless "fraud_"
@@ -41,10 +44,14 @@ struct Payment {
 
 // A payment that could not be read, with what is needed to repair it.
 struct RejectedPayment {
-  std::string payload;         // its JSON; card numbers are masked
+  std::string payload;         // its JSON, without what must not be kept
   std::string reason;          // one line, without card numbers
   std::string transaction_id;  // empty when unreadable
   std::string card_number;     // empty when unreadable; never stored
+  bool id_holds_card = false;  // as in Payment
+  size_t id_at = 0;            // where the payload has the id's value, if id_size is not 0
+  size_t id_size = 0;
+  size_t payload_size = 0;     // where payload is only the beginning
 };
 
 struct PaymentBatch {
@@ -94,17 +101,30 @@ class PaymentBuilder {
 
   const Payment& partial() const noexcept { return payment_; }
 
+  // The digits that were given as the card number, also where it is none.
+  const std::string& card_digits() const noexcept { return card_digits_; }
+
+  // True when something was given as the card number of which no number was read: it
+  // may then be any number of the payment.
+  bool card_is_unknown() const noexcept { return has_card_ && card_digits_.empty(); }
+
  private:
   void fail(std::string reason);
   void set_card_number(std::string_view text);
   void check_whole();
 
   Payment payment_;
+  std::string card_digits_;
   std::string fault_;
   std::string time_fault_;  // of the time field that was taken
   bool has_amount_ = false;
+  bool has_card_ = false;
   int time_rank_ = 0;  // which of the three time fields was taken
 };
+
+// True when an id is stored as another one, for it holds this card number or what may
+// be one.
+bool id_holds_card_number(std::string_view id, std::string_view card_number);
 
 // True when `name` is a field that PaymentBuilder::set knows.
 bool is_payment_field(std::string_view name) noexcept;

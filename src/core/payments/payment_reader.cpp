@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/payments/forbidden_fields.h"
 #include "core/payments/mask.h"
 #include "core/payments/payment.h"
 
@@ -237,42 +238,48 @@ struct Member {
 // Appends text as a JSON string.
 void write_string(std::string_view text, std::string* out) { *out += nlohmann::json(text).dump(); }
 
-// Returns `text` without card numbers. `strictly` also masks shorter runs, in
-// whatever word they stand: where the layout is broken, any of them may be one.
-std::string mask(std::string_view text, bool strictly) {
-  std::string masked = mask_card_numbers(text);
-  if (!strictly) return masked;
-  constexpr size_t kShortestCard = 8;
-  constexpr size_t kShown = 4;
-  size_t run = 0;
-  for (size_t i = 0; i <= masked.size(); ++i) {
-    if (i < masked.size() && masked[i] >= '0' && masked[i] <= '9') {
-      ++run;
-      continue;
-    }
-    const bool is_epoch_ms = run == 13 && masked[i - run] == '1';
-    if (run >= kShortestCard && !is_epoch_ms) {
-      masked.replace(i - run, run - kShown, run - kShown, '*');
-    }
-    run = 0;
+// True when an element of the array is the name of a field that must not be kept:
+// then what stands beside the array holds that field's values.
+bool heads_forbidden_column(const Document& document, size_t array) {
+  if (document.kind(array) != Kind::kArray) return false;
+  for (size_t node = Document::first(array); node < document.next(array); node = document.next(node)) {
+    if (document.kind(node) == Kind::kString && is_forbidden_field(document.text(node))) return true;
   }
-  return masked;
+  return false;
 }
 
-// Writes a payload for people to repair; what exceeds the bound is not written.
+// Writes a payload for people to repair, without what must not be kept; what exceeds
+// the bound is not written.
 class PayloadWriter {
  public:
-  PayloadWriter(const Document& document, bool strictly)
-      : document_(document), strictly_(strictly) {}
+  // `card_digits` are hidden wherever they stand. With Masking::kAny it is not known
+  // which of the values is the card number.
+  PayloadWriter(const Document& document, std::string_view card_digits, Masking masking)
+      : document_(document), card_digits_(card_digits), masking_(masking) {}
 
   // Writes the members as one object, without the card number.
   void write_members(const std::vector<Member>& members) {
+    const bool is_cut = names_forbidden(members);
     out_ += '{';
     bool is_first = true;
     for (const Member& member : members) {
-      if (member.name == "cc_num" || is_full()) continue;
+      if (is_full()) break;
+      if (member.name == "cc_num" || is_forbidden_field(member.name)) continue;
+      // {"name": "cvv", "value": …}
+      if (is_cut && !is_naming_field(member.name)) continue;
       write_key(member.name, &is_first);
-      write(member.node);
+      const size_t begin = out_.size();
+      if (is_card_number_field(member.name)) {
+        const Masking before = std::exchange(masking_, Masking::kAny);
+        write(member.node);
+        masking_ = before;
+      } else {
+        write(member.node);
+      }
+      if (member.name == "trans_num" && depth_ == 0) {
+        id_at_ = begin;
+        id_size_ = out_.size() - begin;
+      }
     }
     out_ += '}';
   }
@@ -283,10 +290,12 @@ class PayloadWriter {
     switch (document_.kind(node)) {
       case Kind::kArray:
       case Kind::kObject:
+        ++depth_;
         write_container(node);
+        --depth_;
         break;
       case Kind::kString:
-        write_string(mask(document_.text(node), strictly_), &out_);
+        write_string(kept(document_.text(node)), &out_);
         break;
       case Kind::kInteger:
       case Kind::kFloat:
@@ -299,14 +308,32 @@ class PayloadWriter {
   }
 
   std::string take() { return std::move(out_); }
+  size_t id_at() const { return id_at_; }
+  size_t id_size() const { return id_size_; }
 
  private:
   bool is_full() const { return out_.size() > kMaxRejectedPayloadBytes; }
 
+  // Returns the text as it may be kept.
+  std::string kept(std::string_view text) const {
+    if (masking_ == Masking::kAny) return redact_broken(text);
+    return redact(text, card_digits_);
+  }
+
+  bool names_forbidden(const std::vector<Member>& members) const {
+    for (const Member& member : members) {
+      if (document_.kind(member.node) == Kind::kString && is_forbidden_field(document_.text(member.node)) &&
+          is_naming_field(member.name)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   void write_key(std::string_view key, bool* is_first) {
     if (!*is_first) out_ += ',';
     *is_first = false;
-    write_string(mask(key, strictly_), &out_);
+    write_string(kept(key), &out_);
     out_ += ':';
   }
 
@@ -315,7 +342,7 @@ class PayloadWriter {
     // numbers no more.
     const size_t point = number.find('.');
     const bool is_plain_decimal = point <= 10 && number.find_first_of("eE") == std::string::npos;
-    const std::string masked = mask(number, strictly_);
+    const std::string masked = kept(number);
     if (is_plain_decimal || masked == number) {
       out_ += number;
     } else {
@@ -324,30 +351,35 @@ class PayloadWriter {
   }
 
   void write_container(size_t node) {
+    std::vector<Member> members;
     const bool is_object = document_.kind(node) == Kind::kObject;
-    out_ += is_object ? '{' : '[';
-    bool is_first = true;
-    size_t child = Document::first(node);
-    while (child < document_.next(node) && !is_full()) {
-      if (is_object) {
-        const std::string_view key = document_.text(child);
-        child = document_.next(child);
-        if (key != "cc_num") {
-          write_key(key, &is_first);
-          write(child);
-        }
-      } else {
-        if (!is_first) out_ += ',';
-        is_first = false;
-        write(child);
-      }
+    bool is_cut = false;
+    for (size_t child = Document::first(node); child < document_.next(node);) {
+      const std::string_view name = is_object ? document_.text(child) : std::string_view();
+      if (is_object) child = document_.next(child);
+      is_cut = is_cut || heads_forbidden_column(document_, child);
+      members.push_back({name, child});
       child = document_.next(child);
     }
-    out_ += is_object ? '}' : ']';
+    if (is_cut) {
+      out_ += "\"[cut]\"";
+    } else if (is_object) {
+      write_members(members);
+    } else {
+      out_ += '[';
+      for (size_t i = 0; i < members.size() && !is_full(); ++i) {
+        if (i > 0) out_ += ',';
+        write(members[i].node);
+      }
+      out_ += ']';
+    }
   }
 
   const Document& document_;
-  bool strictly_;
+  std::string_view card_digits_;
+  Masking masking_;
+  size_t depth_ = 0;
+  size_t id_at_ = 0, id_size_ = 0;
   std::string out_;
 };
 
@@ -385,7 +417,7 @@ class Reader {
   void read_element(const Document& document, size_t node, const std::string& where);
   void read_members(const Document& document, const std::vector<Member>& members,
                     const std::string& where);
-  void reject(std::string payload, std::string reason, const Payment& partial);
+  void reject(RejectedPayment rejected);
   void count_payment();
   [[noreturn]] void refuse(std::string_view found) const;
 
@@ -486,20 +518,16 @@ void Reader::count_payment() {
   }
 }
 
-void Reader::reject(std::string payload, std::string reason, const Payment& partial) {
+void Reader::reject(RejectedPayment rejected) {
   count_payment();
-  hide_card_number(partial.card_number, &payload);
-  bound_payload(&payload);
-  rejected_bytes_ += payload.size();
+  bound_payload(&rejected.payload);
+  if (rejected.id_at + rejected.id_size > rejected.payload.size()) rejected.id_size = 0;
+  rejected_bytes_ += rejected.payload.size();
   if (rejected_bytes_ > kMaxRejectedBytesPerBody) {
     throw Error(ErrorCode::kLimitExceeded, "rejected payments of the body take more than " +
                                                std::to_string(kMaxRejectedBytesPerBody) + " bytes");
   }
-  batch_.rejected.push_back(
-      {std::move(payload), std::move(reason),
-       // Where no card was read, the id may be what holds its number.
-       partial.card_number.empty() ? mask_card_numbers(partial.transaction_id) : partial.transaction_id,
-       partial.card_number});
+  batch_.rejected.push_back(std::move(rejected));
 }
 
 // Builds a payment of the members, or rejects it.
@@ -525,9 +553,12 @@ void Reader::read_members(const Document& document, const std::vector<Member>& m
     batch_.payments.push_back(std::move(*payment));
     return;
   }
-  PayloadWriter writer(document, false);
+  PayloadWriter writer(document, builder.card_digits(),
+                       builder.card_is_unknown() ? Masking::kAny : Masking::kLikely);
   writer.write_members(members);
-  reject(writer.take(), where + reason, builder.partial());
+  const Payment& partial = builder.partial();
+  reject({writer.take(), where + reason, partial.transaction_id, partial.card_number, partial.id_holds_card,
+          writer.id_at(), writer.id_size()});
 }
 
 // Reads a value that should be an object.
@@ -536,12 +567,10 @@ void Reader::read_element(const Document& document, size_t node, const std::stri
     read_members(document, members_of(document, node), where);
     return;
   }
-  PayloadWriter writer(document, true);
+  PayloadWriter writer(document, "", Masking::kAny);
   writer.write(node);
-  reject(
-      writer.take(),
-      where + "payment is " + std::string(kind_name(document.kind(node))) + ": expected an object",
-      {});
+  reject({writer.take(), where + "payment is " + std::string(kind_name(document.kind(node))) +
+                             ": expected an object"});
 }
 
 void Reader::read_row(const Document& document, const std::vector<std::string_view>& columns,
@@ -564,10 +593,11 @@ void Reader::read_row(const Document& document, const std::vector<std::string_vi
     reason += kind_name(document.kind(row));
   }
   reason += ": expected an array of " + std::to_string(columns.size()) + " values";
-  // Which of its values is the card number is not known.
-  PayloadWriter writer(document, true);
-  writer.write(row);
-  reject(writer.take(), std::move(reason), {});
+  // Which of its values is the card number is not known, nor which must not be kept.
+  const bool has_forbidden = std::any_of(columns.begin(), columns.end(), is_forbidden_field);
+  PayloadWriter writer(document, "", Masking::kAny);
+  if (!has_forbidden) writer.write(row);
+  reject({has_forbidden ? "\"[cut]\"" : writer.take(), std::move(reason)});
 }
 
 void Reader::read_split(const Document& document, size_t columns, size_t data) {
@@ -644,8 +674,8 @@ void Reader::read_lines(std::string_view text, const std::string& part) {
       document.parse(line, "");
     } catch (const Error& error) {
       if (!first_fault) first_fault.emplace(error.code(), where + error.what(), error.detail());
-      reject(mask(replace_bad_bytes(line.substr(0, kMaxRejectedPayloadBytes + 1)), true),
-             where + error.what(), {});
+      reject({replace_bad_bytes(redact_broken(line, 2 * kMaxRejectedPayloadBytes)),
+              where + error.what()});
       return;
     }
     if (document.kind(0) == Kind::kObject) ++objects;

@@ -54,7 +54,11 @@ Parsed* parse_list(Oid relation_oid, const char* text, int* count) {
     ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("it is not an expression"),
                     errhint("An expression is written as in a SELECT list, without FROM or AS.")));
   }
-  Relation relation = relation_open(relation_oid, AccessShareLock);
+  Relation relation = try_relation_open(relation_oid, AccessShareLock);
+  if (relation == nullptr) {
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the events are gone"),
+                    errhint("Drop the set with fraud.drop_feature_set.")));
+  }
   ParseState* state = make_parsestate(nullptr);
   ParseNamespaceItem* item =
       addRangeTableEntryForRelation(state, relation, AccessShareLock, nullptr, false, true);

@@ -1,11 +1,13 @@
 // Declaring feature sets: what users write is checked here, and kept in the tables.
 #include "core/features/reason_template.h"
+#include "core/payments/mask.h"
 
 #include <algorithm>
 #include <set>
 
 #include "pg/features/feature_expression.h"
 #include "pg/features/feature_set.h"
+#include "pg/server/audit.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
@@ -20,7 +22,7 @@ constexpr int kMostCategories = 65536;
 Statement insert_set(
     "INSERT INTO fraud.feature_sets (feature_set, events, event_id, event_time, label,"
     "  label_known_at, label_delay, create_indexes, description, defined_by)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, fraud._mask_card_numbers($9), $10)",
     {TEXTOID, REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INTERVALOID, BOOLOID, TEXTOID, NAMEOID});
 Statement set_exists("SELECT 1 FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
 // Also the lock of everything that changes the set.
@@ -40,7 +42,8 @@ Statement next_position(
 Statement insert_feature(
     "INSERT INTO fraud.feature_definitions (feature_set, position, feature, kind, expression,"
     "  aggregate, value, key, \"window\", delay, filter, include_current, columns, description, reason)"
-    " SELECT $1, s.last_position, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14"
+    " SELECT $1, s.last_position, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
+    "  fraud._mask_card_numbers($13), fraud._mask_card_numbers($14)"
     " FROM fraud.feature_sets s WHERE s.feature_set = $1",
     {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INTERVALOID,
      INTERVALOID, TEXTOID, BOOLOID, TEXTARRAYOID, TEXTOID, TEXTOID});
@@ -71,6 +74,22 @@ Statement scorers_of_feature(
     {TEXTOID});
 Statement missing_indexes("SELECT i.definition FROM fraud.feature_indexes($1) i WHERE NOT i.present", {TEXTOID});
 Statement delete_set("DELETE FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
+Statement note_set(
+    "SELECT fraud._audit('add', 'feature set', $1, NULL, to_jsonb(s) - '{feature_set,revision,builtin,last_position,created_at}'::text[])"
+    " FROM fraud.feature_sets s WHERE s.feature_set = $1",
+    {TEXTOID});
+Statement note_feature(
+    "SELECT fraud._audit('add', 'feature', $1 || '.' || $2, NULL,"
+    "  jsonb_strip_nulls(to_jsonb(d)) - '{feature_set,feature,columns}'::text[])"
+    " FROM fraud.feature_definitions d WHERE d.feature_set = $1 AND d.feature = $2",
+    {TEXTOID, TEXTOID});
+Statement note_dropped_feature(
+    "SELECT fraud._audit('drop', 'feature', $1 || '.' || $2,"
+    "  jsonb_strip_nulls(to_jsonb(d)) - '{feature_set,feature,columns}'::text[])"
+    " FROM fraud.feature_definitions d WHERE d.feature_set = $1 AND d.feature = $2",
+    {TEXTOID, TEXTOID});
+Statement note_dropped_set(
+    "SELECT fraud._audit('drop', 'feature set', $1, fraud.feature_set_definition($1))", {TEXTOID});
 Statement create_indexes("SELECT fraud.create_feature_indexes($1)", {TEXTOID});
 
 std::string text_argument(FunctionCallInfo fcinfo, int index, const char* name) {
@@ -111,6 +130,9 @@ bool name_is_sound(std::string_view name, std::string_view more) {
 }
 
 void check_feature_name(const std::string& name) {
+  if (holds_card_number(name)) {
+    throw SqlError(ERRCODE_INVALID_NAME, "the name of a feature must not hold a card number");
+  }
   if (!name_is_sound(name, "") || (name[0] >= '0' && name[0] <= '9')) {
     throw SqlError(ERRCODE_INVALID_NAME, "invalid feature name \"" + name + "\"", {},
                    "A name is 1 to 63 letters, digits and underscores, and begins with none of the digits.");
@@ -234,6 +256,7 @@ void insert_definition(const Definition& definition) {
            window ? text_array(definition.key) : null_param(), definition.window, definition.delay,
            text_or_null(definition.filter), definition.include_current, text_array(definition.columns),
            text_or_null(definition.description), text_or_null(definition.reason)});
+  spi.run(note_feature, {text_param(definition.set), text_param(definition.feature)});
 }
 
 // Templates of a sentence that would never be filled in are refused.
@@ -331,6 +354,9 @@ using namespace fraud::pg;
 FRAUD_FUNCTION(create_feature_set) {
   refuse_when_restricted("create_feature_set");
   const std::string name = text_argument(fcinfo, 0, "name");
+  if (holds_card_number(name)) {
+    throw SqlError(ERRCODE_INVALID_NAME, "the name of a feature set must not hold a card number");
+  }
   if (!name_is_sound(name, ".-")) {
     throw SqlError(ERRCODE_INVALID_NAME, "invalid feature set name \"" + name + "\"", {},
                    "A name is 1 to 63 letters, digits, underscores, dots or dashes.");
@@ -366,6 +392,7 @@ FRAUD_FUNCTION(create_feature_set) {
                        text_param(time.text), text_or_null(label), text_or_null(known_at),
                        {PG_GETARG_DATUM(5)}, bool_param(PG_GETARG_BOOL(7)),
                        text_or_null(optional_text(fcinfo, 8)), definer_name});
+  spi.run(note_set, {text_param(name)});
   return (Datum)0;
 }
 
@@ -528,8 +555,10 @@ FRAUD_FUNCTION(add_categories) {
     }
     expression = *spi.text(0, 2);
   }
-  return Int32GetDatum(static_cast<int32_t>(add_categories(
-      set, feature, PG_ARGISNULL(2) ? categories_in_events(set, expression) : categories_argument(fcinfo, 2))));
+  const int64_t made = add_categories(
+      set, feature, PG_ARGISNULL(2) ? categories_in_events(set, expression) : categories_argument(fcinfo, 2));
+  note_act("alter", "feature", set + "." + feature, "{\"categories_added\": " + std::to_string(made) + "}");
+  return Int32GetDatum(static_cast<int32_t>(made));
 }
 
 FRAUD_FUNCTION(drop_feature) {
@@ -545,6 +574,7 @@ FRAUD_FUNCTION(drop_feature) {
                    "feature \"" + feature + "\" is used by model \"" + *spi.text(0, 1) + "\", which scores payments",
                    {}, "Promote a version that does not use it first.");
   }
+  spi.run(note_dropped_feature, {text_param(set), text_param(feature)});
   if (spi.run(delete_feature, {text_param(set), text_param(feature)}) == 0) {
     throw SqlError(ERRCODE_UNDEFINED_OBJECT, "feature set \"" + set + "\" has no feature \"" + feature + "\"");
   }
@@ -560,6 +590,7 @@ FRAUD_FUNCTION(drop_feature_set) {
   }
   OwnerScope owner;
   Spi spi;
+  spi.run(note_dropped_set, {text_param(set)});
   spi.run(delete_set, {text_param(set)});
   return (Datum)0;
 }

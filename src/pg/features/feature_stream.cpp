@@ -93,7 +93,14 @@ struct FeatureStream::Pass {
         block_rows(rows),
         columns(columns_of(*set)),
         reader(*set, columns, set->locals.size(), set->inputs.size(), set->keys.size()),
-        engine(set->windows, set->keys.size(), static_cast<size_t>(std::max(guc_feature_threads, 2) - 2)) {}
+        engine(set->windows, set->keys.size(), static_cast<size_t>(std::max(guc_feature_threads, 2) - 2)) {
+    context = protect([] {
+      return AllocSetContextCreate(CurrentMemoryContext, "fraud_detect stream", ALLOCSET_SMALL_SIZES);
+    });
+  }
+  ~Pass() noexcept;
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
 
   void open(bool sorted);
   void open_portal(const char* query, TimestampTz begin);
@@ -125,6 +132,7 @@ struct FeatureStream::Pass {
   std::vector<EventColumn> columns;
   EventReader reader;
   std::unique_ptr<EventReader> other_reader;  // of the stream's other turn
+  MemoryContext context;     // of what outlives the portal
   Portal portal = nullptr;
   FmgrInfo compare_ids;
   Oid id_type = InvalidOid, id_collation = InvalidOid;
@@ -152,6 +160,13 @@ struct FeatureStream::Pass {
   std::vector<int64_t> tags;
   TaskThread thread;  // the last here: it ends before what it works on
 };
+
+FeatureStream::Pass::~Pass() noexcept {
+  // After an error the abort closes the portal, and frees the context with its parent.
+  if (std::uncaught_exceptions() > 0) return;
+  if (portal != nullptr) PortalDrop(portal, false);
+  MemoryContextDelete(context);
+}
 
 // Opens the portal that gives the events, those first that the windows of the first
 // event of the period reach back to.
@@ -193,10 +208,11 @@ void FeatureStream::Pass::open_portal(const char* query, TimestampTz begin) {
     id_type = id->atttypid;
     id_collation = id->attcollation;
     TypeCacheEntry* entry = lookup_type_cache(getBaseType(id_type), TYPECACHE_CMP_PROC);
-    fmgr_info_cxt(entry->cmp_proc, &compare_ids, portal->portalContext);
+    fmgr_info_cxt(entry->cmp_proc, &compare_ids, context);
   });
 }
 
+// A portal holds what it reads open: none stays behind its last row.
 void FeatureStream::Pass::close() {
   Portal closing = portal;
   portal = nullptr;
@@ -242,6 +258,7 @@ bool FeatureStream::Pass::collect() {
     reader.clear();
     return false;
   }
+  close();
   return true;
 }
 
@@ -338,7 +355,7 @@ void FeatureStream::Pass::check_order(const EventBatch& batch) {
     int16 length;
     bool by_value;
     get_typlenbyval(id_type, &length, &by_value);
-    MemoryContext old = MemoryContextSwitchTo(portal->portalContext);
+    MemoryContext old = MemoryContextSwitchTo(context);
     Datum copy = datumCopy(last_id, by_value, length);
     MemoryContextSwitchTo(old);
     return copy;
@@ -466,11 +483,7 @@ FeatureStream::FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz 
   }
 }
 
-FeatureStream::~FeatureStream() noexcept {
-  // After an error the abort closes the portal.
-  if (pass_ == nullptr || pass_->portal == nullptr || std::uncaught_exceptions() > 0) return;
-  PortalDrop(pass_->portal, false);
-}
+FeatureStream::~FeatureStream() noexcept = default;
 
 const std::vector<FeatureInfo>& FeatureStream::features() const noexcept {
   return pass_->set->features;

@@ -1,4 +1,6 @@
 // fraud.features, fraud.materialize_features and fraud.verify_parity.
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -7,6 +9,7 @@
 
 #include "pg/features/feature_stream.h"
 #include "pg/features/online_features.h"
+#include "pg/server/audit.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
@@ -263,8 +266,11 @@ FRAUD_FUNCTION(features) {
 }
 
 FRAUD_FUNCTION(materialize_features) {
-  return Int64GetDatum(materialize(text_argument(fcinfo, 0), text_argument(fcinfo, 1),
-                                   PG_GETARG_TIMESTAMPTZ(2), PG_GETARG_TIMESTAMPTZ(3)));
+  const std::string_view set = text_argument(fcinfo, 0), into = text_argument(fcinfo, 1);
+  const int64_t rows = materialize(set, into, PG_GETARG_TIMESTAMPTZ(2), PG_GETARG_TIMESTAMPTZ(3));
+  nlohmann::json details = {{"into", into}, {"rows", rows}};
+  note_act("export", "feature set", set, details.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return Int64GetDatum(rows);
 }
 
 FRAUD_FUNCTION(verify_parity) {

@@ -9,6 +9,7 @@
 #include "pg/features/event_reader.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
+#include "pg/server/plan_settings.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {
@@ -501,14 +502,7 @@ std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
   const std::shared_ptr<OnlineSet> kept = online_set(set, events.from);
   OnlineSet& online = *kept;
   DefinerScope definer(*set);
-  protect([] {
-    // Whatever size the table had when it was planned (with settings of DefinerScope's level).
-    for (const char* setting : {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin",
-                                "enable_sort", "enable_incremental_sort", "jit"}) {
-      (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                              false);
-    }
-  });
+  plan_index_scans_alone();  // with settings of DefinerScope's level
   Spi spi;
   if (!online.event.prepared()) prepare_event(online, events);
   EventReader reader(*set, online.event_columns, set->locals.size(), set->inputs.size(), set->keys.size());

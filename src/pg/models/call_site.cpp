@@ -179,8 +179,12 @@ void CallSite::map_stored_vector() {
 void CallSite::read_stored_vector(Datum value, bool null) {
   if (!is_stored_mapped_) map_stored_vector();
   ArrayType* vector = null ? nullptr : protect([&] { return DatumGetArrayTypeP(value); });
-  if (vector == nullptr || ARR_NDIM(vector) != 1 || ARR_HASNULL(vector)) {
-    throw SqlError(ERRCODE_DATA_CORRUPTED, "the payment has no stored feature vector");
+  if (vector == nullptr) {
+    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the payment has no stored feature vector");
+  }
+  if (ARR_NDIM(vector) != 1 || ARR_HASNULL(vector)) {
+    throw SqlError(ERRCODE_ARRAY_SUBSCRIPT_ERROR,
+                   "a stored feature vector must be a one-dimensional array without nulls");
   }
   if (ARR_DIMS(vector)[0] < stored_size_) throw_not_stored(ARR_DIMS(vector)[0]);
   const float* values = reinterpret_cast<const float*>(ARR_DATA_PTR(vector));
@@ -232,6 +236,8 @@ void CallSite::map_columns(Oid type, int32 typmod) {
   row_type_ = InvalidOid;
   descriptor_ = protect([&] {
     MemoryContext old = MemoryContextSwitchTo(context_);
+    if (descriptor_ != nullptr) FreeTupleDesc(descriptor_);
+    descriptor_ = nullptr;
     TupleDesc copy = lookup_rowtype_tupdesc_copy(type, typmod);
     MemoryContextSwitchTo(old);
     return copy;
@@ -264,7 +270,12 @@ void CallSite::read_record(Datum value) {
   HeapTupleHeader header = protect([&] { return DatumGetHeapTupleHeader(value); });
   Oid type = HeapTupleHeaderGetTypeId(header);
   int32 typmod = HeapTupleHeaderGetTypMod(header);
-  if (type != row_type_ || typmod != row_typmod_) map_columns(type, typmod);
+  // A call site can outlive ALTER TABLE: in a loop of a function, for one.
+  const uint64 shape = protect([&] { return assign_record_type_identifier(type, typmod); });
+  if (type != row_type_ || typmod != row_typmod_ || shape != row_shape_) {
+    map_columns(type, typmod);
+    row_shape_ = shape;
+  }
   HeapTupleData tuple;
   tuple.t_len = HeapTupleHeaderGetDatumLength(header);
   ItemPointerSetInvalid(&tuple.t_self);
@@ -284,12 +295,15 @@ void CallSite::read_record(Datum value) {
 
 // ----------------------------------------------------------------- arguments
 
-void CallSite::map_arguments(FunctionCallInfo fcinfo, int first, Datum names) {
+void CallSite::map_arguments(FunctionCallInfo fcinfo, int first, ArrayType* names) {
+  is_mapped_ = false;
+  if (ARR_NDIM(names) > 1 || ARR_HASNULL(names)) {
+    throw SqlError(ERRCODE_ARRAY_SUBSCRIPT_ERROR, "names must be a one-dimensional array without nulls");
+  }
   Datum* columns = nullptr;
   int count = 0;
   protect([&] {
-    deconstruct_array(DatumGetArrayTypeP(names), TEXTOID, -1, false, TYPALIGN_INT, &columns,
-                      nullptr, &count);
+    deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &columns, nullptr, &count);
   });
   if (count != fcinfo->nargs - first) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
@@ -313,11 +327,16 @@ void CallSite::map_arguments(FunctionCallInfo fcinfo, int first, Datum names) {
     sources_.push_back(source_of(std::string(name), first + place, type));
   }
   if (!missing.empty()) throw_missing(missing);
+  names_.assign(reinterpret_cast<const char*>(names), VARSIZE(names));
   is_mapped_ = true;
 }
 
 void CallSite::read_arguments(FunctionCallInfo fcinfo, int first, Datum names) {
-  if (!is_mapped_) map_arguments(fcinfo, first, names);
+  ArrayType* array = protect([&] { return DatumGetArrayTypeP(names); });
+  // The planner gives a constant; whoever calls it by hand may give others row by row.
+  if (!is_mapped_ || names_ != std::string_view(reinterpret_cast<const char*>(array), VARSIZE(array))) {
+    map_arguments(fcinfo, first, array);
+  }
   for (size_t i = 0; i < sources_.size(); ++i) {
     const Source& source = sources_[i];
     const NullableDatum& argument = fcinfo->args[source.place];

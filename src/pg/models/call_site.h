@@ -31,7 +31,7 @@ class CallSite {
   void read_jsonb(Datum value);
   void read_record(Datum value);
   void read_stored_vector(Datum value, bool null);
-  void read_arguments(FunctionCallInfo fcinfo, int first, Datum names);
+  void read_arguments(FunctionCallInfo fcinfo, int first, Datum names);  // as a stranger gives them
 
   float score() noexcept { return scorer_->score(row_.data()); }
 
@@ -57,7 +57,7 @@ class CallSite {
   void map_stored_vector();
   [[noreturn]] void throw_not_stored(int size) const;
   void map_columns(Oid type, int32 typmod);
-  void map_arguments(FunctionCallInfo fcinfo, int first, Datum names);
+  void map_arguments(FunctionCallInfo fcinfo, int first, ArrayType* names);
 
   MemoryContext context_;
   std::string ref_;
@@ -68,6 +68,7 @@ class CallSite {
   std::vector<float> row_;
 
   bool is_mapped_ = false;       // arguments
+  std::string names_;            // the array, that sources_ was made for
   std::vector<Source> sources_;  // by feature
   bool is_stored_mapped_ = false;
   std::vector<int> stored_place_;  // by feature: place in a payment's stored vector
@@ -75,6 +76,7 @@ class CallSite {
 
   Oid row_type_ = InvalidOid;  // that sources_ was made for
   int32 row_typmod_ = -1;
+  uint64 row_shape_ = 0;  // changes when the type is altered
   TupleDesc descriptor_ = nullptr;  // a copy in context_
   int vector_attribute_ = -1;       // of a row of fraud.transactions
   std::vector<Datum> values_;

@@ -6,8 +6,10 @@
 #include <set>
 
 #include "core/model_file/model_reader.h"
+#include "core/payments/mask.h"
 #include "pg/models/model_lookup.h"
 #include "pg/models/model_store.h"
+#include "pg/server/audit.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
@@ -22,19 +24,27 @@ Statement lock_model("SELECT fraud._lock_model($1)", {TEXTOID});
 Statement insert_version(
     "INSERT INTO fraud.model_versions (model, version, digest, feature_names, trees, iterations,"
     "  objective, xgboost_version, description, artifact, feature_set, feature_set_hash)"
-    " SELECT $1, coalesce(max(v.version), 0) + 1, sha256($2), $3, $4, $5, $6, $7, $8, $2, $9, $10"
+    " SELECT $1, coalesce(max(v.version), 0) + 1, sha256($2), $3, $4, $5, $6, $7,"
+    "  fraud._mask_card_numbers($8), $2, $9, $10"
     // A deleted version's number is not given again.
     " FROM (SELECT model, version FROM fraud.model_versions"
     "  UNION ALL SELECT model, version FROM fraud.deleted_versions) v"
     " WHERE v.model = $1 RETURNING version",
     {TEXTOID, BYTEAOID, TEXTARRAYOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
      TEXTOID});
+Statement note_import(
+    "SELECT fraud._audit('import', 'model', v.model || '/' || v.version, NULL, fraud._shown_version(v))"
+    " FROM fraud.model_versions v WHERE v.model = $1 AND v.version = $2",
+    {TEXTOID, INT4OID});
 Statement features_of_set(
     "SELECT d.hash, n.name FROM fraud._training_features($1) d, unnest(d.features) WITH ORDINALITY n(name, place)"
     " ORDER BY n.place",
     {TEXTOID});
 
 void check_name(std::string_view name) {
+  if (holds_card_number(name)) {
+    throw SqlError(ERRCODE_INVALID_NAME, "the name of a model must not hold a card number");
+  }
   bool sound = !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
   });
@@ -182,7 +192,9 @@ FRAUD_FUNCTION(import_model) {
            int4_param(static_cast<int32_t>(forest.iteration_count())), text_param(forest.objective),
            optional_text_param(forest.xgboost_version), {PG_GETARG_DATUM(2), PG_ARGISNULL(2)},
            optional_text_param(feature_set), optional_text_param(hash)});
-  return Int32GetDatum(static_cast<int32_t>(*spi.integer(0, 1)));
+  const auto version = static_cast<int32_t>(*spi.integer(0, 1));
+  spi.run(note_import, {text_param(name), int4_param(version)});
+  return Int32GetDatum(version);
 }
 
 // Arguments: artifact, feature_names, iterations, all as import_model stored them.
@@ -222,6 +234,10 @@ FRAUD_FUNCTION(shared_models) {
 }
 
 FRAUD_FUNCTION(export_model) {
+  refuse_when_restricted("export_model");
   text* ref = protect([&] { return PG_GETARG_TEXT_PP(0); });
-  return model_artifact({VARDATA_ANY(ref), static_cast<size_t>(VARSIZE_ANY_EXHDR(ref))});
+  std::string name;
+  const Datum artifact = model_artifact({VARDATA_ANY(ref), static_cast<size_t>(VARSIZE_ANY_EXHDR(ref))}, &name);
+  note_act("export", "model", name);
+  return artifact;
 }

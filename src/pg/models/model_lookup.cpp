@@ -154,8 +154,9 @@ Scorer make_scorer(const FlatModel& model) {
   return Scorer(model, kernel != nullptr ? *kernel : best_kernel());
 }
 
-Datum model_artifact(std::string_view ref) {
+Datum model_artifact(std::string_view ref, std::string* name) {
   Found found = find(parse_reference(ref), true);
+  *name = found.model + "/" + std::to_string(found.version);
   MemoryContext caller = CurrentMemoryContext;
   OwnerScope owner;
   Spi spi;

@@ -34,8 +34,8 @@ ResolvedModel resolve_model(std::string_view ref, bool read_only);
 Scorer make_scorer(const FlatModel& model);
 
 // Returns the file of name, name@alias or name/version as a bytea in the current
-// memory context.
-Datum model_artifact(std::string_view ref);
+// memory context, and which version that was.
+Datum model_artifact(std::string_view ref, std::string* name);
 
 // Tells two snapshots apart for which a lookup could differ.
 struct SnapshotMark {

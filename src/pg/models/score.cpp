@@ -71,6 +71,7 @@ FRAUD_FUNCTION(score_columns) {
     fcinfo->isnull = true;
     return (Datum)0;
   }
+  if (PG_ARGISNULL(1)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "names must not be null");
   CallSite& site = resolved_site(fcinfo, 0);
   site.read_arguments(fcinfo, 2, PG_GETARG_DATUM(1));
   return score_of(site);

@@ -2,67 +2,29 @@
 
 #include "pg/server/boundary.h"
 
-#include <cctype>
-#include <fstream>
-#include <iterator>
-
-#include "pg/server/gucs.h"
+#include <cstring>
 
 namespace fraud::pg {
 
-namespace {
-
-constexpr size_t kMinKeyBytes = 32;
-constexpr size_t kMaxKeyBytes = 4096;
-
-Statement oldest_key("SELECT k.key FROM fraud.card_keys k ORDER BY k.created_at, k.key_id LIMIT 1", {});
-
-// Reads the key file; white space at its end is not part of the key.
-std::string read_key_file(const char* path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    throw SqlError(ERRCODE_CONFIG_FILE_ERROR,
-                   "could not read the card key file \"" + std::string(path) + "\"", {},
-                   "The setting fraud_detect.card_key_file names it; the server must be able to read it.");
-  }
-  std::string key;
-  key.reserve(kMaxKeyBytes + 1);
-  for (char c; key.size() <= kMaxKeyBytes && file.get(c);) key.push_back(c);
-  while (!key.empty() && std::isspace(static_cast<unsigned char>(key.back()))) key.pop_back();
-  if (key.size() < kMinKeyBytes || key.size() > kMaxKeyBytes) {
-    throw SqlError(ERRCODE_CONFIG_FILE_ERROR,
-                   "the card key file \"" + std::string(path) + "\" has " +
-                       std::to_string(key.size()) + " bytes",
-                   "A key has 32 to 4096 bytes.");
-  }
-  return key;
+CardId card_id(const pg_uuid_t& uuid) {
+  CardId id;
+  memcpy(id.data(), uuid.data, UUID_LEN);
+  return id;
 }
 
-}  // namespace
-
-CardKey::CardKey(Spi& spi) {
-  if (guc_card_key_file != nullptr && *guc_card_key_file != '\0') {
-    key_ = read_key_file(guc_card_key_file);
-    return;
-  }
-  if (spi.run(oldest_key, {}) != 1) {
-    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "fraud.card_keys holds no key", {},
-                   "Restore its row from a backup: without it, cards known so far are not recognised.");
-  }
-  Datum key = *spi.datum(0, 1);
-  key_ = std::string(
-      protect([&] { return std::string_view(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)); }));
+pg_uuid_t card_uuid(const CardId& id) {
+  pg_uuid_t uuid;
+  memcpy(uuid.data, id.data(), UUID_LEN);
+  return uuid;
 }
 
-CardKey::~CardKey() noexcept { explicit_bzero(key_.data(), key_.size()); }
-
-pg_uuid_t CardKey::card(std::string_view digits) const {
+pg_uuid_t keyed_hash(std::string_view key, std::string_view text) {
   uint8 digest[PG_SHA256_DIGEST_LENGTH];
   protect([&] {
     pg_hmac_ctx* context = pg_hmac_create(PG_SHA256);
     bool done = context != nullptr &&
-                pg_hmac_init(context, (const uint8*)key_.data(), key_.size()) == 0 &&
-                pg_hmac_update(context, (const uint8*)digits.data(), digits.size()) == 0 &&
+                pg_hmac_init(context, (const uint8*)key.data(), key.size()) == 0 &&
+                pg_hmac_update(context, (const uint8*)text.data(), text.size()) == 0 &&
                 pg_hmac_final(context, digest, sizeof(digest)) == 0;
     if (context != nullptr) pg_hmac_free(context);
     if (!done) ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC")));

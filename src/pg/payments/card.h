@@ -1,30 +1,21 @@
-// Card numbers end here: what goes on is `card`, a keyed hash.
+// What stands for a card number: `card`, the customer's id, and keyed hashes.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 
 #include "pg/server/server.h"
-#include "pg/server/spi.h"
 
 namespace fraud::pg {
 
-// The key in force: of the file that fraud_detect.card_key_file names, else the
-// oldest in fraud.card_keys. Wiped when it goes.
-class CardKey {
- public:
-  explicit CardKey(Spi& spi);  // throws SqlError when there is no usable key
-  ~CardKey() noexcept;
-  CardKey(const CardKey&) = delete;
-  CardKey& operator=(const CardKey&) = delete;
+using CardId = std::array<unsigned char, UUID_LEN>;
+CardId card_id(const pg_uuid_t& uuid);
+pg_uuid_t card_uuid(const CardId& id);
 
-  // Returns the first 16 bytes of HMAC-SHA256(key, digits) as a UUID of version
-  // 8 (RFC 9562: 122 bits of the maker's own).
-  pg_uuid_t card(std::string_view digits) const;
-
- private:
-  std::string key_;
-};
+// Returns the first 16 bytes of HMAC-SHA256(key, text) as a UUID of version 8
+// (RFC 9562: 122 bits of the maker's own).
+pg_uuid_t keyed_hash(std::string_view key, std::string_view text);
 
 // Parses a UUID's text; throws SqlError when it is none.
 pg_uuid_t parse_uuid(const std::string& text);

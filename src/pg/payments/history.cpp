@@ -1,5 +1,5 @@
 // fraud.load_history and fraud.simulate: histories in bulk.
-#include "core/payments/mask.h"
+#include "core/payments/forbidden_fields.h"
 #include "core/payments/payment.h"
 #include "core/payments/simulator.h"
 
@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "pg/payments/history_store.h"
+#include "pg/server/audit.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/spi.h"
@@ -39,8 +40,8 @@ void check_label_delay(const Interval& delay) {
 // Hands payments on in batches, tells how far it is, and counts.
 class Loader {
  public:
-  Loader(std::string source, const Interval& label_delay)
-      : store_(std::move(source), label_delay), told_at_(protect([] { return GetCurrentTimestamp(); })) {}
+  Loader(std::string source, const Interval& label_delay, Oid role)
+      : store_(std::move(source), label_delay, role), told_at_(protect([] { return GetCurrentTimestamp(); })) {}
 
   PaymentBatch& batch() noexcept { return batch_; }
   size_t size() const noexcept { return batch_.payments.size() + batch_.rejected.size(); }
@@ -192,17 +193,27 @@ std::string read_row(const Spi& spi, uint64_t row, const std::vector<Field>& fie
     batch.payments.push_back(std::move(*payment));
     return card;
   }
-  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  RejectedPayment rejected;
+  rejected.reason = reason;
+  rejected.transaction_id = builder.partial().transaction_id;
+  rejected.card_number = builder.partial().card_number;
+  rejected.id_holds_card = builder.partial().id_holds_card;
+  auto as_json = [](const std::string& text) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  };
   for (size_t i = 0; i < fields.size(); ++i) {
-    if (texts[i] && fields[i].name != "cc_num") object[fields[i].name] = *texts[i];
+    if (!texts[i] || fields[i].name == "cc_num") continue;
+    rejected.payload += (rejected.payload.empty() ? "{" : ",") + as_json(fields[i].name) + ":";
+    const std::string value = as_json(builder.card_is_unknown() ? redact_broken(*texts[i])
+                                                                : redact(*texts[i], builder.card_digits()));
+    if (fields[i].name == "trans_num") {
+      rejected.id_at = rejected.payload.size();
+      rejected.id_size = value.size();
+    }
+    rejected.payload += value;
   }
-  batch.rejected.push_back(
-      {mask_card_numbers(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)),
-       reason,
-       // Where no card was read, the id may be what holds its number.
-       builder.partial().card_number.empty() ? mask_card_numbers(builder.partial().transaction_id)
-                                             : builder.partial().transaction_id,
-       builder.partial().card_number});
+  rejected.payload += rejected.payload.empty() ? "{}" : "}";
+  batch.rejected.push_back(std::move(rejected));
   return card;
 }
 
@@ -217,7 +228,7 @@ int64_t load_history(Oid relation, const Interval& label_delay) {
                             GUC_ACTION_SAVE, true, 0, false);
     return made;
   });
-  Loader loader("history", label_delay);
+  Loader loader("history", label_delay, protect([] { return GetUserId(); }));
   // Read with the caller's rights; only what ingest() does is done as the owner.
   Spi spi;
   Portal portal = protect([&] {
@@ -249,12 +260,11 @@ int64_t load_history(Oid relation, const Interval& label_delay) {
     }
     protect([&] { SPI_freetuptable(rows); });
   }
-  int64_t stored = loader.finish();
   protect([&] {
     SPI_cursor_close(portal);
     AtEOXact_GUC(false, level);
   });
-  return stored;
+  return loader.finish();
 }
 
 }  // namespace
@@ -265,7 +275,13 @@ using namespace fraud;
 using namespace fraud::pg;
 
 FRAUD_FUNCTION(load_history) {
-  return Int64GetDatum(load_history(PG_GETARG_OID(0), *PG_GETARG_INTERVAL_P(1)));
+  const Oid relation = PG_GETARG_OID(0);
+  const int64_t stored = load_history(relation, *PG_GETARG_INTERVAL_P(1));
+  const char* name = protect([&] {
+    return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
+  });
+  note_act("load", "history", name, "{\"payments\": " + std::to_string(stored) + "}");
+  return Int64GetDatum(stored);
 }
 
 FRAUD_FUNCTION(simulate) {
@@ -295,7 +311,7 @@ FRAUD_FUNCTION(simulate) {
   }
   const Interval label_delay = *PG_GETARG_INTERVAL_P(6);
   check_label_delay(label_delay);
-  Loader loader("simulation", label_delay);
+  Loader loader("simulation", label_delay, InvalidOid);
   Simulator simulator(config);
   for (int i = 0; i < config.customers; ++i) {
     for (SimulatedPayment& simulated : simulator.customer(i)) {
@@ -304,5 +320,9 @@ FRAUD_FUNCTION(simulate) {
     }
     if (loader.full()) loader.flush();
   }
-  return Int64GetDatum(loader.finish());
+  const int64_t stored = loader.finish();
+  nlohmann::json details = {{"customers", config.customers}, {"merchants", PG_GETARG_INT32(1)}, {"days", config.days},
+                            {"seed", config.seed},           {"payments", stored}};
+  note_act("simulate", "history", "simulation", details.dump());
+  return Int64GetDatum(stored);
 }

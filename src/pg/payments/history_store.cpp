@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pg/features/feature_stream.h"
+#include "pg/payments/payment_id.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 
@@ -81,23 +82,25 @@ Statement insert_transactions(
 
 }  // namespace
 
-HistoryStore::HistoryStore(std::string source, const Interval& label_delay)
-    : source_(std::move(source)), label_delay_(label_delay) {
+HistoryStore::HistoryStore(std::string source, const Interval& label_delay, Oid role)
+    : source_(std::move(source)), label_delay_(label_delay), role_(role) {
   OwnerScope owner;
   Spi spi;
   spi.run(create_waiting, {});
 }
 
-HistoryStore::Counts HistoryStore::add(const PaymentBatch& batch) {
+HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
   OwnerScope owner;
   prefer_index_scans();
   std::vector<IngestOutcome> outcomes(batch.payments.size());
-  std::vector<RejectedPayment> refused = batch.rejected;
+  NumberGate gate(role_);
   Spi spi;
-  CardKey key(spi);
-  const std::vector<Entry> all = admit(batch, key, outcomes, refused);
+  hide_ids(spi, batch);
+  std::vector<RejectedPayment> refused = batch.rejected;
+  CardLookup cards(spi, false);
+  const std::vector<Entry> all = admit(batch, cards, gate, outcomes, refused);
   std::vector<Entry> entries = all;
-  claim(spi, entries, outcomes, true);
+  claim(spi, cards, entries, outcomes, nullptr);
   if (!entries.empty()) {
     PaymentColumns columns;
     Column labels(BOOLOID);
@@ -122,60 +125,65 @@ HistoryStore::Counts HistoryStore::add(const PaymentBatch& batch) {
   counts.taken = static_cast<int64_t>(entries.size());
   counts.rejected = static_cast<int64_t>(refused.size());
   taken_ += counts.taken;
-  write_dead_letters(spi, source_, std::move(refused), key, false);
+  write_dead_letters(spi, source_, std::move(refused), cards, gate, false);
+  gate.tell();
   return counts;
 }
 
 int64_t HistoryStore::finish(const std::function<void(int64_t)>& tell) {
   OwnerScope owner;
-  int64_t stored = 0;
-  if (taken_ > 0) {
-    auto set = std::make_shared<FeatureSet>(*payments_feature_set(false));
-    {
-      Spi spi;
-      spi.run(analyze_waiting, {});
-      if (!late_labels_.empty()) {
-        Column ids(TEXTOID), cards(UUIDOID);
-        for (const auto& [id, card] : late_labels_) {
-          ids.add(text_param(id));
-          cards.add(uuid_param(card_uuid(card)));
-        }
-        spi.run(label_waiting, {ids.array(), cards.array()});
-      }
-      spi.run(create_events, {});
-      spi.run(events_relation, {});
-      set->relation = static_cast<Oid>(*spi.integer(0, 1));
-      set->tag = "history_row";
-    }
-    PaymentScorer scorer(resolve_model("payments", false), set);
-    FeatureStream stream(set, first_, last_ + 1, DT_NOEND);
-    const size_t width = set->features.size();
-    FeatureBlock block;
-    while (stream.next(&block)) {
-      OwnerScope block_owner;  // whose settings end with the block
-      prefer_index_scans();
-      Spi spi;
-      Column rows(INT8OID), scores(FLOAT8OID);
-      VectorColumn vectors(*set);
-      for (size_t i = 0; i < block.rows; ++i) {
-        if (block.tags[i] == 0) continue;  // stored before
-        const float* features = block.features + i * width;
-        rows.add(int8_param(block.tags[i]));
-        scores.add(float8_param(static_cast<double>(scorer.score(features))));
-        vectors.add(features);
-      }
-      if (rows.size() == 0) continue;
-      spi.run(insert_transactions,
-              {rows.array(), scores.array(), text_param(source_), text_param(scorer.model().model),
-               int4_param(scorer.model().version), vectors.array(), vectors.width()});
-      stored += static_cast<int64_t>(rows.size());
-      tell(stored);
-    }
-    Spi spi;
-    spi.run(drop_events, {});
-  }
+  const int64_t stored = taken_ > 0 ? store_waiting(tell) : 0;
+  // What reads them has ended: nothing may be dropped that is open still.
   Spi spi;
+  if (taken_ > 0) spi.run(drop_events, {});
   spi.run(drop_waiting, {});
+  return stored;
+}
+
+// Computes the features of those that wait, and stores them.
+int64_t HistoryStore::store_waiting(const std::function<void(int64_t)>& tell) {
+  auto set = std::make_shared<FeatureSet>(*payments_feature_set(false));
+  {
+    Spi spi;
+    spi.run(analyze_waiting, {});
+    if (!late_labels_.empty()) {
+      Column ids(TEXTOID), cards(UUIDOID);
+      for (const auto& [id, card] : late_labels_) {
+        ids.add(text_param(id));
+        cards.add(uuid_param(card_uuid(card)));
+      }
+      spi.run(label_waiting, {ids.array(), cards.array()});
+    }
+    spi.run(create_events, {});
+    spi.run(events_relation, {});
+    set->relation = static_cast<Oid>(*spi.integer(0, 1));
+    set->tag = "history_row";
+  }
+  int64_t stored = 0;
+  PaymentScorer scorer(resolve_model("payments", false), set);
+  FeatureStream stream(set, first_, last_ + 1, DT_NOEND);
+  const size_t width = set->features.size();
+  FeatureBlock block;
+  while (stream.next(&block)) {
+    OwnerScope block_owner;  // whose settings end with the block
+    prefer_index_scans();
+    Spi spi;
+    Column rows(INT8OID), scores(FLOAT8OID);
+    VectorColumn vectors(*set);
+    for (size_t i = 0; i < block.rows; ++i) {
+      if (block.tags[i] == 0) continue;  // stored before
+      const float* features = block.features + i * width;
+      rows.add(int8_param(block.tags[i]));
+      scores.add(float8_param(static_cast<double>(scorer.score(features))));
+      vectors.add(features);
+    }
+    if (rows.size() == 0) continue;
+    spi.run(insert_transactions,
+            {rows.array(), scores.array(), text_param(source_), text_param(scorer.model().model),
+             int4_param(scorer.model().version), vectors.array(), vectors.width()});
+    stored += static_cast<int64_t>(rows.size());
+    tell(stored);
+  }
   return stored;
 }
 

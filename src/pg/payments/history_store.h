@@ -28,11 +28,12 @@ class HistoryStore {
   };
 
   // source is what fraud.transactions and fraud.labels say; labels are known
-  // label_delay after the payment.
-  HistoryStore(std::string source, const Interval& label_delay);
+  // label_delay after the payment; the role gives the card numbers (InvalidOid: they
+  // are made up).
+  HistoryStore(std::string source, const Interval& label_delay, Oid role);
 
   // Takes the payments that are not stored yet, and dead-letters the rejected ones.
-  Counts add(const PaymentBatch& batch);
+  Counts add(PaymentBatch& batch);
 
   // Stores what was taken, with features and the champion's score and without a
   // decision. `tell` is called now and then with the number stored so far. Returns that
@@ -40,8 +41,11 @@ class HistoryStore {
   int64_t finish(const std::function<void(int64_t)>& tell);
 
  private:
+  int64_t store_waiting(const std::function<void(int64_t)>& tell);
+
   std::string source_;
   Interval label_delay_;
+  Oid role_;
   int64_t taken_ = 0;
   std::vector<std::pair<std::string, CardId>> late_labels_;  // of payments that were there already
   TimestampTz first_ = DT_NOEND, last_ = DT_NOBEGIN;

@@ -8,6 +8,9 @@
 #include <set>
 
 #include "pg/payments/card.h"
+#include "pg/payments/card_lookup.h"
+#include "pg/payments/number_gate.h"
+#include "pg/payments/payment_id.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
@@ -28,10 +31,10 @@ Statement known_payments(
     {TEXTARRAYOID, UUIDARRAYOID});
 
 Statement insert_inbox(
-    "INSERT INTO fraud.inbox (shard, card, transaction_id, occurred_at, source, payment)"
-    " SELECT n.shard, n.card, n.transaction_id, n.occurred_at, $4, n.payment"
-    " FROM unnest($1, $2, $3, $5, $6) n(shard, card, transaction_id, occurred_at, payment)",
-    {INT2ARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID});
+    "INSERT INTO fraud.inbox (shard, card, transaction_id, occurred_at, source, payment, number_hashes)"
+    " SELECT n.shard, n.card, n.transaction_id, n.occurred_at, $4, n.payment, n.hashes::uuid[]"
+    " FROM unnest($1, $2, $3, $5, $6, $7) n(shard, card, transaction_id, occurred_at, payment, hashes)",
+    {INT2ARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID});
 
 Statement add_counts(
     "INSERT INTO fraud.source_counts AS c (source, writer, stored, duplicates, rejected, newest_payment_at)"
@@ -41,7 +44,7 @@ Statement add_counts(
     "  newest_payment_at = greatest(c.newest_payment_at, excluded.newest_payment_at)",
     {TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID});
 
-#define FRAUD_INBOX_ROW "b.inbox_id, b.card, b.occurred_at, b.source, b.received_at, b.payment"
+#define FRAUD_INBOX_ROW "b.inbox_id, b.card, b.occurred_at, b.source, b.received_at, b.payment, array_to_string(b.number_hashes, ',')"
 Statement next_rows("SELECT " FRAUD_INBOX_ROW " FROM fraud.inbox b"
                     " WHERE b.inbox_id > $1 AND b.shard = ANY ($2)"
                     "  AND NOT EXISTS (SELECT FROM fraud.held_customers h WHERE h.card = b.card)"
@@ -104,6 +107,24 @@ Statement release_customer("DELETE FROM fraud.held_customers h WHERE h.card = $1
                            " AND NOT EXISTS (SELECT FROM fraud.inbox b WHERE b.card = $1)",
                            {UUIDOID});
 
+// Key ids and hashes, in turns, separated by commas.
+std::vector<NumberHash> parse_hashes(const std::string& text) {
+  constexpr size_t kUuid = 36;
+  std::vector<NumberHash> hashes;
+  for (size_t at = 0; at + 2 * kUuid < text.size(); at += 2 * (kUuid + 1)) {
+    hashes.push_back({parse_uuid(text.substr(at, kUuid)), parse_uuid(text.substr(at + kUuid + 1, kUuid))});
+  }
+  return hashes;
+}
+
+std::string format_hashes(const std::vector<NumberHash>& hashes) {
+  std::string text = "{";
+  for (const NumberHash& hash : hashes) {
+    text += (text.size() > 1 ? "," : "") + format_uuid(hash.key_id) + "," + format_uuid(hash.hash);
+  }
+  return text + "}";
+}
+
 int16_t shard_of(const CardId& card) { return static_cast<int16_t>(card[0] % kShards); }
 
 SqlValue shard_array(const Shards& shards) {
@@ -124,6 +145,7 @@ std::vector<InboxRow> take_rows(Spi& spi, uint64_t count) {
     row.source = *spi.text(i, 4);
     row.received_at = DatumGetTimestampTz(*spi.datum(i, 5));
     row.text = *spi.text(i, 6);
+    row.hashes = parse_hashes(*spi.text(i, 7));
   }
   return rows;
 }
@@ -178,7 +200,7 @@ void refuse_old(std::vector<Entry>& entries, std::vector<RejectedPayment>& refus
     std::string reason = "the payment's time " + format_time(unix_time(entry->occurred_at)) + " is older than fraud_detect.max_age";
     // Seconds that were taken for milliseconds lie in the first weeks of 1970.
     if (unix_time(entry->occurred_at) < int64_t{30} * USECS_PER_DAY) reason += "; it looks like seconds";
-    refused.push_back({payment_to_json(payment, "card", format_uuid(card_uuid(entry->card))), reason, payment.transaction_id,
+    refused.push_back({payment_to_json(payment, "card", payment.card_token), reason, payment.transaction_id,
                        payment.card_number});
   }
   entries.erase(old, entries.end());
@@ -193,34 +215,39 @@ void begin_scoring() {
   });
 }
 
-SourceCounts receive(PaymentBatch& batch, const std::string& source, bool apart) {
+SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, bool apart) {
   OwnerScope owner;
   prefer_index_scans();
   SourceCounts counts;
+  NumberGate gate(role);
   Spi spi;
-  CardKey key(spi);
+  hide_ids(spi, batch);
+  CardLookup numbers(spi, false);
   std::vector<IngestOutcome> outcomes(batch.payments.size());
   std::vector<RejectedPayment> refused;
-  std::vector<Entry> entries = admit(batch, key, outcomes, refused);
+  std::vector<Entry> entries = admit(batch, numbers, gate, outcomes, refused);
   refuse_old(entries, refused);
   if (!entries.empty()) counts.duplicates = drop_known(spi, entries);
   // In the order of their times; those of one time by id.
   std::stable_sort(entries.begin(), entries.end(),
                    [](const Entry& a, const Entry& b) { return a.occurred_at < b.occurred_at; });
   if (!entries.empty()) {
-    Column shards(INT2OID), cards(UUIDOID), ids(TEXTOID), times(TIMESTAMPTZOID), texts(TEXTOID);
+    Column shards(INT2OID), cards(UUIDOID), ids(TEXTOID), times(TIMESTAMPTZOID), texts(TEXTOID), hashes(TEXTOID);
     for (const Entry& entry : entries) {
       shards.add({Int16GetDatum(shard_of(entry.card))});
       cards.add(uuid_param(card_uuid(entry.card)));
       ids.add(text_param(entry.payment->transaction_id));
       times.add(time_param(entry.occurred_at));
       texts.add(text_param(payment_to_json(*entry.payment, "card", format_uuid(card_uuid(entry.card)))));
+      const std::string& number = entry.payment->card_number;
+      hashes.add(text_param(format_hashes(number.empty() ? std::vector<NumberHash>() : numbers.missing(number))));
     }
-    spi.run(insert_inbox, {shards.array(), cards.array(), ids.array(), text_param(source), times.array(), texts.array()});
+    spi.run(insert_inbox, {shards.array(), cards.array(), ids.array(), text_param(source), times.array(), texts.array(), hashes.array()});
   }
   refused.insert(refused.end(), batch.rejected.begin(), batch.rejected.end());
   counts.rejected = static_cast<int64_t>(refused.size());
-  write_dead_letters(spi, source, std::move(refused), key, apart);
+  write_dead_letters(spi, source, std::move(refused), numbers, gate, apart);
+  gate.tell();
   return counts;
 }
 
@@ -279,7 +306,7 @@ void score(const std::vector<InboxRow>& rows, int writer) {
     }
     one.payments[0].occurred_at_us = unix_time(row.occurred_at);  // JSON has milliseconds
     batch.payments.push_back(std::move(one.payments[0]));
-    options.receipts.push_back({row.source, row.received_at});
+    options.receipts.push_back({row.source, row.received_at, row.hashes});
     ids.add(int8_param(row.id));
   }
   std::vector<IngestOutcome> outcomes;
@@ -303,14 +330,15 @@ void reject(const InboxRow& row, const std::string& reason, int writer, bool apa
   RejectedPayment rejected;
   rejected.payload = row.text;
   rejected.reason = reason;
+  NumberGate gate(InvalidOid);  // no number is known here any more
   Spi spi;
-  CardKey key(spi);
+  CardLookup numbers(spi, false);
   Column ids(INT8OID);
   ids.add(int8_param(row.id));
   spi.run(delete_rows, {ids.array()});
   PaymentBatch one = read_payments(row.text, PaymentFormat::kRecords);
   if (one.payments.size() == 1) rejected.transaction_id = one.payments[0].transaction_id;
-  write_dead_letters(spi, row.source, {rejected}, key, apart);
+  write_dead_letters(spi, row.source, {rejected}, numbers, gate, apart);
   SourceCounts counts;
   counts.rejected = 1;
   count_payments(spi, row.source, writer, counts);

@@ -29,6 +29,7 @@ struct InboxRow {
   std::string source;
   TimestampTz received_at = 0;
   std::string text;  // the payment as JSON
+  std::vector<NumberHash> hashes;  // that its number lacks
 };
 
 // What became of payments on their way, by source.
@@ -45,8 +46,8 @@ void begin_scoring();
 // Puts payments that a source answered with into the inbox, those that are there or
 // stored already apart (unless they bring a label that is news), and what is wrong with
 // the others on the dead-letter list. Takes no lock that others hold. With `apart` dead
-// letters are not merged with equal ones, whose rows may be locked.
-SourceCounts receive(PaymentBatch& batch, const std::string& source, bool apart);
+// letters are not merged with equal ones, whose rows may be locked. Card numbers count for `role`.
+SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, bool apart);
 
 // Adds to what a worker has counted of a source; `writer` is that worker's own number.
 void count_payments(Spi& spi, const std::string& source, int writer, const SourceCounts& counts);

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "pg/payments/card.h"
+#include "pg/payments/payment_id.h"
 #include "pg/payments/payment_scorer.h"
 #include "pg/payments/shadow_scorer.h"
 #include "pg/server/boundary.h"
@@ -14,10 +14,6 @@
 #include "pg/server/owner_scope.h"
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
-
-extern "C" {
-#include "commands/async.h"
-}
 
 namespace fraud::pg {
 
@@ -103,8 +99,9 @@ void write_transactions(Spi& spi, const FeatureSet& set, const std::vector<Entry
   spi.run(insert_transactions, values);
 }
 
-// Raises the alert of one payment: its row, its place in a case, its message in the outbox, and the
-// NOTIFY that listeners get at COMMIT.
+// Raises the alert of one payment: its row, its place in a case, its message in the outbox, from which the
+// notify worker tells everybody. (A NOTIFY of this transaction would hold a lock of the whole server's
+// through its commit, and fail with it when an idle listener has filled the queue.)
 void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
   const Payment& payment = *entry.payment;
   std::vector<std::string> reasons = scorer.reasons(entry.features);
@@ -135,10 +132,7 @@ void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
   };
   std::string text = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   spi.run(insert_outbox, {text_param(text)});
-  protect([&] {
-    Async_Notify("fraud_alerts", text.c_str());
-    wake_at_commit(WorkerKind::kNotify);
-  });
+  protect([] { wake_at_commit(WorkerKind::kNotify); });
 }
 
 // Lets the challengers score what the champion has scored.
@@ -158,15 +152,17 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
                     std::vector<IngestOutcome>* outcomes) {
   OwnerScope owner;
   prefer_index_scans();
+  NumberGate gate(options.role);
   std::vector<IngestOutcome> results(batch.payments.size());
   std::vector<RejectedPayment> refused;
   IngestCounts counts;
   {
     Spi spi;
-    CardKey key(spi);
-    const std::vector<Entry> all = admit(batch, key, results, refused);
+    hide_ids(spi, batch);
+    CardLookup cards(spi, false);
+    const std::vector<Entry> all = admit(batch, cards, gate, results, refused);
     std::vector<Entry> entries = all;
-    claim(spi, entries, results, options.receipts.empty());
+    claim(spi, cards, entries, results, options.receipts.empty() ? nullptr : &options.receipts);
     if (!entries.empty()) {
       std::shared_ptr<const FeatureSet> set = payments_feature_set(false);
       PaymentScorer scorer(resolve_model("payments", false), set);
@@ -192,7 +188,8 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     for (size_t i = 0; i < options.receipts.size(); ++i) known_at[i] = options.receipts[i].received_at;
     write_labels(spi, all, options.label_source, &known_at, Interval{});
     refused.insert(refused.end(), batch.rejected.begin(), batch.rejected.end());
-    write_dead_letters(spi, options.source, std::move(refused), key, false);
+    write_dead_letters(spi, options.source, std::move(refused), cards, gate, false);
+    gate.tell();
   }
   for (const RejectedPayment& rejected : batch.rejected) {
     IngestOutcome outcome;
@@ -210,14 +207,40 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
   return counts;
 }
 
-void dead_letter(const std::string& source, const RejectedPayment& rejected) {
+void dead_letter(const IngestOptions& options, const RejectedPayment& rejected) {
   OwnerScope owner;
+  NumberGate gate(options.role);
   Spi spi;
-  CardKey key(spi);
-  write_dead_letters(spi, source, {rejected}, key, false);
+  PaymentBatch one;
+  one.rejected.push_back(rejected);
+  hide_ids(spi, one);
+  CardLookup cards(spi, false);
+  write_dead_letters(spi, options.source, std::move(one.rejected), cards, gate, false);
+  gate.tell();
 }
 
-Assessment assess(const Payment& payment, std::string_view model) {
+namespace {
+
+// Lets the caller ask by the number, or throws; either way before anything is known of it.
+void check_may_ask(const std::string& number, CardLookup& cards, Oid role) {
+  NumberGate gate(role);
+  const pg_uuid_t hash = cards.hash(number);
+  gate.see(number, hash);
+  gate.tell();
+  if (gate.may_ask(hash)) return;
+  if (!have_number_watch()) {
+    throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "only the owner of fraud_detect may assess by card number here",
+                   "Where fraud_detect is not in shared_preload_libraries, nothing counts how many numbers are tried.",
+                   "Give \"card\" in place of cc_num.");
+  }
+  throw SqlError(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "too many different card numbers within an hour",
+                 "The limit of fraud_detect.card_number_limit is " + std::to_string(guc_card_number_limit) + ".",
+                 "Give \"card\" in place of cc_num, or ask again later.");
+}
+
+}  // namespace
+
+Assessment assess(const Payment& payment, std::string_view model, Oid role) {
   OwnerScope owner;
   prefer_index_scans();
   std::shared_ptr<const FeatureSet> set = payments_feature_set(true);
@@ -233,9 +256,13 @@ Assessment assess(const Payment& payment, std::string_view model) {
   if (!fault.empty()) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + fault);
   {
     Spi spi;
-    CardKey key(spi);
-    entries[0].card =
-        card_id(timed.card_number.empty() ? parse_uuid(timed.card_token) : key.card(timed.card_number));
+    if (timed.card_number.empty()) {
+      entries[0].card = card_id(parse_uuid(timed.card_token));
+    } else {
+      CardLookup cards(spi, true);
+      check_may_ask(timed.card_number, cards, role);
+      entries[0].card = cards[timed.card_number].card;
+    }
     compute_features(set, entries, true);
   }
   const std::vector<float>& features = entries[0].features;

@@ -12,15 +12,10 @@
 
 namespace fraud::pg {
 
-// Where a payment came from, and when.
-struct Receipt {
-  std::string source;
-  TimestampTz received_at = 0;
-};
-
 struct IngestOptions {
   std::string source;        // what fraud.transactions.source says
   std::string label_source;  // what fraud.labels.source says of is_fraud
+  Oid role = InvalidOid;     // who gives the card numbers
   // Of each payment of the batch, where they were received before: these are the
   // sources and times then, and the merchants' rows are left to be made apart.
   std::vector<Receipt> receipts;
@@ -39,7 +34,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
                     std::vector<IngestOutcome>* outcomes);
 
 // Puts one unreadable item on the dead-letter list (bytes are masked already).
-void dead_letter(const std::string& source, const RejectedPayment& rejected);
+void dead_letter(const IngestOptions& options, const RejectedPayment& rejected);
 
 // What fraud.assess says of a payment.
 struct Assessment {
@@ -49,7 +44,8 @@ struct Assessment {
   std::vector<std::pair<std::string, float>> features;  // NaN is missing
 };
 
-// Scores one payment as of its own time, storing nothing.
-Assessment assess(const Payment& payment, std::string_view model);
+// Scores one payment as of its own time, storing nothing. The role asks; throws
+// SqlError when it has asked by too many card numbers.
+Assessment assess(const Payment& payment, std::string_view model, Oid role);
 
 }  // namespace fraud::pg

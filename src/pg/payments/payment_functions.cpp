@@ -71,8 +71,9 @@ using namespace fraud::pg;
 FRAUD_FUNCTION(ingest) {
   PaymentBatch batch = read_payments(json_argument(fcinfo, 0));
   IngestOptions options;
-  options.source = std::string(text_argument(fcinfo, 1));
+  options.source = mask_card_numbers(text_argument(fcinfo, 1));
   options.label_source = "payload";
+  options.role = protect([] { return GetUserId(); });
   if (options.source.empty() || options.source.size() > 63) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "source must have 1 to 63 characters");
   }
@@ -104,7 +105,8 @@ FRAUD_FUNCTION(assess) {
   if (!batch.rejected.empty()) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + batch.rejected[0].reason);
   }
-  Assessment assessment = assess(batch.payments[0], text_argument(fcinfo, 1));
+  Oid role = protect([] { return GetUserId(); });
+  Assessment assessment = assess(batch.payments[0], text_argument(fcinfo, 1), role);
   nlohmann::ordered_json features = nlohmann::ordered_json::object();
   for (const auto& [name, value] : assessment.features) {
     if (std::isnan(value)) {
@@ -142,4 +144,37 @@ FRAUD_FUNCTION(distance_km) {
 
 FRAUD_FUNCTION(mask_card_numbers) {
   return text_param(mask_card_numbers(text_argument(fcinfo, 0))).value;
+}
+
+// Masks keys, texts and numbers; all else stays as it is.
+FRAUD_FUNCTION(mask_card_numbers_in_json) {
+  Jsonb* json = protect([&] { return PG_GETARG_JSONB_P(0); });
+  JsonbIterator* iterator = protect([&] { return JsonbIteratorInit(&json->root); });
+  JsonbParseState* state = nullptr;
+  JsonbValue* result = nullptr;
+  JsonbValue value;
+  for (;;) {
+    JsonbIteratorToken token = protect([&] { return JsonbIteratorNext(&iterator, &value, false); });
+    if (token == WJB_DONE) break;
+    const bool is_leaf = token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM;
+    if (is_leaf && (value.type == jbvString || value.type == jbvNumeric)) {
+      std::string_view text(value.val.string.val, 0);
+      if (value.type == jbvString) {
+        text = {value.val.string.val, static_cast<size_t>(value.val.string.len)};
+      } else {
+        text = protect([&] {
+          return std::string_view(
+              DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric))));
+        });
+      }
+      if (holds_card_number(text)) {
+        const std::string masked = mask_card_numbers(text);
+        value.type = jbvString;
+        value.val.string.len = static_cast<int>(masked.size());
+        value.val.string.val = protect([&] { return pnstrdup(masked.data(), masked.size()); });
+      }
+    }
+    protect([&] { result = pushJsonbValue(&state, token, is_leaf ? &value : nullptr); });
+  }
+  return protect([&] { return JsonbPGetDatum(JsonbValueToJsonb(result)); });
 }

@@ -10,6 +10,7 @@
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/plan_settings.h"
 
 extern "C" {
 #include "access/table.h"
@@ -133,15 +134,23 @@ void ensure_partitions(Spi& spi, const std::vector<Entry>& entries) {
   }
 }
 
+// Returns the card of a number whose payment was rejected. Beyond the limit it is not
+// even looked for: what is read shows in statistics that anybody may see.
+SqlValue rejected_card(const std::string& number, CardLookup& cards, NumberGate& gate) {
+  const pg_uuid_t hash = cards.hash(number);
+  gate.see(number, hash);
+  return gate.may_ask(hash) ? uuid_param(card_uuid(cards[number].card)) : null_param();
+}
+
 void write_dead_letter(Spi& spi, const std::string& source, const RejectedPayment& rejected,
-                       const CardKey& key, bool apart) {
+                       CardLookup& cards, NumberGate& gate, bool apart) {
   size_t room = static_cast<size_t>(guc_max_dead_letter_kb) * 1024;
   std::string_view kept = std::string_view(rejected.payload).substr(0, room);
   bool card_known = !rejected.card_number.empty();
   spi.run(insert_error,
           {text_param(source), text_param(rejected.reason), bytea_param(kept),
-           int8_param(static_cast<int64_t>(rejected.payload.size())),
-           card_known ? uuid_param(key.card(rejected.card_number)) : null_param(),
+           int8_param(static_cast<int64_t>(std::max(rejected.payload.size(), rejected.payload_size))),
+           card_known ? rejected_card(rejected.card_number, cards, gate) : null_param(),
            card_known ? text_param(std::string_view(rejected.card_number)
                                        .substr(rejected.card_number.size() - 4))
                       : null_param(),
@@ -277,18 +286,6 @@ SqlValue age_at(const Payment& payment) {
 
 }  // namespace
 
-CardId card_id(const pg_uuid_t& uuid) {
-  CardId id;
-  memcpy(id.data(), uuid.data, UUID_LEN);
-  return id;
-}
-
-pg_uuid_t card_uuid(const CardId& id) {
-  pg_uuid_t uuid;
-  memcpy(uuid.data, id.data(), UUID_LEN);
-  return uuid;
-}
-
 std::string future_fault(TimestampTz time) {
   TimestampTz latest = protect([] { return GetCurrentTimestamp(); }) +
                        static_cast<int64_t>(guc_max_future_s) * 1000000;
@@ -298,22 +295,17 @@ std::string future_fault(TimestampTz time) {
 }
 
 void prefer_index_scans() {
+  plan_index_scans_alone();
   protect([] {
-    for (const char* setting : {"enable_seqscan", "enable_bitmapscan", "enable_hashjoin",
-                                "enable_mergejoin", "enable_sort", "enable_incremental_sort",
-                                // What is disabled counts as costly, which is no reason to compile.
-                                "jit"}) {
-      (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                              false);
-    }
     (void)set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION,
                             GUC_ACTION_SAVE, true, 0, false);
   });
 }
 
-std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vector<IngestOutcome>& outcomes,
-                         std::vector<RejectedPayment>& refused) {
+std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
+                         std::vector<IngestOutcome>& outcomes, std::vector<RejectedPayment>& refused) {
   std::vector<Entry> entries;
+  std::vector<std::string_view> numbers;
   entries.reserve(batch.payments.size());
   for (size_t i = 0; i < batch.payments.size(); ++i) {
     const Payment& payment = batch.payments[i];
@@ -322,8 +314,6 @@ std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vec
     Entry entry;
     entry.payment = &payment;
     entry.outcome = i;
-    entry.card = card_id(payment.card_number.empty() ? parse_uuid(payment.card_token)
-                                                     : key.card(payment.card_number));
     if (!payment.occurred_at_us) {
       fault = "the payment has no time: expected current_time, trans_date_trans_time or unix_time";
     } else {
@@ -333,24 +323,48 @@ std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vec
     if (!fault.empty()) {
       outcomes[i].status = IngestStatus::kRejected;
       outcomes[i].error = fault;
-      refused.push_back({payment_to_json(payment, "card", format_uuid(card_uuid(entry.card))),
-                         fault, payment.transaction_id, payment.card_number});
+      // Others than the owner read the payload: it names a card only if the feed did.
+      refused.push_back({payment_to_json(payment, "card", payment.card_token), fault,
+                         payment.transaction_id, payment.card_number});
       continue;
     }
+    if (payment.card_number.empty()) {
+      entry.card = card_id(parse_uuid(payment.card_token));
+    } else {
+      numbers.push_back(payment.card_number);
+    }
     entries.push_back(entry);
+  }
+  cards.find(numbers);
+  for (Entry& entry : entries) {
+    const std::string& number = entry.payment->card_number;
+    if (number.empty()) continue;
+    const KnownCard& known = cards[number];
+    entry.card = known.card;
+    gate.see(number, known.hash);
   }
   std::sort(entries.begin(), entries.end(), earlier);
   return entries;
 }
 
-void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes, bool make_merchants) {
+void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
+           const std::vector<Receipt>* receipts) {
   if (!entries.empty()) drop_known(spi, entries, outcomes);
   if (entries.empty()) return;
   write_customers(spi, entries);
+  std::vector<std::string_view> numbers;
+  std::vector<std::pair<NumberHash, CardId>> hashes;
+  for (const Entry& entry : entries) {
+    if (!entry.payment->card_number.empty()) numbers.push_back(entry.payment->card_number);
+    if (receipts == nullptr) continue;
+    for (const NumberHash& hash : (*receipts)[entry.outcome].hashes) hashes.emplace_back(hash, entry.card);
+  }
+  cards.write(numbers);
+  write_hashes(spi, hashes);
   claim_keys(spi, entries, outcomes);
   if (entries.empty()) return;
   ensure_partitions(spi, entries);
-  write_merchants(spi, entries, make_merchants);
+  write_merchants(spi, entries, receipts == nullptr);
 }
 
 void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source,
@@ -369,12 +383,12 @@ void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string
 }
 
 void write_dead_letters(Spi& spi, const std::string& source, std::vector<RejectedPayment> rejected,
-                        const CardKey& key, bool apart) {
+                        CardLookup& cards, NumberGate& gate, bool apart) {
   // In one order, so that concurrent batches do not deadlock on the same faults.
   std::stable_sort(rejected.begin(), rejected.end(), [](const RejectedPayment& a, const RejectedPayment& b) {
     return std::tie(a.reason, a.payload) < std::tie(b.reason, b.payload);
   });
-  for (const RejectedPayment& one : rejected) write_dead_letter(spi, source, one, key, apart);
+  for (const RejectedPayment& one : rejected) write_dead_letter(spi, source, one, cards, gate, apart);
 }
 
 // ------------------------------------------------------------------ columns

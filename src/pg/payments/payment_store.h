@@ -4,13 +4,13 @@
 
 #include "core/payments/payment.h"
 
-#include <array>
 #include <string>
 #include <vector>
 
 #include "pg/features/feature_set.h"
 #include "pg/features/online_features.h"
-#include "pg/payments/card.h"
+#include "pg/payments/card_lookup.h"
+#include "pg/payments/number_gate.h"
 #include "pg/payments/payment_scorer.h"
 #include "pg/server/spi.h"
 
@@ -20,10 +20,6 @@ namespace fraud::pg {
 constexpr int64_t kPostgresEpochUs = int64_t{946684800} * 1000000;
 inline TimestampTz postgres_time(int64_t unix_us) { return unix_us - kPostgresEpochUs; }
 inline int64_t unix_time(TimestampTz time) { return time + kPostgresEpochUs; }
-
-using CardId = std::array<unsigned char, UUID_LEN>;
-CardId card_id(const pg_uuid_t& uuid);
-pg_uuid_t card_uuid(const CardId& id);
 
 enum class IngestStatus { kStored, kDuplicate, kRejected };
 
@@ -47,6 +43,14 @@ struct Entry {
   std::string decision;
 };
 
+// Where a payment was received before it is stored, and when, and what its number's
+// hashes lack: the number itself is gone by then.
+struct Receipt {
+  std::string source;
+  TimestampTz received_at = 0;
+  std::vector<NumberHash> hashes;
+};
+
 // Until the transaction or the level of settings ends: plans are made for look-ups by
 // key, whatever size the tables had when they were first planned. With the statistics
 // of an empty table, an index on the time alone looks as good as the one on card and
@@ -58,14 +62,16 @@ std::string future_fault(TimestampTz time);
 
 // Gives each payment its card, and rejects those whose time will not do. Entries are
 // sorted by card, time and id.
-std::vector<Entry> admit(const PaymentBatch& batch, const CardKey& key, std::vector<IngestOutcome>& outcomes,
-                         std::vector<RejectedPayment>& refused);
+std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
+                         std::vector<IngestOutcome>& outcomes, std::vector<RejectedPayment>& refused);
 
 // Takes the payments' places: writes their customers, whose rows are the locks that
-// order the payments of a card, then their keys, merchants and partitions. Those that
-// are stored already are taken out. Without `make_merchants` the rows of new merchants are
+// order the payments of a card, then what their numbers' hashes lack, their keys,
+// merchants and partitions. Those that are stored already are taken out. Of payments that
+// were received before, the receipts hold the hashes, and the rows of new merchants are
 // queued, to be made apart (inbox.h).
-void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes, bool make_merchants);
+void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
+           const std::vector<Receipt>* receipts);
 
 // When a label is known that comes with a history, as SQL: a delay after the payment,
 // in UTC, so that days are the same in every session, and now at the latest.
@@ -79,10 +85,11 @@ void claim(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& ou
 void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source,
                   const std::vector<TimestampTz>* known_at, const Interval& delay);
 
-// Puts what could not be stored on the dead-letter list. Equal ones are one row that counts
-// them, unless they are to be `apart`: then no row is touched that others may have locked.
+// Puts what could not be stored on the dead-letter list: with the card, unless the
+// caller has asked for too many numbers. Equal ones are one row that counts them, unless
+// they are to be `apart`: then no row is touched that others may have locked.
 void write_dead_letters(Spi& spi, const std::string& source, std::vector<RejectedPayment> rejected,
-                        const CardKey& key, bool apart);
+                        CardLookup& cards, NumberGate& gate, bool apart);
 
 // The columns of fraud.transactions that the payment itself fills.
 class PaymentColumns {

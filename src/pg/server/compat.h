@@ -62,6 +62,23 @@ inline bool owns_extension(Oid extension, Oid role) {
 #endif
 }
 
+// What the functions of common/base64.h take bytes as.
+#if PG_VERSION_NUM >= 180000
+using Base64Byte = uint8;
+#else
+using Base64Byte = char;
+#endif
+
+// The settings of the planner that let it sort; where sorting is off, all of them are:
+// an aggregate that wants sorted rows would else cost too much in every plan alike.
+constexpr const char* kSortingSettings[] = {
+    "enable_sort",
+    "enable_incremental_sort",
+#if PG_VERSION_NUM >= 160000
+    "enable_presorted_aggregate",
+#endif
+};
+
 // Marks a prefix as ours, so that a misspelt setting is an error.
 inline void reserve_guc_prefix(const char* prefix) { MarkGUCPrefixReserved(prefix); }
 

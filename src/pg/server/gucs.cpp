@@ -1,4 +1,5 @@
 #include "core/forest/kernel.h"
+#include "core/network/host_policy.h"
 
 #include "pg/server/gucs.h"
 
@@ -11,14 +12,20 @@ extern "C" {
 namespace fraud::pg {
 
 int guc_alert_window_s = 1800;
+char* guc_allowed_hosts = nullptr;
+int guc_audit_retention_min = 0;
 char* guc_ca_file = nullptr;
 char* guc_card_key_file = nullptr;
+int guc_card_key_retention_min = 365 * 24 * 60;
+int guc_card_number_limit = 1000;
+int guc_card_number_warning = 100;
 int guc_condition_timeout_ms = 1000;
 int guc_connect_timeout_ms = 10000;
 int guc_dead_letter_retention_min = 90 * 24 * 60;
 int guc_evaluation_memory_kb = 1048576;
 int guc_feature_memory_kb = 1048576;
 int guc_feature_threads = 2;
+char* guc_http_proxy = nullptr;
 int guc_ingest_batch_size = 1000;
 int guc_ingest_workers = 2;
 int guc_kernel = 0;
@@ -33,8 +40,10 @@ int guc_max_response_kb = 16384;
 int guc_max_retry_delay_s = 300;
 int guc_max_training_workers = 2;
 int guc_model_cache_kb = 65536;
+char* guc_no_proxy = nullptr;
 int guc_notify_attempts = 30;
 int guc_notify_concurrency = 4;
+int guc_notify_payload = kNotifyIds;
 int guc_notify_timeout_ms = 10000;
 int guc_outbox_retention_min = 7 * 24 * 60;
 int guc_poll_timeout_ms = 30000;
@@ -55,6 +64,39 @@ bool check_timezone(char** value, void**, GucSource) {
   GUC_check_errdetail("Time zone \"%s\" is not known.", *value);
   return false;
 }
+
+// Says in `fault` what is wrong with a list of hosts; nothing of C++ is alive afterwards.
+bool is_host_list(const char* value, char* fault, size_t size) {
+  try {
+    std::string reason;
+    if (HostPolicy::parse(value, reason)) return true;
+    strlcpy(fault, reason.c_str(), size);
+  } catch (...) {
+    strlcpy(fault, "out of memory", size);
+  }
+  if (fault[0] >= 'a' && fault[0] <= 'z') fault[0] = static_cast<char>(fault[0] - 'a' + 'A');
+  return false;
+}
+
+bool check_hosts(char** value, void**, GucSource) {
+  char fault[400];
+  if (*value == nullptr || is_host_list(*value, fault, sizeof(fault))) return true;
+  GUC_check_errdetail("%s.", fault);
+  GUC_check_errhint("A list of host, *.domain, address, address/bits or *, each with :port or not, "
+                    "and with ! before what is excluded, separated by commas.");
+  return false;
+}
+
+// The rest of the URL is judged by libcurl, which this floor does not know.
+bool check_proxy(char** value, void**, GucSource) {
+  if (*value == nullptr || **value == '\0') return true;
+  if (pg_strncasecmp(*value, "http://", 7) == 0 || pg_strncasecmp(*value, "https://", 8) == 0) return true;
+  GUC_check_errdetail("A proxy's URL begins with http:// or https://.");
+  return false;
+}
+
+const config_enum_entry kNotifyPayloadOptions[] = {
+    {"ids", kNotifyIds, false}, {"full", kNotifyFull, false}, {nullptr, 0, false}};
 
 const config_enum_entry kKernelOptions[] = {{kKernelNames[0], 0, false},
                                             {kKernelNames[1], 1, false},
@@ -84,15 +126,44 @@ void define_gucs() {
                           "Alerts of one card within this time of each other are one case.",
                           "Zero: each is a case of its own.", &guc_alert_window_s, 1800, 0, INT_MAX,
                           PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("fraud_detect.allowed_hosts",
+                             "Hosts that payments are polled from and messages sent to.",
+                             "Loopback, link-local, multicast and unspecified addresses and the "
+                             "clouds' metadata services only where a pattern names just them.",
+                             &guc_allowed_hosts, "*", PGC_SUSET, 0, check_hosts,
+                             nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.audit_retention",
+                          "How long rows of fraud.audit_log are kept.",
+                          "0: for ever. fraud.purge() deletes the others, and notes it.",
+                          &guc_audit_retention_min, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MIN, nullptr,
+                          nullptr, nullptr);
   DefineCustomStringVariable("fraud_detect.ca_file",
                              "File with the certificate authorities that servers are checked by.",
                              "Empty: the system's.", &guc_ca_file, "", PGC_SIGHUP,
                              GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
   DefineCustomStringVariable("fraud_detect.card_key_file",
                              "File with the key that card numbers are hashed under.",
-                             "Empty: the key in fraud.card_keys, made with the extension.",
+                             "Several are separated by commas: fraud.rotate_card_key() goes over to one "
+                             "that is new. Empty: the key in fraud.card_keys, made with the extension.",
                              &guc_card_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr,
                              nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.card_key_retention",
+                          "How long a card key stays in force after fraud.rotate_card_key() has replaced it.",
+                          "0: until fraud.destroy_card_key(). Then fraud.purge() destroys it.",
+                          &guc_card_key_retention_min, 365 * 24 * 60, 0, INT_MAX, PGC_SUSET,
+                          GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.card_number_limit",
+                          "Most different card numbers that a role may ask for within an hour.",
+                          "Of fraud.assess and of rejected payments; the extension's owner and superusers are "
+                          "exempt. -1: any number.",
+                          &guc_card_number_limit, 1000, -1, INT_MAX, PGC_SUSET, 0, nullptr, nullptr,
+                          nullptr);
+  DefineCustomIntVariable("fraud_detect.card_number_warning",
+                          "Number of card numbers within an hour that begin and end alike, above which "
+                          "fraud.health() warns.",
+                          "The first six and the last four digits. 0: it does not.",
+                          &guc_card_number_warning, 100, 0, 1000000, PGC_SUSET, 0, nullptr, nullptr,
+                          nullptr);
   DefineCustomIntVariable("fraud_detect.condition_timeout",
                           "Longest time for one look at a channel's condition.", nullptr,
                           &guc_condition_timeout_ms, 1000, 1, 60000, PGC_SIGHUP, GUC_UNIT_MS,
@@ -119,6 +190,11 @@ void define_gucs() {
                           "Threads of one pass over the events.",
                           "With 2 the features are computed beside reading and writing; more share the computing.",
                           &guc_feature_threads, 2, 1, 64, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("fraud_detect.http_proxy",
+                             "URL of the proxy that polls and webhooks go through.",
+                             "Empty: none. Proxies of the environment are never used.",
+                             &guc_http_proxy, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, check_proxy, nullptr,
+                             nullptr);
   DefineCustomIntVariable("fraud_detect.ingest_batch_size",
                           "Most payments that are stored in one set of statements.",
                           "Scorers take fewer where these take longer than a moment.", &guc_ingest_batch_size, 1000, 1,
@@ -170,6 +246,10 @@ void define_gucs() {
                           "query are kept whatever this says.",
                           &guc_model_cache_kb, 65536, 0, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB,
                           nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("fraud_detect.no_proxy",
+                             "Hosts that are contacted without the proxy.",
+                             "The machine itself always is.", &guc_no_proxy, "", PGC_SIGHUP, 0,
+                             check_hosts, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.notify_attempts",
                           "Attempts after which a delivery is given up.", nullptr,
                           &guc_notify_attempts, 30, 1, 1000, PGC_SIGHUP, 0, nullptr, nullptr,
@@ -179,6 +259,11 @@ void define_gucs() {
                           "A receiver that failed three times in a row gets one at a time.",
                           &guc_notify_concurrency, 4, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr,
                           nullptr);
+  DefineCustomEnumVariable("fraud_detect.notify_payload",
+                           "What a NOTIFY says of an alert.",
+                           "\"ids\": ids and decision. \"full\": all that a webhook gets; anybody may listen.",
+                           &guc_notify_payload, kNotifyIds, kNotifyPayloadOptions, PGC_SIGHUP, 0,
+                           nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.notify_timeout", "Longest time for one delivery.", nullptr,
                           &guc_notify_timeout_ms, 10000, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
                           nullptr, nullptr);

@@ -4,14 +4,20 @@
 namespace fraud::pg {
 
 extern int guc_alert_window_s;
+extern char* guc_allowed_hosts;
+extern int guc_audit_retention_min;
 extern char* guc_ca_file;
 extern char* guc_card_key_file;
+extern int guc_card_key_retention_min;
+extern int guc_card_number_limit;
+extern int guc_card_number_warning;
 extern int guc_condition_timeout_ms;
 extern int guc_connect_timeout_ms;
 extern int guc_dead_letter_retention_min;
 extern int guc_evaluation_memory_kb;
 extern int guc_feature_memory_kb;
 extern int guc_feature_threads;
+extern char* guc_http_proxy;
 extern int guc_ingest_batch_size;
 extern int guc_ingest_workers;
 extern int guc_kernel;  // index in kKernelNames
@@ -26,8 +32,10 @@ extern int guc_max_response_kb;
 extern int guc_max_retry_delay_s;
 extern int guc_max_training_workers;
 extern int guc_model_cache_kb;
+extern char* guc_no_proxy;
 extern int guc_notify_attempts;
 extern int guc_notify_concurrency;
+extern int guc_notify_payload;  // a NotifyPayload
 extern int guc_notify_timeout_ms;
 extern int guc_outbox_retention_min;
 extern int guc_poll_timeout_ms;
@@ -37,6 +45,9 @@ extern int guc_shared_model_kb;
 extern int guc_train_max_rows;
 extern int guc_train_memory_mb;
 extern int guc_train_threads;
+
+// What a NOTIFY says: anybody may listen.
+enum NotifyPayload { kNotifyIds, kNotifyFull };
 
 constexpr const char* kKernelNames[] = {"auto", "scalar", "avx2", "avx512"};
 extern int guc_transaction_retention_min;

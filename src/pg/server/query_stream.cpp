@@ -59,7 +59,7 @@ struct QueryStream::Receiver {
   static void read_vector(Datum datum, float* row, size_t features) {
     ArrayType* vector = DatumGetArrayTypeP(datum);
     if (ARR_NDIM(vector) != 1 || ARR_HASNULL(vector) || (size_t)ARR_DIMS(vector)[0] != features) {
-      ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+      ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
                       errmsg("a stored feature vector has not %zu values", features)));
     }
     memcpy(row, ARR_DATA_PTR(vector), features * sizeof(float));

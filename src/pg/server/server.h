@@ -2,6 +2,12 @@
 // first, then this by way of the headers of src/pg.
 #pragma once
 
+// Before postgres.h, which on a server without NLS makes macros of its functions' names;
+// C++'s own headers may include it later.
+#if __has_include(<libintl.h>)
+#include <libintl.h>
+#endif
+
 extern "C" {
 #include "postgres.h"
 
@@ -18,6 +24,7 @@ extern "C" {
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "storage/shmem.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"

@@ -14,7 +14,11 @@ namespace fraud::pg {
 
 namespace {
 
-Statement store_run("SELECT fraud._store_run($1, $2)", {JSONBOID, NAMEOID});
+// The arguments of fraud.train, and the caller's search_path and time zone.
+Statement train("SELECT fraud._train($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+                {TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+                 TIMESTAMPTZOID, TIMESTAMPTZOID, INTERVALOID, INT4OID, JSONBOID, INT4OID, INT8OID, REGCLASSOID,
+                 JSONBOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID});
 
 Datum optional_int(int value, bool* null) {
   *null = value == 0;
@@ -44,19 +48,23 @@ void put_run(ReturnSetInfo* result, const TrainingRun& run) {
 
 using namespace fraud::pg;
 
-FRAUD_FUNCTION(queue_training) {
+// Expressions are computed with the search_path and the time zone of whoever asked for
+// the run, so these are taken before the owner's.
+FRAUD_FUNCTION(train) {
+  refuse_when_restricted("train");
   if (!have_shared_state()) {
     throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                    "nothing is trained: fraud_detect is not in shared_preload_libraries", {},
                    "Add it to shared_preload_libraries and restart the server.");
   }
-  // The rights are those of the current user, inside a SECURITY DEFINER function too.
-  refuse_when_restricted("train");
-  const char* user = protect([] { return GetUserNameFromId(GetUserId(), false); });
+  std::vector<SqlValue> arguments;
+  for (int i = 0; i < fcinfo->nargs; ++i) arguments.push_back({fcinfo->args[i].value, fcinfo->args[i].isnull});
+  for (const char* setting : {"search_path", "timezone"}) {
+    arguments.push_back(text_param(protect([&] { return GetConfigOption(setting, false, false); })));
+  }
   OwnerScope owner;
   Spi spi;
-  Datum name = protect([&] { return DirectFunctionCall1(namein, CStringGetDatum(user)); });
-  spi.run(store_run, {{PG_GETARG_DATUM(0)}, {name}});
+  spi.run(train, arguments);
   return Int64GetDatum(*spi.integer(0, 1));
 }
 

@@ -5,7 +5,7 @@
 // it is made and as ended in the transaction that keeps its last payments, so a
 // crash leaves a poll to repeat; payments are stored once however often they come.
 // A large answer is kept in pieces, and other sources are served between two.
-#include "core/payments/mask.h"
+#include "core/payments/forbidden_fields.h"
 #include "core/payments/payment.h"
 #include "core/payments/payment_writer.h"
 
@@ -23,6 +23,7 @@
 #include "pg/server/owner_scope.h"
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
+#include "worker/network/destination.h"
 #include "worker/network/network_client.h"
 #include "worker/process.h"
 #include "worker/training/training_queue.h"
@@ -45,11 +46,17 @@ namespace {
 constexpr int64_t kMicrosPerSecond = 1000000;
 constexpr int64_t kUpkeepInterval = 3600 * kMicrosPerSecond;
 constexpr int64_t kMaxRetryAfterS = 3600;
+constexpr size_t kMaxErrorBytes = 500;
+// What is shown of an answer that is no payments: enough to tell a page of errors, too little
+// to read a server by that is none of ours.
+constexpr size_t kMaxShownBytes = 1024;
 
 struct Source {
   std::string url;
   PaymentFormat format = PaymentFormat::kAuto;
   std::vector<std::string> headers;
+  bool has_credentials = false;  // one of the headers may be
+  Oid role = kUnknownRole;  // who added it: its card numbers count for him
   TimestampTz next_poll = 0;
   int failures = 0;  // in a row
 };
@@ -64,7 +71,7 @@ Statement reset_polling("UPDATE fraud.source_state SET polling_since = NULL,"
 // A source without a row of state came with a restored dump: it is not polled
 // until somebody resumes it, for the copy of a database must not call on its own.
 Statement read_sources("SELECT s.name, s.url, s.format, s.headers::text, t.next_poll_at,"
-                       "  t.consecutive_failures"
+                       "  t.consecutive_failures, (SELECT r.oid::bigint FROM pg_roles r WHERE r.rolname = s.created_by)"
                        " FROM fraud.sources s JOIN fraud.source_state t ON t.name = s.name"
                        " WHERE NOT s.paused",
                        {});
@@ -99,6 +106,9 @@ Statement follow_sources("WITH asked AS (DELETE FROM fraud.poll_requests r USING
                          "  JOIN fraud.sources s ON s.name = a.name"
                          " ON CONFLICT (name) DO UPDATE SET next_poll_at = clock_timestamp()",
                          {});
+Statement note_alarm("SELECT fraud._note_of_cards($1, 'role', $2,"
+                     "  jsonb_strip_nulls(jsonb_build_object('last_four', $3, 'since', $4)))",
+                     {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID});
 // Only where payments are: while a dump is restored, its partitions come first.
 Statement ensure_partitions("SELECT fraud._ensure_partition(now() + m * interval '1 month')"
                             " FROM generate_series(0, 1) m"
@@ -110,6 +120,7 @@ Statement ensure_partitions("SELECT fraud._ensure_partition(now() + m * interval
 // An answer that is being kept, piece by piece.
 struct Answer {
   std::string source;
+  Oid role = kUnknownRole;  // who added the source
   Response response;
   PaymentBatch batch;
   size_t kept = 0;  // payments
@@ -150,6 +161,7 @@ class IngestWorker {
     TimestampTz now = GetCurrentTimestamp();
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kIngest); });
     if (!called && now < next_due()) return true;
+    if (!note_number_alarms()) return false;
     std::vector<std::string> due;
     bool present = in_transaction("looking at the sources", [&] {
       Spi spi;
@@ -173,6 +185,29 @@ class IngestWorker {
     return true;
   }
 
+  // Writes down who tries card numbers, in a transaction that nobody else can undo;
+  // false when the extension is gone.
+  bool note_number_alarms() {
+    NumberAlarm alarms[kNumberAlarms];
+    int count = protect([&] { return list_number_alarms(alarms); });
+    bool fresh = false;
+    for (int i = 0; i < count; ++i) fresh = fresh || !alarms[i].noted;
+    if (!fresh) return true;
+    bool present = in_transaction("noting who tries card numbers", [&] {
+      Spi spi;
+      for (int i = 0; i < count; ++i) {
+        if (alarms[i].noted) continue;
+        const char* role = protect([&] { return GetUserNameFromId(alarms[i].role, true); });
+        spi.run(note_alarm, {text_param(alarms[i].kind == 'l' ? "limit" : "warn"),
+                             role != nullptr ? text_param(role) : null_param(),
+                             optional_text_param(alarms[i].last_four), time_param(alarms[i].first_at)});
+      }
+    });
+    if (!present) return false;
+    for (int i = 0; i < count; ++i) protect([&] { number_alarm_noted(alarms[i]); });
+    return true;
+  }
+
   void read(Spi& spi) {
     std::map<std::string, Source> found;
     uint64_t count = spi.run(read_sources, {});
@@ -183,6 +218,7 @@ class IngestWorker {
       nlohmann::json headers = nlohmann::json::parse(*spi.text(row, 4), nullptr, false);
       if (headers.is_object()) {
         for (const auto& [header, value] : headers.items()) {
+          source.has_credentials = source.has_credentials || may_be_credential(header);
           // An empty value is written with a semicolon, or libcurl leaves it out.
           std::string text = value.is_string() ? value.get<std::string>() : "";
           source.headers.push_back(text.empty() ? header + ";" : header + ": " + text);
@@ -190,6 +226,7 @@ class IngestWorker {
       }
       source.next_poll = DatumGetTimestampTz(*spi.datum(row, 5));
       source.failures = static_cast<int>(*spi.integer(row, 6));
+      if (std::optional<int64_t> role = spi.integer(row, 7)) source.role = static_cast<Oid>(*role);
       found[*spi.text(row, 1)] = std::move(source);
     }
     for (const auto& [name, source] : sources_) {
@@ -206,8 +243,10 @@ class IngestWorker {
     request.headers = source.headers;
     request.limits = network_limits(guc_poll_timeout_ms);
     request.max_bytes = static_cast<size_t>(guc_max_response_kb) * 1024;
-    // Headers may hold keys, which libcurl would send on to wherever it is led.
+    request.has_credentials = source.has_credentials;
+    // Headers may hold keys, which are for the one path that somebody named.
     request.max_redirects = source.headers.empty() ? guc_max_redirects : 0;
+    if (!source.headers.empty()) request.redirect_refusal = "a source with headers does not follow redirects";
     return request;
   }
 
@@ -218,9 +257,7 @@ class IngestWorker {
     std::string error = response.error;
     if (error.empty() && response.status != 200) {
       error = "HTTP status " + std::to_string(response.status) + ", expected 200";
-      if (response.status >= 300 && response.status < 400) {
-        error += "; a source with headers does not follow redirects";
-      }
+      if (!response.redirect_fault.empty()) error += "; " + response.redirect_fault;
     }
     if (!error.empty()) {
       fail(name, response, error);
@@ -228,19 +265,23 @@ class IngestWorker {
     }
     PaymentFormat format = PaymentFormat::kAuto;
     auto source = sources_.find(name);
-    if (source != sources_.end()) format = source->second.format;
     Answer answer;
     answer.source = name;
+    if (source != sources_.end()) {
+      format = source->second.format;
+      answer.role = source->second.role;
+    }
     try {
       answer.batch = read_payments(response.body, format);
     } catch (const Error& fault) {
       std::string reason = fault.what();
       if (!response.content_type.empty()) {
-        reason += " (content type " + mask_card_numbers(response.content_type.substr(0, 80)) + ")";
+        reason += " (content type " + redact(response.content_type, "").substr(0, 80) + ")";
       }
       RejectedPayment whole;
-      size_t kept = std::min(response.body.size(), static_cast<size_t>(guc_max_dead_letter_kb) * 1024);
-      whole.payload = mask_card_numbers(std::string_view(response.body).substr(0, kept));
+      // A little of it: what it is can be seen, and no more of a host that was not meant.
+      whole.payload = redact_broken(response.body, kMaxShownBytes);
+      whole.payload_size = response.body.size();
       whole.reason = reason;
       answer.batch.rejected.push_back(whole);
       response.error = reason;
@@ -295,7 +336,7 @@ class IngestWorker {
       try {
         in_transaction("keeping payments", [&] {
           begin_scoring();
-          SourceCounts counts = receive(piece, answer.source, apart);
+          SourceCounts counts = receive(piece, answer.source, answer.role, apart);
           Spi spi;
           count_payments(spi, answer.source, kReceiver, counts);
           if (last && answer.response.error.empty()) {
@@ -316,7 +357,8 @@ class IngestWorker {
   // Notes a poll that failed and when it is tried again: after one second, two,
   // four, … up to fraud_detect.max_retry_delay, a fifth more or less, and not
   // before the server wants.
-  void fail(const std::string& name, const Response& response, const std::string& error) {
+  void fail(const std::string& name, const Response& response, const std::string& fault) {
+    const std::string error = redact(fault, "");
     auto source = sources_.find(name);
     if (source == sources_.end()) return;  // dropped or paused meanwhile
     int failures = source->second.failures++;
@@ -332,7 +374,7 @@ class IngestWorker {
         ereport(LOG, (errmsg("source \"%s\": poll failed: %s", name.c_str(), error.c_str())));
       });
     }
-    std::string valid = error;
+    std::string valid = error.substr(0, kMaxErrorBytes);
     for (char& c : valid) {
       if (static_cast<unsigned char>(c) >= 0x80 || static_cast<unsigned char>(c) < 0x20) c = '?';
     }
@@ -382,7 +424,7 @@ class IngestWorker {
 // Connects, works, and says so when there is nothing to work for.
 void run(Oid database) {
   protect([&] {
-    accept_signals();
+    begin_worker();
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
     register_worker(database, WorkerKind::kIngest);
     pgstat_report_activity(STATE_IDLE, nullptr);

@@ -6,6 +6,8 @@
 // whose row another session has locked are held at once, and a batch that meets another
 // lock is done again payment by payment, so that the culprit alone is held. What cannot
 // be stored for another reason is a dead letter, by itself.
+#include "core/payments/forbidden_fields.h"
+
 #include "pg/payments/inbox.h"
 
 #include <algorithm>
@@ -177,7 +179,7 @@ class Scorer {
       });
     } catch (const PgError& error) {
       if (!may_go_on(error)) throw;
-      reason = error.what();
+      reason = redact(error.what(), "");  // Postgres quotes values
       sqlstate = error.data()->sqlerrcode;
       forget(error);
     } catch (const SqlError& error) {
@@ -339,7 +341,7 @@ void run(Oid database) {
   int number = 0;
   memcpy(&number, MyBgworkerEntry->bgw_extra, sizeof(number));
   protect([&] {
-    accept_signals();
+    begin_worker();
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
     register_worker(database, scorer_kind(number));
     pgstat_report_activity(STATE_IDLE, nullptr);

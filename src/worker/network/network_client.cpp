@@ -1,149 +1,28 @@
 #include "worker/network/network_client.h"
 
 #include <curl/curl.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <csignal>
-#include <mutex>
-#include <set>
+#include <algorithm>
+#include <cstdlib>
 #include <stdexcept>
-#include <thread>
+
+#include "worker/network/mail.h"
+#include "worker/network/transfer.h"
 
 namespace fraud::worker {
 
 namespace {
 
-// libcurl's resolver starts threads. They inherit a mask that blocks every
-// signal, so that Postgres's handlers run in its own thread alone.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &old_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &old_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t old_;
-};
-
 CURLM* multi_of(void* handle) { return static_cast<CURLM*>(handle); }
 
-// Sets an option that cannot fail but for want of memory.
-template <typename Value>
-void set(CURL* easy, CURLoption option, Value value) {
-  if (curl_easy_setopt(easy, option, value) != CURLE_OK) {
-    throw std::runtime_error("could not set up a transfer");
-  }
-}
-
-void append(curl_slist** list, const std::string& text) {
-  curl_slist* longer = curl_slist_append(*list, text.c_str());
-  if (longer == nullptr) throw std::bad_alloc();
-  *list = longer;
-}
-
-void add_text_part(curl_mime* mime, const std::string& text, const char* type) {
-  curl_mimepart* part = curl_mime_addpart(mime);
-  if (part == nullptr || curl_mime_data(part, text.data(), text.size()) != CURLE_OK ||
-      curl_mime_type(part, type) != CURLE_OK ||
-      curl_mime_encoder(part, "quoted-printable") != CURLE_OK) {
-    throw std::bad_alloc();
-  }
-}
-
-void note_error(CURLcode code, const char* text, Response& response) {
-  if (code == CURLE_OK) return;
-  response.error = *text != '\0' ? text : curl_easy_strerror(code);
-  response.timed_out = code == CURLE_OPERATION_TIMEDOUT;
+bool is_redirect(long status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
 }  // namespace
-
-struct NetworkClient::Transfer {
-  CURL* easy = nullptr;
-  curl_slist* headers = nullptr;
-  curl_slist* recipients = nullptr;
-  curl_mime* mime = nullptr;
-  std::string body;  // that is sent
-  char error[CURL_ERROR_SIZE] = "";
-  size_t max_bytes = 0;
-  bool keep_body = false;
-  bool too_large = false;
-  Response response;
-
-  Transfer() = default;
-  ~Transfer() {
-    if (easy != nullptr) curl_easy_cleanup(easy);
-    curl_mime_free(mime);
-    curl_slist_free_all(headers);
-    curl_slist_free_all(recipients);
-  }
-  Transfer(const Transfer&) = delete;
-  Transfer& operator=(const Transfer&) = delete;
-};
-
-// A mail under way, in a thread of its own. The main thread looks at `stage`, and
-// ends the thread early by shutting its sockets.
-struct NetworkClient::Mail {
-  enum Stage { kRunning, kAnswered, kEnded };
-
-  std::string key;
-  std::unique_ptr<Transfer> transfer;
-  int event = -1;
-  bool reported = false;  // or given up
-  std::atomic<int> stage{kRunning};
-  std::atomic<bool> cancelled{false};
-  std::mutex mutex;  // of sockets
-  std::set<int> sockets;
-  std::thread thread;
-
-  void run() noexcept;
-
-  void cancel() noexcept {
-    cancelled = true;
-    std::lock_guard<std::mutex> lock(mutex);
-    for (int socket : sockets) shutdown(socket, SHUT_RDWR);
-  }
-
-  static curl_socket_t open(void* mail, curlsocktype, curl_sockaddr* address) noexcept {
-    auto* self = static_cast<Mail*>(mail);
-    std::lock_guard<std::mutex> lock(self->mutex);
-    if (self->cancelled) return CURL_SOCKET_BAD;
-    int socket = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    try {
-      if (socket >= 0) self->sockets.insert(socket);
-    } catch (...) {
-      ::close(socket);
-      return CURL_SOCKET_BAD;
-    }
-    return socket;
-  }
-
-  static int close(void* mail, curl_socket_t socket) noexcept {
-    auto* self = static_cast<Mail*>(mail);
-    std::lock_guard<std::mutex> lock(self->mutex);
-    self->sockets.erase(socket);
-    return ::close(socket);
-  }
-
-  static int progress(void* mail, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
-    return static_cast<Mail*>(mail)->cancelled ? 1 : 0;
-  }
-
-  void tell(Stage news) noexcept {
-    stage = news;
-    eventfd_write(event, 1);
-  }
-};
 
 // What libcurl calls. Nothing may be thrown out of these.
 struct NetworkClient::Callbacks {
@@ -161,6 +40,23 @@ struct NetworkClient::Callbacks {
       return 0;
     }
     return bytes;
+  }
+
+  static size_t header(char*, size_t size, size_t count, void* transfer) noexcept {
+    auto* self = static_cast<Transfer*>(transfer);
+    self->header_bytes += size * count;
+    return self->header_bytes > kMaxHeaderBytes ? 0 : size * count;
+  }
+
+  static curl_socket_t open(void* transfer, curlsocktype, curl_sockaddr* address) noexcept {
+    return static_cast<Transfer*>(transfer)->open(address);
+  }
+
+  // Called before each request, on a connection that was kept too: the policy may be
+  // another since it was opened.
+  static int before_request(void* transfer, char* address, char*, int port, int) noexcept {
+    return static_cast<Transfer*>(transfer)->admits(address, port) ? CURL_PREREQFUNC_OK
+                                                                   : CURL_PREREQFUNC_ABORT;
   }
 
   static int socket(CURL*, curl_socket_t socket, int what, void* client, void*) noexcept {
@@ -192,6 +88,8 @@ struct NetworkClient::Callbacks {
 
 NetworkClient::NetworkClient() {
   SignalsBlocked blocked;
+  // libcurl would write the keys of all TLS connections there.
+  unsetenv("SSLKEYLOGFILE");
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
     throw std::runtime_error("could not set up libcurl");
   }
@@ -226,40 +124,33 @@ NetworkClient::~NetworkClient() {
 
 void NetworkClient::stop_mails() noexcept {
   for (auto& mail : mails_) mail->cancel();
-  for (auto& mail : mails_) mail->thread.join();
+  for (auto& mail : mails_) {
+    if (mail->thread.joinable()) mail->thread.join();
+  }
   mails_.clear();
-}
-
-// Sets up what all transfers have in common.
-std::unique_ptr<NetworkClient::Transfer> NetworkClient::prepare(
-    const std::string& url, const std::vector<std::string>& headers, const Limits& limits) {
-  auto transfer = std::make_unique<Transfer>();
-  transfer->easy = curl_easy_init();
-  if (transfer->easy == nullptr) throw std::bad_alloc();
-  CURL* easy = transfer->easy;
-  for (const std::string& header : headers) append(&transfer->headers, header);
-  set(easy, CURLOPT_URL, url.c_str());
-  set(easy, CURLOPT_HTTPHEADER, transfer->headers);
-  set(easy, CURLOPT_CONNECTTIMEOUT_MS, limits.connect_timeout_ms);
-  set(easy, CURLOPT_TIMEOUT_MS, limits.timeout_ms);
-  if (!limits.ca_file.empty()) set(easy, CURLOPT_CAINFO, limits.ca_file.c_str());
-  set(easy, CURLOPT_NOSIGNAL, 1L);
-  set(easy, CURLOPT_ERRORBUFFER, transfer->error);
-  set(easy, CURLOPT_WRITEFUNCTION, &Callbacks::write);
-  set(easy, CURLOPT_WRITEDATA, transfer.get());
-  return transfer;
 }
 
 void NetworkClient::start(const std::string& key, const HttpRequest& request) {
   SignalsBlocked blocked;
-  std::unique_ptr<Transfer> transfer = prepare(request.url, request.headers, request.limits);
+  auto transfer = std::make_unique<Transfer>(request.url, "http,https", request.headers, request.limits,
+                                             request.has_credentials);
+  if (!transfer->response.error.empty()) {
+    refused_[key] = std::move(transfer->response);
+    return;
+  }
   transfer->max_bytes = request.max_bytes;
   transfer->keep_body = request.keep_body;
+  transfer->max_redirects = request.max_redirects;
+  transfer->redirect_refusal = request.redirect_refusal;
   CURL* easy = transfer->easy;
-  set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  set(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-  set(easy, CURLOPT_FOLLOWLOCATION, request.max_redirects > 0 ? 1L : 0L);
-  set(easy, CURLOPT_MAXREDIRS, request.max_redirects);
+  set(easy, CURLOPT_WRITEFUNCTION, &Callbacks::write);
+  set(easy, CURLOPT_WRITEDATA, transfer.get());
+  set(easy, CURLOPT_HEADERFUNCTION, &Callbacks::header);
+  set(easy, CURLOPT_HEADERDATA, transfer.get());
+  set(easy, CURLOPT_OPENSOCKETFUNCTION, &Callbacks::open);
+  set(easy, CURLOPT_OPENSOCKETDATA, transfer.get());
+  set(easy, CURLOPT_PREREQFUNCTION, &Callbacks::before_request);
+  set(easy, CURLOPT_PREREQDATA, transfer.get());
   set(easy, CURLOPT_ACCEPT_ENCODING, "");
   set(easy, CURLOPT_USERAGENT, "fraud_detect/1.0");
   if (request.body) {
@@ -276,86 +167,28 @@ void NetworkClient::start(const std::string& key, const HttpRequest& request) {
 
 void NetworkClient::start(const std::string& key, const MailRequest& request) {
   SignalsBlocked blocked;
-  std::unique_ptr<Transfer> transfer = prepare(request.url, request.headers, request.limits);
-  CURL* easy = transfer->easy;
-  set(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-  set(easy, CURLOPT_USE_SSL, static_cast<long>(request.require_tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
-  if (!request.user.empty()) {
-    set(easy, CURLOPT_USERNAME, request.user.c_str());
-    set(easy, CURLOPT_PASSWORD, request.password.c_str());
+  auto mail = std::make_unique<Mail>(key, request, mail_event_);
+  if (!mail->transfer.response.error.empty()) {
+    refused_[key] = std::move(mail->transfer.response);
+    return;
   }
-  set(easy, CURLOPT_MAIL_FROM, ("<" + request.sender + ">").c_str());
-  append(&transfer->recipients, "<" + request.recipient + ">");
-  set(easy, CURLOPT_MAIL_RCPT, transfer->recipients);
-  // The same said twice: a reader shows the last part that it can.
-  transfer->mime = curl_mime_init(easy);
-  curl_mime* both = curl_mime_init(easy);
-  if (transfer->mime == nullptr || both == nullptr) throw std::bad_alloc();
-  add_text_part(both, request.text, "text/plain; charset=utf-8");
-  add_text_part(both, request.html, "text/html; charset=utf-8");
-  curl_mimepart* part = curl_mime_addpart(transfer->mime);
-  if (part == nullptr || curl_mime_subparts(part, both) != CURLE_OK ||
-      curl_mime_type(part, "multipart/alternative") != CURLE_OK) {
-    throw std::bad_alloc();
-  }
-  if (!request.attached_page_name.empty()) {
-    part = curl_mime_addpart(transfer->mime);
-    if (part == nullptr ||
-        curl_mime_data(part, request.html.data(), request.html.size()) != CURLE_OK ||
-        curl_mime_type(part, "text/html; charset=utf-8") != CURLE_OK ||
-        curl_mime_encoder(part, "base64") != CURLE_OK ||
-        curl_mime_filename(part, request.attached_page_name.c_str()) != CURLE_OK) {
-      throw std::bad_alloc();
-    }
-  }
-  set(easy, CURLOPT_MIMEPOST, transfer->mime);
-  auto mail = std::make_unique<Mail>();
-  mail->key = key;
-  mail->event = mail_event_;
-  set(easy, CURLOPT_OPENSOCKETFUNCTION, &Mail::open);
-  set(easy, CURLOPT_OPENSOCKETDATA, mail.get());
-  set(easy, CURLOPT_CLOSESOCKETFUNCTION, &Mail::close);
-  set(easy, CURLOPT_CLOSESOCKETDATA, mail.get());
-  set(easy, CURLOPT_NOPROGRESS, 0L);
-  set(easy, CURLOPT_XFERINFOFUNCTION, &Mail::progress);
-  set(easy, CURLOPT_XFERINFODATA, mail.get());
-  mail->transfer = std::move(transfer);
   mails_.push_back(std::move(mail));
-  Mail* started = mails_.back().get();
   try {
-    started->thread = std::thread([started] { started->run(); });
+    mails_.back()->start();
   } catch (...) {
     mails_.pop_back();
     throw;
   }
 }
 
-void NetworkClient::Mail::run() noexcept {
-  CURLcode code = curl_easy_perform(transfer->easy);
-  Response& response = transfer->response;
-  curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &response.status);
-  try {
-    note_error(code, transfer->error, response);
-    response.refused = code != CURLE_OK && code != CURLE_LOGIN_DENIED && response.status >= 500 &&
-                       response.status < 600;
-  } catch (...) {
-    response.refused = false;
-  }
-  tell(kAnswered);
-  // Says good-bye to the server, which may take it its time.
-  curl_easy_cleanup(transfer->easy);
-  transfer->easy = nullptr;
-  tell(kEnded);
-}
-
 // Reports the mails that were answered, and clears away the threads that ended.
-void NetworkClient::look_at_mails(std::vector<std::pair<std::string, Response>>& ended) {
+void NetworkClient::look_at_mails(Ended& ended) {
   for (auto it = mails_.begin(); it != mails_.end();) {
     Mail& mail = **it;
     int stage = mail.stage;
     if (stage != Mail::kRunning && !mail.reported) {
       mail.reported = true;
-      ended.emplace_back(mail.key, mail.transfer->response);
+      ended.emplace_back(mail.key, mail.transfer.response);
     }
     if (stage == Mail::kEnded) {
       mail.thread.join();
@@ -367,6 +200,7 @@ void NetworkClient::look_at_mails(std::vector<std::pair<std::string, Response>>&
 }
 
 void NetworkClient::cancel(const std::string& key) {
+  refused_.erase(key);
   for (auto& mail : mails_) {
     if (mail->key == key && !mail->reported) {
       mail->reported = true;
@@ -381,10 +215,57 @@ void NetworkClient::cancel(const std::string& key) {
 }
 
 std::optional<long> NetworkClient::timeout_ms() const {
+  if (!refused_.empty()) return 0;
   if (!deadline_) return std::nullopt;
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       *deadline_ - std::chrono::steady_clock::now());
   return left.count() > 0 ? static_cast<long>(left.count()) + 1 : 0;
+}
+
+// Goes where a redirect leads, if that may be: to the same host, for the headers may hold
+// keys and the host is what somebody agreed to.
+bool NetworkClient::follow(Transfer& transfer) {
+  Response& response = transfer.response;
+  const char* location = nullptr;
+  curl_easy_getinfo(transfer.easy, CURLINFO_REDIRECT_URL, &location);
+  std::string& fault = response.redirect_fault;
+  if (location == nullptr) {
+    fault = "it says not where to";
+  } else if (transfer.max_redirects == 0) {
+    fault = transfer.redirect_refusal;
+  } else if (transfer.redirects >= transfer.max_redirects) {
+    fault = "more than " + std::to_string(transfer.max_redirects) + " redirects (fraud_detect.max_redirects)";
+  }
+  if (!fault.empty()) return false;
+  Destination next(location, "http,https");
+  if (!next.fault.empty()) {
+    fault = "where it leads is not followed: " + next.fault;
+    return false;
+  }
+  if (!transfer.destination.may_lead_to(next)) {
+    fault = "a redirect is followed only to the same host and port, not to " + next.scheme + ", " + next.text();
+    return false;
+  }
+  auto left = std::chrono::duration_cast<std::chrono::milliseconds>(transfer.deadline - std::chrono::steady_clock::now());
+  if (!transfer.go_to(std::move(next))) return false;
+  ++transfer.redirects;
+  transfer.header_bytes = 0;
+  response = Response();
+  set(transfer.easy, CURLOPT_TIMEOUT_MS, std::max<long>(static_cast<long>(left.count()), 1));
+  return true;
+}
+
+// Writes the response of a transfer that is over.
+void NetworkClient::end(Transfer& transfer, int code) {
+  CURL* easy = transfer.easy;
+  Response& response = transfer.response;
+  transfer.note_end(static_cast<CURLcode>(code));
+  const char* type = nullptr;
+  curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
+  if (type != nullptr) response.content_type = type;
+  curl_off_t retry_after = 0;
+  curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
+  if (retry_after > 0) response.retry_after_s = static_cast<long>(retry_after);
 }
 
 std::vector<std::pair<std::string, Response>> NetworkClient::work() {
@@ -409,7 +290,9 @@ std::vector<std::pair<std::string, Response>> NetworkClient::work() {
     deadline_.reset();
     curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
   }
-  std::vector<std::pair<std::string, Response>> ended;
+  Ended ended;
+  for (auto& [key, response] : refused_) ended.emplace_back(key, std::move(response));
+  refused_.clear();
   look_at_mails(ended);
   int left = 0;
   while (CURLMsg* message = curl_multi_info_read(multi, &left)) {
@@ -419,22 +302,13 @@ std::vector<std::pair<std::string, Response>> NetworkClient::work() {
     for (auto it = transfers_.begin(); it != transfers_.end(); ++it) {
       Transfer& transfer = *it->second;
       if (transfer.easy != easy) continue;
-      Response& response = transfer.response;
-      curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response.status);
-      const char* type = nullptr;
-      curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
-      if (type != nullptr) response.content_type = type;
-      curl_off_t retry_after = 0;
-      curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
-      if (retry_after > 0) response.retry_after_s = static_cast<long>(retry_after);
-      if (transfer.too_large) {
-        response.error = "the response is larger than " + std::to_string(transfer.max_bytes) +
-                         " bytes (fraud_detect.max_response_size)";
-      } else {
-        note_error(code, transfer.error, response);
-      }
+      end(transfer, code);
       curl_multi_remove_handle(multi, easy);
-      ended.emplace_back(it->first, std::move(response));
+      if (code == CURLE_OK && is_redirect(transfer.response.status) && follow(transfer)) {
+        if (curl_multi_add_handle(multi, easy) == CURLM_OK) break;
+        transfer.response.error = "could not follow a redirect";
+      }
+      ended.emplace_back(it->first, std::move(transfer.response));
       transfers_.erase(it);
       break;
     }

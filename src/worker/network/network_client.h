@@ -1,7 +1,10 @@
 // HTTP requests and mails, many at once, behind one descriptor: libcurl's multi
 // interface on a private epoll descriptor. Knows nothing of Postgres; nothing here
-// blocks. A mail has a thread of its own: libcurl waits for a mail server's last
-// reply, and for its good-bye, without giving way to other transfers.
+// blocks. A mail has a thread of its own (mail.h).
+//
+// Where a transfer may go to is decided three times: by the URL's host when it starts,
+// at each redirect, and by the very address that a socket is opened to, or that a kept
+// connection has. Nothing is taken from the environment: no proxy, no .netrc.
 #pragma once
 
 #include <chrono>
@@ -14,12 +17,17 @@
 #include <utility>
 #include <vector>
 
+#include "core/network/host_policy.h"
+
 namespace fraud::worker {
 
 struct Limits {
   long connect_timeout_ms = 10000;
   long timeout_ms = 30000;  // of the whole transfer
   std::string ca_file;      // empty: the system's authorities
+  std::shared_ptr<const HostPolicy> policy = std::make_shared<HostPolicy>();  // lets nothing pass
+  std::string proxy;        // for HTTP; empty: none
+  std::shared_ptr<const HostPolicy> no_proxy;  // what it names is not asked for through the proxy
 };
 
 struct HttpRequest {
@@ -29,7 +37,9 @@ struct HttpRequest {
   std::optional<std::string> body;   // makes it a POST
   size_t max_bytes = 16 << 20;       // of the answer's body, once decompressed
   bool keep_body = true;             // else the answer's body is thrown away
-  long max_redirects = 3;
+  bool has_credentials = false;      // in headers or body: not over http://
+  long max_redirects = 3;            // to the same host
+  std::string redirect_refusal = "redirects are not followed";  // said where there are to be none
 };
 
 struct MailRequest {
@@ -48,10 +58,13 @@ struct Response {
   std::string error;       // empty when all went to its end; without URL or secrets
   bool timed_out = false;
   bool refused = false;    // a mail server will not take this mail, now or later
+  std::string redirect_fault;  // why a redirect, which the status says, was not followed
   std::string body;
   std::string content_type;
   std::optional<long> retry_after_s;
 };
+
+struct Transfer;
 
 class NetworkClient {
  public:
@@ -60,7 +73,7 @@ class NetworkClient {
   NetworkClient(const NetworkClient&) = delete;
   NetworkClient& operator=(const NetworkClient&) = delete;
 
-  // Starts a transfer under a key that is free.
+  // Starts a transfer under a key that is free. One that is refused ends at once.
   void start(const std::string& key, const HttpRequest& request);
   void start(const std::string& key, const MailRequest& request);
 
@@ -71,7 +84,7 @@ class NetworkClient {
   // For a process that exits without unwinding: no thread may outlive main.
   void stop_mails() noexcept;
 
-  bool busy(const std::string& key) const { return transfers_.count(key) != 0; }
+  bool busy(const std::string& key) const { return transfers_.count(key) + refused_.count(key) != 0; }
 
   // What to wait for: the descriptor becomes readable when there is work, and
   // the timeout (milliseconds) says when there is work in any case.
@@ -82,18 +95,19 @@ class NetworkClient {
   std::vector<std::pair<std::string, Response>> work();
 
  private:
-  struct Transfer;
   struct Callbacks;
   struct Mail;
+  using Ended = std::vector<std::pair<std::string, Response>>;
 
-  std::unique_ptr<Transfer> prepare(const std::string& url, const std::vector<std::string>& headers,
-                                    const Limits& limits);
-  void look_at_mails(std::vector<std::pair<std::string, Response>>& ended);
+  void look_at_mails(Ended& ended);
+  void end(Transfer& transfer, int code);
+  bool follow(Transfer& transfer);
 
   void* multi_ = nullptr;
   int epoll_ = -1;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
   std::map<std::string, std::unique_ptr<Transfer>> transfers_;
+  std::map<std::string, Response> refused_;  // that work() is to tell of
   int mail_event_ = -1;  // a thread has news
   std::list<std::unique_ptr<Mail>> mails_;
 };

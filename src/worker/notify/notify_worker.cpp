@@ -7,8 +7,6 @@
 #include "core/payments/message.h"
 #include "core/payments/payment_writer.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -19,12 +17,12 @@
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
 #include "worker/network/network_client.h"
+#include "worker/notify/delivery.h"
 #include "worker/process.h"
 #include "worker/transaction.h"
 
 extern "C" {
 #include "commands/async.h"
-#include "common/base64.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -47,6 +45,9 @@ constexpr int64_t kIdleInterval = 60 * kMicrosPerSecond;
 constexpr int32_t kDispatchBatch = 200;
 constexpr int64_t kLeaseMargin = 60 * kMicrosPerSecond;
 constexpr long kMaxRetryAfterS = 3600;
+// A NOTIFY that failed is tried again after this time.
+constexpr int64_t kListenersRetry = 5 * kMicrosPerSecond;
+constexpr size_t kMaxErrorBytes = 500;
 constexpr size_t kMaxNotifyBytes = 7900;  // of a payload, below NOTIFY's 8000
 
 // ------------------------------------------------------------- statements
@@ -60,10 +61,12 @@ Statement reset_sending("UPDATE fraud.notifications SET state = 'pending',"
                         "  next_attempt_at = clock_timestamp() WHERE state = 'sending'",
                         {});
 Statement dispatch("SELECT fraud._dispatch($1)", {INT4OID});
+Statement notify_listeners("SELECT fraud._notify_listeners($1)", {INT4OID});
 Statement claim("SELECT c.id, n.channel, n.recipient, n.kind, n.digest, n.messages,"
                 "  n.idempotency_key, extract(epoch FROM n.created_at)::float8, ch.kind, ch.target,"
                 "  ch.headers::text, ch.template::text, ch.secret, ch.smtp_url, ch.smtp_user,"
-                "  ch.smtp_password, ch.sender, ch.starttls"
+                "  ch.smtp_password, ch.sender, ch.starttls,"
+                "  CASE WHEN ch.old_secret_until > clock_timestamp() THEN ch.old_secret END"
                 " FROM fraud._claim_notifications($1, $2 * interval '1 microsecond', $3) c(id)"
                 " JOIN fraud.notifications n ON n.notification_id = c.id"
                 " JOIN fraud.channels ch ON ch.name = n.channel",
@@ -77,125 +80,6 @@ Statement end_attempt("SELECT fraud._end_attempt($1, $2, $3, $4, $5 * interval '
                       "  $7 * interval '1 second', $8, $9 * interval '1 second')",
                       {INT8OID, TEXTOID, INT4OID, TEXTOID, INT8OID, BOOLOID, INT8OID, INT4OID,
                        INT4OID});
-
-// --------------------------------------------------------------- deliveries
-
-// A delivery that was claimed, with all that is needed to make it.
-struct Delivery {
-  int64_t id = 0;
-  std::string channel, channel_kind, target, recipient;
-  std::string headers, json_template, secret;
-  std::string smtp_url, smtp_user, smtp_password, sender;
-  bool starttls = true;
-  Notification notification;
-  // What to send; nothing of it for a NOTIFY.
-  std::variant<std::monostate, HttpRequest, MailRequest> request;
-  std::string fault;  // why there is nothing to send
-  Clock::time_point started;
-};
-
-std::string base64(const unsigned char* bytes, int length) {
-  std::string text(static_cast<size_t>(pg_b64_enc_len(length)), '\0');
-  int used = pg_b64_encode(reinterpret_cast<const char*>(bytes), length, text.data(),
-                           static_cast<int>(text.size()));
-  if (used < 0) throw SqlError(ERRCODE_INTERNAL_ERROR, "could not encode base64");
-  text.resize(static_cast<size_t>(used));
-  return text;
-}
-
-// The key that a secret stands for: "whsec_" and base64, or the text itself.
-std::string signing_key(const std::string& secret) {
-  constexpr std::string_view kPrefix = "whsec_";
-  if (secret.compare(0, kPrefix.size(), kPrefix) != 0) return secret;
-  std::string_view encoded = std::string_view(secret).substr(kPrefix.size());
-  int length = static_cast<int>(encoded.size());
-  std::string key(static_cast<size_t>(pg_b64_dec_len(length)), '\0');
-  int used = pg_b64_decode(encoded.data(), length, key.data(), static_cast<int>(key.size()));
-  if (used < 0) throw SqlError(ERRCODE_DATA_CORRUPTED, "the channel's secret is not base64");
-  key.resize(static_cast<size_t>(used));
-  return key;
-}
-
-// The signature of Standard Webhooks: HMAC-SHA256 over id, time and body.
-std::string sign(const std::string& secret, const std::string& signed_text) {
-  std::string key = signing_key(secret);
-  uint8 digest[PG_SHA256_DIGEST_LENGTH];
-  protect([&] {
-    pg_hmac_ctx* context = pg_hmac_create(PG_SHA256);
-    bool done = context != nullptr &&
-                pg_hmac_init(context, (const uint8*)key.data(), key.size()) == 0 &&
-                pg_hmac_update(context, (const uint8*)signed_text.data(), signed_text.size()) == 0 &&
-                pg_hmac_final(context, digest, sizeof(digest)) == 0;
-    if (context != nullptr) pg_hmac_free(context);
-    if (!done) ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC")));
-  });
-  return "v1," + base64(digest, sizeof(digest));
-}
-
-HttpRequest webhook_request(const Delivery& delivery) {
-  HttpRequest request;
-  request.limits = network_limits(guc_notify_timeout_ms);
-  request.url = delivery.target;
-  // Where a redirect leads, nobody has agreed to: it is a failure.
-  request.max_redirects = 0;
-  request.keep_body = false;
-  request.body = webhook_body(delivery.notification, delivery.json_template);
-  const std::string& id = delivery.notification.id;
-  std::string timestamp = std::to_string(std::time(nullptr));
-  request.headers = {"Content-Type: application/json", "Expect:", "Idempotency-Key: " + id,
-                     "webhook-id: " + id, "webhook-timestamp: " + timestamp};
-  if (!delivery.secret.empty()) {
-    request.headers.push_back("webhook-signature: " +
-                              sign(delivery.secret, id + "." + timestamp + "." + *request.body));
-  }
-  nlohmann::json headers = nlohmann::json::parse(delivery.headers, nullptr, false);
-  if (headers.is_object()) {
-    for (const auto& [name, value] : headers.items()) {
-      std::string text = value.is_string() ? value.get<std::string>() : "";
-      request.headers.push_back(text.empty() ? name + ";" : name + ": " + text);
-    }
-  }
-  return request;
-}
-
-// The date of a mail, in English whatever the server's locale (RFC 5322).
-std::string mail_date() {
-  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  char text[64];
-  snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d +0000", kDays[utc.tm_wday],
-           utc.tm_mday, kMonths[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min,
-           utc.tm_sec);
-  return text;
-}
-
-MailRequest mail_request(const Delivery& delivery) {
-  MailText mail = mail_text(delivery.notification);
-  MailRequest request;
-  request.limits = network_limits(guc_notify_timeout_ms);
-  request.url = delivery.smtp_url;
-  request.require_tls = delivery.starttls;
-  request.user = delivery.smtp_user;
-  request.password = delivery.smtp_password;
-  request.sender = delivery.sender;
-  request.recipient = delivery.recipient;
-  std::string domain = delivery.sender.substr(delivery.sender.find('@') + 1);
-  request.headers = {"Date: " + mail_date(), "From: fraud_detect <" + delivery.sender + ">",
-                     "To: " + delivery.recipient,
-                     // The same in each attempt: mail systems know what came twice.
-                     "Message-ID: <" + delivery.notification.id + "@" + domain + ">",
-                     "Subject: " + encode_mail_header(mail.subject),
-                     "Auto-Submitted: auto-generated"};
-  request.text = mail.text;
-  request.html = mail.html;
-  // Many mail readers show no SVG, and so none of a report's charts; a browser does.
-  if (delivery.notification.kind == "report") request.attached_page_name = "report.html";
-  return request;
-}
 
 class NotifyWorker {
  public:
@@ -239,6 +123,7 @@ class NotifyWorker {
   bool look(bool ended) {
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kNotify); });
     if (!called && !ended && GetCurrentTimestamp() < next_due_) return true;
+    if (!notify()) return false;
     std::vector<Delivery> claimed;
     bool more = true;
     while (more) {
@@ -251,13 +136,84 @@ class NotifyWorker {
         std::optional<Datum> due = spi.datum(0, 1);
         next_due_ = GetCurrentTimestamp() + kIdleInterval;
         if (due) next_due_ = std::min(next_due_, DatumGetTimestampTz(*due));
+        if (listeners_due_ != 0) next_due_ = std::min(next_due_, listeners_due_);
       });
       if (!present) return false;
+      auto by_notify = std::stable_partition(claimed.begin(), claimed.end(), [](const Delivery& delivery) {
+        return delivery.channel_kind != "notify" || !delivery.fault.empty();
+      });
+      notify_channels({std::make_move_iterator(by_notify), std::make_move_iterator(claimed.end())});
+      claimed.erase(by_notify, claimed.end());
       for (Delivery& delivery : claimed) start(delivery);
       claimed.clear();
       protect([] { CHECK_FOR_INTERRUPTS(); });
     }
     return true;
+  }
+
+  // Sends what listeners of fraud_alerts have not heard of, many in one transaction; false when
+  // the extension is gone. A queue that is full, because of a listener that sits in a
+  // transaction, delays this and nothing else.
+  bool notify() {
+    if (GetCurrentTimestamp() < listeners_due_) return true;
+    try {
+      int64_t sent = kDispatchBatch;
+      while (sent >= kDispatchBatch) {
+        bool present = in_transaction("notifying listeners", [&] {
+          Spi spi;
+          spi.run(notify_listeners, {int4_param(kDispatchBatch)});
+          sent = *spi.integer(0, 1);
+        });
+        if (!present) return false;
+        protect([] { CHECK_FOR_INTERRUPTS(); });
+      }
+      listeners_due_ = 0;
+    } catch (const PgError& fault) {
+      if (!may_go_on(fault)) throw;
+      if (listeners_due_ == 0) {
+        protect([&] { ereport(LOG, (errmsg("could not notify the listeners of fraud_alerts: %s", fault.what()))); });
+      }
+      forget(fault);
+      listeners_due_ = GetCurrentTimestamp() + kListenersRetry;
+    }
+    return true;
+  }
+
+  // Makes the deliveries to channels of kind notify: all of them in one transaction, which is
+  // the delivery itself and its record. Where that fails, each is made by itself, so that one
+  // that cannot be made keeps no other back.
+  void notify_channels(std::vector<Delivery> deliveries) {
+    if (deliveries.empty() || notify_in_one(deliveries).empty()) return;
+    for (Delivery& delivery : deliveries) {
+      std::vector<Delivery> one = {delivery};
+      Response response;
+      response.error = notify_in_one(one);
+      if (response.error.empty()) continue;
+      std::string key = std::to_string(delivery.id);
+      delivery.started = Clock::now();
+      under_way_[key] = std::move(delivery);
+      finish(key, response);
+    }
+  }
+
+  // Returns why it could not be done, or an empty string.
+  static std::string notify_in_one(const std::vector<Delivery>& deliveries) {
+    try {
+      in_transaction("notifying", [&] {
+        Spi spi;
+        for (const Delivery& delivery : deliveries) {
+          std::string body = notify_body(delivery.notification, guc_notify_payload == kNotifyFull, kMaxNotifyBytes);
+          protect([&] { Async_Notify(delivery.target.c_str(), body.c_str()); });
+          note(spi, delivery, Response(), {}, 0);
+        }
+      });
+      return {};
+    } catch (const PgError& fault) {
+      if (!may_go_on(fault)) throw;
+      std::string error = std::string("could not notify: ") + fault.what();
+      forget(fault);
+      return error;
+    }
   }
 
   void claim_due(Spi& spi, std::vector<Delivery>& claimed) {
@@ -286,6 +242,7 @@ class NotifyWorker {
       delivery.smtp_password = text(row, 16);
       delivery.sender = text(row, 17);
       delivery.starttls = DatumGetBool(*spi.datum(row, 18));
+      delivery.old_secret = text(row, 19);
       claimed.push_back(std::move(delivery));
     }
     for (Delivery& delivery : claimed) {
@@ -295,22 +252,6 @@ class NotifyWorker {
             {text(row, 1), text(row, 2), text(row, 3), text(row, 4), text(row, 5)});
       }
       make_request(delivery);
-    }
-  }
-
-  // Writes what is to be sent; in a transaction, since Postgres's HMAC needs one.
-  static void make_request(Delivery& delivery) {
-    if (delivery.notification.messages.empty()) {
-      delivery.fault = "its message is not in fraud.outbox any more";
-      return;
-    }
-    try {
-      if (delivery.channel_kind == "webhook") delivery.request = webhook_request(delivery);
-      if (delivery.channel_kind == "email") delivery.request = mail_request(delivery);
-    } catch (const PgError&) {
-      throw;
-    } catch (const std::exception&) {  // whose text may quote a secret
-      delivery.fault = "the request could not be made";
     }
   }
 
@@ -331,7 +272,7 @@ class NotifyWorker {
     if (!sent) finish(key, response);
   }
 
-  // Notes how an attempt went; for listeners that is the delivery itself.
+  // Notes how an attempt went.
   void finish(const std::string& key, const Response& response) {
     auto found = under_way_.find(key);
     if (found == under_way_.end()) return;
@@ -341,30 +282,18 @@ class NotifyWorker {
     std::string error = response.error;
     if (error.empty() && http && (response.status < 200 || response.status > 299)) {
       error = "HTTP status " + std::to_string(response.status) + ", expected 2xx";
-      if (response.status >= 300 && response.status < 400) error += "; redirects are not followed";
+      if (!response.redirect_fault.empty()) error += "; " + response.redirect_fault;
     }
+    error.resize(std::min(error.size(), kMaxErrorBytes));
     for (char& c : error) {
       if (static_cast<unsigned char>(c) >= 0x80 || static_cast<unsigned char>(c) < 0x20) c = '?';
     }
-    const char* outcome = error.empty() ? "delivered" : response.timed_out ? "timeout" : "failed";
-    bool wait = !error.empty() && response.retry_after_s &&
-                (response.status == 429 || response.status == 503);
     int64_t duration =
         std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - delivery.started).count();
     std::string state;
     in_transaction("noting a delivery", [&] {
-      if (delivery.channel_kind == "notify" && error.empty()) {
-        std::string body = notify_body(delivery.notification, kMaxNotifyBytes);
-        protect([&] { Async_Notify(delivery.target.c_str(), body.c_str()); });
-      }
       Spi spi;
-      spi.run(end_attempt,
-              {int8_param(delivery.id), text_param(outcome),
-               response.status != 0 ? int4_param(static_cast<int32_t>(response.status)) : null_param(),
-               optional_text_param(error), int8_param(duration), bool_param(response.refused),
-               wait ? int8_param(std::min(*response.retry_after_s, kMaxRetryAfterS)) : null_param(),
-               int4_param(guc_notify_attempts), int4_param(guc_max_retry_delay_s)});
-      state = spi.text(0, 1).value_or("");
+      state = note(spi, delivery, response, error, duration);
     });
     if (state == "dead") {
       protect([&] {
@@ -372,6 +301,21 @@ class NotifyWorker {
                              delivery.channel.c_str(), (long long)delivery.id, error.c_str())));
       });
     }
+  }
+
+  // Returns what became of the delivery.
+  static std::string note(Spi& spi, const Delivery& delivery, const Response& response,
+                          const std::string& error, int64_t duration) {
+    const char* outcome = error.empty() ? "delivered" : response.timed_out ? "timeout" : "failed";
+    bool wait = !error.empty() && response.retry_after_s &&
+                (response.status == 429 || response.status == 503);
+    spi.run(end_attempt,
+            {int8_param(delivery.id), text_param(outcome),
+             response.status != 0 ? int4_param(static_cast<int32_t>(response.status)) : null_param(),
+             optional_text_param(error), int8_param(duration), bool_param(response.refused),
+             wait ? int8_param(std::min(*response.retry_after_s, kMaxRetryAfterS)) : null_param(),
+             int4_param(guc_notify_attempts), int4_param(guc_max_retry_delay_s)});
+    return spi.text(0, 1).value_or("");
   }
 
   void wait() {
@@ -392,12 +336,13 @@ class NotifyWorker {
   NetworkClient client_;
   std::map<std::string, Delivery> under_way_;
   TimestampTz next_due_ = 0;
+  TimestampTz listeners_due_ = 0;  // when a NOTIFY that failed is tried again; 0: none has
 };
 
 // Connects, works, and says so when there is nothing to work for.
 void run(Oid database) {
   protect([&] {
-    accept_signals();
+    begin_worker();
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
     register_worker(database, WorkerKind::kNotify);
     before_shmem_exit(NotifyWorker::stop_at_exit, (Datum)0);

@@ -6,6 +6,7 @@
 
 #include "pg/server/gucs.h"
 #include "pg/training/training_state.h"
+#include "worker/process.h"
 
 namespace fraud::worker {
 
@@ -65,11 +66,7 @@ bool TrainingQueue::start(int64_t run) {
     snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "fraud_detect_training_worker_main");
     snprintf(worker.bgw_name, BGW_MAXLEN, "fraud_detect training run " INT64_FORMAT, run);
     snprintf(worker.bgw_type, BGW_MAXLEN, "fraud_detect training");
-    BackgroundWorkerHandle* result = nullptr;
-    MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-    bool registered = RegisterDynamicBackgroundWorker(&worker, &result);
-    MemoryContextSwitchTo(old);
-    return registered ? result : (BackgroundWorkerHandle*)nullptr;
+    return start_worker(worker);
   });
   if (handle == nullptr) {
     protect([&] { close_unused_training_slot(slot, run); });

@@ -81,7 +81,7 @@ Statement succeed(
     " WHERE r.run = $1",
     {INT8OID, INT4OID, TEXTOID, TEXTOID, FLOAT8OID});
 Statement end_badly(
-    "UPDATE fraud.training_runs SET status = $2, reason = $3, finished_at = clock_timestamp()"
+    "UPDATE fraud.training_runs SET status = $2, reason = fraud._mask_card_numbers($3), finished_at = clock_timestamp()"
     " WHERE run = $1 AND status IN ('queued', 'running')",
     {INT8OID, TEXTOID, TEXTOID});
 Statement leave_queue("DELETE FROM fraud.training_queue WHERE run = $1", {INT8OID});
@@ -553,7 +553,7 @@ class TrainingWorker {
 void run(int slot) {
   int64 run = 0;
   protect([&] {
-    accept_signals();
+    begin_worker();
     Oid database = InvalidOid;
     register_training_worker(slot, &database, &run);
     BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);

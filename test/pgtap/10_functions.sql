@@ -1,0 +1,3 @@
+\set file functions
+\ir setup.sql
+\ir compare.sql

@@ -1,0 +1,3 @@
+\set file calls
+\ir setup.sql
+\ir compare.sql

@@ -1,0 +1,3 @@
+\set file relations
+\ir setup.sql
+\ir compare.sql

@@ -1,0 +1,3 @@
+\set file columns
+\ir setup.sql
+\ir compare.sql

@@ -1,0 +1,111 @@
+# Whoever may call a function may call it with anything: no server falls, no worker is
+# lost, nothing takes more than five seconds, no error is an internal one. Functions,
+# rights and arguments are read from the catalog; then all of the schema, by a superuser.
+use strict;
+use warnings;
+
+use Arguments qw(make_world functions_of calls_of fuzz_calls trigger_calls);
+use FraudDetect;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('main', conf => "restart_after_crash = on\nlog_min_error_statement = panic\nlog_min_messages = log\nautovacuum = off\n");
+my @roles = make_world($node);
+srand(20261);
+
+# What waits, as documented, may be cancelled for its time.
+my $waits = qr/fraud\._?wait_for_training/;
+# Calls with good arguments that are refused, and why.
+my %refused = (
+    (map { $_ => 'without pg_cron' } qw(_in_cron_database schedule unschedule)),
+    (map { $_ => 'the notification is delivered' } qw(retry_notification _retry_notification)));
+
+my $directory = PostgreSQL::Test::Utils::tempdir();
+my $server_pid = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
+sub workers { return $node->safe_psql('postgres', q{SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity WHERE backend_type LIKE 'fraud_detect%' AND backend_type <> 'fraud_detect training'}) }
+
+# Runs the calls in one session, each in a transaction that is rolled back; returns what
+# came of each: an empty text, or the SQLSTATE and the message, or 'lost'.
+sub outcomes
+{
+    my ($role, @calls) = @_;
+    my @outcomes = ('') x @calls;
+    my $first = 0;
+    while ($first < @calls)
+    {
+        my $file = "$directory/calls.sql";
+        open(my $out, '>', $file) or die $!;
+        print $out "\\set VERBOSITY verbose\n\\o /dev/null\nSET statement_timeout = '5s'; SET client_min_messages = error;\n";
+        print $out "BEGIN;\n";
+        print $out "\\warn call $_\n$calls[$_]{sql};\nROLLBACK\\; BEGIN;\n" for $first .. $#calls;
+        close $out;
+        my $stderr = '';
+        my $seen = -1;
+        $node->psql('postgres', undef, extra_params => [ '-f', $file, '-U', $role ], on_error_stop => 0, stderr => \$stderr, stdin => '');
+        my $lost = 0;
+        for my $line (split /\n/, $stderr)
+        {
+            if ($line =~ /^call (\d+)$/) { $seen = $1 }
+            elsif ($line =~ /(?:ERROR|FATAL|PANIC):  (\w{5}): (.*)/ && $outcomes[$seen] eq '') { $outcomes[$seen] = "$1 " . substr($2, 0, 300) }
+            elsif ($line =~ /server closed the connection|connection to server was lost/) { $lost = 1 }
+        }
+        last unless $lost;
+        $outcomes[$seen] = 'lost';
+        $first = $seen + 1;
+        $node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+    }
+    return @outcomes;
+}
+
+my $dump = $ENV{ARGUMENTS_DUMP};
+sub try_all
+{
+    my ($role, $functions, %more) = @_;
+    my @calls;
+    for my $function (@$functions)
+    {
+        push @calls, map { { %$_, function => $function } }
+          $function->{returns} eq 'trigger' ? trigger_calls($function) : (calls_of($function, $more{briefly}{ $function->{call} }), fuzz_calls($function, $more{fuzz}));
+    }
+    my $start = time;
+    my $before = workers();
+    my @outcomes = outcomes($role, @calls);
+    # On a machine that is busy with something else five seconds may be short once.
+    for my $again (grep { $outcomes[$_] =~ /^57014/ && $calls[$_]{sql} !~ $waits } 0 .. $#calls)
+    {
+        ($outcomes[$again]) = outcomes($role, $calls[$again]);
+    }
+    if ($dump)
+    {
+        open(my $out, '>', "$dump.$role") or die $!;
+        print $out ($calls[$_]{good} ? 'good ' : ''), "$outcomes[$_]\t$calls[$_]{sql}\n" for 0 .. $#calls;
+    }
+    my @faults;
+    for my $i (0 .. $#calls)
+    {
+        my ($outcome, $sql) = ($outcomes[$i], substr($calls[$i]{sql}, 0, 600));
+        push @faults, "$outcome: $sql"
+          if $outcome =~ /^lost|^XX|cache lookup failed|unrecognized node|could not open relation with OID/
+          || ($outcome =~ /^57014/ && $sql !~ $waits);
+    }
+    my @bad = grep { $calls[$_]{good} && $outcomes[$_] ne '' && !$refused{ $calls[$_]{function}{name} } && $calls[$_]{function}{returns} !~ /^(trigger|internal)$/
+          && !grep { $_->{type} eq 'internal' } @{ $calls[$_]{function}{arguments} } } 0 .. $#calls;
+    is(join("\n", @faults), '', "$role: " . @calls . ' calls of ' . @$functions . ' functions, ' . (time - $start) . ' s');
+    is(join("\n", map { "$outcomes[$_]: $calls[$_]{sql}" } @bad), '', "$role: what works with good arguments does");
+    is(workers(), $before, "$role: the workers are those that were");
+}
+
+my %tried;
+for my $role (@roles, 'nobody')
+{
+    my @functions = functions_of($node, $role);
+    cmp_ok(scalar @functions, '>', 0, "$role may call something") if $role ne 'nobody';
+    try_all($role, \@functions, fuzz => 10) if @functions;
+    $tried{ $_->{call} } = 1 for @functions;
+}
+try_all('postgres', [ functions_of($node, 'postgres') ], fuzz => 3, briefly => \%tried);
+
+unlike(slurp_file($node->logfile), qr/terminated by signal|exited with exit code [^01]|PANIC/, 'no process of the server fell');
+is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $server_pid, 'the server is the one that was');
+
+done_testing();

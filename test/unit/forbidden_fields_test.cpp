@@ -1,0 +1,100 @@
+// Tests of what must not be kept: its names, and text that holds it, whole or broken.
+#include "core/payments/forbidden_fields.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <random>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace fraud {
+namespace {
+
+const std::vector<std::string> kForbidden = {
+    "cvv", "CVV", "Cvv2", "cvv_2", "CVC", "cvc2", "CAV2", "cid", "CID", "csc", "iCVV", "dCVV", "cvn", "cvd",
+    "card_cvv", "cvvCode", "cvv_code", "cardCVV2", "customerCvvValue", "cc-cvc", "payment.card.cvv", "cardcvv",
+    "card_verification_value", "cardVerificationValue", "Card Verification Code", "CARD-SECURITY-CODE",
+    "security_code", "securityCode", "c v v", "c.v.v.", "C-V-V-2", "ＣＶＶ", "card_code",
+    "PIN", "pin", "p.i.n.", "Pin-Block", "pinBlock", "PINBlock", "encrypted_pin_block", "card_pin", "atmPin",
+    "user_pin", "pin_number", "PIN2", "newPin", "cardpin", "PVV", "pin_offset", "pinhash",
+    "track1", "track_1", "Track 2", "track2", "track2Data", "TRACK2_EQUIVALENT_DATA", "trackData", "track3", "magstripe",
+    "mag_stripe", "magneticStripeData", "full track", "de35", "DE52", "card_track", "track2data"};
+const std::vector<std::string> kAllowed = {
+    "", "pin_code", "pincode", "PIN Code", "pinCode", "spin", "spinning", "opinion", "shipping", "tracking_number", "track",
+    "track_id", "track_number", "soundtrack", "tracker1", "racetrack", "cvv_result", "cvvResponse", "cvv_match", "pin_verified",
+    "is_pin", "pin_entry_mode", "pin_required", "cidade", "cid_name", "incident", "placid", "description", "security", "code",
+    "postal_code", "verification", "merchant", "category", "amt", "cc_num", "trans_num", "current_time", "city", "company", "zip",
+    "stripe_id", "validation", "pinterest", "hairpin", "card", "last_four", "is_fraud", "unix_time", "dob", "first", "state"};
+
+TEST(ForbiddenFields, AreKnownByTheirNames) {
+  for (const std::string& name : kForbidden) EXPECT_TRUE(is_forbidden_field(name)) << name;
+  for (const std::string& name : kAllowed) EXPECT_FALSE(is_forbidden_field(name)) << name;
+  for (const std::string name : {"cc_num", "PAN", "cardNumber", "Card-No", "primary_account_number"}) {
+    EXPECT_TRUE(is_card_number_field(name)) << name;
+  }
+  EXPECT_FALSE(is_card_number_field("pancake"));
+  EXPECT_FALSE(is_card_number_field("card"));
+}
+
+TEST(ForbiddenFields, AreCutOutOfText) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"", ""},
+      {R"({"a":1,"cvv":"123","b":2})", R"({"a":1,"[cut],"b":2})"},
+      {R"({"a":1,"cvv" : 123)", R"({"a":1,"[cut])"},
+      {R"({"cvv":"12)", R"({"[cut])"},
+      {R"({"pin":{"a":["4321"]},"b":2})", R"({"[cut],"b":2})"},
+      {R"({"pin":[4321,"]"],"b":2})", R"({"[cut],"b":2})"},
+      {R"({\"cvv\":\"12\\\"3\",\"b\":2})", R"({\"[cut],\"b\":2})"},
+      {"{\"\\u0063v\\u0076\":\"123\"}", R"({"[cut]})"},
+      {"<cvv>123</cvv><b>2</b>", "<[cut]</cvv><b>2</b>"},
+      {"<card cvv='123' b='2'/>", "<[cut] b='2'/>"},
+      {"amt=5&cvv=123&b=2", "amt=5&[cut]&b=2"},
+      {"Security Code: 123\nb", "[cut]\nb"},
+      {"the PIN 4321 was", "[cut] was"},
+      {"the PIN was wrong", "the PIN was wrong"},
+      {"cc,cvv,amt\n4,123,5\n", "cc,cvv,amt\n*,***,*\n"},
+      {R"({"columns":["amt","cvv"],"data":[[5,123]])", R"({"columns":["amt","cvv"],"data":[[*,***]])"},
+      {R"([{"name":"cvv","value":"123"})", R"([{"name":"cvv","value":"***"})"},
+      {R"({"entry_mode":"PIN","amt":5)", R"({"entry_mode":"PIN","amt":5)"},
+      {R"({"pin_code":"560001","spin":"4321")", R"({"pin_code":"560001","spin":"4321")"},
+  };
+  for (const auto& [text, kept] : cases) EXPECT_EQ(cut_forbidden_fields(text), kept) << text;
+}
+
+// Broken anywhere and wrapped however often, no text shows the value of a field that
+// it names as a whole.
+TEST(ForbiddenFields, AreCutOutOfWhatIsBrokenAnywhere) {
+  for (const std::string& name : kForbidden) {
+    for (const std::string value : {"\"8642097\"", "8642097", "[\"8642097\"]", "{\"v\":8642097}", "\"x\\\"8642097\""}) {
+      std::string text = "{\"amt\": 5, \"" + name + "\": " + value + ", \"b\": [1, 2]}";
+      for (int wrapped = 0; wrapped < 3; ++wrapped) {
+        for (size_t end = 0; end <= text.size(); ++end) {
+          const std::string kept = cut_forbidden_fields(std::string_view(text).substr(0, end));
+          ASSERT_EQ(kept.find("8642"), std::string::npos) << text.substr(0, end);
+        }
+        std::string quoted = "\"";
+        for (const char c : text) {
+          if (c == '"' || c == '\\') quoted += '\\';
+          quoted += c;
+        }
+        text = quoted + "\"";
+      }
+    }
+  }
+}
+
+TEST(ForbiddenFields, AreCutInProportionalTime) {
+  for (const std::string piece : {"\"cvv\":", "\"cvv\":\"", "cvv ", "\\\"", "pin[", "\"pin\":[", "pin=", "c.", "\"name\":\"pin\",", "track 2"}) {
+    std::string text;
+    while (text.size() < 500000) text += piece;
+    const auto start = std::chrono::steady_clock::now();
+    cut_forbidden_fields(text);
+    EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 20) << piece;
+  }
+}
+
+}  // namespace
+}  // namespace fraud
