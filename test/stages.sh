@@ -196,7 +196,13 @@ count_prove() {
 run_regress() {
     name=$1 folder=${3:-}
     place=$(printf '%s' "$name" | tr -c 'a-zA-Z0-9' _)
-    start_server "$place" "$2" || { count "$name" 0 1; return; }
+    config=$2
+    if [ -n "$folder" ]; then
+        # Beside the settings that all tests have.
+        config=$OUT/$place.conf
+        as_server_user sh -c "cat '$TREE/test/regress.conf' '$2' >'$config'"
+    fi
+    start_server "$place" "$config" || { count "$name" 0 1; return; }
     # As pg_regress makes its own.
     run_sql -c "CREATE DATABASE fraud_regress TEMPLATE template0" \
         -c "ALTER DATABASE fraud_regress SET bytea_output = 'hex'" \

@@ -1,4 +1,4 @@
-# The alert that listeners get, and errors: 026_card_keys.pl has the keys.
+# The alert that listeners get, and errors: 027_card_keys.pl has the keys.
 use strict;
 use warnings;
 

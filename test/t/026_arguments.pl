@@ -13,12 +13,16 @@ my $node = new_server('main', conf => "restart_after_crash = on\nlog_min_error_s
 my @roles = make_world($node);
 srand(20261);
 
-# What waits, as documented, may be cancelled for its time.
-my $waits = qr/fraud\._?wait_for_training/;
+# What waits, as documented, or makes as much as it is asked for, may be cancelled for its time.
+my $waits = qr/fraud\.(_?wait_for_training|simulate)/;
 # Calls with good arguments that are refused, and why.
 my %refused = (
     (map { $_ => 'without pg_cron' } qw(_in_cron_database schedule unschedule)),
-    (map { $_ => 'the notification is delivered' } qw(retry_notification _retry_notification)));
+    (map { $_ => 'the notification is delivered' } qw(retry_notification _retry_notification)),
+    (map { $_ => 'no customer is on hold' } qw(release_customer _release_customer)),
+    (map { $_ => 'no key is retired' } qw(destroy_card_key)),
+    (map { $_ => 'a row is made of nothing sound' } qw(_shown_source _shown_version _shown_channel)),
+    (map { $_ => 'the scheme is to be one of those given' } qw(_check_destination)));
 
 my $directory = PostgreSQL::Test::Utils::tempdir();
 my $server_pid = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');

@@ -94,13 +94,13 @@ int sum_of(const RoleCount* role) {
 // the role that has asked for the least makes some.
 RoleCount* counts_of(Oid role, TimestampTz now) {
   const int64 slice = now / kSlice;
-  RoleCount* least = nullptr;
+  RoleCount* least = &state->roles[0];
   RoleCount* found = nullptr;
   for (RoleCount& one : state->roles) {
     if (one.database == MyDatabaseId && one.role == role) found = &one;
     if (found != nullptr) break;
     if (slice - one.slice >= kSlices) memset((void*)&one, 0, sizeof(one));
-    if (least == nullptr || sum_of(&one) < sum_of(least)) least = &one;
+    if (sum_of(&one) < sum_of(least)) least = &one;
   }
   if (found == nullptr) {
     found = least;
@@ -185,14 +185,14 @@ double count_in_pattern(const SeenNumber* number, TimestampTz now) {
 
 // Keeps an alarm; returns whether it is another than those of the last hour.
 bool raise_alarm(Oid role, char kind, const char* last_four, TimestampTz now) {
-  NumberAlarm* place = nullptr;
+  NumberAlarm* place = &state->alarms[0];
   for (NumberAlarm& alarm : state->alarms) {
     if (alarm.database == MyDatabaseId && alarm.role == role && alarm.kind == kind &&
         memcmp(alarm.last_four, last_four, 4) == 0 && now - alarm.first_at < kHour) {
       alarm.last_at = now;
       return false;
     }
-    if (place == nullptr || alarm.last_at < place->last_at) place = &alarm;
+    if (alarm.last_at < place->last_at) place = &alarm;
   }
   memset((void*)place, 0, sizeof(*place));
   place->database = MyDatabaseId;

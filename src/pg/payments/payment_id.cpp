@@ -91,14 +91,15 @@ FRAUD_FUNCTION(payment_ids) {
   text* argument = protect([&] { return PG_GETARG_TEXT_PP(0); });
   const std::string_view id(VARDATA_ANY(argument), static_cast<size_t>(VARSIZE_ANY_EXHDR(argument)));
   OwnerScope owner;
-  Column ids(TEXTOID);
+  std::string replaced;
   {
     Spi spi;
-    const std::string replaced = IdKey(spi).replace(id);
-    const bool is_likely = id_holds_card_number(id, "");
-    if (!is_likely) ids.add(text_param(id));
-    if (replaced != id) ids.add(text_param(replaced));
-    if (ids.size() == 0) ids.add(text_param(id));
+    replaced = IdKey(spi).replace(id);
   }
+  // What is made while SPI is open ends with it.
+  Column ids(TEXTOID);
+  if (!id_holds_card_number(id, "")) ids.add(text_param(id));
+  if (replaced != id) ids.add(text_param(replaced));
+  if (ids.size() == 0) ids.add(text_param(id));
   return ids.array().value;
 }
