@@ -60,6 +60,11 @@ SELECT kind, count(*) FROM fraud.notifications WHERE channel = 'erasure' GROUP B
 INSERT INTO fraud.outbox (kind, payload, body_text, dispatched_at)
 VALUES ('health', jsonb_build_object('detail', $$cannot read "O'Quackenbush (née "Xu"), Zoë-Ann"$$), 'cannot read 77 Wisteria+Lane [Apt. 9]', now());
 SELECT fraud.add_source('erasure', 'http://127.0.0.1:1/'), fraud.pause_source('erasure');
+INSERT INTO fraud.source_state (name) VALUES ('erasure') ON CONFLICT DO NOTHING;
+INSERT INTO fraud.held_customers (card, next_try_at, reason) VALUES (:'card', 'infinity', 'held for the test');
+INSERT INTO fraud.inbox (shard, card, transaction_id, occurred_at, source, payment)
+SELECT get_byte(uuid_send(c.card), 0) % 64, c.card, 'er-wait', now(), 'erasure', jsonb_build_object('card', c.card, 'trans_num', 'er-wait', 'amt', 5, 'merchant', 'M',
+    'first', c.first_name, 'last', c.last_name, 'street', c.street, 'dob', c.date_of_birth, 'last_four', c.last_four)::text FROM fraud.customers c WHERE c.card = :'card';
 UPDATE fraud.source_state SET last_error = 'cannot read 77 Wisteria+Lane [Apt. 9], but 977 Wisteria+Lane of Zoë-Annabel' WHERE name = 'erasure';
 UPDATE fraud.channel_state SET last_error = 'no mailbox of Zoë-Ann O''Quackenbush (née "Xu")' WHERE name = 'erasure';
 UPDATE fraud.notifications SET last_error = '77 Wisteria+Lane [Apt. 9]?' WHERE channel = 'erasure';
@@ -188,6 +193,8 @@ FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND N
 WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND a.atttypid IN ('text'::regtype, 'text[]'::regtype, 'jsonb'::regtype, 'bytea'::regtype)
   AND NOT EXISTS (SELECT FROM fraud._free_texts() f WHERE f.relation = c.relname AND a.attname = ANY (f.columns))
+  -- Erased by themselves.
+  AND (c.relname, a.attname) NOT IN (('inbox', 'payment'))
   -- Written by those who look after the system, of the system.
   AND c.relname NOT IN ('audit_log', 'card_keys', 'channels', 'daily_reports', 'deleted_versions', 'feature_categories', 'feature_definitions', 'feature_sets',
       'health_notices', 'locks', 'model_versions', 'models', 'promotions', 'sources', 'training_runs', 'training_trials', 'version_tags')

@@ -336,7 +336,7 @@ LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     VALUES ('case_history', '{note}'::text[], false), ('channel_state', '{last_error}', false),
-           ('customer_holds', '{reason}', false), ('ingest_errors', '{reason}', false), ('job_state', '{last_error}', false),
+           ('customer_holds', '{reason}', false), ('held_customers', '{reason}', true), ('ingest_errors', '{reason}', false), ('job_state', '{last_error}', false),
            ('labels', '{source}', true), ('notification_attempts', '{error}', false), ('notifications', '{last_error}', false),
            ('outbox', '{payload,subject,body_text,body_html}', false), ('source_state', '{last_error}', false),
            ('training_runs', '{reason}', false);
@@ -428,6 +428,14 @@ BEGIN
     WHERE c.card = of_card;
     GET DIAGNOSTICS rows = ROW_COUNT;
     counts := counts || jsonb_build_object('fraud.customers', rows);
+
+    -- What waits to be scored is scored without the person.
+    UPDATE fraud.inbox b
+    SET payment = (b.payment::jsonb - '{last_four,first,last,gender,street,city,state,zip,lat,long,city_pop,job,dob,merch_lat,merch_long}'::text[])::text,
+        number_hashes = '{}'
+    WHERE b.card = of_card;
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    counts := counts || jsonb_build_object('fraud.inbox', rows);
 
     -- The number finds the customer no more.
     DELETE FROM fraud.customer_ids i WHERE i.card = of_card;
