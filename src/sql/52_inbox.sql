@@ -65,7 +65,7 @@ CREATE TABLE fraud.poll_requests (
 );
 COMMENT ON TABLE fraud.poll_requests IS 'internal: what fraud.poll_now asked for';
 
-CREATE VIEW fraud.inbox_status AS
+CREATE VIEW fraud.inbox_status WITH (security_barrier) AS
     SELECT i.source, count(*) AS waiting, min(i.received_at) AS oldest_received_at,
            count(h.card) AS held, min(h.held_since) AS held_since,
            array_agg(DISTINCT h.blocking_pid) FILTER (WHERE h.blocking_pid IS NOT NULL) AS blocking_pids
