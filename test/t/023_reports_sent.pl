@@ -19,7 +19,7 @@ my $receiver = start_receiver($dir);
 my $mail = start_mail($dir, 'reports');
 my $zone = noon_zone();
 my $node = new_server('main',
-    conf => "timezone = '$zone'\nfraud_detect.ca_file = '$dir/ca.crt'\nfraud_detect.report_hour = 0\nfraud_detect.label_maturity = 0\n");
+    conf => "timezone = '$zone'\nfraud_detect.report_timezone = '$zone'\nfraud_detect.ca_file = '$dir/ca.crt'\nfraud_detect.report_hour = 0\nfraud_detect.label_maturity = 0\n");
 sub value { return $node->safe_psql('postgres', $_[0]) }
 
 my $secret = 'whsec_' . encode_base64('a key of twenty-five byte', '');
