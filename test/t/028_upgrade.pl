@@ -45,7 +45,7 @@ like(slurp_file($old->logfile), $starts, 'a server of many users logs the start 
 
 my $new = PostgreSQL::Test::Cluster->new('new');
 $new->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
-$new->append_conf('postgresql.conf', "max_worker_processes = 16\ntimezone = 'UTC'\nshared_preload_libraries = 'fraud_detect'\nfraud_detect.allowed_hosts = '*, 127.0.0.1'\nfraud_detect.max_age = 0\n$conf");
+$new->append_conf('postgresql.conf', "max_worker_processes = 32\ntimezone = 'UTC'\nshared_preload_libraries = 'fraud_detect'\nfraud_detect.allowed_hosts = '*, 127.0.0.1'\nfraud_detect.max_age = 0\n$conf");
 chdir $new->basedir or die $!;
 my @upgrade = ('pg_upgrade', '--no-sync', '--retain', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $ENV{PG_BIN}, '-B', $ENV{PG_BIN},
     '-s', $new->host, '-p', $old->port, '-P', $new->port);
