@@ -24,6 +24,10 @@ CORE_BARS = [("one_row", "300x6", "ours-avx512", 22), ("one_row", "300x6", "ours
              ("batch", "1000x8", "best", 3), ("explain", "300x6", "ours", 3)]
 SQL_BARS = {"scan": ("≤ 6", lambda value: value <= 6), "fresh": ("< 2 ms", lambda value: value < 2),
             "memory": ("≤ 256 KiB", lambda value: value <= 256)}
+LIVE_BARS = {"gap": ("≤ 1.2", lambda value: value <= 1.2), "wait": ("≤ 0.3 s", lambda value: value <= 0.3),
+             "alert": ("≤ 0.3 s", lambda value: value <= 0.3), "scaling": ("≥ 1.5", lambda value: value >= 1.5),
+             "drain": ("≤ 12", lambda value: value <= 12), "receipt": ("≥ 40,000", lambda value: value >= 40000),
+             "deadlocks": ("0", lambda value: value == 0)}
 
 
 def load(path):
@@ -155,6 +159,15 @@ def models_table(debian, folder):
                   "read + score, peak MiB (held)", f"{debian.xgboost}, the same"], rows)
 
 
+def live_table(live):
+    rows = []
+    for entry in live["results"]:
+        bar, met = LIVE_BARS[entry["bar"]] if "bar" in entry else ("", None)
+        rows.append([entry["what"], bar, f"{shown(entry['value'])} {entry['unit']}",
+                     "" if met is None else "met" if met(entry["value"]) else "**missed**"])
+    return table(["the feed", "wanted", "measured", ""], rows)
+
+
 def sql_table(sql):
     return table(["in SQL", "measured"],
                  [[entry["what"], f"{shown(entry['value'])} {entry['unit']}"] for entry in sql["results"]])
@@ -174,20 +187,25 @@ def make(folder):
     debian = load(folder / "core-xgboost-debian.json")
     newest = load(folder / "core-xgboost-newest.json")
     sql = load(folder / "sql.json")
+    live = load(folder / "live.json")
     others = [entry for name in ("compiled", "others") for entry in load(folder / f"{name}.json") or []]
     notes = [line for line in (folder / "notes").read_text().splitlines()] if (folder / "notes").exists() else []
     debian = debian and Core(debian)
     newest = newest and Core(newest)
     dates = ([f"the core on {debian.context['date'][:10]} (load average {debian.context['load_avg'][0]:.1f})"]
              if debian else []) + ([f"SQL on {sql['date']} (load average {sql['load']:.1f})"] if sql else [])
+    dates += [f"the feed on {live['date']} (load average {live['load']:.1f})"] if live else []
     parts = [f"Measured {', '.join(dates)}: {cpu()}, {os.cpu_count()} CPUs, {system()}"
              + (f", {debian.context['compiler']}" if debian else "")
              + (f", PostgreSQL {sql['postgres']}" if sql else "") + ". One thread each."]
-    parts.append(bars(debian, newest, sql))
+    if debian or sql:
+        parts.append(bars(debian, newest, sql))
     if debian:
         parts += [core_table(debian, newest, others), models_table(debian, folder)]
     if sql:
         parts.append(sql_table(sql))
+    if live:
+        parts.append(live_table(live))
     return "\n\n".join(parts + [f"Not measured: {note}." for note in notes]) + "\n"
 
 
