@@ -82,8 +82,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
             self.wfile.flush()
-        except BrokenPipeError:
-            return  # the source was dropped in the middle of it
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the source was dropped in the middle of it, or the answer is too large
         if name is not None:
             self.server.ended[name] = time.time()
 
