@@ -45,8 +45,8 @@ constexpr int64_t kMerchantRetryUs = kSecond;
 constexpr int kHeldAtOnce = 20;
 constexpr int kMerchantsAtOnce = 1000;
 constexpr int kUnclearAttempts = 10;
-// Changes that are folded at once: less than 50 ms.
-constexpr int kFoldAtOnce = 2000;
+// Changes that are folded at once, within about 20 ms.
+constexpr int kFoldAtOnce = 1000;
 constexpr int64_t kFoldUs = kSecond;
 constexpr int64_t kFoldRetryUs = 10 * kSecond;
 
