@@ -73,8 +73,8 @@ BEGIN
     END LOOP;
 END $$;
 CALL pg_temp.measure(false);
-INSERT INTO fraud.rollup_queue
-    SELECT t.card, t.occurred_at, t.amount, t.merchant, t.category, 'NC', t.model, t.model_version, t.score, t.decision
+INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state, model, model_version, score, decision)
+    SELECT (SELECT fraud._open_slot()), 1, t.card, t.transaction_id, t.occurred_at, t.amount, t.merchant, t.category, 'NC', t.model, t.model_version, t.score, t.decision
     FROM fraud.transactions t WHERE t.occurred_at > '2026-06-30' ORDER BY t.occurred_at LIMIT 1000;
 SELECT fraud.label(t.transaction_id, true, 'chargeback', t.occurred_at + interval '1 day') FROM fraud.transactions t
     WHERE t.occurred_at > '2026-05-01' AND t.decision = 'approve' ORDER BY t.occurred_at LIMIT 10 \g /dev/null

@@ -71,23 +71,22 @@ SELECT fraud.label('v-4', true, 'analyst') > 0 AS labelled;
 SELECT day, fraud, fraud_alerted, fraud_volume FROM v_days ORDER BY day;
 SELECT fraud.refresh_rollups();
 SELECT day, fraud, fraud_alerted, fraud_volume FROM v_days ORDER BY day;
-SELECT count(*) AS waits FROM fraud.label_queue q JOIN fraud.payment_keys k USING (card, transaction_id) WHERE transaction_id = 'v-3';
+SELECT count(*) AS waits FROM fraud.waiting_labels WHERE transaction_id = 'v-3';
 SELECT day, labelled_fraud AS fraud, labelled_fraud_alerted AS alerted, labelled_legitimate_alerted AS legitimate, precision, recall, caught_volume, lost_volume
 FROM fraud.model_performance WHERE day BETWEEN '2016-01-01' AND '2016-12-31' ORDER BY day;
 
 -- The label that waited counts when its time has come: here its time is moved.
 UPDATE fraud.labels SET known_at = now() WHERE transaction_id = 'v-3';
-UPDATE fraud.label_queue SET known_at = now() WHERE transaction_id = 'v-3';
 SELECT fraud, fraud_alerted, fraud_volume FROM v_days WHERE day = '2016-03-01';
 SELECT fraud.refresh_rollups();
 SELECT fraud, fraud_alerted, fraud_volume FROM v_days WHERE day = '2016-03-01';
 
 -- What the sums say is what the payments say, and what a rebuild says.
 DROP TABLE v_days_before, v_merchants_before, v_cards_before;
-CREATE TABLE sums_before AS TABLE fraud.rollups;
+CREATE TABLE sums_before AS TABLE fraud._rollups;
 CREATE TABLE cards_before AS TABLE fraud.rollup_cards;
 SELECT fraud.rebuild_rollups() = (SELECT count(*) FROM fraud.transactions) AS all_of_them;
-SELECT count(*) FROM ((TABLE sums_before EXCEPT TABLE fraud.rollups) UNION ALL (TABLE fraud.rollups EXCEPT TABLE sums_before)) x;
+SELECT count(*) FROM ((TABLE sums_before EXCEPT TABLE fraud._rollups) UNION ALL (TABLE fraud._rollups EXCEPT TABLE sums_before)) x;
 SELECT count(*) FROM ((TABLE cards_before EXCEPT TABLE fraud.rollup_cards) UNION ALL (TABLE fraud.rollup_cards EXCEPT TABLE cards_before)) x;
 SELECT bool_and(r.payments = t.payments AND r.volume = t.volume AND r.customers = t.customers) AS same
 FROM fraud.daily_report r
@@ -101,10 +100,10 @@ DECLARE
     line text;
 BEGIN
     PERFORM set_config(split_part(setting, '=', 1), split_part(setting, '=', 2), true)
-    FROM pg_proc, unnest(proconfig) setting WHERE oid = 'fraud._refresh_rollups'::regproc AND setting ~ '=off$';
+    FROM pg_proc, unnest(proconfig) setting WHERE oid = 'fraud._fold_piece'::regproc AND setting ~ '=off$';
     ASSERT NOT current_setting('enable_sort')::bool;
-    FOR line IN EXECUTE 'EXPLAIN SELECT * FROM fraud._label_changes' LOOP
-        IF line ~ 'labels_known_at_idx' THEN RAISE EXCEPTION '%', line; END IF;
+    FOR line IN EXECUTE 'EXPLAIN SELECT * FROM fraud._queued_labels UNION ALL SELECT * FROM fraud._piece_labels' LOOP
+        IF line ~ ' labels_known_at_idx' THEN RAISE EXCEPTION '%', line; END IF;
     END LOOP;
 END
 $$;

@@ -1,9 +1,7 @@
--- What the views read: sums by hour, day, merchant and so on, kept up to date
--- without a lock between cards. A payment adds a row to fraud.rollup_queue, in its
--- own transaction; so does a label to fraud.label_queue. fraud.refresh_rollups()
--- adds what is queued to fraud.rollups and takes it off the queue, in one
--- statement and so in one snapshot. The views read the sums and what is still
--- queued, in one snapshot too: they are exact whenever the last refresh was.
+-- What the views read: sums by hour, day, merchant and so on, kept up to date without a
+-- lock between cards. They are folded from the log of changes (src/sql/68_changes.sql), a
+-- piece at a time. The views read the sums and what is still in the log, in one snapshot:
+-- they are exact whenever the last fold was.
 
 -- ------------------------------------------------------------- time zone
 CREATE TABLE fraud.rollup_state (
@@ -30,6 +28,7 @@ COMMENT ON FUNCTION fraud.report_timezone() IS
 
 -- ---------------------------------------------------------------- tables
 CREATE TABLE fraud.rollups (
+    rollup_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text COLLATE "C" NOT NULL CHECK (kind IN ('day', 'hour', 'merchant', 'category', 'state', 'score')),
     starts_at timestamptz NOT NULL,
     key text COLLATE "C",
@@ -54,6 +53,7 @@ CREATE TABLE fraud.rollups (
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE fraud.rollups IS
     'sums over payments: by hour and model version, and by day, merchant, category, home state and score; read the views instead';
+COMMENT ON COLUMN fraud.rollups.rollup_id IS 'for logical replication: the key proper has nulls';
 COMMENT ON COLUMN fraud.rollups.starts_at IS 'start of the hour, else of the day, in fraud.report_timezone()';
 COMMENT ON COLUMN fraud.rollups.key IS
     'of kind hour: live, or history where nobody decided; of score: the hundredth that the score lies in, 0 to 99; else the merchant, category or state';
@@ -75,82 +75,90 @@ COMMENT ON TABLE fraud.rollup_cards IS 'sums over payments by card and month; re
 COMMENT ON COLUMN fraud.rollup_cards.month IS 'start of the month in fraud.report_timezone()';
 COMMENT ON COLUMN fraud.rollup_cards.days IS 'the days with a payment, a bit each: 1 is the first of the month';
 
--- Only ever added to by payments, and emptied by the refresh. No index: it is read whole.
-CREATE TABLE fraud.rollup_queue (
+CREATE TABLE fraud.rollup_labels (
     card uuid NOT NULL,
-    occurred_at timestamptz NOT NULL,
-    amount numeric(12, 2) NOT NULL,
-    merchant text NOT NULL,
+    transaction_id text COLLATE "C" NOT NULL,
+    is_fraud boolean,
+    occurred_at timestamptz,
+    amount numeric(12, 2),
+    merchant text,
     category text,
     state text,
     model text,
     model_version int,
     score float8,
-    decision text
-);
-COMMENT ON TABLE fraud.rollup_queue IS 'payments that are stored and not yet in fraud.rollups';
-COMMENT ON COLUMN fraud.rollup_queue.state IS 'the home''s, as known when the payment was stored';
-
-CREATE TABLE fraud.label_queue (
-    card uuid NOT NULL,
-    transaction_id text COLLATE "C" NOT NULL,
-    known_at timestamptz NOT NULL
-);
-CREATE INDEX label_queue_known_at_idx ON fraud.label_queue (known_at);
-COMMENT ON TABLE fraud.label_queue IS 'payments with a label that fraud.rollups do not count yet, some until its known_at has come';
-
-CREATE TABLE fraud.rollup_labels (
-    card uuid NOT NULL,
-    transaction_id text COLLATE "C" NOT NULL,
-    is_fraud boolean,
+    decision text,
     PRIMARY KEY (card, transaction_id)
 );
-COMMENT ON TABLE fraud.rollup_labels IS 'the label of each payment as fraud.rollups count it';
+COMMENT ON TABLE fraud.rollup_labels IS 'the label of each payment as fraud.rollups count it, and as what payment';
+COMMENT ON COLUMN fraud.rollup_labels.state IS 'the home''s under which the label is counted';
 
-CREATE FUNCTION fraud._queue_labels() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    INSERT INTO fraud.label_queue (card, transaction_id, known_at)
-    SELECT n.card, n.transaction_id, n.known_at FROM new_labels n;
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION fraud._queue_labels() IS 'internal: queues new labels for the rollups';
+-- The piece of the log that is being folded: changes of a slot, by their numbers.
+CREATE TABLE fraud.folding (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    slot smallint NOT NULL,
+    after_id bigint NOT NULL,
+    last_id bigint NOT NULL
+) WITH (fillfactor = 50);
+INSERT INTO fraud.folding (slot, after_id, last_id) VALUES (0, 0, 0);
+COMMENT ON TABLE fraud.folding IS 'internal: the piece of fraud.changes that is folded, or was last';
 
-CREATE TRIGGER queue_labels AFTER INSERT ON fraud.labels
-    REFERENCING NEW TABLE AS new_labels
-    FOR EACH STATEMENT EXECUTE FUNCTION fraud._queue_labels();
+-- ------------------------------------------------------- what is in the log
+-- Labels whose time has come count, be they in the log or not back in it yet.
+CREATE VIEW fraud._queued_changes AS
+    SELECT c.sign, c.card, c.transaction_id, c.occurred_at, c.amount, c.merchant, c.category, c.state,
+           c.model, c.model_version, c.score, c.decision
+    FROM fraud._log c WHERE c.sign <> 0 OR c.known_at OPERATOR(pg_catalog.<=) now()
+    UNION ALL
+    SELECT 0, w.card, w.transaction_id, w.occurred_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM fraud.waiting_labels w WHERE w.known_at OPERATOR(pg_catalog.<=) now();
+COMMENT ON VIEW fraud._queued_changes IS 'internal: the changes that fraud.rollups do not count yet, as known now';
 
--- ---------------------------------------------------------- what is queued
+CREATE VIEW fraud._piece_changes AS
+    SELECT c.sign, c.card, c.transaction_id, c.occurred_at, c.amount, c.merchant, c.category, c.state,
+           c.model, c.model_version, c.score, c.decision
+    FROM fraud.changes c
+    WHERE c.slot = (SELECT f.slot FROM fraud.folding f)
+      AND c.change_id > (SELECT f.after_id FROM fraud.folding f) AND c.change_id <= (SELECT f.last_id FROM fraud.folding f)
+      AND (c.sign <> 0 OR c.known_at OPERATOR(pg_catalog.<=) now());
+COMMENT ON VIEW fraud._piece_changes IS 'internal: as _queued_changes, of the piece that is folded';
+
+-- The label that each payment has now, beside the one that is counted. Not a change of it
+-- is counted, but the difference: of labels the latest counts, however they come; and what
+-- is taken away is what was added, as what payment too.
 -- Each step is a LATERAL look-up by key with a LIMIT, so that no plan made for an
--- empty queue ever reads all transactions; the latest label is found by an aggregate,
+-- empty log ever reads all transactions; the latest label is found by an aggregate,
 -- so that no plan walks all labels in the order of known_at.
-CREATE VIEW fraud._label_changes AS
-    SELECT d.card, d.transaction_id, n.is_fraud, o.is_fraud AS was_fraud,
-           t.occurred_at, t.amount, t.merchant, t.category, c.state,
-           t.model, t.model_version, t.score, t.decision
-    FROM (SELECT DISTINCT q.card, q.transaction_id
-          FROM fraud.label_queue q WHERE q.known_at OPERATOR(pg_catalog.<=) now()) d
-    CROSS JOIN LATERAL (
-        SELECT (array_agg(l.is_fraud ORDER BY l.known_at DESC, l.label_id DESC))[1] AS is_fraud
-        FROM fraud.labels l
-        WHERE l.card = d.card AND l.transaction_id = d.transaction_id AND l.known_at <= now()) n
-    CROSS JOIN LATERAL (
-        SELECT k.occurred_at FROM fraud.payment_keys k
-        WHERE k.card = d.card AND k.transaction_id = d.transaction_id LIMIT 1) k
-    CROSS JOIN LATERAL (
-        SELECT * FROM fraud.transactions t
-        WHERE t.card = d.card AND t.occurred_at = k.occurred_at AND t.transaction_id = d.transaction_id
-        LIMIT 1) t
-    LEFT JOIN LATERAL (SELECT c.state FROM fraud.customers c WHERE c.card = d.card LIMIT 1) c ON true
-    LEFT JOIN LATERAL (
-        SELECT o.is_fraud FROM fraud.rollup_labels o
-        WHERE o.card = d.card AND o.transaction_id = d.transaction_id LIMIT 1) o ON true
-    WHERE n.is_fraud IS DISTINCT FROM o.is_fraud;
-COMMENT ON VIEW fraud._label_changes IS
-    'internal: payments whose label is another than fraud.rollups count, as known now';
+CREATE VIEW fraud._queued_labels AS
+    SELECT l.counted, l.was
+    FROM (
+        SELECT ROW(d.card, d.transaction_id, CASE WHEN t.card IS NOT NULL THEN n.is_fraud END,
+                   t.occurred_at, t.amount, t.merchant, t.category,
+                   CASE WHEN o.was IS NULL THEN c.state ELSE (o.was).state END,
+                   t.model, t.model_version, t.score, t.decision)::fraud.rollup_labels AS counted, o.was
+        FROM (SELECT q.card, q.transaction_id, bool_or(q.sign < 0) AS is_changed
+              FROM fraud._queued_changes q WHERE q.sign IN (-1, 0) GROUP BY q.card, q.transaction_id) d
+        CROSS JOIN LATERAL (
+            SELECT (array_agg(l.is_fraud ORDER BY l.known_at DESC, l.label_id DESC))[1] AS is_fraud
+            FROM fraud.labels l
+            WHERE l.card = d.card AND l.transaction_id = d.transaction_id AND l.known_at <= now()) n
+        LEFT JOIN LATERAL (
+            SELECT k.occurred_at FROM fraud.payment_keys k
+            WHERE k.card = d.card AND k.transaction_id = d.transaction_id LIMIT 1) k ON true
+        LEFT JOIN LATERAL (
+            SELECT * FROM fraud.transactions t
+            WHERE t.card = d.card AND t.occurred_at = k.occurred_at AND t.transaction_id = d.transaction_id
+            LIMIT 1) t ON true
+        LEFT JOIN LATERAL (SELECT c.state FROM fraud.customers c WHERE c.card = d.card LIMIT 1) c ON true
+        LEFT JOIN LATERAL (
+            SELECT o AS was FROM fraud.rollup_labels o
+            WHERE o.card = d.card AND o.transaction_id = d.transaction_id LIMIT 1) o ON true
+        -- A payment that is not there, and was not deleted, went by retention: its sums stay.
+        WHERE t.card IS NOT NULL OR d.is_changed
+        OFFSET 0) l
+    WHERE l.counted IS DISTINCT FROM l.was AND ((l.counted).is_fraud IS NOT NULL OR (l.was).is_fraud IS NOT NULL);
+COMMENT ON VIEW fraud._queued_labels IS
+    'internal: payments whose label is another than fraud.rollups count, as known now, and that one';
 
 -- OFFSET 0: each of these is computed once a payment, not once for each sum that it
 -- goes into. Amounts are whole hundredths and scores whole millionths, whose sums are
@@ -173,17 +181,17 @@ CREATE VIEW fraud._queued AS
            f.fraud, f.legitimate
     FROM (SELECT q.card, q.occurred_at, q.amount, q.merchant, q.category, q.state,
                  q.model, q.model_version, q.score, q.decision,
-                 1 AS payments, 0 AS fraud, 0 AS legitimate
-          FROM fraud.rollup_queue q
+                 q.sign::int AS payments, 0 AS fraud, 0 AS legitimate
+          FROM fraud._queued_changes q WHERE q.sign <> 0
           UNION ALL
-          SELECT l.card, l.occurred_at, l.amount, l.merchant, l.category, l.state,
-                 l.model, l.model_version, l.score, l.decision,
-                 0, coalesce(l.is_fraud, false)::int - coalesce(l.was_fraud, false)::int,
-                 coalesce(NOT l.is_fraud, false)::int - coalesce(NOT l.was_fraud, false)::int
-          FROM fraud._label_changes l) f
+          SELECT (v.label).card, (v.label).occurred_at, (v.label).amount, (v.label).merchant, (v.label).category, (v.label).state,
+                 (v.label).model, (v.label).model_version, (v.label).score, (v.label).decision,
+                 0, v.sign * ((v.label).is_fraud)::int, v.sign * (NOT (v.label).is_fraud)::int
+          FROM fraud._queued_labels l CROSS JOIN LATERAL (VALUES (1, l.counted), (-1, l.was)) v(sign, label)
+          WHERE (v.label).is_fraud IS NOT NULL) f
     OFFSET 0;
 COMMENT ON VIEW fraud._queued IS
-    'internal: what is to be added to fraud.rollups: payments, and what labels changed of payments that are there';
+    'internal: what is to be added to fraud.rollups: payments, taken away where they are no more, and what labels changed';
 
 CREATE VIEW fraud._queued_rollups AS
     SELECT b.kind COLLATE "C" AS kind, b.starts_at, b.key COLLATE "C" AS key, b.model COLLATE "C" AS model,
@@ -215,29 +223,61 @@ CREATE VIEW fraud._queued_rollups AS
     GROUP BY 1, 2, 3, 4, 5;
 COMMENT ON VIEW fraud._queued_rollups IS 'internal: what is queued, summed up as rows of fraud.rollups, but for customers';
 
--- Cards that have no payment on that day in the sums yet.
+-- Whether the card has payments on a day: where one was taken away, the payments themselves tell.
+CREATE VIEW fraud._queued_days AS
+    SELECT d.card, d.day, d.month, d.day_bit, d.payments, d.cents, d.alerts, d.fraud, d.fraud_cents,
+           CASE WHEN d.any_less THEN EXISTS (
+                    SELECT FROM fraud.transactions t
+                    WHERE t.card = d.card AND t.occurred_at >= d.day
+                      AND t.occurred_at < (d.day AT TIME ZONE d.zone + interval '1 day') AT TIME ZONE d.zone)
+                WHEN d.any_more THEN true END AS is_active
+    FROM (SELECT q.card, q.day, q.month, q.day_bit, (SELECT fraud.report_timezone()) AS zone,
+                 sum(q.payments) AS payments, sum(q.payments * q.cents) AS cents, sum(q.payments * q.alerted) AS alerts,
+                 sum(q.fraud) AS fraud, sum(q.fraud * q.cents) AS fraud_cents,
+                 bool_or(q.payments > 0) AS any_more, bool_or(q.payments < 0) AS any_less
+          FROM fraud._queued q
+          GROUP BY q.card, q.day, q.month, q.day_bit) d;
+COMMENT ON VIEW fraud._queued_days IS
+    'internal: what is queued, summed up by card and day; is_active: whether the card has payments then, null where only labels came';
+
 CREATE VIEW fraud._queued_customers AS
-    SELECT d.day AS starts_at, count(*) AS customers
-    FROM (SELECT DISTINCT q.card, q.day, q.month, q.day_bit FROM fraud._queued q WHERE q.payments = 1) d
+    SELECT d.day AS starts_at, sum(CASE WHEN d.is_active THEN 1 ELSE -1 END) AS customers
+    FROM fraud._queued_days d
     LEFT JOIN LATERAL (SELECT c.days FROM fraud.rollup_cards c
                        WHERE c.card = d.card AND c.month = d.month LIMIT 1) c ON true
-    WHERE coalesce(c.days, 0) & d.day_bit = 0
+    WHERE d.is_active <> (coalesce(c.days, 0) & d.day_bit <> 0)
     GROUP BY d.day;
 COMMENT ON VIEW fraud._queued_customers IS
-    'internal: how many cards have queued payments of a day and none of it in the sums';
+    'internal: how many cards have payments on a day and none of them in the sums, less those of which it is the other way round';
 
 CREATE VIEW fraud._queued_cards AS
-    SELECT q.card, q.month, coalesce(bit_or(q.day_bit) FILTER (WHERE q.payments = 1), 0) AS days,
-           sum(q.payments) AS payments,
-           sum(q.payments * q.cents) * 0.01 AS volume,
-           sum(q.payments * q.alerted) AS alerts,
-           sum(q.fraud) AS fraud,
-           sum(q.fraud * q.cents) * 0.01 AS fraud_volume
-    FROM fraud._queued q
-    GROUP BY q.card, q.month;
+    SELECT d.card, d.month, coalesce(bit_or(d.day_bit) FILTER (WHERE d.is_active), 0) AS days,
+           coalesce(bit_or(d.day_bit) FILTER (WHERE NOT d.is_active), 0) AS days_gone,
+           sum(d.payments) AS payments,
+           sum(d.cents) * 0.01 AS volume,
+           sum(d.alerts) AS alerts,
+           sum(d.fraud) AS fraud,
+           sum(d.fraud_cents) * 0.01 AS fraud_volume
+    FROM fraud._queued_days d
+    GROUP BY d.card, d.month;
 COMMENT ON VIEW fraud._queued_cards IS 'internal: what is queued, summed up as rows of fraud.rollup_cards';
 
--- ------------------------------------------------- sums and queue together
+-- The same of a piece: fold and views compute alike, because it is one text.
+DO $$
+DECLARE
+    of_log text;
+    of_piece text;
+BEGIN
+    FOREACH of_log IN ARRAY '{_queued_labels,_queued,_queued_rollups,_queued_days,_queued_customers,_queued_cards}'::text[] LOOP
+        of_piece := replace(of_log, '_queued', '_piece');
+        EXECUTE format('CREATE VIEW fraud.%I AS %s', of_piece,
+                       replace(pg_get_viewdef(format('fraud.%I', of_log)::regclass), 'fraud._queued', 'fraud._piece'));
+        EXECUTE format('COMMENT ON VIEW fraud.%I IS %L', of_piece, format('internal: as %s, of the piece that is folded', of_log));
+    END LOOP;
+END
+$$;
+
+-- ------------------------------------------------- sums and log together
 CREATE VIEW fraud._rollups AS
     SELECT r.kind, r.starts_at, r.key, r.model, r.model_version, r.payments, r.customers, r.volume,
            r.approved, r.reviewed, r.blocked, r.alerted_volume, r.scored, r.score_sum,
@@ -251,140 +291,7 @@ CREATE VIEW fraud._rollups AS
            q.fraud_volume, q.fraud_alerted_volume
     FROM fraud._queued_rollups q
     UNION ALL
-    SELECT 'day' COLLATE "C", q.starts_at, NULL, NULL, NULL, 0, q.customers, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    SELECT 'day' COLLATE "C", q.starts_at, NULL, NULL, NULL, 0, q.customers::bigint, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM fraud._queued_customers q;
 COMMENT ON VIEW fraud._rollups IS
     'internal: fraud.rollups and what is queued for them; rows of one key are to be added up';
-
--- --------------------------------------------------------------- refresh
--- The plan is made when the queue may look empty; it must serve when a history has
--- filled it: sums by hashing, no JIT for what only looks costly.
-CREATE FUNCTION fraud._refresh_rollups() RETURNS bigint
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-SET enable_sort = off
-SET jit = off
-SET work_mem = '64MB'
-AS $$
-DECLARE
-    added bigint;
-BEGIN
-    -- One at a time. Payments never wait for this lock, nor it for them.
-    PERFORM fraud._lock('rollups');
-    INSERT INTO fraud.rollup_state (timezone, refreshed_at)
-    VALUES (fraud.report_timezone(), now())
-    ON CONFLICT (only_row) DO UPDATE SET refreshed_at = excluded.refreshed_at;
-    -- All parts of one statement read one snapshot: exactly the rows that are summed
-    -- up are taken off the queues, and nothing that commits meanwhile.
-    WITH taken AS (
-        DELETE FROM fraud.rollup_queue RETURNING 1
-    ), due AS (
-        DELETE FROM fraud.label_queue WHERE known_at <= now()
-    ), labelled AS (
-        INSERT INTO fraud.rollup_labels AS o (card, transaction_id, is_fraud)
-        SELECT l.card, l.transaction_id, l.is_fraud FROM fraud._label_changes l
-        ON CONFLICT (card, transaction_id) DO UPDATE SET is_fraud = excluded.is_fraud
-    ), cards AS (
-        INSERT INTO fraud.rollup_cards AS o (card, month, days, payments, volume, alerts, fraud, fraud_volume)
-        SELECT q.card, q.month, q.days, q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
-        FROM fraud._queued_cards q
-        ON CONFLICT (card, month) DO UPDATE SET
-            days = o.days | excluded.days,
-            payments = o.payments + excluded.payments,
-            volume = o.volume + excluded.volume,
-            alerts = o.alerts + excluded.alerts,
-            fraud = o.fraud + excluded.fraud,
-            fraud_volume = o.fraud_volume + excluded.fraud_volume
-    ), sums AS (
-        INSERT INTO fraud.rollups AS o (
-            kind, starts_at, key, model, model_version, payments, customers, volume,
-            approved, reviewed, blocked, alerted_volume, scored, score_sum,
-            fraud, legitimate, fraud_alerted, legitimate_alerted, fraud_volume, fraud_alerted_volume)
-        SELECT q.kind, q.starts_at, q.key, q.model, q.model_version, q.payments,
-               coalesce(c.customers, 0), q.volume, q.approved, q.reviewed, q.blocked,
-               q.alerted_volume, q.scored, q.score_sum, q.fraud, q.legitimate,
-               q.fraud_alerted, q.legitimate_alerted, q.fraud_volume, q.fraud_alerted_volume
-        FROM fraud._queued_rollups q
-        LEFT JOIN fraud._queued_customers c ON q.kind = 'day' AND c.starts_at = q.starts_at
-        ON CONFLICT ON CONSTRAINT rollups_key DO UPDATE SET
-            payments = o.payments + excluded.payments,
-            customers = o.customers + excluded.customers,
-            volume = o.volume + excluded.volume,
-            approved = o.approved + excluded.approved,
-            reviewed = o.reviewed + excluded.reviewed,
-            blocked = o.blocked + excluded.blocked,
-            alerted_volume = o.alerted_volume + excluded.alerted_volume,
-            scored = o.scored + excluded.scored,
-            score_sum = o.score_sum + excluded.score_sum,
-            fraud = o.fraud + excluded.fraud,
-            legitimate = o.legitimate + excluded.legitimate,
-            fraud_alerted = o.fraud_alerted + excluded.fraud_alerted,
-            legitimate_alerted = o.legitimate_alerted + excluded.legitimate_alerted,
-            fraud_volume = o.fraud_volume + excluded.fraud_volume,
-            fraud_alerted_volume = o.fraud_alerted_volume + excluded.fraud_alerted_volume
-    )
-    SELECT count(*) INTO added FROM taken;
-    RETURN added;
-END
-$$;
-COMMENT ON FUNCTION fraud._refresh_rollups() IS 'internal: the body of fraud.refresh_rollups, run as the owner';
-
-CREATE FUNCTION fraud.refresh_rollups() RETURNS bigint
-AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.refresh_rollups() IS
-    'adds what is queued to the sums that the views read; returns how many payments were added. The views are exact without it, and fast with it';
-
-CREATE FUNCTION fraud._rebuild_rollups() RETURNS bigint
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    zone text := coalesce(nullif(current_setting('fraud_detect.report_timezone', true), ''), 'UTC');
-    before text;
-    dropped timestamptz;
-    complete_from timestamptz;
-BEGIN
-    -- With everything in the sums, what is queued below is all that is queued.
-    PERFORM fraud.refresh_rollups();
-    -- Where retention has dropped payments, their sums are all there is. Kept are the
-    -- months, in the zone to come, of which payments are gone.
-    SELECT s.dropped_before INTO dropped FROM fraud.rollup_state s;
-    complete_from := date_trunc('month', dropped, zone);
-    IF complete_from < dropped THEN
-        complete_from := (complete_from AT TIME ZONE zone + interval '1 month') AT TIME ZONE zone;
-    END IF;
-    complete_from := coalesce(complete_from, '-infinity');
-    SELECT s.timezone INTO before FROM fraud.rollup_state s;
-    PERFORM fraud._audit('rebuild', 'rollups', NULL, jsonb_build_object('timezone', before), jsonb_build_object('timezone', zone));
-    UPDATE fraud.rollup_state SET timezone = zone;
-    DELETE FROM fraud.rollups r WHERE r.starts_at >= complete_from;
-    DELETE FROM fraud.rollup_cards c WHERE c.month >= complete_from;
-    DELETE FROM fraud.rollup_labels o USING fraud.payment_keys k
-    WHERE k.card = o.card AND k.transaction_id = o.transaction_id AND k.occurred_at >= complete_from;
-    -- One snapshot: a payment that is seen here is off the queue or taken off it, and
-    -- one that commits meanwhile stays on it.
-    WITH gone AS (
-        DELETE FROM fraud.rollup_queue q WHERE q.occurred_at >= complete_from
-    ), labels AS (
-        INSERT INTO fraud.label_queue (card, transaction_id, known_at)
-        SELECT l.card, l.transaction_id, l.known_at
-        FROM fraud.labels l JOIN fraud.payment_keys k USING (card, transaction_id)
-        WHERE k.occurred_at >= complete_from
-    )
-    INSERT INTO fraud.rollup_queue (card, occurred_at, amount, merchant, category, state,
-                                    model, model_version, score, decision)
-    SELECT t.card, t.occurred_at, t.amount, t.merchant, t.category, c.state,
-           t.model, t.model_version, t.score, t.decision
-    FROM fraud.transactions t LEFT JOIN fraud.customers c ON c.card = t.card
-    WHERE t.occurred_at >= complete_from;
-    RETURN fraud.refresh_rollups();
-END
-$$;
-COMMENT ON FUNCTION fraud._rebuild_rollups() IS 'internal: the body of fraud.rebuild_rollups, run as the owner';
-
-CREATE FUNCTION fraud.rebuild_rollups() RETURNS bigint
-AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.rebuild_rollups() IS
-    'makes the sums that the views read anew, from all payments stored, in the zone that fraud_detect.report_timezone names; needed after that setting was changed. Returns how many payments were summed';

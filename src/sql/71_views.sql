@@ -112,12 +112,12 @@ CREATE VIEW fraud.customer_activity AS
                  sum(m.payments)::bigint AS payments, sum(m.volume) AS volume,
                  sum(m.alerts)::bigint AS alerts, sum(m.fraud)::bigint AS labelled_fraud,
                  sum(m.fraud_volume) AS labelled_fraud_volume
-          FROM (SELECT u.card, bit_or(u.days) AS days, sum(u.payments) AS payments, sum(u.volume) AS volume,
+          FROM (SELECT u.card, bit_or(u.days) & ~bit_or(u.days_gone) AS days, sum(u.payments) AS payments, sum(u.volume) AS volume,
                        sum(u.alerts) AS alerts, sum(u.fraud) AS fraud, sum(u.fraud_volume) AS fraud_volume
-                FROM (SELECT r.card, r.month, r.days, r.payments, r.volume, r.alerts, r.fraud, r.fraud_volume
+                FROM (SELECT r.card, r.month, r.days, 0 AS days_gone, r.payments, r.volume, r.alerts, r.fraud, r.fraud_volume
                       FROM fraud.rollup_cards r
                       UNION ALL
-                      SELECT q.card, q.month, q.days, q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
+                      SELECT q.card, q.month, q.days, q.days_gone, q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
                       FROM fraud._queued_cards q) u
                 GROUP BY u.card, u.month) m
           GROUP BY m.card) a

@@ -67,11 +67,11 @@ BEGIN
         CASE WHEN n > 0 THEN 'a month of the next seven days has none yet; the first payment makes it'
              ELSE 'there for the next seven days' END;
 
-    -- Counted up to a point: the queue can be long.
-    SELECT count(*) INTO n FROM (SELECT FROM fraud.rollup_queue q LIMIT 100001) q;
+    -- Counted up to a point: the log can be long.
+    SELECT count(*) INTO n FROM (SELECT FROM fraud._log c LIMIT 100001) c;
     RETURN QUERY SELECT 'rollups', CASE WHEN n > 100000 THEN 'warning' ELSE 'ok' END,
-        CASE WHEN n > 100000 THEN 'more than 100000 payments are queued, which makes the views slow: call fraud.refresh_rollups()'
-             ELSE format('%s payments queued', n) END
+        CASE WHEN n > 100000 THEN 'more than 100000 changes are queued, which makes the views slow: call fraud.refresh_rollups()'
+             ELSE format('%s changes queued', n) END
             || coalesce((SELECT ', refreshed ' || to_char(s.refreshed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"')
                          FROM fraud.rollup_state s), ', never refreshed');
     RETURN QUERY SELECT 'report time zone', CASE WHEN zone = fraud.report_timezone() THEN 'ok' ELSE 'warning' END,

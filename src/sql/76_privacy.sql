@@ -271,8 +271,10 @@ AS $$
 DECLARE
     kept int[] := fraud._impersonal_features();
 BEGIN
-    -- What is queued for the sums says in which state the customer lives.
+    -- What is logged for the sums, and under what a label is counted, says in which state the
+    -- customer lives.
     PERFORM fraud.refresh_rollups();
+    UPDATE fraud.rollup_labels o SET state = NULL WHERE o.card = _erase_payments.card AND o.state IS NOT NULL;
     relation := 'fraud.transactions';
     UPDATE fraud.transactions t
     SET merchant_latitude = NULL, merchant_longitude = NULL, home_latitude = NULL, home_longitude = NULL,

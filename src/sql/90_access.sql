@@ -182,7 +182,7 @@ REVOKE ALL ON FUNCTION @extschema@.fraud_explain(record, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.fraud_explain(jsonb, text) FROM PUBLIC;
 
 -- What holds users' data goes into a dump; what the worker notes for itself does
--- not, nor do the jobs, nor fraud.label_queue, which restored labels fill. Partitions are ordinary tables and are dumped as such.
+-- not, nor do the jobs, nor what tells slots of fraud.changes apart. Partitions are ordinary tables and are dumped as such.
 -- One statement each: every call updates the extension's row.
 DO $$
 DECLARE
@@ -191,7 +191,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('locks', 'held_customers', 'poll_requests', 'source_counts', 'source_state', 'label_queue', 'channel_state', 'training_queue', 'job_state')
+          AND c.relname NOT IN ('locks', 'held_customers', 'poll_requests', 'source_counts', 'source_state', 'change_ids', 'change_slot', 'change_slots', 'folding', 'channel_state', 'training_queue', 'job_state')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');

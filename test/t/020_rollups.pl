@@ -50,7 +50,7 @@ SQL
 $node->command_ok(
     [ 'pgbench', '-n', '-c', '6', '-j', '2', '-t', '150', '-f', "$ingest\@8", '-f', "$refresh\@1", '-f', "$compare\@1", $node->connstr('postgres') ],
     'the views are what the tables are, in every snapshot');
-my $sums = 'SELECT md5(string_agg(r::text, chr(10) ORDER BY r::text)) FROM (SELECT * FROM fraud.rollups) r';
+my $sums = 'SELECT md5(string_agg(r::text, chr(10) ORDER BY r::text)) FROM (SELECT * FROM fraud._rollups) r';
 value('SELECT fraud.refresh_rollups()');
 my $before = value($sums);
 is(value('SELECT sum(payments) = (SELECT count(*) FROM fraud.transactions) FROM fraud.customer_activity'), 't', 'and so are those of the cards');

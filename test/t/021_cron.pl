@@ -39,7 +39,7 @@ is(value("SELECT count(*) FROM cron.job WHERE jobname LIKE 'fraud\\_detect:postg
 value("UPDATE cron.job SET schedule = '* * * * *' WHERE jobname ~ ':(reports|partitions|purge|health|cron_log)\$'");
 ok(wait_for(sub { value('SELECT count(*) FROM fraud.job_state WHERE succeeded_at IS NOT NULL') == 5 }, 'all jobs ran', 300), 'the jobs run');
 is(value("SELECT day - '$today'::date, revision, payments FROM fraud.daily_reports WHERE day < '$today' ORDER BY day"), "-2|1|1\n-1|1|0", 'the missed days are closed, once');
-is(value("SELECT count(*) FROM fraud.rollup_queue"), '0', 'the rollups are refreshed');
+is(value("SELECT count(*) FROM fraud._log"), '0', 'the rollups are refreshed');
 is(value("SELECT string_agg(item || ' ' || status, ', ') FROM fraud.health() WHERE item ~ '^(job|closed|pg_cron|partitions)' AND status <> 'ok'"), '', 'and all is well');
 ok(wait_for(sub { value("SELECT count(*) FROM cron.job_run_details WHERE status = 'succeeded' AND command ~ 'run_job'") >= 4 }, 'runs succeeded'), 'pg_cron says so too');
 is(value("SELECT count(*) FROM cron.job_run_details WHERE status = 'failed'"), '0', 'none of them failed');

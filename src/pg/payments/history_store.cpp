@@ -72,11 +72,11 @@ Statement insert_transactions(
     "  h.age, h.is_fraud, h.label_known_at, n.score, $3, $4, $5, $6[(n.i - 1) * $7 + 1 : n.i * $7]"
     " FROM unnest($1, $2) WITH ORDINALITY n(history_row, score, i)"
     " JOIN pg_temp.fraud_detect_history h ON h.history_row = n.history_row"
-    " RETURNING card, occurred_at, amount, merchant, category, model, model_version, score)"
-    " INSERT INTO fraud.rollup_queue (card, occurred_at, amount, merchant, category, state, model,"
-    "  model_version, score)"
-    " SELECT s.card, s.occurred_at, s.amount, s.merchant, s.category, c.state, s.model, s.model_version,"
-    "  s.score"
+    " RETURNING card, transaction_id, occurred_at, amount, merchant, category, model, model_version, score)"
+    " INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,"
+    "  model, model_version, score)"
+    " SELECT (SELECT fraud._open_slot()), 1, s.card, s.transaction_id, s.occurred_at, s.amount, s.merchant, s.category,"
+    "  c.state, s.model, s.model_version, s.score"
     " FROM stored s LEFT JOIN fraud.customers c ON c.card = s.card",
     {INT8ARRAYOID, FLOAT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});
 

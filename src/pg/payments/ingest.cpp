@@ -19,7 +19,7 @@ namespace fraud::pg {
 
 namespace {
 
-// Each payment is queued for the sums that the views read (src/sql/70_rollups.sql).
+// Each payment is a row of the log of changes too (src/sql/68_changes.sql).
 Statement insert_transactions(
     "WITH stored AS (INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount,"
     "  merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
@@ -30,11 +30,11 @@ Statement insert_transactions(
     " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) WITH ORDINALITY"
     "  n(card, transaction_id, occurred_at, cents, merchant, category, merchant_latitude,"
     "    merchant_longitude, home_latitude, home_longitude, city_population, age, score, decision, source, received_at, i)"
-    " RETURNING card, occurred_at, amount, merchant, category, model, model_version, score, decision)"
-    " INSERT INTO fraud.rollup_queue (card, occurred_at, amount, merchant, category, state, model,"
-    "  model_version, score, decision)"
-    " SELECT s.card, s.occurred_at, s.amount, s.merchant, s.category, c.state, s.model,"
-    "  s.model_version, s.score, s.decision"
+    " RETURNING card, transaction_id, occurred_at, amount, merchant, category, model, model_version, score, decision)"
+    " INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,"
+    "  model, model_version, score, decision)"
+    " SELECT (SELECT fraud._open_slot()), 1, s.card, s.transaction_id, s.occurred_at, s.amount, s.merchant, s.category,"
+    "  c.state, s.model, s.model_version, s.score, s.decision"
     " FROM stored s LEFT JOIN fraud.customers c ON c.card = s.card",
     {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
      FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, FLOAT4ARRAYOID,

@@ -15,6 +15,7 @@
 #include <set>
 
 #include "pg/payments/card.h"
+#include "pg/payments/change_log.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/shared_state.h"
@@ -44,6 +45,10 @@ constexpr int64_t kMerchantRetryUs = kSecond;
 constexpr int kHeldAtOnce = 20;
 constexpr int kMerchantsAtOnce = 1000;
 constexpr int kUnclearAttempts = 10;
+// Changes that are folded at once, within about 20 ms.
+constexpr int kFoldAtOnce = 1000;
+constexpr int64_t kFoldUs = kSecond;
+constexpr int64_t kFoldRetryUs = 10 * kSecond;
 
 // What an error says of what is to be done with the payment that met it.
 enum class Fault {
@@ -116,6 +121,7 @@ class Scorer {
     *more = static_cast<int>(rows.size()) == read_;
     try_held();
     make_queued_merchants();
+    fold();
     return true;
   }
 
@@ -307,6 +313,31 @@ class Scorer {
     merchants_at_ = now + kMerchantRetryUs;
   }
 
+  // Folds a piece of the log of changes between two batches. One scorer does, and only while
+  // many changes are there: a log that nobody folds makes the views slow.
+  void fold() {
+    const TimestampTz now = GetCurrentTimestamp();
+    if (number_ != 0 || now < fold_at_) return;
+    bool folded = false;
+    try {
+      (void)in_transaction("folding changes", [&] {
+        Spi spi;
+        folded = fold_changes(spi, kFoldAtOnce);
+      });
+      fold_at_ = now + (folded ? 0 : kFoldUs);
+      fold_fails_ = false;
+    } catch (const PgError& error) {
+      if (!may_go_on(error)) throw;
+      if (!fold_fails_) {
+        protect([&] { ereport(LOG, (errmsg("could not fold changes into the sums of the views: %s", error.what()))); });
+      }
+      forget(error);
+      fold_at_ = now + kFoldRetryUs;
+      fold_fails_ = true;
+    }
+    folding_ = folded;
+  }
+
   // So many payments that a batch takes about kBatchUs.
   void adapt(size_t rows, std::chrono::steady_clock::duration took) {
     if (rows == 0) return;
@@ -319,7 +350,8 @@ class Scorer {
   }
 
   void wait() {
-    const TimestampTz until = std::min({next_held_, rescan_at_, merchants_at_ == 0 ? DT_NOEND : merchants_at_});
+    const TimestampTz until = std::min({next_held_, rescan_at_, merchants_at_ == 0 ? DT_NOEND : merchants_at_,
+                                        folding_ ? fold_at_ : DT_NOEND});
     const long ms = static_cast<long>(std::clamp<int64_t>((until - GetCurrentTimestamp()) / 1000 + 1, 1, 60 * 1000));
     protect([&] {
       (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
@@ -335,6 +367,9 @@ class Scorer {
   TimestampTz rescan_at_ = 0;
   TimestampTz next_held_ = 0;
   TimestampTz merchants_at_ = 0;
+  TimestampTz fold_at_ = 0;
+  bool folding_ = false;  // the last look found changes to fold
+  bool fold_fails_ = false;
 };
 
 void run(Oid database) {

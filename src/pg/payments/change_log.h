@@ -1,0 +1,12 @@
+// The log of changes, fraud.changes (src/sql/68_changes.sql).
+#pragma once
+
+#include "pg/server/spi.h"
+
+namespace fraud::pg {
+
+// Folds a piece of so many changes into the sums that the views read, if so many are there and
+// nobody else folds. Returns whether it did: there may be another.
+bool fold_changes(Spi& spi, int most);
+
+}  // namespace fraud::pg

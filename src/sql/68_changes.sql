@@ -1,0 +1,240 @@
+-- The log of changes. Every change of a payment (stored, deleted, corrected) and of its
+-- labels adds a row, in its own commit. What is derived from payments is made from it: the
+-- sums that the views read (src/sql/70_rollups.sql). One folder at a time takes rows out and adds them
+-- to the sums, in one statement, so that at every snapshot a change is in the log or in the
+-- sums, never in both.
+--
+-- The log is a ring of slots, the partitions fraud.changes_0 to _7. One is open: the changes
+-- go there. When it has taken many, a spare one is opened; when all rows of the one before are folded and
+-- nobody can write to it any more, it is retired: nobody looks into it. It is a spare again
+-- once no snapshot can see its rows. So nobody walks over many rows that are
+-- gone, however long somebody keeps an old snapshot, and nothing is ever truncated or dropped: that would take
+-- the rows from snapshots that still see them, on a standby too.
+
+-- In microseconds since 1970, at its start. A dump carries rows of the log, but not the
+-- sequence: while it is restored, labels add rows, whose numbers are beyond all those of the dump.
+CREATE SEQUENCE fraud.change_ids;
+SELECT setval('fraud.change_ids', (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
+
+-- The slot that is open. Not a row of a table: a writer must not go by an old snapshot.
+CREATE SEQUENCE fraud.change_slot AS smallint MINVALUE 0 MAXVALUE 7;
+SELECT setval('fraud.change_slot', 0);
+
+CREATE TABLE fraud.changes (
+    change_id bigint NOT NULL DEFAULT nextval('fraud.change_ids'),
+    slot smallint NOT NULL,
+    sign smallint NOT NULL,
+    card uuid NOT NULL,
+    transaction_id text COLLATE "C" NOT NULL,
+    occurred_at timestamptz,
+    amount numeric(12, 2),
+    merchant text,
+    category text,
+    state text,
+    model text,
+    model_version int,
+    score float8,
+    decision text,
+    is_fraud boolean,
+    known_at timestamptz,
+    PRIMARY KEY (change_id, slot),
+    CONSTRAINT changes_check CHECK (CASE sign WHEN 0 THEN known_at IS NOT NULL
+                                    ELSE sign IN (-1, 1) AND num_nulls(occurred_at, amount, merchant) = 0 END)
+) PARTITION BY LIST (slot);
+COMMENT ON TABLE fraud.changes IS
+    'changes of payments and labels that are committed and not yet in fraud.rollups; rows are added, and taken out when they are folded';
+COMMENT ON COLUMN fraud.changes.slot IS 'the part of the log: fraud.change_slots';
+COMMENT ON COLUMN fraud.changes.sign IS '1: a payment that was stored, -1: one that is no more, 0: a label; a payment that was corrected is both';
+COMMENT ON COLUMN fraud.changes.occurred_at IS 'the payment''s; with card and transaction_id it finds the row in fraud.transactions';
+COMMENT ON COLUMN fraud.changes.state IS 'the home''s, as known when the row was written';
+COMMENT ON COLUMN fraud.changes.is_fraud IS 'of a label: what it says';
+COMMENT ON COLUMN fraud.changes.known_at IS 'of a label: from when it counts';
+
+CREATE TABLE fraud.change_slots (
+    slot smallint PRIMARY KEY,
+    state text NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'retired', 'spare')),
+    first_id bigint,
+    turned_by xid8
+) WITH (fillfactor = 50);
+INSERT INTO fraud.change_slots (slot, first_id)
+SELECT s, CASE WHEN s = 0 THEN i.last_value END FROM generate_series(0, 7) s, fraud.change_ids i;
+COMMENT ON TABLE fraud.change_slots IS 'internal: the slots of fraud.changes; those that are retired are looked into by nobody';
+COMMENT ON COLUMN fraud.change_slots.first_id IS 'the last number given out when it was opened';
+COMMENT ON COLUMN fraud.change_slots.turned_by IS 'the transaction that retired it, or made it a spare';
+
+-- A view over the slots that are not retired: each is asked for once, before it is opened.
+DO $$
+DECLARE
+    s int;
+BEGIN
+    FOR s IN 0..7 LOOP
+        -- Many rows come and go: a thousand are reason enough. Cut off is nothing, which would
+        -- lock out readers, and those of a standby too.
+        EXECUTE format('CREATE TABLE fraud.changes_%s PARTITION OF fraud.changes FOR VALUES IN (%1$s)'
+                       ' WITH (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0, vacuum_truncate = off)', s);
+        EXECUTE format('COMMENT ON TABLE fraud.changes_%s IS ''a slot of fraud.changes''', s);
+    END LOOP;
+    EXECUTE 'CREATE VIEW fraud._log AS '
+        || (SELECT string_agg(format('SELECT c.* FROM fraud.changes_%s c WHERE (SELECT s.state <> ''retired'' FROM fraud.change_slots s WHERE s.slot = %1$s)', n), ' UNION ALL ')
+            FROM generate_series(0, 7) n);
+END
+$$;
+COMMENT ON VIEW fraud._log IS 'internal: the changes that are not folded';
+
+-- Returns the open slot, with a lock on it until the end of the transaction, by which
+-- fraud._turn_slots sees that somebody may still add to it.
+CREATE FUNCTION fraud._open_slot() RETURNS smallint
+AS 'MODULE_PATHNAME', 'fraud_detect_open_slot'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud._open_slot() IS 'internal: the slot of fraud.changes that changes go to';
+
+-- Labels that are known later do not lie in the log until then.
+CREATE TABLE fraud.waiting_labels (
+    change_id bigint PRIMARY KEY,
+    card uuid NOT NULL,
+    transaction_id text COLLATE "C" NOT NULL,
+    occurred_at timestamptz,
+    is_fraud boolean,
+    known_at timestamptz NOT NULL
+);
+CREATE INDEX waiting_labels_known_at_idx ON fraud.waiting_labels (known_at);
+COMMENT ON TABLE fraud.waiting_labels IS 'labels that were in fraud.changes when their known_at had not come; they go back there then';
+
+-- ------------------------------------------------- who writes to the log
+-- Payments that are stored add their rows themselves (src/pg/payments/ingest.cpp, history_store.cpp).
+
+CREATE FUNCTION fraud._log_labels() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, is_fraud, known_at)
+    SELECT (SELECT fraud._open_slot()), 0, n.card, n.transaction_id,
+           (SELECT k.occurred_at FROM fraud.payment_keys k
+            WHERE k.transaction_id = n.transaction_id AND k.card = n.card),
+           n.is_fraud, n.known_at
+    FROM new_labels n;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION fraud._log_labels() IS 'internal: logs labels that were recorded or corrected';
+
+CREATE TRIGGER log_labels AFTER INSERT ON fraud.labels
+    REFERENCING NEW TABLE AS new_labels
+    FOR EACH STATEMENT EXECUTE FUNCTION fraud._log_labels();
+-- Nobody does that but an owner who corrects by hand.
+CREATE TRIGGER log_changed_labels AFTER UPDATE ON fraud.labels
+    REFERENCING NEW TABLE AS new_labels
+    FOR EACH STATEMENT EXECUTE FUNCTION fraud._log_labels();
+CREATE TRIGGER log_deleted_labels AFTER DELETE ON fraud.labels
+    REFERENCING OLD TABLE AS new_labels
+    FOR EACH STATEMENT EXECUTE FUNCTION fraud._log_labels();
+
+-- Nor this. No statement that stores or labels a payment comes by here.
+CREATE FUNCTION fraud._log_payment() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    home text := (SELECT c.state FROM fraud.customers c WHERE c.card = OLD.card);
+BEGIN
+    INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
+                               model, model_version, score, decision)
+    VALUES (fraud._open_slot(), -1, OLD.card, OLD.transaction_id, OLD.occurred_at, OLD.amount, OLD.merchant, OLD.category, home,
+            OLD.model, OLD.model_version, OLD.score, OLD.decision);
+    IF TG_OP = 'UPDATE' THEN
+        INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
+                                   model, model_version, score, decision)
+        VALUES (fraud._open_slot(), 1, NEW.card, NEW.transaction_id, NEW.occurred_at, NEW.amount, NEW.merchant, NEW.category, home,
+                NEW.model, NEW.model_version, NEW.score, NEW.decision);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION fraud._log_payment() IS 'internal: logs payments that are corrected or deleted by hand';
+
+CREATE TRIGGER log_deleted AFTER DELETE ON fraud.transactions
+    FOR EACH ROW EXECUTE FUNCTION fraud._log_payment();
+CREATE TRIGGER log_corrected AFTER UPDATE OF amount, merchant, category, model, model_version, score, decision ON fraud.transactions
+    FOR EACH ROW EXECUTE FUNCTION fraud._log_payment();
+
+CREATE FUNCTION fraud._refuse_new_key() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF (NEW.card, NEW.transaction_id, NEW.occurred_at) IS DISTINCT FROM (OLD.card, OLD.transaction_id, OLD.occurred_at) THEN
+        RAISE EXCEPTION 'card, id and time of a payment cannot be changed'
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = 'fraud.payment_keys, alerts and labels find it by them.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION fraud._refuse_new_key() IS 'internal: keeps what finds a payment as it is';
+
+CREATE TRIGGER keep_key BEFORE UPDATE OF card, transaction_id, occurred_at ON fraud.transactions
+    FOR EACH ROW EXECUTE FUNCTION fraud._refuse_new_key();
+
+-- ------------------------------------------------------------------ slots
+-- Retires what is empty, and opens another slot when the open one has taken many. The caller
+-- holds the lock 'rollups'.
+CREATE FUNCTION fraud._turn_slots() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    open_slot smallint := (SELECT s.last_value FROM fraud.change_slot s);
+    ids bigint := (SELECT s.last_value FROM fraud.change_ids s);
+    closed smallint;
+    next_slot smallint;
+    taken bigint;  -- changes that went to the open slot
+    oldest int;    -- age of the oldest snapshot
+    empty boolean;
+BEGIN
+    -- A snapshot of before cannot tell that a slot is empty.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN;
+    END IF;
+    -- Where the transaction that opened it was rolled back.
+    UPDATE fraud.change_slots s SET state = 'live', first_id = ids WHERE s.slot = open_slot AND s.state <> 'live';
+    FOR closed IN SELECT s.slot FROM fraud.change_slots s WHERE s.state = 'live' AND s.slot <> open_slot ORDER BY s.slot LOOP
+        -- Whoever has added to it holds a lock that is in the way, until his transaction ends.
+        BEGIN
+            EXECUTE format('LOCK TABLE ONLY fraud.changes_%s IN SHARE MODE NOWAIT', closed);
+        EXCEPTION WHEN lock_not_available THEN
+            CONTINUE;
+        END;
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM fraud.changes_%s)', closed) INTO empty;
+        IF empty THEN
+            UPDATE fraud.change_slots s SET state = 'retired', turned_by = CASE WHEN s.first_id IS NOT NULL THEN pg_current_xact_id() END
+            WHERE s.slot = closed;
+        END IF;
+    END LOOP;
+    taken := ids - (SELECT s.first_id FROM fraud.change_slots s WHERE s.slot = open_slot);
+    IF taken < 10000 THEN
+        RETURN;
+    END IF;
+    -- Opened is a spare that another transaction has made one: every snapshot that will see
+    -- rows in it sees that it is not retired.
+    oldest := (SELECT coalesce(max(age(a.backend_xmin)), 0) FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid());
+    IF taken >= 20000::bigint << greatest(0, (SELECT count(*)::int - 3 FROM fraud.change_slots s
+                                              WHERE s.state = 'retired' AND age(s.turned_by::xid) <= oldest)) THEN
+        UPDATE fraud.change_slots s SET state = 'live', first_id = ids
+        WHERE s.slot = (SELECT p.slot FROM fraud.change_slots p
+                        WHERE p.state = 'spare' AND p.turned_by <> pg_current_xact_id() ORDER BY p.slot LIMIT 1)
+        RETURNING s.slot INTO next_slot;
+        IF next_slot IS NOT NULL THEN
+            PERFORM setval('fraud.change_slot', next_slot);
+            RETURN;
+        END IF;
+    END IF;
+    IF NOT EXISTS (SELECT FROM fraud.change_slots s WHERE s.state = 'spare') THEN
+        UPDATE fraud.change_slots s SET state = 'spare', turned_by = pg_current_xact_id()
+        WHERE s.slot = (SELECT r.slot FROM fraud.change_slots r
+                        WHERE r.state = 'retired' AND (r.turned_by IS NULL OR age(r.turned_by::xid) > oldest)
+                        ORDER BY r.first_id NULLS FIRST, r.slot LIMIT 1);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._turn_slots() IS 'internal: retires and opens slots of fraud.changes';

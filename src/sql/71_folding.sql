@@ -1,0 +1,257 @@
+-- Folding: changes are taken out of the log and added to the sums, a piece at a time.
+
+-- The plan is made when the log may look empty; it must serve when a history has
+-- filled it: sums by hashing, no JIT for what only looks costly.
+CREATE FUNCTION fraud._fold_piece(most int, least_rows int, up_to bigint, OUT changes bigint, OUT payments bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_sort = off
+SET jit = off
+SET work_mem = '64MB'
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    piece record;
+    up_to_id bigint;
+BEGIN
+    changes := 0;
+    payments := 0;
+    -- Where the last piece ended, else each slot from its begin: a change with a smaller
+    -- number may have committed later.
+    FOR piece IN
+        SELECT f.slot, f.last_id AS after_id FROM fraud.folding f
+        UNION ALL
+        SELECT p.* FROM (SELECT s.slot, 0 FROM fraud.change_slots s WHERE s.state <> 'retired' ORDER BY s.first_id NULLS LAST, s.slot) p
+    LOOP
+        SELECT count(*), max(c.change_id) INTO changes, up_to_id
+        FROM (SELECT c.change_id FROM fraud.changes c
+              WHERE c.slot = piece.slot AND c.change_id > piece.after_id AND c.change_id <= up_to
+              ORDER BY c.change_id LIMIT most) c;
+        EXIT WHEN changes >= least_rows;
+        changes := 0;
+    END LOOP;
+    IF changes = 0 THEN
+        RETURN;
+    END IF;
+    UPDATE fraud.folding SET slot = piece.slot, after_id = piece.after_id, last_id = up_to_id;
+    -- All parts of one statement read one snapshot: exactly the changes that are summed
+    -- up are taken out, and nothing that commits meanwhile.
+    WITH taken AS (
+        DELETE FROM fraud.changes c
+        WHERE c.slot = (SELECT f.slot FROM fraud.folding f)
+          AND c.change_id > (SELECT f.after_id FROM fraud.folding f) AND c.change_id <= (SELECT f.last_id FROM fraud.folding f)
+        RETURNING c.change_id, c.sign, c.card, c.transaction_id, c.occurred_at, c.is_fraud, c.known_at
+    ), waits AS (
+        INSERT INTO fraud.waiting_labels (change_id, card, transaction_id, occurred_at, is_fraud, known_at)
+        SELECT t.change_id, t.card, t.transaction_id, t.occurred_at, t.is_fraud, t.known_at
+        FROM taken t WHERE t.sign = 0 AND t.known_at > now()
+    ), labelled AS (
+        INSERT INTO fraud.rollup_labels AS o
+        SELECT (l.counted).* FROM fraud._piece_labels l
+        ON CONFLICT (card, transaction_id) DO UPDATE SET
+            is_fraud = excluded.is_fraud,
+            occurred_at = excluded.occurred_at,
+            amount = excluded.amount,
+            merchant = excluded.merchant,
+            category = excluded.category,
+            state = excluded.state,
+            model = excluded.model,
+            model_version = excluded.model_version,
+            score = excluded.score,
+            decision = excluded.decision
+    ), cards AS (
+        INSERT INTO fraud.rollup_cards AS o (card, month, days, payments, volume, alerts, fraud, fraud_volume)
+        SELECT q.card, q.month, coalesce(c.days & ~q.days_gone, 0) | q.days, q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
+        FROM fraud._piece_cards q
+        LEFT JOIN LATERAL (SELECT c.days FROM fraud.rollup_cards c
+                           WHERE c.card = q.card AND c.month = q.month LIMIT 1) c ON true
+        ON CONFLICT (card, month) DO UPDATE SET
+            days = excluded.days,
+            payments = o.payments + excluded.payments,
+            volume = o.volume + excluded.volume,
+            alerts = o.alerts + excluded.alerts,
+            fraud = o.fraud + excluded.fraud,
+            fraud_volume = o.fraud_volume + excluded.fraud_volume
+    ), sums AS (
+        INSERT INTO fraud.rollups AS o (
+            kind, starts_at, key, model, model_version, payments, customers, volume,
+            approved, reviewed, blocked, alerted_volume, scored, score_sum,
+            fraud, legitimate, fraud_alerted, legitimate_alerted, fraud_volume, fraud_alerted_volume)
+        SELECT q.kind, q.starts_at, q.key, q.model, q.model_version, q.payments,
+               coalesce(c.customers, 0), q.volume, q.approved, q.reviewed, q.blocked,
+               q.alerted_volume, q.scored, q.score_sum, q.fraud, q.legitimate,
+               q.fraud_alerted, q.legitimate_alerted, q.fraud_volume, q.fraud_alerted_volume
+        FROM fraud._piece_rollups q
+        LEFT JOIN fraud._piece_customers c ON q.kind = 'day' AND c.starts_at = q.starts_at
+        ON CONFLICT ON CONSTRAINT rollups_key DO UPDATE SET
+            payments = o.payments + excluded.payments,
+            customers = o.customers + excluded.customers,
+            volume = o.volume + excluded.volume,
+            approved = o.approved + excluded.approved,
+            reviewed = o.reviewed + excluded.reviewed,
+            blocked = o.blocked + excluded.blocked,
+            alerted_volume = o.alerted_volume + excluded.alerted_volume,
+            scored = o.scored + excluded.scored,
+            score_sum = o.score_sum + excluded.score_sum,
+            fraud = o.fraud + excluded.fraud,
+            legitimate = o.legitimate + excluded.legitimate,
+            fraud_alerted = o.fraud_alerted + excluded.fraud_alerted,
+            legitimate_alerted = o.legitimate_alerted + excluded.legitimate_alerted,
+            fraud_volume = o.fraud_volume + excluded.fraud_volume,
+            fraud_alerted_volume = o.fraud_alerted_volume + excluded.fraud_alerted_volume
+    )
+    SELECT count(*) FILTER (WHERE t.sign > 0) INTO payments FROM taken t;
+END
+$$;
+COMMENT ON FUNCTION fraud._fold_piece(int, int, bigint) IS
+    'internal: adds the next changes, at most so many and up to a number, to the sums, if they are at least so many; the caller holds the lock';
+
+-- Labels whose time has come go back to the log.
+CREATE FUNCTION fraud._wake_labels(most int) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH due AS (
+        DELETE FROM fraud.waiting_labels w
+        WHERE w.change_id IN (SELECT d.change_id FROM fraud.waiting_labels d WHERE d.known_at <= now() ORDER BY d.known_at LIMIT most)
+        RETURNING w.card, w.transaction_id, w.occurred_at, w.is_fraud, w.known_at
+    )
+    INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, is_fraud, known_at)
+    SELECT (SELECT fraud._open_slot()), 0, d.card, d.transaction_id, d.occurred_at, d.is_fraud, d.known_at FROM due d;
+END;
+COMMENT ON FUNCTION fraud._wake_labels(int) IS 'internal: puts labels whose known_at has come back into fraud.changes';
+
+-- All that is in the log. The caller holds the lock.
+CREATE FUNCTION fraud._fold_all(most int) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    up_to bigint;
+    piece record;
+    added bigint := 0;
+BEGIN
+    INSERT INTO fraud.rollup_state (timezone, refreshed_at)
+    VALUES (fraud.report_timezone(), now())
+    ON CONFLICT (only_row) DO UPDATE SET refreshed_at = excluded.refreshed_at;
+    PERFORM fraud._wake_labels(NULL);
+    -- What comes meanwhile is for the next time.
+    SELECT s.last_value INTO up_to FROM fraud.change_ids s;
+    LOOP
+        SELECT * INTO piece FROM fraud._fold_piece(most, 1, up_to);
+        EXIT WHEN piece.changes = 0;
+        added := added + piece.payments;
+    END LOOP;
+    PERFORM fraud._turn_slots();
+    RETURN added;
+END
+$$;
+COMMENT ON FUNCTION fraud._fold_all(int) IS 'internal: folds all changes, in pieces';
+
+-- What a worker does from time to time: a piece, and only a whole one, since the views add up
+-- the rest as quickly. The time zone of the sums is settled with the first, so that one waits until many
+-- changes are there: for somebody who sets the zone.
+CREATE FUNCTION fraud._fold(most int) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '50ms'
+AS $$
+DECLARE
+    up_to bigint;
+    piece record;
+BEGIN
+    IF NOT fraud._try_lock('rollups') THEN
+        RETURN false;
+    END IF;
+    SELECT s.last_value INTO up_to FROM fraud.change_ids s;
+    IF NOT EXISTS (SELECT FROM fraud.rollup_state) THEN
+        IF (SELECT count(*) FROM (SELECT FROM fraud._log LIMIT 20000) c) < 20000 THEN
+            RETURN false;
+        END IF;
+        INSERT INTO fraud.rollup_state (timezone, refreshed_at) VALUES (fraud.report_timezone(), now());
+    END IF;
+    PERFORM fraud._wake_labels(most);
+    SELECT * INTO piece FROM fraud._fold_piece(most, most, up_to);
+    IF piece.changes = 0 THEN
+        PERFORM fraud._turn_slots();
+        RETURN false;
+    END IF;
+    UPDATE fraud.rollup_state SET refreshed_at = now();
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION fraud._fold(int) IS 'internal: folds a piece of so many changes, if there are so many and nobody else folds; returns whether it did';
+
+CREATE FUNCTION fraud._refresh_rollups() RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- One at a time. Payments never wait for this lock, nor it for them.
+    PERFORM fraud._lock('rollups');
+    RETURN fraud._fold_all(10000);
+END
+$$;
+COMMENT ON FUNCTION fraud._refresh_rollups() IS 'internal: the body of fraud.refresh_rollups, run as the owner';
+
+CREATE FUNCTION fraud.refresh_rollups() RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.refresh_rollups() IS
+    'adds the changes that are in the log to the sums that the views read; returns how many payments were added. The views are exact without it, and fast with it';
+
+CREATE FUNCTION fraud._rebuild_rollups() RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    zone text := coalesce(nullif(current_setting('fraud_detect.report_timezone', true), ''), 'UTC');
+    before text;
+    dropped timestamptz;
+    complete_from timestamptz;
+BEGIN
+    -- With everything in the sums, what is logged below is all that is in the log.
+    PERFORM fraud.refresh_rollups();
+    -- Where retention has dropped payments, their sums are all there is. Kept are the
+    -- months, in the zone to come, of which payments are gone.
+    SELECT s.dropped_before INTO dropped FROM fraud.rollup_state s;
+    complete_from := date_trunc('month', dropped, zone);
+    IF complete_from < dropped THEN
+        complete_from := (complete_from AT TIME ZONE zone + interval '1 month') AT TIME ZONE zone;
+    END IF;
+    complete_from := coalesce(complete_from, '-infinity');
+    SELECT s.timezone INTO before FROM fraud.rollup_state s;
+    PERFORM fraud._audit('rebuild', 'rollups', NULL, jsonb_build_object('timezone', before), jsonb_build_object('timezone', zone));
+    UPDATE fraud.rollup_state SET timezone = zone;
+    DELETE FROM fraud.rollups r WHERE r.starts_at >= complete_from;
+    DELETE FROM fraud.rollup_cards c WHERE c.month >= complete_from;
+    DELETE FROM fraud.rollup_labels o USING fraud.payment_keys k
+    WHERE k.card = o.card AND k.transaction_id = o.transaction_id AND k.occurred_at >= complete_from;
+    -- One snapshot: a payment that is seen here is not in the log, or taken out of it, and
+    -- one that commits meanwhile stays in it.
+    WITH gone AS (
+        DELETE FROM fraud.changes c WHERE c.occurred_at >= complete_from OR c.occurred_at IS NULL
+    ), no_label_waits AS (
+        DELETE FROM fraud.waiting_labels w WHERE w.occurred_at >= complete_from OR w.occurred_at IS NULL
+    ), labels AS (
+        INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, is_fraud, known_at)
+        SELECT (SELECT fraud._open_slot()), 0, l.card, l.transaction_id, k.occurred_at, l.is_fraud, l.known_at
+        FROM fraud.labels l JOIN fraud.payment_keys k USING (card, transaction_id)
+        WHERE k.occurred_at >= complete_from
+    )
+    INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
+                               model, model_version, score, decision)
+    SELECT (SELECT fraud._open_slot()), 1, t.card, t.transaction_id, t.occurred_at, t.amount, t.merchant, t.category, c.state,
+           t.model, t.model_version, t.score, t.decision
+    FROM fraud.transactions t LEFT JOIN fraud.customers c ON c.card = t.card
+    WHERE t.occurred_at >= complete_from;
+    RETURN fraud._fold_all(200000);
+END
+$$;
+COMMENT ON FUNCTION fraud._rebuild_rollups() IS 'internal: the body of fraud.rebuild_rollups, run as the owner';
+
+CREATE FUNCTION fraud.rebuild_rollups() RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.rebuild_rollups() IS
+    'makes the sums that the views read anew, from all payments stored, in the zone that fraud_detect.report_timezone names; needed after that setting was changed. Returns how many payments were summed';
