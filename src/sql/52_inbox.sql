@@ -9,7 +9,7 @@ CREATE TABLE fraud.inbox (
     source text NOT NULL,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     payment text NOT NULL,
-    content_hash bigint NOT NULL,
+    content_hash bigint,
     number_hashes uuid[] NOT NULL DEFAULT '{}'
 );
 CREATE INDEX inbox_card_idx ON fraud.inbox (card, inbox_id);
@@ -18,7 +18,7 @@ COMMENT ON TABLE fraud.inbox IS
 COMMENT ON COLUMN fraud.inbox.inbox_id IS 'in order of receipt, which is kept for each customer';
 COMMENT ON COLUMN fraud.inbox.shard IS 'of the customer, 0 to 63: each belongs to one scorer';
 COMMENT ON COLUMN fraud.inbox.payment IS 'the payment as JSON, the card in place of its number';
-COMMENT ON COLUMN fraud.inbox.content_hash IS 'of amount and merchant, as in fraud.payment_keys';
+COMMENT ON COLUMN fraud.inbox.content_hash IS 'of amount and merchant, as in fraud.payment_keys; null: not known';
 COMMENT ON COLUMN fraud.inbox.number_hashes IS
     'key ids and hashes of the card number, in turns, that fraud.customer_ids is to have when the payment is stored';
 

@@ -19,7 +19,7 @@ BEGIN ATOMIC
     SELECT to_jsonb(source) - '{name,url_by,created_at,created_by}'::text[]
         || jsonb_build_object('url', fraud._shown_url(source.url),
             'headers', CASE WHEN source.headers <> was.headers AND source.headers <> '{}' THEN
-                (SELECT jsonb_object_agg(h.key, CASE WHEN h.value = was.headers -> h.key THEN 'present' ELSE 'changed' END) FROM jsonb_each(source.headers) h)
+                (SELECT jsonb_object_agg(h.key, CASE WHEN h.value <> was.headers -> h.key THEN 'changed' ELSE 'present' END) FROM jsonb_each(source.headers) h)
                 ELSE fraud._shown_secrets(source.headers) END)
         -- Another key at the same host is a change too.
         || CASE WHEN source.url <> was.url AND fraud._shown_url(source.url) = fraud._shown_url(was.url) THEN '{"url": "changed"}' ELSE '{}'::jsonb END;
