@@ -21,7 +21,7 @@ namespace {
 constexpr long kLookMs = 1000;
 
 // What the next session of this role in this database would begin with, as far as the catalog
-// says. (A session takes it when it begins, and is told of no change.)
+// says.
 Statement catalog_setting(
     "SELECT o.option_value::boolean FROM pg_db_role_setting s, pg_options_to_table(s.setconfig) o"
     " WHERE o.option_name = 'default_transaction_read_only'"
@@ -43,36 +43,39 @@ Said look_into_catalog() {
   return said;
 }
 
+Said at_start = Said::kAbsent;  // what this session has taken
+
 void leave() {
   protect([] { proc_exit(0); });
+}
+
+// A session is told of no change in the catalog: another one takes it.
+void leave_if_catalog_changed() {
+  const Said now = look_into_catalog();
+  if (now != at_start && now != Said::kAbsent) leave();
 }
 
 }  // namespace
 
 void wait_while_read_only(Oid database, WorkerKind kind) {
   bool told = false;
-  const Said first = look_into_catalog();
-  for (Said said = first;; said = look_into_catalog()) {
-    if (said == Said::kAbsent) break;
-    if (said != Said::kOn) {
-      if (!DefaultXactReadOnly) break;
-      // It was lifted in the catalog, and this session began before that.
-      if (said != first || said == Said::kOff) leave();
-    }
-    if (!told) {
-      told = true;
-      if (kind == WorkerKind::kIngest) {
+  at_start = look_into_catalog();
+  while (at_start != Said::kAbsent && DefaultXactReadOnly) {
+    if (!told && kind == WorkerKind::kIngest) {
+      (void)in_transaction("saying that the database is read-only", [&] {
         protect([&] {
           report_read_only(database, true);
           ereport(LOG, (errmsg("database \"%s\" is read-only: its workers wait", get_database_name(database)),
                         errdetail("default_transaction_read_only is on.")));
         });
-      }
+      });
     }
+    told = true;
     protect([] {
       (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kLookMs, PG_WAIT_EXTENSION);
     });
     begin_turn();
+    leave_if_catalog_changed();
   }
   if (told && kind == WorkerKind::kIngest) protect([&] { report_read_only(database, false); });
 }
@@ -83,7 +86,7 @@ void leave_if_read_only() {
   const TimestampTz now = GetCurrentTimestamp();
   if (now < next_look) return;
   next_look = now + kLookMs * 1000;
-  if (look_into_catalog() == Said::kOn) leave();
+  leave_if_catalog_changed();
 }
 
 }  // namespace fraud::worker
