@@ -45,14 +45,10 @@ Said look_into_catalog() {
 
 Said at_start = Said::kAbsent;  // what this session has taken
 
-void leave() {
-  protect([] { proc_exit(0); });
-}
-
 // A session is told of no change in the catalog: another one takes it.
-void leave_if_catalog_changed() {
+bool catalog_changed() {
   const Said now = look_into_catalog();
-  if (now != at_start && now != Said::kAbsent) leave();
+  return now != at_start && now != Said::kAbsent;
 }
 
 }  // namespace
@@ -75,18 +71,24 @@ void wait_while_read_only(Oid database, WorkerKind kind) {
       (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kLookMs, PG_WAIT_EXTENSION);
     });
     begin_turn();
-    leave_if_catalog_changed();
+    if (catalog_changed()) leave();
   }
   if (told && kind == WorkerKind::kIngest) protect([&] { report_read_only(database, false); });
 }
 
-void leave_if_read_only() {
+bool is_to_leave() {
   static TimestampTz next_look = 0;
-  if (DefaultXactReadOnly) leave();
+  static bool changed = false;
+  if (changed || DefaultXactReadOnly) return true;
   const TimestampTz now = GetCurrentTimestamp();
-  if (now < next_look) return;
+  if (now < next_look) return false;
   next_look = now + kLookMs * 1000;
-  leave_if_catalog_changed();
+  changed = catalog_changed();
+  return changed;
+}
+
+void leave() {
+  protect([] { proc_exit(0); });
 }
 
 }  // namespace fraud::worker

@@ -10,9 +10,14 @@ namespace fraud::worker {
 // ingest worker says meanwhile that it waits.
 void wait_while_read_only(Oid database, pg::WorkerKind kind);
 
-// At each turn of a worker that works: ends the process when the database has become read-only,
-// or the catalog says another thing of that than when it began. The launcher starts another,
-// which waits, or works. The catalog is looked at once a second at most.
-void leave_if_read_only();
+// At each turn of a worker that works: tells whether it is to end its process, for the database
+// has become read-only, or the catalog says another thing of that than when it began. The launcher
+// starts another, which waits, or works. The catalog is looked at once a second at most.
+bool is_to_leave();
+void leave();
+
+inline void leave_if_read_only() {
+  if (is_to_leave()) leave();
+}
 
 }  // namespace fraud::worker

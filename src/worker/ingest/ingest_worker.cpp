@@ -81,7 +81,12 @@ class IngestWorker {
     if (!begin()) return;
     for (;;) {
       begin_turn();
-      leave_if_read_only();
+      if (is_to_leave()) {
+        // What has come is kept, as long as this session may write.
+        if (answers_.empty() || DefaultXactReadOnly) leave();
+        keep_piece();
+        continue;
+      }
       for (auto& [name, response] : http_.work()) finish(name, std::move(response));
       if (!look()) return;
       if (answers_.empty()) {
