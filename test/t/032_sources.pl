@@ -101,6 +101,21 @@ is(status('a', 'differing'), $before, 'and is repeated as the same');
 }
 serve('a');
 polled('a');
+# Two sessions that store it at once: the later one is told, whatever it saw before.
+{
+    my $first = $node->background_psql('postgres');
+    $first->query_safe('BEGIN');
+    $first->query_safe("SELECT * FROM fraud.ingest('" . payment(cc_num => $card[60], trans_num => '"both"', amt => 1) . "')");
+    my ($in, $out) = ('', '');
+    my $second = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c',
+            "SELECT status || ' ' || error FROM fraud.ingest('" . payment(cc_num => $card[60], trans_num => '"both"', amt => 2) . "')" ],
+        '<', \$in, '>', \$out, IPC::Run::timeout(300));
+    ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%both%'"), 'the second waits for the first');
+    $first->query_safe('COMMIT');
+    $first->quit;
+    $second->finish;
+    like($out, qr/^rejected the payment differs from the stored payment/, 'and its payment is no silent duplicate');
+}
 
 # ------------------------------------------------------------------ failures
 serve_text('a', '[{"trans_num": "x1"');
