@@ -14,7 +14,7 @@ CREATE TABLE fraud.inbox (
 );
 CREATE INDEX inbox_card_idx ON fraud.inbox (card, inbox_id);
 -- What a poll repeats is looked for here, also where thousands of one customer wait.
-CREATE INDEX inbox_transaction_idx ON fraud.inbox (transaction_id);
+CREATE INDEX inbox_transaction_idx ON fraud.inbox (transaction_id, card);
 COMMENT ON TABLE fraud.inbox IS
     'payments that were received and wait to be scored; at every moment a payment is here, in fraud.transactions or in fraud.ingest_errors';
 COMMENT ON COLUMN fraud.inbox.inbox_id IS 'in order of receipt, which is kept for each customer';
