@@ -41,6 +41,7 @@ INSERT INTO acts (function, call, setup) VALUES
     ('destroy_card_key', $$SELECT fraud.destroy_card_key(key_id) FROM fraud.card_keys WHERE retired_at IS NOT NULL AND destroyed_at IS NULL LIMIT 1$$,
         $$SELECT fraud.rotate_card_key() IS NOT NULL$$),
     ('add_source', $$SELECT fraud.add_source('audited2', 'http://127.0.0.1:1/')$$, DEFAULT),
+    ('alter_source', $$SELECT fraud.alter_source('audited', format => 'split')$$, DEFAULT),
     ('pause_source', $$SELECT fraud.pause_source('audited')$$, DEFAULT),
     ('resume_source', $$SELECT fraud.resume_source('audited')$$, DEFAULT),
     ('poll_now', $$SELECT fraud.poll_now('audited')$$, $$SELECT fraud.resume_source('audited')$$),
@@ -131,6 +132,8 @@ SELECT noted('SELECT 1', 'SELECT fraud.refresh_rollups()');
 -- --------------------------------------------------- who, and what was changed
 SET ROLE regress_fraud_operator;
 SELECT fraud.add_source('audit', 'https://api.example:8443/path-key/x?key=query-key#fragment-key', headers => '{"X-Api-Key": "header-key"}');
+SELECT fraud.alter_source('audit', url => 'https://api.example:8443/path-key/y', headers => '{"X-Api-Key": "header-key-2", "X-B": "header-key"}', max_poll_payments => 7);
+SELECT fraud.alter_source('audit', url => 'https://api2.example/path-key', poll_interval => '5 minutes', reset => '{headers,max_poll_payments}');
 SELECT fraud.pause_source('audit'), fraud.resume_source('audit'), fraud.drop_source('audit');
 SELECT fraud.add_channel('audit', 'webhook', 'https://hooks.example/services/path-key?x=query-key', secret => 'whsec_c2VjcmV0LW9mLXRoZS1jaGFubmVs',
     headers => '{"Authorization": "header-key"}', template => '{"routing_key": "template-key", "text": "{{amount}}"}', condition => 'amount > 5');

@@ -14,7 +14,7 @@ CREATE FUNCTION case_of(id text) RETURNS bigint LANGUAGE sql AS $$ SELECT case_i
 SELECT pay(4000000000000201, 'cs-1', 10.50), pay(4000000000000201, 'cs-2', 20), pay(4000000000000202, 'cs-3');
 SELECT transaction_id, status FROM fraud.ingest('[{"cc_num": 4000000000000201, "trans_num": "cs-4", "amt": 1, "merchant": "m", "unix_time": 1490000000},
     {"cc_num": 4000000000000203, "trans_num": "cs-5", "amt": 1, "merchant": "m", "unix_time": 1490000000}, {"cc_num": 4000000000000203, "trans_num": "cs-6", "amt": 2, "merchant": "m", "unix_time": 1490000001}]');
-SELECT pay(4000000000000201, 'cs-1');
+SELECT pay(4000000000000201, 'cs-1', 10.50);
 SELECT n, status, touched, alerts, decision, amount, payments FROM matters ORDER BY n;
 SELECT payload ->> 'transaction_id', payload ->> 'case_alerts', payload ->> 'escalated' FROM fraud.outbox WHERE payload ->> 'transaction_id' LIKE 'cs-%' ORDER BY 1;
 -- A severer alert makes the case severer, and says so once.

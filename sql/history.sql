@@ -19,6 +19,12 @@ SELECT * FROM vector('h2') WHERE feature ~ '^(hour|weekday|count_1h|sum_1h|secon
 -- Again, properly typed: all known.
 CREATE TABLE history_typed AS SELECT trans_date_trans_time::timestamp, cc_num::bigint, merchant, category, amt::numeric, dob::date, trans_num, merch_lat::float8, merch_long::float8, is_fraud::int::boolean, lat::real, long::real, zip::int FROM history_text WHERE amt <> 'oops';
 SELECT fraud.load_history('history_typed');
+-- With other amounts they are no repetition, and what is stored stays.
+CREATE TABLE history_other AS SELECT trans_date_trans_time + interval '1 minute' AS trans_date_trans_time, cc_num, merchant, CASE trans_num WHEN 'h1' THEN 99 ELSE amt END AS amt, trans_num, trans_num = 'h1' AS is_fraud FROM history_typed;
+SELECT fraud.load_history('history_other');
+SELECT fraud.load_history('history_other');
+SELECT transaction_id, reason, occurrences FROM fraud.ingest_errors WHERE source = 'history' AND transaction_id = 'h1';
+SELECT t.amount, (SELECT count(*) FROM fraud.labels l WHERE l.transaction_id = 'h1') AS labels FROM fraud.transactions t WHERE t.transaction_id = 'h1';
 -- With other ids they are new, and the vectors the same, but for what float4 places change.
 UPDATE history_typed SET trans_num = 'n' || trans_num, cc_num = cc_num + 10;
 SET datestyle = 'SQL, DMY';

@@ -67,6 +67,44 @@ SELECT status FROM fraud.ingest('{"cc_num": 4000000000000050, "trans_num": "l-1"
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000000050, "trans_num": "l-1", "amt": 1, "merchant": "m", "current_time": 1600000000000, "is_fraud": 1}');
 SELECT transaction_id, is_fraud FROM fraud.labels ORDER BY label_id;
 
+-- A known id with another amount or merchant is no repetition: a dead letter, one however often it
+-- comes and with whatever time. Of two in one body the first is it. Another time alone is nothing.
+CREATE FUNCTION f1(amt text, merchant text DEFAULT 'A', at bigint DEFAULT 1600000000, more text DEFAULT '') RETURNS text LANGUAGE sql
+RETURN format('{"cc_num": 4000000000000002, "amt": %s, "merchant": "%s", "unix_time": %s, "trans_num": "f1"%s}', amt, merchant, at, more);
+SELECT transaction_id, status, error FROM fraud.ingest(format('[%s, %s, %s, %s]', f1('1.5'), f1('999.99'), f1('1.50', 'fraud_A', 1600000001), f1('1.5', 'B', 1599999999))::jsonb);
+SELECT status, error FROM fraud.ingest(f1('1.5', at => 1600000005)::jsonb);
+SELECT status, error FROM fraud.ingest(f1('999.99', at => 1600000005)::jsonb);
+SELECT status, error FROM fraud.ingest(f1('999.99', 'B')::jsonb);
+-- As it stands in a body alone, the one that differs comes first.
+SELECT status, error FROM fraud.ingest(format('[%s, %s]', f1('999.99', at => 1600000006), f1('1.5'))::jsonb);
+SELECT amount, merchant, count(*) FROM fraud.transactions WHERE transaction_id = 'f1' GROUP BY 1, 2;
+SELECT reason, occurrences, last_four, card = (SELECT card FROM fraud.customers WHERE last_four = '0002') AS card_is_known, convert_from(payload, 'UTF8')::jsonb - 'last_four' AS payload FROM fraud.ingest_errors WHERE transaction_id = 'f1' ORDER BY error_id;
+-- A label that comes with it counts where the payment is the same, and only there.
+SELECT status FROM fraud.ingest(f1('999.99', more => ', "is_fraud": 1')::jsonb);
+SELECT count(*) FROM fraud.labels WHERE transaction_id = 'f1';
+SELECT status FROM fraud.ingest(f1('1.5', more => ', "is_fraud": 1')::jsonb);
+SELECT count(*) FROM fraud.labels WHERE transaction_id = 'f1';
+-- The same id of another card is another payment; what is stored without a hash compares to nothing.
+SELECT status FROM fraud.ingest(replace(f1('999.99'), '4000000000000002', '4000000000000044')::jsonb);
+BEGIN;
+UPDATE fraud.payment_keys SET content_hash = NULL WHERE transaction_id = 'f1';
+SELECT status FROM fraud.ingest(f1('7')::jsonb);
+ROLLBACK;
+-- In whatever order two contents come, the first is stored, and what differs from it is kept apart.
+SELECT setseed(0.5) IS NULL AS seeded;
+CREATE TEMP TABLE given AS SELECT n, k, ceil(random() * 2)::text AS amt, floor(random() * 3)::int AS later FROM generate_series(1, 60) n, generate_series(1, 5) k;
+CREATE TEMP TABLE told AS SELECT n, i.k, i.status FROM (
+        SELECT n, jsonb_agg(f1(amt, at => 1600000000 + later)::jsonb || jsonb_build_object('trans_num', 'fn-' || n) ORDER BY k) AS body FROM given GROUP BY n) g,
+    LATERAL fraud.ingest(g.body) WITH ORDINALITY i(transaction_id, status, score, decision, error, k);
+SELECT count(DISTINCT n) > 50 AS with_both FROM given g WHERE amt <> (SELECT f.amt FROM given f WHERE (f.n, f.k) = (g.n, 1));
+SELECT g.k = 1 AS first, g.amt = f.amt AS same, o.status, bool_and(t.amount = f.amt::numeric AND extract(epoch FROM t.occurred_at) = 1600000000 + f.later) AS the_first_is_stored
+FROM given g JOIN told o USING (n, k) JOIN given f ON f.n = g.n AND f.k = 1 JOIN fraud.transactions t ON t.transaction_id = 'fn-' || g.n
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT count(*) AS letters, sum(occurrences) = (SELECT count(*) FROM told WHERE status = 'rejected') AS counted FROM fraud.ingest_errors WHERE transaction_id LIKE 'fn-%';
+DROP TABLE given, told;
+DROP FUNCTION f1;
+DELETE FROM fraud.ingest_errors WHERE transaction_id LIKE 'f%';
+
 -- What cannot be stored is kept, without card numbers; what is beside it is stored.
 SELECT transaction_id, status, error FROM fraud.ingest('[
     {"cc_num": 4000000000000070, "trans_num": "good", "amt": 1, "merchant": "m", "current_time": 1600000000000},

@@ -101,8 +101,8 @@ SELECT f.secret, h.* FROM forbidden f, holding(f.secret) h;
 SELECT count(*) FROM forbidden f JOIN told t ON position(f.secret IN t.line) > 0;
 -- Different ids stay different, the same is the same, times and others stay as they are.
 SELECT * FROM tell('[
-    {"cc_num": 4000000000000002, "trans_num": "4111111111111111", "amt": 1, "merchant": "m", "unix_time": 1470000300},
-    {"cc_num": 4000000000000002, "trans_num": "4111111111111111", "amt": 1, "merchant": "m", "unix_time": 1470000300},
+    {"cc_num": 4000000000000002, "trans_num": "4111111111111111", "amt": 5, "merchant": "m", "unix_time": 1470000300},
+    {"cc_num": 4000000000000002, "trans_num": "4111111111111111", "amt": 5, "merchant": "m", "unix_time": 1470000300},
     {"cc_num": 4000000000000002, "trans_num": "5105105105105100", "amt": 1, "merchant": "ids", "unix_time": 1470000300},
     {"cc_num": 4000000000000002, "trans_num": "4012888888881881", "amt": 1, "merchant": "ids", "unix_time": 1470000300},
     {"cc_num": 4000000000000002, "trans_num": "1000000000000008", "amt": 1, "merchant": "ids", "unix_time": 1470000300},

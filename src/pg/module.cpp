@@ -39,6 +39,8 @@ FRAUD_FUNCTION(wake_notify_worker) {
   return (Datum)0;
 }
 
+FRAUD_FUNCTION(waits_read_only) { return BoolGetDatum(protect([] { return waits_read_only(MyDatabaseId); })); }
+
 FRAUD_FUNCTION(warn_without_worker) {
   if (!have_shared_state()) {
     protect([] {

@@ -64,10 +64,13 @@ CREATE TABLE fraud.payment_keys (
     transaction_id text COLLATE "C" NOT NULL,
     card uuid NOT NULL,
     occurred_at timestamptz NOT NULL,
+    content_hash bigint,
     PRIMARY KEY (transaction_id, card)
 );
 COMMENT ON TABLE fraud.payment_keys IS
     'which payments are stored, and at what time: a payment is stored once, whatever time it comes with again';
+COMMENT ON COLUMN fraud.payment_keys.content_hash IS
+    'CRC-32C of the amount (upper half) and of the merchant: a payment of this id with others is no repetition. Null: not known, compares to nothing';
 
 -- Primary key and index are made with each partition, not here: a dump makes the
 -- partitions with theirs and then attaches them, which fails where the parent,
@@ -281,7 +284,10 @@ CREATE TABLE fraud.sources (
     format text NOT NULL CHECK (format IN ('auto', 'split', 'records', 'ndjson')),
     poll_interval interval NOT NULL,
     headers jsonb NOT NULL,
+    max_poll_payments int,
+    max_waiting_payments int,
     paused boolean NOT NULL DEFAULT false,
+    url_by name NOT NULL DEFAULT fraud._caller(),
     created_at timestamptz NOT NULL DEFAULT now(),
     created_by name NOT NULL DEFAULT fraud._caller()
 );
@@ -289,6 +295,9 @@ COMMENT ON TABLE fraud.sources IS
     'payment APIs that the ingest worker polls; url and headers can hold secrets and are readable by the owner alone';
 COMMENT ON COLUMN fraud.sources.poll_interval IS 'time from one poll''s start to the next''s';
 COMMENT ON COLUMN fraud.sources.headers IS 'secret: request headers, a JSON object of texts';
+COMMENT ON COLUMN fraud.sources.max_poll_payments IS 'in place of fraud_detect.max_poll_payments; null: that';
+COMMENT ON COLUMN fraud.sources.max_waiting_payments IS 'in place of fraud_detect.max_waiting_payments; null: that';
+COMMENT ON COLUMN fraud.sources.url_by IS 'who gave the URL: card numbers that come from there count for this role';
 
 -- Apart from fraud.sources: it changes at each poll, and a dump must not carry it. The
 -- ingest worker alone writes it, so that no person's transaction can hold a row.
@@ -296,6 +305,7 @@ CREATE TABLE fraud.source_state (
     name text PRIMARY KEY,
     next_poll_at timestamptz NOT NULL DEFAULT now(),
     polling_since timestamptz,
+    behind_since timestamptz,
     last_poll_at timestamptz,
     last_success_at timestamptz,
     last_status int,
@@ -328,5 +338,5 @@ COMMENT ON COLUMN fraud.ingest_errors.payload IS
 COMMENT ON COLUMN fraud.ingest_errors.payload_size IS 'bytes before cutting';
 COMMENT ON COLUMN fraud.ingest_errors.card IS
     'for the owner alone: the card, where its number was readable; null too where whose numbers these are has sent more than fraud_detect.card_number_limit within an hour';
-COMMENT ON COLUMN fraud.ingest_errors.occurrences IS 'how often the same bytes came from the same source';
-COMMENT ON COLUMN fraud.ingest_errors.digest IS 'SHA-256 of reason and payload';
+COMMENT ON COLUMN fraud.ingest_errors.occurrences IS 'how often the same came from the same source';
+COMMENT ON COLUMN fraud.ingest_errors.digest IS 'SHA-256 of reason and payload, or of what else makes two the same: of a payment that differs from the stored one its id, card, amount and merchant';

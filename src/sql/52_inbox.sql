@@ -9,14 +9,18 @@ CREATE TABLE fraud.inbox (
     source text NOT NULL,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     payment text NOT NULL,
+    content_hash bigint,
     number_hashes uuid[] NOT NULL DEFAULT '{}'
 );
 CREATE INDEX inbox_card_idx ON fraud.inbox (card, inbox_id);
+-- What a poll repeats is looked for here, also where thousands of one customer wait.
+CREATE INDEX inbox_transaction_idx ON fraud.inbox (transaction_id, card);
 COMMENT ON TABLE fraud.inbox IS
     'payments that were received and wait to be scored; at every moment a payment is here, in fraud.transactions or in fraud.ingest_errors';
 COMMENT ON COLUMN fraud.inbox.inbox_id IS 'in order of receipt, which is kept for each customer';
 COMMENT ON COLUMN fraud.inbox.shard IS 'of the customer, 0 to 63: each belongs to one scorer';
 COMMENT ON COLUMN fraud.inbox.payment IS 'the payment as JSON, the card in place of its number';
+COMMENT ON COLUMN fraud.inbox.content_hash IS 'of amount and merchant, as in fraud.payment_keys; null: not known';
 COMMENT ON COLUMN fraud.inbox.number_hashes IS
     'key ids and hashes of the card number, in turns, that fraud.customer_ids is to have when the payment is stored';
 
@@ -42,11 +46,26 @@ CREATE TABLE fraud.source_counts (
     stored bigint NOT NULL DEFAULT 0,
     duplicates bigint NOT NULL DEFAULT 0,
     rejected bigint NOT NULL DEFAULT 0,
+    differing bigint NOT NULL DEFAULT 0,
+    received bigint NOT NULL DEFAULT 0,
     newest_payment_at timestamptz,
     PRIMARY KEY (source, writer)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.source_counts IS 'payments of each source by worker, for fraud.source_status';
 COMMENT ON COLUMN fraud.source_counts.writer IS '-1: the ingest worker, 0 and more: a scorer';
+COMMENT ON COLUMN fraud.source_counts.differing IS 'of those rejected, payments that are known with another amount or merchant';
+COMMENT ON COLUMN fraud.source_counts.received IS 'put into fraud.inbox; what scorers have counted is out of it again';
+
+-- Counted and not looked for: a source is not polled while too many of its payments wait, and
+-- the inbox can be long. Both sides are counted in the commits that put payments in and take
+-- them out, so the difference is exact at every snapshot.
+CREATE VIEW fraud._source_sums AS
+    SELECT k.source, sum(k.stored)::bigint AS stored, sum(k.duplicates)::bigint AS duplicates,
+           sum(k.rejected)::bigint AS rejected, sum(k.differing)::bigint AS differing,
+           greatest(sum(k.received - CASE WHEN k.writer >= 0 THEN k.stored + k.duplicates + k.rejected ELSE 0 END), 0)::bigint AS waiting,
+           max(k.newest_payment_at) AS newest_payment_at
+    FROM fraud.source_counts k GROUP BY k.source;
+COMMENT ON VIEW fraud._source_sums IS 'internal: what all workers have counted of each source, and how many of its payments wait to be scored';
 
 -- Merchants that scorers have seen first. Their rows are made a moment later, apart: two
 -- that make the row of one merchant wait for each other, and one of them may be a person.

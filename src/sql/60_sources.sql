@@ -12,14 +12,20 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._warn_without_worker() IS
     'internal: warns when fraud_detect is not in shared_preload_libraries';
 
-CREATE FUNCTION fraud._shown_source(source fraud.sources) RETURNS jsonb
+CREATE FUNCTION fraud._shown_source(source fraud.sources, was fraud.sources DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT to_jsonb(source) - '{name,created_at,created_by}'::text[]
-        || jsonb_build_object('url', fraud._shown_url(source.url), 'headers', fraud._shown_secrets(source.headers));
+    SELECT to_jsonb(source) - '{name,url_by,created_at,created_by}'::text[]
+        || jsonb_build_object('url', fraud._shown_url(source.url),
+            'headers', CASE WHEN source.headers <> was.headers AND source.headers <> '{}' THEN
+                (SELECT jsonb_object_agg(h.key, CASE WHEN h.value <> was.headers -> h.key THEN 'changed' ELSE 'present' END) FROM jsonb_each(source.headers) h)
+                ELSE fraud._shown_secrets(source.headers) END)
+        -- Another key at the same host is a change too.
+        || CASE WHEN source.url <> was.url AND fraud._shown_url(source.url) = fraud._shown_url(was.url) THEN '{"url": "changed"}' ELSE '{}'::jsonb END;
 END;
-COMMENT ON FUNCTION fraud._shown_source(fraud.sources) IS 'internal: a source as fraud.audit_log shows it, without secrets';
+COMMENT ON FUNCTION fraud._shown_source(fraud.sources, fraud.sources) IS
+    'internal: a source as fraud.audit_log shows it, without secrets: which are there, and which are others than before';
 
 -- Refuses a URL that libcurl cannot read, that fraud_detect.allowed_hosts does not let be
 -- contacted, or that credentials would be sent to in clear. `what` names it in messages.
@@ -29,80 +35,190 @@ LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION fraud._check_destination(text, text, text, jsonb, boolean) IS
     'internal: refuses a URL that may not be contacted, or not with credentials';
 
-CREATE FUNCTION fraud._add_source(
-    name text,
-    url text,
-    format text,
-    poll_interval interval,
-    headers jsonb
-) RETURNS void
-LANGUAGE plpgsql
+CREATE FUNCTION fraud._checked_source(source fraud.sources) RETURNS fraud.sources
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     bad text;
 BEGIN
-    IF name IS NULL OR url IS NULL OR format IS NULL OR poll_interval IS NULL OR headers IS NULL THEN
-        RAISE EXCEPTION 'name, url, format, poll_interval and headers must not be null'
-            USING ERRCODE = 'null_value_not_allowed';
-    ELSIF name !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
-        RAISE EXCEPTION 'invalid source name "%"', fraud._mask_card_numbers(name)
+    IF source.name !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
+        RAISE EXCEPTION 'invalid source name "%"', fraud._mask_card_numbers(source.name)
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'A name is 1 to 63 letters, digits, underscores, dots or dashes.';
-    ELSIF format NOT IN ('auto', 'split', 'records', 'ndjson') THEN
-        RAISE EXCEPTION 'unknown payment format "%"', format
+    ELSIF source.format NOT IN ('auto', 'split', 'records', 'ndjson') THEN
+        RAISE EXCEPTION 'unknown payment format "%"', source.format
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'The formats are auto, split, records and ndjson.';
-    ELSIF poll_interval < interval '100 milliseconds' OR poll_interval > interval '1 day' THEN
-        RAISE EXCEPTION 'poll_interval must be between 100 milliseconds and 1 day, not %', poll_interval
+    ELSIF source.poll_interval < interval '100 milliseconds' OR source.poll_interval > interval '1 day' THEN
+        RAISE EXCEPTION 'poll_interval must be between 100 milliseconds and 1 day, not %', source.poll_interval
             USING ERRCODE = 'invalid_parameter_value';
-    ELSIF jsonb_typeof(headers) <> 'object' THEN
-        RAISE EXCEPTION 'headers must be a JSON object, not %', jsonb_typeof(headers)
+    ELSIF jsonb_typeof(source.headers) <> 'object' THEN
+        RAISE EXCEPTION 'headers must be a JSON object, not %', jsonb_typeof(source.headers)
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'For example: {"X-Api-Key": "…"}.';
+    ELSIF source.max_poll_payments NOT BETWEEN 1 AND 250000 THEN
+        RAISE EXCEPTION 'max_poll_payments must be between 1 and 250000, not %', source.max_poll_payments
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF source.max_waiting_payments < 1 THEN
+        RAISE EXCEPTION 'max_waiting_payments must be 1 or more, not %', source.max_waiting_payments
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM fraud._check_name('source', name);
+    PERFORM fraud._check_name('source', source.name);
     -- Months and days of mixed signs are longer or shorter than they compare.
-    poll_interval := make_interval(secs => extract(epoch FROM poll_interval)::float8);
-    SELECT h.key INTO bad FROM jsonb_each(headers) h
+    source.poll_interval := make_interval(secs => extract(epoch FROM source.poll_interval)::float8);
+    SELECT h.key INTO bad FROM jsonb_each(source.headers) h
     WHERE jsonb_typeof(h.value) <> 'string'
        OR h.key !~ '^[A-Za-z0-9!#$%&''*+.^_`|~-]+$'
        OR (h.value #>> '{}') ~ '[[:cntrl:]]'
     LIMIT 1;
     IF bad IS NOT NULL THEN
-        RAISE EXCEPTION 'invalid header "%" for source "%"', bad, name
+        RAISE EXCEPTION 'invalid header "%" for source "%"', bad, source.name
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'A header''s name is an HTTP token, its value a text without control characters.';
     END IF;
-    PERFORM fraud._check_destination(format('URL for source "%s"', name), url, 'http,https', headers, false);
+    PERFORM fraud._check_destination(format('URL for source "%s"', source.name), source.url, 'http,https', source.headers, false);
+    RETURN source;
+END
+$$;
+COMMENT ON FUNCTION fraud._checked_source(fraud.sources) IS 'internal: refuses a source that cannot be; returns it as it is kept';
 
-    INSERT INTO fraud.sources (name, url, format, poll_interval, headers)
-    VALUES (name, url, format, poll_interval, headers)
-    ON CONFLICT DO NOTHING;
+CREATE FUNCTION fraud._add_source(
+    name text,
+    url text,
+    format text,
+    poll_interval interval,
+    headers jsonb,
+    max_poll_payments int,
+    max_waiting_payments int
+) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    source fraud.sources;
+BEGIN
+    IF name IS NULL OR url IS NULL OR format IS NULL OR poll_interval IS NULL OR headers IS NULL THEN
+        RAISE EXCEPTION 'name, url, format, poll_interval and headers must not be null'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    source.name := name;
+    source.url := url;
+    source.format := format;
+    source.poll_interval := poll_interval;
+    source.headers := headers;
+    source.max_poll_payments := max_poll_payments;
+    source.max_waiting_payments := max_waiting_payments;
+    source.paused := false;
+    source.url_by := fraud._caller();
+    source.created_at := now();
+    source.created_by := fraud._caller();
+    source := fraud._checked_source(source);
+    INSERT INTO fraud.sources SELECT source.* ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'source "%" already exists', name
             USING ERRCODE = 'duplicate_object',
-                  HINT = 'fraud.drop_source removes a source and keeps its payments.';
+                  HINT = 'fraud.alter_source changes a source, fraud.drop_source removes one and keeps its payments.';
     END IF;
     INSERT INTO fraud.poll_requests (name) VALUES (name);
-    PERFORM fraud._audit('add', 'source', s.name, NULL, fraud._shown_source(s)) FROM fraud.sources s WHERE s.name = _add_source.name;
+    PERFORM fraud._audit('add', 'source', name, NULL, fraud._shown_source(source));
     PERFORM fraud._warn_without_worker();
     PERFORM fraud._wake_worker();
 END
 $$;
-COMMENT ON FUNCTION fraud._add_source(text, text, text, interval, jsonb) IS 'internal: the body of fraud.add_source, run as the owner';
+COMMENT ON FUNCTION fraud._add_source(text, text, text, interval, jsonb, int, int) IS 'internal: the body of fraud.add_source, run as the owner';
 
 CREATE FUNCTION fraud.add_source(
     name text,
     url text,
     format text DEFAULT 'auto',
     poll_interval interval DEFAULT '1 minute',
-    headers jsonb DEFAULT '{}'
+    headers jsonb DEFAULT '{}',
+    max_poll_payments int DEFAULT NULL,
+    max_waiting_payments int DEFAULT NULL
 ) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.add_source(text, text, text, interval, jsonb) IS
-    'has the ingest worker poll a payment API from COMMIT on; headers (a JSON object of texts) can hold keys and are not readable again';
+COMMENT ON FUNCTION fraud.add_source(text, text, text, interval, jsonb, int, int) IS
+    'has the ingest worker poll a payment API from COMMIT on; headers (a JSON object of texts) can hold keys and are not readable again. max_poll_payments and max_waiting_payments stand in place of the settings of these names';
+
+CREATE FUNCTION fraud._alter_source(
+    name text,
+    url text,
+    format text,
+    poll_interval interval,
+    headers jsonb,
+    max_poll_payments int,
+    max_waiting_payments int,
+    reset text[]
+) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    resettable constant text[] := '{headers,max_poll_payments,max_waiting_payments}';
+    before fraud.sources;
+    source fraud.sources;
+BEGIN
+    SELECT * INTO before FROM fraud.sources s WHERE s.name = _alter_source.name FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'source "%" does not exist', name
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'fraud.source_status lists the sources.';
+    ELSIF NOT coalesce(reset, '{}') <@ resettable THEN
+        RAISE EXCEPTION 'reset names what cannot be reset'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = format('It can name %s.', array_to_string(resettable, ', '));
+    END IF;
+    source := before;
+    IF 'headers' = ANY (reset) THEN source.headers := '{}'; END IF;
+    IF 'max_poll_payments' = ANY (reset) THEN source.max_poll_payments := NULL; END IF;
+    IF 'max_waiting_payments' = ANY (reset) THEN source.max_waiting_payments := NULL; END IF;
+    source.url := coalesce(url, source.url);
+    source.format := coalesce(format, source.format);
+    source.poll_interval := coalesce(poll_interval, source.poll_interval);
+    source.headers := coalesce(headers, source.headers);
+    source.max_poll_payments := coalesce(max_poll_payments, source.max_poll_payments);
+    source.max_waiting_payments := coalesce(max_waiting_payments, source.max_waiting_payments);
+    source := fraud._checked_source(source);
+    -- Who cannot read a credential must not have it sent to an address of his own, and whose
+    -- address it is, for him count the card numbers that come from there.
+    IF source.url <> before.url THEN
+        IF headers IS NULL AND source.headers <> '{}' THEN
+            RAISE EXCEPTION 'the headers of source "%" must be given again with another URL', name
+                USING ERRCODE = 'invalid_parameter_value',
+                      DETAIL = 'They may hold credentials, and would be sent to the new address.',
+                      HINT = 'Or leave them out with reset => ''{headers}''.';
+        END IF;
+        source.url_by := fraud._caller();
+    END IF;
+    UPDATE fraud.sources s
+    SET url = source.url, format = source.format, poll_interval = source.poll_interval, headers = source.headers,
+        max_poll_payments = source.max_poll_payments, max_waiting_payments = source.max_waiting_payments, url_by = source.url_by
+    WHERE s.name = source.name;
+    PERFORM fraud._audit('alter', 'source', name, fraud._shown_source(before), fraud._shown_source(source, before));
+    -- One that is paused, or came with a dump, waits for fraud.resume_source.
+    INSERT INTO fraud.poll_requests (name)
+    SELECT st.name FROM fraud.source_state st WHERE st.name = source.name AND NOT source.paused;
+    PERFORM fraud._wake_worker();
+END
+$$;
+COMMENT ON FUNCTION fraud._alter_source(text, text, text, interval, jsonb, int, int, text[]) IS 'internal: the body of fraud.alter_source, run as the owner';
+
+CREATE FUNCTION fraud.alter_source(
+    name text,
+    url text DEFAULT NULL,
+    format text DEFAULT NULL,
+    poll_interval interval DEFAULT NULL,
+    headers jsonb DEFAULT NULL,
+    max_poll_payments int DEFAULT NULL,
+    max_waiting_payments int DEFAULT NULL,
+    reset text[] DEFAULT '{}'
+) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.alter_source(text, text, text, interval, jsonb, int, int, text[]) IS
+    'changes a source from COMMIT on, and polls it at once; a request to another URL, or with other headers, is given up. What is not given stays; reset names what is to be as if it had never been given, before what is given is set';
 
 -- Changes the one source, says when there is none, and wakes the worker.
 CREATE FUNCTION fraud._change_source(name text, change text) RETURNS void
@@ -143,7 +259,7 @@ COMMENT ON FUNCTION fraud._pause_source(text) IS 'internal: the body of fraud.pa
 CREATE FUNCTION fraud.pause_source(name text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.pause_source(text) IS 'stops polling a source; a poll under way is given up';
+COMMENT ON FUNCTION fraud.pause_source(text) IS 'stops polling a source; a request under way is given up, what was received is kept and scored';
 
 CREATE FUNCTION fraud._resume_source(name text) RETURNS void
 LANGUAGE sql
@@ -165,7 +281,7 @@ COMMENT ON FUNCTION fraud._drop_source(text) IS 'internal: the body of fraud.dro
 CREATE FUNCTION fraud.drop_source(name text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.drop_source(text) IS 'forgets a source; its payments and dead letters stay';
+COMMENT ON FUNCTION fraud.drop_source(text) IS 'forgets a source; its payments and dead letters stay, what is left of an answer that is being kept is thrown away';
 
 CREATE FUNCTION fraud._poll_now(name text) RETURNS void
 LANGUAGE plpgsql
@@ -194,7 +310,13 @@ COMMENT ON FUNCTION fraud._poll_now(text) IS 'internal: the body of fraud.poll_n
 CREATE FUNCTION fraud.poll_now(name text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.poll_now(text) IS 'polls a source at once, from COMMIT on, whatever its interval or backoff';
+COMMENT ON FUNCTION fraud.poll_now(text) IS 'polls a source at once, from COMMIT on, whatever its interval or backoff, unless too many of its payments wait to be scored';
+
+CREATE FUNCTION fraud._waits_read_only() RETURNS boolean
+AS 'MODULE_PATHNAME', 'fraud_detect_waits_read_only'
+LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._waits_read_only() IS
+    'internal: whether this database''s ingest worker waits until the database is read-only no more';
 
 CREATE VIEW fraud.source_status AS
     SELECT s.name,
@@ -202,9 +324,11 @@ CREATE VIEW fraud.source_status AS
                WHEN s.paused THEN 'paused'
                WHEN st.name IS NULL AND EXISTS (SELECT FROM fraud.poll_requests r WHERE r.name = s.name) THEN 'new'
                WHEN st.name IS NULL THEN 'restored'
+               WHEN fraud._waits_read_only() THEN 'read-only'
                -- A worker that lives polls, or fails, long before this.
                WHEN st.next_poll_at + s.poll_interval + interval '1 minute'
                     < statement_timestamp() THEN 'stuck'
+               WHEN st.behind_since IS NOT NULL THEN 'behind'
                WHEN st.polling_since IS NOT NULL THEN 'polling'
                WHEN st.consecutive_failures > 0 THEN 'failing'
                WHEN st.last_success_at IS NULL THEN 'new'
@@ -221,20 +345,20 @@ CREATE VIEW fraud.source_status AS
            coalesce(c.stored, 0) AS stored,
            coalesce(c.duplicates, 0) AS duplicates,
            coalesce(c.rejected, 0) AS rejected,
+           coalesce(c.differing, 0) AS differing,
+           coalesce(c.waiting, 0) AS waiting,
            st.last_status,
            st.last_error,
            st.last_error_at
     FROM fraud.sources s
     LEFT JOIN fraud.source_state st ON st.name = s.name
-    LEFT JOIN LATERAL (
-        SELECT sum(k.stored)::bigint AS stored, sum(k.duplicates)::bigint AS duplicates, sum(k.rejected)::bigint AS rejected,
-               max(k.newest_payment_at) AS newest_payment_at
-        FROM fraud.source_counts k WHERE k.source = s.name
-    ) c ON true;
+    LEFT JOIN fraud._source_sums c ON c.source = s.name;
 COMMENT ON VIEW fraud.source_status IS
-    'how each source fares: state is new, ok, polling, failing, paused, restored (came with a dump: fraud.resume_source has it polled), or stuck (a poll is overdue: is a worker running?)';
+    'how each source fares: state is new, ok, polling, failing, paused, restored (came with a dump: fraud.resume_source has it polled), behind (not polled while max_waiting_payments or more of its payments wait to be scored), read-only (the database is, by default_transaction_read_only: nothing is polled), or stuck (a poll is overdue: is a worker running?)';
 COMMENT ON COLUMN fraud.source_status.lag IS 'age of the newest payment stored from this source';
 COMMENT ON COLUMN fraud.source_status.stored IS 'payments stored since the source was added';
 COMMENT ON COLUMN fraud.source_status.duplicates IS 'payments that were stored already when they came';
 COMMENT ON COLUMN fraud.source_status.rejected IS 'payments and responses that went to fraud.ingest_errors';
+COMMENT ON COLUMN fraud.source_status.differing IS 'of the rejected, payments of a known id that came with another amount or merchant';
+COMMENT ON COLUMN fraud.source_status.waiting IS 'payments that were received and wait to be scored';
 COMMENT ON COLUMN fraud.source_status.last_status IS 'HTTP status of the last answer';

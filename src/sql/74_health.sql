@@ -24,7 +24,8 @@ BEGIN
 
     RETURN QUERY SELECT 'source ' || s.name,
         CASE s.state WHEN 'stuck' THEN 'error' WHEN 'failing' THEN 'error'
-                     WHEN 'paused' THEN 'warning' WHEN 'restored' THEN 'warning' ELSE 'ok' END,
+                     WHEN 'paused' THEN 'warning' WHEN 'restored' THEN 'warning'
+                     WHEN 'behind' THEN 'warning' WHEN 'read-only' THEN 'warning' ELSE 'ok' END,
         s.state || coalesce(': ' || CASE WHEN s.state IN ('failing', 'stuck') THEN s.last_error END, '')
             || coalesce(', last success ' || to_char(s.last_success_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'), '')
     FROM fraud.source_status s ORDER BY s.name;

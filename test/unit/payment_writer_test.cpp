@@ -40,6 +40,16 @@ TEST(PaymentToJson, RoundTrip) {
   EXPECT_EQ(again.is_fraud, payment.is_fraud);
 }
 
+// Also a merchant whose own name begins as feeds begin all of them.
+TEST(PaymentToJson, MerchantKeepsItsName) {
+  for (const char* name : {"Berge", "fraud_Berge", "fraud_fraud_Berge", "fraud_fraud_fraud_Berge", "Fraud_Berge"}) {
+    const std::string wire = std::string(R"([{"cc_num":4497913965512794052,"amt":1,"trans_num":"t1","merchant":")") + name + "\"}]";
+    Payment payment = read_payments(wire).payments.at(0);
+    Payment again = read_payments(payment_to_json(payment, "cc_num", payment.card_number)).payments.at(0);
+    EXPECT_EQ(again.merchant, payment.merchant);
+  }
+}
+
 // A payment that is kept for repair holds no card number, and is read again.
 TEST(PaymentToJson, WithTokenHoldsNoNumber) {
   Payment payment =

@@ -52,6 +52,7 @@ struct RejectedPayment {
   size_t id_at = 0;            // where the payload has the id's value, if id_size is not 0
   size_t id_size = 0;
   size_t payload_size = 0;     // where payload is only the beginning
+  std::string same_as;         // what makes it equal to another of its reason; empty: the payload
 };
 
 struct PaymentBatch {

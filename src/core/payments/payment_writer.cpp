@@ -50,7 +50,8 @@ std::string payment_to_json(const Payment& payment, std::string_view card_field,
   auto put_text = [&](const char* name, const std::string& value) {
     if (!value.empty()) object[name] = value;
   };
-  put_text("merchant", payment.merchant);
+  // Read again it loses the first "fraud_" only.
+  put_text("merchant", payment.merchant.rfind("fraud_", 0) == 0 ? "fraud_" + payment.merchant : payment.merchant);
   put_text("category", payment.category);
   object["amt"] = static_cast<double>(payment.amount_cents) / 100;
   put_text("first", payment.first_name);

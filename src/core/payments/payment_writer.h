@@ -14,7 +14,8 @@ namespace fraud {
 // Returns the payment as one JSON object that read_payments takes again. The
 // card goes under `card_field`: "cc_num" (then `card` is its digits, written as
 // a number) or "card" (its uuid, with last_four beside it). What is not given is
-// left out; merchants are written as they are known here, without "fraud_".
+// left out; merchants are written as they are known here, without "fraud_", unless
+// they would lose more of it when they are read.
 std::string payment_to_json(const Payment& payment, std::string_view card_field,
                             std::string_view card);
 

@@ -96,11 +96,11 @@ HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
   NumberGate gate(role_);
   Spi spi;
   hide_ids(spi, batch);
-  std::vector<RejectedPayment> refused = batch.rejected;
+  std::vector<Refusal> refused;
   CardLookup cards(spi, false);
   const std::vector<Entry> all = admit(batch, cards, gate, outcomes, refused);
   std::vector<Entry> entries = all;
-  claim(spi, cards, entries, outcomes, nullptr);
+  claim(spi, cards, entries, outcomes, refused, nullptr);
   if (!entries.empty()) {
     PaymentColumns columns;
     Column labels(BOOLOID);
@@ -120,12 +120,13 @@ HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
     if (outcomes[entry.outcome].status != IngestStatus::kDuplicate || !entry.payment->is_fraud.value_or(false)) continue;
     late_labels_.emplace_back(entry.payment->transaction_id, entry.card);
   }
-  write_labels(spi, all, source_, nullptr, label_delay_);
+  write_labels(spi, all, outcomes, source_, nullptr, label_delay_);
+  std::vector<RejectedPayment> letters = letters_of(refused, batch);
   Counts counts;
   counts.taken = static_cast<int64_t>(entries.size());
-  counts.rejected = static_cast<int64_t>(refused.size());
+  counts.rejected = static_cast<int64_t>(letters.size());
   taken_ += counts.taken;
-  write_dead_letters(spi, source_, std::move(refused), cards, gate, false);
+  write_dead_letters(spi, source_, std::move(letters), cards, gate, false);
   gate.tell();
   return counts;
 }

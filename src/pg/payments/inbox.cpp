@@ -21,28 +21,33 @@ namespace {
 
 constexpr const char* kLockWait = "50ms";
 
-// Of payments that are stored or wait: whether the feed's label of them is known.
+// Of payments that are stored or wait: their content, and whether the feed's label of them is
+// known. One that waits can be there twice, since a label that is news comes as a row of its own.
+// (In JSON no quote stands within a text without a backslash before it.)
 Statement known_payments(
-    "SELECT n.i, EXISTS (SELECT FROM fraud.labels l WHERE l.transaction_id = n.transaction_id"
-    "  AND l.card = n.card AND l.source = 'payload' AND l.is_fraud)"
+    "SELECT n.i, coalesce(b.payment LIKE '%\"is_fraud\":1%', false) OR EXISTS (SELECT FROM fraud.labels l"
+    "  WHERE l.transaction_id = n.transaction_id AND l.card = n.card AND l.source = 'payload' AND l.is_fraud),"
+    "  coalesce(k.content_hash, b.content_hash)"
     " FROM unnest($1, $2) WITH ORDINALITY n(transaction_id, card, i)"
-    " WHERE EXISTS (SELECT FROM fraud.payment_keys k WHERE k.transaction_id = n.transaction_id AND k.card = n.card)"
-    "  OR EXISTS (SELECT FROM fraud.inbox b WHERE b.card = n.card AND b.transaction_id = n.transaction_id)",
+    " LEFT JOIN fraud.payment_keys k ON k.transaction_id = n.transaction_id AND k.card = n.card"
+    " LEFT JOIN fraud.inbox b ON b.card = n.card AND b.transaction_id = n.transaction_id"
+    " WHERE k.card IS NOT NULL OR b.card IS NOT NULL",
     {TEXTARRAYOID, UUIDARRAYOID});
 
 Statement insert_inbox(
-    "INSERT INTO fraud.inbox (shard, card, transaction_id, occurred_at, source, payment, number_hashes)"
-    " SELECT n.shard, n.card, n.transaction_id, n.occurred_at, $4, n.payment, n.hashes::uuid[]"
-    " FROM unnest($1, $2, $3, $5, $6, $7) n(shard, card, transaction_id, occurred_at, payment, hashes)",
-    {INT2ARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID});
+    "INSERT INTO fraud.inbox (shard, card, transaction_id, occurred_at, source, payment, number_hashes, content_hash)"
+    " SELECT n.shard, n.card, n.transaction_id, n.occurred_at, $4, n.payment, n.hashes::uuid[], n.content"
+    " FROM unnest($1, $2, $3, $5, $6, $7, $8) n(shard, card, transaction_id, occurred_at, payment, hashes, content)",
+    {INT2ARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID});
 
 Statement add_counts(
-    "INSERT INTO fraud.source_counts AS c (source, writer, stored, duplicates, rejected, newest_payment_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (source, writer) DO UPDATE SET"
+    "INSERT INTO fraud.source_counts AS c (source, writer, stored, duplicates, rejected, newest_payment_at, differing, received)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (source, writer) DO UPDATE SET"
     "  stored = c.stored + excluded.stored, duplicates = c.duplicates + excluded.duplicates,"
-    "  rejected = c.rejected + excluded.rejected,"
+    "  rejected = c.rejected + excluded.rejected, differing = c.differing + excluded.differing,"
+    "  received = c.received + excluded.received,"
     "  newest_payment_at = greatest(c.newest_payment_at, excluded.newest_payment_at)",
-    {TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID});
+    {TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID});
 
 #define FRAUD_INBOX_ROW "b.inbox_id, b.card, b.occurred_at, b.source, b.received_at, b.payment, array_to_string(b.number_hashes, ',')"
 Statement next_rows("SELECT " FRAUD_INBOX_ROW " FROM fraud.inbox b"
@@ -162,35 +167,56 @@ SqlValue card_array(const std::set<CardId>& cards) {
   return column.array();
 }
 
-// Leaves out the payments that are stored or wait already; returns how many.
-int64_t drop_known(Spi& spi, std::vector<Entry>& entries) {
+bool says_fraud(const Entry& entry) { return entry.payment->is_fraud.value_or(false); }
+
+// Leaves out the payments that are stored or wait already, and returns how many; those that
+// are known with another content are refused. Of those that stand twice in the batch the first
+// is it.
+int64_t drop_known(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
+  // In the order of the batch.
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.outcome < b.outcome; });
   Column ids(TEXTOID), cards(UUIDOID);
   for (const Entry& entry : entries) {
     ids.add(text_param(entry.payment->transaction_id));
     cards.add(uuid_param(card_uuid(entry.card)));
   }
   uint64_t count = spi.run(known_payments, {ids.array(), cards.array()});
-  std::vector<char> known(entries.size(), 0);
+  enum : char { kFresh, kKnown, kNews, kOther };
+  std::vector<char> what(entries.size(), kFresh);
   for (uint64_t row = 0; row < count; ++row) {
     const auto i = static_cast<size_t>(*spi.integer(row, 1)) - 1;
-    // A feed may learn of a fraud and send the payment again: that goes on to be labelled.
+    const Entry& entry = entries[i];
     const bool labelled = DatumGetBool(*spi.datum(row, 2));
-    known[i] = !entries[i].payment->is_fraud.value_or(false) || labelled;
+    if (what[i] == kNews && labelled) what[i] = kKnown;
+    if (what[i] != kFresh) continue;
+    // A feed may learn of a fraud and send the payment again: that goes on to be labelled.
+    what[i] = refuse_if_other(entry, spi.integer(row, 3).value_or(entry.content), outcomes, refused) ? kOther
+              : says_fraud(entry) && !labelled                                                     ? kNews
+                                                                                                   : kKnown;
   }
-  std::set<std::pair<std::string_view, CardId>> seen;
+  std::map<std::pair<std::string_view, CardId>, const Entry*> seen;
   std::vector<Entry> fresh;
+  int64_t dropped = 0;
+  fresh.reserve(entries.size());
   for (size_t i = 0; i < entries.size(); ++i) {
-    if (known[i] == 0 && seen.insert({entries[i].payment->transaction_id, entries[i].card}).second) {
-      fresh.push_back(std::move(entries[i]));
+    const Entry& entry = entries[i];
+    if (what[i] == kOther) continue;
+    auto [first, is_first] = seen.try_emplace({entry.payment->transaction_id, entry.card}, &entry);
+    if (!is_first && refuse_if_other(entry, first->second->content, outcomes, refused)) continue;
+    const bool news = is_first || (says_fraud(entry) && !says_fraud(*first->second));
+    if (what[i] == kKnown || !news) {
+      ++dropped;
+    } else {
+      first->second = &entry;
+      fresh.push_back(entry);
     }
   }
-  const auto dropped = static_cast<int64_t>(entries.size() - fresh.size());
   entries = std::move(fresh);
   return dropped;
 }
 
 // Refuses what is older than fraud_detect.max_age.
-void refuse_old(std::vector<Entry>& entries, std::vector<RejectedPayment>& refused) {
+void refuse_old(std::vector<Entry>& entries, std::vector<Refusal>& refused) {
   if (guc_max_age_min == 0) return;
   const TimestampTz oldest = GetCurrentTimestamp() - int64_t{guc_max_age_min} * 60 * USECS_PER_SEC;
   auto old = std::stable_partition(entries.begin(), entries.end(),
@@ -200,8 +226,8 @@ void refuse_old(std::vector<Entry>& entries, std::vector<RejectedPayment>& refus
     std::string reason = "the payment's time " + format_time(unix_time(entry->occurred_at)) + " is older than fraud_detect.max_age";
     // Seconds that were taken for milliseconds lie in the first weeks of 1970.
     if (unix_time(entry->occurred_at) < int64_t{30} * USECS_PER_DAY) reason += "; it looks like seconds";
-    refused.push_back({payment_to_json(payment, "card", payment.card_token), reason, payment.transaction_id,
-                       payment.card_number});
+    refused.push_back({entry->outcome, {payment_to_json(payment, "card", payment.card_token), reason, payment.transaction_id,
+                                        payment.card_number}});
   }
   entries.erase(old, entries.end());
 }
@@ -224,36 +250,45 @@ SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, b
   hide_ids(spi, batch);
   CardLookup numbers(spi, false);
   std::vector<IngestOutcome> outcomes(batch.payments.size());
-  std::vector<RejectedPayment> refused;
+  std::vector<Refusal> refused;
   std::vector<Entry> entries = admit(batch, numbers, gate, outcomes, refused);
   refuse_old(entries, refused);
-  if (!entries.empty()) counts.duplicates = drop_known(spi, entries);
+  if (!entries.empty()) {
+    const size_t before = refused.size();
+    counts.duplicates = drop_known(spi, entries, outcomes, refused);
+    counts.differing = static_cast<int64_t>(refused.size() - before);
+    counts.received = static_cast<int64_t>(entries.size());
+  }
   // In the order of their times; those of one time by id.
   std::stable_sort(entries.begin(), entries.end(),
                    [](const Entry& a, const Entry& b) { return a.occurred_at < b.occurred_at; });
   if (!entries.empty()) {
-    Column shards(INT2OID), cards(UUIDOID), ids(TEXTOID), times(TIMESTAMPTZOID), texts(TEXTOID), hashes(TEXTOID);
+    Column shards(INT2OID), cards(UUIDOID), ids(TEXTOID), times(TIMESTAMPTZOID), texts(TEXTOID), hashes(TEXTOID),
+        contents(INT8OID);
     for (const Entry& entry : entries) {
       shards.add({Int16GetDatum(shard_of(entry.card))});
       cards.add(uuid_param(card_uuid(entry.card)));
       ids.add(text_param(entry.payment->transaction_id));
       times.add(time_param(entry.occurred_at));
       texts.add(text_param(payment_to_json(*entry.payment, "card", format_uuid(card_uuid(entry.card)))));
+      contents.add(int8_param(entry.content));
       const std::string& number = entry.payment->card_number;
       hashes.add(text_param(format_hashes(number.empty() ? std::vector<NumberHash>() : numbers.missing(number))));
     }
-    spi.run(insert_inbox, {shards.array(), cards.array(), ids.array(), text_param(source), times.array(), texts.array(), hashes.array()});
+    spi.run(insert_inbox, {shards.array(), cards.array(), ids.array(), text_param(source), times.array(), texts.array(), hashes.array(),
+                          contents.array()});
   }
-  refused.insert(refused.end(), batch.rejected.begin(), batch.rejected.end());
-  counts.rejected = static_cast<int64_t>(refused.size());
-  write_dead_letters(spi, source, std::move(refused), numbers, gate, apart);
+  std::vector<RejectedPayment> letters = letters_of(refused, batch);
+  counts.rejected = static_cast<int64_t>(letters.size());
+  write_dead_letters(spi, source, std::move(letters), numbers, gate, apart);
   gate.tell();
   return counts;
 }
 
 void count_payments(Spi& spi, const std::string& source, int writer, const SourceCounts& counts) {
   spi.run(add_counts, {text_param(source), int4_param(writer), int8_param(counts.stored), int8_param(counts.duplicates),
-                       int8_param(counts.rejected), counts.newest == DT_NOBEGIN ? null_param() : time_param(counts.newest)});
+                       int8_param(counts.rejected), counts.newest == DT_NOBEGIN ? null_param() : time_param(counts.newest),
+                       int8_param(counts.differing), int8_param(counts.received)});
 }
 
 std::vector<InboxRow> read_inbox(Spi& spi, int64_t position, const Shards& shards, int most) {
@@ -317,6 +352,7 @@ void score(const std::vector<InboxRow>& rows, int writer) {
     of_source.stored += outcomes[i].status == IngestStatus::kStored;
     of_source.duplicates += outcomes[i].status == IngestStatus::kDuplicate;
     of_source.rejected += outcomes[i].status == IngestStatus::kRejected;
+    of_source.differing += outcomes[i].differs;
     if (outcomes[i].status == IngestStatus::kStored) {
       of_source.newest = std::max(of_source.newest, rows[i].occurred_at);
     }

@@ -35,6 +35,8 @@ struct InboxRow {
 // What became of payments on their way, by source.
 struct SourceCounts {
   int64_t stored = 0, duplicates = 0, rejected = 0;
+  int64_t differing = 0;  // of the rejected: known with another content
+  int64_t received = 0;   // put into the inbox
   TimestampTz newest = DT_NOBEGIN;  // of the payments stored
 };
 
@@ -45,7 +47,7 @@ void begin_scoring();
 
 // Puts payments that a source answered with into the inbox, those that are there or
 // stored already apart (unless they bring a label that is news), and what is wrong with
-// the others on the dead-letter list. Takes no lock that others hold. With `apart` dead
+// the others, or is known with another content, on the dead-letter list. Takes no lock that others hold. With `apart` dead
 // letters are not merged with equal ones, whose rows may be locked. Card numbers count for `role`.
 SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, bool apart);
 

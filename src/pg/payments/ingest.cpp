@@ -154,7 +154,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
   prefer_index_scans();
   NumberGate gate(options.role);
   std::vector<IngestOutcome> results(batch.payments.size());
-  std::vector<RejectedPayment> refused;
+  std::vector<Refusal> refused;
   IngestCounts counts;
   {
     Spi spi;
@@ -162,7 +162,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     CardLookup cards(spi, false);
     const std::vector<Entry> all = admit(batch, cards, gate, results, refused);
     std::vector<Entry> entries = all;
-    claim(spi, cards, entries, results, options.receipts.empty() ? nullptr : &options.receipts);
+    claim(spi, cards, entries, results, refused, options.receipts.empty() ? nullptr : &options.receipts);
     if (!entries.empty()) {
       std::shared_ptr<const FeatureSet> set = payments_feature_set(false);
       PaymentScorer scorer(resolve_model("payments", false), set);
@@ -186,9 +186,16 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     }
     std::vector<TimestampTz> known_at(batch.payments.size(), GetCurrentTransactionStartTimestamp());
     for (size_t i = 0; i < options.receipts.size(); ++i) known_at[i] = options.receipts[i].received_at;
-    write_labels(spi, all, options.label_source, &known_at, Interval{});
-    refused.insert(refused.end(), batch.rejected.begin(), batch.rejected.end());
-    write_dead_letters(spi, options.source, std::move(refused), cards, gate, false);
+    write_labels(spi, all, results, options.label_source, &known_at, Interval{});
+    // What was received is refused only where others stored meanwhile what it is compared to:
+    // that is rare, and no reason to wait for a row that they may have locked.
+    if (!options.receipts.empty()) {
+      for (Refusal& one : refused) {
+        write_dead_letters(spi, options.receipts[one.outcome].source, {std::move(one.letter)}, cards, gate, true);
+      }
+      refused.clear();
+    }
+    write_dead_letters(spi, options.source, letters_of(refused, batch), cards, gate, false);
     gate.tell();
   }
   for (const RejectedPayment& rejected : batch.rejected) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <tuple>
 
+#include "pg/payments/content_hash.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
@@ -25,10 +26,10 @@ namespace {
 
 // -------------------------------------------------------------- statements
 
+// A row for each: an inner join might be planned to begin with all keys, while they are few.
 Statement known_payments(
-    "SELECT n.i FROM unnest($1, $2) WITH ORDINALITY n(transaction_id, card, i)"
-    " CROSS JOIN LATERAL (SELECT 1 FROM fraud.payment_keys k"
-    "  WHERE k.transaction_id = n.transaction_id AND k.card = n.card LIMIT 1) k",
+    "SELECT n.i, k.card IS NOT NULL, k.content_hash FROM unnest($1, $2) WITH ORDINALITY n(transaction_id, card, i)"
+    " LEFT JOIN fraud.payment_keys k ON k.transaction_id = n.transaction_id AND k.card = n.card",
     {TEXTARRAYOID, UUIDARRAYOID});
 
 Statement upsert_customers(
@@ -59,9 +60,9 @@ Statement upsert_customers(
      INT8ARRAYOID, DATEARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID});
 
 Statement insert_keys(
-    "INSERT INTO fraud.payment_keys (transaction_id, card, occurred_at)"
-    " SELECT n.* FROM unnest($1, $2, $3) n ON CONFLICT DO NOTHING RETURNING transaction_id, card",
-    {TEXTARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID});
+    "INSERT INTO fraud.payment_keys (transaction_id, card, occurred_at, content_hash)"
+    " SELECT n.* FROM unnest($1, $2, $3, $4) n ON CONFLICT DO NOTHING RETURNING transaction_id, card",
+    {TEXTARRAYOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID});
 
 Statement insert_merchants(
     "INSERT INTO fraud.merchants (merchant, category, first_payment_at)"
@@ -90,11 +91,11 @@ Statement insert_labels(
 Statement insert_error(
     "INSERT INTO fraud.ingest_errors AS e (source, reason, payload, payload_size, card, last_four,"
     "  transaction_id, digest)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, sha256(convert_to($2, 'UTF8') || $3"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, sha256(convert_to($2, 'UTF8') || coalesce($9, $3)"
     "  || CASE WHEN $8 THEN uuid_send(gen_random_uuid()) ELSE '' END))"
     " ON CONFLICT (source, digest) DO UPDATE SET occurrences = e.occurrences + 1,"
     "  last_seen_at = now()",
-    {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID, BOOLOID});
+    {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID, BOOLOID, BYTEAOID});
 
 Statement ensure_partition("SELECT fraud._ensure_partition($1)", {TIMESTAMPTZOID});
 
@@ -154,7 +155,8 @@ void write_dead_letter(Spi& spi, const std::string& source, const RejectedPaymen
            card_known ? text_param(std::string_view(rejected.card_number)
                                        .substr(rejected.card_number.size() - 4))
                       : null_param(),
-           optional_text_param(rejected.transaction_id), bool_param(apart)});
+           optional_text_param(rejected.transaction_id), bool_param(apart),
+           rejected.same_as.empty() ? null_param() : bytea_param(rejected.same_as)});
 }
 
 bool earlier(const Entry& a, const Entry& b) {
@@ -163,28 +165,30 @@ bool earlier(const Entry& a, const Entry& b) {
   return a.payment->transaction_id < b.payment->transaction_id;
 }
 
-// Takes out the payments that are stored already; the keys of the others are
-// looked at again under the card's lock.
-void drop_known(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes) {
+// Tells of payments that are stored which of them repeat the stored one, and rejects those that
+// do not. Returns the others, in their order.
+std::vector<Entry> judge_known(Spi& spi, std::vector<Entry> entries, std::vector<IngestOutcome>& outcomes,
+                               std::vector<Refusal>& refused) {
   Column ids(TEXTOID), cards(UUIDOID);
   for (const Entry& entry : entries) {
     ids.add(text_param(entry.payment->transaction_id));
     cards.add(uuid_param(card_uuid(entry.card)));
   }
-  uint64_t count = spi.run(known_payments, {ids.array(), cards.array()});
+  const uint64_t count = spi.run(known_payments, {ids.array(), cards.array()});
   std::vector<char> known(entries.size(), 0);
   for (uint64_t row = 0; row < count; ++row) {
-    known[static_cast<size_t>(*spi.integer(row, 1)) - 1] = 1;
+    if (!DatumGetBool(*spi.datum(row, 2))) continue;
+    const auto i = static_cast<size_t>(*spi.integer(row, 1)) - 1;
+    known[i] = 1;
+    if (!refuse_if_other(entries[i], spi.integer(row, 3).value_or(entries[i].content), outcomes, refused)) {
+      outcomes[entries[i].outcome].status = IngestStatus::kDuplicate;
+    }
   }
   std::vector<Entry> fresh;
   for (size_t i = 0; i < entries.size(); ++i) {
-    if (known[i] != 0) {
-      outcomes[entries[i].outcome].status = IngestStatus::kDuplicate;
-    } else {
-      fresh.push_back(std::move(entries[i]));
-    }
+    if (known[i] == 0) fresh.push_back(std::move(entries[i]));
   }
-  entries = std::move(fresh);
+  return fresh;
 }
 
 SqlValue optional_float8(const std::optional<double>& value) {
@@ -230,33 +234,37 @@ void write_customers(Spi& spi, const std::vector<Entry>& entries) {
   spi.run(upsert_customers, params);
 }
 
-// Claims the payments' keys; those that another transaction stored meanwhile, or
-// that stand twice in the batch, are duplicates and taken out.
-void claim_keys(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes) {
-  Column ids(TEXTOID), cards(UUIDOID), times(TIMESTAMPTZOID);
-  for (const Entry& entry : entries) {
-    ids.add(text_param(entry.payment->transaction_id));
-    cards.add(uuid_param(card_uuid(entry.card)));
-    times.add(time_param(entry.occurred_at));
+// Claims the payments' keys, in the order of the batch; those that another transaction stored
+// meanwhile, or that stand twice in the batch, are taken out.
+void claim_keys(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
+  std::vector<const Entry*> as_given;
+  for (const Entry& entry : entries) as_given.push_back(&entry);
+  std::sort(as_given.begin(), as_given.end(), [](const Entry* a, const Entry* b) { return a->outcome < b->outcome; });
+  Column ids(TEXTOID), cards(UUIDOID), times(TIMESTAMPTZOID), contents(INT8OID);
+  for (const Entry* entry : as_given) {
+    ids.add(text_param(entry->payment->transaction_id));
+    cards.add(uuid_param(card_uuid(entry->card)));
+    times.add(time_param(entry->occurred_at));
+    contents.add(int8_param(entry->content));
   }
-  uint64_t count = spi.run(insert_keys, {ids.array(), cards.array(), times.array()});
+  uint64_t count = spi.run(insert_keys, {ids.array(), cards.array(), times.array(), contents.array()});
   if (count == entries.size()) return;
   std::map<std::pair<std::string, CardId>, bool> claimed;  // true: still to be given out
   for (uint64_t row = 0; row < count; ++row) {
     Datum card = *spi.datum(row, 2);
     claimed[{*spi.text(row, 1), card_id(*DatumGetUUIDP(card))}] = true;
   }
-  std::vector<Entry> fresh;
-  for (Entry& entry : entries) {
-    auto key = claimed.find({entry.payment->transaction_id, entry.card});
-    if (key == claimed.end() || !key->second) {
-      outcomes[entry.outcome].status = IngestStatus::kDuplicate;
-    } else {
-      key->second = false;
-      fresh.push_back(std::move(entry));
-    }
+  std::vector<char> won(outcomes.size(), 0);
+  for (const Entry* entry : as_given) {
+    auto key = claimed.find({entry->payment->transaction_id, entry->card});
+    if (key == claimed.end() || !key->second) continue;
+    key->second = false;
+    won[entry->outcome] = 1;
   }
-  entries = std::move(fresh);
+  auto lost = std::stable_partition(entries.begin(), entries.end(), [&](const Entry& entry) { return won[entry.outcome] != 0; });
+  for (auto entry = lost; entry != entries.end(); ++entry) outcomes[entry->outcome].status = IngestStatus::kDuplicate;
+  judge_known(spi, {std::make_move_iterator(lost), std::make_move_iterator(entries.end())}, outcomes, refused);
+  entries.erase(lost, entries.end());
 }
 
 void write_merchants(Spi& spi, const std::vector<Entry>& entries, bool make) {
@@ -303,7 +311,7 @@ void prefer_index_scans() {
 }
 
 std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
-                         std::vector<IngestOutcome>& outcomes, std::vector<RejectedPayment>& refused) {
+                         std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
   std::vector<Entry> entries;
   std::vector<std::string_view> numbers;
   entries.reserve(batch.payments.size());
@@ -314,6 +322,7 @@ std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGat
     Entry entry;
     entry.payment = &payment;
     entry.outcome = i;
+    entry.content = content_hash(payment);
     if (!payment.occurred_at_us) {
       fault = "the payment has no time: expected current_time, trans_date_trans_time or unix_time";
     } else {
@@ -324,8 +333,8 @@ std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGat
       outcomes[i].status = IngestStatus::kRejected;
       outcomes[i].error = fault;
       // Others than the owner read the payload: it names a card only if the feed did.
-      refused.push_back({payment_to_json(payment, "card", payment.card_token), fault,
-                         payment.transaction_id, payment.card_number});
+      refused.push_back({i, {payment_to_json(payment, "card", payment.card_token), fault,
+                             payment.transaction_id, payment.card_number}});
       continue;
     }
     if (payment.card_number.empty()) {
@@ -347,9 +356,34 @@ std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGat
   return entries;
 }
 
+bool refuse_if_other(const Entry& entry, int64_t known, std::vector<IngestOutcome>& outcomes,
+                     std::vector<Refusal>& refused) {
+  if (entry.content == known) return false;
+  const Payment& payment = *entry.payment;
+  IngestOutcome& outcome = outcomes[entry.outcome];
+  outcome.status = IngestStatus::kRejected;
+  outcome.differs = true;
+  outcome.error = differs_reason(known, entry.content);
+  RejectedPayment letter{payment_to_json(payment, "card", payment.card_token), outcome.error, payment.transaction_id,
+                         payment.card_number};
+  // A feed repeats it at every poll, each time with another time.
+  letter.same_as = payment.transaction_id + ' ' + format_uuid(card_uuid(entry.card)) + ' ' + std::to_string(entry.content);
+  refused.push_back({entry.outcome, std::move(letter)});
+  return true;
+}
+
+std::vector<RejectedPayment> letters_of(std::vector<Refusal>& refused, const PaymentBatch& batch) {
+  std::vector<RejectedPayment> letters;
+  for (Refusal& one : refused) letters.push_back(std::move(one.letter));
+  refused.clear();
+  letters.insert(letters.end(), batch.rejected.begin(), batch.rejected.end());
+  return letters;
+}
+
 void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
-           const std::vector<Receipt>* receipts) {
-  if (!entries.empty()) drop_known(spi, entries, outcomes);
+           std::vector<Refusal>& refused, const std::vector<Receipt>* receipts) {
+  // The keys of the others are looked at again under the card's lock.
+  if (!entries.empty()) entries = judge_known(spi, std::move(entries), outcomes, refused);
   if (entries.empty()) return;
   write_customers(spi, entries);
   std::vector<std::string_view> numbers;
@@ -361,17 +395,17 @@ void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector
   }
   cards.write(numbers);
   write_hashes(spi, hashes);
-  claim_keys(spi, entries, outcomes);
+  claim_keys(spi, entries, outcomes, refused);
   if (entries.empty()) return;
   ensure_partitions(spi, entries);
   write_merchants(spi, entries, receipts == nullptr);
 }
 
-void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source,
+void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::vector<IngestOutcome>& outcomes, const std::string& source,
                   const std::vector<TimestampTz>* known_at, const Interval& delay) {
   Column card(UUIDOID), id(TEXTOID), time(TIMESTAMPTZOID), known(TIMESTAMPTZOID);
   for (const Entry& entry : entries) {
-    if (!entry.payment->is_fraud.value_or(false)) continue;
+    if (!entry.payment->is_fraud.value_or(false) || outcomes[entry.outcome].status == IngestStatus::kRejected) continue;
     card.add(uuid_param(card_uuid(entry.card)));
     id.add(text_param(entry.payment->transaction_id));
     time.add(time_param(entry.occurred_at));
@@ -386,7 +420,8 @@ void write_dead_letters(Spi& spi, const std::string& source, std::vector<Rejecte
                         CardLookup& cards, NumberGate& gate, bool apart) {
   // In one order, so that concurrent batches do not deadlock on the same faults.
   std::stable_sort(rejected.begin(), rejected.end(), [](const RejectedPayment& a, const RejectedPayment& b) {
-    return std::tie(a.reason, a.payload) < std::tie(b.reason, b.payload);
+    return std::tie(a.reason, a.same_as.empty() ? a.payload : a.same_as) <
+           std::tie(b.reason, b.same_as.empty() ? b.payload : b.same_as);
   });
   for (const RejectedPayment& one : rejected) write_dead_letter(spi, source, one, cards, gate, apart);
 }

@@ -30,6 +30,13 @@ struct IngestOutcome {
   double score = 0;
   std::string decision;  // empty: none
   std::string error;     // of a rejected payment
+  bool differs = false;  // it is rejected, for the payment of its id is another
+};
+
+// A payment of a batch that is not stored, on its way to the dead letters.
+struct Refusal {
+  size_t outcome = 0;  // its place in the batch
+  RejectedPayment letter;
 };
 
 // A payment of a batch on its way.
@@ -38,6 +45,7 @@ struct Entry {
   size_t outcome = 0;  // its place in the batch
   CardId card;
   TimestampTz occurred_at = 0;
+  int64_t content = 0;  // content_hash() of the payment
   std::vector<float> features;  // in the order of the feature set `payments`
   float score = 0;
   std::string decision;
@@ -63,15 +71,24 @@ std::string future_fault(TimestampTz time);
 // Gives each payment its card, and rejects those whose time will not do. Entries are
 // sorted by card, time and id.
 std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
-                         std::vector<IngestOutcome>& outcomes, std::vector<RejectedPayment>& refused);
+                         std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused);
+
+// Rejects a payment whose id is known with the content `known`, if it has another; else it
+// is what was known. Returns whether it was rejected.
+bool refuse_if_other(const Entry& entry, int64_t known, std::vector<IngestOutcome>& outcomes,
+                     std::vector<Refusal>& refused);
+
+// Takes the letters of `refused` out, with those that could not be read.
+std::vector<RejectedPayment> letters_of(std::vector<Refusal>& refused, const PaymentBatch& batch);
 
 // Takes the payments' places: writes their customers, whose rows are the locks that
 // order the payments of a card, then what their numbers' hashes lack, their keys,
-// merchants and partitions. Those that are stored already are taken out. Of payments that
-// were received before, the receipts hold the hashes, and the rows of new merchants are
+// merchants and partitions. Those that are stored already are taken out, as duplicates or,
+// with another content, as rejected; of those that stand twice in the batch the first is it.
+// Of payments that were received before, the receipts hold the hashes, and the rows of new merchants are
 // queued, to be made apart (inbox.h).
 void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
-           const std::vector<Receipt>* receipts);
+           std::vector<Refusal>& refused, const std::vector<Receipt>* receipts);
 
 // When a label is known that comes with a history, as SQL: a delay after the payment,
 // in UTC, so that days are the same in every session, and now at the latest.
@@ -81,8 +98,8 @@ void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector
 // Records is_fraud of the payloads as labels, known at the times given (one an outcome),
 // or, where there are none, `delay` after the payment;
 // also of a payment that is stored already, since a feed may learn of a fraud and send
-// the payment again.
-void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source,
+// the payment again. Not of those that were rejected.
+void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::vector<IngestOutcome>& outcomes, const std::string& source,
                   const std::vector<TimestampTz>* known_at, const Interval& delay);
 
 // Puts what could not be stored on the dead-letter list: with the card, unless the

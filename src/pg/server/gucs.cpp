@@ -1,5 +1,6 @@
 #include "core/forest/kernel.h"
 #include "core/network/host_policy.h"
+#include "core/payments/payment.h"
 
 #include "pg/server/gucs.h"
 
@@ -35,10 +36,12 @@ int guc_max_databases = 16;
 int guc_max_dead_letter_kb = 64;
 int guc_max_digest_messages = 100;
 int guc_max_future_s = 600;
+int guc_max_poll_payments = 250000;
 int guc_max_redirects = 3;
 int guc_max_response_kb = 16384;
 int guc_max_retry_delay_s = 300;
 int guc_max_training_workers = 2;
+int guc_max_waiting_payments = 1000000;
 int guc_model_cache_kb = 65536;
 char* guc_no_proxy = nullptr;
 int guc_notify_attempts = 30;
@@ -226,6 +229,11 @@ void define_gucs() {
                           "How far ahead of the clock a payment's time may be.",
                           "Payments from beyond it are rejected.", &guc_max_future_s, 600, 0,
                           INT_MAX, PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_poll_payments",
+                          "Most payments of one answer of a source.",
+                          "Of an answer with more none is stored: the poll fails and says so.",
+                          &guc_max_poll_payments, 250000, 1, static_cast<int>(kMaxPaymentsPerBody), PGC_SIGHUP, 0,
+                          nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.max_redirects",
                           "Most redirects that a poll follows.",
                           "A source with headers follows none: they may hold keys.",
@@ -240,6 +248,10 @@ void define_gucs() {
                           "Retry-After is honoured up to one hour.",
                           &guc_max_retry_delay_s, 300, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, nullptr,
                           nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_waiting_payments",
+                          "Number of payments of a source that wait to be scored from which on it is not polled.",
+                          "It is polled again when fewer wait.", &guc_max_waiting_payments, 1000000, 1, INT_MAX,
+                          PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.model_cache_size",
                           "Most memory for models that a backend keeps ready for itself.",
                           "Only those that are not in shared memory. Models in use by a running "

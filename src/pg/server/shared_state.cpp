@@ -30,6 +30,7 @@ struct Slot {
   Oid database;     // InvalidOid: free
   pid_t paused_by;  // the backend that needs the database without workers
   bool present;     // a worker found the extension
+  bool read_only;   // the ingest worker waits until the database is so no more
   Worker workers[kWorkerKinds];
   uint8 shard_owners[kShards];  // 1 + the scorer's number; 0: nobody has it
 };
@@ -143,6 +144,7 @@ void forget_worker(int, Datum database) {
     for (int kind = 0; kind < kWorkerKinds; ++kind) {
       if (slot->workers[kind].pid != MyProcPid) continue;
       slot->workers[kind].pid = 0;
+      if (kind == (int)WorkerKind::kIngest) slot->read_only = false;
       free_shards(slot, kind);
     }
   }
@@ -356,6 +358,22 @@ void report_present(Oid database) {
   pid_t launcher = news ? state->launcher : 0;
   LWLockRelease(state->lock);
   set_latch_of(launcher);
+}
+
+void report_read_only(Oid database, bool waits) {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  Slot* slot = slot_of(database);
+  if (slot != nullptr) slot->read_only = waits;
+  LWLockRelease(state->lock);
+}
+
+bool waits_read_only(Oid database) {
+  if (state == nullptr) return false;
+  LWLockAcquire(state->lock, LW_SHARED);
+  Slot* slot = slot_of(database);
+  const bool waits = slot != nullptr && slot->read_only;
+  LWLockRelease(state->lock);
+  return waits;
 }
 
 void report_absent(Oid database, WorkerKind kind) {

@@ -83,6 +83,11 @@ uint64_t take_shards(Oid database, int scorer, int scorers);
 // Says that this database has the extension: the other workers may be started.
 void report_present(Oid database);
 
+// Says whether the ingest worker of this database waits because the database is read-only; any
+// backend may ask.
+void report_read_only(Oid database, bool waits);
+bool waits_read_only(Oid database);
+
 // Says that this database has no extension, before the worker ends.
 void report_absent(Oid database, WorkerKind kind);
 

@@ -9,11 +9,8 @@
 #include "core/payments/payment.h"
 #include "core/payments/payment_writer.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <deque>
-#include <map>
 #include <random>
 
 #include "pg/payments/inbox.h"
@@ -23,9 +20,10 @@
 #include "pg/server/owner_scope.h"
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
-#include "worker/network/destination.h"
+#include "worker/ingest/sources.h"
 #include "worker/network/network_client.h"
 #include "worker/process.h"
+#include "worker/read_only.h"
 #include "worker/training/training_queue.h"
 #include "worker/transaction.h"
 
@@ -51,61 +49,8 @@ constexpr size_t kMaxErrorBytes = 500;
 // to read a server by that is none of ours.
 constexpr size_t kMaxShownBytes = 1024;
 
-struct Source {
-  std::string url;
-  PaymentFormat format = PaymentFormat::kAuto;
-  std::vector<std::string> headers;
-  bool has_credentials = false;  // one of the headers may be
-  Oid role = kUnknownRole;  // who added it: its card numbers count for him
-  TimestampTz next_poll = 0;
-  int failures = 0;  // in a row
-};
-
 // ------------------------------------------------------------- statements
 
-// Polls that the last worker did not end are repeated at once.
-Statement reset_polling("UPDATE fraud.source_state SET polling_since = NULL,"
-                        "  next_poll_at = least(next_poll_at, clock_timestamp())"
-                        " WHERE polling_since IS NOT NULL",
-                        {});
-// A source without a row of state came with a restored dump: it is not polled
-// until somebody resumes it, for the copy of a database must not call on its own.
-Statement read_sources("SELECT s.name, s.url, s.format, s.headers::text, t.next_poll_at,"
-                       "  t.consecutive_failures, (SELECT r.oid::bigint FROM pg_roles r WHERE r.rolname = s.created_by)"
-                       " FROM fraud.sources s JOIN fraud.source_state t ON t.name = s.name"
-                       " WHERE NOT s.paused",
-                       {});
-// The next poll is due an interval after this one was; polls that were missed
-// are not made up for.
-Statement begin_poll("UPDATE fraud.source_state t SET polling_since = clock_timestamp(),"
-                     "  last_poll_at = clock_timestamp(), polls = t.polls + 1,"
-                     "  next_poll_at = CASE WHEN t.next_poll_at + s.poll_interval > clock_timestamp()"
-                     "   THEN t.next_poll_at ELSE clock_timestamp() END + s.poll_interval"
-                     " FROM fraud.sources s WHERE s.name = t.name AND t.name = $1"
-                     " RETURNING t.next_poll_at",
-                     {TEXTOID});
-Statement end_poll("UPDATE fraud.source_state t SET polling_since = NULL,"
-                   "  last_success_at = clock_timestamp(), last_status = $2, consecutive_failures = 0"
-                   " WHERE t.name = $1",
-                   {TEXTOID, INT4OID});
-Statement fail_poll("UPDATE fraud.source_state t SET polling_since = NULL, last_status = $2,"
-                    "  last_error = $3, last_error_at = clock_timestamp(),"
-                    "  consecutive_failures = t.consecutive_failures + 1, failures = t.failures + 1,"
-                    "  next_poll_at = clock_timestamp() + $4 * interval '1 microsecond'"
-                    " WHERE t.name = $1 RETURNING t.next_poll_at",
-                    {TEXTOID, INT4OID, TEXTOID, INT8OID});
-// Sources that are new here (or resumed) get their row of notes, and what is left of those
-// that are gone goes. These rows are the worker's alone: no person's transaction holds one.
-Statement follow_sources("WITH asked AS (DELETE FROM fraud.poll_requests r USING (SELECT q.request_id FROM fraud.poll_requests q"
-                         "  FOR UPDATE SKIP LOCKED) d WHERE r.request_id = d.request_id RETURNING r.name),"
-                         " gone AS (DELETE FROM fraud.source_state t WHERE NOT EXISTS"
-                         "  (SELECT FROM fraud.sources s WHERE s.name = t.name)),"
-                         " uncounted AS (DELETE FROM fraud.source_counts c WHERE c.writer = -1 AND NOT EXISTS"
-                         "  (SELECT FROM fraud.sources s WHERE s.name = c.source))"
-                         " INSERT INTO fraud.source_state AS t (name) SELECT DISTINCT a.name FROM asked a"
-                         "  JOIN fraud.sources s ON s.name = a.name"
-                         " ON CONFLICT (name) DO UPDATE SET next_poll_at = clock_timestamp()",
-                         {});
 Statement note_alarm("SELECT fraud._note_of_cards($1, 'role', $2,"
                      "  jsonb_strip_nulls(jsonb_build_object('last_four', $3, 'since', $4)))",
                      {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID});
@@ -114,13 +59,13 @@ Statement ensure_partitions("SELECT fraud._ensure_partition(now() + m * interval
                             " FROM generate_series(0, 1) m"
                             " WHERE EXISTS (SELECT FROM fraud.payment_keys)",
                             {});
-
-// ------------------------------------------------------------------ errors
+Statement source_exists("SELECT FROM fraud.sources s WHERE s.name = $1 AND s.created_at = $2", {TEXTOID, TIMESTAMPTZOID});
 
 // An answer that is being kept, piece by piece.
 struct Answer {
   std::string source;
-  Oid role = kUnknownRole;  // who added the source
+  Oid role = kUnknownRole;  // who gave the source's URL
+  TimestampTz created_at = 0;  // of the source
   Response response;
   PaymentBatch batch;
   size_t kept = 0;  // payments
@@ -136,6 +81,12 @@ class IngestWorker {
     if (!begin()) return;
     for (;;) {
       begin_turn();
+      if (is_to_leave()) {
+        // What has come is kept, as long as this session may write.
+        if (answers_.empty() || DefaultXactReadOnly) leave();
+        keep_piece();
+        continue;
+      }
       for (auto& [name, response] : http_.work()) finish(name, std::move(response));
       if (!look()) return;
       if (answers_.empty()) {
@@ -151,7 +102,7 @@ class IngestWorker {
     protect([] { begin_look(MyDatabaseId, WorkerKind::kIngest); });
     return in_transaction("looking at the sources", [&] {
       Spi spi;
-      spi.run(reset_polling, {});
+      begin_sources(spi);
     });
   }
 
@@ -162,7 +113,7 @@ class IngestWorker {
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kIngest); });
     if (!called && now < next_due()) return true;
     if (!note_number_alarms()) return false;
-    std::vector<std::string> due;
+    std::vector<std::string> due, behind;
     bool present = in_transaction("looking at the sources", [&] {
       Spi spi;
       if (now >= next_upkeep_) {
@@ -170,19 +121,39 @@ class IngestWorker {
         next_upkeep_ = now + kUpkeepInterval;
       }
       training_.look(spi);
-      spi.run(follow_sources, {});
+      follow_sources(spi);
       read(spi);
+      drop_answers(spi);
       for (auto& [name, source] : sources_) {
         if (source.next_poll > now || http_.busy(name) || being_kept(name)) continue;
-        if (spi.run(begin_poll, {text_param(name)}) != 1) continue;
-        source.next_poll = DatumGetTimestampTz(*spi.datum(0, 1));
-        due.push_back(name);
+        const bool is_behind = source.is_behind();
+        std::optional<TimestampTz> next = is_behind ? put_off_poll(spi, name) : begin_poll(spi, name);
+        if (!next) continue;
+        source.next_poll = *next;
+        (is_behind ? behind : due).push_back(name);
       }
     });
     if (!present) return false;
     protect([] { report_present(MyDatabaseId); });
-    for (const std::string& name : due) http_.start(name, request(sources_[name]));
+    for (const std::string& name : behind) tell_behind(name, true);
+    for (const std::string& name : due) {
+      tell_behind(name, false);
+      http_.start(name, poll_request(sources_[name]));
+    }
     return true;
+  }
+
+  // Says in the server's log that a source is not polled for its payments that wait, or is again:
+  // each once.
+  void tell_behind(const std::string& name, bool behind) {
+    Source& source = sources_[name];
+    if (source.behind == behind) return;
+    source.behind = behind;
+    protect([&] {
+      ereport(LOG, (behind ? errmsg("source \"%s\" is not polled: %lld of its payments wait to be scored", name.c_str(),
+                                    static_cast<long long>(source.waiting))
+                           : errmsg("source \"%s\" is polled again", name.c_str())));
+    });
   }
 
   // Writes down who tries card numbers, in a transaction that nobody else can undo;
@@ -209,45 +180,22 @@ class IngestWorker {
   }
 
   void read(Spi& spi) {
-    std::map<std::string, Source> found;
-    uint64_t count = spi.run(read_sources, {});
-    for (uint64_t row = 0; row < count; ++row) {
-      Source source;
-      source.url = *spi.text(row, 2);
-      source.format = payment_format(*spi.text(row, 3)).value_or(PaymentFormat::kAuto);
-      nlohmann::json headers = nlohmann::json::parse(*spi.text(row, 4), nullptr, false);
-      if (headers.is_object()) {
-        for (const auto& [header, value] : headers.items()) {
-          source.has_credentials = source.has_credentials || may_be_credential(header);
-          // An empty value is written with a semicolon, or libcurl leaves it out.
-          std::string text = value.is_string() ? value.get<std::string>() : "";
-          source.headers.push_back(text.empty() ? header + ";" : header + ": " + text);
-        }
-      }
-      source.next_poll = DatumGetTimestampTz(*spi.datum(row, 5));
-      source.failures = static_cast<int>(*spi.integer(row, 6));
-      if (std::optional<int64_t> role = spi.integer(row, 7)) source.role = static_cast<Oid>(*role);
-      found[*spi.text(row, 1)] = std::move(source);
-    }
+    Sources found = read_sources(spi);
     for (const auto& [name, source] : sources_) {
       auto now = found.find(name);
-      // Dropped, paused, or another now of the same name: the answer is not wanted.
-      if (now == found.end() || now->second.url != source.url) http_.cancel(name);
+      // Dropped, paused, another now of the same name, or asked otherwise: the answer is not wanted.
+      if (now == found.end() || !now->second.asks_as(source)) http_.cancel(name);
     }
     sources_ = std::move(found);
   }
 
-  static HttpRequest request(const Source& source) {
-    HttpRequest request;
-    request.url = source.url;
-    request.headers = source.headers;
-    request.limits = network_limits(guc_poll_timeout_ms);
-    request.max_bytes = static_cast<size_t>(guc_max_response_kb) * 1024;
-    request.has_credentials = source.has_credentials;
-    // Headers may hold keys, which are for the one path that somebody named.
-    request.max_redirects = source.headers.empty() ? guc_max_redirects : 0;
-    if (!source.headers.empty()) request.redirect_refusal = "a source with headers does not follow redirects";
-    return request;
+  // Throws away what is left to keep of sources that are gone. Those that are paused stay: what
+  // an API has answered is kept.
+  void drop_answers(Spi& spi) {
+    for (auto answer = answers_.begin(); answer != answers_.end();) {
+      const bool there = spi.run(source_exists, {text_param(answer->source), time_param(answer->created_at)}) > 0;
+      answer = there ? answer + 1 : answers_.erase(answer);
+    }
   }
 
   // ------------------------------------------------------------- answers
@@ -263,14 +211,13 @@ class IngestWorker {
       fail(name, response, error);
       return;
     }
-    PaymentFormat format = PaymentFormat::kAuto;
     auto source = sources_.find(name);
     Answer answer;
     answer.source = name;
-    if (source != sources_.end()) {
-      format = source->second.format;
-      answer.role = source->second.role;
-    }
+    if (source == sources_.end()) return;  // dropped or paused meanwhile
+    const PaymentFormat format = source->second.format;
+    answer.role = source->second.role;
+    answer.created_at = source->second.created_at;
     try {
       answer.batch = read_payments(response.body, format);
     } catch (const Error& fault) {
@@ -285,6 +232,13 @@ class IngestWorker {
       whole.reason = reason;
       answer.batch.rejected.push_back(whole);
       response.error = reason;
+    }
+    const size_t payments = answer.batch.payments.size() + answer.batch.rejected.size();
+    if (payments > static_cast<size_t>(source->second.most_payments)) {
+      // A part of it would look like all of it.
+      fail(name, response, "the answer has " + std::to_string(payments) + " payments, more than max_poll_payments (" +
+                               std::to_string(source->second.most_payments) + "): none is stored");
+      return;
     }
     answer.response = std::move(response);
     answer.response.body.clear();
@@ -340,7 +294,7 @@ class IngestWorker {
           Spi spi;
           count_payments(spi, answer.source, kReceiver, counts);
           if (last && answer.response.error.empty()) {
-            spi.run(end_poll, {text_param(answer.source), int4_param(static_cast<int32_t>(answer.response.status))});
+            end_poll(spi, answer.source, answer.response.status);
           }
           protect([] { wake_scorers_at_commit(); });
         });
@@ -350,8 +304,13 @@ class IngestWorker {
         forget(fault);
       }
     }
+    if (!last || !answer.response.error.empty()) return;
     auto source = sources_.find(answer.source);
-    if (last && answer.response.error.empty() && source != sources_.end()) source->second.failures = 0;
+    if (source == sources_.end() || source->second.failures == 0) return;
+    const int failures = std::exchange(source->second.failures, 0);
+    protect([&] {
+      ereport(LOG, (errmsg("source \"%s\": poll succeeded again (failures before it: %d)", answer.source.c_str(), failures)));
+    });
   }
 
   // Notes a poll that failed and when it is tried again: after one second, two,
@@ -369,7 +328,10 @@ class IngestWorker {
       int64_t wanted = std::min<int64_t>(*response.retry_after_s, kMaxRetryAfterS);
       delay = std::max(delay, wanted * kMicrosPerSecond);
     }
-    if (failures == 0) {
+    std::string cause = failure_cause(response.status, error);
+    const bool news = failures == 0 || cause != source->second.cause;
+    source->second.cause = std::move(cause);
+    if (news) {
       protect([&] {
         ereport(LOG, (errmsg("source \"%s\": poll failed: %s", name.c_str(), error.c_str())));
       });
@@ -380,13 +342,7 @@ class IngestWorker {
     }
     in_transaction("noting a failed poll", [&] {
       Spi spi;
-      bool answered = response.status != 0;
-      uint64_t count = spi.run(
-          fail_poll,
-          {text_param(name),
-           answered ? int4_param(static_cast<int32_t>(response.status)) : null_param(),
-           text_param(valid), int8_param(delay)});
-      if (count == 1) source->second.next_poll = DatumGetTimestampTz(*spi.datum(0, 1));
+      if (std::optional<TimestampTz> next = fail_poll(spi, name, response.status, valid, delay)) source->second.next_poll = *next;
     });
   }
 
@@ -415,7 +371,7 @@ class IngestWorker {
 
   NetworkClient http_;
   TrainingQueue training_;
-  std::map<std::string, Source> sources_;
+  Sources sources_;
   std::deque<Answer> answers_;
   TimestampTz next_upkeep_ = 0;
   std::mt19937 random_{std::random_device{}()};
@@ -429,6 +385,7 @@ void run(Oid database) {
     register_worker(database, WorkerKind::kIngest);
     pgstat_report_activity(STATE_IDLE, nullptr);
   });
+  wait_while_read_only(database, WorkerKind::kIngest);
   {
     IngestWorker worker;
     worker.run();

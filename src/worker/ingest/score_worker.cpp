@@ -20,6 +20,7 @@
 #include "pg/server/gucs.h"
 #include "pg/server/shared_state.h"
 #include "worker/process.h"
+#include "worker/read_only.h"
 #include "worker/transaction.h"
 
 extern "C" {
@@ -81,6 +82,7 @@ class Scorer {
   void run() {
     for (;;) {
       begin_turn();
+      leave_if_read_only();
       if (number_ >= guc_ingest_workers) return;
       protect([&] {
         const uint64_t mine = take_shards(MyDatabaseId, number_, guc_ingest_workers);
@@ -381,6 +383,7 @@ void run(Oid database) {
     register_worker(database, scorer_kind(number));
     pgstat_report_activity(STATE_IDLE, nullptr);
   });
+  wait_while_read_only(database, scorer_kind(number));
   Scorer scorer(number);
   scorer.run();
 }

@@ -19,6 +19,7 @@
 #include "worker/network/network_client.h"
 #include "worker/notify/delivery.h"
 #include "worker/process.h"
+#include "worker/read_only.h"
 #include "worker/transaction.h"
 
 extern "C" {
@@ -98,6 +99,7 @@ class NotifyWorker {
     if (!begin()) return;
     for (;;) {
       begin_turn();
+      leave_if_read_only();
       bool ended = false;
       for (auto& [key, response] : client_.work()) {
         finish(key, response);
@@ -348,6 +350,7 @@ void run(Oid database) {
     before_shmem_exit(NotifyWorker::stop_at_exit, (Datum)0);
     pgstat_report_activity(STATE_IDLE, nullptr);
   });
+  wait_while_read_only(database, WorkerKind::kNotify);
   {
     NotifyWorker worker;
     worker.run();
