@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -80,8 +81,10 @@ constexpr size_t kMaxRejectedPayloadBytes = size_t{64} << 10;  // longer ones ar
 // Reads all payments of a response body. What is wrong with one payment puts
 // that one on the rejected list; throws Error (kInvalidJson, kInvalidPayload,
 // kLimitExceeded) when the body as a whole is unreadable. A JSON string that
-// wraps any of the layouts is unwrapped once.
-PaymentBatch read_payments(std::string_view body, PaymentFormat format = PaymentFormat::kAuto);
+// wraps any of the layouts is unwrapped once. `give_way`, which may throw, is called
+// every few milliseconds: a large body takes seconds.
+PaymentBatch read_payments(std::string_view body, PaymentFormat format = PaymentFormat::kAuto,
+                           const std::function<void()>& give_way = {});
 
 // The fields of the wire format and of the Kaggle layout, by their names there.
 // A payment is built from any source by setting fields as text and finishing.

@@ -126,7 +126,7 @@ struct Answer {
   size_t kept = 0;  // payments
 };
 
-constexpr size_t kPiece = 10000;  // payments kept in one commit
+constexpr size_t kPiece = 2500;  // payments kept in one commit: about a tenth of a second
 constexpr int kReceiver = -1;     // the writer of our counts
 
 class IngestWorker {
@@ -136,12 +136,17 @@ class IngestWorker {
     if (!begin()) return;
     for (;;) {
       begin_turn();
-      for (auto& [name, response] : http_.work()) finish(name, std::move(response));
+      serve_network();
+      if (!ended_.empty()) {
+        auto [name, response] = std::move(ended_.front());
+        ended_.pop_front();
+        finish(name, std::move(response));
+      }
       if (!look()) return;
-      if (answers_.empty()) {
-        wait();
-      } else {
+      if (!answers_.empty()) {
         keep_piece();
+      } else if (ended_.empty()) {
+        wait();
       }
     }
   }
@@ -252,6 +257,13 @@ class IngestWorker {
 
   // ------------------------------------------------------------- answers
 
+  // Lets transfers go on, and takes note of those that ended; also while a large answer is
+  // read, which others must not wait for.
+  void serve_network() {
+    look_up();
+    for (auto& [name, response] : http_.work()) ended_.emplace_back(name, std::move(response));
+  }
+
   // Takes in what came, or notes why nothing did.
   void finish(const std::string& name, Response&& response) {
     std::string error = response.error;
@@ -272,7 +284,7 @@ class IngestWorker {
       answer.role = source->second.role;
     }
     try {
-      answer.batch = read_payments(response.body, format);
+      answer.batch = read_payments(response.body, format, [&] { serve_network(); });
     } catch (const Error& fault) {
       std::string reason = fault.what();
       if (!response.content_type.empty()) {
@@ -294,7 +306,8 @@ class IngestWorker {
   }
 
   bool being_kept(const std::string& name) const {
-    return std::any_of(answers_.begin(), answers_.end(),
+    return std::any_of(ended_.begin(), ended_.end(), [&](const auto& ended) { return ended.first == name; }) ||
+           std::any_of(answers_.begin(), answers_.end(),
                        [&](const Answer& answer) { return answer.source == name; });
   }
 
@@ -416,6 +429,7 @@ class IngestWorker {
   NetworkClient http_;
   TrainingQueue training_;
   std::map<std::string, Source> sources_;
+  std::deque<std::pair<std::string, Response>> ended_;  // transfers, whose answers are yet to be read
   std::deque<Answer> answers_;
   TimestampTz next_upkeep_ = 0;
   std::mt19937 random_{std::random_device{}()};
