@@ -87,8 +87,8 @@ Statement delete_rows("DELETE FROM fraud.inbox b WHERE b.inbox_id = ANY ($1)", {
 // uncommitted new row that is in nobody's sight, the oldest transaction that writes where
 // a payment does.
 Statement hold_customer(
-    "INSERT INTO fraud.held_customers AS h (card, next_try_at, reason, blocking_pid)"
-    " SELECT $1, clock_timestamp() + interval '100 milliseconds', $2, coalesce("
+    "INSERT INTO fraud.held_customers AS h (card, next_try_at, reason, month, blocking_pid)"
+    " SELECT $1, clock_timestamp() + interval '100 milliseconds', $2, $3, CASE WHEN $4 THEN coalesce("
     "  (SELECT l.pid FROM fraud.customers c JOIN pg_locks l ON l.locktype = 'transactionid'"
     "    AND l.transactionid = c.xmax AND l.mode = 'ExclusiveLock' AND l.granted WHERE c.card = $1 AND l.pid <> pg_backend_pid() LIMIT 1),"
     "  (SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
@@ -97,12 +97,19 @@ Statement hold_customer(
     "     AND l.relation IN ('fraud.customers'::regclass, 'fraud.merchants'::regclass, 'fraud.payment_keys'::regclass,"
     "      'fraud.cases'::regclass, 'fraud.labels'::regclass)"
     "     AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
-    "     AND a.backend_type NOT LIKE 'fraud_detect%' ORDER BY a.xact_start LIMIT 1))"
-    " ON CONFLICT (card) DO UPDATE SET attempts = h.attempts + 1, reason = excluded.reason,"
+    "     AND a.backend_type NOT LIKE 'fraud_detect%' ORDER BY a.xact_start LIMIT 1)) END"
+    " ON CONFLICT (card) DO UPDATE SET attempts = h.attempts + 1, reason = excluded.reason, month = excluded.month,"
     "  blocking_pid = excluded.blocking_pid,"
     "  next_try_at = clock_timestamp() + least(interval '5 seconds', interval '100 milliseconds' * power(1.5, least(h.attempts, 20)))"
     " RETURNING h.attempts",
-    {UUIDOID, TEXTOID});
+    {UUIDOID, TEXTOID, TIMESTAMPTZOID, BOOLOID});
+
+Statement months_to_make("SELECT fraud._missing_months($1 * interval '1 minute')", {INT4OID});
+Statement make_partition("SELECT fraud._ensure_partition($1)", {TIMESTAMPTZOID});
+Statement wake_waiting("UPDATE fraud.held_customers h SET next_try_at = clock_timestamp() FROM (SELECT w.card"
+                       "  FROM fraud.held_customers w WHERE w.month = $1 FOR UPDATE SKIP LOCKED) w WHERE h.card = w.card",
+                       {TIMESTAMPTZOID});
+
 Statement release_customer("DELETE FROM fraud.held_customers h WHERE h.card = $1"
                            " AND NOT EXISTS (SELECT FROM fraud.inbox b WHERE b.card = $1)",
                            {UUIDOID});
@@ -189,15 +196,23 @@ int64_t drop_known(Spi& spi, std::vector<Entry>& entries) {
   return dropped;
 }
 
-// Refuses what is older than fraud_detect.max_age.
+// Refuses what is older than fraud_detect.max_age, or of a month that retention takes.
 void refuse_old(std::vector<Entry>& entries, std::vector<RejectedPayment>& refused) {
-  if (guc_max_age_min == 0) return;
-  const TimestampTz oldest = GetCurrentTimestamp() - int64_t{guc_max_age_min} * 60 * USECS_PER_SEC;
-  auto old = std::stable_partition(entries.begin(), entries.end(),
-                                   [&](const Entry& entry) { return entry.occurred_at >= oldest; });
+  constexpr int64_t kMinute = int64_t{60} * USECS_PER_SEC;
+  const TimestampTz now = GetCurrentTimestamp();
+  const TimestampTz oldest = guc_max_age_min == 0 ? DT_NOBEGIN : now - guc_max_age_min * kMinute;
+  const TimestampTz kept_from = guc_transaction_retention_min == 0 ? DT_NOBEGIN : now - guc_transaction_retention_min * kMinute;
+  auto is_past_retention = [&](TimestampTz time) {
+    // The month after it begins before that time.
+    return time < kept_from && month_of(month_of(time) + 32 * USECS_PER_DAY) <= kept_from;
+  };
+  auto old = std::stable_partition(entries.begin(), entries.end(), [&](const Entry& entry) {
+    return entry.occurred_at >= oldest && !is_past_retention(entry.occurred_at);
+  });
   for (auto entry = old; entry != entries.end(); ++entry) {
     const Payment& payment = *entry->payment;
-    std::string reason = "the payment's time " + format_time(unix_time(entry->occurred_at)) + " is older than fraud_detect.max_age";
+    std::string reason = "the payment's time " + format_time(unix_time(entry->occurred_at)) + " is older than " +
+                         (entry->occurred_at < oldest ? "fraud_detect.max_age" : "fraud_detect.transaction_retention");
     // Seconds that were taken for milliseconds lie in the first weeks of 1970.
     if (unix_time(entry->occurred_at) < int64_t{30} * USECS_PER_DAY) reason += "; it looks like seconds";
     refused.push_back({payment_to_json(payment, "card", payment.card_token), reason, payment.transaction_id,
@@ -297,6 +312,7 @@ void score(const std::vector<InboxRow>& rows, int writer) {
   PaymentBatch batch;
   IngestOptions options;
   options.label_source = "payload";
+  options.apart = true;
   Column ids(INT8OID);
   for (const InboxRow& row : rows) {
     PaymentBatch one = read_payments(row.text, PaymentFormat::kRecords);
@@ -356,8 +372,28 @@ std::vector<int64_t> merchants_to_make(Spi& spi, int most) {
 }
 
 int64_t hold(Spi& spi, const CardId& card, const std::string& reason) {
-  spi.run(hold_customer, {uuid_param(card_uuid(card)), text_param(reason)});
+  spi.run(hold_customer, {uuid_param(card_uuid(card)), text_param(reason), null_param(), bool_param(true)});
   return *spi.integer(0, 1);
+}
+
+void hold_for_month(Spi& spi, const CardId& card, TimestampTz time) {
+  const TimestampTz month = month_of(time);
+  const std::string reason = "the partition of the payment's month (" + format_time(unix_time(month)).substr(0, 7) + ") is being made";
+  spi.run(hold_customer, {uuid_param(card_uuid(card)), text_param(reason), time_param(month), bool_param(false)});
+  protect([] { wake_at_commit(WorkerKind::kIngest); });
+}
+
+std::vector<TimestampTz> missing_months(Spi& spi) {
+  const uint64_t count = spi.run(months_to_make, {int4_param(guc_max_age_min)});
+  std::vector<TimestampTz> months;
+  for (uint64_t row = 0; row < count; ++row) months.push_back(DatumGetTimestampTz(*spi.datum(row, 1)));
+  return months;
+}
+
+void make_month(Spi& spi, TimestampTz month) {
+  spi.run(make_partition, {time_param(month)});
+  spi.run(wake_waiting, {time_param(month)});
+  protect([] { wake_scorers_at_commit(); });
 }
 
 void release(Spi& spi, const CardId& card) { spi.run(release_customer, {uuid_param(card_uuid(card))}); }

@@ -87,6 +87,14 @@ void make_merchant(Spi& spi, int64_t id);
 // Sets a customer aside until a later time, longer each time; returns how often that was.
 int64_t hold(Spi& spi, const CardId& card, const std::string& reason);
 
+// Likewise, until the month of this time has its partition, which the ingest worker makes.
+void hold_for_month(Spi& spi, const CardId& card, TimestampTz time);
+
+// The ingest worker's: months that it is to make, in order; and makes one, and has the
+// payments that wait for it tried again. Throws where somebody is in the way.
+std::vector<TimestampTz> missing_months(Spi& spi);
+void make_month(Spi& spi, TimestampTz month);
+
 // Lets a held customer go on, unless payments of his still wait.
 void release(Spi& spi, const CardId& card);
 

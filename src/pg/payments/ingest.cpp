@@ -162,7 +162,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     CardLookup cards(spi, false);
     const std::vector<Entry> all = admit(batch, cards, gate, results, refused);
     std::vector<Entry> entries = all;
-    claim(spi, cards, entries, results, options.receipts.empty() ? nullptr : &options.receipts);
+    claim(spi, cards, entries, results, options.receipts.empty() ? nullptr : &options.receipts, options.apart);
     if (!entries.empty()) {
       std::shared_ptr<const FeatureSet> set = payments_feature_set(false);
       PaymentScorer scorer(resolve_model("payments", false), set);

@@ -97,6 +97,8 @@ Statement insert_error(
     {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID, BOOLOID});
 
 Statement ensure_partition("SELECT fraud._ensure_partition($1)", {TIMESTAMPTZOID});
+// What fraud._ensure_partition takes.
+Statement lock_partitions("LOCK TABLE fraud.transactions IN SHARE UPDATE EXCLUSIVE MODE", {});
 
 // ------------------------------------------------------------------- steps
 
@@ -123,14 +125,31 @@ bool has_partition(Oid transactions, TimestampTz time) {
   });
 }
 
-// Makes the partitions that are not there yet.
-void ensure_partitions(Spi& spi, const std::vector<Entry>& entries) {
-  Oid schema = fraud_schema();
-  Oid transactions = protect([&] { return get_relname_relid("transactions", schema); });
+// Counts the months that this transaction makes; throws where they are too many.
+void count_new_month() {
+  static TimestampTz transaction = 0;  // when it began
+  static int made = 0;
+  if (transaction != GetCurrentTransactionStartTimestamp()) made = 0;
+  transaction = GetCurrentTransactionStartTimestamp();
+  if (++made <= guc_max_new_months) return;
+  throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                 "payments of more than " + std::to_string(guc_max_new_months) + " new months in one transaction",
+                 "Each month of payments is a partition, which all later payments have to pass by.",
+                 "Look at the payments' times; if they are right, store them in several transactions, or raise "
+                 "fraud_detect.max_new_months.");
+}
+
+// Makes the partitions that are not there yet; with `apart`, throws instead.
+void ensure_partitions(Spi& spi, const std::vector<Entry>& entries, bool apart) {
   for (const Entry& entry : entries) {
-    if (!has_partition(transactions, entry.occurred_at)) {
+    if (has_month(entry.occurred_at)) continue;
+    if (!apart) {
       spi.run(ensure_partition, {time_param(entry.occurred_at)});
+      if (DatumGetBool(*spi.datum(0, 1))) count_new_month();
+      if (has_month(entry.occurred_at)) continue;
     }
+    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   "fraud.transactions has no partition for " + format_time(unix_time(entry.occurred_at)));
   }
 }
 
@@ -294,6 +313,26 @@ std::string future_fault(TimestampTz time) {
          " is in the future, beyond fraud_detect.max_future";
 }
 
+TimestampTz month_of(TimestampTz time) {
+  return protect([&] {
+    return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_trunc_zone, CStringGetTextDatum("month"),
+                                                   TimestampTzGetDatum(time), CStringGetTextDatum("UTC")));
+  });
+}
+
+bool has_month(TimestampTz time) {
+  const Oid schema = fraud_schema();
+  return has_partition(protect([&] { return get_relname_relid("transactions", schema); }), time);
+}
+
+void lock_months(Spi& spi, const PaymentBatch& batch) {
+  for (const Payment& payment : batch.payments) {
+    if (!payment.occurred_at_us || has_month(postgres_time(*payment.occurred_at_us))) continue;
+    spi.run(lock_partitions, {});
+    return;
+  }
+}
+
 void prefer_index_scans() {
   plan_index_scans_alone();
   protect([] {
@@ -348,9 +387,11 @@ std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGat
 }
 
 void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
-           const std::vector<Receipt>* receipts) {
+           const std::vector<Receipt>* receipts, bool apart) {
   if (!entries.empty()) drop_known(spi, entries, outcomes);
   if (entries.empty()) return;
+  // Before any customer is locked: to make one may be to wait for another who makes one.
+  ensure_partitions(spi, entries, apart);
   write_customers(spi, entries);
   std::vector<std::string_view> numbers;
   std::vector<std::pair<NumberHash, CardId>> hashes;
@@ -363,8 +404,7 @@ void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector
   write_hashes(spi, hashes);
   claim_keys(spi, entries, outcomes);
   if (entries.empty()) return;
-  ensure_partitions(spi, entries);
-  write_merchants(spi, entries, receipts == nullptr);
+  write_merchants(spi, entries, !apart);
 }
 
 void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::string& source,

@@ -60,6 +60,17 @@ void prefer_index_scans();
 // Returns why a payment of this time is refused, or an empty string.
 std::string future_fault(TimestampTz time);
 
+// Returns the beginning of the time's month, in UTC.
+TimestampTz month_of(TimestampTz time);
+
+// Tells whether a payment of this time finds its partition; if so it stays until the end of
+// the transaction.
+bool has_month(TimestampTz time);
+
+// Of payments of which some may be of months to be made, before any customer's lock is taken:
+// who holds a customer must not wait for who makes a month, and holds others.
+void lock_months(Spi& spi, const PaymentBatch& batch);
+
 // Gives each payment its card, and rejects those whose time will not do. Entries are
 // sorted by card, time and id.
 std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
@@ -68,10 +79,10 @@ std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGat
 // Takes the payments' places: writes their customers, whose rows are the locks that
 // order the payments of a card, then what their numbers' hashes lack, their keys,
 // merchants and partitions. Those that are stored already are taken out. Of payments that
-// were received before, the receipts hold the hashes, and the rows of new merchants are
-// queued, to be made apart (inbox.h).
+// were received before, the receipts hold the hashes. With `apart`, new merchants are queued
+// and months must be there: a worker makes both (inbox.h).
 void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
-           const std::vector<Receipt>* receipts);
+           const std::vector<Receipt>* receipts, bool apart);
 
 // When a label is known that comes with a history, as SQL: a delay after the payment,
 // in UTC, so that days are the same in every session, and now at the latest.

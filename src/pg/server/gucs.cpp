@@ -35,6 +35,7 @@ int guc_max_databases = 16;
 int guc_max_dead_letter_kb = 64;
 int guc_max_digest_messages = 100;
 int guc_max_future_s = 600;
+int guc_max_new_months = 120;
 int guc_max_redirects = 3;
 int guc_max_response_kb = 16384;
 int guc_max_retry_delay_s = 300;
@@ -226,6 +227,10 @@ void define_gucs() {
                           "How far ahead of the clock a payment's time may be.",
                           "Payments from beyond it are rejected.", &guc_max_future_s, 600, 0,
                           INT_MAX, PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_new_months",
+                          "Most months that the payments of one transaction may make.",
+                          "Each is a partition, which costs every later payment a little.", &guc_max_new_months, 120,
+                          1, 10000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.max_redirects",
                           "Most redirects that a poll follows.",
                           "A source with headers follows none: they may hold keys.",

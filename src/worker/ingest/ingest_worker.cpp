@@ -45,6 +45,7 @@ namespace {
 
 constexpr int64_t kMicrosPerSecond = 1000000;
 constexpr int64_t kUpkeepInterval = 3600 * kMicrosPerSecond;
+constexpr int64_t kMonthRetry = kMicrosPerSecond;
 constexpr int64_t kMaxRetryAfterS = 3600;
 constexpr size_t kMaxErrorBytes = 500;
 // What is shown of an answer that is no payments: enough to tell a page of errors, too little
@@ -109,12 +110,6 @@ Statement follow_sources("WITH asked AS (DELETE FROM fraud.poll_requests r USING
 Statement note_alarm("SELECT fraud._note_of_cards($1, 'role', $2,"
                      "  jsonb_strip_nulls(jsonb_build_object('last_four', $3, 'since', $4)))",
                      {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID});
-// Only where payments are: while a dump is restored, its partitions come first.
-Statement ensure_partitions("SELECT fraud._ensure_partition(now() + m * interval '1 month')"
-                            " FROM generate_series(0, 1) m"
-                            " WHERE EXISTS (SELECT FROM fraud.payment_keys)",
-                            {});
-
 // ------------------------------------------------------------------ errors
 
 // An answer that is being kept, piece by piece.
@@ -142,10 +137,10 @@ class IngestWorker {
         ended_.pop_front();
         finish(name, std::move(response));
       }
-      if (!look()) return;
+      if (!look() || !make_next_month()) return;
       if (!answers_.empty()) {
         keep_piece();
-      } else if (ended_.empty()) {
+      } else if (ended_.empty() && (months_.empty() || GetCurrentTimestamp() < months_at_)) {
         wait();
       }
     }
@@ -165,13 +160,14 @@ class IngestWorker {
   bool look() {
     TimestampTz now = GetCurrentTimestamp();
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kIngest); });
-    if (!called && now < next_due()) return true;
+    const bool other_age = std::exchange(max_age_, guc_max_age_min) != guc_max_age_min;
+    if (!called && !other_age && now < next_due()) return true;
     if (!note_number_alarms()) return false;
     std::vector<std::string> due;
     bool present = in_transaction("looking at the sources", [&] {
       Spi spi;
-      if (now >= next_upkeep_) {
-        spi.run(ensure_partitions, {});
+      if (called || other_age || now >= next_upkeep_) {
+        months_ = missing_months(spi);
         next_upkeep_ = now + kUpkeepInterval;
       }
       training_.look(spi);
@@ -187,6 +183,34 @@ class IngestWorker {
     if (!present) return false;
     protect([] { report_present(MyDatabaseId); });
     for (const std::string& name : due) http_.start(name, request(sources_[name]));
+    return true;
+  }
+
+  // Makes one of the months that payments may be of, in a transaction of its own: scorers make
+  // none. Where somebody is in the way it is tried again, and nobody waits behind it; false
+  // when the extension is gone.
+  bool make_next_month() {
+    if (months_.empty() || GetCurrentTimestamp() < months_at_) return true;
+    try {
+      const bool present = in_transaction("making a month's partition", [&] {
+        begin_scoring();
+        Spi spi;
+        make_month(spi, months_.front());
+      });
+      months_.erase(months_.begin());
+      month_fault_.clear();
+      return present;
+    } catch (const PgError& fault) {
+      if (!may_go_on(fault)) throw;
+      if (month_fault_ != fault.what()) {
+        protect([&] { ereport(LOG, (errmsg("could not make a month's partition: %s", fault.what()), errdetail("It is tried again each second."))); });
+      }
+      month_fault_ = fault.what();
+      forget(fault);
+    }
+    // Another may be possible.
+    std::rotate(months_.begin(), months_.begin() + 1, months_.end());
+    months_at_ = GetCurrentTimestamp() + kMonthRetry;
     return true;
   }
 
@@ -407,6 +431,7 @@ class IngestWorker {
 
   TimestampTz next_due() const {
     TimestampTz due = std::min(next_upkeep_, training_.next_look());
+    if (!months_.empty()) due = std::min(due, months_at_);
     for (const auto& [name, source] : sources_) {
       if (!http_.busy(name)) due = std::min(due, source.next_poll);
     }
@@ -432,6 +457,10 @@ class IngestWorker {
   std::deque<std::pair<std::string, Response>> ended_;  // transfers, whose answers are yet to be read
   std::deque<Answer> answers_;
   TimestampTz next_upkeep_ = 0;
+  int max_age_ = 0;                  // the setting, when the tables were last looked at
+  std::vector<TimestampTz> months_;  // that are to be made
+  TimestampTz months_at_ = 0;        // when the next is to be
+  std::string month_fault_;          // why the last one could not
   std::mt19937 random_{std::random_device{}()};
 };
 

@@ -135,13 +135,26 @@ class Scorer {
     });
   }
 
-  // Holds those of the rows' customers whose row is locked, and leaves them out.
+  // Holds those of the rows' customers whose row is locked, or whose payment is of a month that
+  // is not there yet, and leaves them out.
   void leave_out_locked(std::vector<InboxRow>& rows) {
     if (rows.empty()) return;
     Spi spi;
+    auto leave_out = [&](const CardId& card) {
+      rows.erase(std::remove_if(rows.begin(), rows.end(), [&](const InboxRow& row) { return row.card == card; }), rows.end());
+    };
+    // A month of its own is made by another worker.
+    auto without_month = [](const InboxRow& row) { return !has_month(row.occurred_at); };
+    for (auto row = rows.begin(); (row = std::find_if(rows.begin(), rows.end(), without_month)) != rows.end();) {
+      next_held_ = std::min(next_held_, GetCurrentTimestamp() + 100 * kMillisecond);
+      hold_for_month(spi, row->card, row->occurred_at);
+      const CardId card = row->card;
+      leave_out(card);
+    }
+    if (rows.empty()) return;
     for (const CardId& card : lock_customers(spi, rows)) {
       hold_now(spi, card, "another session has locked the customer's row");
-      rows.erase(std::remove_if(rows.begin(), rows.end(), [&](const InboxRow& row) { return row.card == card; }), rows.end());
+      leave_out(card);
     }
   }
 
