@@ -113,6 +113,7 @@ is(value("SET fraud_detect.max_new_months = 1; " . $many =~ s/'m' \|\| i/'again'
 value('CREATE SEQUENCE public.n');
 my $script = PostgreSQL::Test::Utils::tempdir() . '/months.sql';
 PostgreSQL::Test::Utils::append_to_file($script, q{
+SET fraud_detect.ingest_batch_size = 1;
 SELECT count(i.status) FROM (SELECT nextval('public.n') AS n, :client_id % 2 AS way) s, fraud.ingest((SELECT jsonb_agg(jsonb_build_object(
   'cc_num', 4000000000000902 + 18 * CASE way WHEN 0 THEN k ELSE 3 - k END, 'trans_num', 'race-' || n || '-' || k, 'amt', 1, 'merchant', 'M',
   'unix_time', extract(epoch FROM '1930-01-15'::timestamptz + interval '40 years' + (n / 8 * 3 + k) * interval '1 month')::bigint)) FROM generate_series(0, 3) k)) i;

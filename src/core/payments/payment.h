@@ -76,7 +76,7 @@ constexpr size_t kMaxJsonDepth = 16;
 constexpr size_t kMaxJsonValues = 8000000;
 constexpr size_t kMaxPaymentsPerBody = 250000;                 // read and rejected together
 constexpr size_t kMaxRejectedBytesPerBody = size_t{64} << 20;  // of all rejected payloads
-constexpr size_t kMaxRejectedPayloadBytes = size_t{64} << 10;  // longer ones are cut, and say so
+constexpr size_t kMaxRejectedPayloadBytes = size_t{1} << 20;  // longer ones are cut, and say so
 
 // Reads all payments of a response body. What is wrong with one payment puts
 // that one on the rejected list; throws Error (kInvalidJson, kInvalidPayload,

@@ -410,7 +410,7 @@ class PayloadWriter {
 
 // Cuts a payload to its bound, between characters, and says so at its end.
 void bound_payload(std::string* payload) {
-  constexpr std::string_view kNote = " ... (cut at 64 KiB)";
+  constexpr std::string_view kNote = " ... (cut at 1 MiB)";
   if (payload->size() <= kMaxRejectedPayloadBytes) return;
   size_t end = kMaxRejectedPayloadBytes - kNote.size();
   while (end > 0 && (static_cast<unsigned char>((*payload)[end]) & 0xC0) == 0x80) --end;

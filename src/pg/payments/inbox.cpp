@@ -9,6 +9,7 @@
 
 #include "pg/payments/card.h"
 #include "pg/payments/card_lookup.h"
+#include "pg/payments/dead_letters.h"
 #include "pg/payments/number_gate.h"
 #include "pg/payments/payment_id.h"
 #include "pg/server/boundary.h"
@@ -31,10 +32,10 @@ Statement known_payments(
     {TEXTARRAYOID, UUIDARRAYOID});
 
 Statement insert_inbox(
-    "INSERT INTO fraud.inbox (shard, card, transaction_id, occurred_at, source, payment, number_hashes)"
-    " SELECT n.shard, n.card, n.transaction_id, n.occurred_at, $4, n.payment, n.hashes::uuid[]"
+    "INSERT INTO fraud.inbox (shard, card, transaction_id, occurred_at, source, payment, number_hashes, received_at)"
+    " SELECT n.shard, n.card, n.transaction_id, n.occurred_at, $4, n.payment, n.hashes::uuid[], coalesce($8, clock_timestamp())"
     " FROM unnest($1, $2, $3, $5, $6, $7) n(shard, card, transaction_id, occurred_at, payment, hashes)",
-    {INT2ARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID});
+    {INT2ARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID});
 
 Statement add_counts(
     "INSERT INTO fraud.source_counts AS c (source, writer, stored, duplicates, rejected, newest_payment_at)"
@@ -73,7 +74,10 @@ Statement queued_merchants(
     " SELECT DISTINCT ON (t.merchant) t.merchant, t.category, t.first_payment_at FROM taken t"
     " ORDER BY t.merchant, t.first_payment_at ON CONFLICT DO NOTHING",
     {INT4OID});
-Statement waiting_merchants("SELECT m.merchant_id FROM fraud.merchant_queue m ORDER BY m.merchant_id LIMIT $1", {INT4OID});
+Statement waiting_merchants("SELECT m.merchant_id FROM fraud.merchant_queue m WHERE m.merchant_id > $2"
+                            " ORDER BY m.merchant_id LIMIT $1",
+                            {INT4OID, INT8OID});
+Statement forget_queued("DELETE FROM fraud.merchant_queue q WHERE q.merchant_id = $1", {INT8OID});
 Statement queued_merchant(
     "WITH taken AS (DELETE FROM fraud.merchant_queue q WHERE q.merchant_id = $1"
     "  RETURNING q.merchant, q.category, q.first_payment_at)"
@@ -100,8 +104,7 @@ Statement hold_customer(
     "     AND a.backend_type NOT LIKE 'fraud_detect%' ORDER BY a.xact_start LIMIT 1)) END"
     " ON CONFLICT (card) DO UPDATE SET attempts = h.attempts + 1, reason = excluded.reason, month = excluded.month,"
     "  blocking_pid = excluded.blocking_pid,"
-    "  next_try_at = clock_timestamp() + least(interval '5 seconds', interval '100 milliseconds' * power(1.5, least(h.attempts, 20)))"
-    " RETURNING h.attempts",
+    "  next_try_at = clock_timestamp() + least(interval '5 seconds', interval '100 milliseconds' * power(1.5, least(h.attempts, 20)))",
     {UUIDOID, TEXTOID, TIMESTAMPTZOID, BOOLOID});
 
 Statement months_to_make("SELECT fraud._missing_months($1 * interval '1 minute')", {INT4OID});
@@ -113,24 +116,6 @@ Statement wake_waiting("UPDATE fraud.held_customers h SET next_try_at = clock_ti
 Statement release_customer("DELETE FROM fraud.held_customers h WHERE h.card = $1"
                            " AND NOT EXISTS (SELECT FROM fraud.inbox b WHERE b.card = $1)",
                            {UUIDOID});
-
-// Key ids and hashes, in turns, separated by commas.
-std::vector<NumberHash> parse_hashes(const std::string& text) {
-  constexpr size_t kUuid = 36;
-  std::vector<NumberHash> hashes;
-  for (size_t at = 0; at + 2 * kUuid < text.size(); at += 2 * (kUuid + 1)) {
-    hashes.push_back({parse_uuid(text.substr(at, kUuid)), parse_uuid(text.substr(at + kUuid + 1, kUuid))});
-  }
-  return hashes;
-}
-
-std::string format_hashes(const std::vector<NumberHash>& hashes) {
-  std::string text = "{";
-  for (const NumberHash& hash : hashes) {
-    text += (text.size() > 1 ? "," : "") + format_uuid(hash.key_id) + "," + format_uuid(hash.hash);
-  }
-  return text + "}";
-}
 
 int16_t shard_of(const CardId& card) { return static_cast<int16_t>(card[0] % kShards); }
 
@@ -169,8 +154,9 @@ SqlValue card_array(const std::set<CardId>& cards) {
   return column.array();
 }
 
-// Leaves out the payments that are stored or wait already; returns how many.
-int64_t drop_known(Spi& spi, std::vector<Entry>& entries) {
+// Leaves out the payments that are stored or wait already, with `letters` also those on the
+// dead-letter list; returns how many.
+int64_t drop_known(Spi& spi, std::vector<Entry>& entries, bool letters) {
   Column ids(TEXTOID), cards(UUIDOID);
   for (const Entry& entry : entries) {
     ids.add(text_param(entry.payment->transaction_id));
@@ -183,6 +169,10 @@ int64_t drop_known(Spi& spi, std::vector<Entry>& entries) {
     // A feed may learn of a fraud and send the payment again: that goes on to be labelled.
     const bool labelled = DatumGetBool(*spi.datum(row, 2));
     known[i] = !entries[i].payment->is_fraud.value_or(false) || labelled;
+  }
+  if (letters) {
+    const std::vector<char> on_list = known_letters(spi, entries);
+    for (size_t i = 0; i < entries.size(); ++i) known[i] = known[i] != 0 || on_list[i] != 0;
   }
   std::set<std::pair<std::string_view, CardId>> seen;
   std::vector<Entry> fresh;
@@ -221,6 +211,28 @@ void refuse_old(std::vector<Entry>& entries, std::vector<RejectedPayment>& refus
   entries.erase(old, entries.end());
 }
 
+// Puts payments into the inbox; those of a dead letter were received before.
+void enqueue(Spi& spi, const std::vector<Entry>& entries, const std::string& source, const Receipt* receipt, CardLookup& numbers) {
+  Column shards(INT2OID), cards(UUIDOID), ids(TEXTOID), times(TIMESTAMPTZOID), texts(TEXTOID), hashes(TEXTOID);
+  for (const Entry& entry : entries) {
+    shards.add({Int16GetDatum(shard_of(entry.card))});
+    cards.add(uuid_param(card_uuid(entry.card)));
+    ids.add(text_param(entry.payment->transaction_id));
+    times.add(time_param(entry.occurred_at));
+    texts.add(text_param(payment_to_json(*entry.payment, "card", format_uuid(card_uuid(entry.card)))));
+    const std::string& number = entry.payment->card_number;
+    std::vector<NumberHash> missing;
+    if (!number.empty()) {
+      missing = numbers.missing(number);
+    } else if (receipt != nullptr) {
+      missing = receipt->hashes;
+    }
+    hashes.add(text_param(format_hashes(missing)));
+  }
+  spi.run(insert_inbox, {shards.array(), cards.array(), ids.array(), text_param(source), times.array(), texts.array(),
+                         hashes.array(), receipt != nullptr ? time_param(receipt->received_at) : null_param()});
+}
+
 }  // namespace
 
 void begin_scoring() {
@@ -242,28 +254,37 @@ SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, b
   std::vector<RejectedPayment> refused;
   std::vector<Entry> entries = admit(batch, numbers, gate, outcomes, refused);
   refuse_old(entries, refused);
-  if (!entries.empty()) counts.duplicates = drop_known(spi, entries);
+  if (!entries.empty()) counts.duplicates = drop_known(spi, entries, true);
   // In the order of their times; those of one time by id.
   std::stable_sort(entries.begin(), entries.end(),
                    [](const Entry& a, const Entry& b) { return a.occurred_at < b.occurred_at; });
-  if (!entries.empty()) {
-    Column shards(INT2OID), cards(UUIDOID), ids(TEXTOID), times(TIMESTAMPTZOID), texts(TEXTOID), hashes(TEXTOID);
-    for (const Entry& entry : entries) {
-      shards.add({Int16GetDatum(shard_of(entry.card))});
-      cards.add(uuid_param(card_uuid(entry.card)));
-      ids.add(text_param(entry.payment->transaction_id));
-      times.add(time_param(entry.occurred_at));
-      texts.add(text_param(payment_to_json(*entry.payment, "card", format_uuid(card_uuid(entry.card)))));
-      const std::string& number = entry.payment->card_number;
-      hashes.add(text_param(format_hashes(number.empty() ? std::vector<NumberHash>() : numbers.missing(number))));
-    }
-    spi.run(insert_inbox, {shards.array(), cards.array(), ids.array(), text_param(source), times.array(), texts.array(), hashes.array()});
-  }
+  if (!entries.empty()) enqueue(spi, entries, source, nullptr, numbers);
   refused.insert(refused.end(), batch.rejected.begin(), batch.rejected.end());
   counts.rejected = static_cast<int64_t>(refused.size());
   write_dead_letters(spi, source, std::move(refused), numbers, gate, apart);
   gate.tell();
   return counts;
+}
+
+std::string receive_again(Payment&& payment, const Receipt& receipt, Oid role) {
+  OwnerScope owner;
+  prefer_index_scans();
+  PaymentBatch batch;
+  batch.payments.push_back(std::move(payment));
+  NumberGate gate(role);
+  Spi spi;
+  hide_ids(spi, batch);
+  CardLookup numbers(spi, false);
+  std::vector<IngestOutcome> outcomes(1);
+  std::vector<RejectedPayment> refused;
+  std::vector<Entry> entries = admit(batch, numbers, gate, outcomes, refused);
+  refuse_old(entries, refused);
+  gate.tell();
+  if (!refused.empty()) return refused[0].reason;
+  if (drop_known(spi, entries, false) != 0) return kDuplicate;
+  enqueue(spi, entries, receipt.source, &receipt, numbers);
+  protect([] { wake_scorers_at_commit(); });
+  return {};
 }
 
 void count_payments(Spi& spi, const std::string& source, int writer, const SourceCounts& counts) {
@@ -343,18 +364,28 @@ void score(const std::vector<InboxRow>& rows, int writer) {
 }
 
 void reject(const InboxRow& row, const std::string& reason, int writer, bool apart) {
-  RejectedPayment rejected;
-  rejected.payload = row.text;
-  rejected.reason = reason;
-  NumberGate gate(InvalidOid);  // no number is known here any more
+  WholeLetter letter;
+  letter.source = row.source;
+  letter.reason = reason;
+  letter.payload = row.text;
+  letter.card = row.card;
+  letter.occurred_at = row.occurred_at;
+  letter.received_at = row.received_at;
+  letter.hashes = row.hashes;
+  try {
+    const PaymentBatch one = read_payments(row.text, PaymentFormat::kRecords);
+    if (one.payments.size() == 1) {
+      letter.transaction_id = one.payments[0].transaction_id;
+      letter.last_four = one.payments[0].last_four;
+    }
+  } catch (const Error&) {
+    // What cannot be read here either is on the list as it is.
+  }
   Spi spi;
-  CardLookup numbers(spi, false);
   Column ids(INT8OID);
   ids.add(int8_param(row.id));
   spi.run(delete_rows, {ids.array()});
-  PaymentBatch one = read_payments(row.text, PaymentFormat::kRecords);
-  if (one.payments.size() == 1) rejected.transaction_id = one.payments[0].transaction_id;
-  write_dead_letters(spi, row.source, {rejected}, numbers, gate, apart);
+  write_letter(spi, letter, apart);
   SourceCounts counts;
   counts.rejected = 1;
   count_payments(spi, row.source, writer, counts);
@@ -364,16 +395,17 @@ void make_merchants(Spi& spi, int most) { spi.run(queued_merchants, {int4_param(
 
 void make_merchant(Spi& spi, int64_t id) { spi.run(queued_merchant, {int8_param(id)}); }
 
-std::vector<int64_t> merchants_to_make(Spi& spi, int most) {
-  const uint64_t count = spi.run(waiting_merchants, {int4_param(most)});
+void forget_merchant(Spi& spi, int64_t id) { spi.run(forget_queued, {int8_param(id)}); }
+
+std::vector<int64_t> merchants_to_make(Spi& spi, int64_t after, int most) {
+  const uint64_t count = spi.run(waiting_merchants, {int4_param(most), int8_param(after)});
   std::vector<int64_t> ids;
   for (uint64_t row = 0; row < count; ++row) ids.push_back(*spi.integer(row, 1));
   return ids;
 }
 
-int64_t hold(Spi& spi, const CardId& card, const std::string& reason) {
+void hold(Spi& spi, const CardId& card, const std::string& reason) {
   spi.run(hold_customer, {uuid_param(card_uuid(card)), text_param(reason), null_param(), bool_param(true)});
-  return *spi.integer(0, 1);
 }
 
 void hold_for_month(Spi& spi, const CardId& card, TimestampTz time) {
