@@ -410,7 +410,7 @@ class Computation {
       names += (names.empty() ? "" : ", ") + set_.features[set_.window_places[i]].name;
     }
     for (const std::string& part : set_.keys[key].parts) parts += (parts.empty() ? "" : ", ") + part;
-    return "They are read by " + parts + ", for these features: " + names + ".";
+    return "Their key is (" + parts + "), and the features that read them are " + names + ".";
   }
 
   // Tells which of the events [begin, end) have that value of one of their keys.
