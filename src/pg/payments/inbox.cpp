@@ -37,6 +37,8 @@ Statement insert_inbox(
     " FROM unnest($1, $2, $3, $5, $6, $7) n(shard, card, transaction_id, occurred_at, payment, hashes)",
     {INT2ARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID});
 
+Statement is_polled("SELECT FROM fraud.sources s WHERE s.name = $1", {TEXTOID});
+
 Statement add_counts(
     "INSERT INTO fraud.source_counts AS c (source, writer, stored, duplicates, rejected, newest_payment_at)"
     " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (source, writer) DO UPDATE SET"
@@ -278,7 +280,7 @@ std::string receive_again(Payment&& payment, const Receipt& receipt, Oid role) {
   std::vector<IngestOutcome> outcomes(1);
   std::vector<RejectedPayment> refused;
   std::vector<Entry> entries = admit(batch, numbers, gate, outcomes, refused);
-  refuse_old(entries, refused);
+  if (spi.run(is_polled, {text_param(receipt.source)}) != 0) refuse_old(entries, refused);
   gate.tell();
   if (!refused.empty()) return refused[0].reason;
   if (drop_known(spi, entries, false) != 0) return kDuplicate;
