@@ -330,13 +330,24 @@ CREATE TABLE fraud.ingest_errors (
     first_seen_at timestamptz NOT NULL DEFAULT now(),
     last_seen_at timestamptz NOT NULL DEFAULT now(),
     digest bytea NOT NULL,
+    occurred_at timestamptz,
+    received_at timestamptz NOT NULL DEFAULT now(),
+    number_hashes uuid[] NOT NULL DEFAULT '{}',
     UNIQUE (source, digest)
 );
-COMMENT ON TABLE fraud.ingest_errors IS 'dead letters: what could not be stored, with its bytes and the reason';
+-- A payment that was read whole is known by its id and card here too, when a feed repeats it.
+CREATE INDEX ingest_errors_payment_idx ON fraud.ingest_errors (transaction_id, card) WHERE occurred_at IS NOT NULL;
+COMMENT ON TABLE fraud.ingest_errors IS
+    'dead letters: what could not be stored, with its bytes and the reason; fraud.retry_dead_letters sends them again';
 COMMENT ON COLUMN fraud.ingest_errors.payload IS
-    'the payment, or the whole response; card numbers are masked and long payloads cut at fraud_detect.max_dead_letter_size';
+    'the payment, or the whole response; card numbers are masked; what is longer than fraud_detect.max_dead_letter_size is cut, and the reason says so';
 COMMENT ON COLUMN fraud.ingest_errors.payload_size IS 'bytes before cutting';
 COMMENT ON COLUMN fraud.ingest_errors.card IS
     'for the owner alone: the card, where its number was readable; null too where whose numbers these are has sent more than fraud_detect.card_number_limit within an hour';
 COMMENT ON COLUMN fraud.ingest_errors.occurrences IS 'how often the same came from the same source';
 COMMENT ON COLUMN fraud.ingest_errors.digest IS 'SHA-256 of reason and payload, or of what else makes two the same: of a payment that differs from the stored one its id, card, amount and merchant';
+COMMENT ON COLUMN fraud.ingest_errors.occurred_at IS
+    'the payment''s own time, of one that was read whole and failed later; its payload is never cut. Null of others';
+COMMENT ON COLUMN fraud.ingest_errors.received_at IS 'when it was received first: what it says of fraud is known from then on';
+COMMENT ON COLUMN fraud.ingest_errors.number_hashes IS
+    'for the owner alone: hashes of the card number that fraud.customer_ids is to have when the payment is stored after all';

@@ -1,6 +1,6 @@
 -- A month's partition is made apart and then attached: ATTACH takes a lock on
 -- fraud.transactions that stops neither readers nor writers.
-CREATE FUNCTION fraud._ensure_partition(occurred_at timestamptz) RETURNS void
+CREATE FUNCTION fraud._ensure_partition(occurred_at timestamptz) RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -21,7 +21,7 @@ BEGIN
                 USING ERRCODE = 'object_not_in_prerequisite_state',
                       HINT = 'Attach it again, or rename it.';
         END IF;
-        RETURN;
+        RETURN false;
     END IF;
     EXECUTE format('CREATE TABLE fraud.%I (LIKE fraud.transactions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
     EXECUTE format('ALTER TABLE fraud.%I ADD PRIMARY KEY (card, occurred_at, transaction_id)', part);
@@ -32,7 +32,20 @@ BEGIN
     EXECUTE format(
         'ALTER TABLE fraud.transactions ATTACH PARTITION fraud.%I FOR VALUES FROM (%L) TO (%L)',
         part, month_start AT TIME ZONE 'UTC', (month_start + interval '1 month') AT TIME ZONE 'UTC');
+    RETURN true;
 END
 $$;
 COMMENT ON FUNCTION fraud._ensure_partition(timestamptz) IS
-    'internal: makes the partition of fraud.transactions that holds this time, unless it is there';
+    'internal: makes the partition of fraud.transactions that holds this time; false where it is there already';
+
+-- Whether retention takes a month: then nothing makes it again, and no payment of it is taken in.
+CREATE FUNCTION fraud._is_past_retention(occurred_at timestamptz) RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+BEGIN ATOMIC
+    SELECT r.retention > interval '0' AND date_trunc('month', occurred_at) + interval '1 month' <= now() - r.retention
+    FROM (SELECT coalesce(nullif(current_setting('fraud_detect.transaction_retention', true), ''), '0')::interval AS retention) r;
+END;
+COMMENT ON FUNCTION fraud._is_past_retention(timestamptz) IS
+    'internal: whether the month of this time ended longer ago than fraud_detect.transaction_retention';

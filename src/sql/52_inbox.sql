@@ -32,12 +32,40 @@ CREATE TABLE fraud.held_customers (
     next_try_at timestamptz NOT NULL,
     attempts int NOT NULL DEFAULT 1,
     reason text NOT NULL,
-    blocking_pid int
+    blocking_pid int,
+    month timestamptz
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.held_customers IS
     'customers whose payments wait in fraud.inbox because something is in their way; those of all others go on';
 COMMENT ON COLUMN fraud.held_customers.attempts IS 'how often their next payment was tried';
 COMMENT ON COLUMN fraud.held_customers.blocking_pid IS 'the session that is in the way, where it could be told: pg_stat_activity says what it does';
+COMMENT ON COLUMN fraud.held_customers.month IS 'the month (its beginning, UTC) whose partition their next payment waits for; the ingest worker makes it';
+
+-- The months that payments of sources may be of, from now on: the present one first, then
+-- those that payments wait for. In a database that takes none there are none: while a dump is
+-- restored, its own partitions come first. Farther back than ten years they are made when a
+-- payment is there that waits for one.
+CREATE FUNCTION fraud._missing_months(max_age interval) RETURNS SETOF timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+BEGIN ATOMIC
+    SELECT w.month
+    FROM (
+        SELECT m AS month
+        FROM generate_series(date_trunc('month', now() - least(max_age, interval '10 years')),
+                             date_trunc('month', now()) + interval '2 months', interval '1 month') m
+        WHERE (EXISTS (SELECT FROM fraud.payment_keys) OR EXISTS (SELECT FROM fraud.sources))
+          AND NOT fraud._is_past_retention(m)
+        UNION
+        SELECT h.month FROM fraud.held_customers h WHERE h.month IS NOT NULL
+    ) w
+    WHERE to_regclass(format('fraud.transactions_%s', to_char(w.month, 'YYYY_MM'))) IS NULL
+    ORDER BY w.month <> date_trunc('month', now()), NOT EXISTS (SELECT FROM fraud.held_customers h WHERE h.month = w.month),
+             abs(extract(epoch FROM w.month - now()));
+END;
+COMMENT ON FUNCTION fraud._missing_months(interval) IS
+    'internal: months without a partition that payments may come of, in the order in which the ingest worker makes them';
 
 -- What each worker counts for itself: a row that several wrote would make them wait for each other.
 CREATE TABLE fraud.source_counts (

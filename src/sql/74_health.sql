@@ -30,6 +30,20 @@ BEGIN
             || coalesce(', last success ' || to_char(s.last_success_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'), '')
     FROM fraud.source_status s ORDER BY s.name;
 
+    -- Counted up to a point, as below.
+    SELECT count(*) INTO n FROM (SELECT FROM fraud.inbox b LIMIT 100001) b;
+    RETURN QUERY SELECT 'inbox',
+        CASE WHEN o.since < now() - interval '5 minutes' THEN 'error'
+             WHEN o.since < now() - interval '1 minute' THEN 'warning' ELSE 'ok' END,
+        CASE WHEN n = 0 THEN 'empty'
+             ELSE format('%s payments wait to be scored, the oldest for %s', CASE WHEN n > 100000 THEN 'more than 100000' ELSE n::text END,
+                         date_trunc('second', now() - o.since))
+                  || coalesce((SELECT format('; %s customers are held, one for %s: %s', count(*) OVER (),
+                                             date_trunc('second', now() - h.held_since), h.reason)
+                                      || coalesce(' (session ' || h.blocking_pid || ')', '')
+                               FROM fraud.held_customers h ORDER BY h.held_since LIMIT 1), '') END
+    FROM (SELECT (SELECT b.received_at FROM fraud.inbox b ORDER BY b.inbox_id LIMIT 1) AS since) o;
+
     SELECT count(*) INTO n FROM fraud.ingest_errors e WHERE e.last_seen_at > now() - interval '1 day';
     RETURN QUERY SELECT 'dead letters', CASE WHEN n > 0 THEN 'warning' ELSE 'ok' END,
         format('%s in the last 24 hours', n);
@@ -65,7 +79,7 @@ BEGIN
                          now() AT TIME ZONE 'UTC' + interval '7 days', interval '1 month') m
     WHERE to_regclass(format('fraud.transactions_%s', to_char(m, 'YYYY_MM'))) IS NULL;
     RETURN QUERY SELECT 'partitions', CASE WHEN n > 0 THEN 'warning' ELSE 'ok' END,
-        CASE WHEN n > 0 THEN 'a month of the next seven days has none yet; the first payment makes it'
+        CASE WHEN n > 0 THEN 'a month of the next seven days has none yet: is a worker running? fraud.maintain_partitions() makes it'
              ELSE 'there for the next seven days' END;
 
     -- Counted up to a point: the log can be long.

@@ -87,7 +87,7 @@ BEGIN
         WHEN 'operator' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.source_status, fraud.inbox_status, fraud.model_memory',
-            'SELECT (error_id, source, reason, payload, payload_size, last_four, transaction_id, occurrences, first_seen_at, last_seen_at, digest) ON fraud.ingest_errors',
+            'SELECT (error_id, source, reason, payload, payload_size, last_four, transaction_id, occurrences, first_seen_at, last_seen_at, digest, occurred_at, received_at) ON fraud.ingest_errors',
             'SELECT ON fraud.channel_status, fraud.notifications, fraud.notification_messages, fraud.notification_attempts, fraud.notification_log',
             'EXECUTE ON FUNCTION fraud._shared_models()',
             'EXECUTE ON FUNCTION fraud.refresh_rollups()',
@@ -115,6 +115,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.resume_source(text)',
             'EXECUTE ON FUNCTION fraud.drop_source(text)',
             'EXECUTE ON FUNCTION fraud.poll_now(text)',
+            'EXECUTE ON FUNCTION fraud.retry_dead_letters(bigint[], text, text), fraud.retry_dead_letter(bigint, jsonb)',
             'EXECUTE ON FUNCTION fraud.add_channel(text, text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean)',
             'EXECUTE ON FUNCTION fraud.alter_channel(text, text, text[], text, text, boolean, interval, int, jsonb, jsonb, text, text, text, text, text, boolean, boolean, text[], interval)',
             'EXECUTE ON FUNCTION fraud.pause_channel(text)',

@@ -3,11 +3,21 @@
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
 extern "C" {
 #include "access/xlog.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
 }
 
@@ -21,6 +31,32 @@ namespace {
 // (The server's own launcher of logical replication holds still for the same reason.) A server
 // of a single user has no postmaster to start any.
 bool workers_may_run() { return !IsBinaryUpgrade && IsPostmasterEnvironment; }
+
+#ifdef USE_POSTMASTER_DEATH_SIGNAL
+// Ends the worker as SIGTERM does, at the next look for interrupts: also in the middle of a
+// statement, where no latch is waited for. While one process of the old server lives, a new
+// one cannot start. It ends by itself and not here: others may wait for what it has locked.
+void end_with_postmaster(int) {
+  const int error = errno;
+  postmaster_possibly_dead = true;
+  if (getppid() != PostmasterPid) {
+    ProcDiePending = 1;
+    InterruptPending = 1;
+    SetLatch(MyLatch);
+  }
+  errno = error;
+}
+#endif
+
+// Has the worker end when the postmaster does, where the system tells of it by a signal
+// (Linux). Elsewhere it learns at its next wait, and at each look_up().
+void watch_postmaster() {
+#if defined(USE_POSTMASTER_DEATH_SIGNAL) && defined(PR_GET_PDEATHSIG)
+  int signal = 0;
+  if (prctl(PR_GET_PDEATHSIG, &signal) == 0 && signal > 0) pqsignal(signal, end_with_postmaster);
+  if (getppid() != PostmasterPid) proc_exit(1);  // it died before that
+#endif
+}
 
 }  // namespace
 
@@ -44,6 +80,7 @@ void begin_worker() {
   // Not a handler of our own: a fast shutdown under unmet synchronous replication
   // would hang in it.
   pqsignal(SIGTERM, die);
+  watch_postmaster();
   BackgroundWorkerUnblockSignals();
   // As autovacuum does: what stands in the configuration or is set for the database or the
   // role would otherwise end long statements, or have workers and people fail each other.
@@ -53,10 +90,18 @@ void begin_worker() {
   SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
+void look_up() {
+  pg::protect([] {
+    CHECK_FOR_INTERRUPTS();
+    if (!PostmasterIsAlive()) proc_exit(1);
+  });
+}
+
 void begin_turn() {
   pg::protect([] {
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
+    if (!PostmasterIsAlive()) proc_exit(1);
     if (ConfigReloadPending) {
       ConfigReloadPending = false;
       ProcessConfigFile(PGC_SIGHUP);

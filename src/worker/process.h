@@ -23,6 +23,10 @@ BackgroundWorkerHandle* start_worker(BackgroundWorker& worker);
 // called before connecting. Plain Postgres code, for protect().
 void begin_worker();
 
+// Ends the process if it was told to, or if the postmaster has died. What takes longer than
+// a moment without waiting for the latch calls it now and then. Throws PgError.
+void look_up();
+
 // Begins a turn: clears the latch, ends the process if it was told to, and reads
 // the settings again if they changed. Throws PgError.
 void begin_turn();

@@ -47,6 +47,7 @@ SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num',
 SELECT count(*) FROM fraud.ingest('{"cc_num": 4000000000000010, "trans_num": "q1", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767225600}');
 CREATE TABLE world.closed AS SELECT max(case_id) AS case_id FROM fraud.cases;
 SELECT fraud.dismiss_case(case_id) FROM world.closed;
+SELECT count(*) FROM fraud.ingest('{"cc_num": 4000000000000010, "trans_num": "unread", "amt": "x", "merchant": "M", "unix_time": 1767225600}');
 SELECT fraud.label('p1', true, known_at => '2026-01-03');
 SELECT fraud.import_model('payments', fraud.export_model('payments/1'));
 SELECT fraud.promote('payments', 2, 'challenger');
@@ -114,6 +115,8 @@ my %good = (
     starts_at => 'NULL::timestamptz', ends_at => 'NULL::timestamptz', labels_as_of => 'NULL::timestamptz', evidence_from => "'2026-01-01'::timestamptz",
     evidence_to => "'2026-01-04'::timestamptz", starts => "'2026-01-01'::timestamptz", ends => "'2026-01-02'::timestamptz", not_before => "'2025-01-01'::timestamptz", after => "'train'",
     day => "'2026-01-02'::date", of_day => "'2026-01-02'::date", since => "'2026-01-01'::date", first_day => "'2026-01-01'::date", 'days date[]' => "'{2026-01-01,2026-01-02}'::date[]",
+    # dead letters, months
+    error_id => '1::bigint', ids => "'{1}'::bigint[]", repaired => q('{"amt": 5}'::jsonb), max_age => "'400 days'::interval",
     # measures
     threshold => '0.5::float8', alert_rates => "'{0.01,0.1}'::float8[]", cards => 10, points => 5, bins => 4, strategy => "'uniform'", alerts_per_day => '10::float8',
     min_precision => 'NULL::float8', alert_cost => 'NULL::float8', fraud_cost => 'NULL::float8', scores => "'history'", alert_rate => '0.1::float8', rate => '0.1::float8',

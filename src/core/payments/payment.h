@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -76,13 +77,15 @@ constexpr size_t kMaxJsonDepth = 16;
 constexpr size_t kMaxJsonValues = 8000000;
 constexpr size_t kMaxPaymentsPerBody = 250000;                 // read and rejected together
 constexpr size_t kMaxRejectedBytesPerBody = size_t{64} << 20;  // of all rejected payloads
-constexpr size_t kMaxRejectedPayloadBytes = size_t{64} << 10;  // longer ones are cut, and say so
+constexpr size_t kMaxRejectedPayloadBytes = size_t{1} << 20;  // longer ones are cut, and say so
 
 // Reads all payments of a response body. What is wrong with one payment puts
 // that one on the rejected list; throws Error (kInvalidJson, kInvalidPayload,
 // kLimitExceeded) when the body as a whole is unreadable. A JSON string that
-// wraps any of the layouts is unwrapped once.
-PaymentBatch read_payments(std::string_view body, PaymentFormat format = PaymentFormat::kAuto);
+// wraps any of the layouts is unwrapped once. `give_way`, which may throw, is called
+// every few milliseconds: a large body takes seconds.
+PaymentBatch read_payments(std::string_view body, PaymentFormat format = PaymentFormat::kAuto,
+                           const std::function<void()>& give_way = {});
 
 // The fields of the wire format and of the Kaggle layout, by their names there.
 // A payment is built from any source by setting fields as text and finishing.

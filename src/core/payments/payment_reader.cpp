@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -18,6 +19,29 @@ namespace fraud {
 namespace {
 
 constexpr std::string_view kBlank = " \t\r\n";
+
+// What the caller wants called now and then: while it lives, by maybe().
+class GiveWay {
+ public:
+  explicit GiveWay(const std::function<void()>& call) : outer_(std::exchange(current_, &call)) {}
+  ~GiveWay() noexcept { current_ = outer_; }
+  GiveWay(const GiveWay&) = delete;
+  GiveWay& operator=(const GiveWay&) = delete;
+
+  // Calls it, every kSteps times: a step is a value that is parsed or read.
+  static void maybe(size_t steps = 1) {
+    steps_ += steps;
+    if (steps_ < kSteps) return;
+    steps_ = 0;
+    if (current_ != nullptr && *current_) (*current_)();
+  }
+
+ private:
+  static constexpr size_t kSteps = 20000;
+  static inline thread_local const std::function<void()>* current_ = nullptr;
+  static inline thread_local size_t steps_ = 0;
+  const std::function<void()>* outer_;
+};
 
 enum class Kind : uint8_t { kNull, kFalse, kTrue, kInteger, kFloat, kString, kArray, kObject };
 
@@ -170,6 +194,7 @@ class Document::Handler {
       is_too_large_ = true;
       return false;
     }
+    GiveWay::maybe();
     if (!open_.empty()) ++document_->nodes_[open_.back()].size;
     document_->nodes_.push_back(
         {document_->texts_.size(), static_cast<uint32_t>(text.size()), kind});
@@ -385,7 +410,7 @@ class PayloadWriter {
 
 // Cuts a payload to its bound, between characters, and says so at its end.
 void bound_payload(std::string* payload) {
-  constexpr std::string_view kNote = " ... (cut at 64 KiB)";
+  constexpr std::string_view kNote = " ... (cut at 1 MiB)";
   if (payload->size() <= kMaxRejectedPayloadBytes) return;
   size_t end = kMaxRejectedPayloadBytes - kNote.size();
   while (end > 0 && (static_cast<unsigned char>((*payload)[end]) & 0xC0) == 0x80) --end;
@@ -533,6 +558,7 @@ void Reader::reject(RejectedPayment rejected) {
 // Builds a payment of the members, or rejects it.
 void Reader::read_members(const Document& document, const std::vector<Member>& members,
                           const std::string& where) {
+  GiveWay::maybe(members.size());
   PaymentBuilder builder;
   for (const Member& member : members) {
     const Kind kind = document.kind(member.node);
@@ -722,7 +748,8 @@ void Reader::read_text(std::string_view text, const std::string& part) {
 
 }  // namespace
 
-PaymentBatch read_payments(std::string_view body, PaymentFormat format) {
+PaymentBatch read_payments(std::string_view body, PaymentFormat format, const std::function<void()>& give_way) {
+  const GiveWay scope(give_way);
   return Reader(format).read(body);
 }
 

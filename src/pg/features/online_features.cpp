@@ -393,7 +393,24 @@ class Computation {
     history.limit_memory(static_cast<size_t>(guc_feature_memory_kb) * 1024);
     History& stored = online_.histories[key];
     (groups.size() == 1 ? stored.one : stored.many).run(values.data(), history.receiver(), read_only);
-    history.check();
+    try {
+      history.check();
+    } catch (const SqlError& error) {
+      throw SqlError(error.sqlstate(), error.what(), filled_with(key), error.hint());
+    }
+  }
+
+  // Names the features whose windows are filled from the events of this key, as a sentence.
+  std::string filled_with(size_t key) const {
+    const std::vector<size_t>& dependents = online_.readings[key].dependents;
+    std::string names, parts;
+    for (size_t i = 0; i < set_.windows.size(); ++i) {
+      const size_t of = set_.windows[i].key;
+      if (of != key && std::find(dependents.begin(), dependents.end(), of) == dependents.end()) continue;
+      names += (names.empty() ? "" : ", ") + set_.features[set_.window_places[i]].name;
+    }
+    for (const std::string& part : set_.keys[key].parts) parts += (parts.empty() ? "" : ", ") + part;
+    return "Their key is (" + parts + "), and the features that read them are " + names + ".";
   }
 
   // Tells which of the events [begin, end) have that value of one of their keys.

@@ -100,7 +100,7 @@ HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
   CardLookup cards(spi, false);
   const std::vector<Entry> all = admit(batch, cards, gate, outcomes, refused);
   std::vector<Entry> entries = all;
-  claim(spi, cards, entries, outcomes, refused, nullptr);
+  claim(spi, cards, entries, outcomes, refused, nullptr, false);
   if (!entries.empty()) {
     PaymentColumns columns;
     Column labels(BOOLOID);

@@ -9,6 +9,7 @@
 
 #include "pg/payments/card.h"
 #include "pg/payments/card_lookup.h"
+#include "pg/payments/dead_letters.h"
 #include "pg/payments/number_gate.h"
 #include "pg/payments/payment_id.h"
 #include "pg/server/boundary.h"
@@ -35,10 +36,12 @@ Statement known_payments(
     {TEXTARRAYOID, UUIDARRAYOID});
 
 Statement insert_inbox(
-    "INSERT INTO fraud.inbox (shard, card, transaction_id, occurred_at, source, payment, number_hashes, content_hash)"
-    " SELECT n.shard, n.card, n.transaction_id, n.occurred_at, $4, n.payment, n.hashes::uuid[], n.content"
+    "INSERT INTO fraud.inbox (shard, card, transaction_id, occurred_at, source, payment, number_hashes, content_hash, received_at)"
+    " SELECT n.shard, n.card, n.transaction_id, n.occurred_at, $4, n.payment, n.hashes::uuid[], n.content, coalesce($9, clock_timestamp())"
     " FROM unnest($1, $2, $3, $5, $6, $7, $8) n(shard, card, transaction_id, occurred_at, payment, hashes, content)",
-    {INT2ARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID});
+    {INT2ARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID});
+
+Statement is_polled("SELECT FROM fraud.sources s WHERE s.name = $1", {TEXTOID});
 
 Statement add_counts(
     "INSERT INTO fraud.source_counts AS c (source, writer, stored, duplicates, rejected, newest_payment_at, differing, received)"
@@ -78,7 +81,10 @@ Statement queued_merchants(
     " SELECT DISTINCT ON (t.merchant) t.merchant, t.category, t.first_payment_at FROM taken t"
     " ORDER BY t.merchant, t.first_payment_at ON CONFLICT DO NOTHING",
     {INT4OID});
-Statement waiting_merchants("SELECT m.merchant_id FROM fraud.merchant_queue m ORDER BY m.merchant_id LIMIT $1", {INT4OID});
+Statement waiting_merchants("SELECT m.merchant_id FROM fraud.merchant_queue m WHERE m.merchant_id > $2"
+                            " ORDER BY m.merchant_id LIMIT $1",
+                            {INT4OID, INT8OID});
+Statement forget_queued("DELETE FROM fraud.merchant_queue q WHERE q.merchant_id = $1", {INT8OID});
 Statement queued_merchant(
     "WITH taken AS (DELETE FROM fraud.merchant_queue q WHERE q.merchant_id = $1"
     "  RETURNING q.merchant, q.category, q.first_payment_at)"
@@ -92,8 +98,8 @@ Statement delete_rows("DELETE FROM fraud.inbox b WHERE b.inbox_id = ANY ($1)", {
 // uncommitted new row that is in nobody's sight, the oldest transaction that writes where
 // a payment does.
 Statement hold_customer(
-    "INSERT INTO fraud.held_customers AS h (card, next_try_at, reason, blocking_pid)"
-    " SELECT $1, clock_timestamp() + interval '100 milliseconds', $2, coalesce("
+    "INSERT INTO fraud.held_customers AS h (card, next_try_at, reason, month, blocking_pid)"
+    " SELECT $1, clock_timestamp() + interval '100 milliseconds', $2, $3, CASE WHEN $4 THEN coalesce("
     "  (SELECT l.pid FROM fraud.customers c JOIN pg_locks l ON l.locktype = 'transactionid'"
     "    AND l.transactionid = c.xmax AND l.mode = 'ExclusiveLock' AND l.granted WHERE c.card = $1 AND l.pid <> pg_backend_pid() LIMIT 1),"
     "  (SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
@@ -102,33 +108,21 @@ Statement hold_customer(
     "     AND l.relation IN ('fraud.customers'::regclass, 'fraud.merchants'::regclass, 'fraud.payment_keys'::regclass,"
     "      'fraud.cases'::regclass, 'fraud.labels'::regclass)"
     "     AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
-    "     AND a.backend_type NOT LIKE 'fraud_detect%' ORDER BY a.xact_start LIMIT 1))"
-    " ON CONFLICT (card) DO UPDATE SET attempts = h.attempts + 1, reason = excluded.reason,"
+    "     AND a.backend_type NOT LIKE 'fraud_detect%' ORDER BY a.xact_start LIMIT 1)) END"
+    " ON CONFLICT (card) DO UPDATE SET attempts = h.attempts + 1, reason = excluded.reason, month = excluded.month,"
     "  blocking_pid = excluded.blocking_pid,"
-    "  next_try_at = clock_timestamp() + least(interval '5 seconds', interval '100 milliseconds' * power(1.5, least(h.attempts, 20)))"
-    " RETURNING h.attempts",
-    {UUIDOID, TEXTOID});
+    "  next_try_at = clock_timestamp() + least(interval '5 seconds', interval '100 milliseconds' * power(1.5, least(h.attempts, 20)))",
+    {UUIDOID, TEXTOID, TIMESTAMPTZOID, BOOLOID});
+
+Statement months_to_make("SELECT fraud._missing_months($1 * interval '1 minute')", {INT4OID});
+Statement make_partition("SELECT fraud._ensure_partition($1)", {TIMESTAMPTZOID});
+Statement wake_waiting("UPDATE fraud.held_customers h SET next_try_at = clock_timestamp() FROM (SELECT w.card"
+                       "  FROM fraud.held_customers w WHERE w.month = $1 FOR UPDATE SKIP LOCKED) w WHERE h.card = w.card",
+                       {TIMESTAMPTZOID});
+
 Statement release_customer("DELETE FROM fraud.held_customers h WHERE h.card = $1"
                            " AND NOT EXISTS (SELECT FROM fraud.inbox b WHERE b.card = $1)",
                            {UUIDOID});
-
-// Key ids and hashes, in turns, separated by commas.
-std::vector<NumberHash> parse_hashes(const std::string& text) {
-  constexpr size_t kUuid = 36;
-  std::vector<NumberHash> hashes;
-  for (size_t at = 0; at + 2 * kUuid < text.size(); at += 2 * (kUuid + 1)) {
-    hashes.push_back({parse_uuid(text.substr(at, kUuid)), parse_uuid(text.substr(at + kUuid + 1, kUuid))});
-  }
-  return hashes;
-}
-
-std::string format_hashes(const std::vector<NumberHash>& hashes) {
-  std::string text = "{";
-  for (const NumberHash& hash : hashes) {
-    text += (text.size() > 1 ? "," : "") + format_uuid(hash.key_id) + "," + format_uuid(hash.hash);
-  }
-  return text + "}";
-}
 
 int16_t shard_of(const CardId& card) { return static_cast<int16_t>(card[0] % kShards); }
 
@@ -169,10 +163,11 @@ SqlValue card_array(const std::set<CardId>& cards) {
 
 bool says_fraud(const Entry& entry) { return entry.payment->is_fraud.value_or(false); }
 
-// Leaves out the payments that are stored or wait already, and returns how many; those that
-// are known with another content are refused. Of those that stand twice in the batch the first
-// is it.
-int64_t drop_known(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
+// Leaves out the payments that are stored or wait already, with `letters` also those on the
+// dead-letter list, and returns how many; those that are known with another content are
+// refused. Of those that stand twice in the batch the first is it.
+int64_t drop_known(Spi& spi, std::vector<Entry>& entries, bool letters, std::vector<IngestOutcome>& outcomes,
+                   std::vector<Refusal>& refused) {
   // In the order of the batch.
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.outcome < b.outcome; });
   Column ids(TEXTOID), cards(UUIDOID);
@@ -193,6 +188,12 @@ int64_t drop_known(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutc
     what[i] = refuse_if_other(entry, spi.integer(row, 3).value_or(entry.content), outcomes, refused) ? kOther
               : says_fraud(entry) && !labelled                                                     ? kNews
                                                                                                    : kKnown;
+  }
+  if (letters) {
+    const std::vector<char> on_list = known_letters(spi, entries);
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (on_list[i] != 0 && what[i] != kOther) what[i] = kKnown;
+    }
   }
   std::map<std::pair<std::string_view, CardId>, const Entry*> seen;
   std::vector<Entry> fresh;
@@ -215,21 +216,53 @@ int64_t drop_known(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutc
   return dropped;
 }
 
-// Refuses what is older than fraud_detect.max_age.
+// Refuses what is older than fraud_detect.max_age, or of a month that retention takes.
 void refuse_old(std::vector<Entry>& entries, std::vector<Refusal>& refused) {
-  if (guc_max_age_min == 0) return;
-  const TimestampTz oldest = GetCurrentTimestamp() - int64_t{guc_max_age_min} * 60 * USECS_PER_SEC;
-  auto old = std::stable_partition(entries.begin(), entries.end(),
-                                   [&](const Entry& entry) { return entry.occurred_at >= oldest; });
+  constexpr int64_t kMinute = int64_t{60} * USECS_PER_SEC;
+  const TimestampTz now = GetCurrentTimestamp();
+  const TimestampTz oldest = guc_max_age_min == 0 ? DT_NOBEGIN : now - guc_max_age_min * kMinute;
+  const TimestampTz kept_from = guc_transaction_retention_min == 0 ? DT_NOBEGIN : now - guc_transaction_retention_min * kMinute;
+  auto is_past_retention = [&](TimestampTz time) {
+    // The month after it begins before that time.
+    return time < kept_from && month_of(month_of(time) + 32 * USECS_PER_DAY) <= kept_from;
+  };
+  auto old = std::stable_partition(entries.begin(), entries.end(), [&](const Entry& entry) {
+    return entry.occurred_at >= oldest && !is_past_retention(entry.occurred_at);
+  });
   for (auto entry = old; entry != entries.end(); ++entry) {
     const Payment& payment = *entry->payment;
-    std::string reason = "the payment's time " + format_time(unix_time(entry->occurred_at)) + " is older than fraud_detect.max_age";
+    std::string reason = "the payment's time " + format_time(unix_time(entry->occurred_at)) + " is older than " +
+                         (entry->occurred_at < oldest ? "fraud_detect.max_age" : "fraud_detect.transaction_retention");
     // Seconds that were taken for milliseconds lie in the first weeks of 1970.
     if (unix_time(entry->occurred_at) < int64_t{30} * USECS_PER_DAY) reason += "; it looks like seconds";
     refused.push_back({entry->outcome, {payment_to_json(payment, "card", payment.card_token), reason, payment.transaction_id,
                                         payment.card_number}});
   }
   entries.erase(old, entries.end());
+}
+
+// Puts payments into the inbox; those of a dead letter were received before.
+void enqueue(Spi& spi, const std::vector<Entry>& entries, const std::string& source, const Receipt* receipt, CardLookup& numbers) {
+  Column shards(INT2OID), cards(UUIDOID), ids(TEXTOID), times(TIMESTAMPTZOID), texts(TEXTOID), hashes(TEXTOID),
+      contents(INT8OID);
+  for (const Entry& entry : entries) {
+    shards.add({Int16GetDatum(shard_of(entry.card))});
+    cards.add(uuid_param(card_uuid(entry.card)));
+    ids.add(text_param(entry.payment->transaction_id));
+    times.add(time_param(entry.occurred_at));
+    texts.add(text_param(payment_to_json(*entry.payment, "card", format_uuid(card_uuid(entry.card)))));
+    const std::string& number = entry.payment->card_number;
+    std::vector<NumberHash> missing;
+    if (!number.empty()) {
+      missing = numbers.missing(number);
+    } else if (receipt != nullptr) {
+      missing = receipt->hashes;
+    }
+    hashes.add(text_param(format_hashes(missing)));
+    contents.add(int8_param(entry.content));
+  }
+  spi.run(insert_inbox, {shards.array(), cards.array(), ids.array(), text_param(source), times.array(), texts.array(),
+                         hashes.array(), contents.array(), receipt != nullptr ? time_param(receipt->received_at) : null_param()});
 }
 
 }  // namespace
@@ -255,34 +288,42 @@ SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, b
   refuse_old(entries, refused);
   if (!entries.empty()) {
     const size_t before = refused.size();
-    counts.duplicates = drop_known(spi, entries, outcomes, refused);
+    counts.duplicates = drop_known(spi, entries, true, outcomes, refused);
     counts.differing = static_cast<int64_t>(refused.size() - before);
     counts.received = static_cast<int64_t>(entries.size());
   }
   // In the order of their times; those of one time by id.
   std::stable_sort(entries.begin(), entries.end(),
                    [](const Entry& a, const Entry& b) { return a.occurred_at < b.occurred_at; });
-  if (!entries.empty()) {
-    Column shards(INT2OID), cards(UUIDOID), ids(TEXTOID), times(TIMESTAMPTZOID), texts(TEXTOID), hashes(TEXTOID),
-        contents(INT8OID);
-    for (const Entry& entry : entries) {
-      shards.add({Int16GetDatum(shard_of(entry.card))});
-      cards.add(uuid_param(card_uuid(entry.card)));
-      ids.add(text_param(entry.payment->transaction_id));
-      times.add(time_param(entry.occurred_at));
-      texts.add(text_param(payment_to_json(*entry.payment, "card", format_uuid(card_uuid(entry.card)))));
-      contents.add(int8_param(entry.content));
-      const std::string& number = entry.payment->card_number;
-      hashes.add(text_param(format_hashes(number.empty() ? std::vector<NumberHash>() : numbers.missing(number))));
-    }
-    spi.run(insert_inbox, {shards.array(), cards.array(), ids.array(), text_param(source), times.array(), texts.array(), hashes.array(),
-                          contents.array()});
-  }
+  if (!entries.empty()) enqueue(spi, entries, source, nullptr, numbers);
   std::vector<RejectedPayment> letters = letters_of(refused, batch);
   counts.rejected = static_cast<int64_t>(letters.size());
   write_dead_letters(spi, source, std::move(letters), numbers, gate, apart);
   gate.tell();
   return counts;
+}
+
+std::string receive_again(Payment&& payment, const Receipt& receipt, Oid role) {
+  OwnerScope owner;
+  prefer_index_scans();
+  PaymentBatch batch;
+  batch.payments.push_back(std::move(payment));
+  NumberGate gate(role);
+  Spi spi;
+  hide_ids(spi, batch);
+  CardLookup numbers(spi, false);
+  std::vector<IngestOutcome> outcomes(1);
+  std::vector<Refusal> refused;
+  std::vector<Entry> entries = admit(batch, numbers, gate, outcomes, refused);
+  if (spi.run(is_polled, {text_param(receipt.source)}) != 0) refuse_old(entries, refused);
+  gate.tell();
+  if (!refused.empty()) return refused[0].letter.reason;
+  const bool is_known = drop_known(spi, entries, false, outcomes, refused) != 0;
+  if (!refused.empty()) return refused[0].letter.reason;
+  if (is_known) return kDuplicate;
+  enqueue(spi, entries, receipt.source, &receipt, numbers);
+  protect([] { wake_scorers_at_commit(); });
+  return {};
 }
 
 void count_payments(Spi& spi, const std::string& source, int writer, const SourceCounts& counts) {
@@ -332,6 +373,7 @@ void score(const std::vector<InboxRow>& rows, int writer) {
   PaymentBatch batch;
   IngestOptions options;
   options.label_source = "payload";
+  options.apart = true;
   Column ids(INT8OID);
   for (const InboxRow& row : rows) {
     PaymentBatch one = read_payments(row.text, PaymentFormat::kRecords);
@@ -363,18 +405,28 @@ void score(const std::vector<InboxRow>& rows, int writer) {
 }
 
 void reject(const InboxRow& row, const std::string& reason, int writer, bool apart) {
-  RejectedPayment rejected;
-  rejected.payload = row.text;
-  rejected.reason = reason;
-  NumberGate gate(InvalidOid);  // no number is known here any more
+  WholeLetter letter;
+  letter.source = row.source;
+  letter.reason = reason;
+  letter.payload = row.text;
+  letter.card = row.card;
+  letter.occurred_at = row.occurred_at;
+  letter.received_at = row.received_at;
+  letter.hashes = row.hashes;
+  try {
+    const PaymentBatch one = read_payments(row.text, PaymentFormat::kRecords);
+    if (one.payments.size() == 1) {
+      letter.transaction_id = one.payments[0].transaction_id;
+      letter.last_four = one.payments[0].last_four;
+    }
+  } catch (const Error&) {
+    // What cannot be read here either is on the list as it is.
+  }
   Spi spi;
-  CardLookup numbers(spi, false);
   Column ids(INT8OID);
   ids.add(int8_param(row.id));
   spi.run(delete_rows, {ids.array()});
-  PaymentBatch one = read_payments(row.text, PaymentFormat::kRecords);
-  if (one.payments.size() == 1) rejected.transaction_id = one.payments[0].transaction_id;
-  write_dead_letters(spi, row.source, {rejected}, numbers, gate, apart);
+  write_letter(spi, letter, apart);
   SourceCounts counts;
   counts.rejected = 1;
   count_payments(spi, row.source, writer, counts);
@@ -384,16 +436,37 @@ void make_merchants(Spi& spi, int most) { spi.run(queued_merchants, {int4_param(
 
 void make_merchant(Spi& spi, int64_t id) { spi.run(queued_merchant, {int8_param(id)}); }
 
-std::vector<int64_t> merchants_to_make(Spi& spi, int most) {
-  const uint64_t count = spi.run(waiting_merchants, {int4_param(most)});
+void forget_merchant(Spi& spi, int64_t id) { spi.run(forget_queued, {int8_param(id)}); }
+
+std::vector<int64_t> merchants_to_make(Spi& spi, int64_t after, int most) {
+  const uint64_t count = spi.run(waiting_merchants, {int4_param(most), int8_param(after)});
   std::vector<int64_t> ids;
   for (uint64_t row = 0; row < count; ++row) ids.push_back(*spi.integer(row, 1));
   return ids;
 }
 
-int64_t hold(Spi& spi, const CardId& card, const std::string& reason) {
-  spi.run(hold_customer, {uuid_param(card_uuid(card)), text_param(reason)});
-  return *spi.integer(0, 1);
+void hold(Spi& spi, const CardId& card, const std::string& reason) {
+  spi.run(hold_customer, {uuid_param(card_uuid(card)), text_param(reason), null_param(), bool_param(true)});
+}
+
+void hold_for_month(Spi& spi, const CardId& card, TimestampTz time) {
+  const TimestampTz month = month_of(time);
+  const std::string reason = "the partition of the payment's month (" + format_time(unix_time(month)).substr(0, 7) + ") is being made";
+  spi.run(hold_customer, {uuid_param(card_uuid(card)), text_param(reason), time_param(month), bool_param(false)});
+  protect([] { wake_at_commit(WorkerKind::kIngest); });
+}
+
+std::vector<TimestampTz> missing_months(Spi& spi) {
+  const uint64_t count = spi.run(months_to_make, {int4_param(guc_max_age_min)});
+  std::vector<TimestampTz> months;
+  for (uint64_t row = 0; row < count; ++row) months.push_back(DatumGetTimestampTz(*spi.datum(row, 1)));
+  return months;
+}
+
+void make_month(Spi& spi, TimestampTz month) {
+  spi.run(make_partition, {time_param(month)});
+  spi.run(wake_waiting, {time_param(month)});
+  protect([] { wake_scorers_at_commit(); });
 }
 
 void release(Spi& spi, const CardId& card) { spi.run(release_customer, {uuid_param(card_uuid(card))}); }

@@ -51,6 +51,11 @@ void begin_scoring();
 // letters are not merged with equal ones, whose rows may be locked. Card numbers count for `role`.
 SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, bool apart);
 
+// Puts a payment of a dead letter into the inbox, as received when it was. Returns why not, or
+// an empty string; kDuplicate where it is stored or waits already. Numbers count for `role`.
+constexpr const char* kDuplicate = "duplicate";
+std::string receive_again(Payment&& payment, const Receipt& receipt, Oid role);
+
 // Adds to what a worker has counted of a source; `writer` is that worker's own number.
 void count_payments(Spi& spi, const std::string& source, int writer, const SourceCounts& counts);
 
@@ -77,17 +82,27 @@ std::vector<CardId> lock_customers(Spi& spi, const std::vector<InboxRow>& rows);
 void score(const std::vector<InboxRow>& rows, int writer);
 
 // Takes a row out of the inbox that cannot be stored, and puts it on the dead-letter list
-// (`apart` as for write_dead_letters).
+// (`apart` as for write_letter).
 void reject(const InboxRow& row, const std::string& reason, int writer, bool apart);
 
 // Makes the rows of merchants that scorers have seen first: of up to `most` at once, or of
-// one by its number in the queue. Their rows may be locked by others.
-std::vector<int64_t> merchants_to_make(Spi& spi, int most);
+// one by its number in the queue. Their rows may be locked by others. One that is forgotten
+// comes again with its next payment.
+std::vector<int64_t> merchants_to_make(Spi& spi, int64_t after, int most);
+void forget_merchant(Spi& spi, int64_t id);
 void make_merchants(Spi& spi, int most);
 void make_merchant(Spi& spi, int64_t id);
 
-// Sets a customer aside until a later time, longer each time; returns how often that was.
-int64_t hold(Spi& spi, const CardId& card, const std::string& reason);
+// Sets a customer aside until a later time, longer each time.
+void hold(Spi& spi, const CardId& card, const std::string& reason);
+
+// Likewise, until the month of this time has its partition, which the ingest worker makes.
+void hold_for_month(Spi& spi, const CardId& card, TimestampTz time);
+
+// The ingest worker's: months that it is to make, in order; and makes one, and has the
+// payments that wait for it tried again. Throws where somebody is in the way.
+std::vector<TimestampTz> missing_months(Spi& spi);
+void make_month(Spi& spi, TimestampTz month);
 
 // Lets a held customer go on, unless payments of his still wait.
 void release(Spi& spi, const CardId& card);

@@ -162,11 +162,12 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     CardLookup cards(spi, false);
     const std::vector<Entry> all = admit(batch, cards, gate, results, refused);
     std::vector<Entry> entries = all;
-    claim(spi, cards, entries, results, refused, options.receipts.empty() ? nullptr : &options.receipts);
+    claim(spi, cards, entries, results, refused, options.receipts.empty() ? nullptr : &options.receipts, options.apart);
     if (!entries.empty()) {
       std::shared_ptr<const FeatureSet> set = payments_feature_set(false);
       PaymentScorer scorer(resolve_model("payments", false), set);
-      compute_features(set, entries, false);
+      // A scorer's batch that fails is done again, payment by payment.
+      compute_features(set, entries, false, options.apart && entries.size() > 1);
       for (Entry& entry : entries) {
         entry.score = scorer.score(entry.features.data());
         entry.decision = scorer.decide(entry.score);

@@ -17,8 +17,10 @@ struct IngestOptions {
   std::string label_source;  // what fraud.labels.source says of is_fraud
   Oid role = InvalidOid;     // who gives the card numbers
   // Of each payment of the batch, where they were received before: these are the
-  // sources and times then, and the merchants' rows are left to be made apart.
+  // sources and times then.
   std::vector<Receipt> receipts;
+  // New merchants and months are made by others, apart from this transaction.
+  bool apart = false;
 };
 
 struct IngestCounts {

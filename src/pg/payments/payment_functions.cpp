@@ -11,6 +11,7 @@
 #include "pg/payments/ingest.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
+#include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {
@@ -80,6 +81,11 @@ FRAUD_FUNCTION(ingest) {
   protect([&] { InitMaterializedSRF(fcinfo, 0); });
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   size_t step = static_cast<size_t>(guc_ingest_batch_size);
+  if (batch.payments.size() > step) {
+    OwnerScope owner;
+    Spi spi;
+    lock_months(spi, batch);
+  }
   for (size_t begin = 0; begin < batch.payments.size() || begin == 0; begin += step) {
     PaymentBatch part;
     size_t end = std::min(begin + step, batch.payments.size());

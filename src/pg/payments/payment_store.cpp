@@ -7,11 +7,13 @@
 #include <map>
 #include <tuple>
 
+#include "pg/features/feature_fault.h"
 #include "pg/payments/content_hash.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/plan_settings.h"
+#include "pg/server/subtransaction.h"
 
 extern "C" {
 #include "access/table.h"
@@ -98,6 +100,8 @@ Statement insert_error(
     {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID, BOOLOID, BYTEAOID});
 
 Statement ensure_partition("SELECT fraud._ensure_partition($1)", {TIMESTAMPTZOID});
+// What fraud._ensure_partition takes.
+Statement lock_partitions("LOCK TABLE fraud.transactions IN SHARE UPDATE EXCLUSIVE MODE", {});
 
 // ------------------------------------------------------------------- steps
 
@@ -124,14 +128,31 @@ bool has_partition(Oid transactions, TimestampTz time) {
   });
 }
 
-// Makes the partitions that are not there yet.
-void ensure_partitions(Spi& spi, const std::vector<Entry>& entries) {
-  Oid schema = fraud_schema();
-  Oid transactions = protect([&] { return get_relname_relid("transactions", schema); });
+// Counts the months that this transaction makes; throws where they are too many.
+void count_new_month() {
+  static TimestampTz transaction = 0;  // when it began
+  static int made = 0;
+  if (transaction != GetCurrentTransactionStartTimestamp()) made = 0;
+  transaction = GetCurrentTransactionStartTimestamp();
+  if (++made <= guc_max_new_months) return;
+  throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                 "payments of more than " + std::to_string(guc_max_new_months) + " new months in one transaction",
+                 "Each month of payments is a partition, which all later payments have to pass by.",
+                 "Look at the payments' times; if they are right, store them in several transactions, or raise "
+                 "fraud_detect.max_new_months.");
+}
+
+// Makes the partitions that are not there yet; with `apart`, throws instead.
+void ensure_partitions(Spi& spi, const std::vector<Entry>& entries, bool apart) {
   for (const Entry& entry : entries) {
-    if (!has_partition(transactions, entry.occurred_at)) {
+    if (has_month(entry.occurred_at)) continue;
+    if (!apart) {
       spi.run(ensure_partition, {time_param(entry.occurred_at)});
+      if (DatumGetBool(*spi.datum(0, 1))) count_new_month();
+      if (has_month(entry.occurred_at)) continue;
     }
+    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   "fraud.transactions has no partition for " + format_time(unix_time(entry.occurred_at)));
   }
 }
 
@@ -145,12 +166,17 @@ SqlValue rejected_card(const std::string& number, CardLookup& cards, NumberGate&
 
 void write_dead_letter(Spi& spi, const std::string& source, const RejectedPayment& rejected,
                        CardLookup& cards, NumberGate& gate, bool apart) {
-  size_t room = static_cast<size_t>(guc_max_dead_letter_kb) * 1024;
-  std::string_view kept = std::string_view(rejected.payload).substr(0, room);
+  const size_t room = static_cast<size_t>(guc_max_dead_letter_kb) * 1024;
+  const std::string_view kept = std::string_view(rejected.payload).substr(0, room);
+  const size_t whole = std::max(rejected.payload.size(), rejected.payload_size);
+  std::string reason = rejected.reason;
+  if (kept.size() < rejected.payload.size()) {
+    reason += "; the first " + std::to_string(kept.size()) + " of " + std::to_string(whole) +
+              " bytes are kept (fraud_detect.max_dead_letter_size)";
+  }
   bool card_known = !rejected.card_number.empty();
   spi.run(insert_error,
-          {text_param(source), text_param(rejected.reason), bytea_param(kept),
-           int8_param(static_cast<int64_t>(std::max(rejected.payload.size(), rejected.payload_size))),
+          {text_param(source), text_param(reason), bytea_param(kept), int8_param(static_cast<int64_t>(whole)),
            card_known ? rejected_card(rejected.card_number, cards, gate) : null_param(),
            card_known ? text_param(std::string_view(rejected.card_number)
                                        .substr(rejected.card_number.size() - 4))
@@ -302,6 +328,26 @@ std::string future_fault(TimestampTz time) {
          " is in the future, beyond fraud_detect.max_future";
 }
 
+TimestampTz month_of(TimestampTz time) {
+  return protect([&] {
+    return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_trunc_zone, CStringGetTextDatum("month"),
+                                                   TimestampTzGetDatum(time), CStringGetTextDatum("UTC")));
+  });
+}
+
+bool has_month(TimestampTz time) {
+  const Oid schema = fraud_schema();
+  return has_partition(protect([&] { return get_relname_relid("transactions", schema); }), time);
+}
+
+void lock_months(Spi& spi, const PaymentBatch& batch) {
+  for (const Payment& payment : batch.payments) {
+    if (!payment.occurred_at_us || has_month(postgres_time(*payment.occurred_at_us))) continue;
+    spi.run(lock_partitions, {});
+    return;
+  }
+}
+
 void prefer_index_scans() {
   plan_index_scans_alone();
   protect([] {
@@ -381,10 +427,12 @@ std::vector<RejectedPayment> letters_of(std::vector<Refusal>& refused, const Pay
 }
 
 void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
-           std::vector<Refusal>& refused, const std::vector<Receipt>* receipts) {
+           std::vector<Refusal>& refused, const std::vector<Receipt>* receipts, bool apart) {
   // The keys of the others are looked at again under the card's lock.
   if (!entries.empty()) entries = judge_known(spi, std::move(entries), outcomes, refused);
   if (entries.empty()) return;
+  // Before any customer is locked: to make one may be to wait for another who makes one.
+  ensure_partitions(spi, entries, apart);
   write_customers(spi, entries);
   std::vector<std::string_view> numbers;
   std::vector<std::pair<NumberHash, CardId>> hashes;
@@ -397,8 +445,7 @@ void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector
   write_hashes(spi, hashes);
   claim_keys(spi, entries, outcomes, refused);
   if (entries.empty()) return;
-  ensure_partitions(spi, entries);
-  write_merchants(spi, entries, receipts == nullptr);
+  write_merchants(spi, entries, !apart);
 }
 
 void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::vector<IngestOutcome>& outcomes, const std::string& source,
@@ -481,8 +528,10 @@ std::shared_ptr<const FeatureSet> payments_feature_set(bool read_only) {
   return set;
 }
 
-void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<Entry>& entries, bool read_only) {
-  // As fraud.payment_events shows them once they are stored.
+namespace {
+
+// The payments as fraud.payment_events shows them once they are stored.
+EventSource as_events(const std::vector<Entry>& entries) {
   static const std::string from =
       "(SELECT n.card, n.transaction_id COLLATE \"C\" AS transaction_id, n.occurred_at,"
       "  (n.cents / 100.0)::numeric(12, 2) AS amount, n.merchant, n.category, n.merchant_latitude,"
@@ -493,8 +542,56 @@ void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<
       "  city_population, age)) e";
   PaymentColumns columns;
   for (const Entry& entry : entries) columns.add(entry);
-  const std::vector<float> vectors =
-      online_features(set, {from, PaymentColumns::types(), columns.arrays()}, read_only);
+  return {from, PaymentColumns::types(), columns.arrays()};
+}
+
+// Throws the error again, with the names of the payment and the feature that it is about.
+[[noreturn]] void throw_named(const FeatureSet& set, const std::vector<Entry>& entries, bool read_only, int sqlstate,
+                              const std::string& message, const std::string& detail, const std::string& hint) {
+  const Entry* culprit = entries.size() == 1 ? entries.data() : nullptr;
+  for (size_t i = 0; culprit == nullptr && i < entries.size(); ++i) {
+    try {
+      in_subtransaction([&] {
+        (void)online_features(payments_feature_set(read_only), as_events({entries[i]}), read_only);
+      });
+    } catch (const PgError& error) {
+      if (ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
+      protect([&] { FreeErrorData(error.data()); });
+      culprit = &entries[i];
+    } catch (const SqlError&) {
+      culprit = &entries[i];
+    }
+  }
+  std::string what = "could not compute the features of ";
+  if (culprit == nullptr) {
+    what += std::to_string(entries.size()) + " payments at once";
+  } else {
+    const std::string feature = failing_feature(set, as_events({*culprit}), read_only);
+    if (!feature.empty()) what = "could not compute feature \"" + feature + "\" of ";
+    what += "payment \"" + culprit->payment->transaction_id + "\"";
+  }
+  throw SqlError(sqlstate, what + ": " + message, detail, hint);
+}
+
+}  // namespace
+
+void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<Entry>& entries, bool read_only,
+                      bool plain) {
+  std::vector<float> vectors;
+  if (plain) {
+    vectors = online_features(set, as_events(entries), read_only);
+  } else {
+    try {
+      in_subtransaction([&] { vectors = online_features(set, as_events(entries), read_only); });
+    } catch (const PgError& error) {
+      const ErrorData* data = error.data();
+      if (ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
+      auto or_empty = [](const char* text) { return std::string(text != nullptr ? text : ""); };
+      throw_named(*set, entries, read_only, data->sqlerrcode, error.what(), or_empty(data->detail), or_empty(data->hint));
+    } catch (const SqlError& error) {
+      throw_named(*set, entries, read_only, error.sqlstate(), error.what(), error.detail(), error.hint());
+    }
+  }
   const size_t width = set->features.size();
   if (vectors.size() != entries.size() * width) {
     throw SqlError(ERRCODE_INTERNAL_ERROR, "unexpected number of feature vectors");

@@ -68,6 +68,17 @@ void prefer_index_scans();
 // Returns why a payment of this time is refused, or an empty string.
 std::string future_fault(TimestampTz time);
 
+// Returns the beginning of the time's month, in UTC.
+TimestampTz month_of(TimestampTz time);
+
+// Tells whether a payment of this time finds its partition; if so it stays until the end of
+// the transaction.
+bool has_month(TimestampTz time);
+
+// Of payments of which some may be of months to be made, before any customer's lock is taken:
+// who holds a customer must not wait for who makes a month, and holds others.
+void lock_months(Spi& spi, const PaymentBatch& batch);
+
 // Gives each payment its card, and rejects those whose time will not do. Entries are
 // sorted by card, time and id.
 std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
@@ -85,10 +96,10 @@ std::vector<RejectedPayment> letters_of(std::vector<Refusal>& refused, const Pay
 // order the payments of a card, then what their numbers' hashes lack, their keys,
 // merchants and partitions. Those that are stored already are taken out, as duplicates or,
 // with another content, as rejected; of those that stand twice in the batch the first is it.
-// Of payments that were received before, the receipts hold the hashes, and the rows of new merchants are
-// queued, to be made apart (inbox.h).
+// Of payments that were received before, the receipts hold the hashes. With `apart`, new
+// merchants are queued and months must be there: a worker makes both (inbox.h).
 void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
-           std::vector<Refusal>& refused, const std::vector<Receipt>* receipts);
+           std::vector<Refusal>& refused, const std::vector<Receipt>* receipts, bool apart);
 
 // When a label is known that comes with a history, as SQL: a delay after the payment,
 // in UTC, so that days are the same in every session, and now at the latest.
@@ -141,7 +152,9 @@ class VectorColumn {
 // Returns the feature set `payments`, whose events are fraud.payment_events.
 std::shared_ptr<const FeatureSet> payments_feature_set(bool read_only);
 
-// Computes the payments' features as of their own times.
-void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<Entry>& entries, bool read_only);
+// Computes the payments' features as of their own times. Where that fails, the error names the
+// payment and the feature, unless `plain`: then it comes as it is, and sooner.
+void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<Entry>& entries, bool read_only,
+                      bool plain = false);
 
 }  // namespace fraud::pg

@@ -33,10 +33,11 @@ int guc_kernel = 0;
 int guc_label_maturity_min = 7 * 24 * 60;
 int guc_max_age_min = 400 * 24 * 60;
 int guc_max_databases = 16;
-int guc_max_dead_letter_kb = 64;
+int guc_max_dead_letter_kb = 1024;
 int guc_max_digest_messages = 100;
 int guc_max_future_s = 600;
 int guc_max_poll_payments = 250000;
+int guc_max_new_months = 120;
 int guc_max_redirects = 3;
 int guc_max_response_kb = 16384;
 int guc_max_retry_delay_s = 300;
@@ -218,8 +219,9 @@ void define_gucs() {
                           &guc_label_maturity_min, 7 * 24 * 60, 0, INT_MAX, PGC_USERSET,
                           GUC_UNIT_MIN, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.max_dead_letter_size",
-                          "Most bytes of a payload that fraud.ingest_errors keeps.", nullptr,
-                          &guc_max_dead_letter_kb, 64, 1, 1048576, PGC_SUSET, GUC_UNIT_KB, nullptr,
+                          "Most bytes of a payload that fraud.ingest_errors keeps.",
+                          "What is longer is cut and says so. A payment that could be read is kept whole.",
+                          &guc_max_dead_letter_kb, 1024, 1, 1048576, PGC_SUSET, GUC_UNIT_KB, nullptr,
                           nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.max_digest_messages",
                           "Most messages that a digest shows; it says how many more there are.",
@@ -234,6 +236,10 @@ void define_gucs() {
                           "Of an answer with more none is stored: the poll fails and says so.",
                           &guc_max_poll_payments, 250000, 1, static_cast<int>(kMaxPaymentsPerBody), PGC_SIGHUP, 0,
                           nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_new_months",
+                          "Most months that the payments of one transaction may make.",
+                          "Each is a partition, which costs every later payment a little.", &guc_max_new_months, 120,
+                          1, 10000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.max_redirects",
                           "Most redirects that a poll follows.",
                           "A source with headers follows none: they may hold keys.",

@@ -28,6 +28,7 @@ extern int guc_max_dead_letter_kb;
 extern int guc_max_digest_messages;
 extern int guc_max_future_s;
 extern int guc_max_poll_payments;
+extern int guc_max_new_months;
 extern int guc_max_redirects;
 extern int guc_max_response_kb;
 extern int guc_max_retry_delay_s;

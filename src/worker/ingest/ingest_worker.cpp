@@ -43,6 +43,7 @@ namespace {
 
 constexpr int64_t kMicrosPerSecond = 1000000;
 constexpr int64_t kUpkeepInterval = 3600 * kMicrosPerSecond;
+constexpr int64_t kMonthRetry = kMicrosPerSecond;
 constexpr int64_t kMaxRetryAfterS = 3600;
 constexpr size_t kMaxErrorBytes = 500;
 // What is shown of an answer that is no payments: enough to tell a page of errors, too little
@@ -54,11 +55,6 @@ constexpr size_t kMaxShownBytes = 1024;
 Statement note_alarm("SELECT fraud._note_of_cards($1, 'role', $2,"
                      "  jsonb_strip_nulls(jsonb_build_object('last_four', $3, 'since', $4)))",
                      {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID});
-// Only where payments are: while a dump is restored, its partitions come first.
-Statement ensure_partitions("SELECT fraud._ensure_partition(now() + m * interval '1 month')"
-                            " FROM generate_series(0, 1) m"
-                            " WHERE EXISTS (SELECT FROM fraud.payment_keys)",
-                            {});
 Statement source_exists("SELECT FROM fraud.sources s WHERE s.name = $1 AND s.created_at = $2", {TEXTOID, TIMESTAMPTZOID});
 
 // An answer that is being kept, piece by piece.
@@ -71,7 +67,7 @@ struct Answer {
   size_t kept = 0;  // payments
 };
 
-constexpr size_t kPiece = 10000;  // payments kept in one commit
+constexpr size_t kPiece = 2500;  // payments kept in one commit: about a tenth of a second
 constexpr int kReceiver = -1;     // the writer of our counts
 
 class IngestWorker {
@@ -83,16 +79,18 @@ class IngestWorker {
       begin_turn();
       if (is_to_leave()) {
         // What has come is kept, as long as this session may write.
-        if (answers_.empty() || DefaultXactReadOnly) leave();
-        keep_piece();
+        if ((answers_.empty() && ended_.empty()) || DefaultXactReadOnly) leave();
+        finish_next();
+        if (!answers_.empty()) keep_piece();
         continue;
       }
-      for (auto& [name, response] : http_.work()) finish(name, std::move(response));
-      if (!look()) return;
-      if (answers_.empty()) {
-        wait();
-      } else {
+      serve_network();
+      finish_next();
+      if (!look() || !make_next_month()) return;
+      if (!answers_.empty()) {
         keep_piece();
+      } else if (ended_.empty() && (months_.empty() || GetCurrentTimestamp() < months_at_)) {
+        wait();
       }
     }
   }
@@ -111,13 +109,14 @@ class IngestWorker {
   bool look() {
     TimestampTz now = GetCurrentTimestamp();
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kIngest); });
-    if (!called && now < next_due()) return true;
+    const bool other_age = std::exchange(max_age_, guc_max_age_min) != guc_max_age_min;
+    if (!called && !other_age && now < next_due()) return true;
     if (!note_number_alarms()) return false;
     std::vector<std::string> due, behind;
     bool present = in_transaction("looking at the sources", [&] {
       Spi spi;
-      if (now >= next_upkeep_) {
-        spi.run(ensure_partitions, {});
+      if (called || other_age || now >= next_upkeep_) {
+        months_ = missing_months(spi);
         next_upkeep_ = now + kUpkeepInterval;
       }
       training_.look(spi);
@@ -140,6 +139,34 @@ class IngestWorker {
       tell_behind(name, false);
       http_.start(name, poll_request(sources_[name]));
     }
+    return true;
+  }
+
+  // Makes one of the months that payments may be of, in a transaction of its own: scorers make
+  // none. Where somebody is in the way it is tried again, and nobody waits behind it; false
+  // when the extension is gone.
+  bool make_next_month() {
+    if (months_.empty() || GetCurrentTimestamp() < months_at_) return true;
+    try {
+      const bool present = in_transaction("making a month's partition", [&] {
+        begin_scoring();
+        Spi spi;
+        make_month(spi, months_.front());
+      });
+      months_.erase(months_.begin());
+      month_fault_.clear();
+      return present;
+    } catch (const PgError& fault) {
+      if (!may_go_on(fault)) throw;
+      if (month_fault_ != fault.what()) {
+        protect([&] { ereport(LOG, (errmsg("could not make a month's partition: %s", fault.what()), errdetail("It is tried again each second."))); });
+      }
+      month_fault_ = fault.what();
+      forget(fault);
+    }
+    // Another may be possible.
+    std::rotate(months_.begin(), months_.begin() + 1, months_.end());
+    months_at_ = GetCurrentTimestamp() + kMonthRetry;
     return true;
   }
 
@@ -200,6 +227,21 @@ class IngestWorker {
 
   // ------------------------------------------------------------- answers
 
+  // Lets transfers go on, and takes note of those that ended; also while a large answer is
+  // read, which others must not wait for.
+  void serve_network() {
+    look_up();
+    for (auto& [name, response] : http_.work()) ended_.emplace_back(name, std::move(response));
+  }
+
+  // Takes in the answer that has waited longest, if there is one.
+  void finish_next() {
+    if (ended_.empty()) return;
+    auto [name, response] = std::move(ended_.front());
+    ended_.pop_front();
+    finish(name, std::move(response));
+  }
+
   // Takes in what came, or notes why nothing did.
   void finish(const std::string& name, Response&& response) {
     std::string error = response.error;
@@ -219,7 +261,7 @@ class IngestWorker {
     answer.role = source->second.role;
     answer.created_at = source->second.created_at;
     try {
-      answer.batch = read_payments(response.body, format);
+      answer.batch = read_payments(response.body, format, [&] { serve_network(); });
     } catch (const Error& fault) {
       std::string reason = fault.what();
       if (!response.content_type.empty()) {
@@ -248,7 +290,8 @@ class IngestWorker {
   }
 
   bool being_kept(const std::string& name) const {
-    return std::any_of(answers_.begin(), answers_.end(),
+    return std::any_of(ended_.begin(), ended_.end(), [&](const auto& ended) { return ended.first == name; }) ||
+           std::any_of(answers_.begin(), answers_.end(),
                        [&](const Answer& answer) { return answer.source == name; });
   }
 
@@ -350,6 +393,7 @@ class IngestWorker {
 
   TimestampTz next_due() const {
     TimestampTz due = std::min(next_upkeep_, training_.next_look());
+    if (!months_.empty()) due = std::min(due, months_at_);
     for (const auto& [name, source] : sources_) {
       if (!http_.busy(name)) due = std::min(due, source.next_poll);
     }
@@ -372,8 +416,13 @@ class IngestWorker {
   NetworkClient http_;
   TrainingQueue training_;
   Sources sources_;
+  std::deque<std::pair<std::string, Response>> ended_;  // transfers, whose answers are yet to be read
   std::deque<Answer> answers_;
   TimestampTz next_upkeep_ = 0;
+  int max_age_ = 0;                  // the setting, when the tables were last looked at
+  std::vector<TimestampTz> months_;  // that are to be made
+  TimestampTz months_at_ = 0;        // when the next is to be
+  std::string month_fault_;          // why the last one could not
   std::mt19937 random_{std::random_device{}()};
 };
 

@@ -12,6 +12,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <new>
 #include <set>
 
 #include "pg/payments/card.h"
@@ -45,7 +47,7 @@ constexpr int64_t kRescanUs = 10 * kSecond;
 constexpr int64_t kMerchantRetryUs = kSecond;
 constexpr int kHeldAtOnce = 20;
 constexpr int kMerchantsAtOnce = 1000;
-constexpr int kUnclearAttempts = 10;
+constexpr int64_t kUnclearAttempts = 10;  // within about ten seconds
 // Changes that are folded at once, within about 20 ms.
 constexpr int kFoldAtOnce = 1000;
 constexpr int64_t kFoldUs = kSecond;
@@ -54,24 +56,69 @@ constexpr int64_t kFoldRetryUs = 10 * kSecond;
 // What an error says of what is to be done with the payment that met it.
 enum class Fault {
   kItsOwn,   // the payment's: it is rejected
-  kSystems,  // nothing that rejecting payments would mend: tried again until it goes
-  kUnclear,  // tried again some times
+  kLocked,   // somebody is in the way: tried again until he is gone
+  kUnclear,  // tried again some times, whatever becomes of others
+  kSystems,  // most likely the system's, which rejecting payments would not mend: tried again
+             // until it goes, or until others have been stored so often that it is this one's
 };
 
+// Whoever reads this list for what is missing: what is not named is the payment's own, and no
+// class but a lock's keeps a payment waiting while others are stored.
 Fault fault_of(int sqlstate) {
+  if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE) return Fault::kLocked;
   switch (ERRCODE_TO_CATEGORY(sqlstate)) {
     case ERRCODE_TRANSACTION_ROLLBACK:  // deadlock, serialization
     case ERRCODE_INTERNAL_ERROR:
       return Fault::kUnclear;
-    case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:  // a lock, a model without features
+    case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:  // a model without features
     case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION:
     case ERRCODE_INSUFFICIENT_RESOURCES:
+    case ERRCODE_OPERATOR_INTERVENTION:
     case ERRCODE_SYSTEM_ERROR:
     case ERRCODE_INVALID_TRANSACTION_STATE:
       return Fault::kSystems;
     default:
       return Fault::kItsOwn;
   }
+}
+
+struct Failure {
+  int sqlstate = ERRCODE_INTERNAL_ERROR;
+  std::string reason;
+};
+
+// Returns what was caught, and frees it. What ends a session never comes here: Postgres ends
+// the process in that case. (A cancel does, and so does what code of users raises as one.)
+Failure caught() {
+  constexpr size_t kMost = 1000;
+  Failure failure;
+  auto say = [&](const std::string& message, const std::string& detail) {
+    // Postgres quotes values.
+    failure.reason = redact(message + (detail.empty() ? "" : "; " + detail), "");
+    size_t end = std::min(failure.reason.size(), kMost);
+    while (end > 0 && end < failure.reason.size() && (static_cast<unsigned char>(failure.reason[end]) & 0xC0) == 0x80) --end;
+    failure.reason.resize(end);
+  };
+  try {
+    throw;
+  } catch (const PgError& error) {
+    failure.sqlstate = error.data()->sqlerrcode;
+    say(error.what(), error.data()->detail != nullptr ? error.data()->detail : "");
+    forget(error);
+  } catch (const SqlError& error) {
+    failure.sqlstate = error.sqlstate();
+    say(error.what(), error.detail());
+  } catch (const Error& error) {
+    failure.sqlstate = ERRCODE_DATA_EXCEPTION;
+    say(error.what(), error.detail());
+  } catch (const std::bad_alloc&) {
+    failure.sqlstate = ERRCODE_OUT_OF_MEMORY;
+    failure.reason = "out of memory";
+  } catch (const std::exception&) {
+    // Its text may quote input.
+    failure.reason = "unexpected error in fraud_detect";
+  }
+  return failure;
 }
 
 class Scorer {
@@ -110,12 +157,9 @@ class Scorer {
       const auto start = std::chrono::steady_clock::now();
       present = score_batch(rows);
       adapt(rows.size(), std::chrono::steady_clock::now() - start);
-    } catch (const PgError& error) {
-      if (!may_go_on(error) || rows.empty()) throw;
-      forget(error);
-      present = one_by_one(rows);
-    } catch (const SqlError&) {
+    } catch (...) {
       if (rows.empty()) throw;
+      (void)caught();
       present = one_by_one(rows);
     }
     if (!present) return false;
@@ -129,7 +173,8 @@ class Scorer {
 
   // Scores the next rows in one transaction, but for customers that are locked.
   bool score_batch(std::vector<InboxRow>& rows) {
-    return in_transaction("scoring payments", [&] {
+    size_t stored = 0;
+    const bool present = in_transaction("scoring payments", [&] {
       begin_scoring();
       {
         Spi spi;
@@ -140,23 +185,38 @@ class Scorer {
       std::vector<InboxRow> free = rows;
       leave_out_locked(free);
       score(free, number_);
+      stored = free.size();
     });
+    stored_ += static_cast<int64_t>(stored);
+    return present;
   }
 
-  // Holds those of the rows' customers whose row is locked, and leaves them out.
+  // Holds those of the rows' customers whose row is locked, or whose payment is of a month that
+  // is not there yet, and leaves them out.
   void leave_out_locked(std::vector<InboxRow>& rows) {
     if (rows.empty()) return;
     Spi spi;
+    auto leave_out = [&](const CardId& card) {
+      rows.erase(std::remove_if(rows.begin(), rows.end(), [&](const InboxRow& row) { return row.card == card; }), rows.end());
+    };
+    // A month of its own is made by another worker.
+    auto without_month = [](const InboxRow& row) { return !has_month(row.occurred_at); };
+    for (auto row = rows.begin(); (row = std::find_if(rows.begin(), rows.end(), without_month)) != rows.end();) {
+      next_held_ = std::min(next_held_, GetCurrentTimestamp() + 100 * kMillisecond);
+      hold_for_month(spi, row->card, row->occurred_at);
+      const CardId card = row->card;
+      leave_out(card);
+    }
+    if (rows.empty()) return;
     for (const CardId& card : lock_customers(spi, rows)) {
       hold_now(spi, card, "another session has locked the customer's row");
-      rows.erase(std::remove_if(rows.begin(), rows.end(), [&](const InboxRow& row) { return row.card == card; }), rows.end());
+      leave_out(card);
     }
   }
 
-  // Returns how often the customer has been tried.
-  int64_t hold_now(Spi& spi, const CardId& card, const std::string& reason) {
+  void hold_now(Spi& spi, const CardId& card, const std::string& reason) {
     next_held_ = std::min(next_held_, GetCurrentTimestamp() + 100 * kMillisecond);
-    return hold(spi, card, reason);
+    hold(spi, card, reason);
   }
 
   // As score_batch, a payment a transaction: what fails is held or rejected by itself.
@@ -175,56 +235,65 @@ class Scorer {
   // Stores one payment, or holds its customer, or rejects it. Returns false when the
   // extension is gone; `free` tells whether the customer's next payment may follow.
   bool score_one(const InboxRow& row, bool* free) {
-    std::string reason;
-    int sqlstate = ERRCODE_INTERNAL_ERROR;
+    Failure failure;
     try {
-      return in_transaction("scoring a payment", [&] {
+      const bool present = in_transaction("scoring a payment", [&] {
         begin_scoring();
         std::vector<InboxRow> one{row};
         leave_out_locked(one);
         *free = !one.empty();
         score(one, number_);
       });
-    } catch (const PgError& error) {
-      if (!may_go_on(error)) throw;
-      reason = redact(error.what(), "");  // Postgres quotes values
-      sqlstate = error.data()->sqlerrcode;
-      forget(error);
-    } catch (const SqlError& error) {
-      reason = error.what();
-      sqlstate = error.sqlstate();
-    } catch (const Error& error) {
-      reason = error.what();
-      sqlstate = ERRCODE_DATA_EXCEPTION;
+      if (*free) note_stored(1, row.card);
+      return present;
+    } catch (...) {
+      failure = caught();
     }
-    const Fault fault = fault_of(sqlstate);
-    if (fault != Fault::kItsOwn) {
-      int64_t attempts = 0;
-      const bool present = in_transaction("holding a customer", [&] {
-        Spi spi;
-        attempts = hold_now(spi, row.card, reason);
-      });
-      *free = false;
-      if (!present || fault == Fault::kSystems || attempts <= kUnclearAttempts) return present;
-    }
-    return reject_one(row, reason);
+    const Fault fault = fault_of(failure.sqlstate);
+    if (fault == Fault::kItsOwn) return reject_one(row, failure.reason, free);
+    *free = false;
+    const bool present = in_transaction("holding a customer", [&] {
+      Spi spi;
+      hold_now(spi, row.card, failure.reason);
+    });
+    if (!present || fault == Fault::kLocked) return present;
+    // Where others went on since its last attempt, the fault may be its own.
+    Doubt& doubt = doubts_[row.card];
+    if (fault == Fault::kUnclear || stored_ > doubt.stored) ++doubt.failures;
+    doubt.stored = stored_;
+    if (doubt.failures < kUnclearAttempts) return true;
+    return reject_one(row, failure.reason, free);
+  }
+
+  void note_stored(size_t payments, const CardId& card) {
+    stored_ += static_cast<int64_t>(payments);
+    doubts_.erase(card);
   }
 
   // A feed repeats what was rejected, and so does the dead letter's row count it; where
-  // another session has locked that row, the dead letter is kept beside it.
-  bool reject_one(const InboxRow& row, const std::string& reason) {
+  // another session has locked that row, the dead letter is kept beside it. What cannot be
+  // rejected either is held, and says why.
+  bool reject_one(const InboxRow& row, const std::string& reason, bool* free) {
+    Failure failure;
     for (const bool apart : {false, true}) {
       try {
-        return in_transaction("rejecting a payment", [&] {
+        const bool present = in_transaction("rejecting a payment", [&] {
           begin_scoring();
           reject(row, reason, number_, apart);
         });
-      } catch (const PgError& error) {
-        if (apart || error.data()->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE) throw;
-        forget(error);
+        *free = true;
+        doubts_.erase(row.card);
+        return present;
+      } catch (...) {
+        failure = caught();
       }
+      if (failure.sqlstate != ERRCODE_LOCK_NOT_AVAILABLE) break;
     }
-    return true;
+    *free = false;
+    return in_transaction("holding a customer", [&] {
+      Spi spi;
+      hold_now(spi, row.card, reason + "; could not be rejected: " + failure.reason);
+    });
   }
 
   // Tries the customers that were held, one after the other.
@@ -253,12 +322,10 @@ class Scorer {
           Spi spi;
           if (!locked) release(spi, card);
         });
-      } catch (const PgError& error) {
-        if (!may_go_on(error)) throw;
-        forget(error);
-        (void)one_by_one(rows);
-        let_go(card);
-      } catch (const SqlError&) {
+        if (!locked) note_stored(rows.size(), card);
+      } catch (...) {
+        if (rows.empty()) throw;
+        (void)caught();
         (void)one_by_one(rows);
         let_go(card);
       }
@@ -276,7 +343,8 @@ class Scorer {
     });
   }
 
-  // Makes the rows of new merchants; one that is locked is tried again later.
+  // Makes the rows of new merchants; one that is locked is tried again later, and then those
+  // behind it first.
   void make_queued_merchants() {
     const TimestampTz now = GetCurrentTimestamp();
     if (now < merchants_at_) return;
@@ -287,32 +355,45 @@ class Scorer {
         make_merchants(spi, kMerchantsAtOnce);
       });
       return;
-    } catch (const PgError& error) {
-      if (!may_go_on(error)) throw;
-      forget(error);
+    } catch (...) {
+      (void)caught();
     }
     std::vector<int64_t> ids;
     (void)in_transaction("adding merchants", [&] {
       Spi spi;
-      ids = merchants_to_make(spi, kMerchantsAtOnce);
+      ids = merchants_to_make(spi, merchant_, kMerchantsAtOnce);
+      if (ids.empty()) ids = merchants_to_make(spi, merchant_ = 0, kMerchantsAtOnce);
     });
     int locked = 0;
     for (int64_t id : ids) {
       begin_turn();
       if (locked == 4) break;  // a fifth of a second is enough for those of others
+      merchant_ = id;
       try {
         (void)in_transaction("adding a merchant", [&] {
           begin_scoring();
           Spi spi;
           make_merchant(spi, id);
         });
-      } catch (const PgError& error) {
-        if (!may_go_on(error)) throw;
-        forget(error);
-        ++locked;
+      } catch (...) {
+        const Failure failure = caught();
+        if (failure.sqlstate == ERRCODE_LOCK_NOT_AVAILABLE) {
+          ++locked;
+        } else {
+          forget_bad_merchant(id, failure.reason);
+        }
       }
     }
     merchants_at_ = now + kMerchantRetryUs;
+  }
+
+  // One that cannot be made keeps no other back.
+  void forget_bad_merchant(int64_t id, const std::string& reason) {
+    protect([&] { ereport(LOG, (errmsg("could not add a merchant: %s", reason.c_str()))); });
+    (void)in_transaction("leaving out a merchant", [&] {
+      Spi spi;
+      forget_merchant(spi, id);
+    });
   }
 
   // Folds a piece of the log of changes between two batches. One scorer does, and only while
@@ -361,8 +442,17 @@ class Scorer {
     });
   }
 
+  // A customer whose payment failed for what may be the system's fault.
+  struct Doubt {
+    int64_t stored = 0;    // stored_ at its last failure
+    int64_t failures = 0;  // that count against it
+  };
+
   int number_;
   Shards shards_;
+  int64_t stored_ = 0;  // payments, by this process
+  std::map<CardId, Doubt> doubts_;
+  int64_t merchant_ = 0;  // of the queue, tried last
   int64_t position_ = 0;  // rows up to here were looked at
   int batch_ = 20;
   int read_ = 0;

@@ -120,55 +120,50 @@ class NotifyWorker {
     });
   }
 
-  // Addresses new messages, takes the deliveries that are due and starts them; false
+  // Addresses some new messages, takes the deliveries that are due and starts them; false
   // when the extension is gone.
   bool look(bool ended) {
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kNotify); });
     if (!called && !ended && GetCurrentTimestamp() < next_due_) return true;
     if (!notify()) return false;
     std::vector<Delivery> claimed;
-    bool more = true;
-    while (more) {
-      bool present = in_transaction("looking for messages", [&] {
-        Spi spi;
-        spi.run(dispatch, {int4_param(kDispatchBatch)});
-        more = *spi.integer(0, 1) >= kDispatchBatch;
-        claim_due(spi, claimed);
-        spi.run(next_due, {int4_param(guc_notify_concurrency)});
-        std::optional<Datum> due = spi.datum(0, 1);
-        next_due_ = GetCurrentTimestamp() + kIdleInterval;
-        if (due) next_due_ = std::min(next_due_, DatumGetTimestampTz(*due));
-        if (listeners_due_ != 0) next_due_ = std::min(next_due_, listeners_due_);
-      });
-      if (!present) return false;
-      auto by_notify = std::stable_partition(claimed.begin(), claimed.end(), [](const Delivery& delivery) {
-        return delivery.channel_kind != "notify" || !delivery.fault.empty();
-      });
-      notify_channels({std::make_move_iterator(by_notify), std::make_move_iterator(claimed.end())});
-      claimed.erase(by_notify, claimed.end());
-      for (Delivery& delivery : claimed) start(delivery);
-      claimed.clear();
-      protect([] { CHECK_FOR_INTERRUPTS(); });
-    }
+    bool present = in_transaction("looking for messages", [&] {
+      Spi spi;
+      spi.run(dispatch, {int4_param(kDispatchBatch)});
+      const bool more = *spi.integer(0, 1) >= kDispatchBatch;
+      claim_due(spi, claimed);
+      spi.run(next_due, {int4_param(guc_notify_concurrency)});
+      std::optional<Datum> due = spi.datum(0, 1);
+      const TimestampTz now = GetCurrentTimestamp();
+      next_due_ = now + kIdleInterval;
+      if (due) next_due_ = std::min(next_due_, DatumGetTimestampTz(*due));
+      if (listeners_due_ != 0) next_due_ = std::min(next_due_, listeners_due_);
+      // What is under way is looked after between one batch and the next.
+      if (more || more_to_tell_) next_due_ = now;
+    });
+    if (!present) return false;
+    auto by_notify = std::stable_partition(claimed.begin(), claimed.end(), [](const Delivery& delivery) {
+      return delivery.channel_kind != "notify" || !delivery.fault.empty();
+    });
+    notify_channels({std::make_move_iterator(by_notify), std::make_move_iterator(claimed.end())});
+    claimed.erase(by_notify, claimed.end());
+    for (Delivery& delivery : claimed) start(delivery);
     return true;
   }
 
-  // Sends what listeners of fraud_alerts have not heard of, many in one transaction; false when
+  // Sends some of what listeners of fraud_alerts have not heard of, in one transaction; false when
   // the extension is gone. A queue that is full, because of a listener that sits in a
   // transaction, delays this and nothing else.
   bool notify() {
+    more_to_tell_ = false;
     if (GetCurrentTimestamp() < listeners_due_) return true;
     try {
-      int64_t sent = kDispatchBatch;
-      while (sent >= kDispatchBatch) {
-        bool present = in_transaction("notifying listeners", [&] {
-          Spi spi;
-          spi.run(notify_listeners, {int4_param(kDispatchBatch)});
-          sent = *spi.integer(0, 1);
-        });
-        if (!present) return false;
-        protect([] { CHECK_FOR_INTERRUPTS(); });
-      }
+      bool present = in_transaction("notifying listeners", [&] {
+        Spi spi;
+        spi.run(notify_listeners, {int4_param(kDispatchBatch)});
+        more_to_tell_ = *spi.integer(0, 1) >= kDispatchBatch;
+      });
+      if (!present) return false;
       listeners_due_ = 0;
     } catch (const PgError& fault) {
       if (!may_go_on(fault)) throw;
@@ -187,6 +182,7 @@ class NotifyWorker {
   void notify_channels(std::vector<Delivery> deliveries) {
     if (deliveries.empty() || notify_in_one(deliveries).empty()) return;
     for (Delivery& delivery : deliveries) {
+      look_up();
       std::vector<Delivery> one = {delivery};
       Response response;
       response.error = notify_in_one(one);
@@ -338,6 +334,7 @@ class NotifyWorker {
   NetworkClient client_;
   std::map<std::string, Delivery> under_way_;
   TimestampTz next_due_ = 0;
+  bool more_to_tell_ = false;      // listeners have more to hear
   TimestampTz listeners_due_ = 0;  // when a NOTIFY that failed is tried again; 0: none has
 };
 
