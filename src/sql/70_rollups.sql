@@ -223,22 +223,23 @@ CREATE VIEW fraud._queued_rollups AS
     GROUP BY 1, 2, 3, 4, 5;
 COMMENT ON VIEW fraud._queued_rollups IS 'internal: what is queued, summed up as rows of fraud.rollups, but for customers';
 
--- Whether the card has payments on a day: where one was taken away, the payments themselves tell.
+-- Whether the card has payments on a day: where one was taken away, the payments themselves
+-- tell. Made without a look at labels, for whoever reads the sums plans for this too.
 CREATE VIEW fraud._queued_days AS
-    SELECT d.card, d.day, d.month, d.day_bit, d.payments, d.cents, d.alerts, d.fraud, d.fraud_cents,
+    SELECT d.card, d.day, date_trunc('month', d.day, d.zone) AS month,
+           1 << (extract(day FROM d.day AT TIME ZONE d.zone)::int - 1) AS day_bit,
            CASE WHEN d.any_less THEN EXISTS (
                     SELECT FROM fraud.transactions t
                     WHERE t.card = d.card AND t.occurred_at >= d.day
                       AND t.occurred_at < (d.day AT TIME ZONE d.zone + interval '1 day') AT TIME ZONE d.zone)
-                WHEN d.any_more THEN true END AS is_active
-    FROM (SELECT q.card, q.day, q.month, q.day_bit, (SELECT fraud.report_timezone()) AS zone,
-                 sum(q.payments) AS payments, sum(q.payments * q.cents) AS cents, sum(q.payments * q.alerted) AS alerts,
-                 sum(q.fraud) AS fraud, sum(q.fraud * q.cents) AS fraud_cents,
-                 bool_or(q.payments > 0) AS any_more, bool_or(q.payments < 0) AS any_less
-          FROM fraud._queued q
-          GROUP BY q.card, q.day, q.month, q.day_bit) d;
+                ELSE true END AS is_active
+    FROM (SELECT q.card, date_trunc('day', q.occurred_at, z.zone) AS day, z.zone, bool_or(q.sign < 0) AS any_less
+          FROM (SELECT fraud.report_timezone() AS zone OFFSET 0) z CROSS JOIN fraud._queued_changes q
+          WHERE q.sign <> 0
+          GROUP BY q.card, date_trunc('day', q.occurred_at, z.zone), z.zone) d
+    OFFSET 0;
 COMMENT ON VIEW fraud._queued_days IS
-    'internal: what is queued, summed up by card and day; is_active: whether the card has payments then, null where only labels came';
+    'internal: cards and days of which payments came or went; is_active: whether the card has payments then';
 
 CREATE VIEW fraud._queued_customers AS
     SELECT d.day AS starts_at, sum(CASE WHEN d.is_active THEN 1 ELSE -1 END) AS customers
@@ -251,15 +252,20 @@ COMMENT ON VIEW fraud._queued_customers IS
     'internal: how many cards have payments on a day and none of them in the sums, less those of which it is the other way round';
 
 CREATE VIEW fraud._queued_cards AS
-    SELECT d.card, d.month, coalesce(bit_or(d.day_bit) FILTER (WHERE d.is_active), 0) AS days,
-           coalesce(bit_or(d.day_bit) FILTER (WHERE NOT d.is_active), 0) AS days_gone,
-           sum(d.payments) AS payments,
-           sum(d.cents) * 0.01 AS volume,
-           sum(d.alerts) AS alerts,
-           sum(d.fraud) AS fraud,
-           sum(d.fraud_cents) * 0.01 AS fraud_volume
-    FROM fraud._queued_days d
-    GROUP BY d.card, d.month;
+    SELECT q.card, q.month, coalesce(d.days, 0) AS days, coalesce(d.days_gone, 0) AS days_gone,
+           q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
+    FROM (SELECT q.card, q.month,
+                 sum(q.payments) AS payments,
+                 sum(q.payments * q.cents) * 0.01 AS volume,
+                 sum(q.payments * q.alerted) AS alerts,
+                 sum(q.fraud) AS fraud,
+                 sum(q.fraud * q.cents) * 0.01 AS fraud_volume
+          FROM fraud._queued q
+          GROUP BY q.card, q.month) q
+    LEFT JOIN (SELECT d.card, d.month, bit_or(d.day_bit) FILTER (WHERE d.is_active) AS days,
+                      bit_or(d.day_bit) FILTER (WHERE NOT d.is_active) AS days_gone
+               FROM fraud._queued_days d
+               GROUP BY d.card, d.month) d ON d.card = q.card AND d.month = q.month;
 COMMENT ON VIEW fraud._queued_cards IS 'internal: what is queued, summed up as rows of fraud.rollup_cards';
 
 -- The same of a piece: fold and views compute alike, because it is one text.
