@@ -109,14 +109,15 @@ like($error, qr/payments of more than 3 new months in one transaction.*HINT:.*ma
 is(value("SET fraud_detect.max_new_months = 4; $many"), '4', 'as many as it may are made');
 is(value("SET fraud_detect.max_new_months = 1; " . $many =~ s/'m' \|\| i/'again' || i/r), '4', 'and count no more when they are there');
 
-# Sessions that want each other's months and customers: in batches of one, each in another order.
+# Sessions that want each other's months and customers, in batches of one: the customers in one
+# order, the months in two.
 value('CREATE SEQUENCE public.n');
 my $script = PostgreSQL::Test::Utils::tempdir() . '/months.sql';
 PostgreSQL::Test::Utils::append_to_file($script, q{
 SET fraud_detect.ingest_batch_size = 1;
 SELECT count(i.status) FROM (SELECT nextval('public.n') AS n, :client_id % 2 AS way) s, fraud.ingest((SELECT jsonb_agg(jsonb_build_object(
-  'cc_num', 4000000000000902 + 18 * CASE way WHEN 0 THEN k ELSE 3 - k END, 'trans_num', 'race-' || n || '-' || k, 'amt', 1, 'merchant', 'M',
-  'unix_time', extract(epoch FROM '1930-01-15'::timestamptz + interval '40 years' + (n / 8 * 3 + k) * interval '1 month')::bigint)) FROM generate_series(0, 3) k)) i;
+  'cc_num', 4000000000000902 + 18 * k, 'trans_num', 'race-' || n || '-' || k, 'amt', 1, 'merchant', 'M',
+  'unix_time', extract(epoch FROM '1930-01-15'::timestamptz + interval '40 years' + (n / 8 * 4 + (k + 2 * way) % 4) * interval '1 month')::bigint)) FROM generate_series(0, 3) k)) i;
 });
 $node->command_ok([ 'pgbench', '-n', '-c', '8', '-j', '2', '-t', '6', '-f', $script, 'postgres' ], 'sessions that make the same months at once');
 is(value("SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'race-%'"), 48 * 4, 'all store their payments');
