@@ -15,6 +15,7 @@ SELECT fraud.retry_dead_letter(NULL);
 SELECT fraud.retry_dead_letter(:first, '[]');
 SELECT fraud.retry_dead_letter(-1);
 SELECT fraud.retry_dead_letter(:first, '{"amt": "six"}');
+SELECT fraud.retry_dead_letter(:first, '{"amt": 1e400}');
 SELECT outcome, detail FROM fraud.retry_dead_letters(ids => ARRAY[:first, NULL, -1]) ORDER BY error_id;
 SELECT outcome, detail FROM fraud.retry_dead_letters(ids => ARRAY[:first], source => 'another');
 SELECT count(*) FROM fraud.retry_dead_letters(ids => '{}');
@@ -31,6 +32,13 @@ SELECT outcome, detail FROM fraud.retry_dead_letter(:first, '{"amt": 5, "cc_num"
 SELECT transaction_id, source, received_at < clock_timestamp() AS before FROM fraud.inbox WHERE transaction_id = 'dl-1';
 SELECT count(*) FROM fraud.ingest_errors WHERE source = 'letters';
 SELECT object_kind, new FROM fraud.audit_log WHERE action = 'retry' ORDER BY audit_id DESC LIMIT 2;
+ROLLBACK;
+
+-- A number that no double holds is what can be repaired.
+BEGIN;
+UPDATE fraud.ingest_errors SET payload = convert_to(replace(convert_from(payload, 'UTF8'), '"five"', '1e400'), 'UTF8') WHERE error_id = :first;
+UPDATE fraud.ingest_errors SET payload_size = length(payload) WHERE error_id = :first;
+SELECT outcome FROM fraud.retry_dead_letter(:first, '{"amt": 5}');
 ROLLBACK;
 
 -- What is too long is cut, and says so.

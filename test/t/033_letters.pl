@@ -52,7 +52,7 @@ END $$; GRANT SELECT ON public.states TO PUBLIC});
 value(q{SELECT fraud.add_feature('payments', 'touchy', 'public.touchy(amount)')});
 serve((map { [ $_, "bad-$states[$_]", amt => ($_ + 1) . '.01' ] } 0 .. $#states), [ 60, 'bad-55P03', amt => '100.01' ], map { [ 100 + $_, "good-$_" ] } 1 .. 20);
 ok(stored("good-$_"), "good-$_ is stored beside bad ones") || die for 1, 20;
-is(value("SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'good-%'"), '20', 'all of them');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 20 FROM fraud.transactions WHERE transaction_id LIKE 'good-%'"), 'all of them');
 my $dead = "SELECT count(*) FROM fraud.ingest_errors WHERE transaction_id LIKE 'bad-%' AND occurred_at IS NOT NULL";
 my $deadline = time + 120;
 while (time < $deadline && value($dead) < @states)

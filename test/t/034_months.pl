@@ -109,16 +109,37 @@ like($error, qr/payments of more than 3 new months in one transaction.*HINT:.*ma
 is(value("SET fraud_detect.max_new_months = 4; $many"), '4', 'as many as it may are made');
 is(value("SET fraud_detect.max_new_months = 1; " . $many =~ s/'m' \|\| i/'again' || i/r), '4', 'and count no more when they are there');
 
-# Sessions that want each other's months and customers: in batches of one, each in another order.
+# Sessions that want each other's months and customers, in batches of one: the customers in one
+# order, the months in two.
 value('CREATE SEQUENCE public.n');
 my $script = PostgreSQL::Test::Utils::tempdir() . '/months.sql';
 PostgreSQL::Test::Utils::append_to_file($script, q{
 SET fraud_detect.ingest_batch_size = 1;
 SELECT count(i.status) FROM (SELECT nextval('public.n') AS n, :client_id % 2 AS way) s, fraud.ingest((SELECT jsonb_agg(jsonb_build_object(
-  'cc_num', 4000000000000902 + 18 * CASE way WHEN 0 THEN k ELSE 3 - k END, 'trans_num', 'race-' || n || '-' || k, 'amt', 1, 'merchant', 'M',
-  'unix_time', extract(epoch FROM '1930-01-15'::timestamptz + interval '40 years' + (n / 8 * 3 + k) * interval '1 month')::bigint)) FROM generate_series(0, 3) k)) i;
+  'cc_num', 4000000000000902 + 18 * k, 'trans_num', 'race-' || n || '-' || k, 'amt', 1, 'merchant', 'M',
+  'unix_time', extract(epoch FROM '1930-01-15'::timestamptz + interval '40 years' + (n / 8 * 4 + (k + 2 * way) % 4) * interval '1 month')::bigint)) FROM generate_series(0, 3) k)) i;
 });
 $node->command_ok([ 'pgbench', '-n', '-c', '8', '-j', '2', '-t', '6', '-f', $script, 'postgres' ], 'sessions that make the same months at once');
 is(value("SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'race-%'"), 48 * 4, 'all store their payments');
+
+# Who waits for a customer has the months already: another that makes one waits for it whole.
+{
+    my $ingest = sub { my ($id, @of) = @_; return q{SELECT count(*) FROM fraud.ingest('[} . join(',', map { my ($card, $month) = @$_; payment(cc_num => 4000000000001000 + 18 * $card, trans_num => qq("$id-$card"), current_time => value("SELECT (extract(epoch FROM '$month'::timestamptz) * 1000)::bigint")) } @of) . q{]')} };
+    value($ingest->('first', map { [ $_, '1975-01-15' ] } 1 .. 3));
+    # Customers are taken in order of their ids, not of their numbers.
+    my ($low, $middle, $high) = split /\n/, value(q{SELECT right(transaction_id, 1) FROM fraud.payment_keys WHERE transaction_id LIKE 'first-%' ORDER BY card});
+    my ($holder, $one, $other) = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 3;
+    $_->query_safe('SET fraud_detect.ingest_batch_size = 1') for $one, $other;
+    $holder->query_safe('BEGIN');
+    $holder->query_safe("SELECT 1 FROM fraud.customers c JOIN fraud.payment_keys k USING (card) WHERE k.transaction_id = 'first-$middle' FOR UPDATE OF c");
+    $one->query_until(qr/asked/, "\\echo asked\n" . $ingest->('one', [ $low, '1975-01-16' ], [ $middle, '1975-01-16' ], [ $high, '1975-03-15' ]) . ";\n");
+    ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'one-'}), 'one waits for a customer');
+    $other->query_until(qr/asked/, "\\echo asked\n" . $ingest->('other', [ $high, '1975-05-15' ], [ $low, '1975-01-17' ]) . ";\n");
+    ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'other-'}), 'another for it');
+    $holder->query_safe('COMMIT');
+    like($_->query('SELECT 99'), qr/^\d+\n99$/, 'both go on when it is free') for $one, $other;
+    is(value(q{SELECT count(*) FROM fraud.transactions WHERE transaction_id ~ '^(one|other)-'}), '5', 'and store all of theirs');
+    $_->quit for $holder, $one, $other;
+}
 
 done_testing();

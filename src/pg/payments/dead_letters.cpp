@@ -46,6 +46,10 @@ Statement read_letter(
     {INT8OID});
 Statement delete_letter("DELETE FROM fraud.ingest_errors e WHERE e.error_id = $1", {INT8OID});
 
+Statement merge_payload(
+    "SELECT (j || $2::jsonb)::text FROM (SELECT convert_from($1, 'UTF8')::jsonb AS j) p WHERE jsonb_typeof(j) = 'object'",
+    {BYTEAOID, TEXTOID});
+
 using Json = nlohmann::ordered_json;
 
 struct Retry {
@@ -81,9 +85,33 @@ std::optional<Letter> take_letter(Spi& spi, int64_t error_id) {
   return letter;
 }
 
+// Reads JSON; what is none, or has numbers that no double holds, is no object.
+Json parse_json(const std::string& text) { return Json::parse(text, nullptr, false); }
+
+// Returns the letter's payment with the repaired fields in it. Postgres reads any number: one
+// that is too large here may be what is repaired.
+Json payment_object(const Letter& letter, const Json& repaired) {
+  if (letter.payload.size() < letter.size) return Json();
+  Json object = parse_json(letter.payload);
+  if (object.is_object() || repaired.empty()) return object;
+  std::string merged;
+  try {
+    in_subtransaction([&] {
+      Spi spi;
+      spi.run(merge_payload, {bytea_param(letter.payload), text_param(repaired.dump())});
+      if (spi.rows() == 1) merged = spi.text(0, 1).value_or("");
+    });
+  } catch (const PgError& error) {
+    if (ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
+    protect([&] { FreeErrorData(error.data()); });
+    return Json();
+  }
+  return parse_json(merged);
+}
+
 // Makes the payment of the letter, with fields repaired; or says what stands against it.
 std::optional<Payment> mend(const Letter& letter, const Json& repaired, Retry* refused) {
-  Json object = letter.payload.size() < letter.size ? Json() : Json::parse(letter.payload, nullptr, false);
+  Json object = payment_object(letter, repaired);
   const bool is_whole = object.is_object();
   if (!is_whole) object = Json::object();
   for (const auto& [field, value] : repaired.items()) {
@@ -244,7 +272,11 @@ FRAUD_FUNCTION(retry_letter) {
     Jsonb* value = PG_GETARG_JSONB_P(1);
     return std::string_view(JsonbToCString(nullptr, &value->root, VARSIZE(value)));
   }));
-  const Retry result = retry(error_id, Json::parse(text));
+  const Json repaired = parse_json(text);
+  if (!repaired.is_object()) {
+    throw SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "repaired holds a number that is out of range");
+  }
+  const Retry result = retry(error_id, repaired);
   const char* outcome = result.outcome.c_str();
   const char* detail = result.detail.empty() ? nullptr : result.detail.c_str();
   return protect([&] {

@@ -7,13 +7,11 @@
 #include <map>
 #include <tuple>
 
-#include "pg/features/feature_fault.h"
 #include "pg/payments/content_hash.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/plan_settings.h"
-#include "pg/server/subtransaction.h"
 
 extern "C" {
 #include "access/table.h"
@@ -515,90 +513,6 @@ void VectorColumn::add(const float* features) {
   for (size_t place = 0; place < width_; ++place) {
     const bool there = set_.places[feature] == place;
     values_.add({Float4GetDatum(there ? features[feature++] : std::numeric_limits<float>::quiet_NaN())});
-  }
-}
-
-// ----------------------------------------------------------------- features
-
-std::shared_ptr<const FeatureSet> payments_feature_set(bool read_only) {
-  std::shared_ptr<const FeatureSet> set = find_feature_set("payments", read_only);
-  if (set->features.empty()) {
-    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "feature set \"payments\" has no features");
-  }
-  return set;
-}
-
-namespace {
-
-// The payments as fraud.payment_events shows them once they are stored.
-EventSource as_events(const std::vector<Entry>& entries) {
-  static const std::string from =
-      "(SELECT n.card, n.transaction_id COLLATE \"C\" AS transaction_id, n.occurred_at,"
-      "  (n.cents / 100.0)::numeric(12, 2) AS amount, n.merchant, n.category, n.merchant_latitude,"
-      "  n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population, n.age,"
-      "  false AS is_fraud, NULL::timestamptz AS label_known_at"
-      " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) n(card, transaction_id, occurred_at,"
-      "  cents, merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
-      "  city_population, age)) e";
-  PaymentColumns columns;
-  for (const Entry& entry : entries) columns.add(entry);
-  return {from, PaymentColumns::types(), columns.arrays()};
-}
-
-// Throws the error again, with the names of the payment and the feature that it is about.
-[[noreturn]] void throw_named(const FeatureSet& set, const std::vector<Entry>& entries, bool read_only, int sqlstate,
-                              const std::string& message, const std::string& detail, const std::string& hint) {
-  const Entry* culprit = entries.size() == 1 ? entries.data() : nullptr;
-  for (size_t i = 0; culprit == nullptr && i < entries.size(); ++i) {
-    try {
-      in_subtransaction([&] {
-        (void)online_features(payments_feature_set(read_only), as_events({entries[i]}), read_only);
-      });
-    } catch (const PgError& error) {
-      if (ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
-      protect([&] { FreeErrorData(error.data()); });
-      culprit = &entries[i];
-    } catch (const SqlError&) {
-      culprit = &entries[i];
-    }
-  }
-  std::string what = "could not compute the features of ";
-  if (culprit == nullptr) {
-    what += std::to_string(entries.size()) + " payments at once";
-  } else {
-    const std::string feature = failing_feature(set, as_events({*culprit}), read_only);
-    if (!feature.empty()) what = "could not compute feature \"" + feature + "\" of ";
-    what += "payment \"" + culprit->payment->transaction_id + "\"";
-  }
-  throw SqlError(sqlstate, what + ": " + message, detail, hint);
-}
-
-}  // namespace
-
-void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<Entry>& entries, bool read_only,
-                      bool plain) {
-  std::vector<float> vectors;
-  if (plain) {
-    vectors = online_features(set, as_events(entries), read_only);
-  } else {
-    try {
-      in_subtransaction([&] { vectors = online_features(set, as_events(entries), read_only); });
-    } catch (const PgError& error) {
-      const ErrorData* data = error.data();
-      if (ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
-      auto or_empty = [](const char* text) { return std::string(text != nullptr ? text : ""); };
-      throw_named(*set, entries, read_only, data->sqlerrcode, error.what(), or_empty(data->detail), or_empty(data->hint));
-    } catch (const SqlError& error) {
-      throw_named(*set, entries, read_only, error.sqlstate(), error.what(), error.detail(), error.hint());
-    }
-  }
-  const size_t width = set->features.size();
-  if (vectors.size() != entries.size() * width) {
-    throw SqlError(ERRCODE_INTERNAL_ERROR, "unexpected number of feature vectors");
-  }
-  for (size_t i = 0; i < entries.size(); ++i) {
-    const float* vector = vectors.data() + i * width;
-    entries[i].features.assign(vector, vector + width);
   }
 }
 
