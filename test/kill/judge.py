@@ -233,12 +233,17 @@ def alerts_told(truth, stored, extra):
             yield f"delivery {delivery} came again with another body"
         if delivery not in keys or keys[delivery]["channel"] != channel:
             yield f"delivery {delivery} to {channel} is not in fraud.notifications"
-        told_now = body["data"] if body["digest"] else [body["data"]]
-        for data in told_now:
+        shown = body["data"] if body["digest"] else [body["data"]]
+        for data in shown:
             alert = alerts.get(data["alert_id"])
             if alert is None or any(alert[c] != data[n] for c, n in [("id", "transaction_id"), ("card", "card"), ("score", "score"), ("decision", "decision")]):
                 yield f"told was alert {data['alert_id']} of {data['transaction_id']}, which there is not"
-            told[channel][data["alert_id"]].add(delivery)
+        # A digest shows the first of its messages, and says how many there are.
+        held = [messages[m]["alert_id"] for m in keys.get(delivery, {"messages": []})["messages"] if m in messages]
+        if sorted(d["alert_id"] for d in shown) != sorted(held)[:len(shown)] or len(shown) < min(100, len(held)) or body["count"] != len(held):
+            yield f"delivery {delivery} shows {len(shown)} alerts of {body['count']}, it holds {len(held)}"
+        for alert in held:
+            told[channel][alert].add(delivery)
     for d in stored["deliveries"]:
         if d["state"] != "delivered":
             yield f"delivery {d['key']} to {d['channel']} is {d['state']}"

@@ -62,7 +62,7 @@ def world():
             data = {"alert_id": i, "transaction_id": p.id, "card": card[0], "score": score, "decision": t["decision"]}
             stored["messages"].append({"outbox_id": i, "payload": data})
             stored["deliveries"].append({"channel": "each", "key": f"key-{i}", "state": "delivered", "digest": False, "messages": [i]})
-            received.append(("each", f"key-{i}", f"key-{i}", {"id": f"key-{i}", "digest": False, "data": data}))
+            received.append(("each", f"key-{i}", f"key-{i}", {"id": f"key-{i}", "digest": False, "count": 1, "data": data}))
         alerted = score > 0.5
         for table, key, name in [(days, str(datetime.datetime.fromtimestamp(at // 10 ** 6, datetime.timezone.utc).date()), "day"), (hours, at // features.HOUR * 3600, "hour")]:
             row = table.setdefault(key, {name: key, "payments": 0, "cents": 0, "alerts": 0, "labelled_fraud": 0})
@@ -239,6 +239,26 @@ class Judge(unittest.TestCase):
         path, _, _, body = self.extra["received"][0]
         self.stored["deliveries"].append(dict(self.stored["deliveries"][0], key="other"))
         self.extra["received"].append((path, "other", "other", dict(body, id="other")))
+        self.finds(judge.alerts_told)
+
+    def digest(self, shown, count):
+        """Has a second channel with one digest of all alerts."""
+        held = [m["payload"] for m in self.stored["messages"]]
+        self.extra["channels"].append("digest")
+        self.stored["deliveries"].append({"channel": "digest", "key": "many", "state": "delivered", "digest": True,
+                                          "messages": [m["outbox_id"] for m in self.stored["messages"]]})
+        self.extra["received"].append(("digest", "many", "many", {"id": "many", "digest": True, "count": count, "data": held[:shown]}))
+
+    def test_a_digest(self):
+        self.digest(8, 8)
+        self.finds()
+
+    def test_a_digest_that_shows_too_little(self):
+        self.digest(7, 8)
+        self.finds(judge.alerts_told)
+
+    def test_a_digest_that_counts_wrongly(self):
+        self.digest(8, 9)
         self.finds(judge.alerts_told)
 
     def test_a_delivery_again_is_no_fault(self):

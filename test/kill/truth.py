@@ -16,7 +16,6 @@ application's fraud.ingest, a label, a decision on a case count from COMMIT's an
 without one the application sends its payment again, and the rest may or may not be there.
 """
 
-import datetime
 import json
 import os
 import random

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "pg/server/boundary.h"
@@ -163,8 +164,9 @@ bool earlier(const Entry& a, const Entry& b) {
   return a.payment->transaction_id < b.payment->transaction_id;
 }
 
-// Takes out the payments that are stored already; the keys of the others are
-// looked at again under the card's lock.
+// Takes out the payments that are stored already, and those that come here again: the
+// customer's times are of what is stored. The keys of the others are looked at again under
+// the card's lock.
 void drop_known(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes) {
   Column ids(TEXTOID), cards(UUIDOID);
   for (const Entry& entry : entries) {
@@ -176,9 +178,10 @@ void drop_known(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome
   for (uint64_t row = 0; row < count; ++row) {
     known[static_cast<size_t>(*spi.integer(row, 1)) - 1] = 1;
   }
+  std::set<std::pair<std::string_view, CardId>> seen;
   std::vector<Entry> fresh;
   for (size_t i = 0; i < entries.size(); ++i) {
-    if (known[i] != 0) {
+    if (known[i] != 0 || !seen.insert({entries[i].payment->transaction_id, entries[i].card}).second) {
       outcomes[entries[i].outcome].status = IngestStatus::kDuplicate;
     } else {
       fresh.push_back(std::move(entries[i]));
