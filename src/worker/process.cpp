@@ -8,6 +8,7 @@ extern "C" {
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
 }
 
@@ -55,6 +56,8 @@ void begin_worker() {
 
 void begin_turn() {
   pg::protect([] {
+    // Who has much to do does not wait, and so would not hear of it.
+    if (!PostmasterIsAlive()) proc_exit(1);
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
     if (ConfigReloadPending) {
