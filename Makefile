@@ -28,7 +28,7 @@ SHLIB_LINK = -lcurl -lstdc++ -lpthread -Wl,--version-script=src/pg/server/export
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop dashboard screenshots check nightly pgtap bench deps model study help
+SELF_CONTAINED = demo demo-stop dashboard screenshots check kill nightly pgtap bench deps model study help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -57,7 +57,7 @@ $(SCRIPT): src/sql $(sort $(wildcard src/sql/*)) models/payments.ubj models/paym
 	@mkdir -p $(@D)
 	tools/build-script > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop dashboard screenshots check pgtap bench deps model study help
+.PHONY: demo demo-stop dashboard screenshots check kill pgtap bench deps model study help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
@@ -65,6 +65,7 @@ help:
 	@echo 'make dashboard    Apache Superset with dashboards on the demo'
 	@echo 'make screenshots  pictures of these, for docs/images'
 	@echo 'make check        install what is needed, build, and run every test'
+	@echo 'make kill         kill processes of a server under load, KILLS=500 times from SEED on, and look for what is lost'
 	@echo 'make nightly      pg_regress without caches; PG_BIN names a server with assertions'
 	@echo 'make pgtap        hold the catalog of a server of yours against the contract: PGDATABASE=…'
 	@echo 'make bench        install what is needed, build, and measure, beside XGBoost and others'
@@ -89,6 +90,9 @@ screenshots:
 
 check:
 	@test/run-all
+
+kill:
+	@test/kill/run
 
 nightly:
 	@tools/nightly

@@ -57,6 +57,9 @@ SELECT status FROM fraud.ingest('{"cc_num": 4000000000000040, "trans_num": "c-1"
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000000040, "trans_num": "c-2", "amt": 1, "merchant": "m", "current_time": 1600000100000, "first": "Late"}');
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000000040, "trans_num": "c-3", "amt": 1, "merchant": "m", "current_time": 1600000050000, "first": "Middle", "job": "Baker"}');
 SELECT first_name, city, job, first_payment_at, last_payment_at FROM fraud.customers WHERE last_four = '0040';
+-- What comes again in one batch tells nothing of him.
+SELECT status FROM fraud.ingest('[{"cc_num": 4000000000000040, "trans_num": "c-4", "amt": 1, "merchant": "m", "current_time": 1600000200000, "first": "Last"}, {"cc_num": 4000000000000040, "trans_num": "c-4", "amt": 1, "merchant": "m", "current_time": 1600000300000, "first": "Again"}]');
+SELECT first_name, city, job, first_payment_at, last_payment_at FROM fraud.customers WHERE last_four = '0040';
 
 -- is_fraud becomes a label and no feature; a feed may learn it later.
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000000050, "trans_num": "l-1", "amt": 1, "merchant": "m", "current_time": 1600000000000, "is_fraud": 0}');

@@ -254,3 +254,11 @@ run_tap() {
         TMPDIR="$OUT" FRAUD_TREE="$TREE" LANG=C prove --timer --failures test/t/*.pl) >"$log" 2>&1
     count_prove TAP $? "$log"
 }
+
+# ---------------------------------------------------------- the kill campaign
+# Its judge's own test first; then kills of a server of its own.
+run_kill() {
+    run_unittest test/kill/test_judge.py
+    run_counted kill as_server_user env PG_BIN="$PG_BIN" PYTHONDONTWRITEBYTECODE=1 \
+        python3 "$TREE/test/kill/kill" --kills "${KILLS:-20}" --seed "${SEED:-1}"
+}

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "pg/payments/content_hash.h"
@@ -424,11 +425,37 @@ std::vector<RejectedPayment> letters_of(std::vector<Refusal>& refused, const Pay
   return letters;
 }
 
+namespace {
+
+// Of payments that stand twice in the batch the first is it: what a later one says must leave no
+// trace in its customer's times.
+void take_first(std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
+  std::map<std::pair<std::string_view, CardId>, const Entry*> first;
+  for (const Entry& entry : entries) {
+    const Entry*& known = first[{entry.payment->transaction_id, entry.card}];
+    if (known == nullptr || entry.outcome < known->outcome) known = &entry;
+  }
+  if (first.size() == entries.size()) return;
+  std::vector<Entry> fresh;
+  for (const Entry& entry : entries) {
+    const Entry* known = first[{entry.payment->transaction_id, entry.card}];
+    if (known == &entry) {
+      fresh.push_back(entry);
+    } else if (!refuse_if_other(entry, known->content, outcomes, refused)) {
+      outcomes[entry.outcome].status = IngestStatus::kDuplicate;
+    }
+  }
+  entries = std::move(fresh);
+}
+
+}  // namespace
+
 void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
            std::vector<Refusal>& refused, const std::vector<Receipt>* receipts, bool apart) {
-  // The keys of the others are looked at again under the card's lock.
+  // The keys of those that are left are looked at again under the card's lock.
   if (!entries.empty()) entries = judge_known(spi, std::move(entries), outcomes, refused);
   if (entries.empty()) return;
+  take_first(entries, outcomes, refused);
   // Before any customer is locked: to make one may be to wait for another who makes one.
   ensure_partitions(spi, entries, apart);
   write_customers(spi, entries);
