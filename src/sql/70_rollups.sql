@@ -125,8 +125,7 @@ CREATE TRIGGER queue_labels AFTER INSERT ON fraud.labels
 
 -- ---------------------------------------------------------- what is queued
 -- Each step is a LATERAL look-up by key with a LIMIT, so that no plan made for an
--- empty queue ever reads all transactions; the latest label is found by an aggregate,
--- so that no plan walks all labels in the order of known_at.
+-- empty queue ever reads all transactions.
 CREATE VIEW fraud._label_changes AS
     SELECT d.card, d.transaction_id, n.is_fraud, o.is_fraud AS was_fraud,
            t.occurred_at, t.amount, t.merchant, t.category, c.state,
@@ -134,7 +133,7 @@ CREATE VIEW fraud._label_changes AS
     FROM (SELECT DISTINCT q.card, q.transaction_id
           FROM fraud.label_queue q WHERE q.known_at OPERATOR(pg_catalog.<=) now()) d
     CROSS JOIN LATERAL (
-        SELECT (array_agg(l.is_fraud ORDER BY l.known_at DESC, l.label_id DESC))[1] AS is_fraud
+        SELECT (fraud._believed(l)).is_fraud
         FROM fraud.labels l
         WHERE l.card = d.card AND l.transaction_id = d.transaction_id AND l.known_at <= now()) n
     CROSS JOIN LATERAL (
