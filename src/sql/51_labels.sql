@@ -114,15 +114,15 @@ DECLARE
     contradicted text;
     payments bigint;
 BEGIN
-    IF fraud._label_rank(source) = fraud._label_rank('analyst') AND NOT overrule THEN
+    IF fraud._label_rank(source) = fraud._label_rank('analyst') AND overrule IS NOT TRUE THEN
         SELECT count(DISTINCT (c.card, c.transaction_id)),
                string_agg(format('payment "%s" is %s by %s', c.transaction_id,
-                                 CASE WHEN is_fraud THEN 'legitimate' ELSE 'fraud' END, c.source), ', '
+                                 CASE WHEN c.is_fraud THEN 'fraud' ELSE 'legitimate' END, c.source), ', '
                           ORDER BY c.transaction_id, c.label_id) FILTER (WHERE c.place <= 100)
         INTO payments, contradicted
         FROM (SELECT l.*, row_number() OVER (ORDER BY l.transaction_id, l.label_id) AS place
               FROM unnest(cards, transaction_ids) n(card, transaction_id)
-              CROSS JOIN LATERAL unnest(fraud._contradicting_labels(n.card, n.transaction_id, is_fraud)) l) c;
+              CROSS JOIN LATERAL unnest(fraud._contradicting_labels(n.card, n.transaction_id, _write_labels.is_fraud)) l) c;
         IF payments > 0 THEN
             RAISE EXCEPTION '% % labelled %', payments,
                 CASE payments WHEN 1 THEN 'payment is' ELSE 'payments are' END,
@@ -228,8 +228,8 @@ DECLARE
     early record;
     written fraud.labels;
 BEGIN
-    IF transaction_ids IS NULL OR is_fraud IS NULL OR source IS NULL OR known_at IS NULL OR overrule IS NULL THEN
-        RAISE EXCEPTION 'transaction_ids, is_fraud, source, known_at and overrule must not be null'
+    IF transaction_ids IS NULL OR is_fraud IS NULL OR source IS NULL OR known_at IS NULL THEN
+        RAISE EXCEPTION 'transaction_ids, is_fraud, source and known_at must not be null'
             USING ERRCODE = 'null_value_not_allowed';
     END IF;
     PERFORM fraud._check_known_at(known_at);
@@ -266,8 +266,8 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF transaction_id IS NULL OR is_fraud IS NULL OR source IS NULL OR known_at IS NULL OR overrule IS NULL THEN
-        RAISE EXCEPTION 'transaction_id, is_fraud, source, known_at and overrule must not be null'
+    IF transaction_id IS NULL OR is_fraud IS NULL OR source IS NULL OR known_at IS NULL THEN
+        RAISE EXCEPTION 'transaction_id, is_fraud, source and known_at must not be null'
             USING ERRCODE = 'null_value_not_allowed';
     END IF;
     RETURN (SELECT l.label_id FROM fraud._label(ARRAY[transaction_id], is_fraud, source, known_at, ARRAY[card], overrule) l);

@@ -24,8 +24,8 @@ DECLARE
     known timestamptz[];
     overruled jsonb;
 BEGIN
-    IF case_ids IS NULL OR array_position(case_ids, NULL) IS NOT NULL OR known_at IS NULL OR overrule IS NULL THEN
-        RAISE EXCEPTION '%, known_at and overrule must not be null', CASE WHEN single THEN 'case_id' ELSE 'case_ids' END
+    IF case_ids IS NULL OR array_position(case_ids, NULL) IS NOT NULL OR known_at IS NULL THEN
+        RAISE EXCEPTION '% and known_at must not be null', CASE WHEN single THEN 'case_id' ELSE 'case_ids' END
             USING ERRCODE = 'null_value_not_allowed';
     ELSIF length(note) > 10000 THEN
         RAISE EXCEPTION 'the note has % characters, expected at most 10000', length(note)
@@ -63,8 +63,7 @@ BEGIN
     ORDER BY m.earliest DESC LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'known_at % is not between the first payment''s time % and now', known_at, matter.earliest
-            USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = CASE WHEN NOT single THEN format('That is of case %s.', matter.case_id) END;
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = format('The case is %s.', matter.case_id);
     END IF;
 
     -- A payment has one alert, and so is of one case. What is taken back is what analysts
