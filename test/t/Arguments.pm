@@ -88,7 +88,7 @@ my %good = (
     'champion integer' => 1, 'challenger integer' => 2, candidate => 2, version => 2, alias => "'champion'",
     reason => "'a reason'", description => "'a description'", note => "'a note'", 'describe_model.model' => "'payments'", 'delete_version.model' => "'mine'", 'import_model.feature_set' => 'NULL::text',
     'poll_now.name' => "'polled'", 'reopen_case.case_id' => "(SELECT case_id FROM world.closed)", '_score_columns.model' => "'small'",
-    '_scored_table.ref' => "'small'", '_scored_set.ref' => "'mine'", '_scored_features.ref' => "'mine'", '_change_case.new_status' => "'acknowledged'",
+    '_scored_table.ref' => "'small'", '_scored_set.ref' => "'mine'", '_scored_features.ref' => "'mine'", '_change_cases.new_status' => "'acknowledged'",
     'add_channel.headers' => "'{}'::jsonb",
     feature_set => "'events'", feature => "'spent'", 'add_feature.feature' => "'doubled'", 'add_window_feature.feature' => "'mean'",
     'add_categories.feature' => "'shop'", expression => "'amount * 2'", 'add_feature.kind' => "'number'", 'add_feature.categories' => 'NULL::text[]',
@@ -101,7 +101,9 @@ my %good = (
     'features text[]' => "NULL::text[]", index => "'world.events_idx'::regclass::oid", 'names text[]' => "'{amount}'::text[]",
     # payments
     payment => q('{"cc_num": 4000000000000002, "trans_num": "new", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767400000}'::jsonb),
-    source => "'sql'", 'label.source' => "'analyst'", transaction_id => "'p2'", 'card uuid' => "(SELECT card FROM fraud.customers LIMIT 1)", 'label.card' => 'NULL::uuid', case_id => '1::bigint',
+    source => "'sql'", 'label.source' => "'analyst'", transaction_id => "'p2'", 'card uuid' => "(SELECT card FROM fraud.customers LIMIT 1)", 'label.card' => 'NULL::uuid', case_id => '1::bigint', 'label_as_of.card' => 'NULL::uuid',
+    transaction_ids => "'{p2,p3}'::text[]", 'cards uuid[]' => 'NULL::uuid[]', '_write_labels.cards' => '(SELECT array_agg(card) FROM fraud.payment_keys WHERE transaction_id = $$p2$$)',
+    '_write_labels.transaction_ids' => "'{p2}'::text[]", '_write_labels.known_at' => "'{2026-01-05}'::timestamptz[]", case_ids => "'{1}'::bigint[]", overrule => 'true', single => 'false',
     '_lock.name' => "'rollups'", '_try_lock.name' => "'rollups'",
     known_at => "'2026-01-05'::timestamptz", rel => 'NULL::regclass', 'load_history.rel' => "'world.history'::regclass",
     'train.rel' => "'world.events'::regclass", '_train.rel' => "'world.events'::regclass", '_table_query.rel' => "'world.events'::regclass", 'train.feature_set' => 'NULL::text', '_train.feature_set' => 'NULL::text',
@@ -153,7 +155,8 @@ my %good_of_type = (
     text => "'x'", name => "'postgres'::name", 'double precision' => '0.5::float8', real => '0.5::float4', integer => '1', bigint => '1::bigint', numeric => '1.5::numeric',
     boolean => 'true', date => "'2026-01-02'::date", interval => "'1 hour'::interval", 'timestamp with time zone' => "'2026-01-02'::timestamptz", jsonb => "'{}'::jsonb", json => "'{}'::json",
     bytea => "'\\x00'::bytea", uuid => "'00000000-0000-0000-0000-000000000001'::uuid", regclass => "'world.events'::regclass", oid => "'world.events'::regclass::oid", internal => 'NULL::internal', '"any"' => '1.5::float8', record => 'ROW(1, 2)',
-    'text[]' => "'{a,b}'::text[]", 'numeric[]' => "'{1,2}'::numeric[]", 'double precision[]' => "'{0.1,0.2}'::float8[]", 'real[]' => "'{1,2}'::float4[]", 'date[]' => "'{2026-01-02}'::date[]",
+    'text[]' => "'{a,b}'::text[]", 'numeric[]' => "'{1,2}'::numeric[]", 'double precision[]' => "'{0.1,0.2}'::float8[]", 'real[]' => "'{1,2}'::float4[]", 'bigint[]' => "'{1,2}'::bigint[]", 'uuid[]' => "'{00000000-0000-0000-0000-000000000001}'::uuid[]", 'timestamp with time zone[]' => "'{2026-01-02}'::timestamptz[]",
+    'fraud.labels' => '(SELECT l FROM fraud.labels l LIMIT 1)', 'fraud.labels[]' => 'ARRAY(SELECT l FROM fraud.labels l)', 'date[]' => "'{2026-01-02}'::date[]",
 );
 
 # ------------------------------------------- arguments that a stranger tries
