@@ -194,7 +194,7 @@ WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind IN ('r', 'p') AND NOT
   AND a.atttypid IN ('text'::regtype, 'text[]'::regtype, 'jsonb'::regtype, 'bytea'::regtype)
   AND NOT EXISTS (SELECT FROM fraud._free_texts() f WHERE f.relation = c.relname AND a.attname = ANY (f.columns))
   -- Erased by themselves.
-  AND (c.relname, a.attname) NOT IN (('inbox', 'payment'))
+  AND NOT (c.relname = 'inbox' AND a.attname = 'payment')
   -- Written by those who look after the system, of the system.
   AND c.relname NOT IN ('audit_log', 'card_keys', 'channels', 'daily_reports', 'deleted_versions', 'feature_categories', 'feature_definitions', 'feature_sets',
       'health_notices', 'locks', 'model_versions', 'models', 'promotions', 'sources', 'training_runs', 'training_trials', 'version_tags')
