@@ -47,7 +47,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.report_timezone()',
             'EXECUTE ON FUNCTION fraud.assess(jsonb, text)',
-            'EXECUTE ON FUNCTION fraud._believed(fraud.labels)',
+            'EXECUTE ON FUNCTION fraud._believed(fraud.labels), fraud._label_rank(text)',
             'EXECUTE ON FUNCTION fraud.label_as_of(text, timestamptz, uuid)',
             'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid, boolean), fraud.label(text[], boolean, text, timestamptz, uuid[], boolean)',
             'EXECUTE ON FUNCTION fraud.acknowledge_case(bigint, text), fraud.acknowledge_cases(bigint[], text)',

@@ -95,7 +95,7 @@ my %good = (
     'add_categories.categories' => "'{s2,s3}'::text[]",
     aggregate => "'avg'", value => "'amount'", key => "'card'", window => "'1 hour'::interval", filter => "'amount > 1'",
     'create_feature_set.name' => "'second'", events => "'world.events'::regclass", event_id => "'id'", event_time => "'at'",
-    label => "'label'", label_known_at => 'NULL::text', into => "'world.made'", sample => 5,
+    label => "'label'", label_known_at => 'NULL::text', label_changes => 'NULL::text', into => "'world.made'", sample => 5,
     event => "(SELECT e FROM world.events e WHERE id = 400)", 'features record' => '(SELECT e FROM world.vectors e)',
     'features jsonb' => "(SELECT to_jsonb(e) FROM world.vectors e)", 'features real[]' => "(SELECT v FROM world.vector)",
     'features text[]' => "NULL::text[]", index => "'world.events_idx'::regclass::oid", 'names text[]' => "'{amount}'::text[]",
