@@ -32,7 +32,7 @@ SELECT fraud.label('h3', false, 'chargeback', '2019-07-01') IS NOT NULL, fraud.l
 SELECT is_fraud, label_known_at, label_changes FROM fraud.transactions WHERE transaction_id = 'h3';
 
 -- Many at once: all or none, in whatever order they are given, each once.
-SELECT transaction_id, is_fraud, source, known_at FROM fraud.label('{h4,h3,h4}'::text[], true, 'partner', '2019-09-01') ORDER BY label_id;
+SELECT transaction_id, is_fraud, source, known_at FROM fraud.label('{h4,h3,h4}'::text[], true, 'partner', '2019-09-01') ORDER BY transaction_id;
 SELECT count(*) AS labels FROM fraud.label('{h3,h4}'::text[], false, 'partner', '2019-09-02');
 SELECT count(*) FROM fraud.label('{}'::text[], true);
 SELECT fraud.label('{nix,h3,nox}'::text[], true);
