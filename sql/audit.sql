@@ -36,6 +36,10 @@ INSERT INTO acts (function, call, setup) VALUES
     ('confirm_case', format('SELECT fraud.confirm_case(%s)', :'audited_case'), DEFAULT),
     ('dismiss_case', format('SELECT fraud.dismiss_case(%s)', :'audited_case'), DEFAULT),
     ('reopen_case', format('SELECT fraud.reopen_case(%s)', :'audited_case'), format('SELECT fraud.dismiss_case(%s)', :'audited_case')),
+    ('acknowledge_cases', format('SELECT fraud.acknowledge_cases(%L)', ARRAY[:'audited_case']), DEFAULT),
+    ('confirm_cases', format('SELECT fraud.confirm_cases(%L)', ARRAY[:'audited_case']), DEFAULT),
+    ('dismiss_cases', format('SELECT fraud.dismiss_cases(%L)', ARRAY[:'audited_case']), DEFAULT),
+    ('reopen_cases', format('SELECT fraud.reopen_cases(%L)', ARRAY[:'audited_case']), format('SELECT fraud.dismiss_case(%s)', :'audited_case')),
     ('label', $$SELECT fraud.label('au-1', true)$$, DEFAULT),
     ('rotate_card_key', $$SELECT fraud.rotate_card_key() IS NOT NULL$$, DEFAULT),
     ('destroy_card_key', $$SELECT fraud.destroy_card_key(key_id) FROM fraud.card_keys WHERE retired_at IS NOT NULL AND destroyed_at IS NULL LIMIT 1$$,
@@ -189,7 +193,7 @@ DELETE FROM fraud.audit_log WHERE object_kind = 'x';
 
 \pset format aligned
 SELECT fraud.drop_source('audited'), fraud.drop_channel('audited'), fraud.drop_feature_set('audited');
-SELECT fraud.dismiss_case(:audited_case);
+SELECT (fraud.dismiss_case(:audited_case)).status;
 SELECT fraud.revoke_access('regress_fraud_operator', 'operator'), fraud.revoke_access('regress_fraud_operator', 'scientist'), fraud.revoke_access('regress_fraud_scientist', 'scientist'),
        fraud.revoke_access('regress_fraud_auditor', 'auditor');
 DROP ROLE regress_fraud_operator, regress_fraud_scientist, regress_fraud_auditor;

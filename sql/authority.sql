@@ -95,7 +95,7 @@ REFRESH MATERIALIZED VIEW op.view_all;
 SELECT fraud.features('auth', e) FROM op.events e LIMIT 1;
 SELECT fraud._condition_holds('op.condition_all()', 'regress_fraud_op', '{}');
 RESET op.armed;
-SELECT source, count(DISTINCT called) = (SELECT count(*) FROM entries WHERE provolatile = 'v') AS all_called, string_agg(DISTINCT outcome, '; ') AS outcomes
+SELECT source, count(DISTINCT called) = (SELECT count(DISTINCT proname) FROM entries WHERE provolatile = 'v') AS all_called, string_agg(DISTINCT outcome, '; ') AS outcomes
 FROM op.refusals GROUP BY source ORDER BY source;
 SELECT rolsuper FROM pg_roles WHERE rolname = 'regress_fraud_op';
 

@@ -40,8 +40,8 @@ VALUES ('api', 'no JSON', convert_to($x$"{\"first\": \"ZO\\u00eb-ann\", \"last\"
 SELECT case_id AS case FROM fraud.cases WHERE card = :'card' \gset
 SELECT case_id AS other_case FROM fraud.cases WHERE card = :'other' \gset
 SET ROLE regress_fraud_analyst;
-SELECT fraud.acknowledge_case(:case, 'Zoë-Ann called');
-SELECT fraud.dismiss_case(:other_case, $$as zoë-ann o'quackenbush (née "Xu") of 77 WISTERIA+Lane [Apt. 9] says, born 1911-07-23 or so$$);
+SELECT (fraud.acknowledge_case(:case, 'Zoë-Ann called')).status;
+SELECT (fraud.dismiss_case(:other_case, $$as zoë-ann o'quackenbush (née "Xu") of 77 WISTERIA+Lane [Apt. 9] says, born 1911-07-23 or so$$)).status;
 SELECT fraud.label('er-10', false, $$the O'Quackenbush (née "Xu"), Zoë-Ann file$$) > 0;
 RESET ROLE;
 SELECT day IS NOT NULL AS closed FROM fraud.close_day('2017-03-20') day;
@@ -122,13 +122,13 @@ SELECT outcome(format('SELECT fraud.release_customer(%L, ''no'')', :'card')) AS 
 SELECT fraud.hold_customer(:'card', 'court of Quincyville in re Zoë-Ann, card 4929000000068817');
 SELECT outcome(format('SELECT fraud.hold_customer(%L, ''again'')', :'card')) AS held_twice;
 RESET ROLE;
-SELECT fraud.dismiss_case(:case);
+SELECT (fraud.dismiss_case(:case)).status;
 SET ROLE regress_fraud_privacy;
 SELECT outcome(format('SELECT fraud.erase_customer(%L, ''asked'', NULL)', :'card')) AS held;
 SELECT reason, held_by FROM fraud.customer_holds;
 SELECT fraud.release_customer(:'card', 'over');
 RESET ROLE;
-SELECT fraud.reopen_case(:case);
+SELECT (fraud.reopen_case(:case)).status;
 SET ROLE regress_fraud_privacy;
 SELECT outcome(format('SELECT fraud.erase_customer(%L, ''asked'')', :'card')) AS opened_again;
 RESET ROLE;
@@ -185,7 +185,7 @@ SELECT count(*) FROM fraud.customer_data(:'card') d WHERE d.data::text ~ 'Zoë|Q
 SELECT attrelid::regclass, attname FROM pg_attribute
 WHERE attrelid IN ('fraud.customers'::regclass, 'fraud.transactions'::regclass) AND attnum > 0 AND NOT attisdropped
   AND attname NOT IN ('card', 'transaction_id', 'occurred_at', 'received_at', 'amount', 'merchant', 'category', 'source', 'model', 'model_version', 'score',
-      'decision', 'is_fraud', 'label_known_at', 'first_payment_at', 'last_payment_at', 'erased_at')
+      'decision', 'is_fraud', 'label_known_at', 'label_changes', 'first_payment_at', 'last_payment_at', 'erased_at')
   AND attname NOT IN ('last_four', 'first_name', 'last_name', 'gender', 'street', 'city', 'state', 'zip', 'latitude', 'longitude', 'city_population', 'job',
       'date_of_birth', 'merchant_latitude', 'merchant_longitude', 'home_latitude', 'home_longitude', 'age', 'features');
 SELECT c.relname, string_agg(a.attname, ' ' ORDER BY a.attname) AS texts_on_no_list
@@ -214,7 +214,7 @@ ROLLBACK TO s;
 DELETE FROM fraud.case_history WHERE case_id = :other_case;
 ROLLBACK;
 
-SELECT fraud.dismiss_case(:case);
+SELECT (fraud.dismiss_case(:case)).status;
 SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'as it came');
 SELECT fraud.drop_channel('erasure'), fraud.drop_source('erasure');
 SELECT fraud.revoke_access('regress_fraud_privacy', 'privacy'), fraud.revoke_access('regress_fraud_analyst', 'analyst'), fraud.revoke_access('regress_fraud_operator', 'operator');

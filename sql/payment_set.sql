@@ -6,7 +6,7 @@ $$;
 -- A merchant's fraud rate: by what was known at the payment, of what is a week old.
 SELECT status, count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num', 4000000000880000 + i, 'trans_num', 'fr-' || i,
     'amt', 10, 'merchant', 'rated', 'trans_date_trans_time', '2019-01-01 00:00:0' || i)) FROM generate_series(0, 9) i)) GROUP BY 1;
-SELECT count(fraud.label(id, true, known_at => at)) FROM (VALUES ('fr-1', timestamptz '2019-01-04 00:00+00'), ('fr-2', '2019-01-09 00:00+00'), ('fr-3', '2999-01-01 00:00+00')) l(id, at);
+SELECT count(fraud.label(id, true, known_at => at)) FROM (VALUES ('fr-1', timestamptz '2019-01-04 00:00+00'), ('fr-2', '2019-01-09 00:00+00')) l(id, at);
 SELECT count(fraud.label('fr-4', is_fraud, known_at => at)) FROM (VALUES (true, timestamptz '2019-01-02 00:00+00'), (false, '2019-01-03 00:00+00')) l(is_fraud, at);
 SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num', 4000000000880000, 'trans_num', id,
     'amt', 25, 'merchant', 'rated', 'trans_date_trans_time', at)) FROM (VALUES ('fr-a', '2019-01-01 00:30:00'), ('fr-b', '2019-01-01 01:00:04'),

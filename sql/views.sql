@@ -65,8 +65,10 @@ SELECT day, payments, volume, customers FROM v_days WHERE day = '2016-03-01';
 
 -- Labels: one comes late, one is taken back, one is not known yet, one comes twice.
 SELECT fraud.label('v-6', true, 'chargeback') > 0 AS labelled;
-SELECT fraud.label('v-2', false, 'analyst') > 0 AS labelled;
+SELECT fraud.label('v-2', false, 'analyst', overrule => true) > 0 AS labelled;
+SET fraud_detect.max_future = '1 d';
 SELECT fraud.label('v-3', true, 'chargeback', now() + interval '1 hour') > 0 AS labelled;
+RESET fraud_detect.max_future;
 SELECT fraud.label('v-4', true, 'analyst') > 0 AS labelled;
 SELECT day, fraud, fraud_alerted, fraud_volume FROM v_days ORDER BY day;
 SELECT fraud.refresh_rollups();
@@ -76,6 +78,7 @@ SELECT day, labelled_fraud AS fraud, labelled_fraud_alerted AS alerted, labelled
 FROM fraud.model_performance WHERE day BETWEEN '2016-01-01' AND '2016-12-31' ORDER BY day;
 
 -- The label that waited counts when its time has come: here its time is moved.
+ALTER TABLE fraud.labels DISABLE TRIGGER labels_append_only;
 UPDATE fraud.labels SET known_at = now() WHERE transaction_id = 'v-3';
 SELECT fraud, fraud_alerted, fraud_volume FROM v_days WHERE day = '2016-03-01';
 SELECT fraud.refresh_rollups();

@@ -28,7 +28,7 @@ COMMENT ON FUNCTION fraud._check_name(text, text) IS 'internal: refuses a name t
 
 CREATE FUNCTION fraud._payment_ids(transaction_id text) RETURNS text[]
 AS 'MODULE_PATHNAME', 'fraud_detect_payment_ids'
-LANGUAGE C STABLE STRICT PARALLEL SAFE;
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._payment_ids(text) IS
     'internal: the ids under which a payment may be stored that came with this one, the likeliest first';
 

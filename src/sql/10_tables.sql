@@ -96,7 +96,8 @@ CREATE TABLE fraud.transactions (
     decision text CHECK (decision IN ('approve', 'review', 'block')),
     features float4[] NOT NULL,
     is_fraud boolean,
-    label_known_at timestamptz
+    label_known_at timestamptz,
+    label_changes timestamptz[]
 ) PARTITION BY RANGE (occurred_at);
 COMMENT ON TABLE fraud.transactions IS 'payments, by month of occurred_at (UTC)';
 COMMENT ON COLUMN fraud.transactions.card IS 'the customer: fraud.customers.card';
@@ -113,40 +114,34 @@ COMMENT ON COLUMN fraud.transactions.model IS 'the model that gave the score';
 COMMENT ON COLUMN fraud.transactions.model_version IS 'the version of it, the champion at that moment';
 COMMENT ON COLUMN fraud.transactions.score IS 'probability of fraud, 0 to 1';
 COMMENT ON COLUMN fraud.transactions.decision IS 'approve, review or block; null for history, on which nobody decided';
-COMMENT ON COLUMN fraud.transactions.is_fraud IS 'the label with the latest known_at (fraud.labels); null: nobody has said';
-COMMENT ON COLUMN fraud.transactions.label_known_at IS 'from when that label counts';
+COMMENT ON COLUMN fraud.transactions.is_fraud IS 'what the payment''s labels (fraud.labels) come to; null: nobody has said';
+COMMENT ON COLUMN fraud.transactions.label_known_at IS 'since when they come to that';
+COMMENT ON COLUMN fraud.transactions.label_changes IS
+    'of the few that were not always thought of alike: when it was known to be fraud, no more, again, and so on';
 COMMENT ON COLUMN fraud.transactions.features IS
     'the feature vector that was scored, each feature at its place in fraud.payment_features(); NaN is missing';
 
 -- ------------------------------------------------- cases, alerts, labels
--- What an analyst works on: the alerts of one card that came close together.
-CREATE TABLE fraud.cases (
-    case_id bigint GENERATED ALWAYS AS IDENTITY,
+-- What an analyst works on: the alerts of one card that came close together. What they sum
+-- up to is not kept here but told by the view fraud.cases: an alert changes no row that an
+-- analyst's transaction may hold. It takes its case FOR KEY SHARE, passing over one that
+-- is locked; who decides a case takes it FOR UPDATE (fraud._lock_matters).
+CREATE TABLE fraud.case_states (
+    case_id bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME fraud.cases_case_id_seq),
     card uuid NOT NULL,
     status text NOT NULL DEFAULT 'open'
         CHECK (status IN ('open', 'acknowledged', 'confirmed', 'dismissed')),
     status_at timestamptz NOT NULL DEFAULT now(),
     status_by name,
-    alerts int NOT NULL DEFAULT 1,
-    decision text NOT NULL CHECK (decision IN ('review', 'block')),
-    max_score float8 NOT NULL,
-    amount numeric(14, 2) NOT NULL,
     opened_at timestamptz NOT NULL DEFAULT now(),
-    last_alert_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (card, case_id)
 ) WITH (fillfactor = 80);
-CREATE INDEX cases_case_id_idx ON fraud.cases (case_id);
-CREATE INDEX cases_opened_at_idx ON fraud.cases (opened_at);
-CREATE INDEX cases_unresolved_idx ON fraud.cases (card, case_id) WHERE status IN ('open', 'acknowledged');
-COMMENT ON TABLE fraud.cases IS
-    'the alerts of one card that came within fraud_detect.alert_window of each other, as one matter for an analyst';
-COMMENT ON COLUMN fraud.cases.status IS 'open, acknowledged, confirmed (fraud) or dismissed; changed by fraud.acknowledge_case and its like';
-COMMENT ON COLUMN fraud.cases.status_by IS 'who set the status; null while nobody has looked';
-COMMENT ON COLUMN fraud.cases.alerts IS 'number of alerts';
-COMMENT ON COLUMN fraud.cases.decision IS 'the severest of its alerts';
-COMMENT ON COLUMN fraud.cases.max_score IS 'the highest of its alerts';
-COMMENT ON COLUMN fraud.cases.amount IS 'sum of the alerted payments';
-COMMENT ON COLUMN fraud.cases.last_alert_at IS 'when its latest alert was raised';
+CREATE INDEX case_states_case_id_idx ON fraud.case_states (case_id);
+CREATE INDEX case_states_opened_at_idx ON fraud.case_states (opened_at);
+CREATE INDEX case_states_unresolved_idx ON fraud.case_states (card, case_id) WHERE status IN ('open', 'acknowledged');
+COMMENT ON TABLE fraud.case_states IS 'how each case stands; read fraud.cases, which sums up its alerts too';
+COMMENT ON COLUMN fraud.case_states.status IS 'open, acknowledged, confirmed (fraud) or dismissed; changed by fraud.acknowledge_case and its like';
+COMMENT ON COLUMN fraud.case_states.status_by IS 'who set the status; null while nobody has looked';
 
 CREATE TABLE fraud.case_history (
     event_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -175,6 +170,7 @@ CREATE TABLE fraud.alerts (
     model text NOT NULL,
     model_version int NOT NULL,
     reasons text[] NOT NULL,
+    payment_amount numeric(12, 2) NOT NULL,
     PRIMARY KEY (card, alert_id),
     UNIQUE (card, transaction_id)
 );
@@ -186,6 +182,29 @@ COMMENT ON COLUMN fraud.alerts.case_id IS 'the case that it belongs to: fraud.ca
 COMMENT ON COLUMN fraud.alerts.occurred_at IS 'the payment''s own time';
 COMMENT ON COLUMN fraud.alerts.raised_at IS 'when the alert was raised: the commit''s transaction start';
 COMMENT ON COLUMN fraud.alerts.reasons IS 'what spoke most for fraud, in words, strongest first';
+COMMENT ON COLUMN fraud.alerts.payment_amount IS 'the payment''s amount, which fraud.cases sums up when retention has dropped the payment, too';
+
+-- Each sum by itself: one that is not asked for costs nothing. No row is left out, so it
+-- need be no security barrier, and joins to it find their rows by key.
+CREATE VIEW fraud.cases AS
+    SELECT c.case_id, c.card, c.status, c.status_at, c.status_by,
+           (SELECT count(*)::int FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS alerts,
+           -- In the alphabet, block is before review.
+           (SELECT min(a.decision) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS decision,
+           (SELECT max(a.score) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS max_score,
+           (SELECT sum(a.payment_amount)::numeric(14, 2) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS amount,
+           c.opened_at,
+           (SELECT max(a.raised_at) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS last_alert_at
+    FROM fraud.case_states c;
+COMMENT ON VIEW fraud.cases IS
+    'the alerts of one card that came within fraud_detect.alert_window of each other, as one matter for an analyst';
+COMMENT ON COLUMN fraud.cases.status IS 'open, acknowledged, confirmed (fraud) or dismissed; changed by fraud.acknowledge_case and its like';
+COMMENT ON COLUMN fraud.cases.status_by IS 'who set the status; null while nobody has looked';
+COMMENT ON COLUMN fraud.cases.alerts IS 'number of alerts';
+COMMENT ON COLUMN fraud.cases.decision IS 'the severest of its alerts';
+COMMENT ON COLUMN fraud.cases.max_score IS 'the highest of its alerts';
+COMMENT ON COLUMN fraud.cases.amount IS 'sum of the alerted payments';
+COMMENT ON COLUMN fraud.cases.last_alert_at IS 'when its latest alert was raised';
 
 CREATE TABLE fraud.labels (
     label_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -196,59 +215,17 @@ CREATE TABLE fraud.labels (
     known_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now(),
     recorded_by name NOT NULL DEFAULT fraud._caller(),
+    overrules bigint[],
     PRIMARY KEY (card, label_id)
 );
 CREATE INDEX labels_transaction_idx ON fraud.labels (transaction_id, card);
 CREATE INDEX labels_known_at_idx ON fraud.labels (known_at);
 COMMENT ON TABLE fraud.labels IS
-    'what was learned of payments; rows are only added, the one with the latest known_at counts (fraud.current_labels)';
-COMMENT ON COLUMN fraud.labels.is_fraud IS 'null: what was said before is taken back, nothing is known';
-COMMENT ON COLUMN fraud.labels.source IS 'payload, history, simulation, chargeback, analyst, …';
+    'what was said of payments, by whom and since when known; rows are only added. fraud.current_labels has what counts of it';
+COMMENT ON COLUMN fraud.labels.is_fraud IS 'null: what this source said before is taken back';
+COMMENT ON COLUMN fraud.labels.source IS 'who says so: payload, history, simulation, chargeback, analyst, …; a chargeback goes before all others, an analyst after';
 COMMENT ON COLUMN fraud.labels.known_at IS 'when we learned it: before that moment it does not count';
-
--- A payment has its latest label with it, for windows that count frauds. One by one:
--- each step is a look-up by key, whatever the tables looked like when it was planned.
--- Where a label comes before its payment (a dump that is restored), the payment brings
--- its own. In order of the payments, so that two that label the same ones take turns.
-CREATE FUNCTION fraud._note_labels() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    n record;
-    occurred timestamptz;
-BEGIN
-    FOR n IN SELECT l.card, l.transaction_id, l.is_fraud, l.known_at FROM new_labels l
-             ORDER BY l.card, l.transaction_id, l.label_id LOOP
-        SELECT k.occurred_at INTO occurred FROM fraud.payment_keys k
-        WHERE k.transaction_id = n.transaction_id AND k.card = n.card;
-        IF FOUND THEN
-            UPDATE fraud.transactions t SET is_fraud = n.is_fraud, label_known_at = n.known_at
-            WHERE t.card = n.card AND t.occurred_at = occurred AND t.transaction_id = n.transaction_id
-              AND n.known_at >= coalesce(t.label_known_at, '-infinity')
-              AND (t.is_fraud, t.label_known_at) IS DISTINCT FROM (n.is_fraud, n.known_at);
-        END IF;
-    END LOOP;
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION fraud._note_labels() IS 'internal: keeps fraud.transactions.is_fraud and label_known_at';
-
-CREATE TRIGGER note_labels AFTER INSERT ON fraud.labels
-    REFERENCING NEW TABLE AS new_labels
-    FOR EACH STATEMENT EXECUTE FUNCTION fraud._note_labels();
-
-CREATE VIEW fraud.current_labels WITH (security_barrier) AS
-    SELECT c.card, c.transaction_id, c.is_fraud, c.source, c.known_at
-    FROM (
-        SELECT DISTINCT ON (l.transaction_id, l.card)
-               l.card, l.transaction_id, l.is_fraud, l.source, l.known_at
-        FROM fraud.labels l
-        WHERE l.known_at OPERATOR(pg_catalog.<=) now()
-        ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC
-    ) c
-    WHERE c.is_fraud IS NOT NULL;
-COMMENT ON VIEW fraud.current_labels IS 'the label of each labelled payment, as known now';
+COMMENT ON COLUMN fraud.labels.overrules IS 'of an analyst''s: labels of others that it sets aside (label_id), as he was asked to say';
 
 -- --------------------------------------------------------------- messages
 CREATE TABLE fraud.outbox (

@@ -10,6 +10,7 @@ CREATE TABLE fraud.feature_sets (
     label text,
     label_known_at text,
     label_delay interval NOT NULL,
+    label_changes text,
     create_indexes boolean NOT NULL,
     last_position int NOT NULL DEFAULT 0,
     description text,
@@ -25,6 +26,8 @@ COMMENT ON COLUMN fraud.feature_sets.event_time IS 'expression: timestamptz, or 
 COMMENT ON COLUMN fraud.feature_sets.label IS 'expression: boolean; null where it is not known';
 COMMENT ON COLUMN fraud.feature_sets.label_known_at IS 'expression: from when the label counts';
 COMMENT ON COLUMN fraud.feature_sets.label_delay IS 'the label counts from event_time + label_delay where label_known_at is not given or null';
+COMMENT ON COLUMN fraud.feature_sets.label_changes IS
+    'expression, timestamptz[]: of an event whose label turned more than once, the times at which it turned true, false, true and so on; null or empty: label and label_known_at tell it';
 COMMENT ON COLUMN fraud.feature_sets.create_indexes IS 'whether fraud.add_window_feature makes the index that its key needs';
 COMMENT ON COLUMN fraud.feature_sets.last_position IS 'of the feature that was added last: positions are not used again';
 COMMENT ON COLUMN fraud.feature_sets.defined_by IS 'the role whose rights the expressions have; null: the extension''s owner';
@@ -107,11 +110,12 @@ CREATE FUNCTION fraud.create_feature_set(
     label_delay interval DEFAULT '0',
     label_known_at text DEFAULT NULL,
     create_indexes boolean DEFAULT false,
-    description text DEFAULT NULL
+    description text DEFAULT NULL,
+    label_changes text DEFAULT NULL
 ) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_create_feature_set'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.create_feature_set(text, regclass, text, text, text, interval, text, boolean, text) IS
+COMMENT ON FUNCTION fraud.create_feature_set(text, regclass, text, text, text, interval, text, boolean, text, text) IS
     'declares a set of features over a table of events: id, time and label are expressions over its row; create_indexes makes the indexes that fraud.features needs as window features are added';
 
 CREATE FUNCTION fraud.add_feature(
@@ -204,7 +208,7 @@ DECLARE
 BEGIN
     SELECT jsonb_build_object(
         'feature_set', s.feature_set, 'events', s.events::text, 'event_id', s.event_id,
-        'event_time', s.event_time, 'label', s.label, 'label_known_at', s.label_known_at,
+        'event_time', s.event_time, 'label', s.label, 'label_known_at', s.label_known_at, 'label_changes', s.label_changes,
         'label_delay', extract(epoch FROM s.label_delay)::float8,
         'features', coalesce((
             SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(

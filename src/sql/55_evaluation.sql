@@ -79,10 +79,10 @@ CREATE FUNCTION fraud._labels_as_of(moment timestamptz)
 RETURNS TABLE (transaction_id text, card uuid, is_fraud boolean)
 LANGUAGE sql STABLE ROWS 10000
 BEGIN ATOMIC
-    SELECT DISTINCT ON (l.transaction_id, l.card) l.transaction_id, l.card, l.is_fraud
+    SELECT l.transaction_id, l.card, (fraud._believed(l)).is_fraud
     FROM fraud.labels l
     WHERE l.known_at OPERATOR(pg_catalog.<=) coalesce(moment, now())
-    ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC;
+    GROUP BY l.transaction_id, l.card;
 END;
 COMMENT ON FUNCTION fraud._labels_as_of(timestamptz) IS 'internal: the label of each payment as known at a time, by default now';
 

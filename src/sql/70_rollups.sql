@@ -127,8 +127,7 @@ COMMENT ON VIEW fraud._piece_changes IS 'internal: as _queued_changes, of the pi
 -- is counted, but the difference: of labels the latest counts, however they come; and what
 -- is taken away is what was added, as what payment too.
 -- Each step is a LATERAL look-up by key with a LIMIT, so that no plan made for an
--- empty log ever reads all transactions; the latest label is found by an aggregate,
--- so that no plan walks all labels in the order of known_at.
+-- empty log ever reads all transactions.
 CREATE VIEW fraud._queued_labels AS
     SELECT l.counted, l.was
     FROM (
@@ -139,7 +138,7 @@ CREATE VIEW fraud._queued_labels AS
         FROM (SELECT q.card, q.transaction_id, bool_or(q.sign < 0) AS is_changed
               FROM fraud._queued_changes q WHERE q.sign IN (-1, 0) GROUP BY q.card, q.transaction_id) d
         CROSS JOIN LATERAL (
-            SELECT (array_agg(l.is_fraud ORDER BY l.known_at DESC, l.label_id DESC))[1] AS is_fraud
+            SELECT (fraud._believed(l)).is_fraud
             FROM fraud.labels l
             WHERE l.card = d.card AND l.transaction_id = d.transaction_id AND l.known_at <= now()) n
         LEFT JOIN LATERAL (

@@ -395,10 +395,13 @@ DECLARE
     kept_reason text;
     counts jsonb := '{}'::jsonb;
 BEGIN
+    -- Whoever decides of the customer is waited for while its payments still go on.
+    PERFORM fraud._lock_matters(
+        ARRAY(SELECT c.case_id FROM fraud.case_states c WHERE c.card = of_card), NULL, NULL, of_card);
     PERFORM fraud._check_customer(card, reason);
-    -- Who is about to change a case has its row: wait for that, and only then look.
-    PERFORM FROM fraud.cases c WHERE c.card = of_card FOR SHARE;
-    SELECT array_agg(c.case_id ORDER BY c.case_id) INTO open_cases FROM fraud.cases c
+    -- Of cases that came meanwhile, too.
+    PERFORM FROM fraud.case_states c WHERE c.card = of_card ORDER BY c.case_id FOR UPDATE;
+    SELECT array_agg(c.case_id ORDER BY c.case_id) INTO open_cases FROM fraud.case_states c
     WHERE c.card = of_card AND c.status IN ('open', 'acknowledged');
     SELECT * INTO hold FROM fraud.customer_holds h WHERE h.card = of_card;
     IF hold.card IS NOT NULL AND NOT coalesce(force, false) THEN

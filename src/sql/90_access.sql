@@ -47,11 +47,13 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.report_timezone()',
             'EXECUTE ON FUNCTION fraud.assess(jsonb, text)',
-            'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid)',
-            'EXECUTE ON FUNCTION fraud.acknowledge_case(bigint, text)',
-            'EXECUTE ON FUNCTION fraud.confirm_case(bigint, text, timestamptz)',
-            'EXECUTE ON FUNCTION fraud.dismiss_case(bigint, text, timestamptz)',
-            'EXECUTE ON FUNCTION fraud.reopen_case(bigint, text)'] || measuring
+            'EXECUTE ON FUNCTION fraud._believed(fraud.labels), fraud._label_rank(text)',
+            'EXECUTE ON FUNCTION fraud.label_as_of(text, timestamptz, uuid)',
+            'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid, boolean), fraud.label(text[], boolean, text, timestamptz, uuid[], boolean)',
+            'EXECUTE ON FUNCTION fraud.acknowledge_case(bigint, text), fraud.acknowledge_cases(bigint[], text)',
+            'EXECUTE ON FUNCTION fraud.confirm_case(bigint, text, timestamptz, boolean), fraud.confirm_cases(bigint[], text, timestamptz, boolean)',
+            'EXECUTE ON FUNCTION fraud.dismiss_case(bigint, text, timestamptz, boolean), fraud.dismiss_cases(bigint[], text, timestamptz, boolean)',
+            'EXECUTE ON FUNCTION fraud.reopen_case(bigint, text), fraud.reopen_cases(bigint[], text)'] || measuring
         WHEN 'scientist' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.model_memory, fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog, fraud.payment_events',
@@ -68,7 +70,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud._training_progress(), fraud.cancel_training(bigint), fraud.wait_for_training(bigint, interval)',
             'SELECT ON fraud.version_tags, fraud.deleted_versions, fraud.shadow_scores'] || measuring || ARRAY[
             'EXECUTE ON FUNCTION fraud.rollback(text, text, text)',
-            'EXECUTE ON FUNCTION fraud.create_feature_set(text, regclass, text, text, text, interval, text, boolean, text)',
+            'EXECUTE ON FUNCTION fraud.create_feature_set(text, regclass, text, text, text, interval, text, boolean, text, text)',
             'EXECUTE ON FUNCTION fraud.add_feature(text, text, text, text, text[], text, text)',
             'EXECUTE ON FUNCTION fraud.add_window_feature(text, text, text, text, text, interval, interval, text, boolean, text, text)',
             'EXECUTE ON FUNCTION fraud.add_categories(text, text, text[])',

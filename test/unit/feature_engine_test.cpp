@@ -27,6 +27,7 @@ struct TestEvent {
   std::string keys[kKeys];
   Cell cells[kInputs];
   int64_t known = kNever;
+  std::vector<int64_t> turns;  // of the label, after known
 };
 
 std::vector<WindowFeature> all_features() {
@@ -85,11 +86,19 @@ std::vector<TestEvent> random_events(uint64_t seed, size_t count, Amounts amount
     event.cells[3] = random() % 8 == 0 ? kAbsent : number_cell(static_cast<double>(random() % 180) - 90);
     event.cells[4] = random() % 8 == 0 ? kAbsent : number_cell(static_cast<double>(random() % 360) - 180);
     if (random() % 3 == 0) event.known = time + static_cast<int64_t>(random() % 120);
+    if (event.known != kNever && random() % 2 == 0) {
+      for (uint64_t n = random() % 4, at = 0; n > 0; --n) {
+        at += 1 + random() % 60;
+        event.turns.push_back(event.known + static_cast<int64_t>(at));
+      }
+    }
   }
   return events;
 }
 
-Event view(const TestEvent& event) { return {event.time, event.known, event.cells}; }
+Event view(const TestEvent& event) {
+  return {event.time, event.known, event.cells, event.turns.data(), event.turns.size()};
+}
 
 std::vector<float> stream(FeatureEngine& engine, const std::vector<TestEvent>& events, size_t batch = 100) {
   std::vector<float> result(events.size() * engine.feature_count());
@@ -139,7 +148,9 @@ double reference(const WindowFeature& feature, const std::vector<TestEvent>& eve
       most = std::max<long double>(most, value(event));
       different.insert(event->cells[feature.input]);
     }
-    if (event->known <= now.time) ++frauds;
+    bool fraud = event->known <= now.time;
+    for (int64_t turn : event->turns) fraud = fraud != (turn <= now.time);
+    if (fraud) ++frauds;
   }
   long double squares = 0;
   for (const TestEvent* event : window) {

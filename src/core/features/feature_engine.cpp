@@ -134,7 +134,7 @@ struct KeyWindows::Queue {
   size_t front = 0;
   // For distinct: how often each value is in the window.
   std::unordered_map<Cell, uint32_t> values;
-  // For rate: frauds that are not known yet, as (known at, sequence), earliest on top.
+  // For rate: events whose label is yet to turn, as (when, sequence), earliest on top.
   std::vector<std::pair<int64_t, uint64_t>> pending;
 
   size_t bytes() const noexcept {
@@ -155,6 +155,8 @@ size_t KeyWindows::bytes() const noexcept {
   size_t total = sizeof(*this) + plan_->words_ * sizeof(uint64_t) + plan_->queues_ * sizeof(Queue);
   if (ring_ != nullptr) total += (mask_ + 1) * plan_->stride_ * sizeof(uint64_t);
   for (size_t i = 0; i < plan_->queues_; ++i) total += queues_[i].bytes();
+  constexpr size_t kTurnBytes = 128;  // of one event, about
+  if (turns_ != nullptr) total += turns_->size() * kTurnBytes;
   return total;
 }
 
@@ -180,6 +182,10 @@ void KeyWindows::push(const Event& event) {
   *place++ = static_cast<uint64_t>(event.time_us);
   for (int input : plan_->inputs_) *place++ = event.inputs[input];
   if (plan_->labels_) *place = static_cast<uint64_t>(event.known_fraud_us);
+  if (plan_->labels_ && event.turn_count > 0) {
+    if (turns_ == nullptr) turns_ = std::make_unique<Turns>();
+    turns_->emplace(end_, std::vector<int64_t>(event.turns, event.turns + event.turn_count));
+  }
   ++end_;
   newest_us_ = event.time_us;
 }
@@ -188,6 +194,26 @@ bool KeyWindows::present(uint64_t sequence, const Accumulator& accumulator) cons
   return (accumulator.slot == kEveryEvent || cell_at(sequence, accumulator.slot) != kAbsent) &&
          (accumulator.second_slot == kEveryEvent ||
           cell_at(sequence, accumulator.second_slot) != kAbsent);
+}
+
+// Tells whether an event is known to be fraud at a time.
+bool KeyWindows::is_fraud(uint64_t sequence, int64_t now) const noexcept {
+  if (known_at(sequence) > now) return false;
+  if (turns_ == nullptr) return true;
+  const auto turns = turns_->find(sequence);
+  if (turns == turns_->end()) return true;
+  const std::vector<int64_t>& times = turns->second;
+  return (std::upper_bound(times.begin(), times.end(), now) - times.begin()) % 2 == 0;
+}
+
+// Returns when, after a time, what is known of an event turns next.
+int64_t KeyWindows::next_turn(uint64_t sequence, int64_t now) const noexcept {
+  if (known_at(sequence) > now) return known_at(sequence);
+  if (turns_ == nullptr) return kNever;
+  const auto turns = turns_->find(sequence);
+  if (turns == turns_->end()) return kNever;
+  const auto next = std::upper_bound(turns->second.begin(), turns->second.end(), now);
+  return next == turns->second.end() ? kNever : *next;
 }
 
 // Takes an event into a window.
@@ -228,12 +254,11 @@ void KeyWindows::enter(const Accumulator& accumulator, uint64_t sequence, int64_
       break;
     case KeyPlan::Kind::kRate: {
       ++words[0];
-      const int64_t known = known_at(sequence);
-      if (known <= now) {
-        ++words[1];
-      } else if (known != kNever) {
+      if (is_fraud(sequence, now)) ++words[1];
+      const int64_t turn = next_turn(sequence, now);
+      if (turn != kNever) {
         auto& pending = queues_[accumulator.queue].pending;
-        pending.emplace_back(known, sequence);
+        pending.emplace_back(turn, sequence);
         std::push_heap(pending.begin(), pending.end(), std::greater<>());
       }
       break;
@@ -288,7 +313,7 @@ void KeyWindows::leave(const Accumulator& accumulator, uint64_t sequence) {
     case KeyPlan::Kind::kRate:
       --words[0];
       // It was counted if it was known when the window was last looked at.
-      if (known_at(sequence) <= static_cast<int64_t>(words[2])) --words[1];
+      if (is_fraud(sequence, static_cast<int64_t>(words[2]))) --words[1];
       break;
     case KeyPlan::Kind::kLast:
       break;
@@ -321,9 +346,17 @@ void KeyWindows::advance(size_t index, int64_t now) {
     uint64_t* words = words_.get() + accumulator.word;
     auto& pending = queues_[accumulator.queue].pending;
     while (!pending.empty() && pending.front().first <= now) {
-      if (pending.front().second >= tail) ++words[1];
+      const uint64_t sequence = pending.front().second;
       std::pop_heap(pending.begin(), pending.end(), std::greater<>());
       pending.pop_back();
+      if (sequence < tail) continue;
+      // What was known when the window was last looked at, and what is now.
+      if (is_fraud(sequence, static_cast<int64_t>(words[2]))) --words[1];
+      if (is_fraud(sequence, now)) ++words[1];
+      const int64_t turn = next_turn(sequence, now);
+      if (turn == kNever) continue;
+      pending.emplace_back(turn, sequence);
+      std::push_heap(pending.begin(), pending.end(), std::greater<>());
     }
     words[2] = static_cast<uint64_t>(now);
   }
@@ -441,6 +474,7 @@ void KeyWindows::drop_old() {
     oldest = std::min(oldest, words_[2 * i + (plan_->windows_[i].holds_events ? 0 : 1)]);
   }
   first_ = oldest;
+  if (turns_ != nullptr) turns_->erase(turns_->begin(), turns_->lower_bound(first_));
 }
 
 void KeyWindows::evaluate_and_push(const Event& event, float* features) {

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -89,6 +90,10 @@ struct Event {
   int64_t time_us = 0;
   int64_t known_fraud_us = kNever;  // from when its label is known to be true
   const Cell* inputs = nullptr;
+  // Of the few whose label turned after that: when it was known to be false, true again,
+  // and so on. In order.
+  const int64_t* turns = nullptr;
+  size_t turn_count = 0;
 };
 
 // What the features of one key need: which cells are kept, which windows slide,
@@ -173,6 +178,8 @@ class KeyWindows {
     return static_cast<int64_t>(at(sequence)[plan_->stride_ - 1]);
   }
   bool present(uint64_t sequence, const Accumulator& accumulator) const noexcept;
+  bool is_fraud(uint64_t sequence, int64_t now) const noexcept;
+  int64_t next_turn(uint64_t sequence, int64_t now) const noexcept;
 
   void advance(size_t window, int64_t now);
   void enter(const Accumulator& accumulator, uint64_t sequence, int64_t now);
@@ -189,6 +196,9 @@ class KeyWindows {
   uint64_t mask_ = 0, first_ = 0, end_ = 0;
   std::unique_ptr<uint64_t[]> words_;  // tail and head of each window, then accumulators
   std::unique_ptr<Queue[]> queues_;
+  // Of the events in the ring whose label turned more than once: the turns after the first.
+  using Turns = std::map<uint64_t, std::vector<int64_t>>;
+  std::unique_ptr<Turns> turns_;
   int64_t newest_us_ = std::numeric_limits<int64_t>::min();
 };
 

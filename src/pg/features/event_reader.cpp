@@ -1,5 +1,6 @@
 #include "pg/features/event_reader.h"
 
+#include <algorithm>
 #include <new>
 
 #include "pg/server/boundary.h"
@@ -52,6 +53,8 @@ void EventBatch::clear() {
   ids.clear();
   labels.clear();
   known_at.clear();
+  turns.clear();
+  turn_ends.clear();
   locals.clear();
   cells.clear();
   key_bytes.clear();
@@ -60,8 +63,30 @@ void EventBatch::clear() {
 
 size_t EventBatch::bytes() const noexcept {
   auto size = [](const auto& column) { return column.capacity() * sizeof(column[0]); };
-  return size(tags) + size(times) + size(ids) + size(labels) + size(known_at) + size(locals) + size(cells) +
+  return size(tags) + size(times) + size(ids) + size(labels) + size(known_at) + size(turns) + size(turn_ends) + size(locals) + size(cells) +
          size(key_bytes) + size(key_ends);
+}
+
+Event EventBatch::event(size_t row) const noexcept {
+  Event event;
+  event.time_us = times[row];
+  if (turn_ends.empty() || turn_ends[row] == (row == 0 ? 0 : turn_ends[row - 1])) {
+    event.known_fraud_us = labels[row] == 1.0F ? known_at[row] : kNever;
+    return event;
+  }
+  const size_t first = row == 0 ? 0 : turn_ends[row - 1];
+  event.known_fraud_us = turns[first];
+  event.turns = turns.data() + first + 1;
+  event.turn_count = turn_ends[row] - first - 1;
+  return event;
+}
+
+float EventBatch::label_by(size_t row, int64_t known_by) const noexcept {
+  const Event turned = event(row);
+  if (turned.turn_count == 0) return known_at[row] <= known_by ? labels[row] : kMissing;
+  if (turned.known_fraud_us > known_by) return kMissing;
+  const int64_t* end = turned.turns + turned.turn_count;
+  return (std::upper_bound(turned.turns, end, known_by) - turned.turns) % 2 == 0 ? 1.0F : 0.0F;
 }
 
 void EventBatch::keys_of(size_t row, size_t keys, std::vector<std::string_view>* result) const {
@@ -127,6 +152,10 @@ size_t EventReader::bytes() const {
 
 void EventReader::check() const {
   if (out_of_memory_) throw std::bad_alloc();
+  if (bad_changes_) {
+    throw SqlError(ERRCODE_DATA_EXCEPTION, "label_changes of feature set \"" + set_.name + "\" are not in order",
+                   "They are times without nulls, each later than the one before.");
+  }
   if (!over_limit_) return;
   throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                  "the events in the windows of feature set \"" + set_.name +
@@ -196,6 +225,9 @@ bool EventReader::receive(TupleTableSlot* slot, DestReceiver* self) {
       case EventColumn::Kind::kId:
         value = time < reader->ids_from_us_ ? (Datum)0 : datumCopy(value, form.by_value, form.length);
         break;
+      case EventColumn::Kind::kLabelChanges:
+        value = PointerGetDatum(PG_DETOAST_DATUM(value));
+        break;
       case EventColumn::Kind::kKeyPart:
       case EventColumn::Kind::kCategory:
         if (!form.by_value && form.length == -1) value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
@@ -217,11 +249,28 @@ bool EventReader::append(const Datum* values, const bool* nulls) noexcept {
     append_row(values, nulls);
     // Now and then: it adds up a dozen sizes.
     if (batch_.rows % 1024 == 0 && bytes() > most_bytes_) over_limit_ = true;
-    return !over_limit_;
+    return !over_limit_ && !bad_changes_;
   } catch (...) {
     out_of_memory_ = true;
     return false;
   }
+}
+
+// Takes the times at which a label turned: increasing ones, without nulls.
+void EventReader::append_turns(Datum value) {
+  ArrayType* array = DatumGetArrayTypeP(value);  // as a varlena of four bytes' header: no copy
+  const int count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+  if (count == 0) return;
+  const auto* times = reinterpret_cast<const int64_t*>(ARR_DATA_PTR(array));
+  bool sound = !ARR_HASNULL(array);
+  for (int i = 1; sound && i < count; ++i) sound = times[i - 1] < times[i];
+  if (!sound) {
+    bad_changes_ = true;
+    return;
+  }
+  // Of the rows before, none.
+  batch_.turn_ends.resize(batch_.rows, batch_.turns.size());
+  batch_.turns.insert(batch_.turns.end(), times, times + count);
 }
 
 void EventReader::append_row(const Datum* values, const bool* nulls) {
@@ -267,6 +316,9 @@ void EventReader::append_row(const Datum* values, const bool* nulls) {
       case Kind::kKnownAt:
         known_given = !null;
         if (!null) known = DatumGetTimestampTz(value);
+        break;
+      case Kind::kLabelChanges:
+        if (!null) append_turns(value);
         break;
       case Kind::kNumber:
         if (!null) {
@@ -322,6 +374,7 @@ void EventReader::append_row(const Datum* values, const bool* nulls) {
   batch_.times.push_back(time);
   batch_.labels.push_back(label);
   batch_.known_at.push_back(known);
+  if (!batch_.turns.empty()) batch_.turn_ends.resize(batch_.rows + 1, batch_.turns.size());
   ++batch_.rows;
 }
 

@@ -20,7 +20,7 @@ namespace fraud::pg {
 struct EventColumn {
   enum class Kind {
     kTag,  // a bigint that goes with the row
-    kTime, kId, kLabel, kKnownAt, kNumber, kCategory, kNumberInput, kHashInput, kKeyPart
+    kTime, kId, kLabel, kKnownAt, kLabelChanges, kNumber, kCategory, kNumberInput, kHashInput, kKeyPart
   };
   Kind kind;
   size_t index = 0;  // of the local, of the input's place among the cells, of the key
@@ -41,6 +41,8 @@ struct EventBatch {
   std::vector<Datum> ids;  // by-reference ones live in the reader's context
   std::vector<float> labels;
   std::vector<int64_t> known_at;
+  std::vector<int64_t> turns;       // when labels turned, of all rows, one after the other
+  std::vector<size_t> turn_ends;    // rows; empty where none turned more than once
   std::vector<float> locals;       // rows x locals
   std::vector<Cell> cells;         // rows x cells
   std::string key_bytes;           // of all keys, one after the other
@@ -48,6 +50,10 @@ struct EventBatch {
 
   void clear();
   size_t bytes() const noexcept;
+  // Gives the event of a row: its time, from when it is known to be fraud, how that turned.
+  Event event(size_t row) const noexcept;
+  // The label of a row as known by a time; NaN where it was not.
+  float label_by(size_t row, int64_t known_by) const noexcept;
   // Gives the keys of one row; a null one has no data.
   void keys_of(size_t row, size_t keys, std::vector<std::string_view>* result) const;
 };
@@ -105,6 +111,7 @@ class EventReader {
   void start(TupleDesc descriptor);
   bool append(const Datum* values, const bool* nulls) noexcept;
   void append_row(const Datum* values, const bool* nulls);
+  void append_turns(Datum value);
 
   const FeatureSet& set_;
   std::vector<EventColumn> columns_;
@@ -124,6 +131,7 @@ class EventReader {
   bool out_of_memory_ = false;
   size_t most_bytes_ = std::numeric_limits<size_t>::max();
   bool over_limit_ = false;
+  bool bad_changes_ = false;
 };
 
 }  // namespace fraud::pg

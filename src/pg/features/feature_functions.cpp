@@ -21,9 +21,10 @@ constexpr int kMostCategories = 65536;
 
 Statement insert_set(
     "INSERT INTO fraud.feature_sets (feature_set, events, event_id, event_time, label,"
-    "  label_known_at, label_delay, create_indexes, description, defined_by)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, fraud._mask_card_numbers($9), $10)",
-    {TEXTOID, REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INTERVALOID, BOOLOID, TEXTOID, NAMEOID});
+    "  label_known_at, label_delay, create_indexes, description, defined_by, label_changes)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, fraud._mask_card_numbers($9), $10, $11)",
+    {TEXTOID, REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INTERVALOID, BOOLOID, TEXTOID, NAMEOID,
+     TEXTOID});
 Statement set_exists("SELECT 1 FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
 // Also the lock of everything that changes the set.
 Statement touch_set(
@@ -366,7 +367,7 @@ FRAUD_FUNCTION(create_feature_set) {
   check_ordered(id, "event_id");
   const FeatureExpression time = parse_expression(relation, "event_time", text_argument(fcinfo, 3, "event_time"));
   check_time(time, "event_time");
-  std::optional<std::string> label, known_at;
+  std::optional<std::string> label, known_at, label_changes;
   if (std::optional<std::string> text = optional_text(fcinfo, 4)) {
     const FeatureExpression expression = parse_expression(relation, "label", *text);
     check_number(expression, "label");
@@ -378,6 +379,14 @@ FRAUD_FUNCTION(create_feature_set) {
     const FeatureExpression expression = parse_expression(relation, "label_known_at", *text);
     check_time(expression, "label_known_at");
     known_at = expression.text;
+  }
+  if (std::optional<std::string> text = optional_text(fcinfo, 9)) {
+    if (!label) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "label_changes needs a label");
+    const FeatureExpression expression = parse_expression(relation, "label_changes", *text);
+    if (expression.type != TIMESTAMPTZARRAYOID) {
+      throw SqlError(ERRCODE_DATATYPE_MISMATCH, "label_changes must be of type timestamp with time zone[]");
+    }
+    label_changes = expression.text;
   }
   if (PG_ARGISNULL(7)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "create_indexes must not be null");
   const char* definer = protect([] { return GetUserNameFromId(GetUserId(), false); });
@@ -391,7 +400,7 @@ FRAUD_FUNCTION(create_feature_set) {
   spi.run(insert_set, {text_param(name), {ObjectIdGetDatum(relation)}, text_param(id.text),
                        text_param(time.text), text_or_null(label), text_or_null(known_at),
                        {PG_GETARG_DATUM(5)}, bool_param(PG_GETARG_BOOL(7)),
-                       text_or_null(optional_text(fcinfo, 8)), definer_name});
+                       text_or_null(optional_text(fcinfo, 8)), definer_name, text_or_null(label_changes)});
   spi.run(note_set, {text_param(name)});
   return (Datum)0;
 }

@@ -38,7 +38,7 @@ struct FeatureSet {
   Oid relation = InvalidOid;
   uint64_t row_identity = 0;  // of its row type: another one once a column is altered
   std::string definer;  // role whose rights the expressions have; empty: the extension's owner
-  std::string id, time, label, known_at;  // expressions; the last two may be empty
+  std::string id, time, label, known_at, label_changes;  // expressions; the last three may be empty
   std::string label_as_boolean;
   Oid time_type = TIMESTAMPTZOID, known_at_type = TIMESTAMPTZOID;
   int64_t label_delay_us = 0;

@@ -33,6 +33,7 @@ std::vector<EventColumn> columns_of(const FeatureSet& set) {
   if (!set.known_at.empty()) {
     columns.push_back({Kind::kKnownAt, 0, as_timestamptz(set.known_at, set.known_at_type)});
   }
+  if (!set.label_changes.empty()) columns.push_back({Kind::kLabelChanges, 0, "(" + set.label_changes + ")"});
   for (size_t i = 0; i < set.locals.size(); ++i) {
     columns.push_back({set.locals[i].coded ? Kind::kCategory : Kind::kNumber, i, set.locals[i].sql});
   }
@@ -376,9 +377,7 @@ void FeatureStream::Pass::fill_from_stream(Turn& turn) {
 // Adds a row of the turn's batch to those that are computed.
 void FeatureStream::Pass::add_row(Turn& turn, size_t row) {
   const EventBatch& batch = *turn.batch;
-  Event event;
-  event.time_us = batch.times[row];
-  event.known_fraud_us = batch.labels[row] == 1.0F ? batch.known_at[row] : kNever;
+  Event event = batch.event(row);
   event.inputs = batch.cells.data() + row * set->inputs.size();
   batch.keys_of(row, set->keys.size(), &row_keys);
   turn.rows.push_back(row);
@@ -449,7 +448,7 @@ void FeatureStream::Pass::make_block(const Turn& turn) {
     times.push_back(batch.times[row]);
     ids.push_back(batch.ids[row]);
     if (!set->tag.empty()) tags.push_back(batch.tags[row]);
-    labels.push_back(batch.known_at[row] <= known_by ? batch.labels[row] : kMissing);
+    labels.push_back(batch.label_by(row, known_by));
     known_at.push_back(batch.known_at[row]);
   }
 }

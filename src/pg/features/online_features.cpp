@@ -199,6 +199,7 @@ std::vector<EventColumn> history_columns(const OnlineSet& online, size_t key) {
     if (!set.known_at.empty()) {
       columns.push_back({Kind::kKnownAt, 0, as_timestamptz(set.known_at, set.known_at_type)});
     }
+    if (!set.label_changes.empty()) columns.push_back({Kind::kLabelChanges, 0, "(" + set.label_changes + ")"});
   }
   std::set<int> inputs;
   for (size_t k : filled) inputs.insert(online.engine.plan(k).inputs().begin(), online.engine.plan(k).inputs().end());
@@ -437,9 +438,7 @@ class Computation {
         if (order > 0) break;
         // What is equal is the event itself, stored already.
         if (order == 0 || (!chosen.empty() && chosen[next - begin] == 0)) continue;
-        Event earlier;
-        earlier.time_us = events.times[next];
-        earlier.known_fraud_us = events.labels[next] == 1.0F ? events.known_at[next] : kNever;
+        Event earlier = events.event(next);
         earlier.inputs = events.cells.data() + next * set_.inputs.size();
         windows.push(earlier);
       }

@@ -17,19 +17,19 @@ Statement create_waiting(
     " card uuid NOT NULL, transaction_id text COLLATE \"C\" NOT NULL, occurred_at timestamptz NOT NULL,"
     " amount numeric(12, 2) NOT NULL, merchant text NOT NULL, category text, merchant_latitude float8,"
     " merchant_longitude float8, home_latitude float8, home_longitude float8, city_population bigint,"
-    " age float4, is_fraud boolean, label_known_at timestamptz)",
+    " age float4, is_fraud boolean, label_known_at timestamptz, label_changes timestamptz[])",
     {});
 // The events of the feature set `payments`, those that wait among them.
 Statement create_events(
     "CREATE TEMPORARY VIEW fraud_detect_history_events AS"
     " SELECT e.card, e.transaction_id, e.occurred_at, e.amount, e.merchant, e.category,"
     "  e.merchant_latitude, e.merchant_longitude, e.home_latitude, e.home_longitude, e.city_population,"
-    "  e.age, e.is_fraud, e.label_known_at, NULL::bigint AS history_row"
+    "  e.age, e.is_fraud, e.label_known_at, e.label_changes, NULL::bigint AS history_row"
     " FROM fraud.payment_events e"
     " UNION ALL"
     " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
     "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
-    "  h.age, coalesce(h.is_fraud, false), h.label_known_at, h.history_row"
+    "  h.age, coalesce(h.is_fraud, false), h.label_known_at, h.label_changes, h.history_row"
     " FROM pg_temp.fraud_detect_history h",
     {});
 Statement events_relation("SELECT 'pg_temp.fraud_detect_history_events'::regclass::oid::bigint", {});
@@ -55,21 +55,22 @@ Statement insert_waiting(
 
 // A payment that stands there twice may say only the second time that it was fraud.
 Statement label_waiting(
-    "UPDATE pg_temp.fraud_detect_history h SET is_fraud = l.is_fraud, label_known_at = l.known_at"
-    " FROM (SELECT DISTINCT ON (l.transaction_id, l.card) l.transaction_id, l.card, l.is_fraud, l.known_at"
-    "  FROM unnest($1, $2) n(transaction_id, card)"
-    "  JOIN fraud.labels l ON l.transaction_id = n.transaction_id AND l.card = n.card"
-    "  ORDER BY l.transaction_id, l.card, l.known_at DESC, l.label_id DESC) l"
+    "UPDATE pg_temp.fraud_detect_history h SET is_fraud = l.is_fraud, label_known_at = l.known_at,"
+    "  label_changes = l.changes"
+    " FROM (SELECT n.transaction_id, n.card, s.*"
+    "  FROM (SELECT DISTINCT u.transaction_id, u.card FROM unnest($1, $2) u(transaction_id, card)) n"
+    "  CROSS JOIN LATERAL fraud._label_course(ARRAY(SELECT l FROM fraud.labels l"
+    "   WHERE l.transaction_id = n.transaction_id AND l.card = n.card)) s(is_fraud, known_at, changes)) l"
     " WHERE h.transaction_id = l.transaction_id AND h.card = l.card",
     {TEXTARRAYOID, UUIDARRAYOID});
 
 Statement insert_transactions(
     "WITH stored AS (INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount,"
     "  merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
-    "  city_population, age, is_fraud, label_known_at, score, source, model, model_version, features)"
+    "  city_population, age, is_fraud, label_known_at, label_changes, score, source, model, model_version, features)"
     " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
     "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
-    "  h.age, h.is_fraud, h.label_known_at, n.score, $3, $4, $5, $6[(n.i - 1) * $7 + 1 : n.i * $7]"
+    "  h.age, h.is_fraud, h.label_known_at, h.label_changes, n.score, $3, $4, $5, $6[(n.i - 1) * $7 + 1 : n.i * $7]"
     " FROM unnest($1, $2) WITH ORDINALITY n(history_row, score, i)"
     " JOIN pg_temp.fraud_detect_history h ON h.history_row = n.history_row"
     " RETURNING card, transaction_id, occurred_at, amount, merchant, category, model, model_version, score)"

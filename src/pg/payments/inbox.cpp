@@ -106,7 +106,7 @@ Statement hold_customer(
     "    WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_backend_pid()"
     "     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())"
     "     AND l.relation IN ('fraud.customers'::regclass, 'fraud.merchants'::regclass, 'fraud.payment_keys'::regclass,"
-    "      'fraud.cases'::regclass, 'fraud.labels'::regclass)"
+    "      'fraud.case_states'::regclass, 'fraud.labels'::regclass)"
     "     AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
     "     AND a.backend_type NOT LIKE 'fraud_detect%' ORDER BY a.xact_start LIMIT 1)) END"
     " ON CONFLICT (card) DO UPDATE SET attempts = h.attempts + 1, reason = excluded.reason, month = excluded.month,"

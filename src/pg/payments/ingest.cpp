@@ -42,27 +42,26 @@ Statement insert_transactions(
 
 // The alert joins the card's unresolved case if its latest alert is within the
 // window (microseconds), else it opens one. The card's lock is held, so alerts of a
-// card take turns; a case that is resolved meanwhile is not joined, nor one that an analyst's
-// open transaction has locked: nobody waits for a person.
+// card take turns. Until this commits nobody decides the case: that takes the row FOR
+// UPDATE. One that an analyst's open transaction has locked is passed over: nobody waits
+// for a person.
 Statement insert_alert(
-    "WITH latest AS (SELECT c.case_id, c.decision FROM fraud.cases c WHERE c.card = $1"
+    "WITH latest AS (SELECT c.case_id FROM fraud.case_states c WHERE c.card = $1"
     "  AND c.status IN ('open', 'acknowledged')"
-    "  AND c.last_alert_at > now() - $10 * interval '1 microsecond'"
-    "  ORDER BY c.case_id DESC LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),"
-    " joined AS (UPDATE fraud.cases c SET alerts = c.alerts + 1, last_alert_at = now(),"
+    "  AND EXISTS (SELECT FROM fraud.alerts a WHERE a.case_id = c.case_id AND a.card = $1"
+    "   AND a.raised_at > now() - $10 * interval '1 microsecond')"
+    "  ORDER BY c.case_id DESC LIMIT 1 FOR KEY SHARE SKIP LOCKED),"
     // In the alphabet, block is before review.
-    "  decision = least(c.decision, $5), max_score = greatest(c.max_score, $4),"
-    "  amount = c.amount + $9 / 100.0"
-    "  FROM latest l WHERE c.card = $1 AND c.case_id = l.case_id"
-    "   AND c.status IN ('open', 'acknowledged')"
-    "  RETURNING c.case_id, c.alerts, c.decision < l.decision AS escalated),"
-    " opened AS (INSERT INTO fraud.cases (card, decision, max_score, amount)"
-    "  SELECT $1, $5, $4, $9 / 100.0 WHERE NOT EXISTS (SELECT FROM joined)"
-    "  RETURNING case_id, alerts, false),"
-    " the_case AS (SELECT * FROM joined UNION ALL SELECT * FROM opened)"
+    " joined AS (SELECT l.case_id,"
+    "   (SELECT count(*) FROM fraud.alerts a WHERE a.case_id = l.case_id AND a.card = $1) + 1 AS alerts,"
+    "   $5 < (SELECT min(a.decision) FROM fraud.alerts a WHERE a.case_id = l.case_id AND a.card = $1) AS escalated"
+    "  FROM latest l),"
+    " opened AS (INSERT INTO fraud.case_states (card) SELECT $1 WHERE NOT EXISTS (SELECT FROM latest)"
+    "  RETURNING case_id),"
+    " the_case AS (SELECT * FROM joined UNION ALL SELECT o.case_id, 1, false FROM opened o)"
     " INSERT INTO fraud.alerts (card, case_id, transaction_id, occurred_at, score, decision, model,"
-    "  model_version, reasons)"
-    " SELECT $1, m.case_id, $2, $3, $4, $5, $6, $7, $8 FROM the_case m"
+    "  model_version, reasons, payment_amount)"
+    " SELECT $1, m.case_id, $2, $3, $4, $5, $6, $7, $8, $9 / 100.0 FROM the_case m"
     " RETURNING alert_id, case_id, (SELECT m.alerts FROM the_case m), (SELECT m.escalated FROM the_case m)",
     {UUIDOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID, TEXTOID, INT4OID, TEXTARRAYOID, INT8OID,
      FLOAT8OID});

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "pg/payments/number_gate.h"
 #include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 
 namespace fraud::pg {
@@ -84,6 +86,28 @@ void hide_ids(Spi& spi, PaymentBatch& batch) {
 using namespace fraud;
 using namespace fraud::pg;
 
+namespace {
+
+// That a payment of such an id is there tells that the card is: who asks for one tries a
+// number. What he is told of is the id's hash.
+void check_may_ask(const std::string& replaced) {
+  pg_uuid_t hash;
+  const auto digit = [&](size_t i) {
+    const char c = replaced[kPrefix.size() + i];
+    return static_cast<unsigned char>(c <= '9' ? c - '0' : c - 'a' + 10);
+  };
+  for (size_t i = 0; i < kHashBytes; ++i) {
+    hash.data[i] = static_cast<unsigned char>(digit(2 * i) << 4 | digit(2 * i + 1));
+  }
+  NumberGate gate(caller());
+  if (gate.may_ask(hash)) return;
+  throw SqlError(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "too many different payment ids that hold card numbers within an hour",
+                 "The limit of fraud_detect.card_number_limit is " + std::to_string(guc_card_number_limit) + ".",
+                 "Give the id as it is stored, or ask again later.");
+}
+
+}  // namespace
+
 // The ids under which a payment may be stored that came with this one: the likeliest
 // first. (Which card it came with, and so whether its id was replaced for holding that
 // card's number, is not known.)
@@ -96,6 +120,7 @@ FRAUD_FUNCTION(payment_ids) {
     Spi spi;
     replaced = IdKey(spi).replace(id);
   }
+  if (id_holds_card_number(id, "")) check_may_ask(replaced);
   // What is made while SPI is open ends with it.
   Column ids(TEXTOID);
   if (!id_holds_card_number(id, "")) ids.add(text_param(id));
