@@ -32,7 +32,9 @@
 extern "C" {
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 
 PGDLLEXPORT void fraud_detect_ingest_worker_main(Datum argument);
 }
@@ -136,8 +138,13 @@ class IngestWorker {
     if (!begin()) return;
     for (;;) {
       begin_turn();
-      for (auto& [name, response] : http_.work()) finish(name, std::move(response));
-      if (!look()) return;
+      for (auto& [name, response] : http_.work()) arrived_.emplace_back(name, std::move(response));
+      while (!arrived_.empty()) {
+        auto [name, response] = std::move(arrived_.front());
+        arrived_.pop_front();
+        finish(name, std::move(response));
+      }
+      if (is_gone_ || !look()) return;
       if (answers_.empty()) {
         wait();
       } else {
@@ -272,7 +279,10 @@ class IngestWorker {
       answer.role = source->second.role;
     }
     try {
-      answer.batch = read_payments(response.body, format);
+      reading_ = name;
+      answer.batch = read_payments(response.body, format, [&] { give_way(); });
+      // Payments before the break are kept; the poll is one that failed.
+      if (answer.batch.fault) response.error = answer.batch.fault->what();
     } catch (const Error& fault) {
       std::string reason = fault.what();
       if (!response.content_type.empty()) {
@@ -286,6 +296,7 @@ class IngestWorker {
       answer.batch.rejected.push_back(whole);
       response.error = reason;
     }
+    reading_.clear();
     answer.response = std::move(response);
     answer.response.body.clear();
     answer.response.body.shrink_to_fit();
@@ -293,7 +304,22 @@ class IngestWorker {
     keep_piece();
   }
 
+  // While a large answer is read: heeds signals, serves the network and starts other polls.
+  void give_way() {
+    protect([] {
+      CHECK_FOR_INTERRUPTS();
+      if (!PostmasterIsAlive()) proc_exit(1);
+    });
+    for (auto& [name, response] : http_.work()) arrived_.emplace_back(name, std::move(response));
+    is_gone_ = is_gone_ || !look();
+  }
+
+  // True while an answer of the source is read, waits to be, or is kept.
   bool being_kept(const std::string& name) const {
+    if (name == reading_) return true;
+    for (const auto& [source, response] : arrived_) {
+      if (source == name) return true;
+    }
     return std::any_of(answers_.begin(), answers_.end(),
                        [&](const Answer& answer) { return answer.source == name; });
   }
@@ -416,6 +442,9 @@ class IngestWorker {
   NetworkClient http_;
   TrainingQueue training_;
   std::map<std::string, Source> sources_;
+  std::deque<std::pair<std::string, Response>> arrived_;  // and not read yet
+  std::string reading_;   // the source whose answer is read
+  bool is_gone_ = false;  // the extension
   std::deque<Answer> answers_;
   TimestampTz next_upkeep_ = 0;
   std::mt19937 random_{std::random_device{}()};
