@@ -499,7 +499,7 @@ void Reader::read_object(std::string_view text, size_t at) {
   if (!layout.empty()) refuse(layout);
   const std::string_view object = text.substr(at, extent.end - at);
   const Document::Reading reading = document_.read(object.substr(0, kMaxPaymentBytes));
-  if (object.size() > kMaxPaymentBytes) {
+  if (object.size() > kMaxPaymentBytes && reading != Document::Reading::kTooDeep) {
     refuse("an object of more than " + std::to_string(kMaxPaymentBytes) + " bytes");
   }
   if (!extent.is_whole || reading != Document::Reading::kWhole) {
