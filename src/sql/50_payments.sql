@@ -11,6 +11,14 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_ingest'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 1;
 COMMENT ON FUNCTION fraud.ingest(jsonb, text) IS
+    'as fraud.ingest(text, text), of what is jsonb already; jsonb has no NaN and no lone surrogates, and turns a number that was written as 4.497913965512794e+18 into an integer, so a card number that has lost digits is refused only where its check digit shows it';
+
+CREATE FUNCTION fraud.ingest(payment text, source text DEFAULT 'sql',
+    OUT transaction_id text, OUT status text, OUT score float8, OUT decision text, OUT error text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'fraud_detect_ingest_text'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 1;
+COMMENT ON FUNCTION fraud.ingest(text, text) IS
     'stores one payment, or many, in any layout of docs/payments.md, with features, score, decision and alert, in this transaction; status is stored, duplicate or rejected (then error says why, and fraud.ingest_errors keeps the payload)';
 
 CREATE FUNCTION fraud.assess(payment jsonb, model text DEFAULT 'payments',

@@ -33,6 +33,7 @@ BEGIN
         WHEN 'ingest' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
             'EXECUTE ON FUNCTION fraud.ingest(jsonb, text)',
+            'EXECUTE ON FUNCTION fraud.ingest(text, text)',
             'EXECUTE ON FUNCTION fraud.assess(jsonb, text)']
         WHEN 'analyst' THEN ARRAY[
             'USAGE ON SCHEMA fraud',

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/error.h"
+
 namespace fraud {
 
 // One payment, checked. Empty strings and empty optionals mean "not given".
@@ -59,6 +61,8 @@ struct RejectedPayment {
 struct PaymentBatch {
   std::vector<Payment> payments;
   std::vector<RejectedPayment> rejected;
+  // Why the rest of the body, which is the last of `rejected`, could not be read.
+  std::optional<Error> fault;
 };
 
 enum class PaymentFormat {
@@ -72,20 +76,33 @@ enum class PaymentFormat {
 // nothing.
 std::optional<PaymentFormat> payment_format(std::string_view name) noexcept;
 
-// Bounds of one body; beyond them read_payments throws Error (kLimitExceeded).
-constexpr size_t kMaxJsonDepth = 16;
-constexpr size_t kMaxJsonValues = 8000000;
+// Bounds of one body.
+constexpr size_t kMaxJsonDepth = 16;                           // of one payment
+constexpr size_t kMaxPaymentBytes = size_t{1} << 20;           // of one payment
 constexpr size_t kMaxPaymentsPerBody = 250000;                 // read and rejected together
 constexpr size_t kMaxRejectedBytesPerBody = size_t{64} << 20;  // of all rejected payloads
 constexpr size_t kMaxRejectedPayloadBytes = size_t{1} << 20;  // longer ones are cut, and say so
 
-// Reads all payments of a response body. What is wrong with one payment puts
-// that one on the rejected list; throws Error (kInvalidJson, kInvalidPayload,
-// kLimitExceeded) when the body as a whole is unreadable. A JSON string that
-// wraps any of the layouts is unwrapped once. `give_way`, which may throw, is called
-// every few milliseconds: a large body takes seconds.
+// Called every thousand payments, and at least every few milliseconds, while a body is read,
+// so that the caller can look up; may throw.
+using GiveWay = std::function<void()>;
+
+// Reads all payments of a response body, one after the other. What is wrong with one payment
+// puts that one on the rejected list. Where the body's structure breaks, or a bound is
+// reached, what stands before is read, the rest is the last of the rejected ones, and `fault`
+// says why; throws Error (kInvalidJson, kInvalidPayload, kLimitExceeded) when no payment of
+// the body is whole. A JSON string that wraps any of the layouts is unwrapped once.
 PaymentBatch read_payments(std::string_view body, PaymentFormat format = PaymentFormat::kAuto,
-                           const std::function<void()>& give_way = {});
+                           const GiveWay& give_way = {});
+
+constexpr size_t kPaymentFields = 25;
+constexpr int kUnknownField = -1;
+
+// Returns which of the fields is called `name`, or kUnknownField.
+int find_payment_field(std::string_view name) noexcept;
+
+// True for how tools write a missing number.
+bool is_nan(std::string_view text) noexcept;
 
 // The fields of the wire format and of the Kaggle layout, by their names there.
 // A payment is built from any source by setting fields as text and finishing.
@@ -95,10 +112,15 @@ class PaymentBuilder {
  public:
   // Sets one field; unknown names are ignored. The first fault is kept, and the
   // remaining fields are still taken, so that partial() shows what was readable.
-  void set(std::string_view field, std::string_view text);
+  void set(int field, std::string_view text);
+  void set(std::string_view field, std::string_view text) { set(find_payment_field(field), text); }
 
   // Records that the field holds what has no text, such as "an array".
-  void set_unusable(std::string_view field, std::string_view found);
+  void set_unusable(int field, std::string_view found);
+
+  // Records that JSON could not read the field's value: a number beyond a double, or a text
+  // with half a surrogate pair. NaN is a missing value, of a field that may be missing.
+  void set_unreadable(int field, std::string_view found, bool is_text);
 
   // Returns the payment and starts anew, or says why it is none (in `reason`).
   std::optional<Payment> finish(std::string* reason);

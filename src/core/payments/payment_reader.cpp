@@ -1,9 +1,7 @@
-// Reads response bodies in every layout that payments come in.
+// Reads response bodies in every layout that payments come in, a payment at a time.
 #include <algorithm>
+#include <array>
 #include <cstddef>
-#include <cstdint>
-#include <functional>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,471 +10,40 @@
 
 #include "core/base/error.h"
 #include "core/payments/forbidden_fields.h"
+#include "core/payments/json_document.h"
+#include "core/payments/json_scan.h"
 #include "core/payments/mask.h"
+#include "core/payments/payload_writer.h"
 #include "core/payments/payment.h"
 
 namespace fraud {
 namespace {
 
-constexpr std::string_view kBlank = " \t\r\n";
+constexpr size_t kPaymentsBetweenPauses = 1000;
+// Members of a body's outermost object that are looked at: those of the split layout.
+constexpr size_t kMaxOuterMembers = 100;
 
-// What the caller wants called now and then: while it lives, by maybe().
-class GiveWay {
- public:
-  explicit GiveWay(const std::function<void()>& call) : outer_(std::exchange(current_, &call)) {}
-  ~GiveWay() noexcept { current_ = outer_; }
-  GiveWay(const GiveWay&) = delete;
-  GiveWay& operator=(const GiveWay&) = delete;
-
-  // Calls it, every kSteps times: a step is a value that is parsed or read.
-  static void maybe(size_t steps = 1) {
-    steps_ += steps;
-    if (steps_ < kSteps) return;
-    steps_ = 0;
-    if (current_ != nullptr && *current_) (*current_)();
-  }
-
- private:
-  static constexpr size_t kSteps = 20000;
-  static inline thread_local const std::function<void()>* current_ = nullptr;
-  static inline thread_local size_t steps_ = 0;
-  const std::function<void()>* outer_;
-};
-
-enum class Kind : uint8_t { kNull, kFalse, kTrue, kInteger, kFloat, kString, kArray, kObject };
-
-// Returns the kind of value with its article, for messages.
-std::string_view kind_name(Kind kind) {
-  switch (kind) {
-    case Kind::kNull:
-      return "null";
-    case Kind::kFalse:
-      return "false";
-    case Kind::kTrue:
-      return "true";
-    case Kind::kInteger:
-      return "an integer";
-    case Kind::kFloat:
-      return "a floating-point number";
-    case Kind::kString:
-      return "a string";
-    case Kind::kArray:
-      return "an array";
-    case Kind::kObject:
-      return "an object";
-  }
-  return "a value";
-}
-
-// Returns the index of the first byte that is not UTF-8 or is NUL, or npos.
-// (The JSON library takes a NUL for the end of the input.)
-size_t find_bad_byte(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  size_t at = 0;
-  while (at < text.size()) {
-    const unsigned char lead = byte(at);
-    if (lead == 0) return at;
-    if (lead < 0x80) {
-      ++at;
-      continue;
-    }
-    size_t length = 0;
-    // The second byte's range excludes overlong forms, surrogates, and what is
-    // above U+10FFFF.
-    unsigned char low = 0x80;
-    unsigned char high = 0xBF;
-    if (lead >= 0xC2 && lead <= 0xDF) {
-      length = 2;
-    } else if (lead >= 0xE0 && lead <= 0xEF) {
-      length = 3;
-      if (lead == 0xE0) low = 0xA0;
-      if (lead == 0xED) high = 0x9F;
-    } else if (lead >= 0xF0 && lead <= 0xF4) {
-      length = 4;
-      if (lead == 0xF0) low = 0x90;
-      if (lead == 0xF4) high = 0x8F;
-    } else {
-      return at;
-    }
-    if (text.size() - at < length || byte(at + 1) < low || byte(at + 1) > high) return at;
-    for (size_t i = 2; i < length; ++i) {
-      if (byte(at + i) < 0x80 || byte(at + i) > 0xBF) return at;
-    }
-    at += length;
-  }
-  return std::string_view::npos;
-}
-
-// Returns `text` with each byte that is not UTF-8, or is NUL, as a question mark.
-std::string replace_bad_bytes(std::string_view text) {
-  std::string clean;
-  clean.reserve(text.size());
-  while (true) {
-    const size_t bad = find_bad_byte(text);
-    clean.append(text.substr(0, bad));
-    if (bad == std::string_view::npos) return clean;
-    clean += '?';
-    text.remove_prefix(bad + 1);
-  }
-}
-
-// A JSON document as one flat array in document order: its size is bounded, and
-// neither building nor freeing it recurses. Numbers keep their digits as text.
-class Document {
- public:
-  // Parses `text`; throws Error. `part` is " of the ..." for a part of the body.
-  void parse(std::string_view text, const std::string& part);
-
-  // Nodes are named by index; the root is 0.
-  Kind kind(size_t node) const { return nodes_[node].kind; }
-  std::string_view text(size_t node) const {
-    return std::string_view(texts_).substr(nodes_[node].at, nodes_[node].size);
-  }
-  // Returns how many nodes a container holds directly; in an object, keys count.
-  size_t size(size_t node) const { return nodes_[node].size; }
-  static size_t first(size_t node) { return node + 1; }
-  // Returns the node that follows `node` and all that it holds.
-  size_t next(size_t node) const {
-    return nodes_[node].kind >= Kind::kArray ? nodes_[node].at : node + 1;
-  }
-
- private:
-  struct Node {
-    size_t at;      // of a text: its offset; of a container: the node after it
-    uint32_t size;  // of a text: its bytes; of a container: its direct nodes
-    Kind kind;
-  };
-  class Handler;
-
-  std::vector<Node> nodes_;
-  std::string texts_;
-};
-
-// Takes the parser's events into the document.
-class Document::Handler {
- public:
-  explicit Handler(Document* document) : document_(document) {}
-
-  bool null() { return add(Kind::kNull, "null"); }
-  bool boolean(bool value) { return value ? add(Kind::kTrue, "true") : add(Kind::kFalse, "false"); }
-  bool number_integer(int64_t value) { return add(Kind::kInteger, std::to_string(value)); }
-  bool number_unsigned(uint64_t value) { return add(Kind::kInteger, std::to_string(value)); }
-  bool number_float(double, const std::string& token) {
-    // An integer of more than 64 bits comes here too, with all its digits.
-    const bool is_integer = token.find_first_not_of("-0123456789") == std::string::npos;
-    if (!add(is_integer ? Kind::kInteger : Kind::kFloat, token)) return false;
-    // The parser writes the decimal point of the process's locale.
-    for (size_t i = document_->texts_.size() - token.size(); i < document_->texts_.size(); ++i) {
-      if (document_->texts_[i] == ',') document_->texts_[i] = '.';
-    }
-    return true;
-  }
-  bool string(std::string& value) { return add(Kind::kString, value); }
-  bool key(std::string& value) { return add(Kind::kString, value); }
-  bool binary(nlohmann::json::binary_t&) { return false; }
-  bool start_object(size_t) { return open(Kind::kObject); }
-  bool start_array(size_t) { return open(Kind::kArray); }
-  bool end_object() { return close(); }
-  bool end_array() { return close(); }
-  // The exception's own text quotes the input, which holds card numbers.
-  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) {
-    position_ = position;
-    return false;
-  }
-
-  bool is_too_deep() const { return is_too_deep_; }
-  bool is_too_large() const { return is_too_large_; }
-  size_t position() const { return position_; }
-
- private:
-  bool add(Kind kind, std::string_view text) {
-    if (document_->nodes_.size() >= kMaxJsonValues || text.size() > UINT32_MAX) {
-      is_too_large_ = true;
-      return false;
-    }
-    GiveWay::maybe();
-    if (!open_.empty()) ++document_->nodes_[open_.back()].size;
-    document_->nodes_.push_back(
-        {document_->texts_.size(), static_cast<uint32_t>(text.size()), kind});
-    document_->texts_.append(text);
-    return true;
-  }
-
-  bool open(Kind kind) {
-    if (open_.size() >= kMaxJsonDepth) {
-      is_too_deep_ = true;
-      return false;
-    }
-    if (!add(kind, "")) return false;
-    open_.push_back(document_->nodes_.size() - 1);
-    return true;
-  }
-
-  bool close() {
-    document_->nodes_[open_.back()].at = document_->nodes_.size();
-    open_.pop_back();
-    return true;
-  }
-
-  Document* document_;
-  std::vector<size_t> open_;
-  size_t position_ = 0;
-  bool is_too_deep_ = false;
-  bool is_too_large_ = false;
-};
-
-void Document::parse(std::string_view text, const std::string& part) {
-  nodes_.clear();
-  texts_.clear();
-  const size_t bad = find_bad_byte(text);
-  if (bad != std::string_view::npos && text[bad] != '\0') {
-    throw Error(ErrorCode::kInvalidJson, "invalid JSON at byte " + std::to_string(bad + 1) + part +
-                                             ": it is not valid UTF-8");
-  }
-  Handler handler(this);
-  // The parser sees what stands before a NUL, and the NUL is the fault if that
-  // is whole.
-  const char* end = text.data() + std::min(text.size(), bad);
-  const bool is_read =
-      nlohmann::json::sax_parse(text.data(), end, &handler, nlohmann::json::input_format_t::json);
-  if (handler.is_too_deep()) {
-    throw Error(ErrorCode::kLimitExceeded, "JSON" + part + " is nested deeper than " +
-                                               std::to_string(kMaxJsonDepth) + " levels");
-  }
-  if (handler.is_too_large()) {
-    throw Error(ErrorCode::kLimitExceeded,
-                "JSON" + part + " holds more than " + std::to_string(kMaxJsonValues) + " values");
-  }
-  if (is_read && bad == std::string_view::npos) return;
-  const size_t position = is_read ? bad + 1 : handler.position();
-  const bool is_markup = text[text.find_first_not_of(kBlank)] == '<';
-  throw Error(ErrorCode::kInvalidJson, "invalid JSON at byte " + std::to_string(position) + part,
-              is_markup ? "The content begins with \"<\", as HTML and XML do." : "");
-}
-
-// One field of a payment: its name and its value's node.
-struct Member {
-  std::string_view name;
-  size_t node;
-};
-
-// Appends text as a JSON string.
-void write_string(std::string_view text, std::string* out) { *out += nlohmann::json(text).dump(); }
-
-// True when an element of the array is the name of a field that must not be kept:
-// then what stands beside the array holds that field's values.
-bool heads_forbidden_column(const Document& document, size_t array) {
-  if (document.kind(array) != Kind::kArray) return false;
-  for (size_t node = Document::first(array); node < document.next(array); node = document.next(node)) {
-    if (document.kind(node) == Kind::kString && is_forbidden_field(document.text(node))) return true;
-  }
-  return false;
-}
-
-// Writes a payload for people to repair, without what must not be kept; what exceeds
-// the bound is not written.
-class PayloadWriter {
- public:
-  // `card_digits` are hidden wherever they stand. With Masking::kAny it is not known
-  // which of the values is the card number.
-  PayloadWriter(const Document& document, std::string_view card_digits, Masking masking)
-      : document_(document), card_digits_(card_digits), masking_(masking) {}
-
-  // Writes the members as one object, without the card number.
-  void write_members(const std::vector<Member>& members) {
-    const bool is_cut = names_forbidden(members);
-    out_ += '{';
-    bool is_first = true;
-    for (const Member& member : members) {
-      if (is_full()) break;
-      if (member.name == "cc_num" || is_forbidden_field(member.name)) continue;
-      // {"name": "cvv", "value": …}
-      if (is_cut && !is_naming_field(member.name)) continue;
-      write_key(member.name, &is_first);
-      const size_t begin = out_.size();
-      if (is_card_number_field(member.name)) {
-        const Masking before = std::exchange(masking_, Masking::kAny);
-        write(member.node);
-        masking_ = before;
-      } else {
-        write(member.node);
-      }
-      if (member.name == "trans_num" && depth_ == 0) {
-        id_at_ = begin;
-        id_size_ = out_.size() - begin;
-      }
-    }
-    out_ += '}';
-  }
-
-  // Writes a value. It recurses no deeper than kMaxJsonDepth.
-  void write(size_t node) {
-    if (is_full()) return;
-    switch (document_.kind(node)) {
-      case Kind::kArray:
-      case Kind::kObject:
-        ++depth_;
-        write_container(node);
-        --depth_;
-        break;
-      case Kind::kString:
-        write_string(kept(document_.text(node)), &out_);
-        break;
-      case Kind::kInteger:
-      case Kind::kFloat:
-        write_number(document_.text(node));
-        break;
-      default:
-        out_ += document_.text(node);
-        break;
-    }
-  }
-
-  std::string take() { return std::move(out_); }
-  size_t id_at() const { return id_at_; }
-  size_t id_size() const { return id_size_; }
-
- private:
-  bool is_full() const { return out_.size() > kMaxRejectedPayloadBytes; }
-
-  // Returns the text as it may be kept.
-  std::string kept(std::string_view text) const {
-    if (masking_ == Masking::kAny) return redact_broken(text);
-    return redact(text, card_digits_);
-  }
-
-  bool names_forbidden(const std::vector<Member>& members) const {
-    for (const Member& member : members) {
-      if (document_.kind(member.node) == Kind::kString && is_forbidden_field(document_.text(member.node)) &&
-          is_naming_field(member.name)) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  void write_key(std::string_view key, bool* is_first) {
-    if (!*is_first) out_ += ',';
-    *is_first = false;
-    write_string(kept(key), &out_);
-    out_ += ':';
-  }
-
-  void write_number(std::string_view number) {
-    // The decimals of a small number are no card number; others that change are
-    // numbers no more.
-    const size_t point = number.find('.');
-    const bool is_plain_decimal = point <= 10 && number.find_first_of("eE") == std::string::npos;
-    const std::string masked = kept(number);
-    if (is_plain_decimal || masked == number) {
-      out_ += number;
-    } else {
-      write_string(masked, &out_);
-    }
-  }
-
-  void write_container(size_t node) {
-    std::vector<Member> members;
-    const bool is_object = document_.kind(node) == Kind::kObject;
-    bool is_cut = false;
-    for (size_t child = Document::first(node); child < document_.next(node);) {
-      const std::string_view name = is_object ? document_.text(child) : std::string_view();
-      if (is_object) child = document_.next(child);
-      is_cut = is_cut || heads_forbidden_column(document_, child);
-      members.push_back({name, child});
-      child = document_.next(child);
-    }
-    if (is_cut) {
-      out_ += "\"[cut]\"";
-    } else if (is_object) {
-      write_members(members);
-    } else {
-      out_ += '[';
-      for (size_t i = 0; i < members.size() && !is_full(); ++i) {
-        if (i > 0) out_ += ',';
-        write(members[i].node);
-      }
-      out_ += ']';
-    }
-  }
-
-  const Document& document_;
-  std::string_view card_digits_;
-  Masking masking_;
-  size_t depth_ = 0;
-  size_t id_at_ = 0, id_size_ = 0;
-  std::string out_;
-};
-
-// Cuts a payload to its bound, between characters, and says so at its end.
-void bound_payload(std::string* payload) {
-  constexpr std::string_view kNote = " ... (cut at 1 MiB)";
-  if (payload->size() <= kMaxRejectedPayloadBytes) return;
-  size_t end = kMaxRejectedPayloadBytes - kNote.size();
-  while (end > 0 && (static_cast<unsigned char>((*payload)[end]) & 0xC0) == 0x80) --end;
-  payload->resize(end);
-  payload->append(kNote);
-}
-
-// Reads one body.
-class Reader {
- public:
-  explicit Reader(PaymentFormat format) : format_(format) {}
-
-  PaymentBatch read(std::string_view body) {
-    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-    if (body.substr(0, kByteOrderMark.size()) == kByteOrderMark) {
-      body.remove_prefix(kByteOrderMark.size());
-    }
-    read_text(body, "");
-    return std::move(batch_);
-  }
-
- private:
-  void read_text(std::string_view text, const std::string& part);
-  void read_object(const Document& document);
-  void read_array(const Document& document);
-  void read_split(const Document& document, size_t columns, size_t data);
-  void read_row(const Document& document, const std::vector<std::string_view>& columns, size_t row);
-  void read_lines(std::string_view text, const std::string& part);
-  void read_element(const Document& document, size_t node, const std::string& where);
-  void read_members(const Document& document, const std::vector<Member>& members,
-                    const std::string& where);
-  void reject(RejectedPayment rejected);
-  void count_payment();
-  [[noreturn]] void refuse(std::string_view found) const;
-
-  PaymentFormat format_;
-  PaymentBatch batch_;
-  size_t rejected_bytes_ = 0;
+// A member of the object that a body is, before its value is read.
+struct OuterMember {
+  std::string name;
+  size_t at;
+  Extent extent;
 };
 
 // Returns the members of an object.
-std::vector<Member> members_of(const Document& document, size_t object) {
-  std::vector<Member> members;
-  members.reserve(document.size(object) / 2);
+void members_of(const Document& document, size_t object, std::vector<Member>* members) {
+  members->clear();
   for (size_t key = Document::first(object); key < document.next(object);) {
     const size_t value = document.next(key);
-    members.push_back({document.text(key), value});
+    if (value >= document.next(object)) break;  // of a broken one
+    const std::string_view name = document.text(key);
+    members->push_back({name, value, find_payment_field(name)});
     key = document.next(value);
   }
-  return members;
-}
-
-// Returns the value's node of the last member called `name`, or 0.
-size_t find_member(const std::vector<Member>& members, std::string_view name) {
-  size_t node = 0;
-  for (const Member& member : members) {
-    if (member.name == name) node = member.node;
-  }
-  return node;
 }
 
 bool has_payment_field(const std::vector<Member>& members) {
-  for (const Member& member : members) {
-    if (is_payment_field(member.name)) return true;
-  }
-  return false;
+  return std::any_of(members.begin(), members.end(), [](const Member& member) { return member.field != kUnknownField; });
 }
 
 // Calls `visit(line, number)` for each line that is not blank.
@@ -486,35 +53,63 @@ void for_each_line(std::string_view text, Visitor visit) {
   for (size_t begin = 0; begin < text.size(); ++number) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     const std::string_view line = text.substr(begin, end - begin);
-    if (line.find_first_not_of(kBlank) != std::string_view::npos) visit(line, number);
+    if (line.find_first_not_of(kJsonBlank) != std::string_view::npos) visit(line, number);
     begin = end + 1;
   }
 }
 
-// True when a text that is no JSON as a whole has objects on lines of their own.
-bool looks_like_lines(std::string_view text) {
-  size_t lines = 0;
-  size_t openings = 0;
-  for_each_line(text, [&](std::string_view line, size_t) {
-    ++lines;
-    if (line[line.find_first_not_of(kBlank)] == '{') ++openings;
-  });
-  if (lines < 2 || openings * 2 < lines) return false;
-  // A single document that was cut and has its brackets on such lines has no
-  // line that is a whole object.
-  Document document;
-  bool has_object = false;
-  for_each_line(text, [&](std::string_view line, size_t) {
-    if (has_object || line[line.find_first_not_of(kBlank)] != '{') return;
-    try {
-      document.parse(line, "");
-      has_object = true;
-    } catch (const Error&) {
-      // Another line may be whole.
+// Reads one body.
+class Reader {
+ public:
+  Reader(PaymentFormat format, const GiveWay& give_way) : format_(format), give_way_(give_way) {}
+
+  PaymentBatch read(std::string_view body) {
+    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+    if (body.substr(0, kByteOrderMark.size()) == kByteOrderMark) {
+      body.remove_prefix(kByteOrderMark.size());
     }
-  });
-  return has_object;
-}
+    read_text(body);
+    return std::move(batch_);
+  }
+
+ private:
+  void read_text(std::string_view text);
+  void read_object(std::string_view text, size_t at);
+  void read_array(std::string_view text, size_t at);
+  void read_split(std::string_view text, const OuterMember& columns, const OuterMember& data, size_t end);
+  void read_row(const std::vector<std::string>& columns, const std::vector<int>& fields);
+  void read_lines(std::string_view text);
+  bool looks_like_lines(std::string_view text);
+  std::vector<OuterMember> outer_members(std::string_view text, size_t at);
+  std::string_view known_layout(std::string_view text, const std::vector<OuterMember>& members);
+  template <typename Visitor>
+  std::optional<size_t> for_each_element(std::string_view text, size_t open, Visitor visit);
+  void read_element(std::string_view text, const std::string& where, size_t offset);
+  void read_members(const std::vector<Member>& members, const std::string& where);
+  void reject_broken(std::string_view text, const std::string& reason);
+  void reject(RejectedPayment rejected);
+  void look_up();
+  bool is_full(std::string_view text, size_t at);
+  Error broken(std::string_view text, size_t at, size_t position, Document::Reading reading) const;
+  void end_at(std::string_view text, size_t rest, Error fault);
+  void expect_end(std::string_view text, size_t at);
+  [[noreturn]] void refuse(std::string_view found) const;
+
+  PaymentFormat format_;
+  const GiveWay& give_way_;
+  PaymentBatch batch_;
+  Document document_;
+  PaymentBuilder builder_;
+  std::vector<Member> members_;
+  std::string part_;            // " of the ..." for a text within the body
+  bool is_head_apart_ = false;  // from values that must not be kept: no name stands beside them
+  size_t readable_ = 0;         // payments that are whole, whatever their values
+  std::optional<Error> first_fault_;
+  size_t rejected_bytes_ = 0;
+  size_t since_pause_ = 0;
+};
+
+// ------------------------------------------------------------------ faults
 
 // Throws the error for a body of another layout than expected.
 void Reader::refuse(std::string_view found) const {
@@ -536,221 +131,467 @@ void Reader::refuse(std::string_view found) const {
               "expected " + std::string(expected) + ", found " + std::string(found));
 }
 
-void Reader::count_payment() {
-  if (batch_.payments.size() + batch_.rejected.size() >= kMaxPaymentsPerBody) {
-    throw Error(ErrorCode::kLimitExceeded,
-                "body holds more than " + std::to_string(kMaxPaymentsPerBody) + " payments");
+// Returns the fault of a text that is broken at `position`, from 1, of what begins at `at`.
+Error Reader::broken(std::string_view text, size_t at, size_t position, Document::Reading reading) const {
+  if (reading == Document::Reading::kTooDeep) {
+    return Error(ErrorCode::kLimitExceeded,
+                 "JSON" + part_ + " is nested deeper than " + std::to_string(kMaxJsonDepth) + " levels");
   }
+  position += at;
+  std::string message = "invalid JSON at byte " + std::to_string(position) + part_;
+  if (position > text.size()) message += ": it is cut off";
+  const bool is_markup = text[skip_blank(text, 0)] == '<';
+  return Error(ErrorCode::kInvalidJson, message, is_markup ? "The content begins with \"<\", as HTML and XML do." : "");
+}
+
+// Ends the reading of a text whose rest, from `rest` on, is unreadable.
+void Reader::end_at(std::string_view text, size_t rest, Error fault) {
+  if (readable_ == 0) throw first_fault_ ? *first_fault_ : fault;
+  if (skip_blank(text, rest) < text.size()) reject_broken(text.substr(rest), fault.what());
+  batch_.fault.emplace(std::move(fault));
+}
+
+// Ends the reading of a text that must be blank from `at` on.
+void Reader::expect_end(std::string_view text, size_t at) {
+  if (readable_ == 0 && first_fault_) throw *first_fault_;
+  at = skip_blank(text, at);
+  if (at < text.size()) end_at(text, at, broken(text, at, 1, Document::Reading::kBroken));
+}
+
+// True when no more can be taken; what follows from `at` on is set aside.
+bool Reader::is_full(std::string_view text, size_t at) {
+  std::string fault;
+  if (batch_.payments.size() + batch_.rejected.size() >= kMaxPaymentsPerBody) {
+    fault = "body holds more than " + std::to_string(kMaxPaymentsPerBody) + " payments";
+  } else if (rejected_bytes_ > kMaxRejectedBytesPerBody) {
+    fault = "rejected payments of the body take more than " + std::to_string(kMaxRejectedBytesPerBody) + " bytes";
+  } else {
+    return false;
+  }
+  end_at(text, at, Error(ErrorCode::kLimitExceeded, fault));
+  return true;
+}
+
+void Reader::look_up() {
+  if (++since_pause_ < kPaymentsBetweenPauses) return;
+  since_pause_ = 0;
+  if (give_way_) give_way_();
 }
 
 void Reader::reject(RejectedPayment rejected) {
-  count_payment();
   bound_payload(&rejected.payload);
   if (rejected.id_at + rejected.id_size > rejected.payload.size()) rejected.id_size = 0;
   rejected_bytes_ += rejected.payload.size();
-  if (rejected_bytes_ > kMaxRejectedBytesPerBody) {
-    throw Error(ErrorCode::kLimitExceeded, "rejected payments of the body take more than " +
-                                               std::to_string(kMaxRejectedBytesPerBody) + " bytes");
-  }
   batch_.rejected.push_back(std::move(rejected));
 }
 
+// Rejects text that is no JSON, with what could be read before the break.
+void Reader::reject_broken(std::string_view text, const std::string& reason) {
+  RejectedPayment rejected;
+  rejected.reason = reason;
+  if (text.size() > kMaxRejectedPayloadBytes) rejected.payload_size = text.size();
+  if (!is_head_apart_) {
+    rejected.payload = replace_bad_bytes(redact_broken(text, 2 * kMaxRejectedPayloadBytes));
+    (void)document_.read(text.substr(0, kMaxPaymentBytes));
+    if (!document_.empty() && document_.kind(0) == Kind::kObject) {
+      members_of(document_, 0, &members_);
+      for (const Member& member : members_) {
+        if (document_.kind(member.node) == Kind::kString || document_.kind(member.node) == Kind::kInteger) {
+          builder_.set(member.field, document_.text(member.node));
+        }
+      }
+      std::string unused;
+      (void)builder_.finish(&unused);
+      rejected.transaction_id = builder_.partial().transaction_id;
+      rejected.card_number = builder_.partial().card_number;
+      rejected.id_holds_card = builder_.partial().id_holds_card;
+      hide_card_number(builder_.card_digits(), &rejected.payload);
+      builder_ = PaymentBuilder();
+    }
+  } else {
+    rejected.payload = "\"[cut]\"";
+  }
+  reject(std::move(rejected));
+}
+
+// ---------------------------------------------------------------- payments
+
 // Builds a payment of the members, or rejects it.
-void Reader::read_members(const Document& document, const std::vector<Member>& members,
-                          const std::string& where) {
-  GiveWay::maybe(members.size());
-  PaymentBuilder builder;
-  for (const Member& member : members) {
-    const Kind kind = document.kind(member.node);
-    const bool is_flag = kind == Kind::kTrue || kind == Kind::kFalse;
-    if (kind == Kind::kNull) continue;
-    if (kind >= Kind::kArray || (is_flag && member.name != "is_fraud")) {
-      builder.set_unusable(member.name, kind_name(kind));
-    } else if (kind == Kind::kFloat && member.name == "trans_num") {
-      // It has lost digits, and could be taken for another payment's.
-      builder.set_unusable(member.name, kind_name(kind));
-    } else {
-      builder.set(member.name, document.text(member.node));
+void Reader::read_members(const std::vector<Member>& members, const std::string& where) {
+  // Of a field that is given twice the last counts, as in jsonb.
+  std::array<size_t, kPaymentFields> last{};
+  for (size_t i = 0; i < members.size(); ++i) {
+    if (members[i].field != kUnknownField) last[static_cast<size_t>(members[i].field)] = i;
+  }
+  for (size_t i = 0; i < members.size(); ++i) {
+    const Member& member = members[i];
+    if (member.field == kUnknownField || last[static_cast<size_t>(member.field)] != i) continue;
+    const Kind kind = document_.kind(member.node);
+    switch (kind) {
+      case Kind::kNull:
+        break;
+      case Kind::kUnreadable:
+      case Kind::kUnreadableText:
+        builder_.set_unreadable(member.field, document_.text(member.node), kind == Kind::kUnreadableText);
+        break;
+      case Kind::kArray:
+      case Kind::kObject:
+        builder_.set_unusable(member.field, kind_name(kind));
+        break;
+      case Kind::kFalse:
+      case Kind::kTrue:
+        if (member.name == "is_fraud") {
+          builder_.set(member.field, document_.text(member.node));
+        } else {
+          builder_.set_unusable(member.field, kind_name(kind));
+        }
+        break;
+      case Kind::kFloat:
+        // It has lost digits, and could be taken for another payment's.
+        if (member.name == "trans_num") {
+          builder_.set_unusable(member.field, kind_name(kind));
+          break;
+        }
+        [[fallthrough]];
+      case Kind::kInteger:
+      case Kind::kString:
+        builder_.set(member.field, document_.text(member.node));
+        break;
     }
   }
+  ++readable_;
+  look_up();
   std::string reason;
-  if (std::optional<Payment> payment = builder.finish(&reason)) {
-    count_payment();
+  if (std::optional<Payment> payment = builder_.finish(&reason)) {
     batch_.payments.push_back(std::move(*payment));
     return;
   }
-  PayloadWriter writer(document, builder.card_digits(),
-                       builder.card_is_unknown() ? Masking::kAny : Masking::kLikely);
+  PayloadWriter writer(document_, builder_.card_digits(),
+                       builder_.card_is_unknown() ? Masking::kAny : Masking::kLikely);
   writer.write_members(members);
-  const Payment& partial = builder.partial();
-  reject({writer.take(), where + reason, partial.transaction_id, partial.card_number, partial.id_holds_card,
-          writer.id_at(), writer.id_size()});
+  const Payment& partial = builder_.partial();
+  RejectedPayment rejected;
+  rejected.payload = writer.take();
+  rejected.reason = where + reason;
+  rejected.transaction_id = partial.transaction_id;
+  rejected.card_number = partial.card_number;
+  rejected.id_holds_card = partial.id_holds_card;
+  rejected.id_at = writer.id_at();
+  rejected.id_size = writer.id_size();
+  builder_ = PaymentBuilder();
+  reject(std::move(rejected));
 }
 
-// Reads a value that should be an object.
-void Reader::read_element(const Document& document, size_t node, const std::string& where) {
-  if (document.kind(node) == Kind::kObject) {
-    read_members(document, members_of(document, node), where);
+// Reads a value that should be an object, and begins at `offset` of its text.
+void Reader::read_element(std::string_view text, const std::string& where, size_t offset) {
+  if (text.size() > kMaxPaymentBytes) {
+    reject_broken(text, where + "payment is larger than " + std::to_string(kMaxPaymentBytes) + " bytes");
     return;
   }
-  PayloadWriter writer(document, "", Masking::kAny);
-  writer.write(node);
-  reject({writer.take(), where + "payment is " + std::string(kind_name(document.kind(node))) +
-                             ": expected an object"});
+  const Document::Reading reading = document_.read(text);
+  if (reading != Document::Reading::kWhole) {
+    const Error fault = broken(text, 0, document_.position() + offset, reading);
+    if (!first_fault_) first_fault_.emplace(fault.code(), where + fault.what(), fault.detail());
+    reject_broken(text, where + fault.what());
+    look_up();
+    return;
+  }
+  if (document_.kind(0) == Kind::kObject) {
+    members_of(document_, 0, &members_);
+    read_members(members_, where);
+    return;
+  }
+  PayloadWriter writer(document_, "", Masking::kAny);
+  writer.write(0);
+  RejectedPayment rejected;
+  rejected.payload = writer.take();
+  rejected.reason = where + "payment is " + std::string(kind_name(document_.kind(0))) + ": expected an object";
+  reject(std::move(rejected));
+  look_up();
 }
 
-void Reader::read_row(const Document& document, const std::vector<std::string_view>& columns,
-                      size_t row) {
-  if (document.kind(row) == Kind::kArray && document.size(row) == columns.size()) {
-    std::vector<Member> members;
-    members.reserve(columns.size());
-    size_t value = Document::first(row);
-    for (const std::string_view column : columns) {
-      members.push_back({column, value});
-      value = document.next(value);
+// Reads a row of the split layout, which the document holds.
+void Reader::read_row(const std::vector<std::string>& columns, const std::vector<int>& fields) {
+  if (document_.kind(0) == Kind::kArray && document_.size(0) == columns.size()) {
+    members_.clear();
+    size_t value = Document::first(0);
+    for (size_t i = 0; i < columns.size(); ++i) {
+      members_.push_back({columns[i], value, fields[i]});
+      value = document_.next(value);
     }
-    read_members(document, members, "");
+    read_members(members_, "");
     return;
   }
-  std::string reason = "row is ";
-  if (document.kind(row) == Kind::kArray) {
-    reason += "an array of " + std::to_string(document.size(row)) + " values";
+  RejectedPayment rejected;
+  rejected.reason = "row is ";
+  if (document_.kind(0) == Kind::kArray) {
+    rejected.reason += "an array of " + std::to_string(document_.size(0)) + " values";
   } else {
-    reason += kind_name(document.kind(row));
+    rejected.reason += kind_name(document_.kind(0));
   }
-  reason += ": expected an array of " + std::to_string(columns.size()) + " values";
+  rejected.reason += ": expected an array of " + std::to_string(columns.size()) + " values";
   // Which of its values is the card number is not known, nor which must not be kept.
-  const bool has_forbidden = std::any_of(columns.begin(), columns.end(), is_forbidden_field);
-  PayloadWriter writer(document, "", Masking::kAny);
-  if (!has_forbidden) writer.write(row);
-  reject({has_forbidden ? "\"[cut]\"" : writer.take(), std::move(reason)});
+  PayloadWriter writer(document_, "", Masking::kAny);
+  if (!is_head_apart_) writer.write(0);
+  rejected.payload = is_head_apart_ ? "\"[cut]\"" : writer.take();
+  ++readable_;
+  reject(std::move(rejected));
+  look_up();
 }
 
-void Reader::read_split(const Document& document, size_t columns, size_t data) {
-  if (document.kind(columns) != Kind::kArray) {
-    refuse("\"columns\" that is " + std::string(kind_name(document.kind(columns))));
-  }
-  if (document.kind(data) != Kind::kArray) {
-    refuse("\"data\" that is " + std::string(kind_name(document.kind(data))));
-  }
-  std::vector<std::string_view> names;
-  for (size_t node = Document::first(columns); node < document.next(columns);
-       node = document.next(node)) {
-    if (document.kind(node) >= Kind::kArray) {
-      refuse("a column name that is " + std::string(kind_name(document.kind(node))));
-    }
-    const std::string_view name = document.text(node);
-    if (is_payment_field(name)) {
-      for (const std::string_view other : names) {
-        if (other == name) refuse("the column \"" + std::string(name) + "\" twice");
+// ----------------------------------------------------------------- layouts
+
+// Calls `visit(element, offset)` for each element of the array that opens at `open`, and
+// returns the place behind it; nothing when it breaks, whose rest is then set aside.
+template <typename Visitor>
+std::optional<size_t> Reader::for_each_element(std::string_view text, size_t open, Visitor visit) {
+  size_t at = skip_blank(text, open + 1);
+  if (at < text.size() && text[at] == ']') return at + 1;
+  for (;;) {
+    const Extent extent = value_extent(text, at, give_way_);
+    if (!extent.is_whole) {
+      const std::string_view rest = text.substr(at, kMaxPaymentBytes);
+      size_t position = extent.end - at + 1;
+      Document::Reading reading = Document::Reading::kBroken;
+      // Within the value the library may find a fault that comes before the bracket.
+      if (!rest.empty()) {
+        reading = document_.read(rest);
+        const bool is_within = document_.position() < rest.size() || rest.size() < kMaxPaymentBytes;
+        if (reading == Document::Reading::kBroken && is_within) position = std::min(position, document_.position());
       }
+      end_at(text, at, broken(text, at, position, reading));
+      return std::nullopt;
     }
-    names.push_back(name);
-  }
-  for (size_t row = Document::first(data); row < document.next(data); row = document.next(row)) {
-    read_row(document, names, row);
+    if (is_full(text, at)) return std::nullopt;
+    visit(text.substr(at, extent.end - at), at);
+    const size_t next = skip_blank(text, extent.end);
+    if (next < text.size() && text[next] == ']') return next + 1;
+    if (next >= text.size() || text[next] != ',') {
+      end_at(text, next, broken(text, next, 1, Document::Reading::kBroken));
+      return std::nullopt;
+    }
+    at = skip_blank(text, next + 1);
   }
 }
 
-// Reads a body that is one object: the split layout or one payment.
-void Reader::read_object(const Document& document) {
-  const std::vector<Member> members = members_of(document, 0);
-  const size_t columns = find_member(members, "columns");
-  const size_t data = find_member(members, "data");
-  const bool is_split = columns != 0 && data != 0;
-  if (is_split) {
+void Reader::read_array(std::string_view text, size_t at) {
+  if (format_ == PaymentFormat::kSplit || format_ == PaymentFormat::kNdjson) refuse("an array");
+  size_t elements = 0;
+  bool are_arrays = true;
+  const std::optional<size_t> end = for_each_element(text, at, [&](std::string_view element, size_t offset) {
+    ++elements;
+    are_arrays = are_arrays && element[0] == '[';
+    read_element(element, "", offset);
+  });
+  if (!end) return;
+  if (elements > 0 && readable_ == 0 && !first_fault_) {
+    refuse(are_arrays ? "an array of arrays (pandas' orient=\"values\")" : "an array without any object");
+  }
+  expect_end(text, *end);
+}
+
+void Reader::read_split(std::string_view text, const OuterMember& columns, const OuterMember& data, size_t end) {
+  const std::string_view head = text.substr(columns.at, columns.extent.end - columns.at);
+  const Document::Reading reading = document_.read(head.substr(0, kMaxPaymentBytes));
+  if (reading != Document::Reading::kWhole) throw broken(text, columns.at, document_.position(), reading);
+  if (document_.kind(0) != Kind::kArray) {
+    refuse("\"columns\" that is " + std::string(kind_name(document_.kind(0))));
+  }
+  if (text[data.at] != '[') {
+    const bool is_read = document_.read(text.substr(data.at, std::min(data.extent.end - data.at, kMaxPaymentBytes))) ==
+                         Document::Reading::kWhole;
+    refuse("\"data\" that is " + std::string(is_read ? kind_name(document_.kind(0)) : "no array"));
+  }
+  std::vector<std::string> names;
+  std::vector<int> fields;
+  for (size_t node = Document::first(0); node < document_.next(0); node = document_.next(node)) {
+    if (document_.is_container(node)) {
+      refuse("a column name that is " + std::string(kind_name(document_.kind(node))));
+    }
+    const std::string name(document_.text(node));
+    const int field = find_payment_field(name);
+    if (field != kUnknownField && std::find(fields.begin(), fields.end(), field) != fields.end()) {
+      refuse("the column \"" + name + "\" twice");
+    }
+    is_head_apart_ = is_head_apart_ || is_forbidden_field(name);
+    names.push_back(name);
+    fields.push_back(field);
+  }
+  const std::optional<size_t> data_end =
+      for_each_element(text, data.at, [&](std::string_view row, size_t offset) {
+        const Document::Reading row_reading =
+            row.size() > kMaxPaymentBytes ? Document::Reading::kBroken : document_.read(row);
+        if (row_reading == Document::Reading::kWhole) {
+          read_row(names, fields);
+          return;
+        }
+        const Error fault = broken(text, offset, document_.position(), row_reading);
+        if (!first_fault_) first_fault_ = fault;
+        reject_broken(row, fault.what());
+        look_up();
+      });
+  if (data_end) expect_end(text, end);
+}
+
+// Returns the members of the object that begins at `at`, as far as it is one. The last may
+// be without an end.
+std::vector<OuterMember> Reader::outer_members(std::string_view text, size_t at) {
+  std::vector<OuterMember> members;
+  while (members.size() < kMaxOuterMembers) {
+    at = skip_blank(text, at + 1);
+    const Extent name = value_extent(text, at, give_way_);
+    if (!name.is_whole || text[at] != '"' || document_.read(text.substr(at, name.end - at)) != Document::Reading::kWhole) break;
+    const size_t colon = skip_blank(text, name.end);
+    if (colon >= text.size() || text[colon] != ':') break;
+    OuterMember member{std::string(document_.text(0)), skip_blank(text, colon + 1), {}};
+    member.extent = value_extent(text, member.at, give_way_);
+    if (member.at >= text.size()) break;
+    members.push_back(member);
+    at = skip_blank(text, member.extent.end);
+    if (!member.extent.is_whole || at >= text.size() || text[at] != ',') break;
+  }
+  return members;
+}
+
+// Returns what the tool that wrote an object of these members calls its layout, if it is none
+// of ours.
+std::string_view Reader::known_layout(std::string_view text, const std::vector<OuterMember>& members) {
+  bool are_objects = !members.empty(), has_field = false, has_schema = false, has_rows = false;
+  for (const OuterMember& member : members) {
+    are_objects = are_objects && text[member.at] == '{';
+    has_field = has_field || find_payment_field(member.name) != kUnknownField;
+    has_schema = has_schema || member.name == "schema";
+    has_rows = has_rows || (member.name == "data" && text[member.at] == '[');
+  }
+  if (has_schema && has_rows) return "an object with \"schema\" and \"data\" (pandas' orient=\"table\")";
+  if (!are_objects) return "";
+  if (has_field) return "an object of columns (pandas' orient=\"columns\")";
+  const OuterMember& first = members[0];
+  const std::string_view value = text.substr(first.at, std::min(first.extent.end - first.at, kMaxPaymentBytes));
+  if (document_.read(value) != Document::Reading::kWhole) return "";
+  members_of(document_, 0, &members_);
+  return has_payment_field(members_) ? "an object of rows by their index (pandas' orient=\"index\")" : "";
+}
+
+// Reads a body that begins as an object: the split layout, one payment, or one a line.
+void Reader::read_object(std::string_view text, size_t at) {
+  const Extent extent = value_extent(text, at, give_way_);
+  const bool is_all = extent.is_whole && skip_blank(text, extent.end) == text.size();
+  if (!is_all && format_ == PaymentFormat::kAuto && looks_like_lines(text)) {
+    read_lines(text);
+    return;
+  }
+  const OuterMember* columns = nullptr;
+  const OuterMember* data = nullptr;
+  const std::vector<OuterMember> members = outer_members(text, at);
+  for (const OuterMember& member : members) {
+    if (member.name == "columns" && member.extent.is_whole) columns = &member;
+    if (member.name == "data") data = &member;
+  }
+  if (columns != nullptr && data != nullptr) {
     if (format_ != PaymentFormat::kAuto && format_ != PaymentFormat::kSplit) {
       refuse("an object with \"columns\" and \"data\"");
     }
-    read_split(document, columns, data);
+    read_split(text, *columns, *data, extent.end);
     return;
   }
-  if (!has_payment_field(members)) refuse("an object without any field of a payment");
+  const std::string_view layout = known_layout(text, members);
+  if (!layout.empty()) refuse(layout);
+  const std::string_view object = text.substr(at, extent.end - at);
+  const Document::Reading reading = document_.read(object.substr(0, kMaxPaymentBytes));
+  if (object.size() > kMaxPaymentBytes && reading != Document::Reading::kTooDeep) {
+    refuse("an object of more than " + std::to_string(kMaxPaymentBytes) + " bytes");
+  }
+  if (!extent.is_whole || reading != Document::Reading::kWhole) {
+    throw broken(text, at, reading == Document::Reading::kWhole ? object.size() + 1 : document_.position(), reading);
+  }
+  members_of(document_, 0, &members_);
+  if (!has_payment_field(members_)) refuse("an object without any field of a payment");
   if (format_ == PaymentFormat::kSplit) refuse("one payment object");
-  read_members(document, members, "");
+  read_members(members_, "");
+  expect_end(text, extent.end);
 }
 
-void Reader::read_array(const Document& document) {
-  if (format_ == PaymentFormat::kSplit || format_ == PaymentFormat::kNdjson) refuse("an array");
-  bool has_object = document.size(0) == 0;
-  for (size_t node = Document::first(0); node < document.next(0); node = document.next(node)) {
-    if (document.kind(node) == Kind::kObject) has_object = true;
-  }
-  if (!has_object) refuse("an array without any object");
-  for (size_t node = Document::first(0); node < document.next(0); node = document.next(node)) {
-    read_element(document, node, "");
-  }
-}
-
-void Reader::read_lines(std::string_view text, const std::string& part) {
+// True when a text that is no JSON as a whole has objects on lines of their own.
+bool Reader::looks_like_lines(std::string_view text) {
   size_t lines = 0;
-  for_each_line(text, [&](std::string_view, size_t) { ++lines; });
-  Document document;
-  if (lines == 1) {
-    document.parse(text, part);
-    if (document.kind(0) != Kind::kObject) refuse(kind_name(document.kind(0)));
-    read_object(document);
-    return;
-  }
-  size_t objects = 0;
-  std::optional<Error> first_fault;
-  for_each_line(text, [&](std::string_view line, size_t number) {
-    const std::string where = "line " + std::to_string(number) + ": ";
-    try {
-      document.parse(line, "");
-    } catch (const Error& error) {
-      if (!first_fault) first_fault.emplace(error.code(), where + error.what(), error.detail());
-      reject({replace_bad_bytes(redact_broken(line, 2 * kMaxRejectedPayloadBytes)),
-              where + error.what()});
-      return;
-    }
-    if (document.kind(0) == Kind::kObject) ++objects;
-    read_element(document, 0, where);
+  size_t openings = 0;
+  for_each_line(text, [&](std::string_view line, size_t) {
+    ++lines;
+    if (line[line.find_first_not_of(kJsonBlank)] == '{') ++openings;
   });
-  if (objects > 0) return;
-  if (first_fault) throw *first_fault;
+  if (lines < 2 || openings * 2 < lines) return false;
+  // A single document that was cut and has its brackets on such lines has no
+  // line that is a whole object.
+  bool has_object = false;
+  for_each_line(text, [&](std::string_view line, size_t) {
+    const size_t at = skip_blank(line, 0);
+    if (has_object || line[at] != '{' || line.size() > kMaxPaymentBytes) return;
+    has_object = document_.read(line) == Document::Reading::kWhole;
+    look_up();
+  });
+  return has_object;
+}
+
+void Reader::read_lines(std::string_view text) {
+  bool is_ended = false;
+  for_each_line(text, [&](std::string_view line, size_t number) {
+    if (is_ended) return;
+    is_ended = is_full(text, static_cast<size_t>(line.data() - text.data()));
+    if (!is_ended) read_element(line, "line " + std::to_string(number) + ": ", 0);
+  });
+  if (readable_ > 0) return;
+  if (first_fault_) throw *first_fault_;
   refuse("lines without any object");
 }
 
-// Reads the body, or the text that it wraps. `part` is empty for the body.
-void Reader::read_text(std::string_view text, const std::string& part) {
-  const size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) throw Error(ErrorCode::kInvalidPayload, "empty body");
-  if (format_ == PaymentFormat::kNdjson && text[first] != '"' && text[first] != '[') {
-    read_lines(text, part);
-    return;
+// Reads the body, or the text that it wraps.
+void Reader::read_text(std::string_view text) {
+  const size_t at = skip_blank(text, 0);
+  if (at == text.size()) throw Error(ErrorCode::kInvalidPayload, "empty body");
+  if (format_ == PaymentFormat::kNdjson && text[at] == '{') {
+    size_t lines = 0;
+    for_each_line(text, [&](std::string_view, size_t) { ++lines; });
+    if (lines > 1) {
+      read_lines(text);
+      return;
+    }
   }
-  Document document;
-  try {
-    document.parse(text, part);
-  } catch (const Error&) {
-    const bool may_be_lines = format_ == PaymentFormat::kAuto && text[first] != '"' &&
-                              text[first] != '[' && looks_like_lines(text);
-    if (!may_be_lines) throw;
-    read_lines(text, part);
-    return;
-  }
-  switch (document.kind(0)) {
-    case Kind::kObject:
-      read_object(document);
-      break;
-    case Kind::kArray:
-      read_array(document);
-      break;
-    case Kind::kString:
-      if (!part.empty()) refuse("a JSON string within a JSON string");
-      read_text(document.text(0), " of the wrapped text");
-      break;
+  switch (text[at]) {
+    case '{':
+      read_object(text, at);
+      return;
+    case '[':
+      read_array(text, at);
+      return;
+    case '"': {
+      if (!part_.empty()) refuse("a JSON string within a JSON string");
+      size_t end = 0;
+      const std::string inner = unwrap_string(text, at, &end, give_way_);
+      part_ = " of the wrapped text";
+      read_text(inner);
+      part_.clear();
+      if (!batch_.fault) expect_end(text, end);
+      return;
+    }
     default:
-      refuse(kind_name(document.kind(0)));
+      break;
   }
+  if (format_ == PaymentFormat::kNdjson && text.find('\n', at) != std::string_view::npos) {
+    read_lines(text);
+    return;
+  }
+  const Document::Reading reading = document_.read(text.substr(0, kMaxPaymentBytes));
+  if (reading != Document::Reading::kWhole || document_.kind(0) == Kind::kUnreadable) {
+    throw broken(text, 0, reading == Document::Reading::kWhole ? at + 1 : document_.position(), Document::Reading::kBroken);
+  }
+  refuse(kind_name(document_.kind(0)));
 }
 
 }  // namespace
 
-PaymentBatch read_payments(std::string_view body, PaymentFormat format, const std::function<void()>& give_way) {
-  const GiveWay scope(give_way);
-  return Reader(format).read(body);
+PaymentBatch read_payments(std::string_view body, PaymentFormat format, const GiveWay& give_way) {
+  return Reader(format, give_way).read(body);
 }
 
 }  // namespace fraud

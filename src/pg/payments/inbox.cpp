@@ -21,6 +21,7 @@ namespace fraud::pg {
 namespace {
 
 constexpr const char* kLockWait = "50ms";
+constexpr int kSenderAgain = -2;  // the writer of what is sent again: rows of -1 are the worker's own
 
 // Of payments that are stored or wait: their content, and whether the feed's label of them is
 // known. One that waits can be there twice, since a label that is news comes as a row of its own.
@@ -322,6 +323,9 @@ std::string receive_again(Payment&& payment, const Receipt& receipt, Oid role) {
   if (!refused.empty()) return refused[0].letter.reason;
   if (is_known) return kDuplicate;
   enqueue(spi, entries, receipt.source, &receipt, numbers);
+  SourceCounts counts;
+  counts.received = static_cast<int64_t>(entries.size());
+  count_payments(spi, receipt.source, kSenderAgain, counts);
   protect([] { wake_scorers_at_commit(); });
   return {};
 }

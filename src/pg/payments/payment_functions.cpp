@@ -43,6 +43,14 @@ const char* status_name(IngestStatus status) {
   return "";
 }
 
+// Reads payments, and lets a cancel through meanwhile.
+PaymentBatch read(std::string_view json) {
+  PaymentBatch batch = read_payments(json, PaymentFormat::kAuto, [] { protect([] { CHECK_FOR_INTERRUPTS(); }); });
+  // The caller still has what is beyond a bound: nothing of it is stored.
+  if (batch.fault && batch.fault->code() == ErrorCode::kLimitExceeded) throw *batch.fault;
+  return batch;
+}
+
 // Appends one row of fraud.ingest's result.
 void put_outcome(ReturnSetInfo* result, const IngestOutcome& outcome) {
   const char* id = outcome.transaction_id.empty() ? nullptr : outcome.transaction_id.c_str();
@@ -62,15 +70,9 @@ void put_outcome(ReturnSetInfo* result, const IngestOutcome& outcome) {
   });
 }
 
-}  // namespace
-
-}  // namespace fraud::pg
-
-using namespace fraud;
-using namespace fraud::pg;
-
-FRAUD_FUNCTION(ingest) {
-  PaymentBatch batch = read_payments(json_argument(fcinfo, 0));
+// Stores the payments of `json` and returns a row for each.
+Datum ingest_json(FunctionCallInfo fcinfo, std::string_view json) {
+  PaymentBatch batch = read(json);
   IngestOptions options;
   options.source = mask_card_numbers(text_argument(fcinfo, 1));
   options.label_source = "payload";
@@ -100,8 +102,24 @@ FRAUD_FUNCTION(ingest) {
   return (Datum)0;
 }
 
+}  // namespace
+
+}  // namespace fraud::pg
+
+using namespace fraud;
+using namespace fraud::pg;
+
+FRAUD_FUNCTION(ingest) {
+  return ingest_json(fcinfo, json_argument(fcinfo, 0));
+}
+
+// Unlike jsonb, text shows a number as it was written, and may hold what is no JSON.
+FRAUD_FUNCTION(ingest_text) {
+  return ingest_json(fcinfo, text_argument(fcinfo, 0));
+}
+
 FRAUD_FUNCTION(assess) {
-  PaymentBatch batch = read_payments(json_argument(fcinfo, 0));
+  PaymentBatch batch = read(json_argument(fcinfo, 0));
   if (batch.payments.size() + batch.rejected.size() != 1) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
                    "expected one payment, not " +

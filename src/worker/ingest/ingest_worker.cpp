@@ -30,7 +30,9 @@
 extern "C" {
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 
 PGDLLEXPORT void fraud_detect_ingest_worker_main(Datum argument);
 }
@@ -86,7 +88,7 @@ class IngestWorker {
       }
       serve_network();
       finish_next();
-      if (!look() || !make_next_month()) return;
+      if (is_gone_ || !look() || !make_next_month()) return;
       if (!answers_.empty()) {
         keep_piece();
       } else if (ended_.empty() && (months_.empty() || GetCurrentTimestamp() < months_at_)) {
@@ -258,10 +260,14 @@ class IngestWorker {
     answer.source = name;
     if (source == sources_.end()) return;  // dropped or paused meanwhile
     const PaymentFormat format = source->second.format;
+    const auto most = static_cast<size_t>(source->second.most_payments);
     answer.role = source->second.role;
     answer.created_at = source->second.created_at;
     try {
-      answer.batch = read_payments(response.body, format, [&] { serve_network(); });
+      reading_ = name;
+      answer.batch = read_payments(response.body, format, [&] { give_way(); });
+      // Payments before the break are kept; the poll is one that failed.
+      if (answer.batch.fault) response.error = answer.batch.fault->what();
     } catch (const Error& fault) {
       std::string reason = fault.what();
       if (!response.content_type.empty()) {
@@ -275,11 +281,12 @@ class IngestWorker {
       answer.batch.rejected.push_back(whole);
       response.error = reason;
     }
+    reading_.clear();
     const size_t payments = answer.batch.payments.size() + answer.batch.rejected.size();
-    if (payments > static_cast<size_t>(source->second.most_payments)) {
+    if (payments > most) {
       // A part of it would look like all of it.
       fail(name, response, "the answer has " + std::to_string(payments) + " payments, more than max_poll_payments (" +
-                               std::to_string(source->second.most_payments) + "): none is stored");
+                               std::to_string(most) + "): none is stored");
       return;
     }
     answer.response = std::move(response);
@@ -289,8 +296,16 @@ class IngestWorker {
     keep_piece();
   }
 
+  // While a large answer is read: heeds signals, serves the network and starts other polls.
+  void give_way() {
+    serve_network();
+    is_gone_ = is_gone_ || !look();
+  }
+
+  // True while an answer of the source is read, waits to be, or is kept.
   bool being_kept(const std::string& name) const {
-    return std::any_of(ended_.begin(), ended_.end(), [&](const auto& ended) { return ended.first == name; }) ||
+    return name == reading_ ||
+           std::any_of(ended_.begin(), ended_.end(), [&](const auto& ended) { return ended.first == name; }) ||
            std::any_of(answers_.begin(), answers_.end(),
                        [&](const Answer& answer) { return answer.source == name; });
   }
@@ -417,6 +432,8 @@ class IngestWorker {
   TrainingQueue training_;
   Sources sources_;
   std::deque<std::pair<std::string, Response>> ended_;  // transfers, whose answers are yet to be read
+  std::string reading_;   // the source whose answer is read
+  bool is_gone_ = false;  // the extension
   std::deque<Answer> answers_;
   TimestampTz next_upkeep_ = 0;
   int max_age_ = 0;                  // the setting, when the tables were last looked at

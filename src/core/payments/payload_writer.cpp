@@ -1,0 +1,177 @@
+// Writes what was read of a payment, masked.
+#include "core/payments/payload_writer.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/payments/forbidden_fields.h"
+#include "core/payments/payment.h"
+
+namespace fraud {
+namespace {
+
+// Appends text as a JSON string. jsonb holds no NUL.
+void write_string(std::string_view text, std::string* out) {
+  if (text.find('\0') == std::string_view::npos) {
+    *out += nlohmann::json(text).dump();
+    return;
+  }
+  std::string shown;
+  for (const char c : text) c == '\0' ? shown.append("\xEF\xBF\xBD") : shown.append(1, c);
+  *out += nlohmann::json(shown).dump();
+}
+
+// True when an element of the array is the name of a field that must not be kept:
+// then what stands beside the array holds that field's values.
+bool heads_forbidden_column(const Document& document, size_t array) {
+  if (document.kind(array) != Kind::kArray) return false;
+  for (size_t node = Document::first(array); node < document.next(array); node = document.next(node)) {
+    if (document.kind(node) == Kind::kString && is_forbidden_field(document.text(node))) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void PayloadWriter::write_members(const std::vector<Member>& members) {
+  const bool is_cut = names_forbidden(members);
+  out_ += '{';
+  bool is_first = true;
+  for (const Member& member : members) {
+    if (is_full()) break;
+    if (member.name == "cc_num" || is_forbidden_field(member.name)) continue;
+    // {"name": "cvv", "value": …}
+    if (is_cut && !is_naming_field(member.name)) continue;
+    write_key(member.name, &is_first);
+    const size_t begin = out_.size();
+    if (is_card_number_field(member.name)) {
+      const Masking before = std::exchange(masking_, Masking::kAny);
+      write(member.node);
+      masking_ = before;
+    } else {
+      write(member.node);
+    }
+    if (member.name == "trans_num" && depth_ == 0) {
+      id_at_ = begin;
+      id_size_ = out_.size() - begin;
+    }
+  }
+  out_ += '}';
+}
+
+void PayloadWriter::write(size_t node) {
+  if (is_full()) return;
+  switch (document_.kind(node)) {
+    case Kind::kArray:
+    case Kind::kObject:
+      ++depth_;
+      write_container(node);
+      --depth_;
+      break;
+    case Kind::kString:
+      // A text with a NUL is a fault of its field, and stays one.
+      if (document_.text(node).find('\0') != std::string_view::npos) {
+        write_unreadable(node);
+      } else {
+        write_string(kept(document_.text(node)), &out_);
+      }
+      break;
+    case Kind::kInteger:
+    case Kind::kFloat:
+      write_number(document_.text(node));
+      break;
+    case Kind::kUnreadable:
+    case Kind::kUnreadableText:
+      write_unreadable(node);
+      break;
+    default:
+      out_ += document_.text(node);
+      break;
+  }
+}
+
+bool PayloadWriter::is_full() const { return out_.size() > kMaxRejectedPayloadBytes; }
+
+// Returns the text as it may be kept.
+std::string PayloadWriter::kept(std::string_view text) const {
+  if (masking_ == Masking::kAny) return redact_broken(text);
+  return redact(text, card_digits_);
+}
+
+bool PayloadWriter::names_forbidden(const std::vector<Member>& members) const {
+  for (const Member& member : members) {
+    const Kind kind = document_.kind(member.node);
+    if ((kind == Kind::kString || kind == Kind::kUnreadableText) && is_forbidden_field(document_.text(member.node)) &&
+        is_naming_field(member.name)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void PayloadWriter::write_key(std::string_view key, bool* is_first) {
+  if (!*is_first) out_ += ',';
+  *is_first = false;
+  write_string(kept(key), &out_);
+  out_ += ':';
+}
+
+void PayloadWriter::write_number(std::string_view number) {
+  // The decimals of a small number are no card number; others that change are
+  // numbers no more.
+  const size_t point = number.find('.');
+  const bool is_plain_decimal = point <= 10 && number.find_first_of("eE") == std::string::npos;
+  const std::string masked = kept(number);
+  if (is_plain_decimal || masked == number) {
+    out_ += number;
+  } else {
+    write_string(masked, &out_);
+  }
+}
+
+void PayloadWriter::write_unreadable(size_t node) {
+  if (document_.kind(node) == Kind::kUnreadable && is_nan(document_.text(node))) {
+    out_ += "null";
+    return;
+  }
+  out_ += "{\"unreadable\":";
+  write_string(kept(document_.text(node)), &out_);
+  out_ += '}';
+}
+
+void PayloadWriter::write_container(size_t node) {
+  std::vector<Member> members;
+  const bool is_object = document_.kind(node) == Kind::kObject;
+  bool is_cut = false;
+  for (size_t child = Document::first(node); child < document_.next(node);) {
+    const std::string_view name = is_object ? document_.text(child) : std::string_view();
+    if (is_object) child = document_.next(child);
+    if (child >= document_.next(node)) break;
+    is_cut = is_cut || heads_forbidden_column(document_, child);
+    members.push_back({name, child, kUnknownField});
+    child = document_.next(child);
+  }
+  if (is_cut) {
+    out_ += "\"[cut]\"";
+  } else if (is_object) {
+    write_members(members);
+  } else {
+    out_ += '[';
+    for (size_t i = 0; i < members.size() && !is_full(); ++i) {
+      if (i > 0) out_ += ',';
+      write(members[i].node);
+    }
+    out_ += ']';
+  }
+}
+
+void bound_payload(std::string* payload) {
+  constexpr std::string_view kNote = " ... (cut at 1 MiB)";
+  if (payload->size() <= kMaxRejectedPayloadBytes) return;
+  size_t end = kMaxRejectedPayloadBytes - kNote.size();
+  while (end > 0 && (static_cast<unsigned char>((*payload)[end]) & 0xC0) == 0x80) --end;
+  payload->resize(end);
+  payload->append(kNote);
+}
+
+}  // namespace fraud

@@ -1,0 +1,64 @@
+// Writes what was read of a payment for people to repair.
+#pragma once
+
+#include "core/base/guard.h"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/payments/json_document.h"
+#include "core/payments/mask.h"
+
+namespace fraud {
+
+// One field of a payment: its name, its value's node, and which field it is, if one that
+// PaymentBuilder knows.
+struct Member {
+  std::string_view name;
+  size_t node;
+  int field;
+};
+
+// Writes a payload as JSON that jsonb takes, without what must not be kept; what exceeds
+// kMaxRejectedPayloadBytes is not written. A value that could not be read is written as
+// {"unreadable": "..."}: no field takes that, so it has to be repaired before it is sent again.
+class PayloadWriter {
+ public:
+  // `card_digits` are hidden wherever they stand. With Masking::kAny it is not known
+  // which of the values is the card number.
+  PayloadWriter(const Document& document, std::string_view card_digits, Masking masking)
+      : document_(document), card_digits_(card_digits), masking_(masking) {}
+
+  // Writes the members as one object, without the card number.
+  void write_members(const std::vector<Member>& members);
+
+  // Writes a value. It recurses no deeper than kMaxJsonDepth.
+  void write(size_t node);
+
+  std::string take() { return std::move(out_); }
+  size_t id_at() const { return id_at_; }
+  size_t id_size() const { return id_size_; }
+
+ private:
+  bool is_full() const;
+  std::string kept(std::string_view text) const;
+  bool names_forbidden(const std::vector<Member>& members) const;
+  void write_key(std::string_view key, bool* is_first);
+  void write_number(std::string_view number);
+  void write_unreadable(size_t node);
+  void write_container(size_t node);
+
+  const Document& document_;
+  std::string_view card_digits_;
+  Masking masking_;
+  size_t depth_ = 0;
+  size_t id_at_ = 0, id_size_ = 0;
+  std::string out_;
+};
+
+// Cuts a payload to its bound, between characters, and says so at its end.
+void bound_payload(std::string* payload);
+
+}  // namespace fraud
