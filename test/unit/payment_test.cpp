@@ -348,7 +348,7 @@ TEST(PaymentReader, CutsALongPayloadBetweenCharacters) {
     EXPECT_EQ(rejected.reason.substr(0, 16), "job is text of 4");
     EXPECT_LE(rejected.payload.size(), kMaxRejectedPayloadBytes);
     EXPECT_GT(rejected.payload.size(), kMaxRejectedPayloadBytes - 4);
-    const std::string note = " ... (cut at 64 KiB)";
+    const std::string note = " ... (cut at 1 MiB)";
     const size_t kept = rejected.payload.size() - note.size();
     EXPECT_EQ(rejected.payload.substr(kept), note);
     EXPECT_EQ(rejected.payload.substr(kept - 3, 3), "€");
