@@ -345,7 +345,7 @@ TEST(PaymentReader, CutsALongPayloadBetweenCharacters) {
     std::string text(pad, 'x');
     while (text.size() < 2 * kMaxRejectedPayloadBytes) text += "€";
     const RejectedPayment rejected = read_rejected(with("job", "\"" + text + "\""));
-    EXPECT_EQ(rejected.reason.substr(0, 16), "job is text of 4");
+    EXPECT_EQ(rejected.reason.substr(0, 16), "job is text of 6");
     EXPECT_LE(rejected.payload.size(), kMaxRejectedPayloadBytes);
     EXPECT_GT(rejected.payload.size(), kMaxRejectedPayloadBytes - 4);
     const std::string note = " ... (cut at 1 MiB)";
