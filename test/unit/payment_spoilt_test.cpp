@@ -143,7 +143,7 @@ TEST(PaymentSpoilt, OneValueHarmsNoOther) {
         if (batch.rejected.empty()) continue;
         ++rejected_ones;
         const RejectedPayment& rejected = batch.rejected[0];
-        EXPECT_EQ(rejected.reason.substr(0, name.size()), name) << what << " " << rejected.reason;
+        EXPECT_NE(rejected.reason.find(name + (name == "cc_num" ? ": " : " is ")), std::string::npos) << what << " " << rejected.reason;
         if (name != "trans_num") {
           EXPECT_EQ(rejected.transaction_id, "t" + std::to_string(spoilt)) << what;
         }

@@ -128,7 +128,7 @@ std::optional<double> parse_within(std::string_view text, double bound) {
   return value && std::fabs(*value) <= bound ? value : std::nullopt;
 }
 
-std::optional<int64_t> parse_integer(std::string_view text) {
+std::optional<int64_t> parse_whole(std::string_view text) {
   const size_t point = text.find('.');
   if (point != std::string_view::npos) {
     const std::string_view fraction = text.substr(point + 1);
@@ -168,7 +168,7 @@ std::optional<int64_t> parse_time_text(std::string_view text) {
 }
 
 std::optional<int64_t> parse_time_ms(std::string_view text) {
-  const std::optional<int64_t> ms = parse_integer(text);
+  const std::optional<int64_t> ms = parse_whole(text);
   // Of an epoch in seconds these would be the first weeks of 1970.
   if (!ms || *ms < 0 || *ms >= kMaxSeconds * 1000 || epoch_unit(text) == "seconds") return std::nullopt;
   return *ms * 1000;
@@ -177,7 +177,7 @@ std::optional<int64_t> parse_time_ms(std::string_view text) {
 // Digit by digit: as a double they would lose microseconds.
 std::optional<int64_t> parse_time_seconds(std::string_view text) {
   const size_t point = std::min(text.find('.'), text.size());
-  const std::optional<int64_t> seconds = parse_integer(text.substr(0, point));
+  const std::optional<int64_t> seconds = parse_whole(text.substr(0, point));
   if (!seconds || *seconds < 0 || *seconds >= kMaxSeconds) return std::nullopt;
   size_t at = point;
   const std::optional<int64_t> us = take_fraction(text, &at);
@@ -210,7 +210,7 @@ std::optional<int64_t> parse_amount(std::string_view text) {
 std::optional<bool> parse_flag(std::string_view text) {
   if (text == "true") return true;
   if (text == "false") return false;
-  const std::optional<int64_t> value = parse_integer(text);
+  const std::optional<int64_t> value = parse_whole(text);
   if (!value || *value < 0 || *value > 1) return std::nullopt;
   return *value == 1;
 }
@@ -236,7 +236,7 @@ std::string pad_digits(std::string_view text, size_t width) {
 
 std::string parse_zip(std::string_view text) {
   const size_t point = text.find('.');
-  if (point != std::string_view::npos && all_digits(text.substr(0, point)) && parse_integer(text)) {
+  if (point != std::string_view::npos && all_digits(text.substr(0, point)) && parse_whole(text)) {
     text = text.substr(0, point);
   }
   return pad_digits(text, 5);

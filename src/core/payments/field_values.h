@@ -21,7 +21,7 @@ std::optional<double> parse_within(std::string_view text, double bound);
 
 // Reads an integer. A fraction of zeros is let pass: a tool that met a missing
 // value has made doubles of the whole column, which hold these integers exactly.
-std::optional<int64_t> parse_integer(std::string_view text);
+std::optional<int64_t> parse_whole(std::string_view text);
 
 // Reads YYYY-MM-DD as days since 1970-01-01.
 std::optional<int64_t> parse_date(std::string_view text);

@@ -78,7 +78,12 @@ void append_readable(std::string_view content, std::string_view replacement, std
   if (append_content(content, out)) return;
   for (size_t at = 0; at < content.size();) {
     const size_t size = unit_size(content, at);
-    if (!append_content(content.substr(at, size), out)) out->append(replacement);
+    // Bare line ends are no JSON in a string; in a text that is wrapped they part its values.
+    if (is_blank(content[at])) {
+      *out += content[at];
+    } else if (!append_content(content.substr(at, size), out)) {
+      out->append(replacement);
+    }
     at += size;
   }
 }

@@ -336,7 +336,7 @@ void PaymentBuilder::set(int field, std::string_view text) {
       take(parse_within(text, 180), &payment_.merchant_longitude);
       break;
     case Field::kCityPopulation: {
-      std::optional<int64_t> people = parse_integer(text);
+      std::optional<int64_t> people = parse_whole(text);
       if (people && (*people < 0 || *people > kMaxPopulation)) people.reset();
       take(people, &payment_.city_population);
       break;
