@@ -6,7 +6,7 @@ SELECT status, error FROM fraud.ingest('[
  {"cc_num": "4929 0000 0088 12x1", "trans_num": "dl-2", "amt": 5, "merchant": "m", "unix_time": 1480000000},
  {"card": "00000000-0000-8000-8000-000000000001", "trans_num": "dl-3", "merchant": "m", "unix_time": 1480000000}]', 'letters');
 SELECT transaction_id, reason, card IS NOT NULL AS card, last_four, occurred_at IS NULL AS unread, received_at = now() AS now FROM fraud.ingest_errors WHERE source = 'letters' ORDER BY transaction_id;
-SELECT error_id AS first FROM fraud.ingest_errors WHERE transaction_id = 'dl-1' \gset
+SELECT error_id AS first FROM fraud.ingest_errors WHERE transaction_id = 'dl-1' AND source = 'letters' \gset
 
 -- Arguments.
 \set VERBOSITY default

@@ -80,6 +80,7 @@ FROM fraud.model_performance WHERE day BETWEEN '2016-01-01' AND '2016-12-31' ORD
 -- The label that waited counts when its time has come: here its time is moved.
 ALTER TABLE fraud.labels DISABLE TRIGGER labels_append_only;
 UPDATE fraud.labels SET known_at = now() WHERE transaction_id = 'v-3';
+ALTER TABLE fraud.labels ENABLE TRIGGER labels_append_only;
 SELECT fraud, fraud_alerted, fraud_volume FROM v_days WHERE day = '2016-03-01';
 SELECT fraud.refresh_rollups();
 SELECT fraud, fraud_alerted, fraud_volume FROM v_days WHERE day = '2016-03-01';
