@@ -283,6 +283,7 @@ CREATE TABLE fraud.source_state (
     next_poll_at timestamptz NOT NULL DEFAULT now(),
     polling_since timestamptz,
     behind_since timestamptz,
+    rejecting_since timestamptz,
     last_poll_at timestamptz,
     last_success_at timestamptz,
     last_status int,

@@ -331,6 +331,7 @@ CREATE VIEW fraud.source_status AS
                WHEN st.behind_since IS NOT NULL THEN 'behind'
                WHEN st.polling_since IS NOT NULL THEN 'polling'
                WHEN st.consecutive_failures > 0 THEN 'failing'
+               WHEN st.rejecting_since IS NOT NULL THEN 'rejecting'
                WHEN st.last_success_at IS NULL THEN 'new'
                ELSE 'ok'
            END AS state,
@@ -349,12 +350,13 @@ CREATE VIEW fraud.source_status AS
            coalesce(c.waiting, 0) AS waiting,
            st.last_status,
            st.last_error,
-           st.last_error_at
+           st.last_error_at,
+           st.rejecting_since
     FROM fraud.sources s
     LEFT JOIN fraud.source_state st ON st.name = s.name
     LEFT JOIN fraud._source_sums c ON c.source = s.name;
 COMMENT ON VIEW fraud.source_status IS
-    'how each source fares: state is new, ok, polling, failing, paused, restored (came with a dump: fraud.resume_source has it polled), behind (not polled while max_waiting_payments or more of its payments wait to be scored), read-only (the database is, by default_transaction_read_only: nothing is polled), or stuck (a poll is overdue: is a worker running?)';
+    'how each source fares: state is new, ok, polling, failing, rejecting (all payments of its last answer that had some went to fraud.ingest_errors), paused, restored (came with a dump: fraud.resume_source has it polled), behind (not polled while max_waiting_payments or more of its payments wait to be scored), read-only (the database is, by default_transaction_read_only: nothing is polled), or stuck (a poll is overdue: is a worker running?)';
 COMMENT ON COLUMN fraud.source_status.lag IS 'age of the newest payment stored from this source';
 COMMENT ON COLUMN fraud.source_status.stored IS 'payments stored since the source was added';
 COMMENT ON COLUMN fraud.source_status.duplicates IS 'payments that were stored already when they came';

@@ -23,10 +23,13 @@ BEGIN
              ELSE 'does not run, so no source is polled' END;
 
     RETURN QUERY SELECT 'source ' || s.name,
-        CASE s.state WHEN 'stuck' THEN 'error' WHEN 'failing' THEN 'error'
+        CASE WHEN s.rejecting_since < now() - greatest(3 * s.poll_interval, interval '1 minute') THEN 'error' ELSE
+        CASE s.state WHEN 'stuck' THEN 'error' WHEN 'failing' THEN 'error' WHEN 'rejecting' THEN 'warning'
                      WHEN 'paused' THEN 'warning' WHEN 'restored' THEN 'warning'
-                     WHEN 'behind' THEN 'warning' WHEN 'read-only' THEN 'warning' ELSE 'ok' END,
-        s.state || coalesce(': ' || CASE WHEN s.state IN ('failing', 'stuck') THEN s.last_error END, '')
+                     WHEN 'behind' THEN 'warning' WHEN 'read-only' THEN 'warning' ELSE 'ok' END END,
+        s.state || CASE WHEN s.rejecting_since IS NOT NULL
+                        THEN format(': none of its payments could be read since %s, fraud.ingest_errors says why',
+                                    to_char(s.rejecting_since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"')) ELSE '' END || coalesce(': ' || CASE WHEN s.state IN ('failing', 'stuck') THEN s.last_error END, '')
             || coalesce(', last success ' || to_char(s.last_success_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'), '')
     FROM fraud.source_status s ORDER BY s.name;
 

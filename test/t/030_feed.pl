@@ -125,6 +125,23 @@ ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.ingest_er
 is(value("SELECT count(*) FROM fraud.inbox WHERE transaction_id = 'one-7'"), '0', 'and waits no more');
 value(q{SELECT fraud.drop_feature('payments', 'inverse')});
 
+# A source of which nothing can be stored is not ok, and says so until something can.
+{
+    open(my $file, '>', "$bodies/renamed") or die $!;
+    print $file '[{"cc_num": 4000000000000002, "merchant": "A", "trans_num": "h1", "amount": 1.5}]';
+    close($file);
+    add('renamed');
+    ok($node->poll_query_until('postgres', "SELECT rejecting_since IS NOT NULL FROM fraud.source_status WHERE name = 'renamed'"), 'a source whose payments are all rejected is not ok');
+    like(value("SELECT status || ' ' || detail FROM fraud.health() WHERE item = 'source renamed'"), qr/^warning .*: none of its payments could be read since/, 'and its health says so');
+    serve('renamed');
+    my $polls = value("SELECT polls FROM fraud.source_status WHERE name = 'renamed'");
+    ok($node->poll_query_until('postgres', "SELECT polls > $polls + 1 FROM fraud.source_status WHERE name = 'renamed'"), 'an answer without payments');
+    is(value("SELECT rejecting_since IS NOT NULL FROM fraud.source_status WHERE name = 'renamed'"), 't', 'does not change that');
+    serve('renamed', [ $card[150], 'renamed-1', 'Corner' ]);
+    ok($node->poll_query_until('postgres', "SELECT rejecting_since IS NULL FROM fraud.source_status WHERE name = 'renamed'"), 'a payment does');
+    value("SELECT fraud.drop_source('renamed')");
+}
+
 # ----------------------------------------------------------------- a large body
 my @many = map { [ $card[1 + $_ % 200], "m-$_", 'Merchant ' . $_ % 50 ] } 1 .. 24000;
 serve('b', @many);

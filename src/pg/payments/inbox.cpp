@@ -64,6 +64,8 @@ Statement customer_rows("SELECT " FRAUD_INBOX_ROW " FROM fraud.inbox b WHERE b.c
                         {UUIDOID, INT4OID});
 #undef FRAUD_INBOX_ROW
 
+Statement snapshot_range("SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text FROM pg_current_snapshot() s", {});
+
 Statement held_due("SELECT h.card, h.next_try_at FROM fraud.held_customers h"
                    " WHERE get_byte(uuid_send(h.card), 0) % $3 = ANY ($1) ORDER BY h.next_try_at LIMIT $2",
                    {INT2ARRAYOID, INT4OID, INT4OID});
@@ -342,6 +344,11 @@ std::vector<InboxRow> read_inbox(Spi& spi, int64_t position, const Shards& shard
 
 std::vector<InboxRow> read_customer(Spi& spi, const CardId& card, int most) {
   return take_rows(spi, spi.run(customer_rows, {uuid_param(card_uuid(card)), int4_param(most)}));
+}
+
+XidRange running_transactions(Spi& spi) {
+  spi.run(snapshot_range, {});
+  return {std::stoull(*spi.text(0, 1)), std::stoull(*spi.text(0, 2))};
 }
 
 std::vector<CardId> due_customers(Spi& spi, const Shards& shards, int most) {

@@ -65,6 +65,13 @@ void count_payments(Spi& spi, const std::string& source, int writer, const Sourc
 // customers that are held are left out.
 std::vector<InboxRow> read_inbox(Spi& spi, int64_t position, const Shards& shards, int most);
 
+// The transactions that a snapshot taken now sees as running: all before `oldest` have ended,
+// none from `next` on has begun to write.
+struct XidRange {
+  uint64_t oldest = 0, next = 0;
+};
+XidRange running_transactions(Spi& spi);
+
 // Returns up to `most` rows of one customer, in order of receipt.
 std::vector<InboxRow> read_customer(Spi& spi, const CardId& card, int most);
 

@@ -67,6 +67,7 @@ struct Answer {
   Response response;
   PaymentBatch batch;
   size_t kept = 0;  // payments
+  int64_t accepted = 0, rejected = 0;  // of those kept
 };
 
 constexpr size_t kPiece = 2500;  // payments kept in one commit: about a tenth of a second
@@ -343,16 +344,18 @@ class IngestWorker {
 
   // Commits a piece, and with the last one the end of its poll. Dead letters whose row
   // another session has locked are kept beside it.
-  void keep(const Answer& answer, PaymentBatch& piece, bool last) {
+  void keep(Answer& answer, PaymentBatch& piece, bool last) {
+    SourceCounts counts;
     for (const bool apart : {false, true}) {
       try {
         in_transaction("keeping payments", [&] {
           begin_scoring();
-          SourceCounts counts = receive(piece, answer.source, answer.role, apart);
+          counts = receive(piece, answer.source, answer.role, apart);
           Spi spi;
           count_payments(spi, answer.source, kReceiver, counts);
           if (last && answer.response.error.empty()) {
-            end_poll(spi, answer.source, answer.response.status);
+            end_poll(spi, answer.source, answer.response.status, answer.accepted + counts.received + counts.duplicates,
+                     answer.rejected + counts.rejected);
           }
           protect([] { wake_scorers_at_commit(); });
         });
@@ -362,6 +365,8 @@ class IngestWorker {
         forget(fault);
       }
     }
+    answer.accepted += counts.received + counts.duplicates;
+    answer.rejected += counts.rejected;
     if (!last || !answer.response.error.empty()) return;
     auto source = sources_.find(answer.source);
     if (source == sources_.end() || source->second.failures == 0) return;

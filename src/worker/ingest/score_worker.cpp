@@ -14,6 +14,7 @@
 #include <chrono>
 #include <map>
 #include <new>
+#include <optional>
 #include <set>
 
 #include "pg/payments/card.h"
@@ -42,8 +43,10 @@ namespace {
 constexpr int64_t kMillisecond = 1000;
 constexpr int64_t kSecond = 1000 * kMillisecond;
 constexpr int64_t kBatchUs = 50 * kMillisecond;
-// Rows that came back to before the position (fraud.retry_dead_letters) are found then.
+// Rows that were committed late, and so stand before the position, are found then.
 constexpr int64_t kRescanUs = 10 * kSecond;
+// All are looked at then, whatever the low-water mark says.
+constexpr int64_t kFullScanUs = 600 * kSecond;
 constexpr int64_t kMerchantRetryUs = kSecond;
 constexpr int kHeldAtOnce = 20;
 constexpr int kMerchantsAtOnce = 1000;
@@ -133,7 +136,7 @@ class Scorer {
       if (number_ >= guc_ingest_workers) return;
       protect([&] {
         const uint64_t mine = take_shards(MyDatabaseId, number_, guc_ingest_workers);
-        if (mine != shards_.to_ullong()) position_ = 0;
+        if (mine != shards_.to_ullong()) full_scan_at_ = 0;
         shards_ = Shards(mine);
         (void)begin_look(MyDatabaseId, scorer_kind(number_));
       });
@@ -147,10 +150,7 @@ class Scorer {
   // One batch; false when the extension is gone. Sets `more` when there may be another.
   bool turn(bool* more) {
     const TimestampTz now = GetCurrentTimestamp();
-    if (now >= rescan_at_) {
-      position_ = 0;
-      rescan_at_ = now + kRescanUs;
-    }
+    if (now >= rescan_at_ || full_scan_at_ == 0) rescan(now);
     std::vector<InboxRow> rows;
     bool present = false;
     try {
@@ -169,6 +169,29 @@ class Scorer {
     make_queued_merchants();
     fold();
     return true;
+  }
+
+  // Goes back to the low-water mark, before which no row can come any more: while somebody holds
+  // an old snapshot, the entries of rows that are gone stay, and each look would walk over them.
+  void rescan(TimestampTz now) {
+    rescan_at_ = now + kRescanUs;
+    XidRange running;
+    (void)in_transaction("looking at running transactions", [&] {
+      Spi spi;
+      running = running_transactions(spi);
+    });
+    if (now >= full_scan_at_) {
+      full_scan_at_ = now + kFullScanUs;
+      low_water_ = position_ = 0;
+      mark_.reset();
+    }
+    // What was given an id up to the position had begun to write by then.
+    if (mark_ && running.oldest >= mark_->next_xid) {
+      low_water_ = mark_->position;
+      mark_.reset();
+    }
+    if (!mark_) mark_ = Mark{position_, running.next};
+    position_ = low_water_;
   }
 
   // Scores the next rows in one transaction, but for customers that are locked.
@@ -453,10 +476,17 @@ class Scorer {
   int64_t stored_ = 0;  // payments, by this process
   std::map<CardId, Doubt> doubts_;
   int64_t merchant_ = 0;  // of the queue, tried last
-  int64_t position_ = 0;  // rows up to here were looked at
+  int64_t position_ = 0;   // rows up to here were looked at
+  int64_t low_water_ = 0;  // and up to here none is left but those of held customers
+  struct Mark {
+    int64_t position;
+    uint64_t next_xid;
+  };
+  std::optional<Mark> mark_;  // becomes the low-water mark when all have ended that began before it
   int batch_ = 20;
   int read_ = 0;
   TimestampTz rescan_at_ = 0;
+  TimestampTz full_scan_at_ = 0;
   TimestampTz next_held_ = 0;
   TimestampTz merchants_at_ = 0;
   TimestampTz fold_at_ = 0;

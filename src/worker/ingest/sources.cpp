@@ -64,9 +64,12 @@ Statement note_begin("UPDATE fraud.source_state t SET polling_since = clock_time
                      " RETURNING t.next_poll_at",
                      {TEXTOID});
 Statement note_end("UPDATE fraud.source_state t SET polling_since = NULL,"
-                   "  last_success_at = clock_timestamp(), last_status = $2, consecutive_failures = 0"
+                   "  last_success_at = clock_timestamp(), last_status = $2, consecutive_failures = 0,"
+                   // An answer without payments says nothing of it.
+                   "  rejecting_since = CASE WHEN $3 = 0 AND $4 > 0 THEN coalesce(t.rejecting_since, clock_timestamp())"
+                   "   WHEN $3 = 0 THEN t.rejecting_since END"
                    " WHERE t.name = $1",
-                   {TEXTOID, INT4OID});
+                   {TEXTOID, INT4OID, INT8OID, INT8OID});
 Statement note_failure("UPDATE fraud.source_state t SET polling_since = NULL, last_status = $2,"
                        "  last_error = $3, last_error_at = clock_timestamp(),"
                        "  consecutive_failures = t.consecutive_failures + 1, failures = t.failures + 1,"
@@ -143,8 +146,8 @@ std::optional<TimestampTz> begin_poll(Spi& spi, const std::string& name) {
   return returned_time(spi, spi.run(note_begin, {text_param(name)}));
 }
 
-void end_poll(Spi& spi, const std::string& name, long status) {
-  spi.run(note_end, {text_param(name), int4_param(static_cast<int32_t>(status))});
+void end_poll(Spi& spi, const std::string& name, long status, int64_t accepted, int64_t rejected) {
+  spi.run(note_end, {text_param(name), int4_param(static_cast<int32_t>(status)), int8_param(accepted), int8_param(rejected)});
 }
 
 std::optional<TimestampTz> fail_poll(Spi& spi, const std::string& name, long status, const std::string& error,

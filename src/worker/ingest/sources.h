@@ -57,7 +57,8 @@ HttpRequest poll_request(const Source& source);
 // `delay` microseconds. What begins or fails tells when the next is due; nothing where the
 // source is gone.
 std::optional<TimestampTz> begin_poll(pg::Spi& spi, const std::string& name);
-void end_poll(pg::Spi& spi, const std::string& name, long status);
+// `accepted` and `rejected` count the answer's payments.
+void end_poll(pg::Spi& spi, const std::string& name, long status, int64_t accepted, int64_t rejected);
 std::optional<TimestampTz> fail_poll(pg::Spi& spi, const std::string& name, long status, const std::string& error,
                                      int64_t delay);
 
