@@ -366,7 +366,7 @@ class Bench:
 
         def confirm():
             return ("SELECT count(*) FROM fraud.confirm_cases((SELECT array_agg(case_id) FROM (SELECT case_id FROM fraud.cases "
-                    "WHERE status = 'open' ORDER BY random() LIMIT 20) s))")
+                    "WHERE status = 'open' ORDER BY random() LIMIT 20) s), overrule => true)")
         threads = [threading.Thread(target=run, args=a) for a in ((0, ingest), (0, ingest), (0, ingest), (1, label), (2, confirm))]
         for thread in threads:
             thread.start()

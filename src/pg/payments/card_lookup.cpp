@@ -7,7 +7,8 @@ namespace fraud::pg {
 namespace {
 
 Statement find_hashes("SELECT n.i, i.card FROM unnest($1, $2) WITH ORDINALITY n(key_id, hash, i)"
-                      " JOIN fraud.customer_ids i ON i.kind = 'card' AND i.key_id = n.key_id AND i.hash = n.hash",
+                      " JOIN LATERAL (SELECT c.card FROM fraud.customer_ids c"
+                      "  WHERE c.kind = 'card' AND c.key_id = n.key_id AND c.hash = n.hash OFFSET 0) i ON true",
                       {UUIDARRAYOID, UUIDARRAYOID});
 // The same for one hash, in a third of the time.
 Statement find_hash("SELECT 1::bigint, i.card FROM fraud.customer_ids i"
@@ -24,7 +25,8 @@ Statement insert_hashes("INSERT INTO fraud.customer_ids (kind, key_id, hash, car
                         " ON CONFLICT DO NOTHING",
                         {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID});
 Statement other_cards("SELECT FROM unnest($1, $2, $3) n(key_id, hash, card)"
-                      " JOIN fraud.customer_ids i ON i.kind = 'card' AND i.key_id = n.key_id AND i.hash = n.hash"
+                      " JOIN LATERAL (SELECT c.card FROM fraud.customer_ids c"
+                      "  WHERE c.kind = 'card' AND c.key_id = n.key_id AND c.hash = n.hash OFFSET 0) i ON true"
                       " WHERE i.card <> n.card",
                       {UUIDARRAYOID, UUIDARRAYOID, UUIDARRAYOID});
 

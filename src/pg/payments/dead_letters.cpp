@@ -30,7 +30,8 @@ Statement insert_letter(
 // learned to be fraud.
 Statement find_letters(
     "SELECT n.i, e.error_id FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY n(transaction_id, card, cents, merchant, is_fraud, i)"
-    " JOIN fraud.ingest_errors e ON e.transaction_id = n.transaction_id AND e.card = n.card AND e.occurred_at IS NOT NULL"
+    " JOIN LATERAL (SELECT l.error_id, l.payload FROM fraud.ingest_errors l"
+    "  WHERE l.transaction_id = n.transaction_id AND l.card = n.card AND l.occurred_at IS NOT NULL OFFSET 0) e ON true"
     " WHERE convert_from(e.payload, 'UTF8')::jsonb @> (CASE WHEN n.is_fraud THEN '{\"is_fraud\": 1}' ELSE '{}' END::jsonb"
     "  || jsonb_build_object('amt', n.cents / 100.0, 'merchant', n.merchant))",
     {TEXTARRAYOID, UUIDARRAYOID, INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID});

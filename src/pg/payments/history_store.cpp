@@ -78,7 +78,7 @@ Statement insert_transactions(
     "  model, model_version, score)"
     " SELECT (SELECT fraud._open_slot()), 1, s.card, s.transaction_id, s.occurred_at, s.amount, s.merchant, s.category,"
     "  c.state, s.model, s.model_version, s.score"
-    " FROM stored s LEFT JOIN fraud.customers c ON c.card = s.card",
+    " FROM stored s LEFT JOIN LATERAL (SELECT c.state FROM fraud.customers c WHERE c.card = s.card OFFSET 0) c ON true",
     {INT8ARRAYOID, FLOAT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});
 
 }  // namespace

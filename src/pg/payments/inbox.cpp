@@ -31,8 +31,10 @@ Statement known_payments(
     "  WHERE l.transaction_id = n.transaction_id AND l.card = n.card AND l.source = 'payload' AND l.is_fraud),"
     "  coalesce(k.content_hash, b.content_hash)"
     " FROM unnest($1, $2) WITH ORDINALITY n(transaction_id, card, i)"
-    " LEFT JOIN fraud.payment_keys k ON k.transaction_id = n.transaction_id AND k.card = n.card"
-    " LEFT JOIN fraud.inbox b ON b.card = n.card AND b.transaction_id = n.transaction_id"
+    " LEFT JOIN LATERAL (SELECT p.card, p.content_hash FROM fraud.payment_keys p"
+    "  WHERE p.transaction_id = n.transaction_id AND p.card = n.card OFFSET 0) k ON true"
+    " LEFT JOIN LATERAL (SELECT w.card, w.content_hash, w.payment FROM fraud.inbox w"
+    "  WHERE w.transaction_id = n.transaction_id AND w.card = n.card OFFSET 0) b ON true"
     " WHERE k.card IS NOT NULL OR b.card IS NOT NULL",
     {TEXTARRAYOID, UUIDARRAYOID});
 

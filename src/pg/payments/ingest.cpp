@@ -35,7 +35,7 @@ Statement insert_transactions(
     "  model, model_version, score, decision)"
     " SELECT (SELECT fraud._open_slot()), 1, s.card, s.transaction_id, s.occurred_at, s.amount, s.merchant, s.category,"
     "  c.state, s.model, s.model_version, s.score, s.decision"
-    " FROM stored s LEFT JOIN fraud.customers c ON c.card = s.card",
+    " FROM stored s LEFT JOIN LATERAL (SELECT c.state FROM fraud.customers c WHERE c.card = s.card OFFSET 0) c ON true",
     {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
      FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, FLOAT4ARRAYOID,
      FLOAT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});

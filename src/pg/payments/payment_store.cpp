@@ -27,10 +27,10 @@ namespace {
 
 // -------------------------------------------------------------- statements
 
-// A row for each: an inner join might be planned to begin with all keys, while they are few.
 Statement known_payments(
     "SELECT n.i, k.card IS NOT NULL, k.content_hash FROM unnest($1, $2) WITH ORDINALITY n(transaction_id, card, i)"
-    " LEFT JOIN fraud.payment_keys k ON k.transaction_id = n.transaction_id AND k.card = n.card",
+    " LEFT JOIN LATERAL (SELECT p.card, p.content_hash FROM fraud.payment_keys p"
+    "  WHERE p.transaction_id = n.transaction_id AND p.card = n.card OFFSET 0) k ON true",
     {TEXTARRAYOID, UUIDARRAYOID});
 
 Statement upsert_customers(

@@ -51,7 +51,7 @@ constexpr int64_t kMerchantRetryUs = kSecond;
 constexpr int kHeldAtOnce = 20;
 constexpr int kMerchantsAtOnce = 1000;
 constexpr int64_t kUnclearAttempts = 10;  // within about ten seconds
-// Changes that are folded at once, within about 20 ms.
+// Changes that are folded at once.
 constexpr int kFoldAtOnce = 1000;
 constexpr int64_t kFoldUs = kSecond;
 constexpr int64_t kFoldRetryUs = 10 * kSecond;
@@ -167,7 +167,7 @@ class Scorer {
     *more = static_cast<int>(rows.size()) == read_;
     try_held();
     make_queued_merchants();
-    fold();
+    fold(*more);
     return true;
   }
 
@@ -246,7 +246,7 @@ class Scorer {
   bool one_by_one(const std::vector<InboxRow>& rows) {
     std::set<CardId> held;
     for (const InboxRow& row : rows) {
-      begin_turn();
+      look_up();
       if (held.count(row.card) != 0) continue;
       bool free = true;
       if (!score_one(row, &free)) return false;
@@ -328,7 +328,7 @@ class Scorer {
       due = due_customers(spi, shards_, kHeldAtOnce);
     });
     for (const CardId& card : due) {
-      begin_turn();
+      look_up();
       std::vector<InboxRow> rows;
       bool locked = false;
       try {
@@ -389,7 +389,7 @@ class Scorer {
     });
     int locked = 0;
     for (int64_t id : ids) {
-      begin_turn();
+      look_up();
       if (locked == 4) break;  // a fifth of a second is enough for those of others
       merchant_ = id;
       try {
@@ -421,9 +421,11 @@ class Scorer {
 
   // Folds a piece of the log of changes between two batches. One scorer does, and only while
   // many changes are there: a log that nobody folds makes the views slow.
-  void fold() {
+  // Payments that wait go before it, but for a piece a second.
+  void fold(bool busy) {
     const TimestampTz now = GetCurrentTimestamp();
-    if (number_ != 0 || now < fold_at_) return;
+    if (number_ != 0 || now < (busy ? std::max(fold_at_, folded_at_ + kFoldUs) : fold_at_)) return;
+    folded_at_ = now;
     bool folded = false;
     try {
       (void)in_transaction("folding changes", [&] {
@@ -489,6 +491,7 @@ class Scorer {
   TimestampTz full_scan_at_ = 0;
   TimestampTz next_held_ = 0;
   TimestampTz merchants_at_ = 0;
+  TimestampTz folded_at_ = 0;
   TimestampTz fold_at_ = 0;
   bool folding_ = false;  // the last look found changes to fold
   bool fold_fails_ = false;
