@@ -47,9 +47,9 @@ void begin_scoring();
 
 // Puts payments that a source answered with into the inbox, those that are there or
 // stored already apart (unless they bring a label that is news), and what is wrong with
-// the others, or is known with another content, on the dead-letter list. Takes no lock that others hold. With `apart` dead
-// letters are not merged with equal ones, whose rows may be locked. Card numbers count for `role`.
-SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, bool apart);
+// the others, or is known with another content, on the dead-letter list. Takes no lock that others hold, but of
+// dead letters that are there already (`beside`). Card numbers count for `role`.
+SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, Beside beside);
 
 // Puts a payment of a dead letter into the inbox, as received when it was. Returns why not, or
 // an empty string; kDuplicate where it is stored or waits already. Numbers count for `role`.
@@ -88,9 +88,8 @@ std::vector<CardId> lock_customers(Spi& spi, const std::vector<InboxRow>& rows);
 // in the transaction of the caller, who has locked the customers.
 void score(const std::vector<InboxRow>& rows, int writer);
 
-// Takes a row out of the inbox that cannot be stored, and puts it on the dead-letter list
-// (`apart` as for write_letter).
-void reject(const InboxRow& row, const std::string& reason, int writer, bool apart);
+// Takes a row out of the inbox that cannot be stored, and puts it on the dead-letter list.
+void reject(const InboxRow& row, const std::string& reason, int writer, Beside beside);
 
 // Makes the rows of merchants that scorers have seen first: of up to `most` at once, or of
 // one by its number in the queue. Their rows may be locked by others. One that is forgotten

@@ -298,11 +298,11 @@ class Scorer {
   // rejected either is held, and says why.
   bool reject_one(const InboxRow& row, const std::string& reason, bool* free) {
     Failure failure;
-    for (const bool apart : {false, true}) {
+    for (const Beside beside : {Beside::kNone, Beside::kOnce, Beside::kAlways}) {
       try {
         const bool present = in_transaction("rejecting a payment", [&] {
           begin_scoring();
-          reject(row, reason, number_, apart);
+          reject(row, reason, number_, beside);
         });
         *free = true;
         doubts_.erase(row.card);
