@@ -93,4 +93,27 @@ END
 is(value("SELECT count(*) FROM fraud.customers WHERE card = '$erased' AND erased_at IS NOT NULL AND num_nonnulls(first_name, last_name, last_four, street) = 0"), '1', 'nothing says who it is');
 is(value("SELECT count(*) FROM fraud.customer_ids WHERE card = '$erased'"), '0', 'and no number finds it');
 
+# --------- a source of another address under the name of one that was dropped, whose answer has
+# come and waits while a large one is read
+serve('large', map { [ $card[0], "large-$_" ] } 1 .. 200_000);
+my $offered = 0;
+sub offer { serve('c', [ $card[50], 'c-' . ++$offered ]) }
+offer();
+add('c', '100 ms');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.transactions WHERE transaction_id = 'c-1'"), 'a source is polled');
+add('large', '1 day');
+# It is not asked again while its answer waits.
+my ($polls, $since) = (-1, time);
+ok(wait_for(sub {
+    offer();
+    my $now = status('c', 'polls');
+    ($polls, $since) = ($now, time) if $now ne $polls;
+    return time - $since > 0.4;
+}, 'an answer waits', 60), 'its answer waits for another to be read');
+value("BEGIN; SELECT fraud.drop_source('c'); SELECT fraud.add_source('c', '$api->{url}/bodies/none', poll_interval => '100 ms'); COMMIT");
+my $dropped = value('SELECT clock_timestamp()');
+ok(polled('c', 3), 'the new source is polled');
+is(value("SELECT count(*) FROM (SELECT FROM fraud.inbox WHERE source = 'c' AND received_at > '$dropped' UNION ALL SELECT FROM fraud.transactions WHERE source = 'c' AND received_at > '$dropped') late"), '0', 'what the old one had answered is not taken for its');
+value("SELECT fraud.drop_source('large')");
+
 done_testing();
