@@ -116,4 +116,37 @@ ok(polled('c', 3), 'the new source is polled');
 is(value("SELECT count(*) FROM (SELECT FROM fraud.inbox WHERE source = 'c' AND received_at > '$dropped' UNION ALL SELECT FROM fraud.transactions WHERE source = 'c' AND received_at > '$dropped') late"), '0', 'what the old one had answered is not taken for its');
 value("SELECT fraud.drop_source('large')");
 
+# ---------------------------- a dump whose inbox is not empty, restored by and by
+serve('b', map { [ $card[60 + $_], "kept-$_" ] } 1 .. 20);
+ok($node->poll_query_until('postgres', "SELECT count(*) = 20 FROM fraud.transactions WHERE transaction_id LIKE 'kept-%'"), 'customers have payments');
+{
+    my $idle = $node->background_psql('postgres');
+    $idle->query_safe('BEGIN');
+    $idle->query_safe('SELECT count(*) FROM (SELECT FROM fraud.customers FOR UPDATE) locked');
+    serve('b', map { [ $card[60 + $_], "waits-$_", merchant => '"Corner"' ] } 1 .. 20);
+    ok($node->poll_query_until('postgres', "SELECT count(*) = 20 FROM fraud.inbox"), 'others wait');
+    $node->command_ok([ 'pg_dump', '-Fc', '-f', $node->basedir . '/dump', $node->connstr('postgres') ], 'the database is dumped');
+    $idle->query_safe('ROLLBACK');
+    $idle->quit;
+}
+value('CREATE DATABASE copy');
+sub copied { return $node->safe_psql('copy', $_[0]) }
+my ($list, $errors) = run_command([ 'pg_restore', '-l', $node->basedir . '/dump' ]);
+my ($first, $rest) = $list =~ /^(.*TABLE DATA fraud inbox [^\n]*\n)(.*)$/s;
+append_to_file($node->basedir . '/first', $first);
+append_to_file($node->basedir . '/rest', $rest);
+$node->command_ok([ 'pg_restore', '-d', $node->connstr('copy'), '-L', $node->basedir . '/first', $node->basedir . '/dump' ], 'restored up to the inbox');
+ok(wait_for(sub { value("SELECT count(*) FROM pg_stat_activity WHERE datname = 'copy' AND backend_type = 'fraud_detect scorer'") eq '1' }, 'a scorer'), 'a scorer works there');
+# As many labels as make a worker think of folding.
+copied(q{INSERT INTO fraud.labels (card, transaction_id, is_fraud, source, known_at) SELECT gen_random_uuid(), 'l-' || i, true, 'payload', now() FROM generate_series(1, 21000) i});
+$node->reload;
+usleep(3_000_000);
+is(copied('SELECT (SELECT count(*) FROM fraud.inbox) || \' \' || (SELECT count(*) FROM fraud.transactions) || \' \' || (SELECT count(*) FROM fraud.rollup_state)'), '20 0 0', 'nothing is scored or folded while the rest is to come');
+$node->command_ok([ 'pg_restore', '-d', $node->connstr('copy'), '-L', $node->basedir . '/rest', $node->basedir . '/dump' ], 'the rest meets nothing that a worker has made');
+is(copied("SELECT count(*) FROM fraud.inbox"), '20', 'the inbox waits');
+copied("SELECT fraud.resume_source('b')");
+ok($node->poll_query_until('copy', "SELECT count(*) = 20 FROM fraud.transactions WHERE transaction_id LIKE 'waits-%'"), 'until its source is resumed');
+ok($node->poll_query_until('copy', "SELECT waiting = 0 FROM fraud.source_status WHERE name = 'b'"), 'and is counted');
+is(copied("SELECT received - (SELECT sum(stored + duplicates + rejected) FROM fraud.source_counts WHERE source = 'b' AND writer >= 0) FROM fraud.source_counts WHERE source = 'b' AND writer = -1"), '0', 'by both sides');
+
 done_testing();

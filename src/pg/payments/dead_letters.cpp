@@ -235,7 +235,7 @@ std::vector<char> known_letters(Spi& spi, const std::vector<Entry>& entries) {
     frauds.add(bool_param(entry.payment->is_fraud.value_or(false)));
   }
   std::vector<char> known(entries.size(), 0);
-  const uint64_t count = spi.run(find_letters, {ids.array(), cards.array(), cents.array(), merchants.array(), frauds.array()});
+  const uint64_t count = spi.run(find_letters, {ids.array(), cards.array(), cents.array(), merchants.array(), frauds.array()}, true);
   if (count == 0) return known;
   for (uint64_t row = 0; row < count; ++row) {
     known[static_cast<size_t>(*spi.integer(row, 1)) - 1] = 1;

@@ -59,6 +59,11 @@ std::string receive_again(Payment&& payment, const Receipt& receipt, Oid role);
 // Adds to what a worker has counted of a source; `writer` is that worker's own number.
 void count_payments(Spi& spi, const std::string& source, int writer, const SourceCounts& counts);
 
+// Whether this database takes payments: a source of it has been polled, or is to be, or a dead
+// letter was sent again. One that is being restored does not: its inbox waits until somebody
+// resumes or adds a source, or the dump's other rows would meet what scorers have made.
+bool takes_payments(Spi& spi);
+
 // ---------------------------------------------------------------- scorers
 
 // Returns up to `most` rows above `position`, of those shards, in order of receipt;

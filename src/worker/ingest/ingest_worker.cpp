@@ -123,6 +123,7 @@ class IngestWorker {
     if (!called && !other_age && now < next_due()) return true;
     if (!note_number_alarms()) return false;
     std::vector<std::string> due, behind;
+    bool is_counted = is_counted_;
     bool present = in_transaction("looking at the sources", [&] {
       Spi spi;
       if (called || other_age || now >= next_upkeep_) {
@@ -131,6 +132,10 @@ class IngestWorker {
       }
       training_.look(spi);
       follow_sources(spi);
+      if (!is_counted && takes_payments(spi)) {
+        count_waiting(spi);
+        is_counted = true;
+      }
       read(spi);
       drop_answers(spi);
       for (auto& [name, source] : sources_) {
@@ -143,6 +148,7 @@ class IngestWorker {
       }
     });
     if (!present) return false;
+    is_counted_ = is_counted;
     protect([] { report_present(MyDatabaseId); });
     for (const std::string& name : behind) tell_behind(name, true);
     for (const std::string& name : due) {
@@ -222,7 +228,9 @@ class IngestWorker {
     for (const auto& [name, source] : sources_) {
       auto now = found.find(name);
       // Dropped, paused, another now of the same name, or asked otherwise: the answer is not wanted.
-      if (now == found.end() || !now->second.asks_as(source)) http_.cancel(name);
+      if (now != found.end() && now->second.asks_as(source)) continue;
+      http_.cancel(name);
+      asked_.erase(name);
     }
     sources_ = std::move(found);
   }
@@ -248,7 +256,10 @@ class IngestWorker {
   // read, which others must not wait for.
   void serve_network() {
     look_up();
-    for (auto& [name, response] : http_.work()) ended_.push_back({name, asked_[name], std::move(response)});
+    for (auto& [name, response] : http_.work()) {
+      ended_.push_back({name, std::move(asked_[name]), std::move(response)});
+      asked_.erase(name);
+    }
   }
 
   // Takes in the answer that has waited longest, if there is one.
@@ -450,13 +461,14 @@ class IngestWorker {
   NetworkClient http_;
   TrainingQueue training_;
   Sources sources_;
-  std::map<std::string, Source> asked_;  // as they were when their last request began
+  std::map<std::string, Source> asked_;  // as they were when the request began that is under way
   std::deque<Arrival> ended_;  // transfers, whose answers are yet to be read
   std::string reading_;        // the source whose answer is read
   TimestampTz reading_created_at_ = 0;
   bool reading_is_wanted_ = true;  // the source is still there
   bool is_gone_ = false;  // the extension
   std::deque<Answer> answers_;
+  bool is_counted_ = false;  // what waits
   TimestampTz next_upkeep_ = 0;
   int max_age_ = 0;                  // the setting, when the tables were last looked at
   std::vector<TimestampTz> months_;  // that are to be made

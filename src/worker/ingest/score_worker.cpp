@@ -150,6 +150,19 @@ class Scorer {
   // One batch; false when the extension is gone. Sets `more` when there may be another.
   bool turn(bool* more) {
     const TimestampTz now = GetCurrentTimestamp();
+    if (!takes_payments_) {
+      const bool there = in_transaction("looking whether there are sources", [&] {
+        Spi spi;
+        takes_payments_ = takes_payments(spi);
+      });
+      if (!there) return false;
+    }
+    if (!takes_payments_) {
+      rescan_at_ = now + kSecond;
+      next_held_ = DT_NOEND;
+      fold();
+      return true;
+    }
     if (now >= rescan_at_ || full_scan_at_ == 0) rescan(now);
     std::vector<InboxRow> rows;
     bool present = false;
@@ -472,6 +485,7 @@ class Scorer {
   };
 
   int number_;
+  bool takes_payments_ = false;  // the database
   Shards shards_;
   int64_t stored_ = 0;  // payments, by this process
   std::map<CardId, Doubt> doubts_;

@@ -95,10 +95,9 @@ std::optional<TimestampTz> returned_time(Spi& spi, uint64_t count) {
 
 }  // namespace
 
-void begin_sources(Spi& spi) {
-  spi.run(reset_polling, {});
-  spi.run(recount_waiting, {});
-}
+void begin_sources(Spi& spi) { spi.run(reset_polling, {}); }
+
+void count_waiting(Spi& spi) { spi.run(recount_waiting, {}); }
 
 void follow_sources(Spi& spi) { spi.run(note_requests, {}); }
 
