@@ -382,6 +382,24 @@ END
 $$;
 COMMENT ON FUNCTION fraud._erase_texts(uuid) IS 'internal: takes a customer''s name out of free text';
 
+-- What waits to be scored is scored without the person.
+CREATE FUNCTION fraud._erase_waiting(card uuid) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    personal constant text[] := '{last_four,first,last,gender,street,city,state,zip,lat,long,city_pop,job,dob,merch_lat,merch_long}';
+    rows bigint;
+BEGIN
+    UPDATE fraud.inbox b
+    SET payment = (b.payment::jsonb - personal)::text, number_hashes = '{}'
+    WHERE b.card = _erase_waiting.card AND (b.payment::jsonb ?| personal OR b.number_hashes <> '{}');
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN rows;
+END
+$$;
+COMMENT ON FUNCTION fraud._erase_waiting(uuid) IS 'internal: takes out of a customer''s payments that wait to be scored what says who it is';
+
 CREATE FUNCTION fraud._erase_customer(card uuid, reason text, force boolean)
 RETURNS TABLE (relation text, rows bigint)
 LANGUAGE plpgsql
@@ -420,8 +438,12 @@ BEGIN
     -- Before the names go, by which the rest is found; and that it is an erasure is seen
     -- by what guards fraud.case_history.
     UPDATE fraud.customers c SET erased_at = now() WHERE c.card = of_card;
+    -- The inbox before the dead letters and after them: what goes from one to the other meanwhile
+    -- (rejected, or sent again) has then been met in one of them.
     FOR relation, rows IN
-        SELECT e.relation, e.rows FROM fraud._erase_payments(of_card) e
+        SELECT 'fraud.inbox', fraud._erase_waiting(of_card)
+        UNION ALL SELECT e.relation, e.rows FROM fraud._erase_payments(of_card) e
+        UNION ALL SELECT 'fraud.inbox', fraud._erase_waiting(of_card)
         UNION ALL SELECT 'fraud.outbox', fraud._erase_messages(of_card)
         UNION ALL SELECT e.relation, e.rows FROM fraud._erase_texts(of_card) e
     LOOP
@@ -433,14 +455,6 @@ BEGIN
     WHERE c.card = of_card;
     GET DIAGNOSTICS rows = ROW_COUNT;
     counts := counts || jsonb_build_object('fraud.customers', rows);
-
-    -- What waits to be scored is scored without the person.
-    UPDATE fraud.inbox b
-    SET payment = (b.payment::jsonb - '{last_four,first,last,gender,street,city,state,zip,lat,long,city_pop,job,dob,merch_lat,merch_long}'::text[])::text,
-        number_hashes = '{}'
-    WHERE b.card = of_card;
-    GET DIAGNOSTICS rows = ROW_COUNT;
-    counts := counts || jsonb_build_object('fraud.inbox', rows);
 
     -- The number finds the customer no more.
     DELETE FROM fraud.customer_ids i WHERE i.card = of_card;

@@ -22,9 +22,9 @@ Statement insert_letter(
     "INSERT INTO fraud.ingest_errors AS e (source, reason, payload, payload_size, card, last_four, transaction_id,"
     "  occurred_at, received_at, number_hashes, digest)"
     " VALUES ($1, $2, convert_to($3, 'UTF8'), octet_length($3), $4, $5, $6, $7, $8, $9::uuid[],"
-    "  sha256(convert_to($2 || $3, 'UTF8') || CASE WHEN $10 THEN uuid_send(gen_random_uuid()) ELSE '' END))"
+    "  sha256(convert_to($2 || $3, 'UTF8') || CASE $10 WHEN 0 THEN '' WHEN 1 THEN convert_to(' beside', 'UTF8') ELSE uuid_send(gen_random_uuid()) END))"
     " ON CONFLICT (source, digest) DO UPDATE SET occurrences = e.occurrences + 1, last_seen_at = now()",
-    {TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, BOOLOID});
+    {TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID});
 
 // What a feed corrects is another payment than the one on the list; so is one that it has
 // learned to be fraud.
@@ -218,12 +218,12 @@ Retry retry(int64_t error_id, const Json& repaired) {
 
 }  // namespace
 
-void write_letter(Spi& spi, const WholeLetter& letter, bool apart) {
+void write_letter(Spi& spi, const WholeLetter& letter, Beside beside) {
   spi.run(insert_letter,
           {text_param(letter.source), text_param(letter.reason), text_param(letter.payload),
            uuid_param(card_uuid(letter.card)), optional_text_param(letter.last_four),
            optional_text_param(letter.transaction_id), time_param(letter.occurred_at), time_param(letter.received_at),
-           text_param(format_hashes(letter.hashes)), bool_param(apart)});
+           text_param(format_hashes(letter.hashes)), int4_param(static_cast<int32_t>(beside))});
 }
 
 std::vector<char> known_letters(Spi& spi, const std::vector<Entry>& entries) {
@@ -236,7 +236,7 @@ std::vector<char> known_letters(Spi& spi, const std::vector<Entry>& entries) {
     frauds.add(bool_param(entry.payment->is_fraud.value_or(false)));
   }
   std::vector<char> known(entries.size(), 0);
-  const uint64_t count = spi.run(find_letters, {ids.array(), cards.array(), cents.array(), merchants.array(), frauds.array()});
+  const uint64_t count = spi.run(find_letters, {ids.array(), cards.array(), cents.array(), merchants.array(), frauds.array()}, true);
   if (count == 0) return known;
   for (uint64_t row = 0; row < count; ++row) {
     known[static_cast<size_t>(*spi.integer(row, 1)) - 1] = 1;

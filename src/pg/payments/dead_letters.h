@@ -24,12 +24,11 @@ struct WholeLetter {
   std::vector<NumberHash> hashes;
 };
 
-// Puts it on the list; an equal one is counted there, unless it is to be `apart`: then no row is
-// touched that others may have locked.
-void write_letter(Spi& spi, const WholeLetter& letter, bool apart);
+// Puts it on the list.
+void write_letter(Spi& spi, const WholeLetter& letter, Beside beside);
 
 // Of the entries, which are equal to payments on the list, but for their times: returns a flag
-// for each, and counts them there.
+// for each, and counts them there. They are looked for in the snapshot that is active.
 std::vector<char> known_letters(Spi& spi, const std::vector<Entry>& entries);
 
 // Key ids and hashes, in turns, as the text of a uuid[].

@@ -127,7 +127,7 @@ HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
   counts.taken = static_cast<int64_t>(entries.size());
   counts.rejected = static_cast<int64_t>(letters.size());
   taken_ += counts.taken;
-  write_dead_letters(spi, source_, std::move(letters), cards, gate, false);
+  write_dead_letters(spi, source_, std::move(letters), cards, gate, Beside::kNone);
   gate.tell();
   return counts;
 }

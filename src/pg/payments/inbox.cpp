@@ -66,6 +66,9 @@ Statement customer_rows("SELECT " FRAUD_INBOX_ROW " FROM fraud.inbox b WHERE b.c
                         {UUIDOID, INT4OID});
 #undef FRAUD_INBOX_ROW
 
+// Neither is in a dump.
+Statement has_polled("SELECT EXISTS (SELECT FROM fraud.source_state) OR EXISTS (SELECT FROM fraud.source_counts)", {});
+
 Statement snapshot_range("SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text FROM pg_current_snapshot() s", {});
 
 Statement held_due("SELECT h.card, h.next_try_at FROM fraud.held_customers h"
@@ -97,7 +100,10 @@ Statement queued_merchant(
     " SELECT t.merchant, t.category, t.first_payment_at FROM taken t ON CONFLICT DO NOTHING",
     {INT8OID});
 
-Statement delete_rows("DELETE FROM fraud.inbox b WHERE b.inbox_id = ANY ($1)", {INT8ARRAYOID});
+// Returns them as they are now: who they are of may have been erased since they were read.
+Statement take_out("DELETE FROM fraud.inbox b WHERE b.inbox_id = ANY ($1)"
+                   " RETURNING b.inbox_id, b.payment, array_to_string(b.number_hashes, ',')",
+                   {INT8ARRAYOID});
 
 // The session in the way: whose transaction has locked the customer's row; else, of an
 // uncommitted new row that is in nobody's sight, the oldest transaction that writes where
@@ -166,6 +172,24 @@ SqlValue card_array(const std::set<CardId>& cards) {
   return column.array();
 }
 
+// Takes rows out of the inbox, and returns those that were there, in the order given.
+std::vector<InboxRow> take(Spi& spi, const std::vector<InboxRow>& rows) {
+  Column ids(INT8OID);
+  for (const InboxRow& row : rows) ids.add(int8_param(row.id));
+  std::map<int64_t, uint64_t> taken;
+  const uint64_t count = spi.run(take_out, {ids.array()});
+  for (uint64_t i = 0; i < count; ++i) taken[*spi.integer(i, 1)] = i;
+  std::vector<InboxRow> found;
+  for (const InboxRow& row : rows) {
+    auto at = taken.find(row.id);
+    if (at == taken.end()) continue;
+    found.push_back(row);
+    found.back().text = *spi.text(at->second, 2);
+    found.back().hashes = parse_hashes(*spi.text(at->second, 3));
+  }
+  return found;
+}
+
 bool says_fraud(const Entry& entry) { return entry.payment->is_fraud.value_or(false); }
 
 // Leaves out the payments that are stored or wait already, with `letters` also those on the
@@ -180,7 +204,9 @@ int64_t drop_known(Spi& spi, std::vector<Entry>& entries, bool letters, std::vec
     ids.add(text_param(entry.payment->transaction_id));
     cards.add(uuid_param(card_uuid(entry.card)));
   }
-  uint64_t count = spi.run(known_payments, {ids.array(), cards.array()});
+  // With letters, both look-ups see one snapshot: a letter that is sent again meanwhile is neither
+  // overlooked nor met twice.
+  uint64_t count = spi.run(known_payments, {ids.array(), cards.array()}, letters);
   enum : char { kFresh, kKnown, kNews, kOther };
   std::vector<char> what(entries.size(), kFresh);
   for (uint64_t row = 0; row < count; ++row) {
@@ -279,7 +305,7 @@ void begin_scoring() {
   });
 }
 
-SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, bool apart) {
+SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, Beside beside) {
   OwnerScope owner;
   prefer_index_scans();
   SourceCounts counts;
@@ -303,7 +329,7 @@ SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, b
   if (!entries.empty()) enqueue(spi, entries, source, nullptr, numbers);
   std::vector<RejectedPayment> letters = letters_of(refused, batch);
   counts.rejected = static_cast<int64_t>(letters.size());
-  write_dead_letters(spi, source, std::move(letters), numbers, gate, apart);
+  write_dead_letters(spi, source, std::move(letters), numbers, gate, beside);
   gate.tell();
   return counts;
 }
@@ -338,6 +364,11 @@ void count_payments(Spi& spi, const std::string& source, int writer, const Sourc
   spi.run(add_counts, {text_param(source), int4_param(writer), int8_param(counts.stored), int8_param(counts.duplicates),
                        int8_param(counts.rejected), counts.newest == DT_NOBEGIN ? null_param() : time_param(counts.newest),
                        int8_param(counts.differing), int8_param(counts.received)});
+}
+
+bool takes_payments(Spi& spi) {
+  spi.run(has_polled, {});
+  return DatumGetBool(*spi.datum(0, 1));
 }
 
 std::vector<InboxRow> read_inbox(Spi& spi, int64_t position, const Shards& shards, int most) {
@@ -381,13 +412,18 @@ std::vector<CardId> lock_customers(Spi& spi, const std::vector<InboxRow>& rows) 
   return blocked;
 }
 
-void score(const std::vector<InboxRow>& rows, int writer) {
+void score(const std::vector<InboxRow>& wanted, int writer) {
+  if (wanted.empty()) return;
+  std::vector<InboxRow> rows;
+  {
+    Spi spi;
+    rows = take(spi, wanted);
+  }
   if (rows.empty()) return;
   PaymentBatch batch;
   IngestOptions options;
   options.label_source = "payload";
   options.apart = true;
-  Column ids(INT8OID);
   for (const InboxRow& row : rows) {
     PaymentBatch one = read_payments(row.text, PaymentFormat::kRecords);
     if (one.payments.size() != 1) {
@@ -397,7 +433,6 @@ void score(const std::vector<InboxRow>& rows, int writer) {
     one.payments[0].occurred_at_us = unix_time(row.occurred_at);  // JSON has milliseconds
     batch.payments.push_back(std::move(one.payments[0]));
     options.receipts.push_back({row.source, row.received_at, row.hashes});
-    ids.add(int8_param(row.id));
   }
   std::vector<IngestOutcome> outcomes;
   ingest(batch, options, &outcomes);
@@ -413,11 +448,14 @@ void score(const std::vector<InboxRow>& rows, int writer) {
     }
   }
   Spi spi;
-  spi.run(delete_rows, {ids.array()});
   for (const auto& [source, of_source] : counts) count_payments(spi, source, writer, of_source);
 }
 
-void reject(const InboxRow& row, const std::string& reason, int writer, bool apart) {
+void reject(const InboxRow& wanted, const std::string& reason, int writer, Beside beside) {
+  Spi spi;
+  const std::vector<InboxRow> taken = take(spi, {wanted});
+  if (taken.empty()) return;
+  const InboxRow& row = taken[0];
   WholeLetter letter;
   letter.source = row.source;
   letter.reason = reason;
@@ -435,11 +473,7 @@ void reject(const InboxRow& row, const std::string& reason, int writer, bool apa
   } catch (const Error&) {
     // What cannot be read here either is on the list as it is.
   }
-  Spi spi;
-  Column ids(INT8OID);
-  ids.add(int8_param(row.id));
-  spi.run(delete_rows, {ids.array()});
-  write_letter(spi, letter, apart);
+  write_letter(spi, letter, beside);
   SourceCounts counts;
   counts.rejected = 1;
   count_payments(spi, row.source, writer, counts);

@@ -47,9 +47,9 @@ void begin_scoring();
 
 // Puts payments that a source answered with into the inbox, those that are there or
 // stored already apart (unless they bring a label that is news), and what is wrong with
-// the others, or is known with another content, on the dead-letter list. Takes no lock that others hold. With `apart` dead
-// letters are not merged with equal ones, whose rows may be locked. Card numbers count for `role`.
-SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, bool apart);
+// the others, or is known with another content, on the dead-letter list. Takes no lock that others hold, but of
+// dead letters that are there already (`beside`). Card numbers count for `role`.
+SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, Beside beside);
 
 // Puts a payment of a dead letter into the inbox, as received when it was. Returns why not, or
 // an empty string; kDuplicate where it is stored or waits already. Numbers count for `role`.
@@ -58,6 +58,11 @@ std::string receive_again(Payment&& payment, const Receipt& receipt, Oid role);
 
 // Adds to what a worker has counted of a source; `writer` is that worker's own number.
 void count_payments(Spi& spi, const std::string& source, int writer, const SourceCounts& counts);
+
+// Whether this database takes payments: a source of it has been polled, or is to be, or a dead
+// letter was sent again. One that is being restored does not: its inbox waits until somebody
+// resumes or adds a source, or the dump's other rows would meet what scorers have made.
+bool takes_payments(Spi& spi);
 
 // ---------------------------------------------------------------- scorers
 
@@ -88,9 +93,8 @@ std::vector<CardId> lock_customers(Spi& spi, const std::vector<InboxRow>& rows);
 // in the transaction of the caller, who has locked the customers.
 void score(const std::vector<InboxRow>& rows, int writer);
 
-// Takes a row out of the inbox that cannot be stored, and puts it on the dead-letter list
-// (`apart` as for write_letter).
-void reject(const InboxRow& row, const std::string& reason, int writer, bool apart);
+// Takes a row out of the inbox that cannot be stored, and puts it on the dead-letter list.
+void reject(const InboxRow& row, const std::string& reason, int writer, Beside beside);
 
 // Makes the rows of merchants that scorers have seen first: of up to `most` at once, or of
 // one by its number in the queue. Their rows may be locked by others. One that is forgotten

@@ -191,11 +191,11 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     // that is rare, and no reason to wait for a row that they may have locked.
     if (!options.receipts.empty()) {
       for (Refusal& one : refused) {
-        write_dead_letters(spi, options.receipts[one.outcome].source, {std::move(one.letter)}, cards, gate, true);
+        write_dead_letters(spi, options.receipts[one.outcome].source, {std::move(one.letter)}, cards, gate, Beside::kAlways);
       }
       refused.clear();
     }
-    write_dead_letters(spi, options.source, letters_of(refused, batch), cards, gate, false);
+    write_dead_letters(spi, options.source, letters_of(refused, batch), cards, gate, Beside::kNone);
     gate.tell();
   }
   for (const RejectedPayment& rejected : batch.rejected) {
@@ -222,7 +222,7 @@ void dead_letter(const IngestOptions& options, const RejectedPayment& rejected) 
   one.rejected.push_back(rejected);
   hide_ids(spi, one);
   CardLookup cards(spi, false);
-  write_dead_letters(spi, options.source, std::move(one.rejected), cards, gate, false);
+  write_dead_letters(spi, options.source, std::move(one.rejected), cards, gate, Beside::kNone);
   gate.tell();
 }
 

@@ -93,10 +93,10 @@ Statement insert_error(
     "INSERT INTO fraud.ingest_errors AS e (source, reason, payload, payload_size, card, last_four,"
     "  transaction_id, digest)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, sha256(convert_to($2, 'UTF8') || coalesce($9, $3)"
-    "  || CASE WHEN $8 THEN uuid_send(gen_random_uuid()) ELSE '' END))"
+    "  || CASE $8 WHEN 0 THEN '' WHEN 1 THEN convert_to(' beside', 'UTF8') ELSE uuid_send(gen_random_uuid()) END))"
     " ON CONFLICT (source, digest) DO UPDATE SET occurrences = e.occurrences + 1,"
     "  last_seen_at = now()",
-    {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID, BOOLOID, BYTEAOID});
+    {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID, INT4OID, BYTEAOID});
 
 Statement ensure_partition("SELECT fraud._ensure_partition($1)", {TIMESTAMPTZOID});
 // What fraud._ensure_partition takes.
@@ -164,7 +164,7 @@ SqlValue rejected_card(const std::string& number, CardLookup& cards, NumberGate&
 }
 
 void write_dead_letter(Spi& spi, const std::string& source, const RejectedPayment& rejected,
-                       CardLookup& cards, NumberGate& gate, bool apart) {
+                       CardLookup& cards, NumberGate& gate, Beside beside) {
   const size_t room = static_cast<size_t>(guc_max_dead_letter_kb) * 1024;
   const std::string_view kept = std::string_view(rejected.payload).substr(0, room);
   const size_t whole = std::max(rejected.payload.size(), rejected.payload_size);
@@ -180,7 +180,7 @@ void write_dead_letter(Spi& spi, const std::string& source, const RejectedPaymen
            card_known ? text_param(std::string_view(rejected.card_number)
                                        .substr(rejected.card_number.size() - 4))
                       : null_param(),
-           optional_text_param(rejected.transaction_id), bool_param(apart),
+           optional_text_param(rejected.transaction_id), int4_param(static_cast<int32_t>(beside)),
            rejected.same_as.empty() ? null_param() : bytea_param(rejected.same_as)});
 }
 
@@ -489,13 +489,13 @@ void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::vector
 }
 
 void write_dead_letters(Spi& spi, const std::string& source, std::vector<RejectedPayment> rejected,
-                        CardLookup& cards, NumberGate& gate, bool apart) {
+                        CardLookup& cards, NumberGate& gate, Beside beside) {
   // In one order, so that concurrent batches do not deadlock on the same faults.
   std::stable_sort(rejected.begin(), rejected.end(), [](const RejectedPayment& a, const RejectedPayment& b) {
     return std::tie(a.reason, a.same_as.empty() ? a.payload : a.same_as) <
            std::tie(b.reason, b.same_as.empty() ? b.payload : b.same_as);
   });
-  for (const RejectedPayment& one : rejected) write_dead_letter(spi, source, one, cards, gate, apart);
+  for (const RejectedPayment& one : rejected) write_dead_letter(spi, source, one, cards, gate, beside);
 }
 
 // ------------------------------------------------------------------ columns

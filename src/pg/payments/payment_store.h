@@ -114,11 +114,16 @@ void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector
 void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::vector<IngestOutcome>& outcomes, const std::string& source,
                   const std::vector<TimestampTz>* known_at, const Interval& delay);
 
+// Where a dead letter goes that is on the list already: to that row, which counts it; where
+// another session may have locked that one, to a second row, which is the same at each poll, so
+// that a feed that repeats it does not fill the list; or, where that is locked too, to a row of
+// its own, which nobody can have locked.
+enum class Beside : int { kNone, kOnce, kAlways };
+
 // Puts what could not be stored on the dead-letter list: with the card, unless the
-// caller has asked for too many numbers. Equal ones are one row that counts them, unless
-// they are to be `apart`: then no row is touched that others may have locked.
+// caller has asked for too many numbers.
 void write_dead_letters(Spi& spi, const std::string& source, std::vector<RejectedPayment> rejected,
-                        CardLookup& cards, NumberGate& gate, bool apart);
+                        CardLookup& cards, NumberGate& gate, Beside beside);
 
 // The columns of fraud.transactions that the payment itself fills.
 class PaymentColumns {

@@ -59,6 +59,13 @@ Statement note_alarm("SELECT fraud._note_of_cards($1, 'role', $2,"
                      {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID});
 Statement source_exists("SELECT FROM fraud.sources s WHERE s.name = $1 AND s.created_at = $2", {TEXTOID, TIMESTAMPTZOID});
 
+// An answer that has come, with the source as it was when it was asked.
+struct Arrival {
+  std::string name;
+  Source source;
+  Response response;
+};
+
 // An answer that is being kept, piece by piece.
 struct Answer {
   std::string source;
@@ -116,6 +123,7 @@ class IngestWorker {
     if (!called && !other_age && now < next_due()) return true;
     if (!note_number_alarms()) return false;
     std::vector<std::string> due, behind;
+    bool is_counted = is_counted_;
     bool present = in_transaction("looking at the sources", [&] {
       Spi spi;
       if (called || other_age || now >= next_upkeep_) {
@@ -124,6 +132,10 @@ class IngestWorker {
       }
       training_.look(spi);
       follow_sources(spi);
+      if (!is_counted && takes_payments(spi)) {
+        count_waiting(spi);
+        is_counted = true;
+      }
       read(spi);
       drop_answers(spi);
       for (auto& [name, source] : sources_) {
@@ -136,10 +148,12 @@ class IngestWorker {
       }
     });
     if (!present) return false;
+    is_counted_ = is_counted;
     protect([] { report_present(MyDatabaseId); });
     for (const std::string& name : behind) tell_behind(name, true);
     for (const std::string& name : due) {
       tell_behind(name, false);
+      asked_[name] = sources_[name];
       http_.start(name, poll_request(sources_[name]));
     }
     return true;
@@ -214,7 +228,9 @@ class IngestWorker {
     for (const auto& [name, source] : sources_) {
       auto now = found.find(name);
       // Dropped, paused, another now of the same name, or asked otherwise: the answer is not wanted.
-      if (now == found.end() || !now->second.asks_as(source)) http_.cancel(name);
+      if (now != found.end() && now->second.asks_as(source)) continue;
+      http_.cancel(name);
+      asked_.erase(name);
     }
     sources_ = std::move(found);
   }
@@ -222,10 +238,16 @@ class IngestWorker {
   // Throws away what is left to keep of sources that are gone. Those that are paused stay: what
   // an API has answered is kept.
   void drop_answers(Spi& spi) {
+    auto is_there = [&](const std::string& name, TimestampTz created_at) {
+      return spi.run(source_exists, {text_param(name), time_param(created_at)}) > 0;
+    };
     for (auto answer = answers_.begin(); answer != answers_.end();) {
-      const bool there = spi.run(source_exists, {text_param(answer->source), time_param(answer->created_at)}) > 0;
-      answer = there ? answer + 1 : answers_.erase(answer);
+      answer = is_there(answer->source, answer->created_at) ? answer + 1 : answers_.erase(answer);
     }
+    for (auto ended = ended_.begin(); ended != ended_.end();) {
+      ended = is_there(ended->name, ended->source.created_at) ? ended + 1 : ended_.erase(ended);
+    }
+    reading_is_wanted_ = reading_.empty() || is_there(reading_, reading_created_at_);
   }
 
   // ------------------------------------------------------------- answers
@@ -234,19 +256,22 @@ class IngestWorker {
   // read, which others must not wait for.
   void serve_network() {
     look_up();
-    for (auto& [name, response] : http_.work()) ended_.emplace_back(name, std::move(response));
+    for (auto& [name, response] : http_.work()) {
+      ended_.push_back({name, std::move(asked_[name]), std::move(response)});
+      asked_.erase(name);
+    }
   }
 
   // Takes in the answer that has waited longest, if there is one.
   void finish_next() {
     if (ended_.empty()) return;
-    auto [name, response] = std::move(ended_.front());
+    Arrival arrival = std::move(ended_.front());
     ended_.pop_front();
-    finish(name, std::move(response));
+    finish(arrival.name, arrival.source, std::move(arrival.response));
   }
 
   // Takes in what came, or notes why nothing did.
-  void finish(const std::string& name, Response&& response) {
+  void finish(const std::string& name, const Source& source, Response&& response) {
     std::string error = response.error;
     if (error.empty() && response.status != 200) {
       error = "HTTP status " + std::to_string(response.status) + ", expected 200";
@@ -256,17 +281,16 @@ class IngestWorker {
       fail(name, response, error);
       return;
     }
-    auto source = sources_.find(name);
     Answer answer;
     answer.source = name;
-    if (source == sources_.end()) return;  // dropped or paused meanwhile
-    const PaymentFormat format = source->second.format;
-    const auto most = static_cast<size_t>(source->second.most_payments);
-    answer.role = source->second.role;
-    answer.created_at = source->second.created_at;
+    const auto most = static_cast<size_t>(source.most_payments);
+    answer.role = source.role;
+    answer.created_at = source.created_at;
+    reading_ = name;
+    reading_created_at_ = source.created_at;
+    reading_is_wanted_ = true;
     try {
-      reading_ = name;
-      answer.batch = read_payments(response.body, format, [&] { give_way(); });
+      answer.batch = read_payments(response.body, source.format, [&] { give_way(); });
       // Payments before the break are kept; the poll is one that failed.
       if (answer.batch.fault) response.error = answer.batch.fault->what();
     } catch (const Error& fault) {
@@ -283,6 +307,7 @@ class IngestWorker {
       response.error = reason;
     }
     reading_.clear();
+    if (is_gone_ || !reading_is_wanted_) return;
     const size_t payments = answer.batch.payments.size() + answer.batch.rejected.size();
     if (payments > most) {
       // A part of it would look like all of it.
@@ -306,7 +331,7 @@ class IngestWorker {
   // True while an answer of the source is read, waits to be, or is kept.
   bool being_kept(const std::string& name) const {
     return name == reading_ ||
-           std::any_of(ended_.begin(), ended_.end(), [&](const auto& ended) { return ended.first == name; }) ||
+           std::any_of(ended_.begin(), ended_.end(), [&](const Arrival& ended) { return ended.name == name; }) ||
            std::any_of(answers_.begin(), answers_.end(),
                        [&](const Answer& answer) { return answer.source == name; });
   }
@@ -346,11 +371,11 @@ class IngestWorker {
   // another session has locked are kept beside it.
   void keep(Answer& answer, PaymentBatch& piece, bool last) {
     SourceCounts counts;
-    for (const bool apart : {false, true}) {
+    for (const Beside beside : {Beside::kNone, Beside::kOnce, Beside::kAlways}) {
       try {
         in_transaction("keeping payments", [&] {
           begin_scoring();
-          counts = receive(piece, answer.source, answer.role, apart);
+          counts = receive(piece, answer.source, answer.role, beside);
           Spi spi;
           count_payments(spi, answer.source, kReceiver, counts);
           if (last && answer.response.error.empty()) {
@@ -361,7 +386,7 @@ class IngestWorker {
         });
         break;
       } catch (const PgError& fault) {
-        if (apart || fault.data()->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE) throw;
+        if (beside == Beside::kAlways || fault.data()->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE) throw;
         forget(fault);
       }
     }
@@ -436,10 +461,14 @@ class IngestWorker {
   NetworkClient http_;
   TrainingQueue training_;
   Sources sources_;
-  std::deque<std::pair<std::string, Response>> ended_;  // transfers, whose answers are yet to be read
-  std::string reading_;   // the source whose answer is read
+  std::map<std::string, Source> asked_;  // as they were when the request began that is under way
+  std::deque<Arrival> ended_;  // transfers, whose answers are yet to be read
+  std::string reading_;        // the source whose answer is read
+  TimestampTz reading_created_at_ = 0;
+  bool reading_is_wanted_ = true;  // the source is still there
   bool is_gone_ = false;  // the extension
   std::deque<Answer> answers_;
+  bool is_counted_ = false;  // what waits
   TimestampTz next_upkeep_ = 0;
   int max_age_ = 0;                  // the setting, when the tables were last looked at
   std::vector<TimestampTz> months_;  // that are to be made

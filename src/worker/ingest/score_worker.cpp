@@ -150,6 +150,19 @@ class Scorer {
   // One batch; false when the extension is gone. Sets `more` when there may be another.
   bool turn(bool* more) {
     const TimestampTz now = GetCurrentTimestamp();
+    if (!takes_payments_) {
+      const bool there = in_transaction("looking whether there are sources", [&] {
+        Spi spi;
+        takes_payments_ = takes_payments(spi);
+      });
+      if (!there) return false;
+    }
+    if (!takes_payments_) {
+      rescan_at_ = now + kSecond;
+      next_held_ = DT_NOEND;
+      fold();
+      return true;
+    }
     if (now >= rescan_at_ || full_scan_at_ == 0) rescan(now);
     std::vector<InboxRow> rows;
     bool present = false;
@@ -298,11 +311,11 @@ class Scorer {
   // rejected either is held, and says why.
   bool reject_one(const InboxRow& row, const std::string& reason, bool* free) {
     Failure failure;
-    for (const bool apart : {false, true}) {
+    for (const Beside beside : {Beside::kNone, Beside::kOnce, Beside::kAlways}) {
       try {
         const bool present = in_transaction("rejecting a payment", [&] {
           begin_scoring();
-          reject(row, reason, number_, apart);
+          reject(row, reason, number_, beside);
         });
         *free = true;
         doubts_.erase(row.card);
@@ -474,6 +487,7 @@ class Scorer {
   };
 
   int number_;
+  bool takes_payments_ = false;  // the database
   Shards shards_;
   int64_t stored_ = 0;  // payments, by this process
   std::map<CardId, Doubt> doubts_;

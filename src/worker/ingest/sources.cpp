@@ -36,10 +36,16 @@ Statement note_requests("WITH asked AS (DELETE FROM fraud.poll_requests r USING 
                         "  FOR UPDATE SKIP LOCKED) d WHERE r.request_id = d.request_id RETURNING r.name),"
                         " gone AS (DELETE FROM fraud.source_state t WHERE NOT EXISTS"
                         "  (SELECT FROM fraud.sources s WHERE s.name = t.name)),"
-                        // Of a source that is gone the counts stay while payments of it wait.
-                        " uncounted AS (DELETE FROM fraud.source_counts c USING fraud._source_sums k"
-                        "  WHERE c.source = k.source AND k.waiting = 0 AND NOT EXISTS"
-                        "  (SELECT FROM fraud.sources s WHERE s.name = k.source))"
+                        // Of a source that is gone the counts stay while payments of it wait, and while
+                        // somebody sends dead letters of it again, whom nobody here waits for: all or none,
+                        // or what is left would not add up.
+                        " free AS (SELECT c.source, c.writer FROM fraud.source_counts c JOIN fraud._source_sums k"
+                        "   ON k.source = c.source AND k.waiting = 0"
+                        "  WHERE NOT EXISTS (SELECT FROM fraud.sources s WHERE s.name = c.source)"
+                        "  FOR UPDATE OF c SKIP LOCKED),"
+                        " uncounted AS (DELETE FROM fraud.source_counts c USING free f"
+                        "  WHERE c.source = f.source AND c.writer = f.writer AND (SELECT count(*) FROM free l WHERE l.source = c.source)"
+                        "   = (SELECT count(*) FROM fraud.source_counts a WHERE a.source = c.source))"
                         " INSERT INTO fraud.source_state AS t (name) SELECT DISTINCT a.name FROM asked a"
                         "  JOIN fraud.sources s ON s.name = a.name"
                         " ON CONFLICT (name) DO UPDATE SET next_poll_at = clock_timestamp()",
@@ -89,10 +95,9 @@ std::optional<TimestampTz> returned_time(Spi& spi, uint64_t count) {
 
 }  // namespace
 
-void begin_sources(Spi& spi) {
-  spi.run(reset_polling, {});
-  spi.run(recount_waiting, {});
-}
+void begin_sources(Spi& spi) { spi.run(reset_polling, {}); }
+
+void count_waiting(Spi& spi) { spi.run(recount_waiting, {}); }
 
 void follow_sources(Spi& spi) { spi.run(note_requests, {}); }
 

@@ -39,9 +39,11 @@ struct Source {
 
 using Sources = std::map<std::string, Source>;
 
-// At the worker's start: polls that the last worker did not end are repeated at once, and what
-// waits is counted anew.
+// At the worker's start: polls that the last worker did not end are repeated at once.
 void begin_sources(pg::Spi& spi);
+
+// Then, once the database takes payments: what waits is counted anew.
+void count_waiting(pg::Spi& spi);
 
 // Sources that are new here (or resumed, or altered) are due at once, and what is left of those
 // that are gone goes.
