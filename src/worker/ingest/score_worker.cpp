@@ -158,9 +158,9 @@ class Scorer {
       if (!there) return false;
     }
     if (!takes_payments_) {
-      rescan_at_ = now + kSecond;
+      rescan_at_ = now + kRescanUs;  // or who puts payments there wakes us
       next_held_ = DT_NOEND;
-      fold();
+      fold(false);
       return true;
     }
     if (now >= rescan_at_ || full_scan_at_ == 0) rescan(now);
