@@ -87,7 +87,7 @@ DECLARE
     retention interval := coalesce(nullif(current_setting('fraud_detect.transaction_retention', true), ''), '0')::interval;
     month timestamptz;
     most int := 12;
-    readers text;
+    reader int;
 BEGIN
     FOR ahead IN 0..2 LOOP
         month := date_trunc('month', now()) + make_interval(months => ahead);
@@ -119,10 +119,12 @@ BEGIN
                 EXIT;
             EXCEPTION WHEN lock_not_available THEN
                 IF attempt = 20 THEN
-                    SELECT string_agg(DISTINCT l.pid::text, ', ') INTO readers FROM pg_locks l
+                    -- Others come and go; who has been there longest is in the way.
+                    SELECT l.pid INTO reader FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
                     WHERE l.relation IN ('fraud.transactions'::regclass, format('fraud.%I', partition)::regclass)
-                      AND l.granted AND l.pid <> pg_backend_pid();
-                    RAISE EXCEPTION 'could not drop partition "%", which is in use (pid %)', partition, coalesce(readers, 'gone by now')
+                      AND l.granted AND l.pid <> pg_backend_pid()
+                    ORDER BY a.xact_start LIMIT 1;
+                    RAISE EXCEPTION 'could not drop partition "%", which is in use (pid %)', partition, coalesce(reader::text, 'gone by now')
                         USING ERRCODE = 'lock_not_available',
                               HINT = 'It is tried again at the next run; pg_stat_activity says what they do.';
                 END IF;
