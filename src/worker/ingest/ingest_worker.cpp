@@ -10,6 +10,7 @@
 #include "core/payments/payment_writer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <random>
 
@@ -70,7 +71,10 @@ struct Answer {
   int64_t accepted = 0, rejected = 0;  // of those kept
 };
 
-constexpr size_t kPiece = 2500;  // payments kept in one commit: about a tenth of a second
+// Payments kept in one commit: what takes about kPieceTime. A poll takes some steps, and
+// between two of them stands a piece of another's answer.
+constexpr size_t kMostInPiece = 2500, kLeastInPiece = 100;
+constexpr std::chrono::milliseconds kPieceTime{50};
 constexpr int kReceiver = -1;     // the writer of our counts
 
 class IngestWorker {
@@ -316,14 +320,16 @@ class IngestWorker {
     Answer answer = std::move(answers_.front());
     answers_.pop_front();
     const size_t total = answer.batch.payments.size();
-    const size_t end = std::min(answer.kept + kPiece, total);
+    const size_t end = std::min(answer.kept + piece_, total);
     PaymentBatch piece;
     auto payments = answer.batch.payments.begin();
     piece.payments.assign(std::make_move_iterator(payments + static_cast<std::ptrdiff_t>(answer.kept)),
                           std::make_move_iterator(payments + static_cast<std::ptrdiff_t>(end)));
     if (end == total) piece.rejected = std::move(answer.batch.rejected);
+    const auto start = std::chrono::steady_clock::now();
     try {
       keep(answer, piece, end == total);
+      adapt(end - answer.kept, std::chrono::steady_clock::now() - start);
     } catch (const PgError& fault) {
       if (!may_go_on(fault)) throw;
       std::string error = std::string("could not keep payments: ") + fault.what();
@@ -340,6 +346,14 @@ class IngestWorker {
     } else if (!answer.response.error.empty()) {
       fail(answer.source, answer.response, answer.response.error);
     }
+  }
+
+  // A few payments cost a commit, and say nothing of what fits, unless they took long.
+  void adapt(size_t payments, std::chrono::steady_clock::duration took) {
+    if (payments < piece_ && took <= kPieceTime) return;
+    const double us = std::max(1.0, std::chrono::duration<double, std::micro>(took).count());
+    const double fitting = static_cast<double>(payments) * std::chrono::duration<double, std::micro>(kPieceTime).count() / us;
+    piece_ = static_cast<size_t>(std::clamp(fitting, static_cast<double>(kLeastInPiece), static_cast<double>(kMostInPiece)));
   }
 
   // Commits a piece, and with the last one the end of its poll. Dead letters whose row
@@ -440,6 +454,7 @@ class IngestWorker {
   std::string reading_;   // the source whose answer is read
   bool is_gone_ = false;  // the extension
   std::deque<Answer> answers_;
+  size_t piece_ = kMostInPiece / 2;
   TimestampTz next_upkeep_ = 0;
   int max_age_ = 0;                  // the setting, when the tables were last looked at
   std::vector<TimestampTz> months_;  // that are to be made
