@@ -19,7 +19,7 @@ value("SELECT fraud.import_model('payments', fraud.export_model('payments/1'), '
 value("SELECT fraud.promote('payments', 2, 'challenger', 'a second one')");
 value("SELECT fraud.label('t-1', true, 'chargeback')");
 value('SELECT fraud.refresh_rollups()');
-value("SELECT fraud.label('t-1', false, 'analyst')");
+value("SELECT fraud.label('t-1', false, 'analyst', overrule => true)");
 my $next_payment = payment(trans_num => '"t-queued"', cc_num => 4000000000000028);
 value("SELECT * FROM fraud.ingest('$next_payment')");
 value(q(SELECT fraud.add_source('api', 'http://127.0.0.1:1/', headers => '{"X-Api-Key": "k"}')));

@@ -78,7 +78,7 @@ std::optional<PaymentFormat> payment_format(std::string_view name) noexcept;
 
 // Bounds of one body.
 constexpr size_t kMaxJsonDepth = 16;                           // of one payment
-constexpr size_t kMaxPaymentBytes = size_t{1} << 20;           // of one payment
+constexpr size_t kMaxPaymentBytes = size_t{2} << 20;           // of one payment
 constexpr size_t kMaxPaymentsPerBody = 250000;                 // read and rejected together
 constexpr size_t kMaxRejectedBytesPerBody = size_t{64} << 20;  // of all rejected payloads
 constexpr size_t kMaxRejectedPayloadBytes = size_t{1} << 20;  // longer ones are cut, and say so
