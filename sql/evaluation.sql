@@ -70,6 +70,8 @@ SELECT * FROM fraud.evaluate('stump/7', '2026-01-01', '2026-02-01', rel => 'judg
 SELECT * FROM fraud.evaluate('stump/1', '2026-01-01', '2026-02-01', rel => 'nowhere', columns => :columns);
 SELECT * FROM fraud.evaluate('stump/1', '2026-01-01', '2026-02-01', rel => 'judged', columns => '{"id": "id"}');
 SELECT * FROM fraud.evaluate('stump/1', '2026-01-01', '2026-02-01', rel => 'judged');
+-- A period without events: where there are some.
+SELECT * FROM fraud.evaluate('stump/1', '2025-01-01', '2025-02-01', rel => 'judged', columns => :columns);
 SELECT * FROM fraud.evaluate('stump/1', NULL, '2026-02-01');
 -- A table is read with the caller's rights.
 CREATE ROLE regress_fraud_measurer;
@@ -78,6 +80,7 @@ SET ROLE regress_fraud_measurer;
 SELECT count(*) FROM fraud.evaluate('stump/1', '2026-01-01', '2026-02-01', rel => 'judged', columns => :columns);
 -- Payments are measured with the access that was given.
 SELECT count(*) FROM fraud.evaluate('payments', '2019-01-01', '2019-06-01');
+SELECT * FROM fraud.evaluate('payments', '2010-01-01', '2010-06-01');
 RESET ROLE;
 GRANT SELECT ON judged TO regress_fraud_measurer;
 SET ROLE regress_fraud_measurer;

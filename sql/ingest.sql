@@ -131,6 +131,13 @@ SELECT count(*) FROM fraud.ingest_errors WHERE convert_from(payload, 'UTF8') ~ (
 SELECT transaction_id, status FROM fraud.ingest((SELECT convert_from(payload, 'UTF8')::jsonb || jsonb_build_object('card', card, 'current_time', 1600000001000) FROM fraud.ingest_errors WHERE transaction_id = 'no time'));
 SELECT count(DISTINCT card) FROM fraud.transactions WHERE transaction_id IN ('good', 'no time');
 
+-- The zone of a birth is not known, so it may seem to be a day later; a stand-in is no birth.
+SELECT dob, status
+FROM (VALUES ('2020-09-14'), ('2020-09-13'), ('1990-09-13'), ('1875-01-01'), ('1000-01-01'), ('0001-01-01')) d(dob),
+    fraud.ingest(jsonb_build_object('cc_num', 4000000000000070, 'trans_num', 'born ' || dob, 'amt', 1, 'merchant', 'm',
+        'current_time', 1600000000000, 'dob', dob)) i(transaction_id, status, score, decision, error);
+SELECT transaction_id, age FROM fraud.transactions WHERE transaction_id LIKE 'born %' ORDER BY 1;
+
 -- A whole that is none.
 SELECT * FROM fraud.ingest('17');
 SELECT * FROM fraud.ingest('"hello"');

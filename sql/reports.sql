@@ -69,6 +69,7 @@ SELECT status, left(detail, 4) FROM fraud.health() WHERE item = 'job rollups';
 SELECT status, left(detail, 9) FROM fraud.health() WHERE item = 'job partitions';
 BEGIN;
 SELECT fraud._start_closing(NULL);
+SELECT status, left(detail, 35) FROM fraud.health() WHERE item = 'job partitions';
 UPDATE fraud.closing SET scheduled_at = scheduled_at - interval '1 day';
 SELECT fraud._start_closing(NULL);
 SELECT status, left(detail, 46) FROM fraud.health() WHERE item = 'job partitions';

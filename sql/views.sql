@@ -41,7 +41,7 @@ SELECT hour, payments, volume, alerts, approved, reviewed, labelled_fraud FROM f
 SELECT day, category, payments, volume, alerts, labelled_fraud FROM fraud.category_risk WHERE day BETWEEN '2016-01-01' AND '2016-12-31' ORDER BY day, category;
 SELECT day, state, iso_3166_2, payments, volume, alerts, labelled_fraud FROM fraud.geography WHERE day BETWEEN '2016-01-01' AND '2016-12-31' ORDER BY day, state;
 SELECT day, sum(payments) AS payments, sum(labelled_fraud) AS fraud, bool_and(score_from < score_to) AS bins FROM fraud.score_distribution WHERE day BETWEEN '2016-01-01' AND '2016-12-31' GROUP BY day ORDER BY day;
-SELECT transaction_id, status, decision, amount, merchant, state, age_hours >= 0 AS aged FROM fraud.alert_queue WHERE transaction_id LIKE 'v-%' ORDER BY transaction_id;
+SELECT transaction_id, status, decision, amount, merchant, state, age_hours >= 0 AS aged, scale(age_hours) FROM fraud.alert_queue WHERE transaction_id LIKE 'v-%' ORDER BY transaction_id;
 SELECT sum(alerts) = (SELECT count(*) FROM fraud.alerts) AS all_alerts, sum(open + acknowledged + confirmed + dismissed) = sum(alerts) AS all_states FROM fraud.alert_outcomes;
 SELECT day, matured, payments, alerts, labelled_fraud AS fraud, labelled_fraud_alerted AS alerted, labelled_fraud_missed AS missed, precision, recall, caught_volume, lost_volume
 FROM fraud.model_performance WHERE day BETWEEN '2016-01-01' AND '2016-12-31' ORDER BY day;

@@ -333,7 +333,10 @@ BEGIN
     PERFORM fraud._check_features(model, target.version);
     INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason)
     VALUES (model, alias, target.version, current.version, target.review_at, target.block_at,
-            coalesce(fraud._mask_card_numbers(reason), format('rollback from version %s', current.version)));
+            coalesce(fraud._mask_card_numbers(reason),
+                     CASE WHEN target.version <> current.version THEN format('rollback from version %s', current.version)
+                          ELSE format('rollback of thresholds: review_at from %s to %s, block_at from %s to %s',
+                                      current.review_at, target.review_at, current.block_at, target.block_at) END));
     PERFORM fraud._audit('rollback', 'model', model || '@' || alias,
         jsonb_build_object('version', current.version, 'review_at', current.review_at, 'block_at', current.block_at),
         jsonb_build_object('version', target.version, 'review_at', target.review_at, 'block_at', target.block_at, 'reason', reason));

@@ -14,6 +14,7 @@ CREATE TABLE fraud.inbox (
 );
 CREATE INDEX inbox_card_idx ON fraud.inbox (card, inbox_id);
 -- What a poll repeats is looked for here, also where thousands of one customer wait.
+CREATE INDEX inbox_source_idx ON fraud.inbox (source, inbox_id);
 CREATE INDEX inbox_transaction_idx ON fraud.inbox (transaction_id, card);
 COMMENT ON TABLE fraud.inbox IS
     'payments that were received and wait to be scored; at every moment a payment is here, in fraud.transactions or in fraud.ingest_errors';

@@ -289,6 +289,43 @@ COMMENT ON FUNCTION fraud.scored_events(text, timestamptz, timestamptz, regclass
     'the events of [from, to) with their labels and the score that the model (name, name@alias or name/version) gives them: those of the table rel (a column a feature; rows without a label are left out; columns names its event_id, event_time, label, card and amount), else what the model was trained on, else, for the model payments, the payments (one without a label counts as honest; labels are those known at labels_as_of, by default now)';
 
 -- -------------------------------------------------------------- measures
+CREATE FUNCTION fraud._payments_period(OUT first timestamptz, OUT last timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT min(t.occurred_at), max(t.occurred_at) FROM fraud.transactions t;
+END;
+COMMENT ON FUNCTION fraud._payments_period() IS 'internal: the times of the first and the last payment';
+
+-- Where to look instead, for a period without any event.
+CREATE FUNCTION fraud._events_hint(ref text, rel regclass, columns jsonb) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    e record;
+    source text;
+    at text;
+    first timestamptz;
+    last timestamptz;
+BEGIN
+    SELECT * INTO e FROM fraud._events_of(ref, rel, columns);
+    IF e.kind = 'payments' THEN
+        SELECT p.first, p.last INTO first, last FROM fraud._payments_period() p;
+    ELSE
+        IF e.kind = 'feature set' THEN
+            SELECT d ->> 'events', d ->> 'event_time' INTO source, at FROM fraud.feature_set_definition(e.feature_set) d;
+        ELSE
+            source := e.events::text;
+            at := quote_ident(fraud._table_columns(e.named) ->> 'event_time');
+        END IF;
+        EXECUTE format('SELECT min(%1$s)::timestamptz, max(%1$s)::timestamptz FROM %2$s', at, source) INTO first, last;
+    END IF;
+    RETURN CASE WHEN first IS NULL THEN 'There are none at all.' ELSE format('There are some from %s to %s.', first, last) END;
+END
+$$;
+COMMENT ON FUNCTION fraud._events_hint(text, regclass, jsonb) IS 'internal: the period that a model''s events are of, as a hint';
+
 CREATE FUNCTION fraud.evaluate(
     ref text,
     "from" timestamptz,
@@ -336,6 +373,10 @@ BEGIN
                (s.event_time AT TIME ZONE fraud.report_timezone())::date, cards, true) AS cp_removing
     INTO r FROM s;
     m := r.m;
+    IF coalesce(m[1][1], 0) = 0 THEN
+        RAISE EXCEPTION 'there are no events from % to %', "from", "to"
+            USING ERRCODE = 'no_data_found', HINT = fraud._events_hint(ref, rel, columns);
+    END IF;
     RETURN QUERY
         SELECT v.metric, v.value FROM (VALUES
             ('events', coalesce(m[1][1], 0)), ('frauds', coalesce(m[1][2], 0)), ('auc_roc', m[1][3]), ('average_precision', m[1][4]),

@@ -127,7 +127,7 @@ COMMENT ON COLUMN fraud.customer_activity.active_days IS 'days with a payment';
 
 CREATE VIEW fraud.alert_queue AS
     SELECT a.alert_id, a.case_id, m.status, a.decision, a.score, a.raised_at,
-           extract(epoch FROM now() - a.raised_at) / 3600 AS age_hours,
+           round(extract(epoch FROM now() - a.raised_at) / 3600, 2) AS age_hours,
            a.occurred_at, t.amount, t.merchant, t.category,
            a.card, c.last_four, c.city, c.state, a.reasons, a.transaction_id, a.model, a.model_version
     FROM fraud.alerts a

@@ -80,13 +80,14 @@ COMMENT ON FUNCTION fraud.run_job(text) IS
 CREATE FUNCTION fraud._maintain_partitions() RETURNS TABLE (partition name, action text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- Rather try again in an hour than make every payment wait behind a long query.
 SET lock_timeout = '5s'
 SET timezone = 'UTC'
 AS $$
 DECLARE
     retention interval := coalesce(nullif(current_setting('fraud_detect.transaction_retention', true), ''), '0')::interval;
     month timestamptz;
+    most int := 12;
+    reader int;
 BEGIN
     FOR ahead IN 0..2 LOOP
         month := date_trunc('month', now()) + make_interval(months => ahead);
@@ -99,6 +100,9 @@ BEGIN
     IF retention <= interval '0' THEN
         RETURN;
     END IF;
+    -- Payments wait behind who waits for a long query, and while a dropped month is not
+    -- committed: so each wait is short, and more than a year's months are left to the next run.
+    PERFORM set_config('lock_timeout', '100ms', true);
     FOR partition IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'fraud.transactions'::regclass AND c.relname ~ '^transactions_[0-9]{4,}_[0-9]{2}$'
@@ -109,11 +113,30 @@ BEGIN
         -- Its sums stay: what is queued of it is added first, labels too, while the
         -- payments can still be looked at.
         PERFORM fraud.refresh_rollups();
-        EXECUTE format('DROP TABLE fraud.%I', partition);
+        FOR attempt IN 1..20 LOOP
+            BEGIN
+                EXECUTE format('DROP TABLE fraud.%I', partition);
+                EXIT;
+            EXCEPTION WHEN lock_not_available THEN
+                IF attempt = 20 THEN
+                    -- Others come and go; who has been there longest is in the way.
+                    SELECT l.pid INTO reader FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+                    WHERE l.relation IN ('fraud.transactions'::regclass, format('fraud.%I', partition)::regclass)
+                      AND l.granted AND l.pid <> pg_backend_pid()
+                    ORDER BY a.xact_start LIMIT 1;
+                    RAISE EXCEPTION 'could not drop partition "%", which is in use (pid %)', partition, coalesce(reader::text, 'gone by now')
+                        USING ERRCODE = 'lock_not_available',
+                              HINT = 'It is tried again at the next run; pg_stat_activity says what they do.';
+                END IF;
+                PERFORM pg_sleep(0.2);
+            END;
+        END LOOP;
         UPDATE fraud.rollup_state s SET dropped_before = greatest(s.dropped_before, month);
         PERFORM fraud._audit('drop', 'partition', partition, NULL, jsonb_build_object('retention', retention));
         action := 'dropped';
         RETURN NEXT;
+        most := most - 1;
+        EXIT WHEN most = 0;
     END LOOP;
 END
 $$;

@@ -113,12 +113,16 @@ BEGIN
         CASE WHEN cron_home IS NULL THEN 'not loaded: something else must call fraud.run_job()'
              ELSE format('loaded, in database "%s"', cron_home) END;
     RETURN QUERY SELECT 'job ' || l.job,
-        CASE WHEN s.job IS NULL THEN CASE WHEN scheduled_at < now() - l.late_after THEN 'error' ELSE 'warning' END
+        CASE WHEN s.job IS NULL THEN CASE WHEN scheduled_at < now() - l.late_after THEN 'error'
+                                          WHEN scheduled_at IS NOT NULL THEN 'ok' ELSE 'warning' END
              WHEN s.failures > 0 THEN 'error'
              WHEN s.succeeded_at < now() - l.late_after THEN 'error' ELSE 'ok' END,
         CASE WHEN s.job IS NULL AND scheduled_at < now() - l.late_after
                  THEN format('never ran, though fraud.schedule() was called %s: does pg_cron run?',
                              to_char(scheduled_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"'))
+             WHEN s.job IS NULL AND scheduled_at IS NOT NULL
+                 THEN format('scheduled, has not run yet: late after %s',
+                             to_char((scheduled_at + l.late_after) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"'))
              WHEN s.job IS NULL THEN 'never ran: fraud.schedule(), or fraud.run_job()'
              WHEN s.failures > 0 THEN format('failed %s times in a row: %s', s.failures, s.last_error)
              WHEN s.succeeded_at < now() - l.late_after

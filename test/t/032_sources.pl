@@ -286,7 +286,6 @@ $took = FraudDetect::seconds_of(sub { value("SELECT fraud.drop_source('y')") });
 usleep(int(patient(2) * 1_000_000));
 my $after = received('y');
 cmp_ok($after, '<', 100_000, "a dropped source is dropped amid its answer ($after are received)");
-is($after % 2_500, 0, 'in whole pieces');
 usleep(1_000_000);
 is(received('y'), $after, 'and nothing more comes of it');
 is(value("SELECT count(*) FROM fraud.source_status WHERE name = 'y'"), '0', 'it is gone');

@@ -5,6 +5,7 @@ use warnings;
 
 use FraudDetect;
 use File::Temp ();
+use IPC::Run ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
@@ -80,6 +81,26 @@ is(value($months), $before, 'and none makes a month');
 
 # ------------------------------------------------------------- retention
 reload_with($node, 'fraud_detect.transaction_retention', '100d');
+# A long query keeps the months, and no payment waits behind the job that would drop them.
+my $reader = $node->background_psql('postgres');
+$reader->query_safe('BEGIN; SELECT count(*) FROM fraud.transactions');
+my ($job_says, $job_warns) = ('', '');
+my $job = IPC::Run::start([ 'psql', '-XAt', '-d', $node->connstr('postgres'), '-c', "SELECT fraud.run_job('partitions')" ], '>', \$job_says, '2>', \$job_warns);
+my ($longest, $paid) = (0, 0);
+while ($job->pumpable)
+{
+    my $started = time;
+    ++$paid;
+    value("SELECT count(*) FROM fraud.ingest('" . payment(cc_num => 4000000000000002, trans_num => qq("beside-$paid"), current_time => value('SELECT (extract(epoch FROM now()) * 1000)::bigint')) . "')");
+    $longest = time - $started if time - $started > $longest;
+    $job->pump_nb;
+}
+$job->finish;
+ok($paid > 5 && $longest < patient(1), 'no payment waits behind a job that waits for a reader') or diag("$longest s, $paid payments");
+like($job_says, qr/^failed: could not drop partition "transactions_\d{4}_\d\d", which is in use \(pid \d+\)/, 'the job says who is in the way');
+is(value($months), $before, 'and dropped nothing');
+$reader->query_safe('COMMIT');
+$reader->quit;
 value("SELECT fraud.run_job('partitions')");
 my $kept = value($months);
 ok(length($kept) < length($before), 'retention drops months');

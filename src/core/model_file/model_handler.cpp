@@ -431,7 +431,9 @@ void ModelHandler::check_trees() {
     require(Part::kWeightDrop);
   }
   if (model_parent_ != (is_dart ? Part::kDartTrees : Part::kBooster)) {
-    fail_invalid("missing key " + quoted_key(Part::kModel));
+    std::string fault = "missing key " + quoted_key(Part::kModel);
+    if (model_parent_ == Part::kOther) fault += ": it has a configuration, as save_config() writes it, and no trees, as save_model() does";
+    fail_invalid(fault);
   }
   require(Part::kTrees);
   if (seen(Part::kNumTrees) && integer_of(Part::kNumTrees) != static_cast<int64_t>(trees_seen_)) {

@@ -53,6 +53,7 @@ class Loader {
     HistoryStore::Counts counts = store_.add(batch_);
     taken_ += counts.taken;
     rejected_ += counts.rejected;
+    present_ += counts.present;
     batch_ = {};
     tell("read", taken_);
   }
@@ -60,6 +61,12 @@ class Loader {
   int64_t finish() {
     flush();
     const int64_t stored = store_.finish([this](int64_t count) { tell("stored", count); });
+    if (long long there = present_; there > 0) {
+      protect([&] {
+        ereport(NOTICE, (errmsg_plural("%lld payment was there already", "%lld payments were there already",
+                                       (unsigned long)there, there)));
+      });
+    }
     long long count = rejected_;
     if (count > 0) {
       protect([&] {
@@ -86,7 +93,7 @@ class Loader {
   HistoryStore store_;
   PaymentBatch batch_;
   TimestampTz told_at_;
-  int64_t taken_ = 0, rejected_ = 0;
+  int64_t taken_ = 0, rejected_ = 0, present_ = 0;
 };
 
 // One column of the history that is read.

@@ -117,13 +117,14 @@ HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
     values.push_back({IntervalPGetDatum(&label_delay_)});
     spi.run(insert_waiting, values);
   }
+  Counts counts;
   for (const Entry& entry : all) {
-    if (outcomes[entry.outcome].status != IngestStatus::kDuplicate || !entry.payment->is_fraud.value_or(false)) continue;
-    late_labels_.emplace_back(entry.payment->transaction_id, entry.card);
+    if (outcomes[entry.outcome].status != IngestStatus::kDuplicate) continue;
+    ++counts.present;
+    if (entry.payment->is_fraud.value_or(false)) late_labels_.emplace_back(entry.payment->transaction_id, entry.card);
   }
   write_labels(spi, all, outcomes, source_, nullptr, label_delay_);
   std::vector<RejectedPayment> letters = letters_of(refused, batch);
-  Counts counts;
   counts.taken = static_cast<int64_t>(entries.size());
   counts.rejected = static_cast<int64_t>(letters.size());
   taken_ += counts.taken;

@@ -24,7 +24,7 @@ namespace fraud::pg {
 class HistoryStore {
  public:
   struct Counts {
-    int64_t taken = 0, rejected = 0;
+    int64_t taken = 0, rejected = 0, present = 0;  // present: stored before
   };
 
   // source is what fraud.transactions and fraud.labels say; labels are known

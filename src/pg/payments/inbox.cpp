@@ -61,6 +61,18 @@ Statement next_rows("SELECT " FRAUD_INBOX_ROW " FROM fraud.inbox b"
                     "  AND NOT EXISTS (SELECT FROM fraud.held_customers h WHERE h.card = b.card)"
                     " ORDER BY b.inbox_id LIMIT $3",
                     {INT8OID, INT2ARRAYOID, INT4OID});
+// The first rows above the position of each source but those named, and before each its
+// customer's that wait since before it: what is left out at the end keeps each customer's order.
+Statement other_sources_rows(
+    "SELECT " FRAUD_INBOX_ROW " FROM (SELECT f.card, max(f.inbox_id) AS last"
+    "  FROM (SELECT DISTINCT c.source FROM fraud.source_counts c WHERE c.source <> ALL ($4)) s"
+    "  CROSS JOIN LATERAL (SELECT i.card, i.inbox_id FROM fraud.inbox i"
+    "   WHERE i.source = s.source AND i.inbox_id > $1 AND i.shard = ANY ($2)"
+    "    AND NOT EXISTS (SELECT FROM fraud.held_customers h WHERE h.card = i.card)"
+    "   ORDER BY i.inbox_id LIMIT $3) f GROUP BY f.card OFFSET 0) x"
+    " CROSS JOIN LATERAL (SELECT * FROM fraud.inbox w WHERE w.card = x.card AND w.inbox_id <= x.last OFFSET 0) b"
+    " ORDER BY b.inbox_id LIMIT $5",
+    {INT8OID, INT2ARRAYOID, INT4OID, TEXTARRAYOID, INT4OID});
 Statement customer_rows("SELECT " FRAUD_INBOX_ROW " FROM fraud.inbox b WHERE b.card = $1"
                         " ORDER BY b.inbox_id LIMIT $2",
                         {UUIDOID, INT4OID});
@@ -373,6 +385,15 @@ bool takes_payments(Spi& spi) {
 
 std::vector<InboxRow> read_inbox(Spi& spi, int64_t position, const Shards& shards, int most) {
   return take_rows(spi, spi.run(next_rows, {int8_param(position), shard_array(shards), int4_param(most)}));
+}
+
+std::vector<InboxRow> read_other_sources(Spi& spi, int64_t position, const Shards& shards,
+                                         const std::vector<InboxRow>& but, int each, int most) {
+  std::set<std::string> sources;
+  for (const InboxRow& row : but) sources.insert(row.source);
+  Column names(TEXTOID);
+  for (const std::string& source : sources) names.add(text_param(source));
+  return take_rows(spi, spi.run(other_sources_rows, {int8_param(position), shard_array(shards), int4_param(each), names.array(), int4_param(most)}));
 }
 
 std::vector<InboxRow> read_customer(Spi& spi, const CardId& card, int most) {

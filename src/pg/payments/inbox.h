@@ -70,6 +70,12 @@ bool takes_payments(Spi& spi);
 // customers that are held are left out.
 std::vector<InboxRow> read_inbox(Spi& spi, int64_t position, const Shards& shards, int most);
 
+// Returns, in order of receipt, the first rows above `position` of those shards of each source
+// of which no row stands in `but`, at most `each`; and what their customers wait with since
+// before; at most `most` in all. So none waits behind all that another has sent.
+std::vector<InboxRow> read_other_sources(Spi& spi, int64_t position, const Shards& shards,
+                                         const std::vector<InboxRow>& but, int each, int most);
+
 // The transactions that a snapshot taken now sees as running: all before `oldest` have ended,
 // none from `next` on has begun to write.
 struct XidRange {

@@ -307,14 +307,18 @@ void write_merchants(Spi& spi, const std::vector<Entry>& entries, bool make) {
   spi.run(make ? insert_merchants : queue_merchants, {merchant.array(), category.array(), since.array()});
 }
 
-// Years from the birth to the payment, by days; null where the birth is not known.
+// Years from the birth to the payment, by days; null where the birth is not known, as
+// where it is a stand-in such as 0001-01-01. Its zone is not known either: a birth on
+// the day of the payment may seem to be a day later.
 SqlValue age_at(const Payment& payment) {
   if (!payment.date_of_birth) return null_param();
   constexpr int64_t kDayUs = int64_t{24} * 3600 * 1000000;
-  constexpr double kDaysPerYear = 365.2425;
+  constexpr double kDaysPerYear = 365.2425, kMaxAgeYears = 150;
   const int64_t now = *payment.occurred_at_us;
   const int64_t day = now / kDayUs - (now % kDayUs < 0 ? 1 : 0);
-  return {Float4GetDatum(static_cast<float>(static_cast<double>(day - *payment.date_of_birth) / kDaysPerYear))};
+  const double years = static_cast<double>(std::max<int64_t>(day - *payment.date_of_birth, 0)) / kDaysPerYear;
+  if (years > kMaxAgeYears) return null_param();
+  return {Float4GetDatum(static_cast<float>(years))};
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "core/payments/payment_writer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <random>
 
@@ -77,7 +78,11 @@ struct Answer {
   int64_t accepted = 0, rejected = 0;  // of those kept
 };
 
-constexpr size_t kPiece = 2500;  // payments kept in one commit: about a tenth of a second
+// Payments kept in one commit: what takes about kPieceTime. A poll takes some steps, and
+// between two of them stands a piece of another's answer.
+constexpr size_t kMostInPiece = 2500, kLeastInPiece = 100;
+constexpr std::chrono::milliseconds kPieceTime{50};
+constexpr size_t kSmallAnswer = size_t{256} << 10;  // bytes: read within a few milliseconds
 constexpr int kReceiver = -1;     // the writer of our counts
 
 class IngestWorker {
@@ -247,7 +252,7 @@ class IngestWorker {
     for (auto ended = ended_.begin(); ended != ended_.end();) {
       ended = is_there(ended->name, ended->source.created_at) ? ended + 1 : ended_.erase(ended);
     }
-    reading_is_wanted_ = reading_.empty() || is_there(reading_, reading_created_at_);
+    for (Reading& one : reading_) one.is_wanted = one.is_wanted && is_there(one.name, one.created_at);
   }
 
   // ------------------------------------------------------------- answers
@@ -286,9 +291,7 @@ class IngestWorker {
     const auto most = static_cast<size_t>(source.most_payments);
     answer.role = source.role;
     answer.created_at = source.created_at;
-    reading_ = name;
-    reading_created_at_ = source.created_at;
-    reading_is_wanted_ = true;
+    reading_.push_back({name, source.created_at, true});
     try {
       answer.batch = read_payments(response.body, source.format, [&] { give_way(); });
       // Payments before the break are kept; the poll is one that failed.
@@ -306,8 +309,9 @@ class IngestWorker {
       answer.batch.rejected.push_back(whole);
       response.error = reason;
     }
-    reading_.clear();
-    if (is_gone_ || !reading_is_wanted_) return;
+    const bool is_wanted = reading_.back().is_wanted;
+    reading_.pop_back();
+    if (is_gone_ || !is_wanted) return;
     const size_t payments = answer.batch.payments.size() + answer.batch.rejected.size();
     if (payments > most) {
       // A part of it would look like all of it.
@@ -326,11 +330,13 @@ class IngestWorker {
   void give_way() {
     serve_network();
     is_gone_ = is_gone_ || !look();
+    // What is small does not wait until what is large has been read.
+    while (!is_gone_ && reading_.size() == 1 && !ended_.empty() && ended_.front().response.body.size() <= kSmallAnswer) finish_next();
   }
 
   // True while an answer of the source is read, waits to be, or is kept.
   bool being_kept(const std::string& name) const {
-    return name == reading_ ||
+    return std::any_of(reading_.begin(), reading_.end(), [&](const Reading& one) { return one.name == name; }) ||
            std::any_of(ended_.begin(), ended_.end(), [&](const Arrival& ended) { return ended.name == name; }) ||
            std::any_of(answers_.begin(), answers_.end(),
                        [&](const Answer& answer) { return answer.source == name; });
@@ -341,14 +347,16 @@ class IngestWorker {
     Answer answer = std::move(answers_.front());
     answers_.pop_front();
     const size_t total = answer.batch.payments.size();
-    const size_t end = std::min(answer.kept + kPiece, total);
+    const size_t end = std::min(answer.kept + piece_, total);
     PaymentBatch piece;
     auto payments = answer.batch.payments.begin();
     piece.payments.assign(std::make_move_iterator(payments + static_cast<std::ptrdiff_t>(answer.kept)),
                           std::make_move_iterator(payments + static_cast<std::ptrdiff_t>(end)));
     if (end == total) piece.rejected = std::move(answer.batch.rejected);
+    const auto start = std::chrono::steady_clock::now();
     try {
       keep(answer, piece, end == total);
+      adapt(end - answer.kept, std::chrono::steady_clock::now() - start);
     } catch (const PgError& fault) {
       if (!may_go_on(fault)) throw;
       std::string error = std::string("could not keep payments: ") + fault.what();
@@ -365,6 +373,14 @@ class IngestWorker {
     } else if (!answer.response.error.empty()) {
       fail(answer.source, answer.response, answer.response.error);
     }
+  }
+
+  // A few payments cost a commit, and say nothing of what fits, unless they took long.
+  void adapt(size_t payments, std::chrono::steady_clock::duration took) {
+    if (payments < piece_ && took <= kPieceTime) return;
+    const double us = std::max(1.0, std::chrono::duration<double, std::micro>(took).count());
+    const double fitting = static_cast<double>(payments) * std::chrono::duration<double, std::micro>(kPieceTime).count() / us;
+    piece_ = static_cast<size_t>(std::clamp(fitting, static_cast<double>(kLeastInPiece), static_cast<double>(kMostInPiece)));
   }
 
   // Commits a piece, and with the last one the end of its poll. Dead letters whose row
@@ -463,12 +479,16 @@ class IngestWorker {
   Sources sources_;
   std::map<std::string, Source> asked_;  // as they were when the request began that is under way
   std::deque<Arrival> ended_;  // transfers, whose answers are yet to be read
-  std::string reading_;        // the source whose answer is read
-  TimestampTz reading_created_at_ = 0;
-  bool reading_is_wanted_ = true;  // the source is still there
+  struct Reading {
+    std::string name;
+    TimestampTz created_at;
+    bool is_wanted;  // the source is still there
+  };
+  std::vector<Reading> reading_;  // the answers that are read: a large one, and a small one meanwhile
   bool is_gone_ = false;  // the extension
   std::deque<Answer> answers_;
   bool is_counted_ = false;  // what waits
+  size_t piece_ = kMostInPiece / 2;
   TimestampTz next_upkeep_ = 0;
   int max_age_ = 0;                  // the setting, when the tables were last looked at
   std::vector<TimestampTz> months_;  // that are to be made

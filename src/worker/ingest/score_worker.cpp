@@ -176,8 +176,8 @@ class Scorer {
       present = one_by_one(rows);
     }
     if (!present) return false;
-    if (!rows.empty()) position_ = rows.back().id;
-    *more = static_cast<int>(rows.size()) == read_;
+    if (read_ > 0) position_ = last_read_;
+    *more = read_ == wanted_;
     try_held();
     make_queued_merchants();
     fold(*more);
@@ -214,8 +214,11 @@ class Scorer {
       begin_scoring();
       {
         Spi spi;
-        read_ = batch_;
-        rows = read_inbox(spi, position_, shards_, batch_);
+        wanted_ = batch_;
+        rows = read_inbox(spi, position_, shards_, wanted_);
+        read_ = static_cast<int>(rows.size());
+        if (read_ > 0) last_read_ = rows.back().id;
+        if (read_ == wanted_) add_other_sources(spi, rows);
         next_held_ = next_due_customer(spi, shards_);
       }
       std::vector<InboxRow> free = rows;
@@ -225,6 +228,16 @@ class Scorer {
     });
     stored_ += static_cast<int64_t>(stored);
     return present;
+  }
+
+  // While much waits, each batch takes the next of all sources.
+  void add_other_sources(Spi& spi, std::vector<InboxRow>& rows) {
+    const int each = std::max(wanted_ / 4, 1);
+    std::vector<InboxRow> others = read_other_sources(spi, position_, shards_, rows, each, std::max(wanted_, 10));
+    if (others.empty()) return;
+    rows.insert(rows.end(), std::make_move_iterator(others.begin()), std::make_move_iterator(others.end()));
+    std::sort(rows.begin(), rows.end(), [](const InboxRow& a, const InboxRow& b) { return a.id < b.id; });
+    rows.erase(std::unique(rows.begin(), rows.end(), [](const InboxRow& a, const InboxRow& b) { return a.id == b.id; }), rows.end());
   }
 
   // Holds those of the rows' customers whose row is locked, or whose payment is of a month that
@@ -500,7 +513,8 @@ class Scorer {
   };
   std::optional<Mark> mark_;  // becomes the low-water mark when all have ended that began before it
   int batch_ = 20;
-  int read_ = 0;
+  int wanted_ = 0, read_ = 0;  // rows of the last look
+  int64_t last_read_ = 0;      // and the last one's number
   TimestampTz rescan_at_ = 0;
   TimestampTz full_scan_at_ = 0;
   TimestampTz next_held_ = 0;
