@@ -155,6 +155,10 @@ for my $i (1 .. 3)
     $slowest = $took if $took > $slowest;
 }
 note("slowest receipt beside the large body: $slowest s");
+ok(value("SELECT count(*) > 1000 FROM fraud.inbox WHERE source = 'b'") eq 't', 'much of the large body waits still to be scored');
+serve('a', [ $card[199], 'quick-1', 'Corner' ], [ 4200000000000000, 'quick-2', 'Corner' ], [ 4200000000000000, 'quick-3', 'Corner' ]);
+ok(wait_for(sub { value("SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'quick-%'") eq '3' }, 'another source is scored', 20), 'payments of another source are scored before it is');
+cmp_ok(value("SELECT count(*) FROM fraud.inbox WHERE source = 'b'"), '>', 500, 'and much waits even then');
 is(value("SELECT consecutive_failures FROM fraud.source_status WHERE name = 'a'"), '0', 'no poll of another source failed meanwhile');
 
 # ---------------------------------------------------- a crash in the middle of it
