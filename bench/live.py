@@ -154,6 +154,17 @@ class Bench:
                 raise RuntimeError("payments wait still in the inbox")
             time.sleep(0.05)
 
+    def stored(self):
+        return int(self.session.value("SELECT coalesce(sum(stored), 0) FROM fraud.source_status"))
+
+    def until_stored(self, count, seconds=900):
+        """Waits until so many payments more than before (of stored()) are stored."""
+        end = time.time() + seconds
+        while self.stored() < count:
+            if time.time() > end:
+                raise RuntimeError(f"{count - self.stored()} payments are not stored after {seconds} s")
+            time.sleep(0.1)
+
     def committed(self, transaction_id, seconds=60):
         """When a payment was stored."""
         end = time.time() + seconds
@@ -170,21 +181,20 @@ class Bench:
 
     def warm(self):
         """Customers, merchants and months are there, plans are made."""
-        name, _ = self.body(LARGE, CARDS)
+        self.body(LARGE, CARDS)
         self.add_source(LARGE, "1 second")
-        self.api.wait_for(name)
-        time.sleep(1)
-        self.until_scored()
+        self.until_stored(CARDS)
         self.session.run("ANALYZE")
 
     def quiet_source(self):
         interval = 1.0
         self.add_source("quiet", f"{interval} seconds")
         time.sleep(2)
+        before = self.stored()
         begin = time.time()
         name, _ = self.body(LARGE, self.payments)
         self.api.wait_for(name)
-        self.until_scored()
+        self.until_stored(before + self.payments)
         asked = [t for t in self.api.asked["quiet"] if t >= begin - interval]
         gaps = [b - a for a, b in zip(asked, asked[1:])]
         self.report(f"poll gap of a quiet source while another stores {self.payments:,} payments ÷ its interval, "
@@ -297,6 +307,7 @@ class Bench:
         half = self.payments
         begin = None
         ids = []
+        before = self.stored()
         cpu = self.receiver_seconds()
         for _ in range(2):
             name, payments = self.body(LARGE, half)
@@ -306,7 +317,7 @@ class Bench:
         while self.session.value("SELECT polling_since IS NOT NULL FROM fraud.source_state WHERE name = 'large'") == "t":
             time.sleep(0.05)
         cpu = self.receiver_seconds() - cpu
-        self.until_scored()
+        self.until_stored(before + 2 * half)
         last = self.session.value("SELECT extract(epoch FROM max(pg_xact_commit_timestamp(xmin))) FROM fraud.transactions "
                                   "WHERE source = 'large' AND occurred_at > now() - interval '1 hour'")
         took = float(last) - begin
@@ -361,12 +372,12 @@ class Bench:
             return f"SELECT count(*) FROM fraud.ingest('{payments}')"
 
         def label():
-            return ("SELECT count(*) FROM fraud.label((SELECT array_agg(transaction_id) FROM (SELECT transaction_id FROM fraud.alerts "
-                    "ORDER BY random() LIMIT 50) s), random() < 0.5, 'chargeback')")
+            return ("SELECT count(*) FROM fraud.label(ARRAY(SELECT transaction_id FROM fraud.alerts "
+                    "ORDER BY random() LIMIT 50), random() < 0.5, 'chargeback')")
 
         def confirm():
-            return ("SELECT count(*) FROM fraud.confirm_cases((SELECT array_agg(case_id) FROM (SELECT case_id FROM fraud.cases "
-                    "WHERE status = 'open' ORDER BY random() LIMIT 20) s), overrule => true)")
+            return ("SELECT count(*) FROM fraud.confirm_cases(ARRAY(SELECT case_id FROM fraud.cases "
+                    "WHERE status = 'open' ORDER BY random() LIMIT 20), overrule => true)")
         threads = [threading.Thread(target=run, args=a) for a in ((0, ingest), (0, ingest), (0, ingest), (1, label), (2, confirm))]
         for thread in threads:
             thread.start()

@@ -3,7 +3,7 @@
     report.py FOLDER [PAGE]
 
 FOLDER holds the results that bench/run left; with PAGE, the tables also replace what
-stands between that page's markers.
+stands between that page's markers: of scoring and of the feed, each if it was measured.
 """
 import json
 import os
@@ -15,6 +15,8 @@ import sys
 
 BEGIN = "<!-- measured: written by make bench -->"
 END = "<!-- end of what make bench writes -->"
+FEED_BEGIN = "<!-- the feed: written by make bench -->"
+FEED_END = "<!-- end of what make bench writes of the feed -->"
 TASKS = {"one_row": "one row", "batch": "batch", "explain": "explain one row"}
 KERNELS = {"ours-scalar": "scalar", "ours-avx2": "AVX2", "ours-avx512": "AVX-512"}
 # task, model, our side, bar for XGBoost ÷ ours
@@ -187,36 +189,46 @@ def make(folder):
     debian = load(folder / "core-xgboost-debian.json")
     newest = load(folder / "core-xgboost-newest.json")
     sql = load(folder / "sql.json")
-    live = load(folder / "live.json")
     others = [entry for name in ("compiled", "others") for entry in load(folder / f"{name}.json") or []]
     notes = [line for line in (folder / "notes").read_text().splitlines()] if (folder / "notes").exists() else []
     debian = debian and Core(debian)
     newest = newest and Core(newest)
     dates = ([f"the core on {debian.context['date'][:10]} (load average {debian.context['load_avg'][0]:.1f})"]
              if debian else []) + ([f"SQL on {sql['date']} (load average {sql['load']:.1f})"] if sql else [])
-    dates += [f"the feed on {live['date']} (load average {live['load']:.1f})"] if live else []
     parts = [f"Measured {', '.join(dates)}: {cpu()}, {os.cpu_count()} CPUs, {system()}"
              + (f", {debian.context['compiler']}" if debian else "")
              + (f", PostgreSQL {sql['postgres']}" if sql else "") + ". One thread each."]
-    if debian or sql:
-        parts.append(bars(debian, newest, sql))
+    parts.append(bars(debian, newest, sql))
     if debian:
         parts += [core_table(debian, newest, others), models_table(debian, folder)]
     if sql:
         parts.append(sql_table(sql))
-    if live:
-        parts.append(live_table(live))
     return "\n\n".join(parts + [f"Not measured: {note}." for note in notes]) + "\n"
 
 
+def make_feed(folder):
+    live = load(folder / "live.json")
+    if live is None:
+        return None
+    return (f"Measured on {live['date']} (load average {live['load']:.1f} at the beginning): {cpu()}, {os.cpu_count()} CPUs, "
+            f"{system()}, PostgreSQL {live['postgres']}.\n\n{live_table(live)}\n")
+
+
+def replace(page, begin, end, text):
+    before, _, rest = page.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
+
+
 def main():
-    text = make(pathlib.Path(sys.argv[1]))
-    print(text, end="")
-    if len(sys.argv) > 2:
-        page = pathlib.Path(sys.argv[2])
-        before, _, rest = page.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+    folder = pathlib.Path(sys.argv[1])
+    scoring = make(folder) if any((folder / name).exists() for name in ("core-xgboost-debian.json", "sql.json")) else None
+    for begin, end, text in ((BEGIN, END, scoring), (FEED_BEGIN, FEED_END, make_feed(folder))):
+        if text is None:
+            continue
+        print(text)
+        if len(sys.argv) > 2:
+            replace(pathlib.Path(sys.argv[2]), begin, end, text)
 
 
 main()
