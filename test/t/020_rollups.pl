@@ -36,7 +36,7 @@ my $ingest = script('ingest', <<'SQL');
 \set card 4000000000000000 + random(1, 40)
 \set moment 1700000000 + random(1, 259200)
 SELECT status FROM fraud.ingest(jsonb_build_object('cc_num', :card, 'trans_num', 'p-' || :id, 'amt', (:id % 100000) / 100.0, 'merchant', 'shop ' || :id % 7, 'category', 'c' || :id % 3, 'state', 'NC', 'unix_time', :moment));
-SELECT fraud.label(k.transaction_id, :id % 2 = 0, 'pgbench', now() - interval '1 minute') FROM (SELECT transaction_id FROM fraud.payment_keys WHERE transaction_id >= 'p-' || :id / 2 LIMIT 1) k WHERE :id % 3 = 0;
+SELECT fraud.label(k.transaction_id, :id % 2 = 0, 'pgbench', now() - interval '1 minute') FROM (SELECT transaction_id FROM fraud.payment_keys ORDER BY md5(transaction_id || :id) LIMIT 1) k WHERE :id % 3 = 0;
 SQL
 my $refresh = script('refresh', "SELECT fraud.refresh_rollups();\n");
 my $compare = script('compare', <<'SQL');

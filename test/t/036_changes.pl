@@ -54,7 +54,7 @@ my @scripts = (
 \set moment 1700000000 + random(1, 259200)
 SELECT status FROM fraud.ingest(jsonb_build_object('cc_num', :card, 'trans_num', 'p-' || :id, 'amt', (:id % 100000) / 100.0, 'merchant', 'shop ' || :id % 7, 'category', 'c' || :id % 3, 'state', 'NC', 'unix_time', :moment));
 SQL
-    script('label', 6, "\\set id random(1, 1000000000)\nSELECT fraud.label(transaction_id, :id % 2 = 0, 'pgbench', now() + (CASE WHEN :id % 5 = 0 THEN interval '1 day' ELSE interval '-1 minute' END)) FROM (SELECT transaction_id $some) k;\n"),
+    script('label', 6, "\\set id random(1, 1000000000)\nSELECT fraud.label(transaction_id, :id % 2 = 0, 'pgbench', now() + (CASE WHEN :id % 5 = 0 THEN interval '5 minutes' ELSE interval '-1 minute' END)) FROM (SELECT transaction_id $some) k;\n"),
     script('correct', 2, "\\set id random(1, 1000000000)\nUPDATE fraud.transactions SET amount = amount + 1, merchant = 'other' WHERE (card, occurred_at, transaction_id) = (SELECT card, occurred_at, transaction_id $some);\n"),
     script('delete', 2, "\\set id random(1, 1000000000)\nDELETE FROM fraud.transactions WHERE (card, occurred_at, transaction_id) = (SELECT card, occurred_at, transaction_id $some);\n"),
     script('erase', 1, "SELECT count(*) FROM (SELECT card FROM fraud.customers ORDER BY random() LIMIT 1) c, fraud.erase_customer(c.card, 'asked', true);\n"),
@@ -95,7 +95,7 @@ value("SELECT fraud.add_source('feed', '$api->{url}/bodies/feed', poll_interval 
 ok($node->poll_query_until('postgres', "SELECT count(*) = 50 FROM fraud.transactions WHERE source = 'feed'"), 'a feed is stored');
 ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM fraud.notifications WHERE state = 'delivered'"), 'and told of');
 ok($node->poll_query_until('postgres', "SELECT duplicates > 0 FROM fraud.source_status"), 'its repetitions are counted');
-value("SELECT fraud.acknowledge_case(case_id), fraud.confirm_case(case_id), fraud.reopen_case(case_id), fraud.dismiss_case(case_id) FROM (SELECT min(case_id) AS case_id FROM fraud.cases WHERE status = 'open') c");
+value("SELECT fraud.acknowledge_case(case_id), fraud.confirm_case(case_id, overrule => true), fraud.reopen_case(case_id), fraud.dismiss_case(case_id, overrule => true) FROM (SELECT min(case_id) AS case_id FROM fraud.cases WHERE status = 'open') c");
 value("SELECT fraud.simulate(10, 10, 100)");
 value("SELECT fraud.pause_source('feed'), fraud.resume_source('feed'), fraud.poll_now('feed'), fraud.drop_source('feed')");
 value("SELECT fraud.pause_channel('told'), fraud.resume_channel('told'), fraud.drop_channel('told')");

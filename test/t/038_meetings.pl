@@ -80,7 +80,7 @@ BEGIN
     WHILE NOT EXISTS (SELECT FROM fraud.inbox WHERE card = '$erased') LOOP
         PERFORM pg_sleep(0.005);
     END LOOP;
-    PERFORM fraud.erase_customer('$erased', 'asked');
+    PERFORM fraud.erase_customer('$erased', 'asked', true);
 END
 \$\$;
 });
@@ -97,7 +97,8 @@ is(value("SELECT count(*) FROM fraud.customer_ids WHERE card = '$erased'"), '0',
 # come and waits while a large one is read
 serve('large', map { [ $card[0], "large-$_" ] } 1 .. 200_000);
 my $offered = 0;
-sub offer { serve('c', [ $card[50], 'c-' . ++$offered ]) }
+# (What is small does not wait.)
+sub offer { serve('c', [ $card[50], 'c-' . ++$offered, note => '"' . 'x' x 300_000 . '"' ]) }
 offer();
 add('c', '100 ms');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.transactions WHERE transaction_id = 'c-1'"), 'a source is polled');
