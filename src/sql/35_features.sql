@@ -277,8 +277,29 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._feature_keys(text) IS 'internal: the keys of a feature set, and from which key''s events each is filled';
 
+CREATE FUNCTION fraud._indexed_part(events regclass, part text) RETURNS text
+AS 'MODULE_PATHNAME', 'fraud_detect_indexed_part'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._indexed_part(regclass, text) IS
+    'internal: what an index has of a part of a key: the part, or where it can be long its hash; null where there is neither';
+
+-- The most bytes that a value of a column has in an index; null: any number.
+CREATE FUNCTION fraud._most_bytes(relation regclass, "column" text) RETURNS int
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CASE WHEN a.attlen > 0 THEN a.attlen
+                WHEN a.atttypmod < 4 THEN NULL
+                WHEN a.atttypid = 'numeric'::regtype THEN 8 + ((a.atttypmod - 4) >> 16 & 65535) / 2
+                WHEN a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype) THEN 4 + (a.atttypmod - 4) * 4 END
+    FROM pg_attribute a WHERE a.attrelid = relation AND a.attnum > 0 AND quote_ident(a.attname) = "column";
+END;
+COMMENT ON FUNCTION fraud._most_bytes(regclass, text) IS 'internal: the most bytes of a column''s values; null: there is no bound';
+
 -- One index a key: its parts, the time, the id; what the windows read beside it, so
--- that the table need not be visited.
+-- that the table need not be visited. Whatever a row of the table holds, it must fit: of what
+-- can be long there is a hash or nothing, and nothing is included that would not spare the
+-- visit.
 CREATE FUNCTION fraud.feature_indexes(
     feature_set text,
     OUT definition text,
@@ -289,9 +310,12 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    most_columns constant int := 32;     -- INDEX_MAX_KEYS
+    most_bytes constant int := 2000;     -- of 2704 that a row of a btree may have
     set_row fraud.feature_sets;
     events regclass;
     wanted text[];
+    plain text[];
     read text[];
     indexed text[];
     kind "char";
@@ -304,7 +328,7 @@ BEGIN
     -- A view has no index of its own. Of payments we know what is behind it.
     events := CASE WHEN set_row.builtin THEN 'fraud.transactions' ELSE set_row.events END;
     kind := (SELECT c.relkind FROM pg_class c WHERE c.oid = events);
-    IF kind = 'v' THEN
+    IF kind = 'v' OR kind IS NULL THEN
         RETURN;
     END IF;
     FOR wanted IN
@@ -313,14 +337,32 @@ BEGIN
         WHERE NOT (set_row.builtin AND k.reader IN ('{card}', '{merchant}'))
         GROUP BY k.reader ORDER BY min(k.position) FILTER (WHERE k.key = k.reader)
     LOOP
-        indexed := wanted || set_row.event_time || set_row.event_id;
+        -- The id of payments, and what they have for keys, is never long.
+        SELECT array_agg(e.part ORDER BY e.i), array_agg(e.indexed ORDER BY e.i) INTO plain, indexed
+        FROM (SELECT u.e AS part, u.i, CASE WHEN set_row.builtin THEN u.e ELSE fraud._indexed_part(events, u.e) END AS indexed
+              FROM unnest(wanted) WITH ORDINALITY u(e, i)) e WHERE e.indexed IS NOT NULL;
+        CONTINUE WHEN indexed IS NULL;
+        plain := plain || set_row.event_time;
+        indexed := indexed || set_row.event_time;
+        IF set_row.builtin OR fraud._indexed_part(events, set_row.event_id) = set_row.event_id THEN
+            plain := plain || set_row.event_id;
+            indexed := indexed || set_row.event_id;
+        END IF;
         -- Also for the keys that are filled from it.
-        SELECT array_agg(DISTINCT c ORDER BY c) INTO read
-        FROM fraud.feature_definitions d JOIN fraud._feature_keys(set_row.feature_set) k ON k.key = d.key
-        CROSS JOIN LATERAL (SELECT quote_ident(u) FROM unnest(d.columns) u UNION ALL
-                            SELECT p FROM unnest(d.key) p JOIN pg_attribute a
-                            ON a.attrelid = events AND a.attnum > 0 AND quote_ident(a.attname) = p) c(c)
-        WHERE d.feature_set = set_row.feature_set AND k.reader = wanted AND c <> ALL (indexed) AND NOT set_row.builtin;
+        read := NULL;
+        IF indexed = wanted || set_row.event_time || set_row.event_id THEN
+            SELECT array_agg(DISTINCT c ORDER BY c) INTO read
+            FROM fraud.feature_definitions d JOIN fraud._feature_keys(set_row.feature_set) k ON k.key = d.key
+            CROSS JOIN LATERAL (SELECT quote_ident(u) FROM unnest(d.columns) u UNION ALL
+                                SELECT p FROM unnest(d.key) p JOIN pg_attribute a
+                                ON a.attrelid = events AND a.attnum > 0 AND quote_ident(a.attname) = p) c(c)
+            WHERE d.feature_set = set_row.feature_set AND k.reader = wanted AND c <> ALL (indexed) AND NOT set_row.builtin;
+            IF cardinality(indexed) + cardinality(read) > most_columns
+               OR (SELECT sum(m.bytes) > most_bytes OR bool_or(m.bytes IS NULL)
+                   FROM (SELECT fraud._most_bytes(events, u) AS bytes FROM unnest(read) u) m) THEN
+                read := NULL;
+            END IF;
+        END IF;
         definition := format('CREATE INDEX ON %s USING btree (%s)', events,
             (SELECT string_agg(format('(%s)', e), ', ' ORDER BY i) FROM unnest(indexed) WITH ORDINALITY u(e, i)))
             || coalesce(' INCLUDE (' || array_to_string(read, ', ') || ')', '');
@@ -332,8 +374,9 @@ BEGIN
               AND x.indnkeyatts >= array_length(indexed, 1)
               AND coalesce(read, '{}') <@ fraud._index_columns(x.indexrelid)
               AND NOT EXISTS (
-                  SELECT FROM unnest(indexed) WITH ORDINALITY u(e, i)
-                  WHERE pg_get_indexdef(x.indexrelid, u.i::int, false) NOT IN (u.e, '(' || u.e || ')')));
+                  SELECT FROM (SELECT replace(n.e, 'pg_catalog.', ''), n.p, n.i
+                               FROM unnest(indexed, plain) WITH ORDINALITY n(e, p, i)) u(e, p, i)
+                  WHERE pg_get_indexdef(x.indexrelid, u.i::int, false) NOT IN (u.e, '(' || u.e || ')', u.p, '(' || u.p || ')')));
         RETURN NEXT;
     END LOOP;
 END
@@ -357,7 +400,14 @@ BEGIN
     FOR missing IN SELECT i.definition FROM fraud.feature_indexes(feature_set) i WHERE NOT i.present LOOP
         SELECT n.nspname, left(c.relname, 40) || '_features_' || left(md5(missing), 8) INTO place, name
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = events;
-        EXECUTE regexp_replace(missing, '^CREATE INDEX', format('CREATE INDEX %I', name));
+        BEGIN
+            EXECUTE regexp_replace(missing, '^CREATE INDEX', format('CREATE INDEX %I', name));
+        EXCEPTION WHEN invalid_object_definition THEN
+            RAISE EXCEPTION 'could not make an index for feature set "%": %', feature_set, SQLERRM
+                USING ERRCODE = 'invalid_object_definition',
+                      DETAIL = missing,
+                      HINT = 'Time and keys must not depend on the session: a timestamp, which is read as UTC, in place of a timestamptz to which an interval is added.';
+        END;
         EXECUTE format('COMMENT ON INDEX %I.%I IS %L', place, name, mark);
         -- What was made for fewer features has become superfluous.
         FOR narrower IN

@@ -44,6 +44,7 @@ struct Parsed {
   const char* text;
   Oid type;
   Oid collation;
+  bool is_immutable;
   Bitmapset* columns;  // attribute numbers, offset by FirstLowInvalidHeapAttributeNumber
 };
 
@@ -107,6 +108,8 @@ Parsed* parse_list(Oid relation_oid, const char* text, int* count) {
     parsed->text = deparse_expression(expression, context, false, false);
     AtEOXact_GUC(false, level);
     parsed->type = getBaseType(exprType(expression));
+    // Planned as an index's expression is: what is inlined may be less than it seems.
+    parsed->is_immutable = !contain_mutable_functions(reinterpret_cast<::Node*>(expression_planner(static_cast<Expr*>(copyObjectImpl(expression)))));
     parsed->collation = exprCollation(expression);
   }
   relation_close(relation, NoLock);
@@ -156,6 +159,7 @@ std::vector<FeatureExpression> parse_expressions(Oid relation, const char* what,
     expression.text = parsed[i].text;
     expression.type = parsed[i].type;
     expression.collation = parsed[i].collation;
+    expression.is_immutable = parsed[i].is_immutable;
     for (int member = -1; (member = bms_next_member(parsed[i].columns, member)) >= 0;) {
       const int attribute = member + FirstLowInvalidHeapAttributeNumber;
       if (attribute <= 0) continue;

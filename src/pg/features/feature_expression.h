@@ -14,6 +14,7 @@ struct FeatureExpression {
   std::string text;  // as Postgres prints it, every name outside of pg_catalog qualified
   Oid type = InvalidOid;       // of a domain: its base type
   Oid collation = InvalidOid;
+  bool is_immutable = false;         // as an index wants it
   std::vector<std::string> columns;  // of the relation, that it uses
 };
 

@@ -389,6 +389,11 @@ FRAUD_FUNCTION(create_feature_set) {
     label_changes = expression.text;
   }
   if (PG_ARGISNULL(7)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "create_indexes must not be null");
+  if (PG_GETARG_BOOL(7) && !time.is_immutable) {
+    throw SqlError(ERRCODE_INVALID_OBJECT_DEFINITION, "event_time cannot be indexed: it depends on the session's settings",
+                   "A timestamp with time zone and an interval add up by the session's time zone.",
+                   "A timestamp is read as UTC and can be indexed: timestamp '2024-01-01' + step * interval '1 hour'.");
+  }
   const char* definer = protect([] { return GetUserNameFromId(GetUserId(), false); });
   OwnerScope owner;
   Spi spi;

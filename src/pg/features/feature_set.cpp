@@ -21,7 +21,7 @@ Statement revision_of("SELECT s.revision::text FROM fraud.feature_sets s WHERE s
                       {TEXTOID});
 Statement load_set(
     "SELECT s.revision::text, s.events::oid::bigint, s.defined_by::text, s.event_id, s.event_time,"
-    "  s.label, s.label_known_at, s.label_delay, s.label_changes"
+    "  s.label, s.label_known_at, s.label_delay, s.label_changes, s.builtin::int"
     " FROM fraud.feature_sets s WHERE s.feature_set = $1",
     {TEXTOID});
 Statement load_features(
@@ -170,6 +170,7 @@ std::shared_ptr<const FeatureSet> load(Spi& spi, std::string_view name, bool rea
   set->known_at = spi.text(0, 7).value_or("");
   set->label_delay_us = interval_at(spi, 0, 8, "label_delay");
   set->label_changes = spi.text(0, 9).value_or("");
+  set->builtin = *spi.integer(0, 10) != 0;
   Oid relation = set->relation;
   set->row_identity = row_identity_of(relation);
   if (set->row_identity == 0) {

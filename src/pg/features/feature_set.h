@@ -37,6 +37,7 @@ struct FeatureSet {
   std::string revision;
   Oid relation = InvalidOid;
   uint64_t row_identity = 0;  // of its row type: another one once a column is altered
+  bool builtin = false;  // payments: what is indexed of its events is ours
   std::string definer;  // role whose rights the expressions have; empty: the extension's owner
   std::string id, time, label, known_at, label_changes;  // expressions; the last three may be empty
   std::string label_as_boolean;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "pg/features/event_reader.h"
+#include "pg/features/index_key.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/plan_settings.h"
@@ -223,9 +224,12 @@ std::vector<Oid> history_types(const OnlineSet& online, size_t key, const EventR
   return types;
 }
 
-// Returns the query of the events, given how parameter i (from 0) is written in it.
+// Returns the query of the events, given how parameter i (from 0) is written in it. It reads by
+// what fraud.feature_indexes has indexed: of a part that can be long the hash, and no long id,
+// so that the order within a time is made here; apart, or an index on the time alone, which has
+// that order, would look better than the key's.
 template <typename Parameter>
-std::string history_query(const OnlineSet& online, size_t key, Parameter&& parameter) {
+std::string history_query(const OnlineSet& online, size_t key, const EventReader& event, Parameter&& parameter) {
   const FeatureSet& set = *online.set;
   const std::string time = "(" + set.time + ")", id = "(" + set.id + ")";
   std::string sql = select_list(online.histories[key].columns) + set.from_clause() + " WHERE " + time + " > " +
@@ -234,15 +238,24 @@ std::string history_query(const OnlineSet& online, size_t key, Parameter&& param
                     " AND " + id + " IS NOT NULL";  // a pass reads no others either
   int next = 4;
   for_each_part(online, key, [&](size_t column) {
-    sql += " AND " + online.event_columns[column].sql + " = " + parameter(next++);
+    const std::string& part = online.event_columns[column].sql;
+    const std::string value = parameter(next++);
+    sql += " AND " + part + " = " + value;
+    const Oid type = event.column_type(column), collation = event.column_collation(column);
+    const std::string indexed = set.builtin ? part : indexed_part(part, type, collation);
+    if (!indexed.empty() && indexed != part) sql += " AND " + indexed + " = " + indexed_part(value, type, collation);
   });
-  return sql + " ORDER BY " + time + ", " + id;
+  if (set.builtin || indexed_part(id, event.column_type(kIdColumn), event.column_collation(kIdColumn)) == id) {
+    return sql + " ORDER BY " + time + ", " + id;
+  }
+  return "WITH h AS MATERIALIZED (" + sql + ") SELECT * FROM h ORDER BY " +
+         "h.\"?" + std::to_string(kTimeColumn) + "\", h.\"?" + std::to_string(kIdColumn) + "\"";
 }
 
 void prepare_one(OnlineSet& online, size_t key, const EventReader& event) {
   online.histories[key].columns = history_columns(online, key);
   online.histories[key].one.prepare(
-      history_query(online, key, [](int i) { return "$" + std::to_string(i + 1); }),
+      history_query(online, key, event, [](int i) { return "$" + std::to_string(i + 1); }),
       history_types(online, key, event));
 }
 
@@ -266,7 +279,7 @@ void prepare_many(OnlineSet& online, size_t key, const EventReader& event) {
   // unnest is unqualified, as only then it takes several arrays; search_path is pg_catalog.
   history.many.prepare("SELECT n.\"?group\", h.* FROM unnest(" + parameters + ") WITH ORDINALITY n(" + names +
                            "\"?group\") CROSS JOIN LATERAL (" +
-                           history_query(online, key, [](int i) { return "n.\"?" + std::to_string(i) + "\""; }) +
+                           history_query(online, key, event, [](int i) { return "n.\"?" + std::to_string(i) + "\""; }) +
                            ") h",
                        std::move(types));
 }

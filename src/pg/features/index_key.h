@@ -1,0 +1,16 @@
+// How the parts of windows' keys go into indexes of users' tables: so that no row of
+// theirs is ever too large for an index of ours.
+#pragma once
+
+#include <string>
+
+#include "pg/server/server.h"
+
+namespace fraud::pg {
+
+// Returns what an index has of an expression of this type: the expression, where its values are
+// small (at most 64 bytes); else its hash, by the type's own function; or "" where it has none
+// that agrees with its equality. What is read by the hash must be compared, too.
+std::string indexed_part(const std::string& sql, Oid type, Oid collation);
+
+}  // namespace fraud::pg
