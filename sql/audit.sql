@@ -103,6 +103,7 @@ INSERT INTO not_noted VALUES
     ('refresh_rollups', 'changes no figure'),
     ('run_job', 'what it runs notes what it does'),
     ('notify_health', 'what it says is in fraud.outbox'),
+    ('add_column_features', 'each of its features is noted by fraud.add_feature'),
     ('create_feature_indexes', 'indexes on the caller''s own table, with the caller''s rights'),
     ('wait_for_training', 'changes nothing');
 

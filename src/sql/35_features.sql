@@ -150,6 +150,81 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.add_window_feature(text, text, text, text, text, interval, interval, text, boolean, text, text) IS
     'adds a feature over the events with the same key in (t - delay - window, t - delay]: count, sum, avg, min, max, stddev, distinct, last, seconds_since_last, rate, ratio, zscore, distance or speed';
 
+CREATE FUNCTION fraud._expression_columns(events regclass, expression text) RETURNS text[]
+AS 'MODULE_PATHNAME', 'fraud_detect_expression_columns'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._expression_columns(regclass, text) IS 'internal: the columns that an expression over a row of the events reads';
+
+CREATE FUNCTION fraud.add_column_features(
+    feature_set text,
+    columns text[] DEFAULT NULL,
+    leave_out text[] DEFAULT '{}',
+    max_categories int DEFAULT 1000
+) RETURNS int
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    set_row fraud.feature_sets;
+    missing text;
+    c record;
+    used text[];
+    values bigint;
+    added int := 0;
+    skipped text := '';
+BEGIN
+    IF leave_out IS NULL OR max_categories IS NULL THEN
+        RAISE EXCEPTION 'leave_out and max_categories must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    SELECT * INTO set_row FROM fraud.feature_sets s WHERE s.feature_set = add_column_features.feature_set;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'feature set "%" does not exist', feature_set
+            USING ERRCODE = 'undefined_object', HINT = 'fraud.feature_sets lists the feature sets.';
+    END IF;
+    SELECT n.name INTO missing FROM unnest(coalesce(columns, '{}') || leave_out) n(name)
+    WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = set_row.events AND a.attname = n.name AND a.attnum > 0 AND NOT a.attisdropped);
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION 'the events of feature set "%" have no column "%"', feature_set, missing
+            USING ERRCODE = 'undefined_column',
+                  HINT = (SELECT format('They have %s.', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum))
+                          FROM pg_attribute a WHERE a.attrelid = set_row.events AND a.attnum > 0 AND NOT a.attisdropped);
+    END IF;
+    -- What tells the event, its time or its label is no feature of it unless it is asked for.
+    SELECT coalesce(array_agg(x), '{}') INTO used
+    FROM unnest(ARRAY[set_row.event_id, set_row.event_time, set_row.label, set_row.label_known_at, set_row.label_changes]) e,
+         unnest(fraud._expression_columns(set_row.events, e)) x;
+    FOR c IN
+        SELECT a.attname AS name, t.typcategory IN ('N', 'B') AS is_number, t.typcategory IN ('S', 'E') AS is_text,
+               regexp_replace(regexp_replace(a.attname, '[^A-Za-z0-9_]', '_', 'g'), '^(?=[0-9])', '_') AS feature
+        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+        WHERE a.attrelid = set_row.events AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (leave_out)
+          AND CASE WHEN columns IS NULL THEN a.attname <> ALL (used) ELSE a.attname = ANY (columns) END
+        ORDER BY coalesce(array_position(columns, a.attname::text), a.attnum)
+    LOOP
+        IF NOT c.is_number AND NOT c.is_text THEN
+            skipped := skipped || format(', %s (neither number nor text)', quote_ident(c.name));
+            CONTINUE;
+        ELSIF c.is_text THEN
+            EXECUTE format('SELECT count(*) FROM (SELECT DISTINCT %1$I FROM %2$s WHERE %1$I IS NOT NULL LIMIT $1) d', c.name, set_row.events)
+                INTO values USING max_categories + 1;
+            IF values > max_categories THEN
+                skipped := skipped || format(', %s (more than %s different values)', quote_ident(c.name), max_categories);
+                CONTINUE;
+            END IF;
+        END IF;
+        PERFORM fraud.add_feature(set_row.feature_set, c.feature, quote_ident(c.name));
+        added := added + 1;
+    END LOOP;
+    IF skipped <> '' THEN
+        RAISE NOTICE 'left out of feature set "%": %', feature_set, substr(skipped, 3)
+            USING HINT = 'fraud.add_feature adds an expression over them, fraud.add_window_feature takes them for keys.';
+    END IF;
+    RETURN added;
+END
+$$;
+COMMENT ON FUNCTION fraud.add_column_features(text, text[], text[], int) IS
+    'adds a feature for each of the columns, by their names (what is no letter, digit or underscore becomes one); null: all but those that id, time and label read and those of leave_out. Numbers and booleans are numbers, text of at most max_categories different values becomes a category; a notice says what was left out. Returns how many were added';
+
 CREATE FUNCTION fraud.add_categories(feature_set text, feature text, categories text[] DEFAULT NULL) RETURNS int
 AS 'MODULE_PATHNAME', 'fraud_detect_add_categories'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;

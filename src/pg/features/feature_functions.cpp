@@ -7,6 +7,7 @@
 
 #include "pg/features/feature_expression.h"
 #include "pg/features/feature_set.h"
+#include "pg/features/index_key.h"
 #include "pg/server/audit.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
@@ -607,4 +608,18 @@ FRAUD_FUNCTION(drop_feature_set) {
   spi.run(note_dropped_set, {text_param(set)});
   spi.run(delete_set, {text_param(set)});
   return (Datum)0;
+}
+
+FRAUD_FUNCTION(indexed_part) {
+  const FeatureExpression expression = parse_expression(PG_GETARG_OID(0), "expression", text_argument(fcinfo, 1, "expression"));
+  const std::string part = indexed_part(expression.text, expression.type, expression.collation);
+  if (part.empty()) {
+    fcinfo->isnull = true;
+    return (Datum)0;
+  }
+  return text_param(part).value;
+}
+
+FRAUD_FUNCTION(expression_columns) {
+  return text_array(parse_expression(PG_GETARG_OID(0), "expression", text_argument(fcinfo, 1, "expression")).columns).value;
 }

@@ -31,18 +31,3 @@ std::string indexed_part(const std::string& sql, Oid type, Oid collation) {
 }
 
 }  // namespace fraud::pg
-
-using namespace fraud;
-using namespace fraud::pg;
-
-FRAUD_FUNCTION(indexed_part) {
-  const text* value = protect([&] { return PG_GETARG_TEXT_PP(1); });
-  const std::string_view sql(VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value)));
-  const FeatureExpression expression = parse_expression(PG_GETARG_OID(0), "expression", sql);
-  const std::string part = indexed_part(expression.text, expression.type, expression.collation);
-  if (part.empty()) {
-    fcinfo->isnull = true;
-    return (Datum)0;
-  }
-  return text_param(part).value;
-}
