@@ -96,6 +96,8 @@ BEGIN
                   WHEN 'promotions' THEN 'Promote another version, or call fraud.rollback.'
                   WHEN 'case_history' THEN 'Reopen the case, or decide it anew.'
                   WHEN 'labels' THEN 'Record another label with fraud.label.'
+                  WHEN 'event_labels' THEN 'Record another label with fraud.label_event.'
+                  WHEN 'stream_case_history' THEN 'Decide the case anew.'
                   WHEN 'audit_log' THEN 'fraud.purge() removes what is older than fraud_detect.audit_retention.'
                   ELSE 'Import the changed model as another version.'
               END;

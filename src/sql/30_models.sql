@@ -152,8 +152,23 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     unknown text;
+    watched text;
 BEGIN
-    -- The champion of payments scores every payment: it must know its features.
+    -- What decides must know its features: the rows of a stream, too.
+    SELECT s.stream, string_agg(n, ', ') INTO watched, unknown
+    FROM fraud.streams s, fraud.model_versions v, unnest(v.feature_names) n
+    WHERE s.unwatched_at IS NULL AND split_part(s.model, '@', 1) = _check_features.model
+      AND v.model = _check_features.model AND v.version = _check_features.version
+      AND EXISTS (SELECT FROM fraud.feature_sets f WHERE f.feature_set = s.stream)
+      AND NOT EXISTS (SELECT FROM fraud.feature_definitions d WHERE d.feature_set = s.stream AND d.feature = n)
+    GROUP BY s.stream ORDER BY s.stream LIMIT 1;
+    IF unknown IS NOT NULL THEN
+        RAISE EXCEPTION 'version % of model "%" uses features that feature set "%", which it decides, does not have', version, model, watched
+            USING ERRCODE = 'undefined_column',
+                  DETAIL = format('Unknown features: %s.', unknown),
+                  HINT = 'fraud.feature_catalog lists the features of each set.';
+    END IF;
+    -- The champion of payments scores every payment.
     IF model <> 'payments' THEN
         RETURN;
     END IF;
@@ -170,7 +185,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud._check_features(text, int) IS
-    'internal: refuses a version of the model of payments that uses features which payments do not have';
+    'internal: refuses a version of a model that decides payments or a stream and uses features which those do not have';
 
 -- fraud.promote in three steps: what may be promoted, and whether a champion is to
 -- be beaten; the evidence, gathered with the caller's rights, for it reads the
@@ -211,6 +226,13 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = 'Payments are decided by thresholds between 0 and 1.',
                   HINT = 'Train it with objective binary:logistic, or import it under another name.';
+    ELSIF NOT gives_probability AND EXISTS (SELECT FROM fraud.streams s WHERE s.unwatched_at IS NULL
+              AND s.model IN (_check_promotion.model || '@' || _check_promotion.alias,
+                              CASE _check_promotion.alias WHEN 'champion' THEN _check_promotion.model END)) THEN
+        RAISE EXCEPTION 'version % of model "%" has objective %, whose scores are no probabilities', version, model, objective
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'It decides a stream by thresholds between 0 and 1.',
+                  HINT = 'Train it with objective binary:logistic.';
     END IF;
 
     IF override_gate AND coalesce(reason, '') = '' THEN

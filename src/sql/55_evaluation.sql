@@ -235,7 +235,10 @@ BEGIN
     SELECT * INTO run FROM fraud.training_runs r
     WHERE r.model = named_version.model AND r.model_version = named_version.version;
     -- An imported model was checked against a set, where it was given one.
-    SELECT coalesce(run.feature_set, v.feature_set) INTO known_set FROM fraud.model_versions v
+    -- Else what it decides tells it.
+    SELECT coalesce(run.feature_set, v.feature_set,
+                    (SELECT min(s.stream) FROM fraud.streams s WHERE split_part(s.model, '@', 1) = v.model AND run.rel IS NULL HAVING count(*) = 1))
+    INTO known_set FROM fraud.model_versions v
     WHERE v.model = named_version.model AND v.version = named_version.version;
     named := coalesce(run.columns, '{}') || columns;
     IF run.rel IS NOT NULL THEN

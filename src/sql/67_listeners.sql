@@ -13,8 +13,9 @@ BEGIN ATOMIC
     )
     SELECT count(pg_notify('fraud_alerts',
         CASE WHEN current_setting('fraud_detect.notify_payload', true) = 'full' AND octet_length(t.payload::text) < 7900 THEN t.payload::text
-             ELSE jsonb_build_object('kind', 'alert', 'alert_id', t.payload -> 'alert_id', 'case_id', t.payload -> 'case_id',
-                                     'decision', t.payload -> 'decision')::text END))
+             ELSE (jsonb_build_object('kind', 'alert', 'alert_id', t.payload -> 'alert_id', 'case_id', t.payload -> 'case_id',
+                                     'decision', t.payload -> 'decision')
+                  || CASE WHEN t.payload ? 'stream' THEN jsonb_build_object('stream', t.payload -> 'stream') ELSE '{}' END)::text END))
     FROM (SELECT * FROM taken ORDER BY outbox_id) t;
 END;
 COMMENT ON FUNCTION fraud._notify_listeners(int) IS

@@ -165,6 +165,7 @@ DECLARE
     retention interval := coalesce(nullif(current_setting('fraud_detect.dead_letter_retention', true), ''), '90d')::interval;
     message_retention interval := coalesce(nullif(current_setting('fraud_detect.outbox_retention', true), ''), '7d')::interval;
     audit_retention interval := coalesce(nullif(current_setting('fraud_detect.audit_retention', true), ''), '0')::interval;
+    event_retention interval := coalesce(nullif(current_setting('fraud_detect.transaction_retention', true), ''), '0')::interval;
 BEGIN
     IF message_retention > interval '0' THEN
         relation := 'fraud.outbox';
@@ -184,6 +185,18 @@ BEGIN
         DELETE FROM fraud.audit_log a WHERE a.at < now() - audit_retention;
         GET DIAGNOSTICS rows = ROW_COUNT;
         PERFORM fraud._note_purge(relation, rows, audit_retention);
+        RETURN NEXT;
+    END IF;
+    -- What was decided of streams' events goes when payments of that age do.
+    IF event_retention > interval '0' THEN
+        relation := 'fraud.stream_decisions';
+        WITH gone AS (
+            DELETE FROM fraud.stream_decisions d WHERE d.decided_at < now() - event_retention RETURNING d.stream, d.decision_id
+        ), shadows AS (
+            DELETE FROM fraud.stream_shadow_scores s USING gone g WHERE s.stream = g.stream AND s.decision_id = g.decision_id
+        )
+        SELECT count(*) INTO rows FROM gone;
+        PERFORM fraud._note_purge(relation, rows, event_retention);
         RETURN NEXT;
     END IF;
     relation := 'fraud.customer_ids';

@@ -75,6 +75,13 @@ BEGIN
         RETURN QUERY SELECT 'model payments@champion', 'error', 'there is none: payments cannot be scored';
     END IF;
 
+    RETURN QUERY SELECT 'stream ' || s.stream,
+        CASE WHEN s.state <> 'watching' THEN 'error' WHEN s.unscored_last_hour > 0 THEN 'warning' ELSE 'ok' END,
+        CASE WHEN s.state <> 'watching' THEN s.state || ': its rows are not decided'
+             ELSE format('%s rows decided in the last hour', s.events_last_hour - s.unscored_last_hour)
+                  || CASE WHEN s.unscored_last_hour > 0 THEN format(', %s could not be scored: %s', s.unscored_last_hour, s.last_error) ELSE '' END END
+    FROM fraud.stream_status s WHERE s.state <> 'unwatched' ORDER BY s.stream;
+
     RETURN QUERY SELECT c.item, c.status, c.detail FROM fraud._card_health() c;
 
     SELECT count(*) INTO n

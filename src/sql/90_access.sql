@@ -51,6 +51,9 @@ BEGIN
             'EXECUTE ON FUNCTION fraud._believed(fraud.labels), fraud._label_rank(text)',
             'EXECUTE ON FUNCTION fraud.label_as_of(text, timestamptz, uuid)',
             'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid, boolean), fraud.label(text[], boolean, text, timestamptz, uuid[], boolean)',
+            'SELECT ON fraud.stream_status, fraud.stream_daily, fraud.stream_alerts, fraud.stream_cases, fraud.stream_case_history, fraud.event_labels, fraud.labelled_events',
+            'EXECUTE ON FUNCTION fraud._stream_triggers(text), fraud.label_event(text, text, boolean, text, timestamptz), fraud.label_event(text, text[], boolean, text, timestamptz)',
+            'EXECUTE ON FUNCTION fraud.decide_stream_case(bigint, text, text, timestamptz)',
             'EXECUTE ON FUNCTION fraud.acknowledge_case(bigint, text), fraud.acknowledge_cases(bigint[], text)',
             'EXECUTE ON FUNCTION fraud.confirm_case(bigint, text, timestamptz, boolean), fraud.confirm_cases(bigint[], text, timestamptz, boolean)',
             'EXECUTE ON FUNCTION fraud.dismiss_case(bigint, text, timestamptz, boolean), fraud.dismiss_cases(bigint[], text, timestamptz, boolean)',
@@ -86,11 +89,16 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.materialize_features(text, text, timestamptz, timestamptz)',
             'EXECUTE ON FUNCTION fraud.features(text, record)',
             'EXECUTE ON FUNCTION fraud.verify_parity(text, int)',
+            'SELECT ON fraud.streams, fraud.stream_status, fraud.stream_daily, fraud.stream_decisions, fraud.stream_shadow_scores, fraud.event_labels, fraud.labelled_events',
+            'EXECUTE ON FUNCTION fraud.watch(text, text, text, text, text), fraud.unwatch(text), fraud._stream_triggers(text)',
+            'EXECUTE ON FUNCTION fraud.event_is_fraud(text, text), fraud.event_label_known_at(text, text), fraud.event_label_changes(text, text)',
+            'EXECUTE ON FUNCTION fraud.label_event(text, text, boolean, text, timestamptz), fraud.label_event(text, text[], boolean, text, timestamptz)',
             'EXECUTE ON FUNCTION fraud.load_history(regclass, interval)',
             'EXECUTE ON FUNCTION fraud.simulate(int, int, int, bigint, timestamptz, timestamptz, interval)']
         WHEN 'operator' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.source_status, fraud.inbox_status, fraud.model_memory',
+            'SELECT ON fraud.source_status, fraud.inbox_status, fraud.model_memory, fraud.stream_status',
+            'EXECUTE ON FUNCTION fraud._stream_triggers(text)',
             'SELECT (error_id, source, reason, payload, payload_size, last_four, transaction_id, occurrences, first_seen_at, last_seen_at, digest, occurred_at, received_at) ON fraud.ingest_errors',
             'SELECT ON fraud.channel_status, fraud.notifications, fraud.notification_messages, fraud.notification_attempts, fraud.notification_log',
             'EXECUTE ON FUNCTION fraud._shared_models()',
@@ -135,6 +143,8 @@ BEGIN
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'SELECT ON fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog',
             'SELECT ON fraud.source_status, fraud.channel_status, fraud.notification_log',
+            'SELECT ON fraud.streams, fraud.stream_status, fraud.stream_cases, fraud.stream_case_history',
+            'EXECUTE ON FUNCTION fraud._stream_triggers(text)',
             'EXECUTE ON FUNCTION fraud.health()']
         -- Who answers what customers ask of their own data.
         WHEN 'privacy' THEN ARRAY[

@@ -20,9 +20,10 @@ constexpr size_t kMaxSubject = 160;  // bytes
 constexpr std::array<std::string_view, 9> kMessageFields = {
     "id", "kind", "created_at", "digest", "count", "subject", "text", "html", "payload"};
 // Of an alert's payload, without "payload." before it.
-constexpr std::array<std::string_view, 14> kAlertFields = {
+constexpr std::array<std::string_view, 17> kAlertFields = {
     "alert_id", "case_id",  "case_alerts", "escalated", "transaction_id", "card",  "last_four",
-    "amount",   "merchant", "category",    "score",     "decision",       "model", "occurred_at"};
+    "amount",   "merchant", "category",    "score",     "decision",       "model", "occurred_at",
+    "stream",   "event_id", "entity"};
 
 Json parse(std::string_view text) { return Json::parse(text, nullptr, false); }
 
@@ -71,11 +72,20 @@ std::string one_line(std::string text) {
   return text;
 }
 
+// Tells whether the alert is of an event of a stream, else it is of a payment.
+bool of_stream(const Json& alert) { return !field(alert, "stream").empty(); }
+
 // An alert in one line.
 std::string alert_line(const Json& alert) {
-  std::string line = field(alert, "decision") + ": " + two_decimals(alert, "amount", 2) + " at " +
-                     field(alert, "merchant");
-  if (!field(alert, "last_four").empty()) line += ", card …" + field(alert, "last_four");
+  std::string line = field(alert, "decision") + ": ";
+  if (of_stream(alert)) {
+    line += field(alert, "stream") + " " + field(alert, "event_id");
+    if (field(alert, "entity") != field(alert, "event_id")) line += " of " + field(alert, "entity");
+    if (!field(alert, "amount").empty()) line += ", amount " + two_decimals(alert, "amount", 2);
+  } else {
+    line += two_decimals(alert, "amount", 2) + " at " + field(alert, "merchant");
+    if (!field(alert, "last_four").empty()) line += ", card …" + field(alert, "last_four");
+  }
   line += ", score " + two_decimals(alert, "score", 3);
   if (alert.value("case_alerts", Json(1)) != Json(1)) {
     line += ", alert " + field(alert, "case_alerts") + " of its case";
@@ -89,15 +99,22 @@ std::vector<std::pair<std::string, std::string>> alert_rows(const Json& alert) {
       {"Decision", field(alert, "decision")},
       {"Score", two_decimals(alert, "score", 4)},
       {"Amount", two_decimals(alert, "amount", 2)},
-      {"Merchant", field(alert, "merchant")},
-      {"Category", field(alert, "category")},
-      {"Card", field(alert, "last_four").empty() ? field(alert, "card")
-                                                 : "…" + field(alert, "last_four")},
-      {"Time", field(alert, "occurred_at")},
-      {"Payment", field(alert, "transaction_id")},
-      {"Model", field(alert, "model")},
-      {"Case", field(alert, "case_id") + " (alert " + field(alert, "case_alerts") + " of it)"},
   };
+  if (of_stream(alert)) {
+    rows.insert(rows.end(), {{"Stream", field(alert, "stream")},
+                             {"Of", field(alert, "entity")},
+                             {"Time", field(alert, "occurred_at")},
+                             {"Event", field(alert, "event_id")}});
+  } else {
+    rows.insert(rows.end(), {{"Merchant", field(alert, "merchant")},
+                             {"Category", field(alert, "category")},
+                             {"Card", field(alert, "last_four").empty() ? field(alert, "card")
+                                                                        : "…" + field(alert, "last_four")},
+                             {"Time", field(alert, "occurred_at")},
+                             {"Payment", field(alert, "transaction_id")}});
+  }
+  rows.insert(rows.end(), {{"Model", field(alert, "model")},
+                           {"Case", field(alert, "case_id") + " (alert " + field(alert, "case_alerts") + " of it)"}});
   auto reasons = alert.find("reasons");
   if (reasons != alert.end() && reasons->is_array()) {
     bool first = true;
@@ -385,7 +402,7 @@ std::string notify_body(const Notification& notification, bool full, size_t max_
     for (const Message& message : notification.messages) {
       Json payload = parse(message.payload);
       Json alert = Json::object();
-      for (const char* name : {"alert_id", "case_id", "decision"}) {
+      for (const char* name : {"alert_id", "case_id", "decision", "stream"}) {
         if (payload.is_object() && payload.contains(name)) alert[name] = payload[name];
       }
       alerts.push_back(alert);

@@ -10,7 +10,8 @@
 namespace fraud::pg {
 
 // Returns the name of the first feature of the set that fails for these events, computed by
-// itself in a subtransaction; empty where each of them can be.
+// itself in a subtransaction; empty where each of them can be, or where none can: the event's
+// time or id is at fault.
 std::string failing_feature(const FeatureSet& set, const EventSource& events, bool read_only);
 
 }  // namespace fraud::pg

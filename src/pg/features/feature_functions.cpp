@@ -69,11 +69,14 @@ Statement delete_feature(
     "DELETE FROM fraud.feature_definitions d WHERE d.feature_set = $1 AND d.feature = $2",
     {TEXTOID, TEXTOID});
 Statement lock_payments_model("SELECT fraud._lock_model('payments')", {});
-// Models that payments are scored with.
+// Models that payments are scored with, or the rows of the set's table.
 Statement scorers_of_feature(
     "SELECT a.model || '@' || a.alias FROM fraud.model_aliases a JOIN fraud.model_versions v USING (model, version)"
-    " WHERE a.model = 'payments' AND $1 = ANY (v.feature_names) ORDER BY a.alias LIMIT 1",
-    {TEXTOID});
+    " WHERE a.model = CASE $2 WHEN 'payments' THEN 'payments'"
+    "   ELSE (SELECT split_part(s.model, '@', 1) FROM fraud.streams s WHERE s.stream = $2 AND s.unwatched_at IS NULL) END"
+    "  AND $1 = ANY (v.feature_names) ORDER BY a.alias LIMIT 1",
+    {TEXTOID, TEXTOID});
+Statement stream_of_set("SELECT 1 FROM fraud.streams s WHERE s.stream = $1 AND s.unwatched_at IS NULL", {TEXTOID});
 Statement missing_indexes("SELECT i.definition FROM fraud.feature_indexes($1) i WHERE NOT i.present", {TEXTOID});
 Statement delete_set("DELETE FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
 Statement note_set(
@@ -584,9 +587,10 @@ FRAUD_FUNCTION(drop_feature) {
   Spi spi;
   // A promotion has ended, and is seen, or has yet to look for the feature.
   if (opened.builtin) spi.run(lock_payments_model, {});
-  if (opened.builtin && spi.run(scorers_of_feature, {text_param(feature)}) != 0) {
+  if (spi.run(scorers_of_feature, {text_param(feature), text_param(set)}) != 0) {
     throw SqlError(ERRCODE_OBJECT_IN_USE,
-                   "feature \"" + feature + "\" is used by model \"" + *spi.text(0, 1) + "\", which scores payments",
+                   "feature \"" + feature + "\" is used by model \"" + *spi.text(0, 1) + "\", which scores " +
+                       (opened.builtin ? "payments" : "the rows of its table"),
                    {}, "Promote a version that does not use it first.");
   }
   spi.run(note_dropped_feature, {text_param(set), text_param(feature)});
@@ -605,6 +609,10 @@ FRAUD_FUNCTION(drop_feature_set) {
   }
   OwnerScope owner;
   Spi spi;
+  if (spi.run(stream_of_set, {text_param(set)}) != 0) {
+    throw SqlError(ERRCODE_OBJECT_IN_USE, "the table of feature set \"" + set + "\" is watched", {},
+                   "Call fraud.unwatch first.");
+  }
   spi.run(note_dropped_set, {text_param(set)});
   spi.run(delete_set, {text_param(set)});
   return (Datum)0;

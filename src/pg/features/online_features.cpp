@@ -10,6 +10,7 @@
 #include "pg/features/index_key.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
+#include "pg/server/kept_plan.h"
 #include "pg/server/plan_settings.h"
 #include "pg/server/spi.h"
 
@@ -18,59 +19,6 @@ namespace fraud::pg {
 namespace {
 
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
-
-// A plan that is kept, and freed with its owner.
-class KeptPlan {
- public:
-  KeptPlan() = default;
-  ~KeptPlan() noexcept {
-    if (plan_ != nullptr) SPI_freeplan(plan_);
-  }
-  KeptPlan(const KeptPlan&) = delete;
-  KeptPlan& operator=(const KeptPlan&) = delete;
-
-  void prepare(const std::string& sql, std::vector<Oid> types) {
-    const char* text = sql.c_str();
-    Oid* type_array = types.data();
-    const int count = static_cast<int>(types.size());
-    types_ = std::move(types);
-    type_array = types_.data();
-    protect([&] {
-      // Planned once, whatever the key: what is read is a range of an index.
-      SPIPlanPtr plan = SPI_prepare_cursor(text, count, type_array, CURSOR_OPT_GENERIC_PLAN);
-      if (plan == nullptr) elog(ERROR, "SPI_prepare_cursor: %s", SPI_result_code_string(SPI_result));
-      if (SPI_keepplan(plan) != 0) elog(ERROR, "SPI_keepplan failed");
-      plan_ = plan;
-    });
-  }
-  bool prepared() const noexcept { return plan_ != nullptr; }
-
-  // Runs it into the receiver; values are in order of the parameters.
-  void run(const Datum* values, DestReceiver* receiver, bool read_only) {
-    const Oid* type_array = types_.data();
-    const int count = static_cast<int>(types_.size());
-    protect([&] {
-      ParamListInfo params = makeParamList(count);
-      for (int i = 0; i < count; ++i) {
-        params->params[i].value = values[i];
-        params->params[i].isnull = false;
-        params->params[i].pflags = PARAM_FLAG_CONST;
-        params->params[i].ptype = type_array[i];
-      }
-      SPIExecuteOptions options;
-      memset(&options, 0, sizeof(options));
-      options.params = params;
-      options.read_only = read_only;
-      options.dest = receiver;
-      int result = SPI_execute_plan_extended(plan_, &options);
-      if (result < 0) elog(ERROR, "SPI_execute_plan_extended: %s", SPI_result_code_string(result));
-    });
-  }
-
- private:
-  SPIPlanPtr plan_ = nullptr;
-  std::vector<Oid> types_;
-};
 
 // Which keys' windows are filled from the events that are read for another key: one
 // whose parts all are parts of this key too, and whose windows reach as far.

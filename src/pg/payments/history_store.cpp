@@ -163,7 +163,7 @@ int64_t HistoryStore::store_waiting(const std::function<void(int64_t)>& tell) {
     set->tag = "history_row";
   }
   int64_t stored = 0;
-  PaymentScorer scorer(resolve_model("payments", false), set);
+  SetScorer scorer(resolve_model("payments", false), set);
   FeatureStream stream(set, first_, last_ + 1, DT_NOEND);
   const size_t width = set->features.size();
   FeatureBlock block;

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "pg/payments/payment_id.h"
-#include "pg/payments/payment_scorer.h"
+#include "pg/models/set_scorer.h"
 #include "pg/payments/shadow_scorer.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
@@ -76,7 +76,7 @@ SqlValue text_array(const std::vector<std::string>& values) {
 }
 
 void write_transactions(Spi& spi, const FeatureSet& set, const std::vector<Entry>& entries,
-                        const PaymentScorer& scorer, const IngestOptions& options) {
+                        const SetScorer& scorer, const IngestOptions& options) {
   PaymentColumns columns;
   Column scores(FLOAT8OID), decisions(TEXTOID), sources(TEXTOID), received(TIMESTAMPTZOID);
   const TimestampTz now = GetCurrentTransactionStartTimestamp();
@@ -101,7 +101,7 @@ void write_transactions(Spi& spi, const FeatureSet& set, const std::vector<Entry
 // Raises the alert of one payment: its row, its place in a case, its message in the outbox, from which the
 // notify worker tells everybody. (A NOTIFY of this transaction would hold a lock of the whole server's
 // through its commit, and fail with it when an idle listener has filled the queue.)
-void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
+void raise_alert(Spi& spi, const Entry& entry, SetScorer& scorer) {
   const Payment& payment = *entry.payment;
   std::vector<std::string> reasons = scorer.reasons(entry.features);
   double score = static_cast<double>(entry.score);
@@ -135,7 +135,7 @@ void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
 }
 
 // Lets the challengers score what the champion has scored.
-void write_shadow_scores(Spi& spi, const std::vector<Entry>& entries, const PaymentScorer& champion) {
+void write_shadow_scores(Spi& spi, const std::vector<Entry>& entries, const SetScorer& champion) {
   ShadowScorer shadow(spi, champion);
   if (shadow.empty()) return;
   for (const Entry& entry : entries) {
@@ -164,7 +164,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     claim(spi, cards, entries, results, refused, options.receipts.empty() ? nullptr : &options.receipts, options.apart);
     if (!entries.empty()) {
       std::shared_ptr<const FeatureSet> set = payments_feature_set(false);
-      PaymentScorer scorer(resolve_model("payments", false), set);
+      SetScorer scorer(resolve_model("payments", false), set);
       // A scorer's batch that fails is done again, payment by payment.
       compute_features(set, entries, false, options.apart && entries.size() > 1);
       for (Entry& entry : entries) {
@@ -251,7 +251,7 @@ Assessment assess(const Payment& payment, std::string_view model, Oid role) {
   OwnerScope owner;
   prefer_index_scans();
   std::shared_ptr<const FeatureSet> set = payments_feature_set(true);
-  PaymentScorer scorer(resolve_model(model, true), set);
+  SetScorer scorer(resolve_model(model, true), set);
   Payment timed = payment;
   if (!timed.occurred_at_us) {
     timed.occurred_at_us = unix_time(protect([] { return GetCurrentStatementStartTimestamp(); }));

@@ -14,55 +14,6 @@
 
 namespace fraud::pg {
 
-namespace {
-
-constexpr std::string_view kPrefix = "pan_";
-constexpr size_t kHashBytes = 16;
-
-Statement oldest_key("SELECT k.key FROM fraud.id_keys k ORDER BY k.created_at, k.key_id LIMIT 1", {});
-
-bool is_replaced(std::string_view id) {
-  return id.size() == kPrefix.size() + 2 * kHashBytes && id.substr(0, kPrefix.size()) == kPrefix &&
-         id.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
-}
-
-}  // namespace
-
-IdKey::IdKey(Spi& spi) {
-  if (spi.run(oldest_key, {}) != 1) {
-    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "fraud.id_keys holds no key", {},
-                   "Restore its row from a backup: without it, ids that were replaced are not found again.");
-  }
-  Datum key = *spi.datum(0, 1);
-  key_ = std::string(protect([&] {
-    struct varlena* bytes = PG_DETOAST_DATUM_PACKED(key);
-    return std::string_view(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-  }));
-}
-
-IdKey::~IdKey() noexcept { explicit_bzero(key_.data(), key_.size()); }
-
-std::string IdKey::replace(std::string_view id) const {
-  if (is_replaced(id)) return std::string(id);
-  uint8 digest[PG_SHA256_DIGEST_LENGTH];
-  protect([&] {
-    pg_hmac_ctx* context = pg_hmac_create(PG_SHA256);
-    bool done = context != nullptr &&
-                pg_hmac_init(context, (const uint8*)key_.data(), key_.size()) == 0 &&
-                pg_hmac_update(context, (const uint8*)id.data(), id.size()) == 0 &&
-                pg_hmac_final(context, digest, sizeof(digest)) == 0;
-    if (context != nullptr) pg_hmac_free(context);
-    if (!done) ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC")));
-  });
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string replaced(kPrefix);
-  for (size_t i = 0; i < kHashBytes; ++i) {
-    replaced.push_back(kHex[digest[i] >> 4]);
-    replaced.push_back(kHex[digest[i] & 15]);
-  }
-  return replaced;
-}
-
 void hide_ids(Spi& spi, PaymentBatch& batch) {
   std::optional<IdKey> key;
   auto hide = [&](std::string& id, bool& holds_card) {
@@ -93,10 +44,10 @@ namespace {
 void check_may_ask(const std::string& replaced) {
   pg_uuid_t hash;
   const auto digit = [&](size_t i) {
-    const char c = replaced[kPrefix.size() + i];
+    const char c = replaced[kReplacedIdPrefix.size() + i];
     return static_cast<unsigned char>(c <= '9' ? c - '0' : c - 'a' + 10);
   };
-  for (size_t i = 0; i < kHashBytes; ++i) {
+  for (size_t i = 0; i < kReplacedIdBytes; ++i) {
     hash.data[i] = static_cast<unsigned char>(digit(2 * i) << 4 | digit(2 * i + 1));
   }
   NumberGate gate(caller());

@@ -5,29 +5,10 @@
 
 #include "core/payments/payment.h"
 
-#include <string>
-#include <string_view>
-
+#include "pg/server/id_key.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {
-
-// The key of ids: the oldest of fraud.id_keys, which is never changed, for ids must
-// be found again for ever. Wiped when it goes.
-class IdKey {
- public:
-  explicit IdKey(Spi& spi);  // throws SqlError when there is no key
-  ~IdKey() noexcept;
-  IdKey(const IdKey&) = delete;
-  IdKey& operator=(const IdKey&) = delete;
-
-  // Returns "pan_" and the first 16 bytes of HMAC-SHA256(key, id) in hexadecimal.
-  // What is such an id already stays.
-  std::string replace(std::string_view id) const;
-
- private:
-  std::string key_;
-};
 
 // Replaces the ids of the batch that hold card numbers, in the payloads of rejected
 // payments too. The key is read only where there is one, which is rare.

@@ -351,14 +351,6 @@ void lock_months(Spi& spi, const PaymentBatch& batch) {
   }
 }
 
-void prefer_index_scans() {
-  plan_index_scans_alone();
-  protect([] {
-    (void)set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION,
-                            GUC_ACTION_SAVE, true, 0, false);
-  });
-}
-
 std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
                          std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
   std::vector<Entry> entries;

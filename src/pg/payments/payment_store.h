@@ -11,7 +11,8 @@
 #include "pg/features/online_features.h"
 #include "pg/payments/card_lookup.h"
 #include "pg/payments/number_gate.h"
-#include "pg/payments/payment_scorer.h"
+#include "pg/models/set_scorer.h"
+#include "pg/server/plan_settings.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {
@@ -58,13 +59,6 @@ struct Receipt {
   TimestampTz received_at = 0;
   std::vector<NumberHash> hashes;
 };
-
-// Until the transaction or the level of settings ends: plans are made for look-ups by
-// key, whatever size the tables had when they were first planned. With the statistics
-// of an empty table, an index on the time alone looks as good as the one on card and
-// time. A join of many keys with a table that was small when it was planned reads all of it;
-// so such look-ups are LATERAL with OFFSET 0, which leaves nothing but the key's own index.
-void prefer_index_scans();
 
 // Returns why a payment of this time is refused, or an empty string.
 std::string future_fault(TimestampTz time);

@@ -1,19 +1,10 @@
 #include "pg/payments/shadow_scorer.h"
 
-#include <set>
-#include <utility>
-
 #include "pg/server/boundary.h"
 
 namespace fraud::pg {
 
 namespace {
-
-Statement challengers(
-    "SELECT DISTINCT ON (a.alias) a.alias, a.version FROM fraud.promotions a"
-    " WHERE a.model = 'payments' AND a.alias >= 'challenger' AND a.alias < 'challenges'"
-    " ORDER BY a.alias, a.promotion_id DESC",
-    {});
 
 Statement insert_shadow_scores(
     "INSERT INTO fraud.shadow_scores (card, transaction_id, occurred_at, model, model_version,"
@@ -24,21 +15,6 @@ Statement insert_shadow_scores(
     {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID});
 
 }  // namespace
-
-ShadowScorer::ShadowScorer(Spi& spi, const PaymentScorer& champion) {
-  std::vector<std::pair<std::string, int>> named;
-  uint64_t count = spi.run(challengers, {});
-  for (uint64_t row = 0; row < count; ++row) {
-    named.emplace_back(*spi.text(row, 1), static_cast<int>(*spi.integer(row, 2)));
-  }
-  std::set<int> seen = {champion.model().version};
-  for (const auto& [alias, version] : named) {
-    if (!seen.insert(version).second) continue;
-    challengers_.push_back(
-        {alias, PaymentScorer(resolve_model("payments/" + std::to_string(version), false),
-                              champion.feature_set())});
-  }
-}
 
 void ShadowScorer::add(const pg_uuid_t& card, const std::string& transaction_id,
                        TimestampTz occurred_at, const std::vector<float>& features) {

@@ -5,16 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "pg/payments/payment_scorer.h"
+#include "pg/models/set_scorer.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {
 
 class ShadowScorer {
  public:
-  // Finds the challengers in force: the aliases of payments that begin with
-  // "challenger". A version named twice, or that is the champion, scores once.
-  ShadowScorer(Spi& spi, const PaymentScorer& champion);
+  ShadowScorer(Spi& spi, const SetScorer& champion) : challengers_(find_challengers(spi, champion)) {}
 
   bool empty() const noexcept { return challengers_.empty(); }
 
@@ -26,10 +24,6 @@ class ShadowScorer {
   void write(Spi& spi);
 
  private:
-  struct Challenger {
-    std::string alias;
-    PaymentScorer scorer;
-  };
   std::vector<Challenger> challengers_;
   Column cards_{UUIDOID}, ids_{TEXTOID}, times_{TIMESTAMPTZOID}, versions_{INT4OID},
       aliases_{TEXTOID}, scores_{FLOAT8OID};

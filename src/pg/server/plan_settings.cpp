@@ -23,4 +23,12 @@ void plan_index_scans_alone() {
   });
 }
 
+void prefer_index_scans() {
+  plan_index_scans_alone();
+  protect([] {
+    (void)set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION,
+                            GUC_ACTION_SAVE, true, 0, false);
+  });
+}
+
 }  // namespace fraud::pg

@@ -1,4 +1,5 @@
-// A model applied to payments: features by name, decision, reasons.
+// A model applied to the events of a feature set as they come: features by name, decision,
+// reasons; and the challengers that score beside it.
 #pragma once
 
 #include <memory>
@@ -8,13 +9,14 @@
 
 #include "pg/features/feature_set.h"
 #include "pg/models/model_lookup.h"
+#include "pg/server/spi.h"
 
 namespace fraud::pg {
 
-class PaymentScorer {
+class SetScorer {
  public:
   // Throws SqlError when the model needs a feature that the set does not have.
-  PaymentScorer(ResolvedModel model, std::shared_ptr<const FeatureSet> set);
+  SetScorer(ResolvedModel model, std::shared_ptr<const FeatureSet> set);
 
   const ResolvedModel& model() const noexcept { return model_; }
   const std::shared_ptr<const FeatureSet>& feature_set() const noexcept { return set_; }
@@ -38,5 +40,16 @@ class PaymentScorer {
   std::vector<size_t> source_;  // for each of the model's features
   std::vector<float> row_;
 };
+
+// A version that scores live events beside the champion, on the same vector, without
+// anybody acting on it.
+struct Challenger {
+  std::string alias;
+  SetScorer scorer;
+};
+
+// Returns the challengers in force: the aliases of the champion's model that begin with
+// "challenger". A version named twice, or that is the champion, scores once.
+std::vector<Challenger> find_challengers(Spi& spi, const SetScorer& champion);
 
 }  // namespace fraud::pg
