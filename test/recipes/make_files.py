@@ -86,7 +86,7 @@ TEXTS = {"ProductCD": "WCRHS", "card4": ["visa", "mastercard", "discover"], "car
          "DeviceType": ["desktop", "mobile"], "DeviceInfo": ["Windows", "iOS Device", "SM-G930V Build/NRD90M"]}
 
 
-def ieee(folder, rows=1500):
+def ieee(folder, rows=3000):
     columns = ["TransactionID", "isFraud", "TransactionDT", "TransactionAmt", "ProductCD", *(f"card{i}" for i in range(1, 7)),
                "addr1", "addr2", "dist1", "dist2", "P_emaildomain", "R_emaildomain", *(f"C{i}" for i in range(1, 15)),
                *(f"D{i}" for i in range(1, 16)), *(f"M{i}" for i in range(1, 10)), *(f"V{i}" for i in range(1, 340))]
@@ -99,9 +99,9 @@ def ieee(folder, rows=1500):
         out_identity.writerow(identity)
         for row in range(rows):
             bad = is_fraud()
-            known = {"TransactionID": 2987000 + row, "isFraud": bad, "TransactionDT": 86400 + row * 9000,
+            known = {"TransactionID": 2987000 + row, "isFraud": bad, "TransactionDT": 86400 + row * 4500,
                      "TransactionAmt": f"{math.exp(DRAW.gauss(4, 1)):.3f}", "card1": DRAW.randrange(1000, 1200),
-                     "ProductCD": "C" if bad else DRAW.choice("WWWWCRHS"), "C1": DRAW.randrange(20, 40) if bad else DRAW.randrange(6)}
+                     "ProductCD": "C" if bad else DRAW.choice("WWWWCRHS"), "C1": DRAW.randrange(4, 40) if bad else DRAW.randrange(9)}
 
             def value(column):
                 if column in known:
