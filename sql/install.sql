@@ -42,6 +42,14 @@ SELECT count(*) FROM pg_namespace WHERE nspname = 'fraud';
 CREATE SCHEMA scoring;
 CREATE EXTENSION fraud_detect SCHEMA scoring;
 SELECT oid::regprocedure FROM pg_proc WHERE proname = 'fraud_score' ORDER BY oid::regprocedure::text;
+-- Who may score may go there.
+CREATE ROLE regress_fraud_elsewhere;
+SELECT fraud.grant_access('regress_fraud_elsewhere', 'score');
+SET ROLE regress_fraud_elsewhere;
+SELECT scoring.fraud_score('{}'::jsonb, 'nix');
+RESET ROLE;
 DROP EXTENSION fraud_detect;
+DROP OWNED BY regress_fraud_elsewhere;
+DROP ROLE regress_fraud_elsewhere;
 DROP SCHEMA scoring;
 CREATE EXTENSION fraud_detect;

@@ -73,6 +73,10 @@ UPDATE fraud.cases SET status = 'dismissed';
 UPDATE fraud.alerts SET score = 0;
 RESET ROLE;
 SELECT recorded_by FROM fraud.labels WHERE transaction_id = 'h2';
+-- Not even the owner rewrites what was told.
+UPDATE fraud.alerts SET score = 0;
+DELETE FROM fraud.alerts;
+TRUNCATE fraud.alerts;
 
 -- A history is read with the caller's rights, whatever is in it.
 CREATE TABLE hidden AS SELECT cc_num, trans_num, amt, merchant, trans_date_trans_time FROM history_text LIMIT 1;

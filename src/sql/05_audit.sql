@@ -94,6 +94,7 @@ BEGIN
         USING ERRCODE = 'object_not_in_prerequisite_state',
               HINT = CASE TG_TABLE_NAME
                   WHEN 'promotions' THEN 'Promote another version, or call fraud.rollback.'
+                  WHEN 'alerts' THEN 'Decide its case: fraud.dismiss_case, fraud.confirm_case.'
                   WHEN 'case_history' THEN 'Reopen the case, or decide it anew.'
                   WHEN 'labels' THEN 'Record another label with fraud.label.'
                   WHEN 'event_labels' THEN 'Record another label with fraud.label_event.'

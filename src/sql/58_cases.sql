@@ -4,6 +4,10 @@ CREATE TRIGGER case_history_append_only BEFORE UPDATE OR DELETE ON fraud.case_hi
     FOR EACH ROW EXECUTE FUNCTION fraud._append_only('note');
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON fraud.case_history
     FOR EACH STATEMENT EXECUTE FUNCTION fraud._append_only();
+CREATE TRIGGER alerts_append_only BEFORE UPDATE OR DELETE ON fraud.alerts
+    FOR EACH ROW EXECUTE FUNCTION fraud._append_only('reasons');
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON fraud.alerts
+    FOR EACH STATEMENT EXECUTE FUNCTION fraud._append_only();
 
 -- `allowed` are the states from which the change may come; cases in another are left out,
 -- or, of a single one, an error. `is_fraud` is the label for each payment of a case, or

@@ -55,7 +55,7 @@ BEGIN
     WHERE a.datname = current_database() AND a.backend_type = 'fraud_detect notify';
     RETURN QUERY SELECT 'notify worker',
         CASE WHEN n > 0 OR NOT EXISTS (SELECT FROM fraud.channels) THEN 'ok' ELSE 'error' END,
-        CASE WHEN n > 0 THEN 'runs' WHEN NOT EXISTS (SELECT FROM fraud.channels) THEN 'not needed: no channels'
+        CASE WHEN n > 0 THEN 'runs' WHEN NOT EXISTS (SELECT FROM fraud.channels) THEN 'does not run: there are no channels, but who listens to fraud_alerts hears nothing'
              ELSE 'does not run, so nobody is told' END;
     RETURN QUERY SELECT 'outbox',
         CASE WHEN o.oldest < now() - interval '5 minutes' AND EXISTS (SELECT FROM fraud.channels) THEN 'error' ELSE 'ok' END,

@@ -160,6 +160,12 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'The kinds of access are score, ingest, analyst, scientist, operator, auditor and privacy.';
     END IF;
+    -- Where the extension's two functions stand in a schema of their own, they need it; others may
+    -- have given it too, so that it is not taken again.
+    IF verb = 'grant' AND NOT has_schema_privilege(role_name, '@extschema@'::regnamespace::oid, 'USAGE')
+       AND EXISTS (SELECT FROM unnest(objects) o WHERE o LIKE '%fraud\_score(%') THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA @extschema@ TO %I', role_name);
+    END IF;
     FOREACH object IN ARRAY objects LOOP
         EXECUTE CASE verb
             WHEN 'grant' THEN format('GRANT %s TO %I', object, role_name)
