@@ -6,6 +6,9 @@ CREATE FUNCTION fraud._fold_piece(most int, least_rows int, up_to bigint, OUT ch
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_sort = off
+-- Planned while a table was small, a look-up of one row would read all of it ever after.
+SET enable_seqscan = off
+SET enable_bitmapscan = off
 SET jit = off
 SET work_mem = '64MB'
 SET plan_cache_mode = force_generic_plan
