@@ -215,7 +215,7 @@ TEST(ModelReader, RefusesMissingKeys) {
   }
   expect_invalid([](Json& m) { m["learner"]["gradient_booster"].erase("name"); }, "missing key \"name\"");
   expect_invalid([](Json& m) { m["learner"]["gradient_booster"].erase("model"); },
-                 "missing key \"model\": it has a configuration, as save_config() writes it, and no trees, as save_model() does");
+                 "the file is a configuration, as save_config() writes it, and holds no trees");
   expect_invalid([](Json& m) { m["learner"]["gradient_booster"]["model"].erase("trees"); },
                  "missing key \"trees\"");
   for (const char* key : {"left_children", "right_children", "split_indices", "split_conditions",
