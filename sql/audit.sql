@@ -77,6 +77,14 @@ INSERT INTO acts (function, call, setup) VALUES
     ('add_categories', $$SELECT fraud.add_categories('audited', 'kind', '{b}')$$, DEFAULT),
     ('drop_feature', $$SELECT fraud.drop_feature('audited', 'kind')$$, DEFAULT),
     ('drop_feature_set', $$SELECT fraud.drop_feature_set('audited')$$, DEFAULT),
+    ('watch', $$SELECT fraud.watch('audited')$$, $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
+        SELECT fraud.promote('audited', 1)$$),
+    ('unwatch', $$SELECT fraud.unwatch('audited')$$, $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
+        SELECT fraud.promote('audited', 1); SELECT fraud.watch('audited')$$),
+    ('label_event', $$SELECT fraud.label_event('audited', '1', true)$$, DEFAULT),
+    ('decide_stream_case', $$SELECT fraud.decide_stream_case(max(case_id), 'acknowledged') FROM fraud.stream_case_states$$,
+        $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
+        SELECT fraud.promote('audited', 1, review_at => 0, block_at => 1); SELECT fraud.watch('audited'); INSERT INTO audited_events VALUES (9, '2026-01-03', 'k', 5, 'a')$$),
     ('materialize_features', $$SELECT fraud.materialize_features('audited', 'public.audited_out', '2026-01-01', '2026-01-03')$$, DEFAULT),
     ('load_history', $$SELECT fraud.load_history('audited_history')$$, DEFAULT),
     ('simulate', $$SELECT fraud.simulate(1, 2, 1)$$, DEFAULT),

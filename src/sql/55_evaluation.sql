@@ -329,16 +329,16 @@ END
 $$;
 COMMENT ON FUNCTION fraud._events_hint(text, regclass, jsonb) IS 'internal: the period that a model''s events are of, as a hint';
 
-CREATE FUNCTION fraud.evaluate(
+CREATE FUNCTION fraud._evaluate(
     ref text,
     "from" timestamptz,
     "to" timestamptz,
-    threshold float8 DEFAULT NULL,
-    alert_rates float8[] DEFAULT '{0.001, 0.005, 0.01}',
-    cards int DEFAULT 100,
-    rel regclass DEFAULT NULL,
-    columns jsonb DEFAULT '{}',
-    labels_as_of timestamptz DEFAULT NULL
+    threshold float8,
+    alert_rates float8[],
+    cards int,
+    rel regclass,
+    columns jsonb,
+    labels_as_of timestamptz
 ) RETURNS TABLE (metric text, value float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -402,6 +402,22 @@ BEGIN
             ('money_lost', CASE WHEN r.has_amount THEN coalesce(r.lost, 0) END)) v(metric, value);
 END
 $$;
+COMMENT ON FUNCTION fraud._evaluate(text, timestamptz, timestamptz, float8, float8[], int, regclass, jsonb, timestamptz) IS
+    'internal: the body of fraud.evaluate, run as its caller';
+
+CREATE FUNCTION fraud.evaluate(
+    ref text,
+    "from" timestamptz,
+    "to" timestamptz,
+    threshold float8 DEFAULT NULL,
+    alert_rates float8[] DEFAULT '{0.001, 0.005, 0.01}',
+    cards int DEFAULT 100,
+    rel regclass DEFAULT NULL,
+    columns jsonb DEFAULT '{}',
+    labels_as_of timestamptz DEFAULT NULL
+) RETURNS TABLE (metric text, value float8)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1000;
 COMMENT ON FUNCTION fraud.evaluate(text, timestamptz, timestamptz, float8, float8[], int, regclass, jsonb, timestamptz) IS
     'how well a model tells fraud on the events of [from, to): a row a measure, null where it is undefined; threshold is that of the confusion and money rows, by default the alias''s review_at; docs/evaluation.md defines each';
 

@@ -7,6 +7,7 @@ CREATE TABLE fraud.training_runs (
     rel text,
     columns jsonb NOT NULL,
     features text[] NOT NULL,
+    left_out text[],
     definition jsonb NOT NULL,
     definition_hash text NOT NULL,
     train_from timestamptz NOT NULL,
@@ -52,12 +53,15 @@ CREATE TABLE fraud.training_runs (
     server_version text,
     peak_memory_kb bigint,
     cpu_seconds float8,
+    warnings text[],
     model_version int
 );
 CREATE INDEX training_runs_model_idx ON fraud.training_runs (model, model_version);
 COMMENT ON TABLE fraud.training_runs IS 'runs of fraud.train: what it takes to repeat each, and what came of it';
 COMMENT ON COLUMN fraud.training_runs.rel IS 'the table of features, where no feature set was given';
 COMMENT ON COLUMN fraud.training_runs.columns IS 'of rel: the names of its event_id, event_time, label, card and amount';
+COMMENT ON COLUMN fraud.training_runs.left_out IS 'columns of rel that are no features, each with its type or what it is';
+COMMENT ON COLUMN fraud.training_runs.warnings IS 'what is odd about the rows, such as a feature that alone separates the labels; fraud.wait_for_training says it too';
 COMMENT ON COLUMN fraud.training_runs.definition IS 'of the feature set, or the query that read the rows';
 COMMENT ON COLUMN fraud.training_runs.definition_hash IS 'of a feature set its fraud.feature_set_hash, else SHA-256 of definition and feature names';
 COMMENT ON COLUMN fraud.training_runs.params IS 'XGBoost''s parameters as given';
@@ -131,7 +135,7 @@ COMMENT ON COLUMN fraud.training_progress.metric IS 'the last eval_metric on the
 COMMENT ON COLUMN fraud.training_progress.time_left IS 'until all rounds of this fit are done, at its pace so far';
 
 -- The query that reads a table of features, once its columns are checked.
-CREATE FUNCTION fraud._table_query(reader name, rel regclass, columns jsonb, INOUT features text[], OUT query text)
+CREATE FUNCTION fraud._table_query(reader name, rel regclass, columns jsonb, INOUT features text[], OUT query text, OUT times text, OUT left_out text[])
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -179,6 +183,13 @@ BEGIN
     INTO query
     FROM unnest(features) WITH ORDINALITY f(name, place)
     JOIN pg_attribute a ON a.attrelid = rel AND a.attname = f.name;
+    times := format('SELECT min(t.%1$I)::timestamptz, max(t.%1$I)::timestamptz, count(*) FILTER (WHERE t.%1$I >= $1 AND t.%1$I < $2) FROM %2$s t',
+                    named ->> 'event_time', rel);
+    -- What it is, where it is more than a column of another type.
+    SELECT array_agg(format('%s (%s)', a.attname, coalesce((SELECT string_agg(n.key, ', ' ORDER BY n.key) FROM jsonb_each_text(named) n WHERE n.value = a.attname),
+                                                          format_type(a.atttypid, a.atttypmod))) ORDER BY a.attnum)
+    INTO left_out
+    FROM pg_attribute a WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (features);
 END
 $$;
 COMMENT ON FUNCTION fraud._table_query(name, regclass, jsonb, text[]) IS 'internal: how the training rows of a table are read, if the reader may';
@@ -217,6 +228,8 @@ DECLARE
     early int;
     threads int := current_setting('fraud_detect.train_threads')::int;
     query text;
+    times text;
+    left_out text[];
     definition jsonb;
     hash text;
     events regclass;
@@ -268,8 +281,10 @@ BEGIN
     END IF;
 
     IF rel IS NOT NULL THEN
-        SELECT * INTO features, query FROM fraud._table_query(fraud._caller(), rel, columns, features);
-        definition := jsonb_build_object('query', query);
+        SELECT * INTO features, query, times, left_out FROM fraud._table_query(fraud._caller(), rel, columns, features);
+        definition := jsonb_build_object('query', query, 'times', times);
+        RAISE NOTICE 'features are the columns %', array_to_string(features, ', ')
+            USING DETAIL = 'Left out: ' || coalesce(array_to_string(left_out, ', '), 'none') || '.';
         hash := encode(sha256(convert_to(definition::text || array_to_json(features)::text, 'UTF8')), 'hex');
     ELSIF features IS NOT NULL THEN
         RAISE EXCEPTION 'features are those of the feature set' USING ERRCODE = 'invalid_parameter_value',
@@ -286,7 +301,7 @@ BEGIN
     END IF;
     RETURN fraud._store_run(jsonb_build_object(
         'model', model, 'description', description, 'feature_set', feature_set, 'rel', rel::text, 'columns', coalesce(columns, '{}'),
-        'features', features, 'definition', definition,
+        'features', features, 'left_out', left_out, 'definition', definition,
         'definition_hash', hash,
         'train_from', train_from, 'train_to', train_to, 'validation_from', validation_from, 'validation_to', validation_to,
         'test_from', test_from, 'test_to', test_to, 'delay', delay, 'folds', folds,
@@ -349,10 +364,10 @@ LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     WITH made AS (
-        INSERT INTO fraud.training_runs (model, description, feature_set, rel, columns, features, definition, definition_hash,
+        INSERT INTO fraud.training_runs (model, description, feature_set, rel, columns, features, left_out, definition, definition_hash,
             train_from, train_to, validation_from, validation_to, test_from, test_to, delay, folds, params, num_boost_round,
             early_stopping_rounds, search, trials, seed, threads, settings, requested_by)
-        SELECT r.model, fraud._mask_card_numbers(r.description), r.feature_set, r.rel, r.columns, r.features, r.definition, r.definition_hash,
+        SELECT r.model, fraud._mask_card_numbers(r.description), r.feature_set, r.rel, r.columns, r.features, r.left_out, r.definition, r.definition_hash,
             r.train_from, r.train_to, r.validation_from, r.validation_to, r.test_from, r.test_to, r.delay, r.folds, r.params,
             r.num_boost_round, r.early_stopping_rounds, r.search, r.trials, r.seed, r.threads, r.settings, _store_run.requested_by
         FROM jsonb_populate_record(NULL::fraud.training_runs, _store_run.run) r
@@ -360,7 +375,7 @@ BEGIN ATOMIC
     ), queued AS (INSERT INTO fraud.training_queue (run) SELECT m.run FROM made m),
     noted AS (
         SELECT fraud._audit('train', 'training run', m.run::text, NULL,
-            _store_run.run - '{features,definition,settings}'::text[] || jsonb_build_object('requested_by', requested_by))
+            _store_run.run - '{features,left_out,definition,settings}'::text[] || jsonb_build_object('requested_by', requested_by))
         FROM made m
     )
     SELECT m.run FROM made m, noted;
@@ -417,13 +432,14 @@ DECLARE
     -- Who waits for longer than there are timestamps, or for null, waits for the end.
     until timestamptz := clock_timestamp() + greatest(least(timeout, interval '1000 years'), interval '0');
     r record;
+    warning text;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'a transaction at % never sees how a run ends', current_setting('transaction_isolation')
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Wait at READ COMMITTED.';
     END IF;
     LOOP
-        SELECT t.status, t.reason, t.xmin = pg_current_xact_id_if_assigned()::xid AS ours INTO r
+        SELECT t.status, t.reason, t.warnings, t.xmin = pg_current_xact_id_if_assigned()::xid AS ours INTO r
         FROM fraud.training_runs t WHERE t.run = _wait_for_training.run;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'training run % does not exist', run
@@ -438,6 +454,12 @@ BEGIN
         EXIT WHEN r.status = 'succeeded' OR clock_timestamp() >= until;
         PERFORM pg_sleep(0.05);
     END LOOP;
+    IF r.status = 'succeeded' THEN
+        FOREACH warning IN ARRAY coalesce(r.warnings, '{}') LOOP
+            RAISE WARNING 'training run %: %', run, warning
+                USING HINT = 'If it is so, leave it out: features names the columns, fraud.drop_feature takes it out of a set.';
+        END LOOP;
+    END IF;
     RETURN r.status;
 END
 $$;

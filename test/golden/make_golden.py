@@ -35,6 +35,11 @@ TABLE_VERSIONS = ("3.1.3", "3.2.0")
 PANDAS = ("pandas==2.2.3", "python-dateutil==2.9.0.post0", "pytz==2024.2", "tzdata==2024.2",
           "six==1.16.0")
 
+# What the case "placeholder" needs: the wrapper notes missing=-999 in the file until 1.5.
+WRAPPER_VERSIONS = ("1.0.2", "1.3.3")
+WRAPPER = ("scikit-learn==1.2.2", "joblib==1.3.2", "threadpoolctl==3.1.0")
+PLACEHOLDER = -999
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 FEATURES = 5
 CATEGORIES = 12
@@ -246,6 +251,31 @@ def make_models(folder):
         write_answers(np, xgboost, booster, rows, feature_names, stem + ".csv")
 
 
+def make_placeholder(folder):
+    """Trains, saves and scores a model of scikit-learn's wrapper for which a missing value
+    is -999, as many people write it."""
+    import numpy as np
+    import xgboost
+
+    rng = np.random.RandomState(999)
+    x = rng.uniform(0, 1, (400, FEATURES)).astype(np.float32)
+    x[rng.rand(*x.shape) < 0.3] = PLACEHOLDER
+    # What is missing is mostly fraud: a low number would be none.
+    y = ((x[:, 0] > 0.6) | (x[:, 1] == PLACEHOLDER)).astype(int)
+    model = xgboost.XGBClassifier(n_estimators=5, max_depth=3, base_score=0.5, n_jobs=1, random_state=7,
+                                  missing=PLACEHOLDER)
+    model.fit(x, y)
+    stem = os.path.join(folder, "%s-placeholder" % xgboost.__version__)
+    model.save_model(stem + ".json")
+    rows = np.concatenate([x[:40], np.full((1, FEATURES), PLACEHOLDER, dtype=np.float32)])
+    rows[40:, 2] = 0.5
+    margins = model.predict(rows, output_margin=True)
+    predictions = model.predict_proba(rows)[:, 1]
+    with open(stem + ".csv", "w", encoding="utf-8") as file:
+        for row, margin, prediction in zip(rows, margins, predictions):
+            file.write(",".join(bits(value) for value in (margin, prediction, *row)) + "\n")
+
+
 def compare(folder):
     """Reports where this environment's XGBoost disagrees with the recorded answers,
     and takes its own where trees were summed before the base margin was added: in
@@ -256,7 +286,8 @@ def compare(folder):
     import xgboost
 
     for entry in sorted(os.listdir(folder)):
-        if not entry.endswith(".csv"):
+        # A booster without its wrapper takes the placeholder for a number.
+        if not entry.endswith(".csv") or "placeholder" in entry:
             continue
         path = os.path.join(folder, entry)
         with open(path, encoding="utf-8") as file:
@@ -288,10 +319,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--environments", help="folder for the environments; kept when given")
     parser.add_argument("--make", metavar="FOLDER", help=argparse.SUPPRESS)
+    parser.add_argument("--placeholder", metavar="FOLDER", help=argparse.SUPPRESS)
     parser.add_argument("--compare", metavar="FOLDER", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.make:
         make_models(arguments.make)
+        import xgboost
+        if xgboost.__version__ in WRAPPER_VERSIONS:
+            make_placeholder(arguments.make)
+        return
+    if arguments.placeholder:
+        make_placeholder(arguments.placeholder)
         return
     if arguments.compare:
         compare(arguments.compare)
@@ -306,7 +344,8 @@ def main():
                 # Without its dependencies: the newer ones ask for a GPU library.
                 subprocess.check_call([python, "-m", "pip", "-q", "install", "--no-deps",
                                        "xgboost==" + version, numpy, scipy] +
-                                      list(PANDAS if version in TABLE_VERSIONS else ()))
+                                      list(PANDAS if version in TABLE_VERSIONS else ()) +
+                                      list(WRAPPER if version in WRAPPER_VERSIONS else ()))
             print("XGBoost", version, flush=True)
             subprocess.check_call([python, os.path.abspath(__file__), "--make", HERE])
         # The last environment is the newest version.

@@ -7,6 +7,9 @@ use FraudDetect;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+# half >= 30 speaks for fraud.
+use constant STUMP => '{"version":[1,7,4],"learner":{"attributes":{},"feature_names":["half"],"feature_types":["float"],"gradient_booster":{"model":{"gbtree_model_param":{"num_parallel_tree":"1","num_trees":"1","size_leaf_vector":"0"},"tree_info":[0],"trees":[{"base_weights":[0,-1,1],"categories":[],"categories_nodes":[],"categories_segments":[],"categories_sizes":[],"default_left":[0,0,0],"id":0,"left_children":[1,-1,-1],"loss_changes":[1,0,0],"parents":[2147483647,0,0],"right_children":[2,-1,-1],"split_conditions":[30,-1,1],"split_indices":[0,0,0],"split_type":[0,0,0],"sum_hessian":[1,1,1],"tree_param":{"num_deleted":"0","num_feature":"1","num_nodes":"3","size_leaf_vector":"0"}}]},"name":"gbtree"},"learner_model_param":{"base_score":"5E-1","num_class":"0","num_feature":"1"},"objective":{"name":"binary:logistic","reg_loss_param":{"scale_pos_weight":"1"}}}}';
+
 my $node = new_server('main');
 sub value { return $node->safe_psql($_[1] // 'postgres', $_[0]) }
 
@@ -44,6 +47,20 @@ value(q{
     SELECT fraud.add_window_feature('orders', 'sum_1d', 'sum', 'total', 'customer', '1 day', reason => 'much');
 });
 
+# That table is watched: by the set's definer, who owns it then.
+value(q{
+    ALTER TABLE shop.orders OWNER TO definer;
+    ALTER FUNCTION shop.half(numeric) OWNER TO definer;
+    GRANT CREATE ON SCHEMA shop TO definer;
+    SELECT fraud.import_model('orders', $$}.STUMP.q{$$::bytea);
+    SELECT fraud.promote('orders', 1, review_at => 0.5, block_at => 0.9);
+    SET ROLE definer;
+    SELECT fraud.watch('orders', entity => 'customer', amount => 'total');
+    INSERT INTO shop.orders SELECT i, timestamptz '2026-02-01' + i * interval '1 hour', 'c' || i % 5, 40 * (i - 200), 'ch1' FROM generate_series(201, 203) i;
+});
+value("SELECT fraud.label_event('orders', '203', true)");
+is(value('SELECT string_agg(decision, \',\' ORDER BY decision_id) FROM fraud.stream_decisions'), 'approve,review,review', 'a watched table decides');
+
 my $dump = $node->basedir . '/dump.sql';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
 value('CREATE DATABASE copy');
@@ -70,6 +87,12 @@ my $vectors = "SELECT count(*), md5(string_agg(f::text, E'\\n' ORDER BY event_id
 is(value($vectors, 'copy'), value($vectors), 'a feature set gives the same features');
 is(value("SELECT fraud.feature_set_hash('orders')", 'copy'), value("SELECT fraud.feature_set_hash('orders')"), 'and has the same hash');
 
+# Nothing was decided again, and what comes is.
+is(value('SELECT state FROM fraud.stream_status', 'copy'), 'watching', 'the table is watched in the copy');
+value(q(INSERT INTO shop.orders VALUES (300, '2026-03-01', 'c1', 90, 'ch1')), 'copy');
+is(value('SELECT event_id, decision, entity FROM fraud.stream_decisions ORDER BY decision_id DESC LIMIT 1', 'copy'), '300|review|c1', 'and decides');
+is(value('SELECT count(DISTINCT alert_id) = count(*) FROM fraud.stream_alerts', 'copy'), 't', 'alerts have new numbers');
+
 # Cards are recognised, payments are known, new rows get new numbers.
 is(value("SELECT status FROM fraud.ingest('$payment')", 'copy'), 'duplicate', 'a payment that was stored before the dump is known');
 my $next = payment(trans_num => '"t-2"', current_time => 1700000001000);
@@ -91,7 +114,10 @@ $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $n
 is(value("SELECT status FROM fraud.ingest('$payment')", 'third'), 'duplicate', 'the card is still recognised');
 
 # Nothing of it stays.
-value('DROP EXTENSION fraud_detect', 'third');
+my ($code, $out, $err) = $node->psql('third', 'DROP EXTENSION fraud_detect');
+like($err, qr/trigger fraud_watch_orders on table shop.orders depends on/, 'DROP EXTENSION says which tables are watched');
+value('DROP EXTENSION fraud_detect CASCADE', 'third');
+value(q(INSERT INTO shop.orders VALUES (400, '2026-03-01', 'c1', 90, 'ch1')), 'third');
 is(value("SELECT count(*) FROM pg_class WHERE relname LIKE 'transactions%'", 'third'), '0', 'DROP EXTENSION takes the partitions along');
 
 done_testing();

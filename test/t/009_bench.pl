@@ -31,5 +31,11 @@ $node->safe_psql('views', 'CREATE EXTENSION fraud_detect');
 is($err, '', 'bench/views.sql runs');
 is(scalar(() = $out =~ /^\w+\|[1-9]\d*\|\d+\|\d+$/mg), 10, 'ten views have rows and times') or diag $out;
 
+# Streams against payments, a few rows of each.
+local $ENV{PGDATABASE} = 'streams';
+($out, $err) = run_command([ 'python3', "$ENV{FRAUD_TREE}/bench/streams.py", 20, 20, 10, 1 ]);
+like($out, qr/^watch \/ ingest: \d+\.\d+\n(?:.*100 rows.*\n){2}scores that are the same: (\d+) of \1\nshare of alerts: [\d.]+\nunscored: 0$/m, 'bench/streams.py runs, and both ways give the same scores')
+  or diag "$out\n$err";
+
 $node->stop;
 done_testing();

@@ -63,6 +63,12 @@ SELECT fraud.create_feature_set('events', 'world.events', 'id', 'at', label => '
 SELECT fraud.add_feature('events', 'amount', 'amount');
 SELECT fraud.add_feature('events', 'shop', 'shop', 'category', '{s0,s1}');
 SELECT fraud.add_window_feature('events', 'spent', 'sum', 'amount', 'card', '1 day');
+CREATE TABLE world.claims AS SELECT id, at, label, card, amount, shop FROM world.events LIMIT 0;
+GRANT SELECT ON world.claims TO PUBLIC;
+SELECT fraud.create_feature_set('streamed', 'world.claims', 'id', 'at', label => 'label');
+SELECT fraud.add_feature('streamed', 'amount', 'amount');
+SELECT fraud.add_feature('streamed', 'shop', 'shop', 'category', '{s0,s1}');
+SELECT fraud.add_window_feature('streamed', 'spent', 'sum', 'amount', 'card', '1 day');
 SELECT fraud.train('mine', 'events', params => '{"num_boost_round": 2}', train_from => '2026-01-01', train_to => '2026-01-02', test_from => '2026-01-02', test_to => '2026-01-03');
 SELECT fraud.train('small', rel => 'world.events', columns => '{"event_id": "id", "event_time": "at", "label": "label"}', params => '{"num_boost_round": 2}', train_from => '2026-01-01', train_to => '2026-01-02', test_from => '2026-01-02', test_to => '2026-01-03');
 }, extra_params => [ '-U', 'scientist' ]);
@@ -71,11 +77,15 @@ SELECT fraud.train('small', rel => 'world.events', columns => '{"event_id": "id"
 SET client_min_messages = error;
 SELECT fraud.promote(m, 1) FROM unnest('{small,mine}'::text[]) m;
 SELECT fraud.import_model('mine', fraud.export_model('mine/1'), feature_set => 'events');
+SELECT fraud.promote('mine', 1, review_at => 0, block_at => 1);
+SELECT fraud.watch('streamed', 'mine', entity => 'card', amount => 'amount');
+INSERT INTO world.claims VALUES (1, '2026-01-01', NULL, 'c1', 5, 's1');
+CREATE TABLE world.stream_case AS SELECT min(case_id) AS case_id FROM fraud.stream_case_states;
 CREATE TABLE world.artifacts AS SELECT fraud.export_model('payments/1') AS a;
 CREATE TABLE world.runs AS SELECT * FROM fraud.training_runs;
 CREATE TABLE world.vector AS SELECT array_fill(1::float4, ARRAY[cardinality(feature_names)]) AS v FROM fraud.model_versions WHERE model = 'payments' AND version = 1;
 DO $$ BEGIN EXECUTE (SELECT 'CREATE TABLE world.vectors AS SELECT ' || string_agg(format('1.5::float8 AS %I', f), ', ') FROM fraud.model_versions, unnest(feature_names) f WHERE model = 'payments' AND version = 1); END $$;
-GRANT SELECT ON world.closed, world.artifacts, world.runs, world.vector, world.vectors TO PUBLIC;
+GRANT SELECT ON world.stream_case, world.closed, world.artifacts, world.runs, world.vector, world.vectors TO PUBLIC;
 });
     return @roles;
 }
@@ -100,6 +110,11 @@ my %good = (
     event => "(SELECT e FROM world.events e WHERE id = 400)", 'features record' => '(SELECT e FROM world.vectors e)',
     'features jsonb' => "(SELECT to_jsonb(e) FROM world.vectors e)", 'features real[]' => "(SELECT v FROM world.vector)",
     'features text[]' => "NULL::text[]", index => "'world.events_idx'::regclass::oid", 'names text[]' => "'{amount}'::text[]",
+    # streams
+    'watch.model' => "'mine'", 'watch.entity' => "'card'", 'watch.amount' => "'amount'", on_error => "'store'", 'unwatch.feature_set' => "'streamed'",
+    stream => "'streamed'", 'label_event.event_id' => "'1'", '_label_event.event_id' => "'1'", event_ids => "'{1,2}'::text[]", keys => "'{1,2}'::text[]",
+    (map { $_ . 'decide_stream_case.case_id' => '(SELECT case_id FROM world.stream_case)', $_ . 'decide_stream_case.status' => "'acknowledged'" } '', '_'),
+    (map { $_ . '.event_id' => "'1'" } qw(event_is_fraud event_label_known_at event_label_changes)), '_event_key.id' => "'e1'",
     # payments
     payment => q('{"cc_num": 4000000000000002, "trans_num": "new", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767400000}'::jsonb),
     source => "'sql'", 'label.source' => "'analyst'", transaction_id => "'p2'", 'card uuid' => "(SELECT card FROM fraud.customers LIMIT 1)", 'label.card' => 'NULL::uuid', case_id => '1::bigint', 'label_as_of.card' => 'NULL::uuid',

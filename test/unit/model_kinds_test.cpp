@@ -180,7 +180,7 @@ TEST(DartModel, RefusesUnsoundWeights) {
       dart, [](Json& m) { booster_of(m).erase("gbtree"); }, "missing key \"gbtree\"");
   expect_invalid(
       dart, [](Json& m) { booster_of(m)["gbtree"].erase("model"); },
-      "missing key \"model\": it has a configuration, as save_config() writes it, and no trees, as save_model() does");
+      "the file is a configuration, as save_config() writes it, and holds no trees");
   expect_invalid(
       dart, [](Json& m) { booster_of(m)["model"] = booster_of(m)["gbtree"]["model"]; },
       "key \"model\" occurs twice");

@@ -1,6 +1,7 @@
 // Every fault of a model file has its own error, and no file does harm.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <functional>
 #include <limits>
@@ -204,6 +205,27 @@ TEST(ModelReader, RefusesOtherModels) {
                      "trees with vector leaves are not supported");
 }
 
+TEST(ModelReader, ReadsThePlaceholderOfScikitLearnsWrapper) {
+  EXPECT_TRUE(std::isnan(read_model(golden("1.3.3-missing.json")).missing));
+  for (const char* version : {"1.0.2", "1.3.3"}) {
+    EXPECT_EQ(read_model(golden(std::string(version) + "-placeholder.json")).missing, -999) << version;
+  }
+  const auto with = [](const std::string& noted) {
+    Json model = valid_model();
+    model["learner"]["attributes"]["scikit_learn"] = noted;
+    return read_model(model.dump()).missing;
+  };
+  // What the wrapper writes for none, what later versions write, and what is not its own.
+  for (const char* noted : {R"({"n_jobs": 1, "missing": NaN})", R"({"_estimator_type": "classifier"})", R"({"missing": null})", "", "[1]", "{"}) {
+    EXPECT_TRUE(std::isnan(with(noted))) << noted;
+  }
+  EXPECT_EQ(with(R"({"missing": -1.5, "classes_": [0, 1]})"), -1.5F);
+  expect_unsupported([](Json& m) { m["learner"]["attributes"]["scikit_learn"] = R"({"missing": "none"})"; },
+                     "a placeholder for missing values that is not a finite number is not supported");
+  expect_unsupported([](Json& m) { m["learner"]["attributes"]["scikit_learn"] = R"({"missing": 1e300})"; },
+                     "a placeholder for missing values that is not a finite number is not supported");
+}
+
 TEST(ModelReader, RefusesMissingKeys) {
   for (const char* key : {"gradient_booster", "learner_model_param", "objective"}) {
     expect_invalid([=](Json& m) { m["learner"].erase(key); },
@@ -215,7 +237,7 @@ TEST(ModelReader, RefusesMissingKeys) {
   }
   expect_invalid([](Json& m) { m["learner"]["gradient_booster"].erase("name"); }, "missing key \"name\"");
   expect_invalid([](Json& m) { m["learner"]["gradient_booster"].erase("model"); },
-                 "missing key \"model\": it has a configuration, as save_config() writes it, and no trees, as save_model() does");
+                 "the file is a configuration, as save_config() writes it, and holds no trees");
   expect_invalid([](Json& m) { m["learner"]["gradient_booster"]["model"].erase("trees"); },
                  "missing key \"trees\"");
   for (const char* key : {"left_children", "right_children", "split_indices", "split_conditions",

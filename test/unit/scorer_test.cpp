@@ -165,6 +165,33 @@ TEST_P(EveryKernel, ContributionsAddUpToTheMargin) {
   }
 }
 
+TEST_P(EveryKernel, TakesThePlaceholderForMissing) {
+  Forest forest = random_forest(GetParam(), 7);
+  constexpr size_t kRows = 100;
+  std::vector<float> rows = nasty_rows(forest, kRows, 8);
+  std::vector<float> expected(kRows);
+  Compiled plain(forest);
+  plain.scorer.margins(rows.data(), kRows, forest.feature_count(), expected.data());
+  const std::vector<double> contributions = plain.contributions(rows.data());
+  // No row has it by chance.
+  forest.missing = -999.25F;
+  for (float& value : rows) {
+    if (std::isnan(value)) value = forest.missing;
+  }
+  for (const Kernel* kernel : kernels()) {
+    Compiled compiled(forest, *kernel);
+    std::vector<float> margins(kRows);
+    compiled.scorer.margins(rows.data(), kRows, forest.feature_count(), margins.data());
+    for (size_t i = 0; i < kRows; ++i) {
+      const float* row = &rows[i * forest.feature_count()];
+      EXPECT_EQ(bits(margins[i]), bits(expected[i])) << kernel->name;
+      EXPECT_EQ(bits(compiled.scorer.margin(row)), bits(expected[i])) << kernel->name;
+      EXPECT_EQ(bits(forest.margin(row)), bits(expected[i]));
+    }
+    EXPECT_EQ(compiled.contributions(rows.data()), contributions) << kernel->name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Shapes, EveryKernel, testing::ValuesIn(kShapes),
     [](const testing::TestParamInfo<Shape>& shape) { return std::string(shape.param.name); });
@@ -236,7 +263,9 @@ TEST(CompiledModel, RefusesDamage) {
   expect_damaged(good.substr(0, good.size() - 64), "size");
   expect_damaged(good + std::string(64, '\0'), "size");
   damage("it does not begin as one", [](Flat f) { f.header->magic ^= 1U; });
-  damage("expected format 1, not 2", [](Flat f) { f.header->format = 2; });
+  damage("expected format 2, not 1", [](Flat f) { f.header->format = 1; });
+  damage("placeholder", [](Flat f) { f.header->missing = std::numeric_limits<float>::infinity(); });
+  damage("placeholder", [](Flat f) { f.header->padding = 1; });
   damage("number of features", [](Flat f) { f.header->feature_count = 0; });
   damage("number of features", [](Flat f) { f.header->feature_count = kMaxFeatures + 1; });
   damage("number of ranked features", [](Flat f) { f.header->rank_count = 4096; });

@@ -229,6 +229,7 @@ class Compiler {
     header.transform = static_cast<uint32_t>(forest_.transform);
     header.base_margin = forest_.base_margin;
     header.mean = mean_;
+    header.missing = forest_.missing;
     const FlatLayout layout(header);
     header.total_bytes = layout.total_bytes;
 

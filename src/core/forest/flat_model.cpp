@@ -35,6 +35,7 @@ void check_header(const FlatHeader& header, std::string_view bytes) {
         "levels of the blocks");
   check(header.transform <= static_cast<uint32_t>(Transform::kExp), "transform");
   check(std::isfinite(header.base_margin) && std::isfinite(header.mean), "base margin");
+  check(!std::isinf(header.missing) && header.padding == 0, "placeholder");
   check(header.total_bytes == bytes.size() && FlatLayout(header).total_bytes == bytes.size(),
         "size");
 }

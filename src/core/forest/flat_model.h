@@ -27,7 +27,7 @@
 namespace fraud {
 
 // Increased with every change of the layout or of its meaning.
-constexpr uint32_t kFlatFormat = 1;
+constexpr uint32_t kFlatFormat = 2;
 
 constexpr size_t kFlatAlignment = 64;  // of the bytes and of every section in them
 constexpr uint32_t kSlotCuts = 254;    // most thresholds of one slot
@@ -59,6 +59,8 @@ struct FlatHeader {
   uint32_t transform;
   float base_margin;
   double mean;  // what the trees give on average, by cover: the bias of explanations
+  float missing;  // a value that stands for a missing one; NaN where none does
+  uint32_t padding;
 };
 
 // How a feature becomes keys.

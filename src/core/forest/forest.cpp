@@ -22,7 +22,7 @@ float Forest::margin(const float* row) const noexcept {
 }
 
 bool Forest::goes_left(const Node& split, float value) const noexcept {
-  if (std::isnan(value)) return split.default_left;
+  if (std::isnan(value) || value == missing) return split.default_left;
   if (split.category_set == 0) return value < split.value;
   const CategorySet& set = category_sets[split.category_set - 1];
   return !in_categories(set.data(), set.size(), value);

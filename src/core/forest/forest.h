@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -69,6 +70,8 @@ class Forest {
   std::vector<CategorySet> category_sets;  // in the order of the trees
   std::vector<uint32_t> iteration_ends;    // of each boosting iteration, the tree behind its last
   std::optional<uint32_t> best_iteration;  // from 0, where early stopping noted one
+  // A value of a feature that stands for a missing one, as the file says; NaN: none does.
+  float missing = std::numeric_limits<float>::quiet_NaN();
   Transform transform = Transform::kSigmoid;
   float base_score = 0.5F;      // as saved
   float base_margin = 0;        // what the objective makes of base_score

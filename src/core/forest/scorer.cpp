@@ -1,7 +1,9 @@
 #include "core/forest/scorer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 namespace fraud {
@@ -24,10 +26,20 @@ AlignedBytes::AlignedBytes(std::string_view bytes) : AlignedBytes(bytes.size()) 
 }
 
 Scorer::Scorer(const FlatModel& model, const Kernel& kernel)
-    : model_(model), kernel_(&kernel), key_bytes_(model.key_bytes()), keys_(key_bytes_) {}
+    : model_(model), kernel_(&kernel), key_bytes_(model.key_bytes()), keys_(key_bytes_) {
+  if (!std::isnan(model_.header->missing)) row_.resize(model_.feature_count());
+}
+
+const float* Scorer::present(const float* row) noexcept {
+  if (row_.empty()) return row;
+  for (size_t i = 0; i < row_.size(); ++i) {
+    row_[i] = row[i] == model_.header->missing ? std::numeric_limits<float>::quiet_NaN() : row[i];
+  }
+  return row_.data();
+}
 
 float Scorer::margin(const float* row) noexcept {
-  kernel_->make_keys(model_, row, keys_.data());
+  kernel_->make_keys(model_, present(row), keys_.data());
   float sum = model_.header->base_margin;
   kernel_->add_trees(model_, 0, model_.header->tree_count, keys_.data(), 0, 1, &sum);
   return sum;
@@ -39,7 +51,7 @@ void Scorer::margins(const float* rows, size_t count, size_t stride, float* marg
   for (size_t row = 0; row < count; row += kRowBlock) {
     const size_t part = std::min(kRowBlock, count - row);
     for (size_t i = 0; i < part; ++i) {
-      kernel_->make_keys(model_, rows + (row + i) * stride, block_.data() + i * key_bytes_);
+      kernel_->make_keys(model_, present(rows + (row + i) * stride), block_.data() + i * key_bytes_);
       margins[row + i] = model_.header->base_margin;
     }
     for (uint32_t tree = 0; tree < trees; tree += kTreeBlock) {
@@ -50,7 +62,7 @@ void Scorer::margins(const float* rows, size_t count, size_t stride, float* marg
 }
 
 void Scorer::contributions(const float* row, double* phi) {
-  kernel_->make_keys(model_, row, keys_.data());
+  kernel_->make_keys(model_, present(row), keys_.data());
   std::vector<Choice> choices(model_.feature_count());
   kernel_->explain(model_, keys_.data(), choices.data(), phi);
 }

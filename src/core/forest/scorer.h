@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/forest/flat_model.h"
 #include "core/forest/kernel.h"
@@ -38,7 +39,8 @@ class Scorer {
   const FlatModel& model() const noexcept { return model_; }
 
   // Returns the margin of a row of feature_count() values in the model's order, NaN
-  // meaning missing. It is XGBoost's, bit for bit.
+  // meaning missing, and so does the model's placeholder, where it has one. It is XGBoost's,
+  // bit for bit.
   float margin(const float* row) noexcept;
 
   // Writes the margins of `count` rows, row i being at rows + i * stride.
@@ -54,11 +56,15 @@ class Scorer {
   void contributions(const float* row, double* phi);
 
  private:
+  // Returns the row with NaN for what stands for a missing value.
+  const float* present(const float* row) noexcept;
+
   FlatModel model_;  // a view
   const Kernel* kernel_;
   size_t key_bytes_;
   AlignedBytes keys_;   // of one row
   AlignedBytes block_;  // of kRowBlock rows, made when first needed
+  std::vector<float> row_;  // of a model with a placeholder
 };
 
 }  // namespace fraud

@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/model_file/model_faults.h"
 #include "core/model_file/model_features.h"
+#include "core/model_file/model_json.h"
 #include "core/model_file/model_objective.h"
 #include "core/model_file/model_text.h"
 
@@ -426,15 +427,14 @@ void ModelHandler::check_kind() {
 
 void ModelHandler::check_trees() {
   const bool is_dart = text_of(Part::kBoosterName) == "dart";
-  if (is_dart) {
-    require(Part::kDartTrees);
-    require(Part::kWeightDrop);
+  if (is_dart) require(Part::kDartTrees);
+  // That it is of a booster of trees is known by now.
+  if (model_parent_ == Part::kOther) {
+    throw Error(ErrorCode::kInvalidModel, "the file is a configuration, as save_config() writes it, and holds no trees", {},
+                "Save the model itself with save_model().");
   }
-  if (model_parent_ != (is_dart ? Part::kDartTrees : Part::kBooster)) {
-    std::string fault = "missing key " + quoted_key(Part::kModel);
-    if (model_parent_ == Part::kOther) fault += ": it has a configuration, as save_config() writes it, and no trees, as save_model() does";
-    fail_invalid(fault);
-  }
+  if (is_dart) require(Part::kWeightDrop);
+  if (model_parent_ != (is_dart ? Part::kDartTrees : Part::kBooster)) fail_invalid("missing key " + quoted_key(Part::kModel));
   require(Part::kTrees);
   if (seen(Part::kNumTrees) && integer_of(Part::kNumTrees) != static_cast<int64_t>(trees_seen_)) {
     fail_invalid("\"num_trees\" is not the number of trees in the file, " +
@@ -479,12 +479,30 @@ void ModelHandler::set_iterations() {
   }
 }
 
+// Takes the value that stood for a missing one where the model was trained (missing=-999), if
+// the wrapper of scikit-learn has noted one. XGBoost's own missing value is NaN in any case.
+void ModelHandler::set_missing() {
+  if (!seen(Part::kScikitLearn)) return;
+  constexpr size_t kLongest = size_t{1} << 20;
+  const std::string& text = text_of(Part::kScikitLearn);
+  if (text.size() > kLongest) fail_limit(quoted_key(Part::kScikitLearn) + " has more than " + std::to_string(kLongest) + " bytes");
+  // It has NaN where it means no such value.
+  ModelJson json(text);
+  const nlohmann::json noted = nlohmann::json::parse(json.begin(), json.end(), nullptr, false);
+  if (!noted.is_object() || !noted.contains("missing") || noted["missing"].is_null()) return;
+  const nlohmann::json& missing = noted["missing"];
+  const float value = missing.is_number() ? missing.get<float>() : std::numeric_limits<float>::infinity();
+  if (!std::isfinite(value)) fail_unsupported("a placeholder for missing values that is not a finite number is not supported");
+  forest_.missing = value;
+}
+
 Forest ModelHandler::finish() {
   check_kind();
   require(Part::kBaseScore);
   set_objective(forest_, text_of(Part::kObjectiveName), text_of(Part::kBaseScore), version_);
   check_trees();
   set_iterations();
+  set_missing();
   require(Part::kNumFeature);
   const int64_t features = integer_of(Part::kNumFeature);
   finish_features(forest_, features);

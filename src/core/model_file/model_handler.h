@@ -82,6 +82,7 @@ class ModelHandler final : public nlohmann::json_sax<nlohmann::json> {
   void check_trees();
   void apply_weights();
   void set_iterations();
+  void set_missing();
 
   const size_t input_bytes_;
   const char* const format_;

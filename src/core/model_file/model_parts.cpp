@@ -8,6 +8,7 @@ constexpr Member kMembers[] = {
     {Part::kDocument, "learner", Part::kLearner, Kind::kObject},
     {Part::kLearner, "attributes", Part::kAttributes, Kind::kObject},
     {Part::kAttributes, "best_iteration", Part::kBestIteration, Kind::kScalar},
+    {Part::kAttributes, "scikit_learn", Part::kScikitLearn, Kind::kScalar},
     {Part::kLearner, "feature_names", Part::kFeatureNames, Kind::kArray},
     {Part::kLearner, "learner_model_param", Part::kLearnerParam, Kind::kObject},
     {Part::kLearnerParam, "base_score", Part::kBaseScore, Kind::kScalar},

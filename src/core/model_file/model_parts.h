@@ -17,6 +17,7 @@ enum class Part : uint8_t {
   kLearner,
   kAttributes,
   kBestIteration,
+  kScikitLearn,  // what scikit-learn's wrapper notes of itself, until 1.5: JSON in a string
   kFeatureNames,
   kLearnerParam,
   kBaseScore,

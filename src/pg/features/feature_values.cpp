@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 
+#include "pg/features/feature_fault.h"
 #include "pg/features/feature_stream.h"
 #include "pg/features/online_features.h"
 #include "pg/server/audit.h"
@@ -174,7 +175,7 @@ std::vector<Sampled> sample_online(const std::shared_ptr<const FeatureSet>& set,
   }
   for (size_t i = 0; i < rows.size(); ++i) {
     protect([] { CHECK_FOR_INTERRUPTS(); });
-    sample[i].online = online_features(set, rows[i], true);
+    sample[i].online = online_features(set, one_event(*set, rows[i]), true);
   }
   return sample;
 }
@@ -253,7 +254,9 @@ FRAUD_FUNCTION(features) {
   std::shared_ptr<const FeatureSet> set = find_feature_set(text_argument(fcinfo, 0), true);
   check_may_read(*set);
   HeapTupleHeader event = protect([&] { return PG_GETARG_HEAPTUPLEHEADER(1); });
-  const std::vector<float> vector = online_features(set, event, true);
+  const EventSource events = one_event(*set, event);
+  std::vector<float> vector;
+  name_fault([&] { vector = online_features(set, events, true); }, [&] { return faulty_feature(*set, events, true); });
   // Names of features need no escapes.
   std::string json = "{";
   for (size_t i = 0; i < vector.size(); ++i) {
@@ -267,7 +270,14 @@ FRAUD_FUNCTION(features) {
 
 FRAUD_FUNCTION(materialize_features) {
   const std::string_view set = text_argument(fcinfo, 0), into = text_argument(fcinfo, 1);
-  const int64_t rows = materialize(set, into, PG_GETARG_TIMESTAMPTZ(2), PG_GETARG_TIMESTAMPTZ(3));
+  const TimestampTz from = PG_GETARG_TIMESTAMPTZ(2), to = PG_GETARG_TIMESTAMPTZ(3);
+  int64_t rows = 0;
+  name_fault([&] { rows = materialize(set, into, from, to); },
+             [&] {
+               const std::shared_ptr<const FeatureSet> found = find_feature_set(set, false);
+               check_may_read(*found);
+               return faulty_event(*found, to);
+             });
   nlohmann::json details = {{"into", into}, {"rows", rows}};
   note_act("export", "feature set", set, details.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   return Int64GetDatum(rows);

@@ -515,15 +515,13 @@ std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
   return vectors;
 }
 
-std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
-                                   HeapTupleHeader event, bool read_only) {
-  const Datum row = as_row(*set, event);
-  Oid relation = set->relation;
+EventSource one_event(const FeatureSet& set, HeapTupleHeader event) {
+  const Datum row = as_row(set, event);
+  Oid relation = set.relation;
   Oid row_type = protect([&] { return get_rel_type_id(relation); });
   const char* row_name = protect([&] { return format_type_be_qualified(row_type); });
   // As in a query of the table, the row is called e.
-  return online_features(
-      set, {"pg_catalog.unnest(ARRAY[$1::" + std::string(row_name) + "]) e", {row_type}, {{row}}}, read_only);
+  return {"pg_catalog.unnest(ARRAY[$1::" + std::string(row_name) + "]) e", {row_type}, {{row}}};
 }
 
 }  // namespace fraud::pg

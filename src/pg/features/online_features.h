@@ -26,8 +26,7 @@ struct EventSource {
 std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
                                    const EventSource& events, bool read_only);
 
-// The same for one event, a row whose columns are named as those of the set's events.
-std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
-                                   HeapTupleHeader event, bool read_only);
+// One event, a row whose columns are named as those of the set's events.
+EventSource one_event(const FeatureSet& set, HeapTupleHeader event);
 
 }  // namespace fraud::pg

@@ -1,6 +1,8 @@
 // fraud.import_model and fraud.export_model.
 #include "core/forest/flat_model.h"
 
+#include <cmath>
+#include <cstdio>
 #include <algorithm>
 #include <cctype>
 #include <set>
@@ -193,6 +195,14 @@ FRAUD_FUNCTION(import_model) {
            optional_text_param(forest.xgboost_version), {PG_GETARG_DATUM(2), PG_ARGISNULL(2)},
            optional_text_param(feature_set), optional_text_param(hash)});
   const auto version = static_cast<int32_t>(*spi.integer(0, 1));
+  if (!std::isnan(forest.missing)) {
+    char missing[32];
+    std::snprintf(missing, sizeof(missing), "%.9g", static_cast<double>(forest.missing));
+    protect([&] {
+      ereport(NOTICE, (errmsg("a value of %s is taken for a missing one, as the model's file says", missing),
+                       errdetail("It was trained with missing=%s; NULL is missing, too.", missing)));
+    });
+  }
   spi.run(note_import, {text_param(name), int4_param(version)});
   return Int32GetDatum(version);
 }

@@ -65,27 +65,24 @@ bool raised_on_purpose(const ErrorData* data) {
 
 std::string or_empty(const char* text) { return text != nullptr ? text : ""; }
 
-}  // namespace
-
-}  // namespace fraud::pg
-
-using namespace fraud::pg;
-
-// Calls fraud._NAME with the arguments of fraud.NAME, as the owner.
-FRAUD_FUNCTION(as_owner) {
+// Returns the body of the function that is called.
+Entry& entry_of(FunctionCallInfo fcinfo) {
   FmgrInfo* called = fcinfo->flinfo;
   auto* entry = static_cast<Entry*>(called->fn_extra);
   if (entry == nullptr) {
     entry = protect([&] { return find_entry(called); });
     called->fn_extra = entry;
   }
-  if (entry->changes) refuse_when_restricted(NameStr(entry->name));
-  OwnerScope owner;
+  return *entry;
+}
+
+// Calls the body with the arguments; what is raised on purpose comes without a context.
+Datum call_body(FunctionCallInfo fcinfo, Entry& entry) {
   try {
     return protect([&] {
       LOCAL_FCINFO(call, FUNC_MAX_ARGS);
       memcpy(call, fcinfo, SizeForFunctionCallInfo(fcinfo->nargs));
-      call->flinfo = &entry->body;
+      call->flinfo = &entry.body;
       call->isnull = false;
       Datum result = FunctionCallInvoke(call);
       fcinfo->isnull = call->isnull;
@@ -97,6 +94,24 @@ FRAUD_FUNCTION(as_owner) {
     throw SqlError(data->sqlerrcode, or_empty(data->message), or_empty(data->detail), or_empty(data->hint));
   }
 }
+
+}  // namespace
+
+}  // namespace fraud::pg
+
+using namespace fraud::pg;
+
+// Calls fraud._NAME with the arguments of fraud.NAME, as the owner.
+FRAUD_FUNCTION(as_owner) {
+  Entry& entry = entry_of(fcinfo);
+  if (entry.changes) refuse_when_restricted(NameStr(entry.name));
+  OwnerScope owner;
+  return call_body(fcinfo, entry);
+}
+
+// Calls fraud._NAME with the arguments of fraud.NAME, as the caller: for what reads the caller's
+// tables with his rights, and whose errors are to be as plain.
+FRAUD_FUNCTION(as_caller) { return call_body(fcinfo, entry_of(fcinfo)); }
 
 // Returns the name of who called, for audit columns.
 FRAUD_FUNCTION(caller) {

@@ -6,6 +6,7 @@
 // lives in a child process, which can be killed at any moment: a cancel, a
 // shutdown or a DROP DATABASE is answered at once, a crash of the library or the
 // out-of-memory killer ends the run and not the server.
+#include "core/features/leak.h"
 #include "core/features/metrics.h"
 #include "core/forest/forest.h"
 
@@ -18,9 +19,11 @@
 #include <sys/resource.h>
 
 #include "core/model_file/model_reader.h"
+#include "pg/features/feature_fault.h"
 #include "pg/features/feature_stream.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
+#include "pg/server/kept_plan.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/query_stream.h"
 #include "pg/server/spi.h"
@@ -75,11 +78,11 @@ Statement succeed(
     "  model_version = $2, used_params = s.params, rounds = s.rounds, metric_name = s.metric_name,"
     "  metric = s.metric, history = s.history, importance = s.importance,"
     "  xgboost_version = s.xgboost_version, peak_memory_kb = s.peak_memory_kb,"
-    "  cpu_seconds = $5, test_metrics = $4::jsonb"
+    "  cpu_seconds = $5, test_metrics = $4::jsonb, warnings = $6"
     " FROM jsonb_to_record($3::jsonb) s(params jsonb, rounds int, metric_name text, metric float8,"
     "  history float8[], importance jsonb, xgboost_version text, peak_memory_kb bigint)"
     " WHERE r.run = $1",
-    {INT8OID, INT4OID, TEXTOID, TEXTOID, FLOAT8OID});
+    {INT8OID, INT4OID, TEXTOID, TEXTOID, FLOAT8OID, TEXTARRAYOID});
 Statement end_badly(
     "UPDATE fraud.training_runs SET status = $2, reason = fraud._mask_card_numbers($3), finished_at = clock_timestamp()"
     " WHERE run = $1 AND status IN ('queued', 'running')",
@@ -92,6 +95,7 @@ constexpr char kSpoolDirectory[] = "base/pgsql_tmp";
 struct Period {
   TimestampTz from = DT_NOEND, to = DT_NOEND;
   int64_t rows = 0, frauds = 0;
+  int64_t unlabelled = 0;  // rows that were read and have no label
 
   bool given() const { return from != DT_NOEND; }
   bool holds(TimestampTz time) const { return given() && time >= from && time < to; }
@@ -327,7 +331,19 @@ class TrainingWorker {
     // is refused before it is trained.
     (void)read_model(expect(program, MessageType::kReady).body);
     set_phase("reading");
-    if (!in_transaction("reading training rows", [&] { read_rows(program); })) return false;
+    try {
+      if (!in_transaction("reading training rows", [&] { read_rows(program); })) return false;
+    } catch (const PgError& error) {
+      const ErrorData* data = error.data();
+      if (from_table() || data->elevel != ERROR || ERRCODE_TO_CATEGORY(data->sqlerrcode) != ERRCODE_DATA_EXCEPTION) throw;
+      auto or_empty = [](const char* text) { return std::string(text != nullptr ? text : ""); };
+      std::string named;
+      in_transaction("looking for a feature that fails", [&] {
+        const std::shared_ptr<const FeatureSet> set = find_feature_set(config_.at("feature_set").get<std::string>(), true);
+        named = faulty_event(*set, test_.given() ? test_.to : validation_.given() ? validation_.to : train_.to);
+      });
+      throw_named(data->sqlerrcode, error.what(), or_empty(data->detail), or_empty(data->hint), named);
+    }
     TrainingMessage message;
     while ((message = program.receive()).type != MessageType::kDone) {
       if (message.type == MessageType::kProgress) {
@@ -386,6 +402,7 @@ class TrainingWorker {
     if (validation_.given()) last = validation_.to;
     if (test_.given()) last = test_.to;
     cuts_.assign(folds_.size() * 3, 0);
+    leaks_.emplace(features_.size());
     Digest digest;
     {
       // With the rights of who asked for the run.
@@ -401,6 +418,15 @@ class TrainingWorker {
       }
     }
     std::string sum = digest.end();
+    check_rows("training", train_);
+    if (validation_.given()) check_rows("validation", validation_);
+    for (const LeakFinder::Leak& leak : leaks_->find()) {
+      char auc[16];
+      snprintf(auc, sizeof(auc), "%.4f", leak.auc);
+      warnings_.push_back("feature \"" + features_[leak.feature] + "\" alone separates the labels (AUC " + auc +
+                          "): it may hold what is known only after the event");
+    }
+    leaks_.reset();
     Spi spi;
     auto optional = [](const Period& period, int64_t value) {
       return period.given() ? int8_param(value) : null_param();
@@ -417,6 +443,45 @@ class TrainingWorker {
     program.send(MessageType::kData, ranges.dump());
   }
 
+  // Refuses a period without labelled rows, and says which there are.
+  void check_rows(const char* name, const Period& period) const {
+    if (period.rows > 0) return;
+    auto text = [](TimestampTz time) {
+      const char* written = protect([&] { return timestamptz_to_str(time); });
+      return std::string(written);
+    };
+    const std::string which = std::string("the ") + name + " period, from " + text(period.from) + " to " + text(period.to) + ",";
+    std::optional<TimestampTz> first, last;
+    int64_t within = 0;
+    {
+      RestrictedScope restricted(user_);
+      if (from_table()) apply_settings(config_.at("settings"));
+      Spi spi;
+      KeptPlan plan;
+      plan.prepare(times_query(), {TIMESTAMPTZOID, TIMESTAMPTZOID});
+      const Datum values[] = {TimestampTzGetDatum(period.from), TimestampTzGetDatum(period.to)};
+      plan.run(values, nullptr, true);
+      if (std::optional<Datum> value = spi.datum(0, 1)) first = DatumGetTimestampTz(*value);
+      if (std::optional<Datum> value = spi.datum(0, 2)) last = DatumGetTimestampTz(*value);
+      within = spi.integer(0, 3).value_or(0);
+    }
+    if (within > 0) {
+      throw SqlError(ERRCODE_NO_DATA_FOUND, "no row of " + which + " has a label",
+                     "It has " + std::to_string(within) + " rows, of which none is labelled, or known to be by now.",
+                     "A label counts from when it is known: label_known_at, or label_delay after the event.");
+    }
+    throw SqlError(ERRCODE_NO_DATA_FOUND, which + " has no rows",
+                   first ? "There are some from " + text(*first) + " to " + text(*last) + "." : "There are none at all.");
+  }
+
+  // The query that tells the first and the last event, and how many are within a period.
+  std::string times_query() const {
+    if (from_table()) return config_.at("definition").at("times").get<std::string>();
+    const std::shared_ptr<const FeatureSet> set = find_feature_set(config_.at("feature_set").get<std::string>(), true);
+    const std::string time = as_timestamptz(set->time, set->time_type);
+    return "SELECT min(" + time + "), max(" + time + "), count(*) FILTER (WHERE " + time + " >= $1 AND " + time + " < $2)" + set->from_clause();
+  }
+
   // Sends the training and validation rows of a block, and keeps those of the test.
   template <typename Block>
   void send_block(TrainingProgram& program, const Block& block, Digest& digest) {
@@ -425,8 +490,11 @@ class TrainingWorker {
     all.reserve(block.rows * (width + 1));
     for (size_t i = 0; i < block.rows; ++i) {
       float label = block.labels[i];
-      if (std::isnan(label)) continue;
       TimestampTz time = block.times[i];
+      if (std::isnan(label)) {
+        for (Period* period : {&train_, &validation_}) period->unlabelled += period->holds(time);
+        continue;
+      }
       const float* row = block.features + i * width;
       all.push_back(label);
       all.insert(all.end(), row, row + width);
@@ -438,6 +506,7 @@ class TrainingWorker {
       Period* period = train_.holds(time) ? &train_ : validation_.holds(time) ? &validation_ : nullptr;
       if (period == nullptr) continue;  // in a delay
       period->count(label);
+      leaks_->add(label != 0, row);
       for (size_t f = 0; f < folds_.size(); ++f) {
         cuts_[3 * f] += time < folds_[f].train_to;
         cuts_[3 * f + 1] += time < folds_[f].validation_from;
@@ -534,12 +603,21 @@ class TrainingWorker {
     spi.run(import_model, {text_param(name), bytea_param(model), optional_text_param(description), int8_param(run_)});
     auto version = static_cast<int32_t>(*spi.integer(0, 1));
     spi.run(succeed, {int8_param(run_), int4_param(version), text_param(summary), optional_text_param(measures),
-                      float8_param(cpu_seconds())});
+                      float8_param(cpu_seconds()), warnings()});
     spi.run(leave_queue, {int8_param(run_)});
+  }
+
+  SqlValue warnings() const {
+    if (warnings_.empty()) return null_param();
+    Column column(TEXTOID);
+    for (const std::string& warning : warnings_) column.add(text_param(warning));
+    return column.array();
   }
 
   int slot_;
   int64_t run_;
+  std::optional<LeakFinder> leaks_;
+  std::vector<std::string> warnings_;
   TrainingProgress progress_;
   json config_;
   std::vector<std::string> features_, types_;
