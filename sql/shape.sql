@@ -16,3 +16,37 @@ SELECT transaction_id, status, error FROM fraud.ingest(jsonb_build_array(
 SELECT transaction_id, amount, currency, base_amount, attributes FROM fraud.transactions WHERE transaction_id LIKE 'shape%' ORDER BY 1;
 SELECT transaction_id, convert_from(payload, 'UTF8'), reason FROM fraud.ingest_errors WHERE transaction_id LIKE 'shape%' ORDER BY 1, 3;
 SELECT * FROM fraud.verify_parity('payments');
+-- A field of its own.
+SELECT fraud.add_payment_field('device', 'text', path => '$.device.id', index => true);
+SELECT fraud.add_payment_field('risk', 'float8');
+SELECT fraud.add_payment_field('ip', 'inet');
+SELECT fraud.add_payment_field('amount', 'text');
+SELECT fraud.add_payment_field('x', 'json');
+SELECT fraud.add_payment_field('x', 'text', path => '$.[');
+SELECT fraud.add_feature('payments', 'risk', 'risk');
+SELECT fraud.add_feature('payments', 'device_code', 'device', categories => '{d-1,d-2}');
+SELECT fraud.add_window_feature('payments', 'device_count', 'count', NULL, 'device', '30 days');
+SELECT fraud.add_window_feature('payments', 'device_cards', 'distinct', 'card', 'device', '30 days');
+SELECT fraud.add_window_feature('payments', 'ip_sum', 'sum', 'base_amount', 'ip', '30 days');
+SELECT status, count(*) FROM generate_series(1, 40) i, fraud.ingest(jsonb_build_object(
+  'trans_num', 'shapef' || i, 'cc_num', 4444000011112230 + i % 5, 'amt', i, 'merchant', 'M' || i % 3, 'current_time', 1735690000000 + i * 3600000,
+  'currency', (ARRAY['USD', 'JPY'])[1 + i % 2], 'device', jsonb_build_object('id', CASE WHEN i % 7 > 0 THEN 'd-' || i % 4 END), 'ip', '10.0.0.' || i % 3,
+  'risk', CASE i % 6 WHEN 0 THEN to_jsonb('high'::text) WHEN 1 THEN to_jsonb((i / 7.0)::text) ELSE to_jsonb(i / 7.0) END)) GROUP BY 1;
+SELECT transaction_id, device, risk, ip FROM fraud.payment_events WHERE transaction_id LIKE 'shapef%' ORDER BY occurred_at LIMIT 8;
+SELECT * FROM fraud.payment_field_values('risk');
+SELECT count(*) AS differing FROM fraud.verify_parity('payments');
+CREATE TABLE shape_history AS SELECT 'shapeh' || i AS trans_num, 4444000011112230 + i % 5 AS cc_num, i + 0.5 AS amt, 'M' AS merchant,
+  timestamptz '2025-02-01' + i * interval '1 hour' AS trans_date_trans_time, '{"id": "d-1"}'::jsonb AS device, i / 3.0 AS risk, 0 AS is_fraud, 'EUR' AS currency FROM generate_series(1, 20) i;
+SELECT fraud.load_history('shape_history');
+SELECT fraud.set_currency_rate('EUR', 1.1, '2025-01-01');
+SELECT outcome, count(*) FROM fraud.retry_dead_letters(reason => 'no rate of EUR%') GROUP BY 1;
+SELECT fraud.load_history('shape_history');
+SELECT transaction_id, amount, currency, base_amount, attributes, device, risk FROM fraud.payment_events WHERE transaction_id IN ('shapeh1', 'shapeh2') ORDER BY 1;
+SELECT count(*) AS differing FROM fraud.verify_parity('payments');
+SELECT definition, present FROM fraud.feature_indexes('payments');
+EXPLAIN (COSTS OFF) SELECT FROM fraud.payment_events e WHERE e.device = 'd-1' AND e.occurred_at >= '2025-01-01' AND e.occurred_at < '2025-01-02';
+SELECT fraud.drop_payment_field('device');
+SELECT fraud.drop_feature('payments', f) FROM unnest('{risk,device_code,device_count,device_cards,ip_sum}'::text[]) f;
+SELECT fraud.drop_payment_field(f) FROM unnest('{device,risk,ip}'::text[]) f;
+SELECT column_name FROM information_schema.columns WHERE table_schema = 'fraud' AND table_name = 'payment_events' ORDER BY ordinal_position DESC LIMIT 2;
+SELECT fraud.drop_payment_field('device');

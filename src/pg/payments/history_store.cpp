@@ -21,18 +21,7 @@ Statement create_waiting(
     " currency text COLLATE \"C\" NOT NULL, base_amount numeric NOT NULL, attributes jsonb)",
     {});
 // The events of the feature set `payments`, those that wait among them.
-Statement create_events(
-    "CREATE TEMPORARY VIEW fraud_detect_history_events AS"
-    " SELECT e.card, e.transaction_id, e.occurred_at, e.amount, e.merchant, e.category,"
-    "  e.merchant_latitude, e.merchant_longitude, e.home_latitude, e.home_longitude, e.city_population,"
-    "  e.age, e.is_fraud, e.label_known_at, e.label_changes, e.currency, e.base_amount, e.attributes, NULL::bigint AS history_row"
-    " FROM fraud.payment_events e"
-    " UNION ALL"
-    " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
-    "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
-    "  h.age, coalesce(h.is_fraud, false), h.label_known_at, h.label_changes, h.currency, h.base_amount, h.attributes, h.history_row"
-    " FROM pg_temp.fraud_detect_history h",
-    {});
+Statement create_events("SELECT fraud._show_history()", {});
 Statement events_relation("SELECT 'pg_temp.fraud_detect_history_events'::regclass::oid::bigint", {});
 Statement drop_events("DROP VIEW pg_temp.fraud_detect_history_events", {});
 Statement drop_waiting("DROP TABLE pg_temp.fraud_detect_history", {});
