@@ -96,3 +96,28 @@ CREATE TABLE shape_kinds AS SELECT * FROM (VALUES
 SELECT fraud.load_history('shape_kinds');
 SELECT f.transaction_id, f.amount, l.source, l.known_at AT TIME ZONE 'UTC' AS known_at FROM fraud.payment_followups f JOIN fraud.labels l ON l.transaction_id = f.reference AND l.card = f.card WHERE f.reference = 'kh1';
 SELECT count(*) AS differing FROM fraud.verify_parity('payments');
+-- An erasure takes attributes out, and messages no longer have them.
+SELECT fraud.promote('payments', 1, review_at => 0, block_at => 0.9, reason => 'alert on all');
+SELECT status FROM fraud.ingest('{"trans_num": "er-shape", "customer": "zoe@shape.example", "customer_kind": "email", "amt": 5, "merchant": "M", "current_time": 1735700000000, "mail": "zoe@shape.example", "ticket": 9}'::jsonb);
+SELECT o.payload -> 'attributes' AS attributes, o.payload -> 'currency' AS currency, o.payload -> 'base_amount' AS base_amount FROM fraud.outbox o WHERE o.payload ->> 'transaction_id' = 'er-shape';
+SELECT relation, rows FROM fraud.erase_customer((SELECT card FROM fraud.transactions WHERE transaction_id = 'er-shape'), 'asked for', true);
+SELECT count(*) FROM fraud.customer_data((SELECT card FROM fraud.transactions WHERE transaction_id = 'er-shape')) d WHERE d.data::text ~ 'zoe@|ticket';
+SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'as it came');
+-- Limits, and what is in the way.
+SET fraud_detect.max_attributes_size = 1;
+SELECT status, error FROM fraud.ingest(jsonb_build_object('trans_num', 'big', 'cc_num', 4444000011112222, 'amt', 5, 'merchant', 'M', 'current_time', 1735700000000, 'blob', repeat('x', 2000)));
+RESET fraud_detect.max_attributes_size;
+SELECT outcome FROM fraud.retry_dead_letters(reason => '%max_attributes_size%');
+SET fraud_detect.base_currency = 'usd';
+SET fraud_detect.base_currency = 'JPY';
+SELECT fraud.base_currency(), fraud._base_units(), fraud._base_unit();
+SELECT status, error FROM fraud.ingest('{"trans_num": "yen", "cc_num": 4444000011112222, "amt": 5.5, "merchant": "M", "current_time": 1735700000000}'::jsonb);
+RESET fraud_detect.base_currency;
+SELECT fraud.set_currency_rate('USD', 2), fraud.set_currency_rate('EUR', 0);
+SELECT fraud.set_currency_rate('EUR', 0);
+SELECT fraud.set_currency_rate('ABC', 1);
+DELETE FROM fraud.currency_rates;
+-- Corrected by hand.
+UPDATE fraud.transactions SET amount = 3000 WHERE transaction_id = 'shape2';
+SELECT amount, base_amount FROM fraud.transactions WHERE transaction_id = 'shape2';
+DROP TABLE shape_history, shape_kinds;
