@@ -1,5 +1,6 @@
 -- The shape of a payment: attributes, money, who pays, what follows.
 \pset null null
+\set SHOW_CONTEXT never
 SELECT transaction_id, status, error FROM fraud.ingest(jsonb_build_array(
   jsonb_build_object('trans_num', 'shape1', 'cc_num', 4444000011112222, 'amt', 12.5, 'merchant', 'M', 'current_time', 1735689600000,
                      'device', jsonb_build_object('id', 'd-1', 'cvv', '123'), 'email', 'a@b.c', 'note', 'card 4111 1111 1111 1111', 'cvv2', 123,
@@ -40,6 +41,16 @@ CREATE TABLE shape_history AS SELECT 'shapeh' || i AS trans_num, 444400001111223
 SELECT fraud.load_history('shape_history');
 SELECT fraud.set_currency_rate('EUR', 1.1, '2025-01-01');
 SELECT outcome, count(*) FROM fraud.retry_dead_letters(reason => 'no rate of EUR%') GROUP BY 1;
+DO $$
+DECLARE
+    until timestamptz := clock_timestamp() + interval '60 s';
+BEGIN
+    WHILE (SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'shapeh%') < 20 AND clock_timestamp() < until LOOP
+        PERFORM pg_sleep(0.05);
+        COMMIT;
+    END LOOP;
+END
+$$;
 SELECT fraud.load_history('shape_history');
 SELECT transaction_id, amount, currency, base_amount, attributes, device, risk FROM fraud.payment_events WHERE transaction_id IN ('shapeh1', 'shapeh2') ORDER BY 1;
 SELECT count(*) AS differing FROM fraud.verify_parity('payments');

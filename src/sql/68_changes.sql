@@ -170,14 +170,16 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    NEW.amount := round(NEW.amount, fraud.currency_decimals(NEW.currency));
     IF NEW.amount <> OLD.amount AND NEW.base_amount = OLD.base_amount AND NEW.currency = OLD.currency THEN
-        NEW.base_amount := CASE WHEN NEW.currency = fraud.base_currency() OR OLD.amount = 0 THEN NEW.amount
+        NEW.base_amount := CASE WHEN NEW.currency = fraud.base_currency() THEN NEW.amount
+                                WHEN OLD.amount = 0 THEN OLD.base_amount
                                 ELSE round(OLD.base_amount * NEW.amount / OLD.amount, fraud.currency_decimals(fraud.base_currency())) END;
     END IF;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION fraud._keep_base_amount() IS 'internal: where an amount is corrected by hand, base_amount is in proportion';
+COMMENT ON FUNCTION fraud._keep_base_amount() IS 'internal: an amount that is corrected by hand has its currency''s decimals, and base_amount is in proportion';
 
 CREATE TRIGGER keep_base_amount BEFORE UPDATE OF amount ON fraud.transactions
     FOR EACH ROW EXECUTE FUNCTION fraud._keep_base_amount();
