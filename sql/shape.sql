@@ -34,7 +34,7 @@ SELECT status, count(*) FROM generate_series(1, 40) i, fraud.ingest(jsonb_build_
   'currency', (ARRAY['USD', 'JPY'])[1 + i % 2], 'device', jsonb_build_object('id', CASE WHEN i % 7 > 0 THEN 'd-' || i % 4 END), 'ip', '10.0.0.' || i % 3,
   'risk', CASE i % 6 WHEN 0 THEN to_jsonb('high'::text) WHEN 1 THEN to_jsonb((i / 7.0)::text) ELSE to_jsonb(i / 7.0) END)) GROUP BY 1;
 SELECT transaction_id, device, risk, ip FROM fraud.payment_events WHERE transaction_id LIKE 'shapef%' ORDER BY occurred_at LIMIT 8;
-SELECT * FROM fraud.payment_field_values('risk');
+SELECT * FROM fraud.payment_field_values('risk', '2025-01-01', '2025-01-03');
 SELECT count(*) AS differing FROM fraud.verify_parity('payments');
 CREATE TABLE shape_history AS SELECT 'shapeh' || i AS trans_num, 4444000011112230 + i % 5 AS cc_num, i + 0.5 AS amt, 'M' AS merchant,
   timestamptz '2025-02-01' + i * interval '1 hour' AS trans_date_trans_time, '{"id": "d-1"}'::jsonb AS device, i / 3.0 AS risk, 0 AS is_fraud, 'EUR' AS currency FROM generate_series(1, 20) i;
@@ -55,7 +55,11 @@ SELECT fraud.load_history('shape_history');
 SELECT transaction_id, amount, currency, base_amount, attributes, device, risk FROM fraud.payment_events WHERE transaction_id IN ('shapeh1', 'shapeh2') ORDER BY 1;
 SELECT count(*) AS differing FROM fraud.verify_parity('payments');
 SELECT definition, present FROM fraud.feature_indexes('payments');
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
 EXPLAIN (COSTS OFF) SELECT FROM fraud.payment_events e WHERE e.device = 'd-1' AND e.occurred_at >= '2025-01-01' AND e.occurred_at < '2025-01-02';
+RESET enable_seqscan;
+RESET enable_bitmapscan;
 SELECT fraud.drop_payment_field('device');
 SELECT fraud.drop_feature('payments', f) FROM unnest('{risk,device_code,device_count,device_cards,ip_sum}'::text[]) f;
 SELECT fraud.drop_payment_field(f) FROM unnest('{device,risk,ip}'::text[]) f;
