@@ -96,6 +96,7 @@ BEGIN
                   WHEN 'promotions' THEN 'Promote another version, or call fraud.rollback.'
                   WHEN 'alerts' THEN 'Decide its case: fraud.dismiss_case, fraud.confirm_case.'
                   WHEN 'case_history' THEN 'Reopen the case, or decide it anew.'
+                  WHEN 'currency_rates' THEN 'Set another rate with fraud.set_currency_rate.'
                   WHEN 'labels' THEN 'Record another label with fraud.label.'
                   WHEN 'event_labels' THEN 'Record another label with fraud.label_event.'
                   WHEN 'stream_case_history' THEN 'Decide the case anew.'

@@ -33,13 +33,17 @@ CREATE TABLE fraud.customers (
     date_of_birth date,
     first_payment_at timestamptz NOT NULL,
     last_payment_at timestamptz NOT NULL,
-    erased_at timestamptz
+    erased_at timestamptz,
+    customer_kind text,
+    customer_id text
 ) WITH (fillfactor = 80);
 CREATE INDEX customers_erased_at_idx ON fraud.customers (erased_at) WHERE erased_at IS NOT NULL;
-COMMENT ON TABLE fraud.customers IS 'one row a card, as of its latest payment';
+COMMENT ON TABLE fraud.customers IS 'one row a customer (a card, or who else pays), as of the latest payment';
 COMMENT ON COLUMN fraud.customers.card IS
-    'the customer''s id, which never changes: HMAC-SHA256 of the card number under the key that was in use when it first came, as a UUID (version 8). Numbers find it through fraud.customer_ids';
+    'the customer''s id, which never changes: HMAC-SHA256 of the card number (or "iban:" and the IBAN) under the key that was in use when it first came, as a UUID (version 8); numbers find it through fraud.customer_ids. Of an id that is no secret the HMAC of its kind and the id under the key in fraud.id_keys';
 COMMENT ON COLUMN fraud.customers.last_four IS 'last four digits of the card number; null where a caller named the card by its uuid alone';
+COMMENT ON COLUMN fraud.customers.customer_kind IS 'what names the customer, such as iban, token, wallet or account; null: a card number';
+COMMENT ON COLUMN fraud.customers.customer_id IS 'the id itself, of kinds that are no secret; null of cards and IBANs';
 COMMENT ON COLUMN fraud.customers.latitude IS 'of the home, degrees';
 COMMENT ON COLUMN fraud.customers.longitude IS 'of the home, degrees';
 COMMENT ON COLUMN fraud.customers.city_population IS 'inhabitants of the home city';
@@ -80,7 +84,7 @@ CREATE TABLE fraud.transactions (
     transaction_id text COLLATE "C" NOT NULL,
     occurred_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
-    amount numeric(12, 2) NOT NULL,
+    amount numeric NOT NULL,
     merchant text NOT NULL,
     category text,
     merchant_latitude float8,
@@ -97,14 +101,22 @@ CREATE TABLE fraud.transactions (
     features float4[] NOT NULL,
     is_fraud boolean,
     label_known_at timestamptz,
-    label_changes timestamptz[]
+    label_changes timestamptz[],
+    currency text COLLATE "C" NOT NULL,
+    base_amount numeric NOT NULL,
+    attributes jsonb
 ) PARTITION BY RANGE (occurred_at);
 COMMENT ON TABLE fraud.transactions IS 'payments, by month of occurred_at (UTC)';
 COMMENT ON COLUMN fraud.transactions.card IS 'the customer: fraud.customers.card';
 COMMENT ON COLUMN fraud.transactions.transaction_id IS 'the payment''s own id, unique for its card';
 COMMENT ON COLUMN fraud.transactions.occurred_at IS 'the payment''s own time';
 COMMENT ON COLUMN fraud.transactions.received_at IS 'when it was stored (start of that transaction)';
-COMMENT ON COLUMN fraud.transactions.amount IS 'in the feed''s currency';
+COMMENT ON COLUMN fraud.transactions.amount IS 'as paid, in its currency, with the decimals of that';
+COMMENT ON COLUMN fraud.transactions.currency IS 'ISO 4217; fraud_detect.base_currency where the payment named none';
+COMMENT ON COLUMN fraud.transactions.base_amount IS
+    'the amount in fraud_detect.base_currency, by the rate (fraud.currency_rates) as of the payment''s time that was known when it was stored: later rates change nothing';
+COMMENT ON COLUMN fraud.transactions.attributes IS
+    'the payment''s fields that have no column, without what must not be kept, card numbers masked; null where there are none';
 COMMENT ON COLUMN fraud.transactions.home_latitude IS 'of the customer''s home as the payment said, degrees';
 COMMENT ON COLUMN fraud.transactions.home_longitude IS 'of the customer''s home as the payment said, degrees';
 COMMENT ON COLUMN fraud.transactions.city_population IS 'inhabitants of the home city as the payment said';
@@ -170,7 +182,7 @@ CREATE TABLE fraud.alerts (
     model text NOT NULL,
     model_version int NOT NULL,
     reasons text[] NOT NULL,
-    payment_amount numeric(12, 2) NOT NULL,
+    payment_amount numeric NOT NULL,
     PRIMARY KEY (card, alert_id),
     UNIQUE (card, transaction_id)
 );
@@ -182,7 +194,7 @@ COMMENT ON COLUMN fraud.alerts.case_id IS 'the case that it belongs to: fraud.ca
 COMMENT ON COLUMN fraud.alerts.occurred_at IS 'the payment''s own time';
 COMMENT ON COLUMN fraud.alerts.raised_at IS 'when the alert was raised: the commit''s transaction start';
 COMMENT ON COLUMN fraud.alerts.reasons IS 'what spoke most for fraud, in words, strongest first';
-COMMENT ON COLUMN fraud.alerts.payment_amount IS 'the payment''s amount, which fraud.cases sums up when retention has dropped the payment, too';
+COMMENT ON COLUMN fraud.alerts.payment_amount IS 'the payment''s base_amount, which fraud.cases sums up when retention has dropped the payment, too';
 
 -- Each sum by itself: one that is not asked for costs nothing. No row is left out, so it
 -- need be no security barrier, and joins to it find their rows by key.
@@ -192,7 +204,7 @@ CREATE VIEW fraud.cases AS
            -- In the alphabet, block is before review.
            (SELECT min(a.decision) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS decision,
            (SELECT max(a.score) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS max_score,
-           (SELECT sum(a.payment_amount)::numeric(14, 2) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS amount,
+           (SELECT sum(a.payment_amount) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS amount,
            c.opened_at,
            (SELECT max(a.raised_at) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS last_alert_at
     FROM fraud.case_states c;
@@ -203,7 +215,7 @@ COMMENT ON COLUMN fraud.cases.status_by IS 'who set the status; null while nobod
 COMMENT ON COLUMN fraud.cases.alerts IS 'number of alerts';
 COMMENT ON COLUMN fraud.cases.decision IS 'the severest of its alerts';
 COMMENT ON COLUMN fraud.cases.max_score IS 'the highest of its alerts';
-COMMENT ON COLUMN fraud.cases.amount IS 'sum of the alerted payments';
+COMMENT ON COLUMN fraud.cases.amount IS 'sum of the alerted payments, in fraud_detect.base_currency';
 COMMENT ON COLUMN fraud.cases.last_alert_at IS 'when its latest alert was raised';
 
 CREATE TABLE fraud.labels (

@@ -409,12 +409,17 @@ BEGIN
     FOR wanted IN
         SELECT k.reader FROM fraud._feature_keys(set_row.feature_set) k
         -- Each partition of payments has these (fraud._ensure_partition).
-        WHERE NOT (set_row.builtin AND k.reader IN ('{card}', '{merchant}'))
+        WHERE NOT (set_row.builtin AND (k.reader IN ('{card}', '{merchant}')
+                                        OR k.reader IN (SELECT ARRAY[f.name] FROM fraud.payment_fields f WHERE f.indexed)))
         GROUP BY k.reader ORDER BY min(k.position) FILTER (WHERE k.key = k.reader)
     LOOP
-        -- The id of payments, and what they have for keys, is never long.
+        -- A field of payments is an expression of what the table has. The id of payments, and what they
+        -- have for keys, is never long.
         SELECT array_agg(e.part ORDER BY e.i), array_agg(e.indexed ORDER BY e.i) INTO plain, indexed
-        FROM (SELECT u.e AS part, u.i, CASE WHEN set_row.builtin THEN u.e ELSE fraud._indexed_part(events, u.e) END AS indexed
+        FROM (SELECT u.e AS part, u.i,
+                     CASE WHEN set_row.builtin
+                          THEN coalesce((SELECT fraud._field_expression(f.type, f.path, NULL) FROM fraud.payment_fields f WHERE f.name = u.e), u.e)
+                          ELSE fraud._indexed_part(events, u.e) END AS indexed
               FROM unnest(wanted) WITH ORDINALITY u(e, i)) e WHERE e.indexed IS NOT NULL;
         CONTINUE WHEN indexed IS NULL;
         plain := plain || set_row.event_time;

@@ -27,7 +27,7 @@ CREATE TABLE fraud.changes (
     card uuid NOT NULL,
     transaction_id text COLLATE "C" NOT NULL,
     occurred_at timestamptz,
-    amount numeric(12, 2),
+    amount numeric,
     merchant text,
     category text,
     state text,
@@ -46,6 +46,7 @@ COMMENT ON TABLE fraud.changes IS
 COMMENT ON COLUMN fraud.changes.slot IS 'the part of the log: fraud.change_slots';
 COMMENT ON COLUMN fraud.changes.sign IS '1: a payment that was stored, -1: one that is no more, 0: a label; a payment that was corrected is both';
 COMMENT ON COLUMN fraud.changes.occurred_at IS 'the payment''s; with card and transaction_id it finds the row in fraud.transactions';
+COMMENT ON COLUMN fraud.changes.amount IS 'the payment''s base_amount';
 COMMENT ON COLUMN fraud.changes.state IS 'the home''s, as known when the row was written';
 COMMENT ON COLUMN fraud.changes.is_fraud IS 'of a label: what it says';
 COMMENT ON COLUMN fraud.changes.known_at IS 'of a label: from when it counts';
@@ -145,12 +146,12 @@ DECLARE
 BEGIN
     INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
                                model, model_version, score, decision)
-    VALUES (fraud._open_slot(), -1, OLD.card, OLD.transaction_id, OLD.occurred_at, OLD.amount, OLD.merchant, OLD.category, home,
+    VALUES (fraud._open_slot(), -1, OLD.card, OLD.transaction_id, OLD.occurred_at, OLD.base_amount, OLD.merchant, OLD.category, home,
             OLD.model, OLD.model_version, OLD.score, OLD.decision);
     IF TG_OP = 'UPDATE' THEN
         INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
                                    model, model_version, score, decision)
-        VALUES (fraud._open_slot(), 1, NEW.card, NEW.transaction_id, NEW.occurred_at, NEW.amount, NEW.merchant, NEW.category, home,
+        VALUES (fraud._open_slot(), 1, NEW.card, NEW.transaction_id, NEW.occurred_at, NEW.base_amount, NEW.merchant, NEW.category, home,
                 NEW.model, NEW.model_version, NEW.score, NEW.decision);
     END IF;
     RETURN NULL;
@@ -160,8 +161,28 @@ COMMENT ON FUNCTION fraud._log_payment() IS 'internal: logs payments that are co
 
 CREATE TRIGGER log_deleted AFTER DELETE ON fraud.transactions
     FOR EACH ROW EXECUTE FUNCTION fraud._log_payment();
-CREATE TRIGGER log_corrected AFTER UPDATE OF amount, merchant, category, model, model_version, score, decision ON fraud.transactions
+CREATE TRIGGER log_corrected AFTER UPDATE OF amount, base_amount, merchant, category, model, model_version, score, decision ON fraud.transactions
     FOR EACH ROW EXECUTE FUNCTION fraud._log_payment();
+
+-- Who corrects an amount by hand corrects what it comes to, too.
+CREATE FUNCTION fraud._keep_base_amount() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.amount := round(NEW.amount, fraud.currency_decimals(NEW.currency));
+    IF NEW.amount <> OLD.amount AND NEW.base_amount = OLD.base_amount AND NEW.currency = OLD.currency THEN
+        NEW.base_amount := CASE WHEN NEW.currency = fraud.base_currency() THEN NEW.amount
+                                WHEN OLD.amount = 0 THEN OLD.base_amount
+                                ELSE round(OLD.base_amount * NEW.amount / OLD.amount, fraud.currency_decimals(fraud.base_currency())) END;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION fraud._keep_base_amount() IS 'internal: an amount that is corrected by hand has its currency''s decimals, and base_amount is in proportion';
+
+CREATE TRIGGER keep_base_amount BEFORE UPDATE OF amount ON fraud.transactions
+    FOR EACH ROW EXECUTE FUNCTION fraud._keep_base_amount();
 
 CREATE FUNCTION fraud._refuse_new_key() RETURNS trigger
 LANGUAGE plpgsql

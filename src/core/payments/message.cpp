@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "core/base/error.h"
+#include "core/payments/currency.h"
 #include "core/payments/escape.h"
 
 namespace fraud {
@@ -20,10 +21,10 @@ constexpr size_t kMaxSubject = 160;  // bytes
 constexpr std::array<std::string_view, 9> kMessageFields = {
     "id", "kind", "created_at", "digest", "count", "subject", "text", "html", "payload"};
 // Of an alert's payload, without "payload." before it.
-constexpr std::array<std::string_view, 17> kAlertFields = {
+constexpr std::array<std::string_view, 20> kAlertFields = {
     "alert_id", "case_id",  "case_alerts", "escalated", "transaction_id", "card",  "last_four",
     "amount",   "merchant", "category",    "score",     "decision",       "model", "occurred_at",
-    "stream",   "event_id", "entity"};
+    "currency", "base_amount", "attributes", "stream", "event_id", "entity"};
 
 Json parse(std::string_view text) { return Json::parse(text, nullptr, false); }
 
@@ -56,6 +57,13 @@ std::string two_decimals(const Json& payload, const char* name, int decimals) {
   return text;
 }
 
+// The amount as paid, with its currency where that is not the one that others are compared in.
+std::string amount_of(const Json& alert) {
+  const std::string currency = field(alert, "currency");
+  if (currency.empty() || currency == base_currency()) return two_decimals(alert, "amount", currency.empty() ? 2 : base_decimals());
+  return two_decimals(alert, "amount", currency_decimals(currency).value_or(2)) + " " + currency;
+}
+
 // Cuts to so many bytes, at a character's bound.
 std::string cut(std::string text, size_t bytes) {
   if (text.size() <= bytes) return text;
@@ -83,7 +91,7 @@ std::string alert_line(const Json& alert) {
     if (field(alert, "entity") != field(alert, "event_id")) line += " of " + field(alert, "entity");
     if (!field(alert, "amount").empty()) line += ", amount " + two_decimals(alert, "amount", 2);
   } else {
-    line += two_decimals(alert, "amount", 2) + " at " + field(alert, "merchant");
+    line += amount_of(alert) + " at " + field(alert, "merchant");
     if (!field(alert, "last_four").empty()) line += ", card …" + field(alert, "last_four");
   }
   line += ", score " + two_decimals(alert, "score", 3);
@@ -98,7 +106,7 @@ std::vector<std::pair<std::string, std::string>> alert_rows(const Json& alert) {
   std::vector<std::pair<std::string, std::string>> rows = {
       {"Decision", field(alert, "decision")},
       {"Score", two_decimals(alert, "score", 4)},
-      {"Amount", two_decimals(alert, "amount", 2)},
+      {"Amount", of_stream(alert) ? two_decimals(alert, "amount", 2) : amount_of(alert)},
   };
   if (of_stream(alert)) {
     rows.insert(rows.end(), {{"Stream", field(alert, "stream")},

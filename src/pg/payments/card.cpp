@@ -18,24 +18,6 @@ pg_uuid_t card_uuid(const CardId& id) {
   return uuid;
 }
 
-pg_uuid_t keyed_hash(std::string_view key, std::string_view text) {
-  uint8 digest[PG_SHA256_DIGEST_LENGTH];
-  protect([&] {
-    pg_hmac_ctx* context = pg_hmac_create(PG_SHA256);
-    bool done = context != nullptr &&
-                pg_hmac_init(context, (const uint8*)key.data(), key.size()) == 0 &&
-                pg_hmac_update(context, (const uint8*)text.data(), text.size()) == 0 &&
-                pg_hmac_final(context, digest, sizeof(digest)) == 0;
-    if (context != nullptr) pg_hmac_free(context);
-    if (!done) ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC")));
-  });
-  pg_uuid_t uuid;
-  memcpy(uuid.data, digest, UUID_LEN);
-  uuid.data[6] = (uuid.data[6] & 0x0f) | 0x80;
-  uuid.data[8] = (uuid.data[8] & 0x3f) | 0x80;
-  return uuid;
-}
-
 pg_uuid_t parse_uuid(const std::string& text) {
   const char* input = text.c_str();
   return protect([&] {

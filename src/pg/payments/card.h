@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "pg/server/keyed_hash.h"
 #include "pg/server/server.h"
 
 namespace fraud::pg {
@@ -12,10 +13,6 @@ namespace fraud::pg {
 using CardId = std::array<unsigned char, UUID_LEN>;
 CardId card_id(const pg_uuid_t& uuid);
 pg_uuid_t card_uuid(const CardId& id);
-
-// Returns the first 16 bytes of HMAC-SHA256(key, text) as a UUID of version 8
-// (RFC 9562: 122 bits of the maker's own).
-pg_uuid_t keyed_hash(std::string_view key, std::string_view text);
 
 // Parses a UUID's text; throws SqlError when it is none.
 pg_uuid_t parse_uuid(const std::string& text);

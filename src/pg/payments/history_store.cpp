@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pg/features/feature_stream.h"
+#include "pg/payments/follow_ups.h"
 #include "pg/payments/payment_id.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
@@ -15,23 +16,13 @@ namespace {
 Statement create_waiting(
     "CREATE TEMPORARY TABLE fraud_detect_history (history_row bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
     " card uuid NOT NULL, transaction_id text COLLATE \"C\" NOT NULL, occurred_at timestamptz NOT NULL,"
-    " amount numeric(12, 2) NOT NULL, merchant text NOT NULL, category text, merchant_latitude float8,"
+    " amount numeric NOT NULL, merchant text NOT NULL, category text, merchant_latitude float8,"
     " merchant_longitude float8, home_latitude float8, home_longitude float8, city_population bigint,"
-    " age float4, is_fraud boolean, label_known_at timestamptz, label_changes timestamptz[])",
+    " age float4, is_fraud boolean, label_known_at timestamptz, label_changes timestamptz[],"
+    " currency text COLLATE \"C\" NOT NULL, base_amount numeric NOT NULL, attributes jsonb)",
     {});
 // The events of the feature set `payments`, those that wait among them.
-Statement create_events(
-    "CREATE TEMPORARY VIEW fraud_detect_history_events AS"
-    " SELECT e.card, e.transaction_id, e.occurred_at, e.amount, e.merchant, e.category,"
-    "  e.merchant_latitude, e.merchant_longitude, e.home_latitude, e.home_longitude, e.city_population,"
-    "  e.age, e.is_fraud, e.label_known_at, e.label_changes, NULL::bigint AS history_row"
-    " FROM fraud.payment_events e"
-    " UNION ALL"
-    " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
-    "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
-    "  h.age, coalesce(h.is_fraud, false), h.label_known_at, h.label_changes, h.history_row"
-    " FROM pg_temp.fraud_detect_history h",
-    {});
+Statement create_events("SELECT fraud._show_history()", {});
 Statement events_relation("SELECT 'pg_temp.fraud_detect_history_events'::regclass::oid::bigint", {});
 Statement drop_events("DROP VIEW pg_temp.fraud_detect_history_events", {});
 Statement drop_waiting("DROP TABLE pg_temp.fraud_detect_history", {});
@@ -40,13 +31,15 @@ Statement analyze_waiting("ANALYZE pg_temp.fraud_detect_history", {});
 Statement insert_waiting(
     "INSERT INTO pg_temp.fraud_detect_history (card, transaction_id, occurred_at, amount, merchant,"
     "  category, merchant_latitude, merchant_longitude, home_latitude, home_longitude, city_population, age,"
-    "  is_fraud, label_known_at)"
-    " SELECT n.card, n.transaction_id, n.occurred_at, n.cents / 100.0, n.merchant, n.category,"
+    "  is_fraud, label_known_at, currency, base_amount, attributes)"
+    " SELECT n.card, n.transaction_id, n.occurred_at, n.amount::numeric, n.merchant, n.category,"
     "  n.merchant_latitude, n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population, n.age,"
-    "  n.is_fraud, CASE WHEN n.is_fraud THEN " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$14") " END"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
-    "  n(card, transaction_id, occurred_at, cents, merchant, category, merchant_latitude,"
-    "    merchant_longitude, home_latitude, home_longitude, city_population, age, is_fraud)",
+    "  n.is_fraud, CASE WHEN n.is_fraud THEN " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$17") " END,"
+    "  n.currency, n.base_amount::numeric, n.attributes"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+    "  n(card, transaction_id, occurred_at, amount, merchant, category, merchant_latitude,"
+    "    merchant_longitude, home_latitude, home_longitude, city_population, age, currency,"
+    "    base_amount, attributes, is_fraud)",
     [] {
       std::vector<Oid> types = PaymentColumns::types();
       types.insert(types.end(), {BOOLARRAYOID, INTERVALOID});
@@ -67,16 +60,16 @@ Statement label_waiting(
 Statement insert_transactions(
     "WITH stored AS (INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount,"
     "  merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
-    "  city_population, age, is_fraud, label_known_at, label_changes, score, source, model, model_version, features)"
+    "  city_population, age, is_fraud, label_known_at, label_changes, currency, base_amount, attributes, score, source, model, model_version, features)"
     " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
     "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
-    "  h.age, h.is_fraud, h.label_known_at, h.label_changes, n.score, $3, $4, $5, $6[(n.i - 1) * $7 + 1 : n.i * $7]"
+    "  h.age, h.is_fraud, h.label_known_at, h.label_changes, h.currency, h.base_amount, h.attributes, n.score, $3, $4, $5, $6[(n.i - 1) * $7 + 1 : n.i * $7]"
     " FROM unnest($1, $2) WITH ORDINALITY n(history_row, score, i)"
     " JOIN pg_temp.fraud_detect_history h ON h.history_row = n.history_row"
-    " RETURNING card, transaction_id, occurred_at, amount, merchant, category, model, model_version, score)"
+    " RETURNING card, transaction_id, occurred_at, base_amount, merchant, category, model, model_version, score)"
     " INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,"
     "  model, model_version, score)"
-    " SELECT (SELECT fraud._open_slot()), 1, s.card, s.transaction_id, s.occurred_at, s.amount, s.merchant, s.category,"
+    " SELECT (SELECT fraud._open_slot()), 1, s.card, s.transaction_id, s.occurred_at, s.base_amount, s.merchant, s.category,"
     "  c.state, s.model, s.model_version, s.score"
     " FROM stored s LEFT JOIN LATERAL (SELECT c.state FROM fraud.customers c WHERE c.card = s.card OFFSET 0) c ON true",
     {INT8ARRAYOID, FLOAT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});
@@ -93,6 +86,10 @@ HistoryStore::HistoryStore(std::string source, const Interval& label_delay, Oid 
 HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
   OwnerScope owner;
   prefer_index_scans();
+  auto following = std::stable_partition(batch.payments.begin(), batch.payments.end(),
+                                         [](const Payment& payment) { return !is_follow_up(payment.kind); });
+  follow_ups_.insert(follow_ups_.end(), std::make_move_iterator(following), std::make_move_iterator(batch.payments.end()));
+  batch.payments.erase(following, batch.payments.end());
   std::vector<IngestOutcome> outcomes(batch.payments.size());
   NumberGate gate(role_);
   Spi spi;
@@ -138,9 +135,28 @@ int64_t HistoryStore::finish(const std::function<void(int64_t)>& tell) {
   const int64_t stored = taken_ > 0 ? store_waiting(tell) : 0;
   // What reads them has ended: nothing may be dropped that is open still.
   Spi spi;
+  store_late(spi);
   if (taken_ > 0) spi.run(drop_events, {});
   spi.run(drop_waiting, {});
   return stored;
+}
+
+// Stores what followed the payments, once these are stored.
+void HistoryStore::store_late(Spi& spi) {
+  if (follow_ups_.empty()) return;
+  prefer_index_scans();
+  PaymentBatch batch;
+  batch.payments = std::move(follow_ups_);
+  NumberGate gate(role_);
+  hide_ids(spi, batch);
+  refer(spi, batch, false);
+  CardLookup cards(spi, false);
+  std::vector<IngestOutcome> outcomes(batch.payments.size());
+  std::vector<Refusal> refused;
+  std::vector<Entry> entries = admit(batch, cards, gate, outcomes, refused);
+  store_follow_ups(spi, entries, {source_, GetCurrentTransactionStartTimestamp(), nullptr}, outcomes, refused, false, true);
+  write_dead_letters(spi, source_, letters_of(refused, batch), cards, gate, Beside::kNone);
+  gate.tell();
 }
 
 // Computes the features of those that wait, and stores them.

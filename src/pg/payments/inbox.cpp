@@ -10,6 +10,7 @@
 #include "pg/payments/card.h"
 #include "pg/payments/card_lookup.h"
 #include "pg/payments/dead_letters.h"
+#include "pg/payments/follow_ups.h"
 #include "pg/payments/number_gate.h"
 #include "pg/payments/payment_id.h"
 #include "pg/server/boundary.h"
@@ -29,13 +30,15 @@ constexpr int kSenderAgain = -2;  // the writer of what is sent again: rows of -
 Statement known_payments(
     "SELECT n.i, coalesce(b.payment LIKE '%\"is_fraud\":1%', false) OR EXISTS (SELECT FROM fraud.labels l"
     "  WHERE l.transaction_id = n.transaction_id AND l.card = n.card AND l.source = 'payload' AND l.is_fraud),"
-    "  coalesce(k.content_hash, b.content_hash)"
+    "  CASE WHEN f.card IS NULL OR k.card IS NOT NULL THEN coalesce(k.content_hash, b.content_hash) END"
     " FROM unnest($1, $2) WITH ORDINALITY n(transaction_id, card, i)"
     " LEFT JOIN LATERAL (SELECT p.card, p.content_hash FROM fraud.payment_keys p"
     "  WHERE p.transaction_id = n.transaction_id AND p.card = n.card OFFSET 0) k ON true"
     " LEFT JOIN LATERAL (SELECT w.card, w.content_hash, w.payment FROM fraud.inbox w"
     "  WHERE w.transaction_id = n.transaction_id AND w.card = n.card OFFSET 0) b ON true"
-    " WHERE k.card IS NOT NULL OR b.card IS NOT NULL",
+    " LEFT JOIN LATERAL (SELECT u.card FROM fraud.payment_followups u"
+    "  WHERE u.transaction_id = n.transaction_id AND u.card = n.card OFFSET 0) f ON true"
+    " WHERE k.card IS NOT NULL OR b.card IS NOT NULL OR f.card IS NOT NULL",
     {TEXTARRAYOID, UUIDARRAYOID});
 
 Statement insert_inbox(
@@ -54,6 +57,22 @@ Statement add_counts(
     "  received = c.received + excluded.received,"
     "  newest_payment_at = greatest(c.newest_payment_at, excluded.newest_payment_at)",
     {TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID});
+
+// Of a source that makes up names, so many are told apart.
+Statement count_fields(
+    "INSERT INTO fraud.source_field_counts AS c (source, name, type, payments, example)"
+    " SELECT $1, f.name, f.type, f.payments, f.example FROM ("
+    "  SELECT left(k.key, 200) AS name, jsonb_typeof(k.value) AS type, count(*) AS payments,"
+    "   min(CASE WHEN jsonb_typeof(k.value) = 'object'"
+    "    THEN left((SELECT string_agg(o, ', ' ORDER BY o) FROM jsonb_object_keys(k.value) o), 100)"
+    "    ELSE regexp_replace(regexp_replace(regexp_replace(left(k.value #>> '{}', 100), '[[:digit:]]', '9', 'g'),"
+    "     '[[:upper:]]', 'X', 'g'), '[[:lower:]]', 'x', 'g') END) AS example"
+    "  FROM unnest($2) a(attributes) CROSS JOIN LATERAL jsonb_each(a.attributes) k GROUP BY 1, 2) f"
+    " WHERE (SELECT count(*) FROM fraud.source_field_counts n WHERE n.source = $1) < 1000"
+    "  OR EXISTS (SELECT FROM fraud.source_field_counts n WHERE n.source = $1 AND n.name = f.name AND n.type = f.type)"
+    " ON CONFLICT (source, name, type) DO UPDATE SET payments = c.payments + excluded.payments,"
+    "  example = coalesce(c.example, excluded.example), last_seen_at = now()",
+    {TEXTOID, JSONBARRAYOID});
 
 #define FRAUD_INBOX_ROW "b.inbox_id, b.card, b.occurred_at, b.source, b.received_at, b.payment, array_to_string(b.number_hashes, ',')"
 Statement next_rows("SELECT " FRAUD_INBOX_ROW " FROM fraud.inbox b"
@@ -308,6 +327,15 @@ void enqueue(Spi& spi, const std::vector<Entry>& entries, const std::string& sou
                          hashes.array(), contents.array(), receipt != nullptr ? time_param(receipt->received_at) : null_param()});
 }
 
+// Counts what the payments hold beside the fields that have a name.
+void note_fields(Spi& spi, const std::vector<Entry>& entries, const std::string& source) {
+  Column attributes(JSONBOID);
+  for (const Entry& entry : entries) {
+    if (!entry.payment->attributes.empty()) attributes.add(jsonb_param(entry.payment->attributes));
+  }
+  if (attributes.size() > 0) spi.run(count_fields, {text_param(source), attributes.array()});
+}
+
 }  // namespace
 
 void begin_scoring() {
@@ -324,6 +352,7 @@ SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, B
   NumberGate gate(role);
   Spi spi;
   hide_ids(spi, batch);
+  refer(spi, batch, true);
   CardLookup numbers(spi, false);
   std::vector<IngestOutcome> outcomes(batch.payments.size());
   std::vector<Refusal> refused;
@@ -338,7 +367,10 @@ SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, B
   // In the order of their times; those of one time by id.
   std::stable_sort(entries.begin(), entries.end(),
                    [](const Entry& a, const Entry& b) { return a.occurred_at < b.occurred_at; });
-  if (!entries.empty()) enqueue(spi, entries, source, nullptr, numbers);
+  if (!entries.empty()) {
+    enqueue(spi, entries, source, nullptr, numbers);
+    note_fields(spi, entries, source);
+  }
   std::vector<RejectedPayment> letters = letters_of(refused, batch);
   counts.rejected = static_cast<int64_t>(letters.size());
   write_dead_letters(spi, source, std::move(letters), numbers, gate, beside);
@@ -354,6 +386,7 @@ std::string receive_again(Payment&& payment, const Receipt& receipt, Oid role) {
   NumberGate gate(role);
   Spi spi;
   hide_ids(spi, batch);
+  refer(spi, batch, true);
   CardLookup numbers(spi, false);
   std::vector<IngestOutcome> outcomes(1);
   std::vector<Refusal> refused;

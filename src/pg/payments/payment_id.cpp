@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "pg/payments/card.h"
 #include "pg/payments/number_gate.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
@@ -23,7 +24,11 @@ void hide_ids(Spi& spi, PaymentBatch& batch) {
     holds_card = false;
     return true;
   };
-  for (Payment& payment : batch.payments) hide(payment.transaction_id, payment.id_holds_card);
+  for (Payment& payment : batch.payments) {
+    hide(payment.transaction_id, payment.id_holds_card);
+    bool reference_holds_card = !payment.reference.empty() && id_holds_card_number(payment.reference, payment.card_number);
+    hide(payment.reference, reference_holds_card);
+  }
   for (RejectedPayment& rejected : batch.rejected) {
     if (!hide(rejected.transaction_id, rejected.id_holds_card) || rejected.id_size == 0) continue;
     // Mended and sent again it is the payment of this id.

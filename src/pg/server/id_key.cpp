@@ -31,16 +31,7 @@ IdKey::~IdKey() noexcept { explicit_bzero(key_.data(), key_.size()); }
 
 std::string IdKey::replace(std::string_view id) const {
   if (is_replaced(id)) return std::string(id);
-  uint8 digest[PG_SHA256_DIGEST_LENGTH];
-  protect([&] {
-    pg_hmac_ctx* context = pg_hmac_create(PG_SHA256);
-    bool done = context != nullptr &&
-                pg_hmac_init(context, (const uint8*)key_.data(), key_.size()) == 0 &&
-                pg_hmac_update(context, (const uint8*)id.data(), id.size()) == 0 &&
-                pg_hmac_final(context, digest, sizeof(digest)) == 0;
-    if (context != nullptr) pg_hmac_free(context);
-    if (!done) ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC")));
-  });
+  const Sha256 digest = hmac_sha256(key_, id);
   static constexpr char kHex[] = "0123456789abcdef";
   std::string replaced(kReplacedIdPrefix);
   for (size_t i = 0; i < kReplacedIdBytes; ++i) {
@@ -48,6 +39,12 @@ std::string IdKey::replace(std::string_view id) const {
     replaced.push_back(kHex[digest[i] & 15]);
   }
   return replaced;
+}
+
+pg_uuid_t IdKey::customer(std::string_view kind, std::string_view id) const {
+  std::string text = "customer:";
+  text.append(kind).append(":").append(id);
+  return keyed_hash(key_, text);
 }
 
 }  // namespace fraud::pg

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "pg/server/keyed_hash.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {
@@ -24,6 +25,9 @@ class IdKey {
   // Returns "pan_" and the first 16 bytes of HMAC-SHA256(key, id) in hexadecimal.
   // What is such an id already stays.
   std::string replace(std::string_view id) const;
+
+  // Returns the first 16 bytes of the HMAC of a customer's kind and id, as a UUID (version 8).
+  pg_uuid_t customer(std::string_view kind, std::string_view id) const;
 
  private:
   std::string key_;
