@@ -106,8 +106,8 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    EXECUTE format('CREATE INDEX %I ON fraud.%I ((%s), occurred_at, transaction_id)',
-                   left(month || '_field_' || name, 63), month, fraud._field_expression(type, path, NULL));
+    EXECUTE format('CREATE INDEX %I ON fraud.%I ((fraud.%I(attributes, %L::jsonpath)), occurred_at, transaction_id)',
+                   left(month || '_field_' || name, 63), month, '_attribute_' || type, path);
 END
 $$;
 COMMENT ON FUNCTION fraud._index_payment_field(text, text, text, jsonpath) IS 'internal: makes the index of a field on a month';
@@ -173,7 +173,7 @@ AS $$
 DECLARE
     gone fraud.payment_fields;
     old_view oid := 'fraud.payment_events'::regclass;
-    rights record;
+    grants text[];
     part text;
     used text;
 BEGIN
@@ -194,19 +194,17 @@ BEGIN
                   HINT = 'Drop them first: SELECT fraud.drop_feature(''payments'', …).';
     END IF;
     -- A view's column can be taken out only with the view.
-    CREATE TEMPORARY TABLE fraud_detect_rights ON COMMIT DROP AS
-        SELECT x.grantee, x.privilege_type, x.is_grantable FROM pg_class c, LATERAL aclexplode(c.relacl) x
-        WHERE c.oid = old_view AND x.grantee <> c.relowner;
+    grants := ARRAY(SELECT format('GRANT %s ON fraud.payment_events TO %s%s', x.privilege_type,
+                                  CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END,
+                                  CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+                    FROM pg_class c, LATERAL aclexplode(c.relacl) x WHERE c.oid = old_view AND x.grantee <> c.relowner);
     ALTER EXTENSION fraud_detect DROP VIEW fraud.payment_events;
     DROP VIEW fraud.payment_events;
     PERFORM fraud._show_payment_fields(), fraud._describe_payment_events();
     ALTER EXTENSION fraud_detect ADD VIEW fraud.payment_events;
-    FOR rights IN SELECT * FROM pg_temp.fraud_detect_rights LOOP
-        EXECUTE format('GRANT %s ON fraud.payment_events TO %s%s', rights.privilege_type,
-                       CASE rights.grantee WHEN 0 THEN 'PUBLIC' ELSE rights.grantee::regrole::text END,
-                       CASE WHEN rights.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+    FOREACH part IN ARRAY grants LOOP
+        EXECUTE part;
     END LOOP;
-    DROP TABLE pg_temp.fraud_detect_rights;
     UPDATE fraud.feature_sets s SET events = 'fraud.payment_events', revision = gen_random_uuid() WHERE s.events = old_view;
     FOR part IN SELECT left(c.relname || '_field_' || gone.name, 63) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                 WHERE gone.indexed AND i.inhparent = 'fraud.transactions'::regclass LOOP

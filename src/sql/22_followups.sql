@@ -25,7 +25,7 @@ COMMENT ON COLUMN fraud.payment_followups.base_amount IS
     'in fraud_detect.base_currency: the same share of the payment''s base_amount, so that what is paid back in full comes to nothing; of another currency than the payment''s, by the rate as of its own time';
 COMMENT ON COLUMN fraud.payment_followups.attributes IS 'as fraud.transactions.attributes';
 
-CREATE VIEW fraud.payment_balances AS
+CREATE VIEW fraud.payment_balances WITH (security_barrier) AS
     SELECT t.card, t.transaction_id, t.occurred_at, t.base_amount,
            f.captured, f.refunded, f.reversed, f.charged_back,
            t.base_amount - f.refunded - f.reversed - f.charged_back AS remaining, f.followups, f.last_followup_at

@@ -66,7 +66,7 @@ BEGIN
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.model_memory, fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog, fraud.payment_events, fraud.payment_fields',
             'EXECUTE ON FUNCTION fraud.distance_km(float8, float8, float8, float8)',
-            reading_fields, 'EXECUTE ON FUNCTION fraud.add_payment_field(text, text, text, boolean), fraud.drop_payment_field(text)',
+            reading_fields, 'EXECUTE ON FUNCTION fraud._field_expression(text, jsonpath, text), fraud.add_payment_field(text, text, text, boolean), fraud.drop_payment_field(text)',
             'EXECUTE ON FUNCTION fraud._shared_models()',
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',

@@ -59,6 +59,8 @@ is(value("SELECT count(*) FROM fraud.verify_parity('payments')"), '0', 'online a
 value("SELECT fraud.pause_source('a')");
 
 # ------------------------------------------------------------------- a dump
+value('CREATE ROLE clerk');
+value("SELECT fraud.grant_access('clerk', 'analyst')");
 my $dump = $node->basedir . '/dump.sql';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
 value('CREATE DATABASE copy');
@@ -81,6 +83,9 @@ is(value($indexes, 'copy'), value($indexes) + 1, 'and a month to come has one');
 value("SELECT fraud.drop_feature('payments', f) FROM unnest('{device_count,device_payers}'::text[]) f", 'copy');
 value("SELECT fraud.drop_payment_field('device')", 'copy');
 is(value($indexes, 'copy'), '0', 'which go with the field');
+is(value("SELECT has_table_privilege('clerk', 'fraud.payment_events', 'SELECT') AND NOT has_table_privilege('clerk', 'fraud.payment_events', 'INSERT')", 'copy'), 't', 'rights stay');
+is(value("SELECT count(*) FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'fraud_detect' WHERE d.objid = 'fraud.payment_events'::regclass AND d.deptype = 'e'", 'copy'), '1', 'the view is the extension\'s still');
+is(value("SELECT status FROM fraud.ingest('" . pays('a10', '"cc_num": 4000000000000028') . "')", 'copy'), 'stored', 'and payments go on');
 
 $node->stop;
 done_testing();

@@ -3,16 +3,43 @@
 
 #include <nlohmann/json.hpp>
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
+#include "core/payments/digits.h"
 #include "core/payments/forbidden_fields.h"
 #include "core/payments/payment.h"
 
 namespace fraud {
 namespace {
 
+// What there is to know of a field's name. A feed's are always the same.
+struct NameTraits {
+  bool is_forbidden, is_naming, is_card_number;
+  bool is_plain;  // kept as it is
+};
+
+const NameTraits& traits_of(std::string_view name) {
+  constexpr size_t kMostNames = 4096;
+  thread_local std::unordered_map<std::string, NameTraits> known;
+  thread_local std::string key;
+  key.assign(name);
+  const auto found = known.find(key);
+  if (found != known.end()) return found->second;
+  if (known.size() >= kMostNames) known.clear();
+  // A number that is known to be a card's may be shorter than those that look like one.
+  constexpr size_t kFewDigits = 8;
+  const bool is_plain = count_digits_at_most(name) < kFewDigits && redact(name, "") == name;
+  return known.emplace(key, NameTraits{is_forbidden_field(name), is_naming_field(name), is_card_number_field(name), is_plain}).first->second;
+}
+
 // Appends text as a JSON string. jsonb holds no NUL.
 void write_string(std::string_view text, std::string* out) {
+  const bool is_simple = std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7F && c != '"' && c != '\\'; });
+  if (is_simple) {
+    (*out += '"').append(text) += '"';
+    return;
+  }
   if (text.find('\0') == std::string_view::npos) {
     *out += nlohmann::json(text).dump();
     return;
@@ -112,13 +139,14 @@ void PayloadWriter::write_members(const std::vector<Member>& members) {
   bool is_first = true;
   for (const Member& member : members) {
     if (is_full()) break;
-    if (member.name == "cc_num" || is_forbidden_field(member.name)) continue;
+    const NameTraits traits = traits_of(member.name);
+    if (member.name == "cc_num" || traits.is_forbidden) continue;
     if (has_secret_customer && member.name == "customer") continue;
     // {"name": "cvv", "value": …}
-    if (is_cut && !is_naming_field(member.name)) continue;
+    if (is_cut && !traits.is_naming) continue;
     write_key(member.name, &is_first);
     const size_t begin = out_.size();
-    if (is_card_number_field(member.name)) {
+    if (traits.is_card_number) {
       const Masking before = std::exchange(masking_, Masking::kAny);
       write(member.node);
       masking_ = before;
@@ -175,8 +203,8 @@ std::string PayloadWriter::kept(std::string_view text) const {
 bool PayloadWriter::names_forbidden(const std::vector<Member>& members) const {
   for (const Member& member : members) {
     const Kind kind = document_.kind(member.node);
-    if ((kind == Kind::kString || kind == Kind::kUnreadableText) && is_forbidden_field(document_.text(member.node)) &&
-        is_naming_field(member.name)) {
+    if ((kind == Kind::kString || kind == Kind::kUnreadableText) && traits_of(member.name).is_naming &&
+        is_forbidden_field(document_.text(member.node))) {
       return true;
     }
   }
@@ -186,7 +214,7 @@ bool PayloadWriter::names_forbidden(const std::vector<Member>& members) const {
 void PayloadWriter::write_key(std::string_view key, bool* is_first) {
   if (!*is_first) out_ += ',';
   *is_first = false;
-  write_string(kept(key), &out_);
+  write_string(traits_of(key).is_plain ? std::string(key) : kept(key), &out_);
   out_ += ':';
 }
 
@@ -195,8 +223,12 @@ void PayloadWriter::write_number(std::string_view number) {
   // numbers no more.
   const size_t point = number.find('.');
   const bool is_plain_decimal = point <= 10 && number.find_first_of("eE") == std::string::npos;
+  if (is_plain_decimal) {
+    out_ += number;
+    return;
+  }
   const std::string masked = kept(number);
-  if (is_plain_decimal || masked == number) {
+  if (masked == number) {
     out_ += number;
   } else {
     write_string(masked, &out_);

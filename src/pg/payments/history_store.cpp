@@ -21,8 +21,7 @@ Statement create_waiting(
     " age float4, is_fraud boolean, label_known_at timestamptz, label_changes timestamptz[],"
     " currency text COLLATE \"C\" NOT NULL, base_amount numeric NOT NULL, attributes jsonb)",
     {});
-// The events of the feature set `payments`, those that wait among them.
-Statement create_events("SELECT fraud._show_history()", {});
+Statement field_columns("SELECT fraud._field_columns('h')", {});
 Statement events_relation("SELECT 'pg_temp.fraud_detect_history_events'::regclass::oid::bigint", {});
 Statement drop_events("DROP VIEW pg_temp.fraud_detect_history_events", {});
 Statement drop_waiting("DROP TABLE pg_temp.fraud_detect_history", {});
@@ -73,6 +72,23 @@ Statement insert_transactions(
     "  c.state, s.model, s.model_version, s.score"
     " FROM stored s LEFT JOIN LATERAL (SELECT c.state FROM fraud.customers c WHERE c.card = s.card OFFSET 0) c ON true",
     {INT8ARRAYOID, FLOAT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});
+
+// Shows the events of the feature set `payments`, those that wait among them.
+void create_events(Spi& spi) {
+  spi.run(field_columns, {});
+  const std::string text =
+      "CREATE TEMPORARY VIEW fraud_detect_history_events AS"
+      " SELECT e.*, NULL::bigint AS history_row FROM fraud.payment_events e"
+      " UNION ALL"
+      " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
+      "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
+      "  h.age, coalesce(h.is_fraud, false), h.label_known_at, h.label_changes, h.currency, h.base_amount, h.attributes" +
+      *spi.text(0, 1) + ", h.history_row FROM pg_temp.fraud_detect_history h";
+  const char* sql = text.c_str();
+  protect([&] {
+    if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY) elog(ERROR, "could not make the view of a history");
+  });
+}
 
 }  // namespace
 
@@ -173,7 +189,7 @@ int64_t HistoryStore::store_waiting(const std::function<void(int64_t)>& tell) {
       }
       spi.run(label_waiting, {ids.array(), cards.array()});
     }
-    spi.run(create_events, {});
+    create_events(spi);
     spi.run(events_relation, {});
     set->relation = static_cast<Oid>(*spi.integer(0, 1));
     set->tag = "history_row";
