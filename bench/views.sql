@@ -27,10 +27,10 @@ INSERT INTO fraud.customers
     FROM fraud.customers c, generate_series(1, 3) k;
 CREATE TEMP TABLE original AS SELECT * FROM fraud.transactions;
 INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount, merchant, category, merchant_latitude, merchant_longitude,
-                                home_latitude, home_longitude, city_population, age, source, model, model_version, score, decision, features)
+                                home_latitude, home_longitude, city_population, age, currency, base_amount, source, model, model_version, score, decision, features)
     SELECT pg_temp.other_card(t.card, k.cards), t.transaction_id || '-' || k.cards || k.periods, t.occurred_at + k.later,
            t.amount, t.merchant, t.category, t.merchant_latitude, t.merchant_longitude,
-           t.home_latitude, t.home_longitude, t.city_population, t.age, t.source, t.model, t.model_version,
+           t.home_latitude, t.home_longitude, t.city_population, t.age, t.currency, t.base_amount, t.source, t.model, t.model_version,
            t.score, CASE WHEN t.score >= 0.5 THEN 'block' WHEN t.score >= 0.05 THEN 'review' ELSE 'approve' END, t.features
     FROM copy k, original t WHERE NOT k.original;
 INSERT INTO fraud.payment_keys

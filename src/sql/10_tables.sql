@@ -80,7 +80,7 @@ CREATE TABLE fraud.transactions (
     transaction_id text COLLATE "C" NOT NULL,
     occurred_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
-    amount numeric(12, 2) NOT NULL,
+    amount numeric NOT NULL,
     merchant text NOT NULL,
     category text,
     merchant_latitude float8,
@@ -97,14 +97,22 @@ CREATE TABLE fraud.transactions (
     features float4[] NOT NULL,
     is_fraud boolean,
     label_known_at timestamptz,
-    label_changes timestamptz[]
+    label_changes timestamptz[],
+    currency text COLLATE "C" NOT NULL,
+    base_amount numeric NOT NULL,
+    attributes jsonb
 ) PARTITION BY RANGE (occurred_at);
 COMMENT ON TABLE fraud.transactions IS 'payments, by month of occurred_at (UTC)';
 COMMENT ON COLUMN fraud.transactions.card IS 'the customer: fraud.customers.card';
 COMMENT ON COLUMN fraud.transactions.transaction_id IS 'the payment''s own id, unique for its card';
 COMMENT ON COLUMN fraud.transactions.occurred_at IS 'the payment''s own time';
 COMMENT ON COLUMN fraud.transactions.received_at IS 'when it was stored (start of that transaction)';
-COMMENT ON COLUMN fraud.transactions.amount IS 'in the feed''s currency';
+COMMENT ON COLUMN fraud.transactions.amount IS 'as paid, in its currency, with the decimals of that';
+COMMENT ON COLUMN fraud.transactions.currency IS 'ISO 4217; fraud_detect.base_currency where the payment named none';
+COMMENT ON COLUMN fraud.transactions.base_amount IS
+    'the amount in fraud_detect.base_currency, by the rate (fraud.currency_rates) as of the payment''s time that was known when it was stored: later rates change nothing';
+COMMENT ON COLUMN fraud.transactions.attributes IS
+    'the payment''s fields that have no column, without what must not be kept, card numbers masked; null where there are none';
 COMMENT ON COLUMN fraud.transactions.home_latitude IS 'of the customer''s home as the payment said, degrees';
 COMMENT ON COLUMN fraud.transactions.home_longitude IS 'of the customer''s home as the payment said, degrees';
 COMMENT ON COLUMN fraud.transactions.city_population IS 'inhabitants of the home city as the payment said';
@@ -170,7 +178,7 @@ CREATE TABLE fraud.alerts (
     model text NOT NULL,
     model_version int NOT NULL,
     reasons text[] NOT NULL,
-    payment_amount numeric(12, 2) NOT NULL,
+    payment_amount numeric NOT NULL,
     PRIMARY KEY (card, alert_id),
     UNIQUE (card, transaction_id)
 );
@@ -182,7 +190,7 @@ COMMENT ON COLUMN fraud.alerts.case_id IS 'the case that it belongs to: fraud.ca
 COMMENT ON COLUMN fraud.alerts.occurred_at IS 'the payment''s own time';
 COMMENT ON COLUMN fraud.alerts.raised_at IS 'when the alert was raised: the commit''s transaction start';
 COMMENT ON COLUMN fraud.alerts.reasons IS 'what spoke most for fraud, in words, strongest first';
-COMMENT ON COLUMN fraud.alerts.payment_amount IS 'the payment''s amount, which fraud.cases sums up when retention has dropped the payment, too';
+COMMENT ON COLUMN fraud.alerts.payment_amount IS 'the payment''s base_amount, which fraud.cases sums up when retention has dropped the payment, too';
 
 -- Each sum by itself: one that is not asked for costs nothing. No row is left out, so it
 -- need be no security barrier, and joins to it find their rows by key.
@@ -192,7 +200,7 @@ CREATE VIEW fraud.cases AS
            -- In the alphabet, block is before review.
            (SELECT min(a.decision) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS decision,
            (SELECT max(a.score) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS max_score,
-           (SELECT sum(a.payment_amount)::numeric(14, 2) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS amount,
+           (SELECT sum(a.payment_amount) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS amount,
            c.opened_at,
            (SELECT max(a.raised_at) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS last_alert_at
     FROM fraud.case_states c;
@@ -203,7 +211,7 @@ COMMENT ON COLUMN fraud.cases.status_by IS 'who set the status; null while nobod
 COMMENT ON COLUMN fraud.cases.alerts IS 'number of alerts';
 COMMENT ON COLUMN fraud.cases.decision IS 'the severest of its alerts';
 COMMENT ON COLUMN fraud.cases.max_score IS 'the highest of its alerts';
-COMMENT ON COLUMN fraud.cases.amount IS 'sum of the alerted payments';
+COMMENT ON COLUMN fraud.cases.amount IS 'sum of the alerted payments, in fraud_detect.base_currency';
 COMMENT ON COLUMN fraud.cases.last_alert_at IS 'when its latest alert was raised';
 
 CREATE TABLE fraud.labels (

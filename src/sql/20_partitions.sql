@@ -27,7 +27,7 @@ BEGIN
     EXECUTE format('ALTER TABLE fraud.%I ADD PRIMARY KEY (card, occurred_at, transaction_id)', part);
     EXECUTE format('CREATE INDEX ON fraud.%I (occurred_at)', part);
     -- For the windows of merchants; what they read is in it.
-    EXECUTE format('CREATE INDEX ON fraud.%I (merchant, occurred_at, transaction_id) INCLUDE (amount, is_fraud, label_known_at, label_changes)', part);
+    EXECUTE format('CREATE INDEX ON fraud.%I (merchant, occurred_at, transaction_id) INCLUDE (base_amount, is_fraud, label_known_at, label_changes)', part);
     -- Readers come through fraud.transactions; the partition itself has no grants.
     EXECUTE format(
         'ALTER TABLE fraud.transactions ATTACH PARTITION fraud.%I FOR VALUES FROM (%L) TO (%L)',

@@ -106,7 +106,7 @@ BEGIN
         -- Scored before a feature was added: computed anew. Two cards may have used one
         -- payment id at one moment.
         RETURN QUERY
-        SELECT t.transaction_id, t.occurred_at, t.card::text, t.amount::float8, coalesce(l.is_fraud, false), s.score
+        SELECT t.transaction_id, t.occurred_at, t.card::text, t.base_amount::float8, coalesce(l.is_fraud, false), s.score
         FROM fraud._scored_features(ref, 'payments', "from", "to", 'infinity') s
         JOIN fraud.transactions t ON t.occurred_at = s.event_time AND t.transaction_id = s.event_id
                                  AND uuid_hash_extended(t.card, 0) = s.tag
@@ -114,7 +114,7 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY
-    SELECT t.transaction_id, t.occurred_at, t.card::text, t.amount::float8, coalesce(l.is_fraud, false),
+    SELECT t.transaction_id, t.occurred_at, t.card::text, t.base_amount::float8, coalesce(l.is_fraud, false),
            fraud._score_row(t, ref)
     FROM fraud.transactions t
     LEFT JOIN fraud._labels_as_of(labels_as_of) l

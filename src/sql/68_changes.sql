@@ -27,7 +27,7 @@ CREATE TABLE fraud.changes (
     card uuid NOT NULL,
     transaction_id text COLLATE "C" NOT NULL,
     occurred_at timestamptz,
-    amount numeric(12, 2),
+    amount numeric,
     merchant text,
     category text,
     state text,
@@ -46,6 +46,7 @@ COMMENT ON TABLE fraud.changes IS
 COMMENT ON COLUMN fraud.changes.slot IS 'the part of the log: fraud.change_slots';
 COMMENT ON COLUMN fraud.changes.sign IS '1: a payment that was stored, -1: one that is no more, 0: a label; a payment that was corrected is both';
 COMMENT ON COLUMN fraud.changes.occurred_at IS 'the payment''s; with card and transaction_id it finds the row in fraud.transactions';
+COMMENT ON COLUMN fraud.changes.amount IS 'the payment''s base_amount';
 COMMENT ON COLUMN fraud.changes.state IS 'the home''s, as known when the row was written';
 COMMENT ON COLUMN fraud.changes.is_fraud IS 'of a label: what it says';
 COMMENT ON COLUMN fraud.changes.known_at IS 'of a label: from when it counts';
@@ -145,12 +146,12 @@ DECLARE
 BEGIN
     INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
                                model, model_version, score, decision)
-    VALUES (fraud._open_slot(), -1, OLD.card, OLD.transaction_id, OLD.occurred_at, OLD.amount, OLD.merchant, OLD.category, home,
+    VALUES (fraud._open_slot(), -1, OLD.card, OLD.transaction_id, OLD.occurred_at, OLD.base_amount, OLD.merchant, OLD.category, home,
             OLD.model, OLD.model_version, OLD.score, OLD.decision);
     IF TG_OP = 'UPDATE' THEN
         INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
                                    model, model_version, score, decision)
-        VALUES (fraud._open_slot(), 1, NEW.card, NEW.transaction_id, NEW.occurred_at, NEW.amount, NEW.merchant, NEW.category, home,
+        VALUES (fraud._open_slot(), 1, NEW.card, NEW.transaction_id, NEW.occurred_at, NEW.base_amount, NEW.merchant, NEW.category, home,
                 NEW.model, NEW.model_version, NEW.score, NEW.decision);
     END IF;
     RETURN NULL;
@@ -160,7 +161,7 @@ COMMENT ON FUNCTION fraud._log_payment() IS 'internal: logs payments that are co
 
 CREATE TRIGGER log_deleted AFTER DELETE ON fraud.transactions
     FOR EACH ROW EXECUTE FUNCTION fraud._log_payment();
-CREATE TRIGGER log_corrected AFTER UPDATE OF amount, merchant, category, model, model_version, score, decision ON fraud.transactions
+CREATE TRIGGER log_corrected AFTER UPDATE OF base_amount, merchant, category, model, model_version, score, decision ON fraud.transactions
     FOR EACH ROW EXECUTE FUNCTION fraud._log_payment();
 
 CREATE FUNCTION fraud._refuse_new_key() RETURNS trigger

@@ -80,7 +80,7 @@ CREATE TABLE fraud.rollup_labels (
     transaction_id text COLLATE "C" NOT NULL,
     is_fraud boolean,
     occurred_at timestamptz,
-    amount numeric(12, 2),
+    amount numeric,
     merchant text,
     category text,
     state text,
@@ -132,7 +132,7 @@ CREATE VIEW fraud._queued_labels AS
     SELECT l.counted, l.was
     FROM (
         SELECT ROW(d.card, d.transaction_id, CASE WHEN t.card IS NOT NULL THEN n.is_fraud END,
-                   t.occurred_at, t.amount, t.merchant, t.category,
+                   t.occurred_at, t.base_amount, t.merchant, t.category,
                    CASE WHEN o.was IS NULL THEN c.state ELSE (o.was).state END,
                    t.model, t.model_version, t.score, t.decision)::fraud.rollup_labels AS counted, o.was
         FROM (SELECT q.card, q.transaction_id, bool_or(q.sign < 0) AS is_changed
@@ -160,11 +160,11 @@ COMMENT ON VIEW fraud._queued_labels IS
     'internal: payments whose label is another than fraud.rollups count, as known now, and that one';
 
 -- OFFSET 0: each of these is computed once a payment, not once for each sum that it
--- goes into. Amounts are whole hundredths and scores whole millionths, whose sums are
+-- goes into. Amounts are whole minor units of the base currency and scores whole millionths, whose sums are
 -- exact in any order, and quick. The zone is looked up once a query.
 CREATE VIEW fraud._queued AS
     SELECT f.card, f.merchant, f.category, f.state, f.model, f.model_version, f.decision,
-           (f.amount * 100)::bigint AS cents,
+           (f.amount * fraud._base_units())::bigint AS cents,
            least(99, floor(f.score * 100))::int::text AS score_bin,
            round(f.score * 1000000)::bigint AS score,
            date_trunc('hour', f.occurred_at, (SELECT fraud.report_timezone())) AS hour,
@@ -196,19 +196,19 @@ CREATE VIEW fraud._queued_rollups AS
     SELECT b.kind COLLATE "C" AS kind, b.starts_at, b.key COLLATE "C" AS key, b.model COLLATE "C" AS model,
            b.model_version,
            sum(q.payments) AS payments,
-           sum(q.payments * q.cents) * 0.01 AS volume,
+           sum(q.payments * q.cents) * fraud._base_unit() AS volume,
            sum(q.approved) AS approved,
            sum(q.reviewed) AS reviewed,
            sum(q.blocked) AS blocked,
-           sum(q.payments * q.alerted * q.cents) * 0.01 AS alerted_volume,
+           sum(q.payments * q.alerted * q.cents) * fraud._base_unit() AS alerted_volume,
            sum(q.scored) AS scored,
            coalesce(sum(q.scored * q.score), 0) * 0.000001 AS score_sum,
            sum(q.fraud) AS fraud,
            sum(q.legitimate) AS legitimate,
            sum(q.fraud * q.alerted) AS fraud_alerted,
            sum(q.legitimate * q.alerted) AS legitimate_alerted,
-           sum(q.fraud * q.cents) * 0.01 AS fraud_volume,
-           sum(q.fraud * q.alerted * q.cents) * 0.01 AS fraud_alerted_volume
+           sum(q.fraud * q.cents) * fraud._base_unit() AS fraud_volume,
+           sum(q.fraud * q.alerted * q.cents) * fraud._base_unit() AS fraud_alerted_volume
     FROM fraud._queued q
     CROSS JOIN LATERAL (VALUES
         ('day', q.day, NULL, NULL, NULL),
@@ -255,10 +255,10 @@ CREATE VIEW fraud._queued_cards AS
            q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
     FROM (SELECT q.card, q.month,
                  sum(q.payments) AS payments,
-                 sum(q.payments * q.cents) * 0.01 AS volume,
+                 sum(q.payments * q.cents) * fraud._base_unit() AS volume,
                  sum(q.payments * q.alerted) AS alerts,
                  sum(q.fraud) AS fraud,
-                 sum(q.fraud * q.cents) * 0.01 AS fraud_volume
+                 sum(q.fraud * q.cents) * fraud._base_unit() AS fraud_volume
           FROM fraud._queued q
           GROUP BY q.card, q.month) q
     LEFT JOIN (SELECT d.card, d.month, bit_or(d.day_bit) FILTER (WHERE d.is_active) AS days,

@@ -242,7 +242,7 @@ BEGIN
     )
     INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
                                model, model_version, score, decision)
-    SELECT (SELECT fraud._open_slot()), 1, t.card, t.transaction_id, t.occurred_at, t.amount, t.merchant, t.category, c.state,
+    SELECT (SELECT fraud._open_slot()), 1, t.card, t.transaction_id, t.occurred_at, t.base_amount, t.merchant, t.category, c.state,
            t.model, t.model_version, t.score, t.decision
     FROM fraud.transactions t LEFT JOIN fraud.customers c ON c.card = t.card
     WHERE t.occurred_at >= complete_from;

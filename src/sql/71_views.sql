@@ -128,7 +128,7 @@ COMMENT ON COLUMN fraud.customer_activity.active_days IS 'days with a payment';
 CREATE VIEW fraud.alert_queue AS
     SELECT a.alert_id, a.case_id, m.status, a.decision, a.score, a.raised_at,
            round(extract(epoch FROM now() - a.raised_at) / 3600, 2) AS age_hours,
-           a.occurred_at, t.amount, t.merchant, t.category,
+           a.occurred_at, t.base_amount AS amount, t.merchant, t.category,
            a.card, c.last_four, c.city, c.state, a.reasons, a.transaction_id, a.model, a.model_version
     FROM fraud.alerts a
     JOIN fraud.cases m ON m.card = a.card AND m.case_id = a.case_id

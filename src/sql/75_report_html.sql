@@ -213,7 +213,7 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     WITH alert AS (
-        SELECT a.*, (a.occurred_at AT TIME ZONE z.zone) AS local_time, t.amount, t.merchant, t.category, c.last_four, c.state,
+        SELECT a.*, (a.occurred_at AT TIME ZONE z.zone) AS local_time, t.base_amount AS amount, t.merchant, t.category, c.last_four, c.state,
                row_number() OVER (ORDER BY a.score DESC, a.alert_id) AS place
         FROM (SELECT fraud.report_timezone() AS zone) z
         JOIN fraud.alerts a ON a.occurred_at >= day::timestamp AT TIME ZONE z.zone

@@ -4,7 +4,8 @@ CREATE VIEW fraud.payment_events AS
     SELECT t.card, t.transaction_id, t.occurred_at, t.amount, t.merchant, t.category,
            t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude,
            t.city_population, t.age,
-           coalesce(t.is_fraud, false) AS is_fraud, t.label_known_at, t.label_changes
+           coalesce(t.is_fraud, false) AS is_fraud, t.label_known_at, t.label_changes,
+           t.currency, t.base_amount, t.attributes
     FROM fraud.transactions t;
 COMMENT ON VIEW fraud.payment_events IS
     'payments with their latest label, for the feature set payments; what nobody has labelled counts as legitimate';
@@ -14,7 +15,7 @@ COMMENT ON COLUMN fraud.payment_events.label_changes IS 'fraud.transactions.labe
 SELECT fraud.create_feature_set('payments', 'fraud.payment_events', 'transaction_id', 'occurred_at',
     label => 'is_fraud', label_known_at => 'label_known_at', label_changes => 'label_changes', description => 'what payments are scored by');
 
-SELECT fraud.add_feature('payments', 'amount', 'amount',
+SELECT fraud.add_feature('payments', 'amount', 'base_amount',
     reason => 'amount {amount:.2}');
 SELECT fraud.add_feature('payments', 'category', 'category', kind => 'code', categories =>
     '{entertainment,food_dining,gas_transport,grocery_net,grocery_pos,health_fitness,home,kids_pets,misc_net,misc_pos,personal_care,shopping_net,shopping_pos,travel}',
@@ -35,9 +36,9 @@ SELECT fraud.add_feature('payments', 'city_population', 'city_population',
 -- The card's own past.
 SELECT fraud.add_window_feature('payments', 'count_' || w.name, 'count', NULL, 'card', w.width,
            reason => format('{count_%s:.0} earlier payments with the card in the last %s', w.name, w.words)),
-       fraud.add_window_feature('payments', 'sum_' || w.name, 'sum', 'amount', 'card', w.width,
+       fraud.add_window_feature('payments', 'sum_' || w.name, 'sum', 'base_amount', 'card', w.width,
            reason => format('{sum_%s:.2} spent with the card in the last %s before this', w.name, w.words)),
-       fraud.add_window_feature('payments', 'mean_' || w.name, 'avg', 'amount', 'card', w.width,
+       fraud.add_window_feature('payments', 'mean_' || w.name, 'avg', 'base_amount', 'card', w.width,
            reason => format('the card''s mean payment over the last %s is {mean_%s:.2}', w.words, w.name))
 FROM (VALUES ('1h', interval '1 hour', 'hour'), ('24h', '1 day', '24 hours'), ('7d', '7 days', '7 days'),
              ('30d', '30 days', '30 days')) w(name, width, words);
@@ -47,9 +48,9 @@ SELECT fraud.add_window_feature('payments', 'distance_from_last_km', 'distance',
     'card', '30 days', reason => '{distance_from_last_km:.0} km from the place of the card''s last payment');
 SELECT fraud.add_window_feature('payments', 'speed_from_last_kmh', 'speed', 'merchant_latitude, merchant_longitude',
     'card', '30 days', reason => '{speed_from_last_kmh:.0} km/h from the place of the card''s last payment');
-SELECT fraud.add_window_feature('payments', 'amount_ratio_30d', 'ratio', 'amount', 'card', '30 days',
+SELECT fraud.add_window_feature('payments', 'amount_ratio_30d', 'ratio', 'base_amount', 'card', '30 days',
     reason => 'amount is {amount_ratio_30d:.2} times the card''s 30-day mean');
-SELECT fraud.add_window_feature('payments', 'amount_zscore_30d', 'zscore', 'amount', 'card', '30 days',
+SELECT fraud.add_window_feature('payments', 'amount_zscore_30d', 'zscore', 'base_amount', 'card', '30 days',
     reason => 'amount is {amount_zscore_30d:.1} standard deviations from the card''s 30-day mean');
 SELECT fraud.add_window_feature('payments', 'category_count_30d', 'count', NULL, 'card, category', '30 days',
     description => '0: the category is new for the card',
@@ -62,7 +63,7 @@ SELECT fraud.add_window_feature('payments', 'merchant_visits_30d', 'count', NULL
 -- sessions have not committed yet and what a feed brings late makes no difference.
 SELECT fraud.add_window_feature('payments', 'merchant_count_24h', 'count', NULL, 'merchant', '1 day', delay => '1 hour',
     reason => '{merchant_count_24h:.0} payments to the merchant within a day');
-SELECT fraud.add_window_feature('payments', 'merchant_amount_ratio_30d', 'ratio', 'amount', 'merchant', '30 days', delay => '1 hour',
+SELECT fraud.add_window_feature('payments', 'merchant_amount_ratio_30d', 'ratio', 'base_amount', 'merchant', '30 days', delay => '1 hour',
     reason => 'amount is {merchant_amount_ratio_30d:.2} times what is usual at the merchant');
 -- Chargebacks take days: a share of payments that nobody can have complained of yet
 -- would look better than it is.

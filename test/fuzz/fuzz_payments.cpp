@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const fraud::Payment& payment : batch.payments) {
       if (payment.transaction_id.empty() || payment.merchant.empty()) __builtin_trap();
       if (payment.card_number.empty() == payment.card_token.empty()) __builtin_trap();
-      if (payment.amount_cents < 0) __builtin_trap();
+      if (payment.amount_minor < 0) __builtin_trap();
     }
     for (const fraud::RejectedPayment& rejected : batch.rejected) {
       if (rejected.reason.empty()) __builtin_trap();

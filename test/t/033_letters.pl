@@ -111,7 +111,7 @@ is(value("SELECT count(DISTINCT card) FROM fraud.transactions WHERE transaction_
 
 # ------------------------------------------- windows too large, a check, a trigger of somebody's
 # As many payments of one merchant as do not fit into the least memory.
-value(q{INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount, merchant, source, features) SELECT gen_random_uuid(), 'crowd' || i, now() - i * interval '1 second', 1, 'Crowd', 'sql', '{}' FROM generate_series(1, 40000) i});
+value(q{INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount, currency, base_amount, merchant, source, features) SELECT gen_random_uuid(), 'crowd' || i, now() - i * interval '1 second', 1, 'USD', 1, 'Crowd', 'sql', '{}' FROM generate_series(1, 40000) i});
 value("ALTER TABLE fraud.transactions ADD CONSTRAINT sober CHECK (merchant <> 'Bar')");
 value(q{CREATE FUNCTION public.no_mondays() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.merchant = 'Monday' THEN RAISE EXCEPTION 'closed on Mondays'; END IF; RETURN NEW; END $$;
 CREATE TRIGGER no_mondays BEFORE INSERT ON fraud.transactions FOR EACH ROW EXECUTE FUNCTION public.no_mondays()});

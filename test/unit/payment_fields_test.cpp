@@ -109,7 +109,7 @@ TEST(PaymentFields, Amount) {
                                                              {"4503599.63", 450359963},
                                                              {"1.10", 110}};
   for (const auto& [text, cents] : good) {
-    EXPECT_EQ(read_one(with("amt", text)).amount_cents, cents) << text;
+    EXPECT_EQ(read_one(with("amt", text)).amount_minor, cents) << text;
   }
   for (const std::string text : {"-0.01", "10000000000", "1e10", "0.005", "1.001", "1e300", "1e-3",
                                  "123456789012345678901234567890"}) {
@@ -132,7 +132,7 @@ TEST(PaymentFields, Amount) {
     const int64_t cents = static_cast<int64_t>(random() % 1000000000000u);
     PaymentBuilder builder;
     builder.set("amt", nlohmann::json(static_cast<double>(cents) / 100).dump());
-    ASSERT_EQ(builder.partial().amount_cents, cents);
+    ASSERT_EQ(builder.partial().amount_minor, cents);
   }
 }
 

@@ -19,7 +19,7 @@ TEST(PaymentReader, ReadsTheWireFormat) {
     EXPECT_EQ(payment.last_four, "4052");
     EXPECT_EQ(payment.transaction_id, "3cb54a489fb351f73a7db98f6c7bb1ad");
     EXPECT_EQ(payment.occurred_at_us, 1730134684025000);
-    EXPECT_EQ(payment.amount_cents, 6016);
+    EXPECT_EQ(payment.amount_minor, 6016);
     EXPECT_EQ(payment.merchant, "Berge, Kautzer and Harris");
     EXPECT_EQ(payment.category, "personal_care");
     EXPECT_EQ(payment.merchant_latitude, 34.38451);
@@ -62,7 +62,7 @@ TEST(PaymentReader, ReadsEveryLayout) {
   // An object of jsonb has its keys in another order: the columns come last.
   const std::string reordered =
       R"({"data":[[1.5,"t","12345678","m"]],"columns":["amt","trans_num","cc_num","merchant"]})";
-  EXPECT_EQ(read_one(reordered).amount_cents, 150);
+  EXPECT_EQ(read_one(reordered).amount_minor, 150);
   // Fields that are null, unknown or nested without being known do no harm.
   EXPECT_EQ(read_one(with("lat", "null")).latitude, std::nullopt);
   EXPECT_EQ(read_one(with("is_fraud", "null")).is_fraud, std::nullopt);
@@ -319,7 +319,7 @@ void read_anything(const std::string& body) {
         ASSERT_GE(payment.card_number.size() + payment.card_token.size(), 8u);
         ASSERT_FALSE(payment.transaction_id.empty());
         ASSERT_FALSE(payment.merchant.empty());
-        ASSERT_GE(payment.amount_cents, 0);
+        ASSERT_GE(payment.amount_minor, 0);
       }
     } catch (const Error& error) {
       ASSERT_EQ(std::string(error.what()).find("44979"), std::string::npos);

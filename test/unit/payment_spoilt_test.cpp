@@ -228,7 +228,7 @@ TEST(PaymentSpoilt, ABreakHarmsNothingBeforeIt) {
 
 TEST(PaymentSpoilt, TheLastOfAFieldCounts) {
   EXPECT_EQ(reason_of("amt", "5,\"amt\":null"), "amt is missing or empty: expected a number");
-  EXPECT_EQ(read_one(with("amt", "\"x\",\"amt\":5")).amount_cents, 500);
+  EXPECT_EQ(read_one(with("amt", "\"x\",\"amt\":5")).amount_minor, 500);
   EXPECT_EQ(read_one(with("lat", "5,\"lat\":null")).latitude, std::nullopt);
 }
 

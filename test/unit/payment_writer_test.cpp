@@ -31,7 +31,7 @@ TEST(PaymentToJson, RoundTrip) {
       read_payments(payment_to_json(payment, "cc_num", payment.card_number)).payments.at(0);
   EXPECT_EQ(again.card_number, "4497913965512794052");
   EXPECT_EQ(again.merchant, "Berge, Kautzer and Harris");
-  EXPECT_EQ(again.amount_cents, 6016);
+  EXPECT_EQ(again.amount_minor, 6016);
   EXPECT_EQ(again.zip, "01234");
   EXPECT_EQ(again.date_of_birth, payment.date_of_birth);
   EXPECT_EQ(again.occurred_at_us, payment.occurred_at_us);

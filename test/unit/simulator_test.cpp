@@ -34,7 +34,7 @@ SimulatorConfig config(int customers, int days, uint64_t seed = 7) {
 auto fields(const SimulatedPayment& simulated) {
   const Payment& p = simulated.payment;
   return std::make_tuple(
-      std::tie(p.card_number, p.last_four, p.transaction_id, p.occurred_at_us, p.amount_cents,
+      std::tie(p.card_number, p.last_four, p.transaction_id, p.occurred_at_us, p.amount_minor,
                p.merchant, p.category, p.merchant_latitude, p.merchant_longitude),
       std::tie(p.first_name, p.last_name, p.gender, p.street, p.city, p.state, p.zip, p.job,
                p.latitude, p.longitude, p.city_population, p.date_of_birth, p.is_fraud),
@@ -171,7 +171,7 @@ TEST(SimulatorTest, PaymentsAreComplete) {
       const Payment& payment = simulated.payment;
       EXPECT_NE(std::find(categories.begin(), categories.end(), payment.category),
                 categories.end());
-      EXPECT_GE(payment.amount_cents, 50);
+      EXPECT_GE(payment.amount_minor, 50);
       EXPECT_FALSE(payment.merchant.empty());
       EXPECT_FALSE(payment.first_name.empty());
       EXPECT_FALSE(payment.street.empty());

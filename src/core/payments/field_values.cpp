@@ -7,6 +7,7 @@
 #include <cmath>
 #include <system_error>
 
+#include "core/payments/currency.h"
 #include "core/payments/digits.h"
 #include "core/payments/mask.h"
 
@@ -199,12 +200,33 @@ std::string_view epoch_unit(std::string_view text) {
 
 // It may come from a double, hence the tolerance: a millionth is more than the rounding of
 // any amount below the limit.
-std::optional<int64_t> parse_amount(std::string_view text) {
+std::optional<int64_t> parse_amount(std::string_view text, int decimals) {
   const std::optional<double> value = parse_double(text);
-  if (!value || *value < 0 || *value >= kAmountLimit) return std::nullopt;
-  const double cents = std::round(*value * 100);
-  if (std::fabs(*value - cents / 100) > 1e-6) return std::nullopt;
-  return static_cast<int64_t>(cents);
+  if (!value || std::fabs(*value) >= kAmountLimit) return std::nullopt;
+  const auto units = static_cast<double>(minor_units(decimals));
+  const double minor = std::round(*value * units);
+  if (std::fabs(*value - minor / units) > 1e-6) return std::nullopt;
+  return static_cast<int64_t>(minor);
+}
+
+std::optional<std::string> parse_iban(std::string_view text) {
+  constexpr size_t kShortest = 15, kLongest = 34;
+  std::string iban;
+  for (const char c : text) {
+    if (c == ' ') continue;
+    if (!is_word(c)) return std::nullopt;
+    iban += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  }
+  if (iban.size() < kShortest || iban.size() > kLongest) return std::nullopt;
+  if (is_digit(iban[0]) || is_digit(iban[1]) || !is_digit(iban[2]) || !is_digit(iban[3])) return std::nullopt;
+  // Letters are numbers from 10 on; the country and its check digits come last.
+  int rest = 0;
+  for (size_t i = 0; i < iban.size(); ++i) {
+    const char c = iban[(i + 4) % iban.size()];
+    rest = is_digit(c) ? (rest * 10 + (c - '0')) % 97 : (rest * 100 + (c - 'A' + 10)) % 97;
+  }
+  if (rest != 1) return std::nullopt;
+  return iban;
 }
 
 std::optional<bool> parse_flag(std::string_view text) {

@@ -36,8 +36,11 @@ std::optional<int64_t> parse_time_seconds(std::string_view text);
 // 2262, or "".
 std::string_view epoch_unit(std::string_view text);
 
-// Reads an amount in hundredths.
-std::optional<int64_t> parse_amount(std::string_view text);
+// Reads an amount, which may be below zero, in minor units of so many decimals.
+std::optional<int64_t> parse_amount(std::string_view text, int decimals);
+
+// Returns an IBAN without blanks, in capitals, if its check digits are right (ISO 13616).
+std::optional<std::string> parse_iban(std::string_view text);
 
 // Reads 0, 1, true or false.
 std::optional<bool> parse_flag(std::string_view text);

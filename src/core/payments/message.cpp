@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "core/base/error.h"
+#include "core/payments/currency.h"
 #include "core/payments/escape.h"
 
 namespace fraud {
@@ -20,9 +21,10 @@ constexpr size_t kMaxSubject = 160;  // bytes
 constexpr std::array<std::string_view, 9> kMessageFields = {
     "id", "kind", "created_at", "digest", "count", "subject", "text", "html", "payload"};
 // Of an alert's payload, without "payload." before it.
-constexpr std::array<std::string_view, 14> kAlertFields = {
+constexpr std::array<std::string_view, 17> kAlertFields = {
     "alert_id", "case_id",  "case_alerts", "escalated", "transaction_id", "card",  "last_four",
-    "amount",   "merchant", "category",    "score",     "decision",       "model", "occurred_at"};
+    "amount",   "merchant", "category",    "score",     "decision",       "model", "occurred_at",
+    "currency", "base_amount", "attributes"};
 
 Json parse(std::string_view text) { return Json::parse(text, nullptr, false); }
 
@@ -55,6 +57,13 @@ std::string two_decimals(const Json& payload, const char* name, int decimals) {
   return text;
 }
 
+// The amount as paid, with its currency where that is not the one that others are compared in.
+std::string amount_of(const Json& alert) {
+  const std::string currency = field(alert, "currency");
+  if (currency.empty() || currency == base_currency()) return two_decimals(alert, "amount", currency.empty() ? 2 : base_decimals());
+  return two_decimals(alert, "amount", currency_decimals(currency).value_or(2)) + " " + currency;
+}
+
 // Cuts to so many bytes, at a character's bound.
 std::string cut(std::string text, size_t bytes) {
   if (text.size() <= bytes) return text;
@@ -73,7 +82,7 @@ std::string one_line(std::string text) {
 
 // An alert in one line.
 std::string alert_line(const Json& alert) {
-  std::string line = field(alert, "decision") + ": " + two_decimals(alert, "amount", 2) + " at " +
+  std::string line = field(alert, "decision") + ": " + amount_of(alert) + " at " +
                      field(alert, "merchant");
   if (!field(alert, "last_four").empty()) line += ", card …" + field(alert, "last_four");
   line += ", score " + two_decimals(alert, "score", 3);
@@ -88,7 +97,7 @@ std::vector<std::pair<std::string, std::string>> alert_rows(const Json& alert) {
   std::vector<std::pair<std::string, std::string>> rows = {
       {"Decision", field(alert, "decision")},
       {"Score", two_decimals(alert, "score", 4)},
-      {"Amount", two_decimals(alert, "amount", 2)},
+      {"Amount", amount_of(alert)},
       {"Merchant", field(alert, "merchant")},
       {"Category", field(alert, "category")},
       {"Card", field(alert, "last_four").empty() ? field(alert, "card")

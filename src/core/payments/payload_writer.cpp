@@ -2,6 +2,7 @@
 #include "core/payments/payload_writer.h"
 
 #include <nlohmann/json.hpp>
+#include <algorithm>
 #include <utility>
 
 #include "core/payments/forbidden_fields.h"
@@ -31,15 +32,89 @@ bool heads_forbidden_column(const Document& document, size_t array) {
   return false;
 }
 
+// True unless the members say that the customer is named by what is no secret.
+bool names_secret_customer(const Document& document, const std::vector<Member>& members) {
+  for (const Member& member : members) {
+    if (member.name == "customer_kind") return document.kind(member.node) != Kind::kString || is_secret_kind(document.text(member.node));
+  }
+  return true;
+}
+
+// True for what tools call the column that numbers the rows.
+bool is_row_number(std::string_view name) { return name.empty() || name == "Unnamed: 0"; }
+
+// Adds the members of an object.
+void add_attributes(const Document& document, size_t object, std::vector<Member>* members) {
+  for (size_t key = Document::first(object); key < document.next(object);) {
+    const size_t value = document.next(key);
+    if (value >= document.next(object)) break;
+    members->push_back({document.text(key), value, kUnknownField});
+    key = document.next(value);
+  }
+}
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// Hides an IBAN (after its kind) wherever it stands, in one piece.
+void hide_iban(std::string_view secret, std::string* text) {
+  const size_t colon = secret.find(':');
+  if (colon == std::string_view::npos) return;
+  const std::string_view iban = secret.substr(colon + 1);
+  const auto same = [](char a, char b) { return lower(a) == lower(b); };
+  for (auto at = text->begin();;) {
+    at = std::search(at, text->end(), iban.begin(), iban.end(), same);
+    if (at == text->end()) return;
+    at = std::fill_n(at, iban.size() - 4, '*') + 4;
+  }
+}
+
+std::string write_all(const Document& document, const std::vector<Member>& members, std::string_view secret) {
+  if (members.empty()) return {};
+  const bool is_card = secret.find(':') == std::string_view::npos;
+  PayloadWriter writer(document, is_card ? secret : std::string_view(), Masking::kLikely);
+  writer.write_members(members);
+  std::string text = writer.take();
+  if (text == "{}") return {};
+  if (!is_card) hide_iban(secret, &text);
+  return text;
+}
+
 }  // namespace
+
+std::string write_attributes(const Document& document, const std::vector<Member>& members, std::string_view secret) {
+  static const int kAttributes = find_payment_field("attributes");
+  std::vector<Member> kept;
+  for (const Member& member : members) {
+    if (member.field == kAttributes) {
+      if (document.kind(member.node) == Kind::kObject) {
+        add_attributes(document, member.node, &kept);
+      } else if (document.kind(member.node) != Kind::kNull) {
+        kept.push_back(member);
+      }
+    } else if (member.field == kUnknownField && !is_row_number(member.name)) {
+      kept.push_back(member);
+    }
+  }
+  return write_all(document, kept, secret);
+}
+
+std::string read_attributes(std::string_view json, std::string_view secret) {
+  Document document;
+  if (document.read(json) != Document::Reading::kWhole || document.kind(0) != Kind::kObject) return {};
+  std::vector<Member> members;
+  add_attributes(document, 0, &members);
+  return write_all(document, members, secret);
+}
 
 void PayloadWriter::write_members(const std::vector<Member>& members) {
   const bool is_cut = names_forbidden(members);
+  const bool has_secret_customer = depth_ == 0 && names_secret_customer(document_, members);
   out_ += '{';
   bool is_first = true;
   for (const Member& member : members) {
     if (is_full()) break;
     if (member.name == "cc_num" || is_forbidden_field(member.name)) continue;
+    if (has_secret_customer && member.name == "customer") continue;
     // {"name": "cvv", "value": …}
     if (is_cut && !is_naming_field(member.name)) continue;
     write_key(member.name, &is_first);

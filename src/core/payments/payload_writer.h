@@ -31,7 +31,8 @@ class PayloadWriter {
   PayloadWriter(const Document& document, std::string_view card_digits, Masking masking)
       : document_(document), card_digits_(card_digits), masking_(masking) {}
 
-  // Writes the members as one object, without the card number.
+  // Writes the members as one object, without the card number, or what else says in secret who
+  // pays.
   void write_members(const std::vector<Member>& members);
 
   // Writes a value. It recurses no deeper than kMaxJsonDepth.
@@ -57,6 +58,14 @@ class PayloadWriter {
   size_t id_at_ = 0, id_size_ = 0;
   std::string out_;
 };
+
+// Writes the attributes of a payment: those of the members that are no fields of payments, and what
+// the field "attributes" holds, as one object; empty where there are none. `secret` is the card number, or
+// what is as secret (Payment::card_number), and hidden wherever it stands.
+std::string write_attributes(const Document& document, const std::vector<Member>& members, std::string_view secret);
+
+// The same of the text of an object, as far as it is one.
+std::string read_attributes(std::string_view json, std::string_view secret);
 
 // Cuts a payload to its bound, between characters, and says so at its end.
 void bound_payload(std::string* payload);

@@ -1,5 +1,6 @@
 // Builds one payment from fields of text, and checks each of them.
 #include "core/payments/payment.h"
+#include "core/payments/currency.h"
 #include "core/payments/digits.h"
 #include "core/payments/field_values.h"
 #include "core/payments/forbidden_fields.h"
@@ -26,17 +27,23 @@ constexpr int64_t kMaxPopulation = 10000000000;
 
 enum class Field {
   kAmount,
+  kAmountMinor,
+  kAttributes,
   kCard,
   kCategory,
   kCardNumber,
   kCity,
   kCityPopulation,
+  kCurrency,
   kTimeMs,
+  kCustomer,
+  kCustomerKind,
   kDateOfBirth,
   kFirstName,
   kGender,
   kIsFraud,
   kJob,
+  kKind,
   kLastName,
   kLastFour,
   kLatitude,
@@ -44,6 +51,7 @@ enum class Field {
   kMerchantLatitude,
   kMerchantLongitude,
   kMerchant,
+  kReference,
   kState,
   kStreet,
   kTimeText,
@@ -58,6 +66,9 @@ struct FieldInfo {
   std::string_view expected;
 };
 
+// In the order of PaymentKind.
+constexpr std::array<std::string_view, 6> kKindNames = {"payment", "authorisation", "capture", "refund", "reversal", "chargeback"};
+
 constexpr std::string_view kExpectedText = "text of at most 200 characters";
 constexpr std::string_view kExpectedLatitude = "a latitude from -90 to 90";
 constexpr std::string_view kExpectedLongitude = "a longitude from -180 to 180";
@@ -65,17 +76,23 @@ constexpr std::string_view kExpectedLongitude = "a longitude from -180 to 180";
 // Ordered by name, for the binary search.
 constexpr std::array<FieldInfo, kPaymentFields> kFields = {{
     {"amt", Field::kAmount, "a number from 0 to below 10000000000 with at most two decimals"},
+    {"amt_minor", Field::kAmountMinor, "an integer in the currency's minor unit"},
+    {"attributes", Field::kAttributes, "an object"},
     {"card", Field::kCard, "a uuid"},
     {"category", Field::kCategory, kExpectedText},
     {"cc_num", Field::kCardNumber, "8 to 19 digits"},
     {"city", Field::kCity, kExpectedText},
     {"city_pop", Field::kCityPopulation, "an integer from 0 to 10000000000"},
+    {"currency", Field::kCurrency, "a currency's code as in ISO 4217, such as EUR"},
     {"current_time", Field::kTimeMs, "epoch milliseconds from 1970 to 2262"},
+    {"customer", Field::kCustomer, "text of 1 to 128 characters"},
+    {"customer_kind", Field::kCustomerKind, "card, iban, or the name of a kind of id that is no secret, such as token, wallet or account"},
     {"dob", Field::kDateOfBirth, "a date as YYYY-MM-DD"},
     {"first", Field::kFirstName, kExpectedText},
     {"gender", Field::kGender, kExpectedText},
     {"is_fraud", Field::kIsFraud, "0, 1, true or false"},
     {"job", Field::kJob, kExpectedText},
+    {"kind", Field::kKind, "payment, authorisation, capture, refund, reversal or chargeback"},
     {"last", Field::kLastName, kExpectedText},
     {"last_four", Field::kLastFour, "four digits"},
     {"lat", Field::kLatitude, kExpectedLatitude},
@@ -83,6 +100,7 @@ constexpr std::array<FieldInfo, kPaymentFields> kFields = {{
     {"merch_lat", Field::kMerchantLatitude, kExpectedLatitude},
     {"merch_long", Field::kMerchantLongitude, kExpectedLongitude},
     {"merchant", Field::kMerchant, "a name of 1 to 200 characters"},
+    {"reference", Field::kReference, "text of 1 to 128 characters"},
     {"state", Field::kState, kExpectedText},
     {"street", Field::kStreet, kExpectedText},
     {"trans_date_trans_time", Field::kTimeText,
@@ -143,7 +161,7 @@ std::string time_fault(const FieldInfo& info, std::string_view text, std::string
 }
 
 bool is_required(Field field) {
-  return field == Field::kAmount || field == Field::kCardNumber || field == Field::kMerchant ||
+  return field == Field::kAmount || field == Field::kAmountMinor || field == Field::kCardNumber || field == Field::kMerchant ||
          field == Field::kTransactionId;
 }
 
@@ -164,6 +182,8 @@ std::string* text_member(Payment* payment, Field field) {
       return &payment->last_name;
     case Field::kMerchant:
       return &payment->merchant;
+    case Field::kReference:
+      return &payment->reference;
     case Field::kState:
       return &payment->state;
     case Field::kStreet:
@@ -197,6 +217,20 @@ std::string quote_value(std::string_view text, std::string_view card_number) {
     quoted += byte < 0x20 || byte == 0x7F ? ' ' : c;
   }
   return quoted + '"';
+}
+
+std::optional<PaymentKind> payment_kind(std::string_view name) noexcept {
+  const auto* found = std::find(kKindNames.begin(), kKindNames.end(), name);
+  if (found == kKindNames.end()) return std::nullopt;
+  return static_cast<PaymentKind>(found - kKindNames.begin());
+}
+
+std::string_view payment_kind_name(PaymentKind kind) noexcept { return kKindNames[static_cast<size_t>(kind)]; }
+
+bool is_secret_kind(std::string_view customer_kind) noexcept { return customer_kind == "card" || customer_kind == "iban"; }
+
+std::string_view currency_of(const Payment& payment) noexcept {
+  return payment.currency.empty() ? base_currency() : std::string_view(payment.currency);
 }
 
 std::optional<PaymentFormat> payment_format(std::string_view name) noexcept {
@@ -321,8 +355,35 @@ void PaymentBuilder::set(int field, std::string_view text) {
       break;
     }
     case Field::kAmount:
-      has_amount_ = true;
-      take(parse_amount(text), &payment_.amount_cents);
+    case Field::kAmountMinor:
+      set_amount(field, text);
+      break;
+    case Field::kAttributes:
+      break;  // the reader's
+    case Field::kCurrency: {
+      std::string code(text);
+      for (char& c : code) {
+        if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+      }
+      if (const std::optional<int> decimals = currency_decimals(code)) {
+        payment_.currency = std::move(code);
+        payment_.decimals = *decimals;
+      } else {
+        fail(describe(*info, quote_value(text, card_digits_)));
+      }
+      break;
+    }
+    case Field::kCustomer:
+      set_customer(text);
+      break;
+    case Field::kCustomerKind: {
+      const bool is_name = text.size() <= 32 && is_ascii_letter(text[0]) &&
+                           std::all_of(text.begin(), text.end(), [](char c) { return (is_word(c) && (c < 'A' || c > 'Z')) || c == '_'; });
+      take(is_name ? std::optional<std::string>(text) : std::nullopt, &payment_.customer_kind);
+      break;
+    }
+    case Field::kKind:
+      take(payment_kind(text), &payment_.kind);
       break;
     case Field::kLatitude:
       take(parse_within(text, 90), &payment_.latitude);
@@ -368,6 +429,7 @@ void PaymentBuilder::set(int field, std::string_view text) {
     case Field::kJob:
     case Field::kLastName:
     case Field::kMerchant:
+    case Field::kReference:
     case Field::kState:
     case Field::kStreet:
     case Field::kTransactionId:
@@ -375,7 +437,8 @@ void PaymentBuilder::set(int field, std::string_view text) {
       std::string value(text);
       if (info->field == Field::kZip) value = parse_zip(text);
       if (info->field == Field::kMerchant && value.compare(0, 6, "fraud_") == 0) value.erase(0, 6);
-      const size_t limit = info->field == Field::kTransactionId ? kMaxTransactionId : kMaxText;
+      const bool is_id = info->field == Field::kTransactionId || info->field == Field::kReference;
+      const size_t limit = is_id ? kMaxTransactionId : kMaxText;
       const size_t characters = count_characters(value);
       if (characters > limit) {
         fail(describe(*info, "text of " + std::to_string(characters) + " characters"));
@@ -390,21 +453,90 @@ void PaymentBuilder::set(int field, std::string_view text) {
   }
 }
 
+// Takes an amount, in the currency's unit or its minor one. Which decimals it may have depends
+// on the currency.
+void PaymentBuilder::set_amount(int field, std::string_view text) {
+  const FieldInfo& info = kFields[static_cast<size_t>(field)];
+  if (payment_.has_amount && (info.field == Field::kAmountMinor) != has_minor_) {
+    fail("amt and amt_minor are both given: expected one of them");
+    return;
+  }
+  payment_.has_amount = true;
+  has_minor_ = info.field == Field::kAmountMinor;
+  if (payment_.currency.empty()) payment_.decimals = base_decimals();
+  std::optional<int64_t> minor = has_minor_ ? parse_whole(text) : parse_amount(text, payment_.decimals);
+  const int64_t limit = 10000000000 * minor_units(payment_.decimals);
+  if (minor && (*minor >= limit || *minor <= -limit)) minor.reset();
+  if (!minor) {
+    FieldInfo expected = info;
+    constexpr std::array<std::string_view, kMaxDecimals + 1> kExpected = {
+        "a number from 0 to below 10000000000 without decimals", "", "a number from 0 to below 10000000000 with at most two decimals",
+        "a number from 0 to below 10000000000 with at most three decimals",
+        "a number from 0 to below 10000000000 with at most four decimals"};
+    if (!has_minor_) expected.expected = kExpected[static_cast<size_t>(payment_.decimals)];
+    std::string reason = describe(expected, quote_value(text, card_digits_));
+    if (!payment_.currency.empty()) reason += ", as " + payment_.currency + " has";
+    fail(std::move(reason));
+    return;
+  }
+  is_negative_ = *minor < 0;
+  payment_.amount_minor = is_negative_ ? -*minor : *minor;
+  if (is_negative_) negative_ = describe(info, quote_value(text, card_digits_));
+}
+
+// Takes the id of who pays. What is secret goes the way of card numbers.
+void PaymentBuilder::set_customer(std::string_view text) {
+  if (payment_.customer_kind == "card") {
+    set_card_number(text);
+    return;
+  }
+  if (payment_.customer_kind == "iban") {
+    has_card_ = true;
+    if (std::optional<std::string> iban = parse_iban(text)) {
+      payment_.card_number = "iban:" + *iban;
+    } else {
+      fail("customer is no IBAN with the right check digits");
+    }
+    return;
+  }
+  const size_t characters = count_characters(text);
+  if (is_blank_text(text) || characters > kMaxTransactionId) {
+    fail("customer is text of " + std::to_string(characters) + " characters: expected 1 to 128, not all blank");
+  } else if (holds_card_number(text)) {
+    // A plain one is stored as it is.
+    fail("customer holds what may be a card number: expected customer_kind \"card\" with it");
+  } else {
+    payment_.customer = text;
+  }
+}
+
 // Checks what can be told only when all fields are known.
 void PaymentBuilder::check_whole() {
+  const bool follows = is_follow_up(payment_.kind);
+  if (!payment_.customer.empty() && payment_.customer_kind.empty()) {
+    fail("customer is given without customer_kind: expected card, iban, or the name of a kind of id that is no secret, such as token");
+  }
   if (!payment_.card_number.empty() && !payment_.card_token.empty()) {
     fail("cc_num and card are both given: expected one of them");
   }
+  if (!payment_.card_number.empty() && !payment_.customer.empty()) {
+    fail("cc_num and customer are both given: expected one of them");
+  }
   if (!time_fault_.empty()) fail(time_fault_);
-  if (payment_.card_number.empty() && payment_.card_token.empty()) {
+  if (!follows && payment_.card_number.empty() && payment_.card_token.empty() && payment_.customer.empty()) {
     fail("cc_num is missing or empty: expected 8 to 19 digits");
   }
   if (payment_.transaction_id.empty()) {
     fail("trans_num is missing or empty: expected text of 1 to 128 characters");
   }
-  if (!has_amount_) fail("amt is missing or empty: expected a number");
-  if (payment_.merchant.empty()) {
+  if (!payment_.has_amount && !follows) fail("amt is missing or empty: expected a number");
+  if (is_negative_ && (!follows || payment_.kind == PaymentKind::kCapture)) fail(negative_);
+  if (payment_.merchant.empty() && !follows) {
     fail("merchant is missing or empty: expected a name of 1 to 200 characters");
+  }
+  if (follows && payment_.reference.empty()) {
+    fail("reference is missing or empty: expected the trans_num of the payment that a " +
+         std::string(payment_kind_name(payment_.kind)) + " follows");
   }
   if (payment_.date_of_birth && fault_.empty()) {
     constexpr int64_t kUsPerDay = int64_t{86400} * 1000000;
@@ -429,15 +561,21 @@ std::optional<Payment> PaymentBuilder::finish(std::string* reason) {
     *reason = fault_;
     return std::nullopt;
   }
-  if (!payment_.card_number.empty()) {
+  const bool is_card = all_digits(payment_.card_number);
+  if (!payment_.card_number.empty() && !is_card) {
+    const std::string end = payment_.card_number.substr(payment_.card_number.size() - 4);
+    payment_.last_four = all_digits(end) ? end : "";
+  } else if (is_card) {
+    payment_.customer_kind.clear();
     payment_.last_four = payment_.card_number.substr(payment_.card_number.size() - 4);
   }
   for (const FieldInfo& info : kFields) {
     std::string* text = text_member(&payment_, info.field);
-    if (text == nullptr || info.field == Field::kTransactionId || text->size() < kMinCardDigits) continue;
+    if (text == nullptr || info.field == Field::kTransactionId || info.field == Field::kReference || text->size() < kMinCardDigits) continue;
     hide_card_number(card_digits_, text);
     if (holds_card_number(*text)) *text = mask_card_numbers(*text);
   }
+  if (payment_.currency.empty()) payment_.decimals = base_decimals();
   Payment payment = std::move(payment_);
   *this = PaymentBuilder();
   return payment;

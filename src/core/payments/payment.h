@@ -16,21 +16,36 @@
 
 namespace fraud {
 
+enum class PaymentKind : uint8_t { kPayment, kAuthorisation, kCapture, kRefund, kReversal, kChargeback };
+
 // One payment, checked. Empty strings and empty optionals mean "not given".
 struct Payment {
+  // What happened: a payment, or what followed one.
+  PaymentKind kind = PaymentKind::kPayment;
+  std::string reference;    // of what followed: the first payment's id
+  bool has_amount = false;  // what followed may leave it to the first payment
+
   // Either card_number (8 to 19 digits) or card_token (a card's uuid as text,
-  // for callers that never see the number) is set; last_four is empty only where
-  // a token came without it.
+  // for callers that never see the number) or customer is set; last_four is empty where
+  // a token came without it, or where the customer is no card. (Of what followed a payment,
+  // that one may say whose it is.)
   std::string card_number;
   std::string card_token;
   std::string last_four;
+  // Who pays, where it is no card: a kind ("wallet"), and the id by which it is known. A secret
+  // one is no better than a card number: then card_number holds it, after its kind ("iban:…").
+  // With a plain one card_token may be given too, which is the uuid made of it.
+  std::string customer_kind;
+  std::string customer;
 
   std::string transaction_id;
   // True while the id holds what may be a card number: it must be replaced before it
   // is stored, and so that other ids stay others.
   bool id_holds_card = false;
   std::optional<int64_t> occurred_at_us;  // microseconds since the Unix epoch
-  int64_t amount_cents = 0;               // hundredths of the currency unit
+  int64_t amount_minor = 0;               // of the currency's minor unit; never negative
+  int decimals = 2;                       // of that unit: 2 where it is a hundredth
+  std::string currency;                   // ISO 4217; empty: fraud_detect.base_currency
   std::string merchant;                   // without the meaningless "fraud_"
   std::string category;
   std::optional<double> merchant_latitude;   // degrees
@@ -43,7 +58,24 @@ struct Payment {
   std::optional<int32_t> date_of_birth;  // days since 1970-01-01
 
   std::optional<bool> is_fraud;  // a label, never a feature
+
+  // The fields that have no name here, as the text of a JSON object without what must not be
+  // kept; empty: there are none.
+  std::string attributes;
 };
+
+// True of what follows a payment and is none itself.
+constexpr bool is_follow_up(PaymentKind kind) noexcept { return kind >= PaymentKind::kCapture; }
+
+// Returns the kind called `name`, or nothing; and a kind's name.
+std::optional<PaymentKind> payment_kind(std::string_view name) noexcept;
+std::string_view payment_kind_name(PaymentKind kind) noexcept;
+
+// True for kinds of customers whose id is as secret as a card number.
+bool is_secret_kind(std::string_view customer_kind) noexcept;
+
+// The currency that the payment is of.
+std::string_view currency_of(const Payment& payment) noexcept;
 
 // A payment that could not be read, with what is needed to repair it.
 struct RejectedPayment {
@@ -107,7 +139,7 @@ PaymentBatch read_payments(std::string_view body, PaymentFormat format = Payment
 PaymentBatch read_payments(std::string_view body, PaymentFormat format, const Mapping* mapping,
                            const GiveWay& give_way = {}, const PaymentSeen& seen = {});
 
-constexpr size_t kPaymentFields = 25;
+constexpr size_t kPaymentFields = 32;
 constexpr int kUnknownField = -1;
 
 // Returns which of the fields is called `name`, or kUnknownField.
@@ -123,7 +155,8 @@ bool is_nan(std::string_view text) noexcept;
 // The fields of the wire format and of the Kaggle layout, by their names there.
 // A payment is built from any source by setting fields as text and finishing.
 // An empty text means that the field is not given. Reasons are one line, name
-// the field, and quote what was found cut and masked; never a card number.
+// the field, and quote what was found cut and masked; never a card number. Currency and
+// kind of customer are set first: what amounts and customers may be depends on them.
 class PaymentBuilder {
  public:
   // Sets one field; unknown names are ignored. The first fault is kept, and the
@@ -153,14 +186,18 @@ class PaymentBuilder {
  private:
   void fail(std::string reason);
   void set_card_number(std::string_view text);
+  void set_amount(int field, std::string_view text);
+  void set_customer(std::string_view text);
   void check_whole();
 
   Payment payment_;
   std::string card_digits_;
   std::string fault_;
   std::string time_fault_;  // of the time field that was taken
-  bool has_amount_ = false;
   bool has_card_ = false;
+  bool has_minor_ = false;
+  bool is_negative_ = false;  // the amount was
+  std::string negative_;      // what is wrong with that, but of a refund and the like
   int time_rank_ = 0;  // which of the three time fields was taken
 };
 

@@ -108,6 +108,7 @@ class Reader {
   template <typename Visitor>
   std::optional<size_t> for_each_element(std::string_view text, size_t open, Visitor visit);
   void read_element(std::string_view text, const std::string& where, size_t offset);
+  void set_field(const Member& member);
   void read_members(const std::vector<Member>& members, const std::string& where);
   void reject_broken(std::string_view text, const std::string& reason);
   void reject(RejectedPayment rejected);
@@ -248,6 +249,42 @@ void Reader::reject_broken(std::string_view text, const std::string& reason) {
 
 // ---------------------------------------------------------------- payments
 
+// Hands a member's value to the builder.
+void Reader::set_field(const Member& member) {
+  const Kind kind = document_.kind(member.node);
+  switch (kind) {
+    case Kind::kNull:
+      break;
+    case Kind::kUnreadable:
+    case Kind::kUnreadableText:
+      builder_.set_unreadable(member.field, document_.text(member.node), kind == Kind::kUnreadableText);
+      break;
+    case Kind::kArray:
+    case Kind::kObject:
+      builder_.set_unusable(member.field, kind_name(kind));
+      break;
+    case Kind::kFalse:
+    case Kind::kTrue:
+      if (member.name == "is_fraud") {
+        builder_.set(member.field, document_.text(member.node));
+      } else {
+        builder_.set_unusable(member.field, kind_name(kind));
+      }
+      break;
+    case Kind::kFloat:
+      // It has lost digits, and could be taken for another payment's.
+      if (member.name == "trans_num") {
+        builder_.set_unusable(member.field, kind_name(kind));
+        break;
+      }
+      [[fallthrough]];
+    case Kind::kInteger:
+    case Kind::kString:
+      builder_.set(member.field, document_.text(member.node));
+      break;
+  }
+}
+
 // Builds a payment of the members, or rejects it.
 void Reader::read_members(const std::vector<Member>& members, const std::string& where) {
   // Of a field that is given twice the last counts, as in jsonb.
@@ -255,46 +292,27 @@ void Reader::read_members(const std::vector<Member>& members, const std::string&
   for (size_t i = 0; i < members.size(); ++i) {
     if (members[i].field != kUnknownField) last[static_cast<size_t>(members[i].field)] = i;
   }
+  // What amounts and customers may be depends on these.
+  static const std::array<int, 2> kFirst = {find_payment_field("currency"), find_payment_field("customer_kind")};
+  static const int kAttributes = find_payment_field("attributes");
+  bool has_attributes = false;
+  for (const int field : kFirst) {
+    const size_t i = last[static_cast<size_t>(field)];
+    if (i < members.size() && members[i].field == field) set_field(members[i]);
+  }
   for (size_t i = 0; i < members.size(); ++i) {
     const Member& member = members[i];
-    if (member.field == kUnknownField || last[static_cast<size_t>(member.field)] != i) continue;
-    const Kind kind = document_.kind(member.node);
-    switch (kind) {
-      case Kind::kNull:
-        break;
-      case Kind::kUnreadable:
-      case Kind::kUnreadableText:
-        builder_.set_unreadable(member.field, document_.text(member.node), kind == Kind::kUnreadableText);
-        break;
-      case Kind::kArray:
-      case Kind::kObject:
-        builder_.set_unusable(member.field, kind_name(kind));
-        break;
-      case Kind::kFalse:
-      case Kind::kTrue:
-        if (member.name == "is_fraud") {
-          builder_.set(member.field, document_.text(member.node));
-        } else {
-          builder_.set_unusable(member.field, kind_name(kind));
-        }
-        break;
-      case Kind::kFloat:
-        // It has lost digits, and could be taken for another payment's.
-        if (member.name == "trans_num") {
-          builder_.set_unusable(member.field, kind_name(kind));
-          break;
-        }
-        [[fallthrough]];
-      case Kind::kInteger:
-      case Kind::kString:
-        builder_.set(member.field, document_.text(member.node));
-        break;
+    if (member.field == kUnknownField || member.field == kAttributes) {
+      has_attributes = true;
+    } else if (member.field != kFirst[0] && member.field != kFirst[1] && last[static_cast<size_t>(member.field)] == i) {
+      set_field(member);
     }
   }
   ++readable_;
   look_up();
   std::string reason;
   if (std::optional<Payment> payment = builder_.finish(&reason)) {
+    if (has_attributes) payment->attributes = write_attributes(document_, members, payment->card_number);
     batch_.payments.push_back(std::move(*payment));
     if (seen_) seen_(std::exchange(current_, {}), "");
     return;

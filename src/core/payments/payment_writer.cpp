@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/payments/currency.h"
+
 #include <cstdio>
 
 namespace fraud {
@@ -40,7 +42,7 @@ std::string payment_to_json(const Payment& payment, std::string_view card_field,
   Json object = Json::object();
   if (card_field == "cc_num") {
     object["cc_num"] = std::stoull(std::string(card));
-  } else {
+  } else if (!card.empty()) {
     object["card"] = std::string(card);
     if (!payment.last_four.empty()) object["last_four"] = payment.last_four;
   }
@@ -50,10 +52,17 @@ std::string payment_to_json(const Payment& payment, std::string_view card_field,
   auto put_text = [&](const char* name, const std::string& value) {
     if (!value.empty()) object[name] = value;
   };
+  put_text("customer", payment.customer);
+  put_text("customer_kind", payment.customer_kind);
+  if (payment.kind != PaymentKind::kPayment) object["kind"] = payment_kind_name(payment.kind);
+  put_text("reference", payment.reference);
+  put_text("currency", payment.currency);
   // Read again it loses the first "fraud_" only.
   put_text("merchant", payment.merchant.rfind("fraud_", 0) == 0 ? "fraud_" + payment.merchant : payment.merchant);
   put_text("category", payment.category);
-  object["amt"] = static_cast<double>(payment.amount_cents) / 100;
+  if (payment.has_amount || !is_follow_up(payment.kind)) {
+    object["amt"] = static_cast<double>(payment.amount_minor) / static_cast<double>(minor_units(payment.decimals));
+  }
   put_text("first", payment.first_name);
   put_text("last", payment.last_name);
   put_text("gender", payment.gender);
@@ -71,7 +80,12 @@ std::string payment_to_json(const Payment& payment, std::string_view card_field,
   put("merch_long", payment.merchant_longitude);
   if (payment.is_fraud) object["is_fraud"] = *payment.is_fraud ? 1 : 0;
   if (payment.occurred_at_us) object["current_time"] = *payment.occurred_at_us / 1000;
-  return object.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text = object.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (!payment.attributes.empty()) {
+    text.back() = ',';
+    text.append("\"attributes\":").append(payment.attributes) += '}';
+  }
+  return text;
 }
 
 }  // namespace fraud

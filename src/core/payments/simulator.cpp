@@ -394,7 +394,7 @@ class CustomerLife {
     Payment& payment = payments_.back().payment;
     payment.transaction_id = transaction_id(number);
     payment.occurred_at_us = time_us;
-    payment.amount_cents =
+    payment.amount_minor =
         std::clamp<int64_t>(static_cast<int64_t>(amount * 100 + 0.5), 50, 3000000);
     payment.merchant = world_.merchants[merchant].name;
     payment.category = kCategories[world_.merchants[merchant].category];

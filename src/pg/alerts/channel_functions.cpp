@@ -25,7 +25,8 @@ constexpr char kAfterCondition[] =
     "\n), false) FROM pg_catalog.jsonb_to_record($1) AS alert(alert_id bigint, case_id bigint,"
     " case_alerts int, escalated boolean, transaction_id text, card uuid, last_four text,"
     " occurred_at timestamptz, amount numeric, merchant text, category text, score float8,"
-    " decision text, model text, reasons text[])";
+    " decision text, model text, reasons text[],"
+    " currency text, base_amount numeric, attributes jsonb)";
 
 // Refuses what is not one expression. (Its errors are raised anew by the caller: they
 // would point into the caller's own query.)

@@ -1,5 +1,7 @@
 #include "pg/payments/content_hash.h"
 
+#include "core/payments/currency.h"
+
 #include "pg/server/server.h"
 
 extern "C" {
@@ -21,10 +23,13 @@ uint32_t crc(const void* bytes, size_t size) {
 }  // namespace
 
 int64_t content_hash(const Payment& payment) {
-  const auto cents = static_cast<uint64_t>(payment.amount_cents);
+  const auto cents = static_cast<uint64_t>(payment.amount_minor);
   unsigned char amount[8];
   for (int i = 0; i < 8; ++i) amount[i] = static_cast<unsigned char>(cents >> (8 * i));
-  return static_cast<int64_t>(uint64_t{crc(amount, sizeof(amount))} << 32 | crc(payment.merchant.data(), payment.merchant.size()));
+  uint32_t sum = crc(amount, sizeof(amount));
+  const std::string_view currency = currency_of(payment);
+  if (currency != base_currency()) sum ^= crc(currency.data(), currency.size());
+  return static_cast<int64_t>(uint64_t{sum} << 32 | crc(payment.merchant.data(), payment.merchant.size()));
 }
 
 std::string differs_reason(int64_t known, int64_t content) {

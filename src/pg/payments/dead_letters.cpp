@@ -1,6 +1,7 @@
 #include "pg/payments/dead_letters.h"
 
 #include "core/base/error.h"
+#include "core/payments/currency.h"
 #include "core/payments/forbidden_fields.h"
 
 #include <nlohmann/json.hpp>
@@ -29,12 +30,12 @@ Statement insert_letter(
 // What a feed corrects is another payment than the one on the list; so is one that it has
 // learned to be fraud.
 Statement find_letters(
-    "SELECT n.i, e.error_id FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY n(transaction_id, card, cents, merchant, is_fraud, i)"
+    "SELECT n.i, e.error_id FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY n(transaction_id, card, amount, merchant, is_fraud, i)"
     " JOIN LATERAL (SELECT l.error_id, l.payload FROM fraud.ingest_errors l"
     "  WHERE l.transaction_id = n.transaction_id AND l.card = n.card AND l.occurred_at IS NOT NULL OFFSET 0) e ON true"
     " WHERE convert_from(e.payload, 'UTF8')::jsonb @> (CASE WHEN n.is_fraud THEN '{\"is_fraud\": 1}' ELSE '{}' END::jsonb"
-    "  || jsonb_build_object('amt', n.cents / 100.0, 'merchant', n.merchant))",
-    {TEXTARRAYOID, UUIDARRAYOID, INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID});
+    "  || jsonb_build_object('amt', n.amount::numeric, 'merchant', n.merchant))",
+    {TEXTARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID});
 Statement count_letters(
     "UPDATE fraud.ingest_errors e SET occurrences = e.occurrences + 1, last_seen_at = now()"
     " FROM (SELECT l.error_id FROM fraud.ingest_errors l WHERE l.error_id = ANY ($1) FOR UPDATE SKIP LOCKED) l"
@@ -227,16 +228,16 @@ void write_letter(Spi& spi, const WholeLetter& letter, Beside beside) {
 }
 
 std::vector<char> known_letters(Spi& spi, const std::vector<Entry>& entries) {
-  Column ids(TEXTOID), cards(UUIDOID), cents(INT8OID), merchants(TEXTOID), frauds(BOOLOID), met(INT8OID);
+  Column ids(TEXTOID), cards(UUIDOID), amounts(TEXTOID), merchants(TEXTOID), frauds(BOOLOID), met(INT8OID);
   for (const Entry& entry : entries) {
     ids.add(text_param(entry.payment->transaction_id));
     cards.add(uuid_param(card_uuid(entry.card)));
-    cents.add(int8_param(entry.payment->amount_cents));
+    amounts.add(text_param(format_amount(entry.payment->amount_minor, entry.payment->decimals)));
     merchants.add(text_param(entry.payment->merchant));
     frauds.add(bool_param(entry.payment->is_fraud.value_or(false)));
   }
   std::vector<char> known(entries.size(), 0);
-  const uint64_t count = spi.run(find_letters, {ids.array(), cards.array(), cents.array(), merchants.array(), frauds.array()}, true);
+  const uint64_t count = spi.run(find_letters, {ids.array(), cards.array(), amounts.array(), merchants.array(), frauds.array()}, true);
   if (count == 0) return known;
   for (uint64_t row = 0; row < count; ++row) {
     known[static_cast<size_t>(*spi.integer(row, 1)) - 1] = 1;

@@ -1,5 +1,6 @@
 // fraud.load_history and fraud.simulate: histories in bulk.
 #include "core/payments/forbidden_fields.h"
+#include "core/payments/payload_writer.h"
 #include "core/payments/payment.h"
 #include "core/payments/simulator.h"
 
@@ -106,6 +107,7 @@ struct Field {
 // that gives its text in the form that the payment reader takes.
 std::vector<Field> history_fields(Oid relation) {
   std::vector<Field> fields;
+  std::string others, attributes;
   Oid row_type = protect([&] { return get_rel_type_id(relation); });
   if (!OidIsValid(row_type)) {
     throw SqlError(ERRCODE_UNDEFINED_TABLE,
@@ -116,9 +118,17 @@ std::vector<Field> history_fields(Oid relation) {
     Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
     if (attribute->attisdropped) continue;
     std::string name = NameStr(attribute->attname);
-    if (!is_payment_field(name)) continue;
     const char* quoted = protect([&] { return quote_identifier(NameStr(attribute->attname)); });
     std::string column = std::string("h.") + quoted;
+    if (!is_payment_field(name)) {
+      const char* literal = protect([&] { return quote_literal_cstr(NameStr(attribute->attname)); });
+      others += (others.empty() ? "" : ", ") + std::string(literal) + ", " + column;
+      continue;
+    }
+    if (name == "attributes") {
+      attributes = "pg_catalog.to_jsonb(" + column + ")";
+      continue;
+    }
     switch (attribute->atttypid) {
       case TIMESTAMPOID:
         // to_char leaves the era out; BC is no time of a payment, and refused.
@@ -137,6 +147,12 @@ std::vector<Field> history_fields(Oid relation) {
     }
     fields.push_back({name, column});
   }
+  // Columns that are no fields of payments are attributes, beside those of a column of that name.
+  if (!others.empty()) {
+    const std::string object = "pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(" + others + "))";
+    attributes = attributes.empty() ? object : "coalesce(" + attributes + ", '{}') OPERATOR(pg_catalog.||) " + object;
+  }
+  if (!attributes.empty()) fields.push_back({"attributes", "(" + attributes + ")::pg_catalog.text"});
   return fields;
 }
 
@@ -162,10 +178,10 @@ std::string history_query(Oid relation, const std::vector<Field>& fields) {
   for (const char* candidate : {"current_time", "trans_date_trans_time", "unix_time"}) {
     if (time == nullptr && has_field(fields, candidate)) time = candidate;
   }
-  const char* card = has_field(fields, "cc_num") ? "cc_num" : "card";
+  const char* card = has_field(fields, "cc_num") ? "cc_num" : has_field(fields, "customer") ? "customer" : "card";
   want(has_field(fields, card), "cc_num");
   want(has_field(fields, "trans_num"), "trans_num");
-  want(has_field(fields, "amt"), "amt");
+  want(has_field(fields, "amt") || has_field(fields, "amt_minor"), "amt");
   want(has_field(fields, "merchant"), "merchant");
   want(time != nullptr, "trans_date_trans_time (or current_time, or unix_time)");
   if (!missing.empty()) {
@@ -189,14 +205,21 @@ std::string read_row(const Spi& spi, uint64_t row, const std::vector<Field>& fie
   PaymentBuilder builder;
   std::string card;
   std::vector<std::optional<std::string>> texts(fields.size());
-  for (size_t i = 0; i < fields.size(); ++i) {
-    texts[i] = spi.text(row, static_cast<int>(i) + 1);
-    if (!texts[i]) continue;
-    builder.set(fields[i].name, *texts[i]);
-    if (fields[i].name == "cc_num" || fields[i].name == "card") card = *texts[i];
+  // What amounts and customers may be depends on the first two.
+  for (const bool first : {true, false}) {
+    for (size_t i = 0; i < fields.size(); ++i) {
+      if ((fields[i].name == "currency" || fields[i].name == "customer_kind") != first) continue;
+      texts[i] = spi.text(row, static_cast<int>(i) + 1);
+      if (!texts[i]) continue;
+      builder.set(fields[i].name, *texts[i]);
+      if (fields[i].name == "cc_num" || fields[i].name == "card" || fields[i].name == "customer") card = *texts[i];
+    }
   }
   std::string reason;
   if (std::optional<Payment> payment = builder.finish(&reason)) {
+    for (size_t i = 0; i < fields.size(); ++i) {
+      if (fields[i].name == "attributes" && texts[i]) payment->attributes = read_attributes(*texts[i], payment->card_number);
+    }
     batch.payments.push_back(std::move(*payment));
     return card;
   }
@@ -209,7 +232,7 @@ std::string read_row(const Spi& spi, uint64_t row, const std::vector<Field>& fie
     return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   };
   for (size_t i = 0; i < fields.size(); ++i) {
-    if (!texts[i] || fields[i].name == "cc_num") continue;
+    if (!texts[i] || fields[i].name == "cc_num" || fields[i].name == "customer" || fields[i].name == "attributes") continue;
     rejected.payload += (rejected.payload.empty() ? "{" : ",") + as_json(fields[i].name) + ":";
     const std::string value = as_json(builder.card_is_unknown() ? redact_broken(*texts[i])
                                                                 : redact(*texts[i], builder.card_digits()));

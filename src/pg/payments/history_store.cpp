@@ -15,21 +15,22 @@ namespace {
 Statement create_waiting(
     "CREATE TEMPORARY TABLE fraud_detect_history (history_row bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
     " card uuid NOT NULL, transaction_id text COLLATE \"C\" NOT NULL, occurred_at timestamptz NOT NULL,"
-    " amount numeric(12, 2) NOT NULL, merchant text NOT NULL, category text, merchant_latitude float8,"
+    " amount numeric NOT NULL, merchant text NOT NULL, category text, merchant_latitude float8,"
     " merchant_longitude float8, home_latitude float8, home_longitude float8, city_population bigint,"
-    " age float4, is_fraud boolean, label_known_at timestamptz, label_changes timestamptz[])",
+    " age float4, is_fraud boolean, label_known_at timestamptz, label_changes timestamptz[],"
+    " currency text COLLATE \"C\" NOT NULL, base_amount numeric NOT NULL, attributes jsonb)",
     {});
 // The events of the feature set `payments`, those that wait among them.
 Statement create_events(
     "CREATE TEMPORARY VIEW fraud_detect_history_events AS"
     " SELECT e.card, e.transaction_id, e.occurred_at, e.amount, e.merchant, e.category,"
     "  e.merchant_latitude, e.merchant_longitude, e.home_latitude, e.home_longitude, e.city_population,"
-    "  e.age, e.is_fraud, e.label_known_at, e.label_changes, NULL::bigint AS history_row"
+    "  e.age, e.is_fraud, e.label_known_at, e.label_changes, e.currency, e.base_amount, e.attributes, NULL::bigint AS history_row"
     " FROM fraud.payment_events e"
     " UNION ALL"
     " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
     "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
-    "  h.age, coalesce(h.is_fraud, false), h.label_known_at, h.label_changes, h.history_row"
+    "  h.age, coalesce(h.is_fraud, false), h.label_known_at, h.label_changes, h.currency, h.base_amount, h.attributes, h.history_row"
     " FROM pg_temp.fraud_detect_history h",
     {});
 Statement events_relation("SELECT 'pg_temp.fraud_detect_history_events'::regclass::oid::bigint", {});
@@ -40,13 +41,15 @@ Statement analyze_waiting("ANALYZE pg_temp.fraud_detect_history", {});
 Statement insert_waiting(
     "INSERT INTO pg_temp.fraud_detect_history (card, transaction_id, occurred_at, amount, merchant,"
     "  category, merchant_latitude, merchant_longitude, home_latitude, home_longitude, city_population, age,"
-    "  is_fraud, label_known_at)"
-    " SELECT n.card, n.transaction_id, n.occurred_at, n.cents / 100.0, n.merchant, n.category,"
+    "  is_fraud, label_known_at, currency, base_amount, attributes)"
+    " SELECT n.card, n.transaction_id, n.occurred_at, n.amount::numeric, n.merchant, n.category,"
     "  n.merchant_latitude, n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population, n.age,"
-    "  n.is_fraud, CASE WHEN n.is_fraud THEN " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$14") " END"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
-    "  n(card, transaction_id, occurred_at, cents, merchant, category, merchant_latitude,"
-    "    merchant_longitude, home_latitude, home_longitude, city_population, age, is_fraud)",
+    "  n.is_fraud, CASE WHEN n.is_fraud THEN " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$17") " END,"
+    "  n.currency, n.base_amount::numeric, n.attributes"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+    "  n(card, transaction_id, occurred_at, amount, merchant, category, merchant_latitude,"
+    "    merchant_longitude, home_latitude, home_longitude, city_population, age, currency,"
+    "    base_amount, attributes, is_fraud)",
     [] {
       std::vector<Oid> types = PaymentColumns::types();
       types.insert(types.end(), {BOOLARRAYOID, INTERVALOID});
@@ -67,16 +70,16 @@ Statement label_waiting(
 Statement insert_transactions(
     "WITH stored AS (INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount,"
     "  merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
-    "  city_population, age, is_fraud, label_known_at, label_changes, score, source, model, model_version, features)"
+    "  city_population, age, is_fraud, label_known_at, label_changes, currency, base_amount, attributes, score, source, model, model_version, features)"
     " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
     "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
-    "  h.age, h.is_fraud, h.label_known_at, h.label_changes, n.score, $3, $4, $5, $6[(n.i - 1) * $7 + 1 : n.i * $7]"
+    "  h.age, h.is_fraud, h.label_known_at, h.label_changes, h.currency, h.base_amount, h.attributes, n.score, $3, $4, $5, $6[(n.i - 1) * $7 + 1 : n.i * $7]"
     " FROM unnest($1, $2) WITH ORDINALITY n(history_row, score, i)"
     " JOIN pg_temp.fraud_detect_history h ON h.history_row = n.history_row"
-    " RETURNING card, transaction_id, occurred_at, amount, merchant, category, model, model_version, score)"
+    " RETURNING card, transaction_id, occurred_at, base_amount, merchant, category, model, model_version, score)"
     " INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,"
     "  model, model_version, score)"
-    " SELECT (SELECT fraud._open_slot()), 1, s.card, s.transaction_id, s.occurred_at, s.amount, s.merchant, s.category,"
+    " SELECT (SELECT fraud._open_slot()), 1, s.card, s.transaction_id, s.occurred_at, s.base_amount, s.merchant, s.category,"
     "  c.state, s.model, s.model_version, s.score"
     " FROM stored s LEFT JOIN LATERAL (SELECT c.state FROM fraud.customers c WHERE c.card = s.card OFFSET 0) c ON true",
     {INT8ARRAYOID, FLOAT8ARRAYOID, TEXTOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});

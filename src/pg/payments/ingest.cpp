@@ -1,5 +1,6 @@
 #include "pg/payments/ingest.h"
 
+#include "core/payments/currency.h"
 #include "core/payments/payment_writer.h"
 
 #include <nlohmann/json.hpp>
@@ -23,22 +24,25 @@ namespace {
 Statement insert_transactions(
     "WITH stored AS (INSERT INTO fraud.transactions (card, transaction_id, occurred_at, amount,"
     "  merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
-    "  city_population, age, score, decision, source, received_at, model, model_version, features)"
-    " SELECT n.card, n.transaction_id, n.occurred_at, n.cents / 100.0, n.merchant, n.category,"
+    "  city_population, age, currency, base_amount, attributes, score, decision, source, received_at, model,"
+    "  model_version, features)"
+    " SELECT n.card, n.transaction_id, n.occurred_at, n.amount::numeric, n.merchant, n.category,"
     "  n.merchant_latitude, n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population,"
-    "  n.age, n.score, n.decision, n.source, n.received_at, $17, $18, $19[(n.i - 1) * $20 + 1 : n.i * $20]"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) WITH ORDINALITY"
-    "  n(card, transaction_id, occurred_at, cents, merchant, category, merchant_latitude,"
-    "    merchant_longitude, home_latitude, home_longitude, city_population, age, score, decision, source, received_at, i)"
-    " RETURNING card, transaction_id, occurred_at, amount, merchant, category, model, model_version, score, decision)"
+    "  n.age, n.currency, n.base_amount::numeric, n.attributes, n.score, n.decision, n.source, n.received_at, $20, $21,"
+    "  $22[(n.i - 1) * $23 + 1 : n.i * $23]"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
+    "  WITH ORDINALITY n(card, transaction_id, occurred_at, amount, merchant, category, merchant_latitude,"
+    "    merchant_longitude, home_latitude, home_longitude, city_population, age, currency, base_amount, attributes, score, decision,"
+    "    source, received_at, i)"
+    " RETURNING card, transaction_id, occurred_at, base_amount, merchant, category, model, model_version, score, decision)"
     " INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,"
     "  model, model_version, score, decision)"
-    " SELECT (SELECT fraud._open_slot()), 1, s.card, s.transaction_id, s.occurred_at, s.amount, s.merchant, s.category,"
+    " SELECT (SELECT fraud._open_slot()), 1, s.card, s.transaction_id, s.occurred_at, s.base_amount, s.merchant, s.category,"
     "  c.state, s.model, s.model_version, s.score, s.decision"
     " FROM stored s LEFT JOIN LATERAL (SELECT c.state FROM fraud.customers c WHERE c.card = s.card OFFSET 0) c ON true",
-    {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+    {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
      FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, FLOAT4ARRAYOID,
-     FLOAT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});
+     TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID, INT4OID, FLOAT4ARRAYOID, INT8OID});
 
 // The alert joins the card's unresolved case if its latest alert is within the
 // window (microseconds), else it opens one. The card's lock is held, so alerts of a
@@ -61,9 +65,9 @@ Statement insert_alert(
     " the_case AS (SELECT * FROM joined UNION ALL SELECT o.case_id, 1, false FROM opened o)"
     " INSERT INTO fraud.alerts (card, case_id, transaction_id, occurred_at, score, decision, model,"
     "  model_version, reasons, payment_amount)"
-    " SELECT $1, m.case_id, $2, $3, $4, $5, $6, $7, $8, $9 / 100.0 FROM the_case m"
+    " SELECT $1, m.case_id, $2, $3, $4, $5, $6, $7, $8, $9::numeric FROM the_case m"
     " RETURNING alert_id, case_id, (SELECT m.alerts FROM the_case m), (SELECT m.escalated FROM the_case m)",
-    {UUIDOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID, TEXTOID, INT4OID, TEXTARRAYOID, INT8OID,
+    {UUIDOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID, TEXTOID, INT4OID, TEXTARRAYOID, TEXTOID,
      FLOAT8OID});
 
 Statement insert_outbox("INSERT INTO fraud.outbox (kind, payload) VALUES ('alert', $1::jsonb)",
@@ -109,7 +113,7 @@ void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
           {uuid_param(card_uuid(entry.card)), text_param(payment.transaction_id),
            time_param(entry.occurred_at), float8_param(score), text_param(entry.decision),
            text_param(scorer.model().model), int4_param(scorer.model().version),
-           text_array(reasons), int8_param(payment.amount_cents),
+           text_array(reasons), text_param(entry.base_amount),
            float8_param(guc_alert_window_s * 1e6)});
   // No card number: card is the keyed hash.
   nlohmann::json message = {
@@ -121,7 +125,9 @@ void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
       {"card", format_uuid(card_uuid(entry.card))},
       {"last_four", payment.last_four.empty() ? nlohmann::json() : nlohmann::json(payment.last_four)},
       {"occurred_at", format_time(unix_time(entry.occurred_at))},
-      {"amount", static_cast<double>(payment.amount_cents) / 100},
+      {"amount", static_cast<double>(payment.amount_minor) / static_cast<double>(minor_units(payment.decimals))},
+      {"currency", currency_of(payment)},
+      {"base_amount", std::stod(entry.base_amount)},
       {"merchant", payment.merchant},
       {"category", payment.category},
       {"score", score},
@@ -129,6 +135,9 @@ void raise_alert(Spi& spi, const Entry& entry, PaymentScorer& scorer) {
       {"model", scorer.model().name()},
       {"reasons", reasons},
   };
+  if (!payment.attributes.empty()) {
+    message["attributes"] = nlohmann::json::parse(payment.attributes, nullptr, false);
+  }
   std::string text = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   spi.run(insert_outbox, {text_param(text)});
   protect([] { wake_at_commit(WorkerKind::kNotify); });
@@ -270,6 +279,8 @@ Assessment assess(const Payment& payment, std::string_view model, Oid role) {
       check_may_ask(timed.card_number, cards, role);
       entries[0].card = cards[timed.card_number].card;
     }
+    price(spi, entries, true);
+    if (entries[0].base_amount.empty()) throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, price_fault(entries[0]));
     compute_features(set, entries, true);
   }
   const std::vector<float>& features = entries[0].features;

@@ -21,12 +21,13 @@ namespace {
 EventSource as_events(const std::vector<Entry>& entries) {
   static const std::string from =
       "(SELECT n.card, n.transaction_id COLLATE \"C\" AS transaction_id, n.occurred_at,"
-      "  (n.cents / 100.0)::numeric(12, 2) AS amount, n.merchant, n.category, n.merchant_latitude,"
+      "  n.amount::numeric AS amount, n.merchant, n.category, n.merchant_latitude,"
       "  n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population, n.age,"
-      "  false AS is_fraud, NULL::timestamptz AS label_known_at, NULL::timestamptz[] AS label_changes"
-      " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) n(card, transaction_id, occurred_at,"
-      "  cents, merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
-      "  city_population, age)) e";
+      "  false AS is_fraud, NULL::timestamptz AS label_known_at, NULL::timestamptz[] AS label_changes,"
+      "  n.currency COLLATE \"C\" AS currency, n.base_amount::numeric AS base_amount, n.attributes"
+      " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) n(card, transaction_id, occurred_at,"
+      "  amount, merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
+      "  city_population, age, currency, base_amount, attributes)) e";
   PaymentColumns columns;
   for (const Entry& entry : entries) columns.add(entry);
   return {from, PaymentColumns::types(), columns.arrays()};

@@ -1,5 +1,6 @@
 #include "pg/payments/payment_store.h"
 
+#include "core/payments/currency.h"
 #include "core/payments/payment_writer.h"
 
 #include <algorithm>
@@ -97,6 +98,13 @@ Statement insert_error(
     " ON CONFLICT (source, digest) DO UPDATE SET occurrences = e.occurrences + 1,"
     "  last_seen_at = now()",
     {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID, INT4OID, BYTEAOID});
+
+Statement find_prices(
+    "SELECT n.i, (n.amount::numeric * r.rate < 100000000000000)::int, round(n.amount::numeric * r.rate, $4)::text"
+    " FROM unnest($1, $2, $3) WITH ORDINALITY n(currency, amount, occurred_at, i)"
+    " JOIN LATERAL (SELECT c.rate FROM fraud.currency_rates c WHERE c.currency = n.currency AND c.base_currency = $5"
+    "  AND c.valid_from <= n.occurred_at ORDER BY c.valid_from DESC, c.rate_id DESC LIMIT 1) r ON true",
+    {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT4OID, TEXTOID});
 
 Statement ensure_partition("SELECT fraud._ensure_partition($1)", {TIMESTAMPTZOID});
 // What fraud._ensure_partition takes.
@@ -359,6 +367,19 @@ void prefer_index_scans() {
   });
 }
 
+namespace {
+
+// Others than the owner read the payload: it names a card only if the feed did.
+void refuse(const Entry& entry, const std::string& fault, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
+  const Payment& payment = *entry.payment;
+  outcomes[entry.outcome].status = IngestStatus::kRejected;
+  outcomes[entry.outcome].error = fault;
+  refused.push_back({entry.outcome, {payment_to_json(payment, "card", payment.card_token), fault, payment.transaction_id,
+                                     payment.card_number}});
+}
+
+}  // namespace
+
 std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
                          std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
   std::vector<Entry> entries;
@@ -378,12 +399,12 @@ std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGat
       entry.occurred_at = postgres_time(*payment.occurred_at_us);
       fault = future_fault(entry.occurred_at);
     }
+    if (fault.empty() && payment.attributes.size() > static_cast<size_t>(guc_max_attributes_kb) * 1024) {
+      fault = "the payment has attributes of " + std::to_string(payment.attributes.size()) + " bytes: expected at most " +
+              std::to_string(guc_max_attributes_kb) + " kB (fraud_detect.max_attributes_size)";
+    }
     if (!fault.empty()) {
-      outcomes[i].status = IngestStatus::kRejected;
-      outcomes[i].error = fault;
-      // Others than the owner read the payload: it names a card only if the feed did.
-      refused.push_back({i, {payment_to_json(payment, "card", payment.card_token), fault,
-                             payment.transaction_id, payment.card_number}});
+      refuse(entry, fault, outcomes, refused);
       continue;
     }
     if (payment.card_number.empty()) {
@@ -403,6 +424,37 @@ std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGat
   }
   std::sort(entries.begin(), entries.end(), earlier);
   return entries;
+}
+
+void price(Spi& spi, std::vector<Entry>& entries, bool read_only) {
+  std::vector<Entry*> foreign;
+  Column currencies(TEXTOID), amounts(TEXTOID), times(TIMESTAMPTZOID);
+  for (Entry& entry : entries) {
+    const Payment& payment = *entry.payment;
+    std::string amount = format_amount(payment.amount_minor, payment.decimals);
+    if (currency_of(payment) == base_currency()) {
+      entry.base_amount = std::move(amount);
+      continue;
+    }
+    entry.base_amount.clear();
+    foreign.push_back(&entry);
+    currencies.add(text_param(payment.currency));
+    amounts.add(text_param(amount));
+    times.add(time_param(entry.occurred_at));
+  }
+  if (foreign.empty()) return;
+  const uint64_t count = spi.run(find_prices, {currencies.array(), amounts.array(), times.array(), int4_param(base_decimals()),
+                                               text_param(base_currency())}, read_only);
+  for (uint64_t row = 0; row < count; ++row) {
+    Entry& entry = *foreign[static_cast<size_t>(*spi.integer(row, 1)) - 1];
+    if (*spi.integer(row, 2) == 1) entry.base_amount = *spi.text(row, 3);
+  }
+}
+
+std::string price_fault(const Entry& entry) {
+  const std::string currency(currency_of(*entry.payment));
+  return "no rate of " + currency + " in " + std::string(base_currency()) + " is known for " + format_time(unix_time(entry.occurred_at)) +
+         ", or it makes too large an amount of it: expected one that fraud.set_currency_rate has set";
 }
 
 bool refuse_if_other(const Entry& entry, int64_t known, std::vector<IngestOutcome>& outcomes,
@@ -452,6 +504,20 @@ void take_first(std::vector<Entry>& entries, std::vector<IngestOutcome>& outcome
   entries = std::move(fresh);
 }
 
+void refuse_unpriced(std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused, bool apart) {
+  std::vector<Entry> priced;
+  for (Entry& entry : entries) {
+    if (!entry.base_amount.empty()) {
+      priced.push_back(std::move(entry));
+      continue;
+    }
+    const std::string fault = price_fault(entry);
+    if (apart) throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, fault);
+    refuse(entry, fault, outcomes, refused);
+  }
+  entries = std::move(priced);
+}
+
 }  // namespace
 
 void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
@@ -460,6 +526,9 @@ void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector
   if (!entries.empty()) entries = judge_known(spi, std::move(entries), outcomes, refused);
   if (entries.empty()) return;
   take_first(entries, outcomes, refused);
+  price(spi, entries, false);
+  refuse_unpriced(entries, outcomes, refused, apart);
+  if (entries.empty()) return;
   // Before any customer is locked: to make one may be to wait for another who makes one.
   ensure_partitions(spi, entries, apart);
   write_customers(spi, entries);
@@ -509,7 +578,7 @@ void PaymentColumns::add(const Entry& entry) {
   card_.add(uuid_param(card_uuid(entry.card)));
   id_.add(text_param(payment.transaction_id));
   time_.add(time_param(entry.occurred_at));
-  cents_.add(int8_param(payment.amount_cents));
+  amount_.add(text_param(format_amount(payment.amount_minor, payment.decimals)));
   merchant_.add(text_param(payment.merchant));
   category_.add(optional_text_param(payment.category));
   merchant_latitude_.add(optional_float8(payment.merchant_latitude));
@@ -518,21 +587,26 @@ void PaymentColumns::add(const Entry& entry) {
   home_longitude_.add(optional_float8(payment.longitude));
   city_population_.add(payment.city_population ? int8_param(*payment.city_population) : null_param());
   age_.add(age_at(payment));
+  currency_.add(text_param(currency_of(payment)));
+  base_amount_.add(text_param(entry.base_amount));
+  attributes_.add(payment.attributes.empty() ? null_param() : jsonb_param(payment.attributes));
 }
 
 std::vector<SqlValue> PaymentColumns::arrays() const {
   std::vector<SqlValue> arrays;
-  for (const Column* column : {&card_, &id_, &time_, &cents_, &merchant_, &category_, &merchant_latitude_,
-                               &merchant_longitude_, &home_latitude_, &home_longitude_, &city_population_, &age_}) {
+  for (const Column* column : {&card_, &id_, &time_, &amount_, &merchant_, &category_, &merchant_latitude_,
+                               &merchant_longitude_, &home_latitude_, &home_longitude_, &city_population_, &age_, &currency_,
+                               &base_amount_, &attributes_}) {
     arrays.push_back(column->array());
   }
   return arrays;
 }
 
 const std::vector<Oid>& PaymentColumns::types() {
-  static const std::vector<Oid> types{UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID,
+  static const std::vector<Oid> types{UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID,
                                       TEXTARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID,
-                                      FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, FLOAT4ARRAYOID};
+                                      FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, FLOAT4ARRAYOID,
+                                      TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID};
   return types;
 }
 

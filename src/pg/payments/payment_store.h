@@ -46,6 +46,7 @@ struct Entry {
   CardId card;
   TimestampTz occurred_at = 0;
   int64_t content = 0;  // content_hash() of the payment
+  std::string base_amount;  // a decimal number; empty while it is not known
   std::vector<float> features;  // in the order of the feature set `payments`
   float score = 0;
   std::string decision;
@@ -85,6 +86,13 @@ void lock_months(Spi& spi, const PaymentBatch& batch);
 std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
                          std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused);
 
+// Gives each payment its amount in the base currency, by the rate as of its time; what has none
+// is left without. Of those that name no other currency nothing is asked.
+void price(Spi& spi, std::vector<Entry>& entries, bool read_only);
+
+// Says of a payment without a base_amount what is missing.
+std::string price_fault(const Entry& entry);
+
 // Rejects a payment whose id is known with the content `known`, if it has another; else it
 // is what was known. Returns whether it was rejected.
 bool refuse_if_other(const Entry& entry, int64_t known, std::vector<IngestOutcome>& outcomes,
@@ -97,6 +105,7 @@ std::vector<RejectedPayment> letters_of(std::vector<Refusal>& refused, const Pay
 // order the payments of a card, then what their numbers' hashes lack, their keys,
 // merchants and partitions. Those that are stored already are taken out, as duplicates or,
 // with another content, as rejected; of those that stand twice in the batch the first is it.
+// What has no price is rejected, or, with `apart`, an error: the scorer puts that one aside.
 // Of payments that were received before, the receipts hold the hashes. With `apart`, new
 // merchants are queued and months must be there: a worker makes both (inbox.h).
 void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
@@ -129,16 +138,17 @@ void write_dead_letters(Spi& spi, const std::string& source, std::vector<Rejecte
 class PaymentColumns {
  public:
   void add(const Entry& entry);
-  // As arrays, in the order of `types`: card, transaction_id, occurred_at, cents, merchant,
+  // As arrays, in the order of `types`: card, transaction_id, occurred_at, amount, merchant,
   // category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,
-  // city_population, age.
+  // city_population, age, currency, base_amount, attributes. (Amounts are texts.)
   std::vector<SqlValue> arrays() const;
   static const std::vector<Oid>& types();
 
  private:
-  Column card_{UUIDOID}, id_{TEXTOID}, time_{TIMESTAMPTZOID}, cents_{INT8OID}, merchant_{TEXTOID},
+  Column card_{UUIDOID}, id_{TEXTOID}, time_{TIMESTAMPTZOID}, amount_{TEXTOID}, merchant_{TEXTOID},
       category_{TEXTOID}, merchant_latitude_{FLOAT8OID}, merchant_longitude_{FLOAT8OID},
-      home_latitude_{FLOAT8OID}, home_longitude_{FLOAT8OID}, city_population_{INT8OID}, age_{FLOAT4OID};
+      home_latitude_{FLOAT8OID}, home_longitude_{FLOAT8OID}, city_population_{INT8OID}, age_{FLOAT4OID}, currency_{TEXTOID},
+      base_amount_{TEXTOID}, attributes_{JSONBOID};
 };
 
 // The vectors as they are stored: each feature at its place, NaN where there is none.

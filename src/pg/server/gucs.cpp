@@ -1,5 +1,6 @@
 #include "core/forest/kernel.h"
 #include "core/network/host_policy.h"
+#include "core/payments/currency.h"
 #include "core/payments/payment.h"
 
 #include "pg/server/gucs.h"
@@ -15,6 +16,7 @@ namespace fraud::pg {
 int guc_alert_window_s = 1800;
 char* guc_allowed_hosts = nullptr;
 int guc_audit_retention_min = 0;
+char* guc_base_currency = nullptr;
 char* guc_ca_file = nullptr;
 char* guc_card_key_file = nullptr;
 int guc_card_key_retention_min = 365 * 24 * 60;
@@ -32,6 +34,7 @@ int guc_ingest_workers = 2;
 int guc_kernel = 0;
 int guc_label_maturity_min = 7 * 24 * 60;
 int guc_max_age_min = 400 * 24 * 60;
+int guc_max_attributes_kb = 16;
 int guc_max_databases = 16;
 int guc_max_dead_letter_kb = 1024;
 int guc_max_digest_messages = 100;
@@ -67,6 +70,18 @@ bool check_timezone(char** value, void**, GucSource) {
   if (pg_tzset(*value) != nullptr) return true;
   GUC_check_errdetail("Time zone \"%s\" is not known.", *value);
   return false;
+}
+
+// Refuses what is no currency.
+bool check_currency(char** value, void**, GucSource) {
+  if (*value != nullptr && currency_decimals(*value)) return true;
+  GUC_check_errdetail("Currency \"%s\" is not known.", *value != nullptr ? *value : "");
+  GUC_check_errhint("Expected is a code of ISO 4217 in capitals, such as EUR.");
+  return false;
+}
+
+void assign_currency(const char* value, void*) {
+  if (value != nullptr) set_base_currency(value);
 }
 
 // Says in `fault` what is wrong with a list of hosts; nothing of C++ is alive afterwards.
@@ -141,6 +156,10 @@ void define_gucs() {
                           "0: for ever. fraud.purge() deletes the others, and notes it.",
                           &guc_audit_retention_min, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MIN, nullptr,
                           nullptr, nullptr);
+  DefineCustomStringVariable("fraud_detect.base_currency",
+                             "Currency that amounts are summed up and compared in.",
+                             "Payments that name no currency are of it. It is set before the first payment is stored.",
+                             &guc_base_currency, "USD", PGC_SUSET, 0, check_currency, assign_currency, nullptr);
   DefineCustomStringVariable("fraud_detect.ca_file",
                              "File with the certificate authorities that servers are checked by.",
                              "Empty: the system's.", &guc_ca_file, "", PGC_SIGHUP,
@@ -218,6 +237,10 @@ void define_gucs() {
                           "Precision and recall of fraud.model_performance are given from then on.",
                           &guc_label_maturity_min, 7 * 24 * 60, 0, INT_MAX, PGC_USERSET,
                           GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_attributes_size",
+                          "Most bytes of what a payment says beside the fields that have a name.",
+                          "A payment with more is a dead letter.", &guc_max_attributes_kb, 16, 0, 1024, PGC_SUSET,
+                          GUC_UNIT_KB, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.max_dead_letter_size",
                           "Most bytes of a payload that fraud.ingest_errors keeps.",
                           "What is longer is cut and says so. A payment that could be read is kept whole.",

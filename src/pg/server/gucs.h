@@ -6,6 +6,7 @@ namespace fraud::pg {
 extern int guc_alert_window_s;
 extern char* guc_allowed_hosts;
 extern int guc_audit_retention_min;
+extern char* guc_base_currency;
 extern char* guc_ca_file;
 extern char* guc_card_key_file;
 extern int guc_card_key_retention_min;
@@ -23,6 +24,7 @@ extern int guc_ingest_workers;
 extern int guc_kernel;  // index in kKernelNames
 extern int guc_label_maturity_min;
 extern int guc_max_age_min;
+extern int guc_max_attributes_kb;
 extern int guc_max_databases;
 extern int guc_max_dead_letter_kb;
 extern int guc_max_digest_messages;

@@ -86,6 +86,11 @@ SqlValue text_param(std::string_view value) {
   })};
 }
 
+SqlValue jsonb_param(const std::string& json) {
+  const char* text = json.c_str();
+  return {protect([&] { return DirectFunctionCall1(jsonb_in, CStringGetDatum(text)); })};
+}
+
 SqlValue optional_text_param(std::string_view value) {
   return value.empty() ? null_param() : text_param(value);
 }

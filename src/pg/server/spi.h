@@ -60,6 +60,7 @@ class Spi {
 
 // Single parameters. Texts are copied to the current memory context.
 SqlValue text_param(std::string_view value);
+SqlValue jsonb_param(const std::string& json);
 SqlValue optional_text_param(std::string_view value);  // empty is null
 SqlValue int4_param(int32_t value);
 SqlValue int8_param(int64_t value);
