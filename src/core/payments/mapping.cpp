@@ -269,15 +269,14 @@ class MappingRun {
   // Postgres is asked of a text that jsonb takes: what it does not take, or would write
   // otherwise, stands there as a mark, for which the answer gets it back.
   bool is_marked(size_t node) const {
-    const std::string_view text = document_.text(node);
     switch (document_.kind(node)) {
       case Kind::kUnreadable:
       case Kind::kUnreadableText:
         return true;
       case Kind::kFloat:
-        return text.find_first_of("eE") != std::string_view::npos;
+        return document_.text(node).find_first_of("eE") != std::string_view::npos;
       case Kind::kString:
-        return text.find('\0') != std::string_view::npos;
+        return document_.text(node).find('\0') != std::string_view::npos;
       default:
         return false;
     }
