@@ -16,3 +16,83 @@ SELECT transaction_id, status, error FROM fraud.ingest(jsonb_build_array(
 SELECT transaction_id, amount, currency, base_amount, attributes FROM fraud.transactions WHERE transaction_id LIKE 'shape%' ORDER BY 1;
 SELECT transaction_id, convert_from(payload, 'UTF8'), reason FROM fraud.ingest_errors WHERE transaction_id LIKE 'shape%' ORDER BY 1, 3;
 SELECT * FROM fraud.verify_parity('payments');
+-- A field of its own.
+SELECT fraud.add_payment_field('device', 'text', path => '$.device.id', index => true);
+SELECT fraud.add_payment_field('risk', 'float8');
+SELECT fraud.add_payment_field('ip', 'inet');
+SELECT fraud.add_payment_field('amount', 'text');
+SELECT fraud.add_payment_field('x', 'json');
+SELECT fraud.add_payment_field('x', 'text', path => '$.[');
+SELECT fraud.add_feature('payments', 'risk', 'risk');
+SELECT fraud.add_feature('payments', 'device_code', 'device', categories => '{d-1,d-2}');
+SELECT fraud.add_window_feature('payments', 'device_count', 'count', NULL, 'device', '30 days');
+SELECT fraud.add_window_feature('payments', 'device_cards', 'distinct', 'card', 'device', '30 days');
+SELECT fraud.add_window_feature('payments', 'ip_sum', 'sum', 'base_amount', 'ip', '30 days');
+SELECT status, count(*) FROM generate_series(1, 40) i, fraud.ingest(jsonb_build_object(
+  'trans_num', 'shapef' || i, 'cc_num', 4444000011112230 + i % 5, 'amt', i, 'merchant', 'M' || i % 3, 'current_time', 1735690000000 + i * 3600000,
+  'currency', (ARRAY['USD', 'JPY'])[1 + i % 2], 'device', jsonb_build_object('id', CASE WHEN i % 7 > 0 THEN 'd-' || i % 4 END), 'ip', '10.0.0.' || i % 3,
+  'risk', CASE i % 6 WHEN 0 THEN to_jsonb('high'::text) WHEN 1 THEN to_jsonb((i / 7.0)::text) ELSE to_jsonb(i / 7.0) END)) GROUP BY 1;
+SELECT transaction_id, device, risk, ip FROM fraud.payment_events WHERE transaction_id LIKE 'shapef%' ORDER BY occurred_at LIMIT 8;
+SELECT * FROM fraud.payment_field_values('risk');
+SELECT count(*) AS differing FROM fraud.verify_parity('payments');
+CREATE TABLE shape_history AS SELECT 'shapeh' || i AS trans_num, 4444000011112230 + i % 5 AS cc_num, i + 0.5 AS amt, 'M' AS merchant,
+  timestamptz '2025-02-01' + i * interval '1 hour' AS trans_date_trans_time, '{"id": "d-1"}'::jsonb AS device, i / 3.0 AS risk, 0 AS is_fraud, 'EUR' AS currency FROM generate_series(1, 20) i;
+SELECT fraud.load_history('shape_history');
+SELECT fraud.set_currency_rate('EUR', 1.1, '2025-01-01');
+SELECT outcome, count(*) FROM fraud.retry_dead_letters(reason => 'no rate of EUR%') GROUP BY 1;
+SELECT fraud.load_history('shape_history');
+SELECT transaction_id, amount, currency, base_amount, attributes, device, risk FROM fraud.payment_events WHERE transaction_id IN ('shapeh1', 'shapeh2') ORDER BY 1;
+SELECT count(*) AS differing FROM fraud.verify_parity('payments');
+SELECT definition, present FROM fraud.feature_indexes('payments');
+EXPLAIN (COSTS OFF) SELECT FROM fraud.payment_events e WHERE e.device = 'd-1' AND e.occurred_at >= '2025-01-01' AND e.occurred_at < '2025-01-02';
+SELECT fraud.drop_payment_field('device');
+SELECT fraud.drop_feature('payments', f) FROM unnest('{risk,device_code,device_count,device_cards,ip_sum}'::text[]) f;
+SELECT fraud.drop_payment_field(f) FROM unnest('{device,risk,ip}'::text[]) f;
+SELECT column_name FROM information_schema.columns WHERE table_schema = 'fraud' AND table_name = 'payment_events' ORDER BY ordinal_position DESC LIMIT 2;
+SELECT fraud.drop_payment_field('device');
+-- Who pays need not be a card.
+SELECT transaction_id, status, error FROM fraud.ingest('[
+  {"trans_num": "who1", "customer": "w-1", "customer_kind": "wallet", "amt": 1, "merchant": "M", "current_time": 1735689600000},
+  {"trans_num": "who2", "customer_kind": "wallet", "customer": "w-1", "amt": 2, "merchant": "M", "current_time": 1735689700000},
+  {"trans_num": "who3", "customer": "w-1", "customer_kind": "token", "amt": 3, "merchant": "M", "current_time": 1735689800000},
+  {"trans_num": "who4", "customer": "gb82 WEST 1234 5698 7654 32", "customer_kind": "iban", "amt": 4, "merchant": "M", "current_time": 1735689800000, "from": "account GB82WEST12345698765432"},
+  {"trans_num": "who5", "customer": "GB82WEST12345698765432", "customer_kind": "iban", "amt": 5, "merchant": "M", "current_time": 1735689900000},
+  {"trans_num": "who6", "customer": "GB83WEST12345698765432", "customer_kind": "iban", "amt": 5, "merchant": "M", "current_time": 1735689900000},
+  {"trans_num": "who7", "customer": "4444000011112222", "customer_kind": "card", "amt": 5, "merchant": "M", "current_time": 1735689900000},
+  {"trans_num": "who8", "customer": "4111111111111111", "customer_kind": "token", "amt": 5, "merchant": "M", "current_time": 1735689900000},
+  {"trans_num": "who9", "customer": "w-1", "amt": 5, "merchant": "M", "current_time": 1735689900000},
+  {"trans_num": "who10", "customer": "w-1", "customer_kind": "Wal let", "amt": 5, "merchant": "M", "current_time": 1735689900000},
+  {"trans_num": "who11", "customer": "w-2", "customer_kind": "wallet", "cc_num": 4444000011112222, "amt": 5, "merchant": "M", "current_time": 1735689900000},
+  {"trans_num": "who12", "customer": "w-2", "customer_kind": "wallet", "card": "11111111-1111-1111-1111-111111111111", "amt": 5, "merchant": "M", "current_time": 1735689900000}]'::jsonb);
+SELECT t.transaction_id, dense_rank() OVER (ORDER BY c.first_payment_at, c.customer_kind) AS customer, c.customer_kind, c.customer_id, c.last_four, t.attributes,
+       t.card = (SELECT s.card FROM fraud.transactions s WHERE s.transaction_id = 'shape1') AS same_as_card
+FROM fraud.transactions t JOIN fraud.customers c USING (card) WHERE t.transaction_id LIKE 'who%' ORDER BY t.occurred_at, 1;
+SELECT transaction_id, convert_from(payload, 'UTF8') FROM fraud.ingest_errors WHERE transaction_id LIKE 'who%' ORDER BY 1;
+SELECT score IS NOT NULL AS scored, (features ->> 'count_30d')::float AS earlier FROM fraud.assess('{"customer": "w-1", "customer_kind": "wallet", "amt": 1, "merchant": "M", "current_time": 1735689900000, "trans_num": "x"}');
+SELECT score IS NOT NULL AS scored FROM fraud.assess('{"customer": "w-1", "customer_kind": "wallet", "reference": "who1", "kind": "refund", "amt": 1, "current_time": 1735689900000, "trans_num": "x"}');
+SELECT * FROM fraud.erase_customer((SELECT card FROM fraud.transactions WHERE transaction_id = 'who1'), 'asked for', true) WHERE relation = 'fraud.customers';
+SELECT customer_kind, customer_id FROM fraud.customers WHERE card = (SELECT card FROM fraud.transactions WHERE transaction_id = 'who1');
+-- What follows a payment.
+SELECT transaction_id, status, score IS NOT NULL AS scored, error FROM fraud.ingest('[
+  {"trans_num": "k1", "kind": "authorisation", "cc_num": 4444000011112222, "amt": 100, "merchant": "M", "current_time": 1735700000000},
+  {"trans_num": "k2", "kind": "capture", "reference": "k1", "current_time": 1735700100000},
+  {"trans_num": "k3", "kind": "refund", "reference": "k1", "amt": -30.5, "current_time": 1735700200000, "ticket": 7},
+  {"trans_num": "k4", "kind": "refund", "reference": "nowhere", "amt": 3, "current_time": 1735700200000},
+  {"trans_num": "k5", "kind": "chargeback", "reference": "shapef1", "current_time": 1735900000000},
+  {"trans_num": "k6", "kind": "refund", "reference": "k1", "cc_num": 4929000000068817, "amt": 3, "current_time": 1735700200000},
+  {"trans_num": "k7", "kind": "refund", "amt": 3, "cc_num": 4444000011112222, "current_time": 1735700200000},
+  {"trans_num": "k8", "kind": "payback", "amt": 3, "cc_num": 4444000011112222, "current_time": 1735700200000},
+  {"trans_num": "k9", "kind": "capture", "reference": "k1", "amt": -3, "current_time": 1735700200000},
+  {"trans_num": "k10", "kind": "refund", "reference": "k1", "amt": 650, "currency": "JPY", "current_time": 1735700300000},
+  {"trans_num": "k11", "amt": -3, "merchant": "M", "cc_num": 4444000011112222, "current_time": 1735700200000}]'::jsonb);
+SELECT transaction_id, status FROM fraud.ingest('{"trans_num": "k3", "kind": "refund", "reference": "k1", "amt": -30.5, "current_time": 1735700200000}'::jsonb);
+SELECT transaction_id, kind, reference, amount, currency, base_amount, source, attributes FROM fraud.payment_followups ORDER BY occurred_at, transaction_id;
+SELECT transaction_id, base_amount, captured, refunded, reversed, charged_back, remaining, followups FROM fraud.payment_balances ORDER BY 1;
+SELECT transaction_id, is_fraud, source, known_at = recorded_at AS now FROM fraud.labels WHERE transaction_id = 'shapef1';
+SELECT count(*) FROM fraud.transactions WHERE transaction_id ~ '^k\d+$';
+CREATE TABLE shape_kinds AS SELECT * FROM (VALUES
+  ('kh1', NULL, NULL, 'acct-77', 'account', 9.99, 'Kinds', timestamptz '2025-03-01 10:00+00', false),
+  ('kh2', 'chargeback', 'kh1', 'acct-77', 'account', NULL, NULL, '2025-03-09 10:00+00', false)) v(trans_num, kind, reference, customer, customer_kind, amt, merchant, trans_date_trans_time, is_fraud);
+SELECT fraud.load_history('shape_kinds');
+SELECT f.transaction_id, f.amount, l.source, l.known_at AT TIME ZONE 'UTC' AS known_at FROM fraud.payment_followups f JOIN fraud.labels l ON l.transaction_id = f.reference AND l.card = f.card WHERE f.reference = 'kh1';
+SELECT count(*) AS differing FROM fraud.verify_parity('payments');

@@ -33,13 +33,17 @@ CREATE TABLE fraud.customers (
     date_of_birth date,
     first_payment_at timestamptz NOT NULL,
     last_payment_at timestamptz NOT NULL,
-    erased_at timestamptz
+    erased_at timestamptz,
+    customer_kind text,
+    customer_id text
 ) WITH (fillfactor = 80);
 CREATE INDEX customers_erased_at_idx ON fraud.customers (erased_at) WHERE erased_at IS NOT NULL;
-COMMENT ON TABLE fraud.customers IS 'one row a card, as of its latest payment';
+COMMENT ON TABLE fraud.customers IS 'one row a customer (a card, or who else pays), as of the latest payment';
 COMMENT ON COLUMN fraud.customers.card IS
-    'the customer''s id, which never changes: HMAC-SHA256 of the card number under the key that was in use when it first came, as a UUID (version 8). Numbers find it through fraud.customer_ids';
+    'the customer''s id, which never changes: HMAC-SHA256 of the card number (or "iban:" and the IBAN) under the key that was in use when it first came, as a UUID (version 8); numbers find it through fraud.customer_ids. Of an id that is no secret the HMAC of its kind and the id under the key in fraud.id_keys';
 COMMENT ON COLUMN fraud.customers.last_four IS 'last four digits of the card number; null where a caller named the card by its uuid alone';
+COMMENT ON COLUMN fraud.customers.customer_kind IS 'what names the customer, such as iban, token, wallet or account; null: a card number';
+COMMENT ON COLUMN fraud.customers.customer_id IS 'the id itself, of kinds that are no secret; null of cards and IBANs';
 COMMENT ON COLUMN fraud.customers.latitude IS 'of the home, degrees';
 COMMENT ON COLUMN fraud.customers.longitude IS 'of the home, degrees';
 COMMENT ON COLUMN fraud.customers.city_population IS 'inhabitants of the home city';

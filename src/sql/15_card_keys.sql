@@ -40,7 +40,7 @@ CREATE TABLE fraud.customer_ids (
 CREATE INDEX customer_ids_card_idx ON fraud.customer_ids (card);
 COMMENT ON TABLE fraud.customer_ids IS
     'which customer a card number is: the number''s hash under each key in force that it was stored under. Readable by its owner alone';
-COMMENT ON COLUMN fraud.customer_ids.kind IS 'what was hashed: card, a card number';
+COMMENT ON COLUMN fraud.customer_ids.kind IS 'what was hashed: card, a card number, or what is as secret, after its kind (iban:…)';
 COMMENT ON COLUMN fraud.customer_ids.key_id IS 'the key: fraud.card_keys.key_id';
 COMMENT ON COLUMN fraud.customer_ids.hash IS 'the first 16 bytes of HMAC-SHA256(key, digits), as a UUID (version 8)';
 COMMENT ON COLUMN fraud.customer_ids.card IS 'the customer: fraud.customers.card';

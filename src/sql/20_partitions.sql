@@ -28,6 +28,7 @@ BEGIN
     EXECUTE format('CREATE INDEX ON fraud.%I (occurred_at)', part);
     -- For the windows of merchants; what they read is in it.
     EXECUTE format('CREATE INDEX ON fraud.%I (merchant, occurred_at, transaction_id) INCLUDE (base_amount, is_fraud, label_known_at, label_changes)', part);
+    PERFORM fraud._index_payment_field(part, f.name, f.type, f.path) FROM fraud.payment_fields f WHERE f.indexed;
     -- Readers come through fraud.transactions; the partition itself has no grants.
     EXECUTE format(
         'ALTER TABLE fraud.transactions ATTACH PARTITION fraud.%I FOR VALUES FROM (%L) TO (%L)',

@@ -310,10 +310,14 @@ BEGIN
     FOR wanted IN
         SELECT k.reader FROM fraud._feature_keys(set_row.feature_set) k
         -- Each partition of payments has these (fraud._ensure_partition).
-        WHERE NOT (set_row.builtin AND k.reader IN ('{card}', '{merchant}'))
+        WHERE NOT (set_row.builtin AND (k.reader IN ('{card}', '{merchant}')
+                                        OR k.reader IN (SELECT ARRAY[f.name] FROM fraud.payment_fields f WHERE f.indexed)))
         GROUP BY k.reader ORDER BY min(k.position) FILTER (WHERE k.key = k.reader)
     LOOP
-        indexed := wanted || set_row.event_time || set_row.event_id;
+        -- A field of payments is an expression of what the table has.
+        indexed := ARRAY(SELECT coalesce((SELECT fraud._field_expression(f.type, f.path, NULL) FROM fraud.payment_fields f
+                                          WHERE set_row.builtin AND f.name = w.part), w.part)
+                         FROM unnest(wanted) WITH ORDINALITY w(part, i) ORDER BY w.i) || set_row.event_time || set_row.event_id;
         -- Also for the keys that are filled from it.
         SELECT array_agg(DISTINCT c ORDER BY c) INTO read
         FROM fraud.feature_definitions d JOIN fraud._feature_keys(set_row.feature_set) k ON k.key = d.key

@@ -29,6 +29,22 @@ LANGUAGE C STABLE PARALLEL UNSAFE COST 10000;
 COMMENT ON FUNCTION fraud.assess(jsonb, text, jsonb) IS
     'what fraud.ingest would say of one payment, with a mapping or without, storing nothing; a payment without a time is taken as of now; reasons are what speaks most for fraud';
 
+CREATE FUNCTION fraud._show_history() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE 'CREATE TEMPORARY VIEW fraud_detect_history_events AS
+        SELECT e.*, NULL::bigint AS history_row FROM fraud.payment_events e
+        UNION ALL
+        SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,
+               h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,
+               h.age, coalesce(h.is_fraud, false), h.label_known_at, h.label_changes, h.currency, h.base_amount, h.attributes'
+        || fraud._field_columns('h') || ', h.history_row FROM pg_temp.fraud_detect_history h';
+END
+$$;
+COMMENT ON FUNCTION fraud._show_history() IS 'internal: fraud.payment_events with the payments of a history that are yet to be stored';
+
 CREATE FUNCTION fraud.load_history(rel regclass, label_delay interval DEFAULT '7 days') RETURNS bigint
 AS 'MODULE_PATHNAME', 'fraud_detect_load_history'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;

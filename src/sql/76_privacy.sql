@@ -21,7 +21,7 @@ BEGIN ATOMIC
     FROM fraud.customers c
     CROSS JOIN LATERAL (VALUES
         (c.first_name || ' ' || c.last_name), (c.last_name || ', ' || c.first_name), (c.last_name || ' ' || c.first_name),
-        (c.street),
+        (c.street), (CASE WHEN own OR length(c.customer_id) >= 6 THEN c.customer_id END),
         (CASE WHEN own THEN c.first_name END), (CASE WHEN own THEN c.last_name END), (CASE WHEN own THEN c.last_four END),
         (CASE WHEN own THEN to_char(c.date_of_birth, 'YYYY-MM-DD') END)) v(text)
     WHERE c.card = _identifying_texts.card AND length(v.text) > 1;
@@ -257,10 +257,14 @@ CREATE FUNCTION fraud._impersonal_features(OUT positions int[])
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT coalesce(array_agg(f.position), '{}') FROM fraud.feature_definitions f
+    SELECT coalesce(array_agg(f.position), '{}')
+    FROM fraud.feature_definitions f,
+         -- What attributes hold nobody knows.
+         (SELECT '{home_latitude,home_longitude,city_population,age,attributes}'::text[]
+                 || coalesce(array_agg(p.name::text), '{}') AS names FROM fraud.payment_fields p) personal
     WHERE f.feature_set = 'payments'
-      AND NOT f.columns && '{home_latitude,home_longitude,city_population,age}'
-      AND coalesce(array_to_string(f.key, ' '), '') !~ '\m(home_latitude|home_longitude|city_population|age)\M';
+      AND NOT f.columns && personal.names
+      AND coalesce(array_to_string(f.key, ' '), '') !~ format('\m(%s)\M', array_to_string(personal.names, '|'));
 END;
 COMMENT ON FUNCTION fraud._impersonal_features() IS 'internal: places of the vector that say nothing of the customer''s person';
 
@@ -278,12 +282,16 @@ BEGIN
     relation := 'fraud.transactions';
     UPDATE fraud.transactions t
     SET merchant_latitude = NULL, merchant_longitude = NULL, home_latitude = NULL, home_longitude = NULL,
-        city_population = NULL, age = NULL,
+        city_population = NULL, age = NULL, attributes = NULL,
         features = ARRAY(SELECT CASE WHEN f.place = ANY (kept) THEN f.value ELSE 'NaN' END
                          FROM unnest(t.features) WITH ORDINALITY f(value, place) ORDER BY f.place)
     WHERE t.card = _erase_payments.card
-      AND (num_nonnulls(t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude, t.city_population, t.age) > 0
+      AND (num_nonnulls(t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude, t.city_population, t.age) > 0 OR t.attributes IS NOT NULL
            OR EXISTS (SELECT FROM unnest(t.features) WITH ORDINALITY f(value, place) WHERE f.place <> ALL (kept) AND f.value <> 'NaN'));
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
+    relation := 'fraud.payment_followups';
+    UPDATE fraud.payment_followups f SET attributes = NULL WHERE f.card = _erase_payments.card AND f.attributes IS NOT NULL;
     GET DIAGNOSTICS rows = ROW_COUNT;
     RETURN NEXT;
     -- Reasons are the vector in words.
@@ -313,9 +321,9 @@ DECLARE
     reports bigint;
 BEGIN
     UPDATE fraud.outbox o
-    SET payload = o.payload || '{"last_four": null, "reasons": []}', subject = NULL, body_text = NULL, body_html = NULL
+    SET payload = (o.payload - 'attributes') || '{"last_four": null, "reasons": []}', subject = NULL, body_text = NULL, body_html = NULL
     WHERE o.kind = 'alert' AND o.payload ->> 'card' = _erase_messages.card::text
-      AND (o.payload ->> 'last_four' IS NOT NULL OR o.payload -> 'reasons' <> '[]'
+      AND (o.payload ->> 'last_four' IS NOT NULL OR o.payload -> 'reasons' <> '[]' OR o.payload ? 'attributes'
            OR num_nonnulls(o.subject, o.body_text, o.body_html) > 0);
     GET DIAGNOSTICS changed = ROW_COUNT;
     UPDATE fraud.outbox o
@@ -388,7 +396,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    personal constant text[] := '{last_four,first,last,gender,street,city,state,zip,lat,long,city_pop,job,dob,merch_lat,merch_long}';
+    personal constant text[] := '{last_four,first,last,gender,street,city,state,zip,lat,long,city_pop,job,dob,merch_lat,merch_long,customer,customer_kind,attributes}';
     rows bigint;
 BEGIN
     UPDATE fraud.inbox b
@@ -451,7 +459,7 @@ BEGIN
     END LOOP;
     UPDATE fraud.customers c
     SET last_four = NULL, first_name = NULL, last_name = NULL, gender = NULL, street = NULL, city = NULL, state = NULL,
-        zip = NULL, latitude = NULL, longitude = NULL, city_population = NULL, job = NULL, date_of_birth = NULL
+        zip = NULL, latitude = NULL, longitude = NULL, city_population = NULL, job = NULL, date_of_birth = NULL, customer_id = NULL
     WHERE c.card = of_card;
     GET DIAGNOSTICS rows = ROW_COUNT;
     counts := counts || jsonb_build_object('fraud.customers', rows);

@@ -1,17 +1,6 @@
 -- The features of payments: a feature set as any other, but that ingest computes it
--- for every payment and keeps the vector with it.
-CREATE VIEW fraud.payment_events AS
-    SELECT t.card, t.transaction_id, t.occurred_at, t.amount, t.merchant, t.category,
-           t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude,
-           t.city_population, t.age,
-           coalesce(t.is_fraud, false) AS is_fraud, t.label_known_at, t.label_changes,
-           t.currency, t.base_amount, t.attributes
-    FROM fraud.transactions t;
-COMMENT ON VIEW fraud.payment_events IS
-    'payments with their latest label, for the feature set payments; what nobody has labelled counts as legitimate';
-COMMENT ON COLUMN fraud.payment_events.label_known_at IS 'from when the label counts; null: it is nobody''s';
-COMMENT ON COLUMN fraud.payment_events.label_changes IS 'fraud.transactions.label_changes';
-
+-- for every payment and keeps the vector with it. Its events are fraud.payment_events
+-- (src/sql/21_payment_fields.sql).
 SELECT fraud.create_feature_set('payments', 'fraud.payment_events', 'transaction_id', 'occurred_at',
     label => 'is_fraud', label_known_at => 'label_known_at', label_changes => 'label_changes', description => 'what payments are scored by');
 

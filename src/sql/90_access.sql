@@ -8,6 +8,8 @@ DECLARE
     objects text[];
     object text;
     -- Measuring scores, of any table or of the payments.
+    -- The columns of fraud.payment_events that come from attributes.
+    reading_fields text := 'EXECUTE ON FUNCTION fraud._attribute_text(jsonb, jsonpath), fraud._attribute_numeric(jsonb, jsonpath), fraud._attribute_float8(jsonb, jsonpath), fraud._attribute_bigint(jsonb, jsonpath), fraud._attribute_boolean(jsonb, jsonpath), fraud._attribute_timestamptz(jsonb, jsonpath), fraud._attribute_inet(jsonb, jsonpath)';
     measuring text[] := ARRAY[
         'EXECUTE ON FUNCTION fraud.average_precision(float8, boolean), fraud.auc_roc(float8, boolean), fraud.log_loss(float8, boolean), fraud.brier(float8, boolean), fraud.precision_at(float8, boolean, float8), fraud.recall_at(float8, boolean, float8), fraud.card_precision(float8, boolean, text, date, int, boolean), fraud._measures(float8, boolean, float8), fraud._curve(float8, boolean, float8)',
         'EXECUTE ON FUNCTION fraud.scored_events(text, timestamptz, timestamptz, regclass, jsonb, timestamptz), fraud._scored_payments(text, timestamptz, timestamptz, timestamptz), fraud._scored_table(text, timestamptz, timestamptz, regclass, jsonb), fraud._scored_features(text, text, timestamptz, timestamptz, timestamptz), fraud._scored_set(text, text, timestamptz, timestamptz, jsonb, timestamptz), fraud._table_columns(jsonb), fraud._events_of(text, regclass, jsonb), fraud._review_at(text), fraud._version_of(text), fraud._events_hint(text, regclass, jsonb), fraud._payments_period(), fraud._shadowed_payments(text, int, int, timestamptz, timestamptz)',
@@ -38,7 +40,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.assess(jsonb, text, jsonb)']
         WHEN 'analyst' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.payment_events, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status',
+            'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.payment_events, fraud.payment_fields, fraud.currency_rates, fraud.payment_followups, fraud.payment_balances, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status',
             'SELECT ON fraud.cases, fraud.case_history',
             'SELECT ON fraud.daily_report, fraud.hourly_activity, fraud.merchant_risk, fraud.category_risk, fraud.customer_activity, fraud.geography, fraud.alert_queue, fraud.alert_outcomes, fraud.model_performance, fraud.score_distribution',
             'SELECT ON fraud.daily_reports',
@@ -50,6 +52,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.report_timezone()',
             'EXECUTE ON FUNCTION fraud.assess(jsonb, text, jsonb)',
             'EXECUTE ON FUNCTION fraud.base_currency(), fraud._base_units(), fraud._base_unit()',
+            reading_fields, 'EXECUTE ON FUNCTION fraud.payment_field_values(text, timestamptz, timestamptz), fraud._field_expression(text, jsonpath, text)',
             'EXECUTE ON FUNCTION fraud._believed(fraud.labels), fraud._label_rank(text)',
             'EXECUTE ON FUNCTION fraud.label_as_of(text, timestamptz, uuid)',
             'EXECUTE ON FUNCTION fraud.label(text, boolean, text, timestamptz, uuid, boolean), fraud.label(text[], boolean, text, timestamptz, uuid[], boolean)',
@@ -59,8 +62,9 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.reopen_case(bigint, text), fraud.reopen_cases(bigint[], text)'] || measuring
         WHEN 'scientist' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.model_memory, fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog, fraud.payment_events',
+            'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.model_memory, fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog, fraud.payment_events, fraud.payment_fields',
             'EXECUTE ON FUNCTION fraud.distance_km(float8, float8, float8, float8)',
+            reading_fields, 'EXECUTE ON FUNCTION fraud.add_payment_field(text, text, text, boolean), fraud.drop_payment_field(text)',
             'EXECUTE ON FUNCTION fraud._shared_models()',
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',

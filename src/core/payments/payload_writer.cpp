@@ -55,8 +55,20 @@ void add_attributes(const Document& document, size_t object, std::vector<Member>
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// Hides an IBAN (after its kind) wherever it stands, in one piece.
-void hide_iban(std::string_view secret, std::string* text) {
+std::string write_all(const Document& document, const std::vector<Member>& members, std::string_view secret) {
+  if (members.empty()) return {};
+  const bool is_card = secret.find(':') == std::string_view::npos;
+  PayloadWriter writer(document, is_card ? secret : std::string_view(), Masking::kLikely);
+  writer.write_members(members);
+  std::string text = writer.take();
+  if (text == "{}") return {};
+  if (!is_card) hide_secret(secret, &text);
+  return text;
+}
+
+}  // namespace
+
+void hide_secret(std::string_view secret, std::string* text) {
   const size_t colon = secret.find(':');
   if (colon == std::string_view::npos) return;
   const std::string_view iban = secret.substr(colon + 1);
@@ -67,19 +79,6 @@ void hide_iban(std::string_view secret, std::string* text) {
     at = std::fill_n(at, iban.size() - 4, '*') + 4;
   }
 }
-
-std::string write_all(const Document& document, const std::vector<Member>& members, std::string_view secret) {
-  if (members.empty()) return {};
-  const bool is_card = secret.find(':') == std::string_view::npos;
-  PayloadWriter writer(document, is_card ? secret : std::string_view(), Masking::kLikely);
-  writer.write_members(members);
-  std::string text = writer.take();
-  if (text == "{}") return {};
-  if (!is_card) hide_iban(secret, &text);
-  return text;
-}
-
-}  // namespace
 
 std::string write_attributes(const Document& document, const std::vector<Member>& members, std::string_view secret) {
   static const int kAttributes = find_payment_field("attributes");

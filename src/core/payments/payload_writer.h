@@ -67,6 +67,9 @@ std::string write_attributes(const Document& document, const std::vector<Member>
 // The same of the text of an object, as far as it is one.
 std::string read_attributes(std::string_view json, std::string_view secret);
 
+// Hides a secret that is no card number ("iban:…") wherever it stands in one piece; the text keeps its length.
+void hide_secret(std::string_view secret, std::string* text);
+
 // Cuts a payload to its bound, between characters, and says so at its end.
 void bound_payload(std::string* payload);
 

@@ -323,6 +323,7 @@ void Reader::read_members(const std::vector<Member>& members, const std::string&
   const Payment& partial = builder_.partial();
   RejectedPayment rejected;
   rejected.payload = writer.take();
+  hide_secret(partial.card_number, &rejected.payload);
   rejected.reason = where + in_terms_of_source(std::move(reason));
   rejected.transaction_id = partial.transaction_id;
   rejected.card_number = partial.card_number;

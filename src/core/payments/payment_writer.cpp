@@ -42,7 +42,7 @@ std::string payment_to_json(const Payment& payment, std::string_view card_field,
   Json object = Json::object();
   if (card_field == "cc_num") {
     object["cc_num"] = std::stoull(std::string(card));
-  } else if (!card.empty()) {
+  } else {
     object["card"] = std::string(card);
     if (!payment.last_four.empty()) object["last_four"] = payment.last_four;
   }

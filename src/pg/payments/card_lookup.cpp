@@ -96,6 +96,11 @@ const KnownCard& CardLookup::operator[](std::string_view number) {
   return known_.at(number);
 }
 
+CardId CardLookup::plain(std::string_view kind, std::string_view id) {
+  if (!id_key_) id_key_.emplace(spi_);
+  return card_id(id_key_->customer(kind, id));
+}
+
 std::vector<NumberHash> CardLookup::missing(std::string_view number) {
   const KnownCard& known = (*this)[number];
   std::vector<NumberHash> hashes;

@@ -8,6 +8,7 @@
 
 #include "pg/payments/card.h"
 #include "pg/payments/card_keys.h"
+#include "pg/payments/payment_id.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {
@@ -46,6 +47,9 @@ class CardLookup {
   // Of a number that find() was told; others it looks up by itself.
   const KnownCard& operator[](std::string_view number);
 
+  // Returns the customer that a plain id names: its hash under the key of ids, which never changes.
+  CardId plain(std::string_view kind, std::string_view id);
+
   // Writes the hashes that these numbers lack; their customers' rows are locked. A
   // number that is new gets one under each key in force: whoever saw other keys has
   // one of them in common with us, and so meets our row.
@@ -61,6 +65,7 @@ class CardLookup {
   Spi& spi_;
   bool read_only_;
   std::optional<CardKeys> keys_;
+  std::optional<IdKey> id_key_;
   std::map<std::string_view, KnownCard> known_;
 };
 

@@ -29,6 +29,10 @@ int64_t content_hash(const Payment& payment) {
   uint32_t sum = crc(amount, sizeof(amount));
   const std::string_view currency = currency_of(payment);
   if (currency != base_currency()) sum ^= crc(currency.data(), currency.size());
+  if (is_follow_up(payment.kind)) {
+    const std::string_view kind = payment_kind_name(payment.kind);
+    sum ^= crc(kind.data(), kind.size());
+  }
   return static_cast<int64_t>(uint64_t{sum} << 32 | crc(payment.merchant.data(), payment.merchant.size()));
 }
 

@@ -107,7 +107,8 @@ struct Field {
 // that gives its text in the form that the payment reader takes.
 std::vector<Field> history_fields(Oid relation) {
   std::vector<Field> fields;
-  std::string others, attributes;
+  std::string known, attributes;
+  bool has_others = false;
   Oid row_type = protect([&] { return get_rel_type_id(relation); });
   if (!OidIsValid(row_type)) {
     throw SqlError(ERRCODE_UNDEFINED_TABLE,
@@ -121,10 +122,11 @@ std::vector<Field> history_fields(Oid relation) {
     const char* quoted = protect([&] { return quote_identifier(NameStr(attribute->attname)); });
     std::string column = std::string("h.") + quoted;
     if (!is_payment_field(name)) {
-      const char* literal = protect([&] { return quote_literal_cstr(NameStr(attribute->attname)); });
-      others += (others.empty() ? "" : ", ") + std::string(literal) + ", " + column;
+      has_others = true;
       continue;
     }
+    const char* literal = protect([&] { return quote_literal_cstr(NameStr(attribute->attname)); });
+    known += (known.empty() ? "" : ", ") + std::string(literal);
     if (name == "attributes") {
       attributes = "pg_catalog.to_jsonb(" + column + ")";
       continue;
@@ -148,8 +150,8 @@ std::vector<Field> history_fields(Oid relation) {
     fields.push_back({name, column});
   }
   // Columns that are no fields of payments are attributes, beside those of a column of that name.
-  if (!others.empty()) {
-    const std::string object = "pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(" + others + "))";
+  if (has_others) {
+    const std::string object = "pg_catalog.jsonb_strip_nulls(pg_catalog.to_jsonb(h.*) OPERATOR(pg_catalog.-) ARRAY[" + known + "]::pg_catalog.text[])";
     attributes = attributes.empty() ? object : "coalesce(" + attributes + ", '{}') OPERATOR(pg_catalog.||) " + object;
   }
   if (!attributes.empty()) fields.push_back({"attributes", "(" + attributes + ")::pg_catalog.text"});

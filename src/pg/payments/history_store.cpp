@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pg/features/feature_stream.h"
+#include "pg/payments/follow_ups.h"
 #include "pg/payments/payment_id.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
@@ -21,18 +22,7 @@ Statement create_waiting(
     " currency text COLLATE \"C\" NOT NULL, base_amount numeric NOT NULL, attributes jsonb)",
     {});
 // The events of the feature set `payments`, those that wait among them.
-Statement create_events(
-    "CREATE TEMPORARY VIEW fraud_detect_history_events AS"
-    " SELECT e.card, e.transaction_id, e.occurred_at, e.amount, e.merchant, e.category,"
-    "  e.merchant_latitude, e.merchant_longitude, e.home_latitude, e.home_longitude, e.city_population,"
-    "  e.age, e.is_fraud, e.label_known_at, e.label_changes, e.currency, e.base_amount, e.attributes, NULL::bigint AS history_row"
-    " FROM fraud.payment_events e"
-    " UNION ALL"
-    " SELECT h.card, h.transaction_id, h.occurred_at, h.amount, h.merchant, h.category,"
-    "  h.merchant_latitude, h.merchant_longitude, h.home_latitude, h.home_longitude, h.city_population,"
-    "  h.age, coalesce(h.is_fraud, false), h.label_known_at, h.label_changes, h.currency, h.base_amount, h.attributes, h.history_row"
-    " FROM pg_temp.fraud_detect_history h",
-    {});
+Statement create_events("SELECT fraud._show_history()", {});
 Statement events_relation("SELECT 'pg_temp.fraud_detect_history_events'::regclass::oid::bigint", {});
 Statement drop_events("DROP VIEW pg_temp.fraud_detect_history_events", {});
 Statement drop_waiting("DROP TABLE pg_temp.fraud_detect_history", {});
@@ -96,6 +86,10 @@ HistoryStore::HistoryStore(std::string source, const Interval& label_delay, Oid 
 HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
   OwnerScope owner;
   prefer_index_scans();
+  auto following = std::stable_partition(batch.payments.begin(), batch.payments.end(),
+                                         [](const Payment& payment) { return !is_follow_up(payment.kind); });
+  follow_ups_.insert(follow_ups_.end(), std::make_move_iterator(following), std::make_move_iterator(batch.payments.end()));
+  batch.payments.erase(following, batch.payments.end());
   std::vector<IngestOutcome> outcomes(batch.payments.size());
   NumberGate gate(role_);
   Spi spi;
@@ -141,9 +135,28 @@ int64_t HistoryStore::finish(const std::function<void(int64_t)>& tell) {
   const int64_t stored = taken_ > 0 ? store_waiting(tell) : 0;
   // What reads them has ended: nothing may be dropped that is open still.
   Spi spi;
+  store_late(spi);
   if (taken_ > 0) spi.run(drop_events, {});
   spi.run(drop_waiting, {});
   return stored;
+}
+
+// Stores what followed the payments, once these are stored.
+void HistoryStore::store_late(Spi& spi) {
+  if (follow_ups_.empty()) return;
+  prefer_index_scans();
+  PaymentBatch batch;
+  batch.payments = std::move(follow_ups_);
+  NumberGate gate(role_);
+  hide_ids(spi, batch);
+  refer(spi, batch, false);
+  CardLookup cards(spi, false);
+  std::vector<IngestOutcome> outcomes(batch.payments.size());
+  std::vector<Refusal> refused;
+  std::vector<Entry> entries = admit(batch, cards, gate, outcomes, refused);
+  store_follow_ups(spi, entries, {source_, GetCurrentTransactionStartTimestamp(), nullptr}, outcomes, refused, false, true);
+  write_dead_letters(spi, source_, letters_of(refused, batch), cards, gate, Beside::kNone);
+  gate.tell();
 }
 
 // Computes the features of those that wait, and stores them.

@@ -41,12 +41,14 @@ class HistoryStore {
   int64_t finish(const std::function<void(int64_t)>& tell);
 
  private:
+  void store_late(Spi& spi);
   int64_t store_waiting(const std::function<void(int64_t)>& tell);
 
   std::string source_;
   Interval label_delay_;
   Oid role_;
   int64_t taken_ = 0;
+  std::vector<Payment> follow_ups_;  // of payments that may be among those that wait
   std::vector<std::pair<std::string, CardId>> late_labels_;  // of payments that were there already
   TimestampTz first_ = DT_NOEND, last_ = DT_NOBEGIN;
 };

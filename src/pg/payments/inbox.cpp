@@ -10,6 +10,7 @@
 #include "pg/payments/card.h"
 #include "pg/payments/card_lookup.h"
 #include "pg/payments/dead_letters.h"
+#include "pg/payments/follow_ups.h"
 #include "pg/payments/number_gate.h"
 #include "pg/payments/payment_id.h"
 #include "pg/server/boundary.h"
@@ -29,13 +30,15 @@ constexpr int kSenderAgain = -2;  // the writer of what is sent again: rows of -
 Statement known_payments(
     "SELECT n.i, coalesce(b.payment LIKE '%\"is_fraud\":1%', false) OR EXISTS (SELECT FROM fraud.labels l"
     "  WHERE l.transaction_id = n.transaction_id AND l.card = n.card AND l.source = 'payload' AND l.is_fraud),"
-    "  coalesce(k.content_hash, b.content_hash)"
+    "  CASE WHEN f.card IS NULL OR k.card IS NOT NULL THEN coalesce(k.content_hash, b.content_hash) END"
     " FROM unnest($1, $2) WITH ORDINALITY n(transaction_id, card, i)"
     " LEFT JOIN LATERAL (SELECT p.card, p.content_hash FROM fraud.payment_keys p"
     "  WHERE p.transaction_id = n.transaction_id AND p.card = n.card OFFSET 0) k ON true"
     " LEFT JOIN LATERAL (SELECT w.card, w.content_hash, w.payment FROM fraud.inbox w"
     "  WHERE w.transaction_id = n.transaction_id AND w.card = n.card OFFSET 0) b ON true"
-    " WHERE k.card IS NOT NULL OR b.card IS NOT NULL",
+    " LEFT JOIN LATERAL (SELECT u.card FROM fraud.payment_followups u"
+    "  WHERE u.transaction_id = n.transaction_id AND u.card = n.card OFFSET 0) f ON true"
+    " WHERE k.card IS NOT NULL OR b.card IS NOT NULL OR f.card IS NOT NULL",
     {TEXTARRAYOID, UUIDARRAYOID});
 
 Statement insert_inbox(
@@ -324,6 +327,7 @@ SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, B
   NumberGate gate(role);
   Spi spi;
   hide_ids(spi, batch);
+  refer(spi, batch, true);
   CardLookup numbers(spi, false);
   std::vector<IngestOutcome> outcomes(batch.payments.size());
   std::vector<Refusal> refused;
@@ -354,6 +358,7 @@ std::string receive_again(Payment&& payment, const Receipt& receipt, Oid role) {
   NumberGate gate(role);
   Spi spi;
   hide_ids(spi, batch);
+  refer(spi, batch, true);
   CardLookup numbers(spi, false);
   std::vector<IngestOutcome> outcomes(1);
   std::vector<Refusal> refused;

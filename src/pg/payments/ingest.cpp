@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "pg/payments/follow_ups.h"
 #include "pg/payments/payment_id.h"
 #include "pg/payments/payment_scorer.h"
 #include "pg/payments/shadow_scorer.h"
@@ -167,8 +168,10 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
   {
     Spi spi;
     hide_ids(spi, batch);
+    refer(spi, batch, false);
     CardLookup cards(spi, false);
-    const std::vector<Entry> all = admit(batch, cards, gate, results, refused);
+    std::vector<Entry> all = admit(batch, cards, gate, results, refused);
+    std::vector<Entry> follow_ups = take_follow_ups(all);
     std::vector<Entry> entries = all;
     claim(spi, cards, entries, results, refused, options.receipts.empty() ? nullptr : &options.receipts, options.apart);
     if (!entries.empty()) {
@@ -193,6 +196,9 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
         }
       }
     }
+    store_follow_ups(spi, follow_ups,
+                     {options.source, GetCurrentTransactionStartTimestamp(), options.receipts.empty() ? nullptr : &options.receipts},
+                     results, refused, options.apart, false);
     std::vector<TimestampTz> known_at(batch.payments.size(), GetCurrentTransactionStartTimestamp());
     for (size_t i = 0; i < options.receipts.size(); ++i) known_at[i] = options.receipts[i].received_at;
     write_labels(spi, all, results, options.label_source, &known_at, Interval{});
@@ -257,6 +263,9 @@ void check_may_ask(const std::string& number, CardLookup& cards, Oid role) {
 }  // namespace
 
 Assessment assess(const Payment& payment, std::string_view model, Oid role) {
+  if (is_follow_up(payment.kind)) {
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "a " + std::string(payment_kind_name(payment.kind)) + " is no payment, and has no score");
+  }
   OwnerScope owner;
   prefer_index_scans();
   std::shared_ptr<const FeatureSet> set = payments_feature_set(true);
@@ -272,7 +281,9 @@ Assessment assess(const Payment& payment, std::string_view model, Oid role) {
   if (!fault.empty()) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + fault);
   {
     Spi spi;
-    if (timed.card_number.empty()) {
+    if (timed.card_number.empty() && !timed.customer.empty()) {
+      entries[0].card = CardLookup(spi, true).plain(timed.customer_kind, timed.customer);
+    } else if (timed.card_number.empty()) {
       entries[0].card = card_id(parse_uuid(timed.card_token));
     } else {
       CardLookup cards(spi, true);
@@ -280,7 +291,7 @@ Assessment assess(const Payment& payment, std::string_view model, Oid role) {
       entries[0].card = cards[timed.card_number].card;
     }
     price(spi, entries, true);
-    if (entries[0].base_amount.empty()) throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, price_fault(entries[0]));
+    if (entries[0].base_amount.empty()) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, price_fault(entries[0]));
     compute_features(set, entries, true);
   }
   const std::vector<float>& features = entries[0].features;

@@ -34,6 +34,8 @@ bool NumberGate::may_ask(const pg_uuid_t& hash) {
 
 void NumberGate::see(std::string_view number, const pg_uuid_t& hash) {
   SeenNumber seen;
+  // What is no card number stands after its kind ("iban:").
+  number.remove_prefix(number.find(':') + 1);
   constexpr size_t kShown = sizeof(seen.bin) + sizeof(seen.last_four);
   if (!OidIsValid(role_) || number.size() <= kShown) return;
   memcpy(seen.bin, number.data(), sizeof(seen.bin));

@@ -17,17 +17,30 @@ std::shared_ptr<const FeatureSet> payments_feature_set(bool read_only) {
 
 namespace {
 
+Statement field_columns("SELECT fraud._field_columns('n')", {});
+
 // The payments as fraud.payment_events shows them once they are stored.
-EventSource as_events(const std::vector<Entry>& entries) {
-  static const std::string from =
+EventSource as_events(const FeatureSet& set, const std::vector<Entry>& entries, bool read_only) {
+  // Another field of fraud.payment_fields makes another revision of the set.
+  static std::string revision, from;
+  if (revision != set.revision) {
+    std::string fields;
+    {
+      Spi spi;
+      spi.run(field_columns, {}, read_only);
+      fields = *spi.text(0, 1);
+    }
+    from =
       "(SELECT n.card, n.transaction_id COLLATE \"C\" AS transaction_id, n.occurred_at,"
       "  n.amount::numeric AS amount, n.merchant, n.category, n.merchant_latitude,"
       "  n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population, n.age,"
       "  false AS is_fraud, NULL::timestamptz AS label_known_at, NULL::timestamptz[] AS label_changes,"
-      "  n.currency COLLATE \"C\" AS currency, n.base_amount::numeric AS base_amount, n.attributes"
+      "  n.currency COLLATE \"C\" AS currency, n.base_amount::numeric AS base_amount, n.attributes" + fields +
       " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) n(card, transaction_id, occurred_at,"
       "  amount, merchant, category, merchant_latitude, merchant_longitude, home_latitude, home_longitude,"
       "  city_population, age, currency, base_amount, attributes)) e";
+    revision = set.revision;
+  }
   PaymentColumns columns;
   for (const Entry& entry : entries) columns.add(entry);
   return {from, PaymentColumns::types(), columns.arrays()};
@@ -40,7 +53,7 @@ EventSource as_events(const std::vector<Entry>& entries) {
   for (size_t i = 0; culprit == nullptr && i < entries.size(); ++i) {
     try {
       in_subtransaction([&] {
-        (void)online_features(payments_feature_set(read_only), as_events({entries[i]}), read_only);
+        (void)online_features(payments_feature_set(read_only), as_events(set, {entries[i]}, read_only), read_only);
       });
     } catch (const PgError& error) {
       if (ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
@@ -54,7 +67,7 @@ EventSource as_events(const std::vector<Entry>& entries) {
   if (culprit == nullptr) {
     what += std::to_string(entries.size()) + " payments at once";
   } else {
-    const std::string feature = failing_feature(set, as_events({*culprit}), read_only);
+    const std::string feature = failing_feature(set, as_events(set, {*culprit}, read_only), read_only);
     if (!feature.empty()) what = "could not compute feature \"" + feature + "\" of ";
     what += "payment \"" + culprit->payment->transaction_id + "\"";
   }
@@ -67,10 +80,10 @@ void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<
                       bool plain) {
   std::vector<float> vectors;
   if (plain) {
-    vectors = online_features(set, as_events(entries), read_only);
+    vectors = online_features(set, as_events(*set, entries, read_only), read_only);
   } else {
     try {
-      in_subtransaction([&] { vectors = online_features(set, as_events(entries), read_only); });
+      in_subtransaction([&] { vectors = online_features(set, as_events(*set, entries, read_only), read_only); });
     } catch (const PgError& error) {
       const ErrorData* data = error.data();
       if (ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "pg/payments/card.h"
 #include "pg/payments/number_gate.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
@@ -63,6 +64,12 @@ std::string IdKey::replace(std::string_view id) const {
   return replaced;
 }
 
+pg_uuid_t IdKey::customer(std::string_view kind, std::string_view id) const {
+  std::string text = "customer:";
+  text.append(kind).append(":").append(id);
+  return keyed_hash(key_, text);
+}
+
 void hide_ids(Spi& spi, PaymentBatch& batch) {
   std::optional<IdKey> key;
   auto hide = [&](std::string& id, bool& holds_card) {
@@ -72,7 +79,11 @@ void hide_ids(Spi& spi, PaymentBatch& batch) {
     holds_card = false;
     return true;
   };
-  for (Payment& payment : batch.payments) hide(payment.transaction_id, payment.id_holds_card);
+  for (Payment& payment : batch.payments) {
+    hide(payment.transaction_id, payment.id_holds_card);
+    bool reference_holds_card = !payment.reference.empty() && id_holds_card_number(payment.reference, payment.card_number);
+    hide(payment.reference, reference_holds_card);
+  }
   for (RejectedPayment& rejected : batch.rejected) {
     if (!hide(rejected.transaction_id, rejected.id_holds_card) || rejected.id_size == 0) continue;
     // Mended and sent again it is the payment of this id.

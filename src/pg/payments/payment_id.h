@@ -25,6 +25,9 @@ class IdKey {
   // What is such an id already stays.
   std::string replace(std::string_view id) const;
 
+  // Returns the first 16 bytes of the HMAC of a customer's kind and id, as a UUID (version 8).
+  pg_uuid_t customer(std::string_view kind, std::string_view id) const;
+
  private:
   std::string key_;
 };

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "pg/payments/content_hash.h"
+#include "pg/payments/follow_ups.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
@@ -36,9 +37,9 @@ Statement known_payments(
 
 Statement upsert_customers(
     "INSERT INTO fraud.customers AS c (card, last_four, first_name, last_name, gender, street,"
-    "  city, state, zip, job, latitude, longitude, city_population, date_of_birth,"
+    "  city, state, zip, job, customer_kind, customer_id, latitude, longitude, city_population, date_of_birth,"
     "  first_payment_at, last_payment_at)"
-    " SELECT n.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) n"
+    " SELECT n.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) n"
     " ON CONFLICT (card) DO UPDATE SET"
     // A later payment's details are taken where it has them, an earlier one only
     // fills gaps.
@@ -55,11 +56,13 @@ Statement upsert_customers(
     "        (SELECT (CASE WHEN excluded.last_payment_at >= c.last_payment_at"
     "                 THEN c ELSE excluded END).*) b),"
     "  last_four = coalesce(c.last_four, excluded.last_four),"
+    "  customer_kind = coalesce(c.customer_kind, excluded.customer_kind),"
+    "  customer_id = coalesce(c.customer_id, excluded.customer_id),"
     "  first_payment_at = least(c.first_payment_at, excluded.first_payment_at),"
     "  last_payment_at = greatest(c.last_payment_at, excluded.last_payment_at)",
     {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-     TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID,
-     INT8ARRAYOID, DATEARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID});
+     TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+     FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, DATEARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID});
 
 Statement insert_keys(
     "INSERT INTO fraud.payment_keys (transaction_id, card, occurred_at, content_hash)"
@@ -171,6 +174,12 @@ SqlValue rejected_card(const std::string& number, CardLookup& cards, NumberGate&
   return gate.may_ask(hash) ? uuid_param(card_uuid(cards[number].card)) : null_param();
 }
 
+// An IBAN may end with letters.
+SqlValue last_four_of(std::string_view number) {
+  const std::string_view end = number.substr(number.size() - 4);
+  return end.find_first_not_of("0123456789") == std::string_view::npos ? text_param(end) : null_param();
+}
+
 void write_dead_letter(Spi& spi, const std::string& source, const RejectedPayment& rejected,
                        CardLookup& cards, NumberGate& gate, Beside beside) {
   const size_t room = static_cast<size_t>(guc_max_dead_letter_kb) * 1024;
@@ -185,9 +194,7 @@ void write_dead_letter(Spi& spi, const std::string& source, const RejectedPaymen
   spi.run(insert_error,
           {text_param(source), text_param(reason), bytea_param(kept), int8_param(static_cast<int64_t>(whole)),
            card_known ? rejected_card(rejected.card_number, cards, gate) : null_param(),
-           card_known ? text_param(std::string_view(rejected.card_number)
-                                       .substr(rejected.card_number.size() - 4))
-                      : null_param(),
+           card_known ? last_four_of(rejected.card_number) : null_param(),
            optional_text_param(rejected.transaction_id), int4_param(static_cast<int32_t>(beside)),
            rejected.same_as.empty() ? null_param() : bytea_param(rejected.same_as)});
 }
@@ -233,7 +240,7 @@ SqlValue optional_float8(const std::optional<double>& value) {
 void write_customers(Spi& spi, const std::vector<Entry>& entries) {
   Column card(UUIDOID), latitude(FLOAT8OID), longitude(FLOAT8OID), population(INT8OID),
       birth(DATEOID), first(TIMESTAMPTZOID), last(TIMESTAMPTZOID);
-  std::array<Column, 9> texts{Column(TEXTOID), Column(TEXTOID), Column(TEXTOID),
+  std::array<Column, 11> texts{Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID),
                               Column(TEXTOID), Column(TEXTOID), Column(TEXTOID),
                               Column(TEXTOID), Column(TEXTOID), Column(TEXTOID)};
   for (size_t begin = 0, end; begin < entries.size(); begin = end) {
@@ -246,7 +253,7 @@ void write_customers(Spi& spi, const std::vector<Entry>& entries) {
     size_t i = 1;
     for (const std::string* value :
          {&payment.first_name, &payment.last_name, &payment.gender, &payment.street, &payment.city,
-          &payment.state, &payment.zip, &payment.job}) {
+          &payment.state, &payment.zip, &payment.job, &payment.customer_kind, &payment.customer}) {
       texts[i++].add(optional_text_param(*value));
     }
     latitude.add(optional_float8(payment.latitude));
@@ -367,8 +374,6 @@ void prefer_index_scans() {
   });
 }
 
-namespace {
-
 // Others than the owner read the payload: it names a card only if the feed did.
 void refuse(const Entry& entry, const std::string& fault, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
   const Payment& payment = *entry.payment;
@@ -377,8 +382,6 @@ void refuse(const Entry& entry, const std::string& fault, std::vector<IngestOutc
   refused.push_back({entry.outcome, {payment_to_json(payment, "card", payment.card_token), fault, payment.transaction_id,
                                      payment.card_number}});
 }
-
-}  // namespace
 
 std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGate& gate,
                          std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
@@ -407,10 +410,19 @@ std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGat
       refuse(entry, fault, outcomes, refused);
       continue;
     }
-    if (payment.card_number.empty()) {
+    if (!payment.card_number.empty()) {
+      numbers.push_back(payment.card_number);
+    } else if (!payment.customer.empty()) {
+      entry.card = cards.plain(payment.customer_kind, payment.customer);
+      if (!payment.card_token.empty() && card_id(parse_uuid(payment.card_token)) != entry.card) {
+        refuse(entry, "card and customer are both given, and are not the same customer", outcomes, refused);
+        continue;
+      }
+    } else if (!payment.card_token.empty()) {
       entry.card = card_id(parse_uuid(payment.card_token));
     } else {
-      numbers.push_back(payment.card_number);
+      refuse(entry, reference_fault(payment), outcomes, refused);
+      continue;
     }
     entries.push_back(entry);
   }
@@ -512,7 +524,7 @@ void refuse_unpriced(std::vector<Entry>& entries, std::vector<IngestOutcome>& ou
       continue;
     }
     const std::string fault = price_fault(entry);
-    if (apart) throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, fault);
+    if (apart) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, fault);
     refuse(entry, fault, outcomes, refused);
   }
   entries = std::move(priced);

@@ -93,6 +93,9 @@ void price(Spi& spi, std::vector<Entry>& entries, bool read_only);
 // Says of a payment without a base_amount what is missing.
 std::string price_fault(const Entry& entry);
 
+// Rejects a payment of the batch.
+void refuse(const Entry& entry, const std::string& fault, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused);
+
 // Rejects a payment whose id is known with the content `known`, if it has another; else it
 // is what was known. Returns whether it was rejected.
 bool refuse_if_other(const Entry& entry, int64_t known, std::vector<IngestOutcome>& outcomes,

@@ -1,0 +1,193 @@
+#include "pg/payments/follow_ups.h"
+
+#include "core/payments/currency.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "pg/server/boundary.h"
+
+namespace fraud::pg {
+
+namespace {
+
+// Two of one id are as many as it takes to know that it is not clear whose it is.
+Statement find_customers(
+    "SELECT n.i, k.card FROM unnest($1) WITH ORDINALITY n(transaction_id, i)"
+    " CROSS JOIN LATERAL (SELECT p.card FROM fraud.payment_keys p WHERE p.transaction_id = n.transaction_id OFFSET 0) k",
+    {TEXTARRAYOID});
+Statement find_waiting(
+    "SELECT n.i, k.card FROM unnest($1) WITH ORDINALITY n(transaction_id, i)"
+    " CROSS JOIN LATERAL (SELECT b.card FROM fraud.inbox b WHERE b.transaction_id = n.transaction_id OFFSET 0) k",
+    {TEXTARRAYOID});
+
+// The payments that are referred to; and what they are worth of, in the base currency, in proportion:
+// what is paid back in full comes to just what was paid.
+Statement find_firsts(
+    "SELECT n.i, t.amount::text, t.currency, t.base_amount::text,"
+    "  round(CASE WHEN t.amount = 0 THEN 0 ELSE t.base_amount * n.amount::numeric / t.amount END, $4)::text"
+    " FROM unnest($1, $2, $3) WITH ORDINALITY n(reference, card, amount, i)"
+    " CROSS JOIN LATERAL (SELECT p.occurred_at FROM fraud.payment_keys p"
+    "  WHERE p.transaction_id = n.reference AND p.card = n.card OFFSET 0) k"
+    " CROSS JOIN LATERAL (SELECT s.amount, s.currency, s.base_amount FROM fraud.transactions s"
+    "  WHERE s.card = n.card AND s.occurred_at = k.occurred_at AND s.transaction_id = n.reference OFFSET 0) t",
+    {TEXTARRAYOID, UUIDARRAYOID, TEXTARRAYOID, INT4OID});
+
+Statement insert_follow_ups(
+    "INSERT INTO fraud.payment_followups (card, transaction_id, kind, reference, occurred_at, received_at, amount, currency,"
+    "  base_amount, source, attributes)"
+    " SELECT n.card, n.transaction_id, n.kind, n.reference, n.occurred_at, n.received_at, n.amount::numeric, n.currency,"
+    "  n.base_amount::numeric, n.source, n.attributes"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) n(card, transaction_id, kind, reference, occurred_at, received_at,"
+    "  amount, currency, base_amount, source, attributes)"
+    " ON CONFLICT DO NOTHING RETURNING transaction_id, card",
+    {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+     TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID});
+
+Statement insert_labels(
+    "INSERT INTO fraud.labels (card, transaction_id, is_fraud, source, known_at)"
+    " SELECT DISTINCT ON (n.card, n.transaction_id) n.card, n.transaction_id, true, 'chargeback', n.known_at"
+    " FROM unnest($1, $2, $3) n(card, transaction_id, known_at)"
+    " WHERE NOT EXISTS (SELECT FROM fraud.labels l WHERE l.transaction_id = n.transaction_id"
+    "  AND l.card = n.card AND l.source = 'chargeback' AND l.is_fraud)"
+    " ORDER BY n.card, n.transaction_id, n.known_at",
+    {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID});
+
+bool is_anonymous(const Payment& payment) {
+  return payment.card_number.empty() && payment.card_token.empty() && payment.customer.empty();
+}
+
+}  // namespace
+
+std::string reference_fault(const Payment& payment) {
+  return "the " + std::string(payment_kind_name(payment.kind)) + " refers to payment \"" + payment.reference + "\", that is not stored" +
+         (is_anonymous(payment) ? " or of several customers" : "");
+}
+
+void refer(Spi& spi, PaymentBatch& batch, bool waiting) {
+  std::vector<Payment*> asking;
+  for (Payment& payment : batch.payments) {
+    if (is_follow_up(payment.kind) && is_anonymous(payment)) asking.push_back(&payment);
+  }
+  if (asking.empty()) return;
+  std::map<std::string_view, const Payment*> present;
+  for (const Payment& payment : batch.payments) {
+    if (!is_follow_up(payment.kind)) present.emplace(payment.transaction_id, &payment);
+  }
+  std::vector<Payment*> missing;
+  Column references(TEXTOID);
+  for (Payment* payment : asking) {
+    auto first = present.find(payment->reference);
+    if (first == present.end()) {
+      missing.push_back(payment);
+      references.add(text_param(payment->reference));
+      continue;
+    }
+    payment->card_number = first->second->card_number;
+    payment->card_token = first->second->card_token;
+    payment->last_four = first->second->last_four;
+    payment->customer = first->second->customer;
+    payment->customer_kind = first->second->customer_kind;
+  }
+  if (missing.empty()) return;
+  std::vector<std::set<CardId>> found(missing.size());
+  for (Statement* statement : {&find_customers, waiting ? &find_waiting : nullptr}) {
+    if (statement == nullptr) continue;
+    const uint64_t count = spi.run(*statement, {references.array()});
+    for (uint64_t row = 0; row < count; ++row) {
+      found[static_cast<size_t>(*spi.integer(row, 1)) - 1].insert(card_id(*DatumGetUUIDP(*spi.datum(row, 2))));
+    }
+  }
+  for (size_t i = 0; i < missing.size(); ++i) {
+    if (found[i].size() == 1) missing[i]->card_token = format_uuid(card_uuid(*found[i].begin()));
+  }
+}
+
+std::vector<Entry> take_follow_ups(std::vector<Entry>& entries) {
+  auto at = std::stable_partition(entries.begin(), entries.end(), [](const Entry& entry) { return !is_follow_up(entry.payment->kind); });
+  std::vector<Entry> taken(std::make_move_iterator(at), std::make_move_iterator(entries.end()));
+  entries.erase(at, entries.end());
+  return taken;
+}
+
+void store_follow_ups(Spi& spi, std::vector<Entry>& entries, const Origin& origin, std::vector<IngestOutcome>& outcomes,
+                      std::vector<Refusal>& refused, bool apart, bool of_old) {
+  if (entries.empty()) return;
+  struct First {
+    std::string amount, currency, base_amount, share;
+  };
+  std::vector<First> firsts(entries.size());
+  {
+    Column references(TEXTOID), cards(UUIDOID), amounts(TEXTOID);
+    for (const Entry& entry : entries) {
+      const Payment& payment = *entry.payment;
+      references.add(text_param(payment.reference));
+      cards.add(uuid_param(card_uuid(entry.card)));
+      amounts.add(payment.has_amount ? text_param(format_amount(payment.amount_minor, payment.decimals)) : null_param());
+    }
+    const uint64_t count = spi.run(find_firsts, {references.array(), cards.array(), amounts.array(), int4_param(base_decimals())});
+    for (uint64_t row = 0; row < count; ++row) {
+      firsts[static_cast<size_t>(*spi.integer(row, 1)) - 1] = {*spi.text(row, 2), *spi.text(row, 3), *spi.text(row, 4),
+                                                               spi.text(row, 5).value_or("")};
+    }
+  }
+  price(spi, entries, false);
+  Column cards(UUIDOID), ids(TEXTOID), kinds(TEXTOID), references(TEXTOID), times(TIMESTAMPTZOID), received(TIMESTAMPTZOID),
+      amounts(TEXTOID), currencies(TEXTOID), base_amounts(TEXTOID), sources(TEXTOID), attributes(JSONBOID);
+  Column labelled_cards(UUIDOID), labelled_ids(TEXTOID), known(TIMESTAMPTZOID);
+  std::vector<const Entry*> stored;
+  const TimestampTz now = GetCurrentTransactionStartTimestamp();
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const Entry& entry = entries[i];
+    const Payment& payment = *entry.payment;
+    const First& first = firsts[i];
+    std::string amount = first.amount, currency = first.currency, base_amount = first.base_amount;
+    std::string fault = first.amount.empty() ? reference_fault(payment) : "";
+    if (fault.empty() && payment.has_amount) {
+      amount = format_amount(payment.amount_minor, payment.decimals);
+      currency = currency_of(payment);
+      base_amount = currency == first.currency ? first.share : entry.base_amount;
+      if (base_amount.empty()) fault = price_fault(entry);
+    }
+    if (!fault.empty()) {
+      if (apart) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, fault);
+      refuse(entry, fault, outcomes, refused);
+      continue;
+    }
+    const Receipt* receipt = origin.receipts == nullptr ? nullptr : &(*origin.receipts)[entry.outcome];
+    const TimestampTz since = receipt != nullptr ? receipt->received_at : origin.received_at;
+    stored.push_back(&entry);
+    cards.add(uuid_param(card_uuid(entry.card)));
+    ids.add(text_param(payment.transaction_id));
+    kinds.add(text_param(payment_kind_name(payment.kind)));
+    references.add(text_param(payment.reference));
+    times.add(time_param(entry.occurred_at));
+    received.add(time_param(since));
+    amounts.add(text_param(amount));
+    currencies.add(text_param(currency));
+    base_amounts.add(text_param(base_amount));
+    sources.add(text_param(receipt != nullptr ? receipt->source : origin.source));
+    attributes.add(payment.attributes.empty() ? null_param() : jsonb_param(payment.attributes));
+    if (payment.kind == PaymentKind::kChargeback) {
+      labelled_cards.add(uuid_param(card_uuid(entry.card)));
+      labelled_ids.add(text_param(payment.reference));
+      known.add(time_param(of_old ? std::min(entry.occurred_at, now) : since));
+    }
+  }
+  if (stored.empty()) return;
+  const uint64_t count = spi.run(insert_follow_ups, {cards.array(), ids.array(), kinds.array(), references.array(), times.array(),
+                                                     received.array(), amounts.array(), currencies.array(), base_amounts.array(),
+                                                     sources.array(), attributes.array()});
+  std::set<std::pair<std::string, CardId>> fresh;
+  for (uint64_t row = 0; row < count; ++row) fresh.emplace(*spi.text(row, 1), card_id(*DatumGetUUIDP(*spi.datum(row, 2))));
+  for (const Entry* entry : stored) {
+    // Of two of one id in a batch the first is it.
+    const bool is_fresh = fresh.erase({entry->payment->transaction_id, entry->card}) != 0;
+    outcomes[entry->outcome].status = is_fresh ? IngestStatus::kStored : IngestStatus::kDuplicate;
+  }
+  if (labelled_ids.size() > 0) spi.run(insert_labels, {labelled_cards.array(), labelled_ids.array(), known.array()});
+}
+
+}  // namespace fraud::pg
