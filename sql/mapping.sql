@@ -160,7 +160,7 @@ SELECT format, mapping FROM fraud.sources WHERE name = 'mapped';
 SELECT action, old -> 'mapping' AS before, new -> 'mapping' AS after FROM fraud.audit_log WHERE object_name = 'mapped' AND action IN ('add', 'alter') ORDER BY at;
 SELECT fraud.preview_source('nix');
 SELECT fraud.preview_source(NULL);
-DO $$ BEGIN PERFORM fraud.preview_source('mapped'); EXCEPTION WHEN OTHERS THEN RAISE NOTICE '% %', SQLSTATE, split_part(SQLERRM, ':', 1); END $$;
+SELECT payment, mapped, split_part(error, ':', 1) AS error FROM fraud.preview_source('mapped');
 SELECT fraud.drop_source('mapped');
 DROP TABLE bodies, flat;
 DROP FUNCTION refused, time_of;

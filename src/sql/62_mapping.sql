@@ -20,4 +20,4 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_preview_source'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 20;
 COMMENT ON FUNCTION fraud.preview_source(text, jsonb) IS
-    'asks the API of a source once, paused or not, and shows its answer as fraud.preview_payments does, by the source''s mapping or by the one given here; stores nothing, and the feed takes no note of it. It waits for the answer, at most fraud_detect.poll_timeout, with the transaction open';
+    'asks the API of a source once, paused or not, and shows its answer as fraud.preview_payments does, by the source''s mapping or by the one given here; where it does not answer the one row says why. It stores nothing, and the feed takes no note of it. It waits for the answer, at most fraud_detect.poll_timeout, with the transaction open';

@@ -74,7 +74,11 @@ FRAUD_FUNCTION(preview_source) {
     if (!response.redirect_fault.empty()) fault += "; " + response.redirect_fault;
   }
   if (!fault.empty()) {
-    throw SqlError(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION, "source \"" + name + "\" did not answer: " + redact(fault, ""));
+    // A row, not an error: what was asked has been asked, and the audit log says so.
+    Preview none;
+    none.payments.emplace_back();
+    none.payments[0].error = redact(fault, "");
+    return preview_rows(fcinfo, none);
   }
   return preview_rows(fcinfo, preview_payments(response.body, source.format, mapping.get(),
                                                [] { protect([] { CHECK_FOR_INTERRUPTS(); }); }));

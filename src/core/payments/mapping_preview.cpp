@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/payments/digits.h"
+#include "core/payments/field_values.h"
 #include "core/payments/json_document.h"
 #include "core/payments/mapping.h"
 #include "core/payments/mapping_proposal.h"
@@ -32,6 +33,8 @@ class Shown {
       const std::string_view name = document_.text(key);
       const bool is_known = name != "attributes" && !wire_name(name).empty();
       if (name == "cc_num" && !document_.is_container(value)) card_ = digits_of(document_.text(value));
+      if (name == "customer" && !document_.is_container(value)) customer_ = document_.text(value);
+      if (name == "customer_kind" && document_.kind(value) == Kind::kString) kind_ = document_.text(value);
       if (name == "attributes" && document_.kind(value) == Kind::kObject) {
         for (size_t inner = Document::first(value); inner < document_.next(value);) {
           const size_t inner_value = document_.next(inner);
@@ -43,12 +46,12 @@ class Shown {
       }
       key = document_.next(value);
     }
+    if (kind_ == "card") card_ = digits_of(customer_);
+    if (kind_ == "iban") iban_ = parse_iban(customer_).value_or("");
     payment_->mapped = written(fields_);
-    // Of its number the last four.
-    if (card_.size() >= 8) {
-      payment_->mapped.insert(1, "\"cc_num\":\"" + std::string(card_.size() - 4, '*') + card_.substr(card_.size() - 4) + "\"" +
-                                     (payment_->mapped.size() > 2 ? "," : ""));
-    }
+    // Of what is secret the last four.
+    show_end(kind_ == "card" ? "customer" : "cc_num", card_);
+    show_end("customer", iban_);
     if (!rest_.empty()) payment_->left_over = written(rest_);
     need("trans_num", {"trans_num"});
     need("amt", {"amt", "amt_minor"});
@@ -61,7 +64,15 @@ class Shown {
   std::string written(const std::vector<Member>& members) const {
     PayloadWriter writer(document_, card_, card_.size() >= 8 ? Masking::kLikely : Masking::kAny);
     writer.write_members(members);
-    return writer.take();
+    std::string text = writer.take();
+    if (!iban_.empty()) hide_secret("iban:" + iban_, &text);
+    return text;
+  }
+
+  void show_end(std::string_view name, const std::string& secret) {
+    if (secret.size() < 8) return;
+    payment_->mapped.insert(1, "\"" + std::string(name) + "\":\"" + std::string(secret.size() - 4, '*') + secret.substr(secret.size() - 4) + "\"" +
+                                   (payment_->mapped.size() > 2 ? "," : ""));
   }
 
   void need(std::string_view name, std::initializer_list<std::string_view> any) {
@@ -76,7 +87,8 @@ class Shown {
   PreviewedPayment* payment_;
   Document document_;
   std::vector<Member> fields_, rest_;
-  std::string card_;
+  std::string card_, iban_;  // secret
+  std::string customer_, kind_;
 };
 
 }  // namespace
