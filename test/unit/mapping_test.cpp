@@ -381,7 +381,7 @@ TEST(Preview, ShowsEachPaymentMasked) {
       R"({"customer":"DE89 3704 0044 0532 0130 00","customer_kind":"iban","trans_num":"t","note":"of DE89370400440532013000"})", PaymentFormat::kAuto, nullptr);
   ASSERT_EQ(secret.payments.size(), 1u);
   EXPECT_EQ(secret.payments[0].mapped, R"({"customer":"******************3000","customer_kind":"iban","trans_num":"t"})");
-  EXPECT_EQ(secret.payments[0].left_over, R"({"note":"of ******************3000"})");
+  EXPECT_EQ(secret.payments[0].left_over, R"({"note":"of DE****************3000"})");
   const Preview none = preview_payments(R"({"a":[]})", PaymentFormat::kAuto, nullptr);
   ASSERT_EQ(none.payments.size(), 1u);
   EXPECT_EQ(none.payments[0].number, 0u);

@@ -103,7 +103,7 @@ class Reader {
   bool map(std::string_view text, const std::string& where);
   std::string in_terms_of_source(std::string reason);
   bool looks_like_lines(std::string_view text);
-  std::vector<OuterMember> outer_members(std::string_view text, size_t at);
+  std::vector<OuterMember> outer_members(std::string_view text, size_t at, std::string_view last = {});
   std::string_view known_layout(std::string_view text, const std::vector<OuterMember>& members);
   template <typename Visitor>
   std::optional<size_t> for_each_element(std::string_view text, size_t open, Visitor visit);
@@ -533,9 +533,9 @@ void Reader::read_split(std::string_view text, const OuterMember& columns, const
   if (data_end) expect_end(text, end);
 }
 
-// Returns the members of the object that begins at `at`, as far as it is one. The last may
-// be without an end.
-std::vector<OuterMember> Reader::outer_members(std::string_view text, size_t at) {
+// Returns the members of the object that begins at `at`, as far as it is one, or up to the one
+// of the name `last`, whose value is not looked at. The last may be without an end.
+std::vector<OuterMember> Reader::outer_members(std::string_view text, size_t at, std::string_view last) {
   std::vector<OuterMember> members;
   while (members.size() < kMaxOuterMembers) {
     at = skip_blank(text, at + 1);
@@ -544,8 +544,12 @@ std::vector<OuterMember> Reader::outer_members(std::string_view text, size_t at)
     const size_t colon = skip_blank(text, name.end);
     if (colon >= text.size() || text[colon] != ':') break;
     OuterMember member{std::string(document_.text(0)), skip_blank(text, colon + 1), {}};
-    member.extent = value_extent(text, member.at, give_way_);
     if (member.at >= text.size()) break;
+    if (!last.empty() && member.name == last) {
+      members.push_back(member);
+      break;
+    }
+    member.extent = value_extent(text, member.at, give_way_);
     members.push_back(member);
     at = skip_blank(text, member.extent.end);
     if (!member.extent.is_whole || at >= text.size() || text[at] != ',') break;
@@ -646,17 +650,13 @@ void Reader::read_at_path(std::string_view text, size_t at) {
       continue;
     }
     if (text[at] != '{') fault(std::string(text[at] == '[' ? "an array" : "a value") + " where \"" + step.key + "\" should be a member");
-    const std::vector<OuterMember> members = outer_members(text, at);
-    const OuterMember* found = nullptr;
-    for (const OuterMember& member : members) {
-      if (member.name == step.key) found = &member;
-    }
-    if (found == nullptr) {
+    const std::vector<OuterMember> members = outer_members(text, at, step.key);
+    if (members.empty() || members.back().name != step.key) {
       // What is cut off has lost it.
       if (!extent.is_whole && !members.empty()) throw broken(text, 0, extent.end + 1, Document::Reading::kBroken);
       fault("no \"" + step.key + "\"" + keys_found(members));
     }
-    at = found->at;
+    at = members.back().at;
   }
   if (text[at] == '[') {
     if (!for_each_element(text, at, [&](std::string_view element, size_t offset) { read_element(element, "", offset); })) return;
