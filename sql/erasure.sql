@@ -185,22 +185,22 @@ SELECT count(*) FROM fraud.customer_data(:'card') d WHERE d.data::text ~ 'Zoë|Q
 SELECT attrelid::regclass, attname FROM pg_attribute
 WHERE attrelid IN ('fraud.customers'::regclass, 'fraud.transactions'::regclass) AND attnum > 0 AND NOT attisdropped
   AND attname NOT IN ('card', 'transaction_id', 'occurred_at', 'received_at', 'amount', 'merchant', 'category', 'source', 'model', 'model_version', 'score',
-      'decision', 'is_fraud', 'label_known_at', 'label_changes', 'first_payment_at', 'last_payment_at', 'erased_at')
+      'decision', 'is_fraud', 'label_known_at', 'label_changes', 'first_payment_at', 'last_payment_at', 'erased_at', 'currency', 'base_amount', 'customer_kind')
   AND attname NOT IN ('last_four', 'first_name', 'last_name', 'gender', 'street', 'city', 'state', 'zip', 'latitude', 'longitude', 'city_population', 'job',
-      'date_of_birth', 'merchant_latitude', 'merchant_longitude', 'home_latitude', 'home_longitude', 'age', 'features');
+      'date_of_birth', 'merchant_latitude', 'merchant_longitude', 'home_latitude', 'home_longitude', 'age', 'features', 'attributes', 'customer_id');
 SELECT c.relname, string_agg(a.attname, ' ' ORDER BY a.attname) AS texts_on_no_list
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND a.atttypid IN ('text'::regtype, 'text[]'::regtype, 'jsonb'::regtype, 'bytea'::regtype)
   AND NOT EXISTS (SELECT FROM fraud._free_texts() f WHERE f.relation = c.relname AND a.attname = ANY (f.columns))
   -- Erased by themselves.
-  AND NOT (c.relname = 'inbox' AND a.attname = 'payment')
+  AND NOT (c.relname = 'inbox' AND a.attname = 'payment' OR c.relname IN ('transactions', 'payment_followups') AND a.attname = 'attributes')
   -- Written by those who look after the system, of the system.
   AND c.relname NOT IN ('audit_log', 'card_keys', 'channels', 'daily_reports', 'deleted_versions', 'feature_categories', 'feature_definitions', 'feature_sets',
-      'health_notices', 'locks', 'model_versions', 'models', 'promotions', 'sources', 'training_runs', 'training_trials', 'version_tags')
+      'health_notices', 'locks', 'payment_fields', 'source_field_counts', 'model_versions', 'models', 'promotions', 'sources', 'training_runs', 'training_trials', 'version_tags')
   -- Names, ids and words of a list.
   AND a.attname NOT IN ('name', 'kind', 'status', 'state', 'decision', 'model', 'alias', 'source', 'channel', 'job', 'key', 'category', 'merchant', 'transaction_id',
-      'outcome', 'recipient', 'timezone', 'old_status', 'new_status', 'reasons', 'payload', 'digest', 'last_four')
+      'outcome', 'recipient', 'timezone', 'old_status', 'new_status', 'reasons', 'payload', 'digest', 'last_four', 'currency', 'base_currency', 'reference')
   AND c.relname <> 'customers'
 GROUP BY c.relname;
 

@@ -1,5 +1,6 @@
 -- The shape of a payment: attributes, money, who pays, what follows.
 \pset null null
+\set SHOW_CONTEXT never
 SELECT transaction_id, status, error FROM fraud.ingest(jsonb_build_array(
   jsonb_build_object('trans_num', 'shape1', 'cc_num', 4444000011112222, 'amt', 12.5, 'merchant', 'M', 'current_time', 1735689600000,
                      'device', jsonb_build_object('id', 'd-1', 'cvv', '123'), 'email', 'a@b.c', 'note', 'card 4111 1111 1111 1111', 'cvv2', 123,
@@ -33,18 +34,32 @@ SELECT status, count(*) FROM generate_series(1, 40) i, fraud.ingest(jsonb_build_
   'currency', (ARRAY['USD', 'JPY'])[1 + i % 2], 'device', jsonb_build_object('id', CASE WHEN i % 7 > 0 THEN 'd-' || i % 4 END), 'ip', '10.0.0.' || i % 3,
   'risk', CASE i % 6 WHEN 0 THEN to_jsonb('high'::text) WHEN 1 THEN to_jsonb((i / 7.0)::text) ELSE to_jsonb(i / 7.0) END)) GROUP BY 1;
 SELECT transaction_id, device, risk, ip FROM fraud.payment_events WHERE transaction_id LIKE 'shapef%' ORDER BY occurred_at LIMIT 8;
-SELECT * FROM fraud.payment_field_values('risk');
+SELECT * FROM fraud.payment_field_values('risk', '2025-01-01', '2025-01-03');
 SELECT count(*) AS differing FROM fraud.verify_parity('payments');
 CREATE TABLE shape_history AS SELECT 'shapeh' || i AS trans_num, 4444000011112230 + i % 5 AS cc_num, i + 0.5 AS amt, 'M' AS merchant,
   timestamptz '2025-02-01' + i * interval '1 hour' AS trans_date_trans_time, '{"id": "d-1"}'::jsonb AS device, i / 3.0 AS risk, 0 AS is_fraud, 'EUR' AS currency FROM generate_series(1, 20) i;
 SELECT fraud.load_history('shape_history');
 SELECT fraud.set_currency_rate('EUR', 1.1, '2025-01-01');
 SELECT outcome, count(*) FROM fraud.retry_dead_letters(reason => 'no rate of EUR%') GROUP BY 1;
+DO $$
+DECLARE
+    until timestamptz := clock_timestamp() + interval '60 s';
+BEGIN
+    WHILE (SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'shapeh%') < 20 AND clock_timestamp() < until LOOP
+        PERFORM pg_sleep(0.05);
+        COMMIT;
+    END LOOP;
+END
+$$;
 SELECT fraud.load_history('shape_history');
 SELECT transaction_id, amount, currency, base_amount, attributes, device, risk FROM fraud.payment_events WHERE transaction_id IN ('shapeh1', 'shapeh2') ORDER BY 1;
 SELECT count(*) AS differing FROM fraud.verify_parity('payments');
 SELECT definition, present FROM fraud.feature_indexes('payments');
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
 EXPLAIN (COSTS OFF) SELECT FROM fraud.payment_events e WHERE e.device = 'd-1' AND e.occurred_at >= '2025-01-01' AND e.occurred_at < '2025-01-02';
+RESET enable_seqscan;
+RESET enable_bitmapscan;
 SELECT fraud.drop_payment_field('device');
 SELECT fraud.drop_feature('payments', f) FROM unnest('{risk,device_code,device_count,device_cards,ip_sum}'::text[]) f;
 SELECT fraud.drop_payment_field(f) FROM unnest('{device,risk,ip}'::text[]) f;
@@ -96,3 +111,28 @@ CREATE TABLE shape_kinds AS SELECT * FROM (VALUES
 SELECT fraud.load_history('shape_kinds');
 SELECT f.transaction_id, f.amount, l.source, l.known_at AT TIME ZONE 'UTC' AS known_at FROM fraud.payment_followups f JOIN fraud.labels l ON l.transaction_id = f.reference AND l.card = f.card WHERE f.reference = 'kh1';
 SELECT count(*) AS differing FROM fraud.verify_parity('payments');
+-- An erasure takes attributes out, and messages no longer have them.
+SELECT fraud.promote('payments', 1, review_at => 0, block_at => 0.9, reason => 'alert on all');
+SELECT status FROM fraud.ingest('{"trans_num": "er-shape", "customer": "zoe@shape.example", "customer_kind": "email", "amt": 5, "merchant": "M", "current_time": 1735700000000, "mail": "zoe@shape.example", "ticket": 9}'::jsonb);
+SELECT o.payload -> 'attributes' AS attributes, o.payload -> 'currency' AS currency, o.payload -> 'base_amount' AS base_amount FROM fraud.outbox o WHERE o.payload ->> 'transaction_id' = 'er-shape';
+SELECT relation, rows FROM fraud.erase_customer((SELECT card FROM fraud.transactions WHERE transaction_id = 'er-shape'), 'asked for', true);
+SELECT count(*) FROM fraud.customer_data((SELECT card FROM fraud.transactions WHERE transaction_id = 'er-shape')) d WHERE d.data::text ~ 'zoe@|ticket';
+SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'as it came');
+-- Limits, and what is in the way.
+SET fraud_detect.max_attributes_size = 1;
+SELECT status, error FROM fraud.ingest(jsonb_build_object('trans_num', 'big', 'cc_num', 4444000011112222, 'amt', 5, 'merchant', 'M', 'current_time', 1735700000000, 'blob', repeat('x', 2000)));
+RESET fraud_detect.max_attributes_size;
+SELECT outcome FROM fraud.retry_dead_letters(reason => '%max_attributes_size%');
+SET fraud_detect.base_currency = 'usd';
+SET fraud_detect.base_currency = 'JPY';
+SELECT fraud.base_currency(), fraud._base_units(), fraud._base_unit();
+SELECT status, error FROM fraud.ingest('{"trans_num": "yen", "cc_num": 4444000011112222, "amt": 5.5, "merchant": "M", "current_time": 1735700000000}'::jsonb);
+RESET fraud_detect.base_currency;
+SELECT fraud.set_currency_rate('USD', 2), fraud.set_currency_rate('EUR', 0);
+SELECT fraud.set_currency_rate('EUR', 0);
+SELECT fraud.set_currency_rate('ABC', 1);
+DELETE FROM fraud.currency_rates;
+-- Corrected by hand.
+UPDATE fraud.transactions SET amount = 3000 WHERE transaction_id = 'shape2';
+SELECT amount, base_amount FROM fraud.transactions WHERE transaction_id = 'shape2';
+DROP TABLE shape_history, shape_kinds;

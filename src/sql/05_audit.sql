@@ -95,6 +95,7 @@ BEGIN
               HINT = CASE TG_TABLE_NAME
                   WHEN 'promotions' THEN 'Promote another version, or call fraud.rollback.'
                   WHEN 'case_history' THEN 'Reopen the case, or decide it anew.'
+                  WHEN 'currency_rates' THEN 'Set another rate with fraud.set_currency_rate.'
                   WHEN 'labels' THEN 'Record another label with fraud.label.'
                   WHEN 'audit_log' THEN 'fraud.purge() removes what is older than fraud_detect.audit_retention.'
                   ELSE 'Import the changed model as another version.'

@@ -187,7 +187,7 @@ BEGIN
     FROM fraud.feature_definitions d
     WHERE d.feature_set = 'payments'
       AND (gone.name = ANY (d.columns)
-           OR concat_ws(' ', d.expression, d.filter, array_to_string(d.key, ' '), array_to_string(d.value, ' ')) ~ format('(^|[^\w$])"?%s"?($|[^\w$])', gone.name));
+           OR concat_ws(' ', d.expression, d.filter, array_to_string(d.key, ' '), array_to_string(d.value, ' ')) ~ format('(^|[^[:alnum:]_$])"?%s"?($|[^[:alnum:]_$])', gone.name));
     IF used IS NOT NULL THEN
         RAISE EXCEPTION 'payment field "%" is used by features', name
             USING ERRCODE = 'dependent_objects_still_exist', DETAIL = format('Features: %s.', used),

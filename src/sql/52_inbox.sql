@@ -85,6 +85,32 @@ COMMENT ON COLUMN fraud.source_counts.writer IS '-2: who sends dead letters agai
 COMMENT ON COLUMN fraud.source_counts.differing IS 'of those rejected, payments that are known with another amount or merchant';
 COMMENT ON COLUMN fraud.source_counts.received IS 'put into fraud.inbox; what scorers have counted is out of it again';
 
+-- What sources send beside the fields that have a name: counted where payments are received, by
+-- the ingest worker alone. Of values the shape is kept: they are a customer's.
+CREATE TABLE fraud.source_field_counts (
+    source text NOT NULL,
+    name text NOT NULL,
+    type text NOT NULL,
+    payments bigint NOT NULL,
+    example text,
+    first_seen_at timestamptz NOT NULL DEFAULT now(),
+    last_seen_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source, name, type)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE fraud.source_field_counts IS 'the ingest worker''s counts of what payments hold beside the fields with a name; read fraud.source_fields';
+
+CREATE VIEW fraud.source_fields AS
+    SELECT f.source, f.name, f.type, f.payments, round(least(f.payments / nullif(s.received, 0), 1), 4) AS share, f.example,
+           f.first_seen_at, f.last_seen_at
+    FROM fraud.source_field_counts f
+    LEFT JOIN (SELECT c.source, sum(c.received) AS received FROM fraud.source_counts c GROUP BY c.source) s ON s.source = f.source;
+COMMENT ON VIEW fraud.source_fields IS
+    'fields of each source that have no name here and are kept as attributes: fraud.add_payment_field makes a column of one. Payments of fraud.ingest and of histories are not counted';
+COMMENT ON COLUMN fraud.source_fields.type IS 'as jsonb_typeof says; a field of several types has several rows';
+COMMENT ON COLUMN fraud.source_fields.payments IS 'payments received with it, each once';
+COMMENT ON COLUMN fraud.source_fields.share IS 'of the payments received from the source, 0 to 1';
+COMMENT ON COLUMN fraud.source_fields.example IS 'a value''s shape: 9 for each digit, x and X for each letter; of an object the names of its fields';
+
 -- Counted and not looked for: a source is not polled while too many of its payments wait, and
 -- the inbox can be long. Both sides are counted in the commits that put payments in and take
 -- them out, so the difference is exact at every snapshot.

@@ -161,8 +161,28 @@ COMMENT ON FUNCTION fraud._log_payment() IS 'internal: logs payments that are co
 
 CREATE TRIGGER log_deleted AFTER DELETE ON fraud.transactions
     FOR EACH ROW EXECUTE FUNCTION fraud._log_payment();
-CREATE TRIGGER log_corrected AFTER UPDATE OF base_amount, merchant, category, model, model_version, score, decision ON fraud.transactions
+CREATE TRIGGER log_corrected AFTER UPDATE OF amount, base_amount, merchant, category, model, model_version, score, decision ON fraud.transactions
     FOR EACH ROW EXECUTE FUNCTION fraud._log_payment();
+
+-- Who corrects an amount by hand corrects what it comes to, too.
+CREATE FUNCTION fraud._keep_base_amount() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.amount := round(NEW.amount, fraud.currency_decimals(NEW.currency));
+    IF NEW.amount <> OLD.amount AND NEW.base_amount = OLD.base_amount AND NEW.currency = OLD.currency THEN
+        NEW.base_amount := CASE WHEN NEW.currency = fraud.base_currency() THEN NEW.amount
+                                WHEN OLD.amount = 0 THEN OLD.base_amount
+                                ELSE round(OLD.base_amount * NEW.amount / OLD.amount, fraud.currency_decimals(fraud.base_currency())) END;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION fraud._keep_base_amount() IS 'internal: an amount that is corrected by hand has its currency''s decimals, and base_amount is in proportion';
+
+CREATE TRIGGER keep_base_amount BEFORE UPDATE OF amount ON fraud.transactions
+    FOR EACH ROW EXECUTE FUNCTION fraud._keep_base_amount();
 
 CREATE FUNCTION fraud._refuse_new_key() RETURNS trigger
 LANGUAGE plpgsql

@@ -40,7 +40,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.assess(jsonb, text, jsonb)']
         WHEN 'analyst' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.payment_events, fraud.payment_fields, fraud.currency_rates, fraud.payment_followups, fraud.payment_balances, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status',
+            'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.payment_events, fraud.payment_fields, fraud.currency_rates, fraud.payment_followups, fraud.payment_balances, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status, fraud.source_fields',
             'SELECT ON fraud.cases, fraud.case_history',
             'SELECT ON fraud.daily_report, fraud.hourly_activity, fraud.merchant_risk, fraud.category_risk, fraud.customer_activity, fraud.geography, fraud.alert_queue, fraud.alert_outcomes, fraud.model_performance, fraud.score_distribution',
             'SELECT ON fraud.daily_reports',
@@ -95,7 +95,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.simulate(int, int, int, bigint, timestamptz, timestamptz, interval)']
         WHEN 'operator' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'SELECT ON fraud.source_status, fraud.inbox_status, fraud.model_memory',
+            'SELECT ON fraud.source_status, fraud.source_fields, fraud.inbox_status, fraud.model_memory',
             'SELECT (error_id, source, reason, payload, payload_size, last_four, transaction_id, occurrences, first_seen_at, last_seen_at, digest, occurred_at, received_at) ON fraud.ingest_errors',
             'SELECT ON fraud.channel_status, fraud.notifications, fraud.notification_messages, fraud.notification_attempts, fraud.notification_log',
             'EXECUTE ON FUNCTION fraud._shared_models()',
@@ -205,7 +205,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('locks', 'held_customers', 'poll_requests', 'source_counts', 'source_state', 'change_ids', 'change_slot', 'change_slots', 'folding', 'channel_state', 'training_queue', 'job_state')
+          AND c.relname NOT IN ('locks', 'held_customers', 'poll_requests', 'source_counts', 'source_field_counts', 'source_state', 'change_ids', 'change_slot', 'change_slots', 'folding', 'channel_state', 'training_queue', 'job_state')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');

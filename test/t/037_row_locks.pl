@@ -12,7 +12,7 @@ use Time::HiRes qw(time);
 
 # Rows that workers write and no function that a person may call: who holds one of them is
 # the owner, at work by hand. (The second test looks that it stays so.)
-my %workers_own = map { $_ => 1 } qw(source_state source_counts held_customers);
+my %workers_own = map { $_ => 1 } qw(source_state source_counts source_field_counts held_customers);
 
 my $bodies = File::Temp->newdir;
 my $api = start_api('--bodies', "$bodies");

@@ -51,6 +51,7 @@ SELECT count(*) FROM fraud.ingest('{"cc_num": 4000000000000010, "trans_num": "un
 SELECT fraud.label('p1', true, known_at => '2026-01-03');
 SELECT fraud.import_model('payments', fraud.export_model('payments/1'));
 SELECT fraud.promote('payments', 2, 'challenger');
+SELECT fraud.add_payment_field('field', 'text');
 SELECT fraud.add_channel('channel', 'notify', 'target');
 SELECT fraud.test_channel('channel');
 SELECT fraud.add_source('source', 'https://payments.invalid/', poll_interval => '1 day');
@@ -103,6 +104,9 @@ my %good = (
     # payments
     payment => q('{"cc_num": 4000000000000002, "trans_num": "new", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767400000}'::jsonb),
     source => "'sql'", 'label.source' => "'analyst'", transaction_id => "'p2'", 'card uuid' => "(SELECT card FROM fraud.customers LIMIT 1)", 'label.card' => 'NULL::uuid', case_id => '1::bigint', 'label_as_of.card' => 'NULL::uuid',
+    'set_currency_rate.currency' => "'EUR'", 'set_currency_rate.rate' => '1.1::numeric', 'currency text' => "'EUR'", valid_from => "'2026-01-01'::timestamptz", 'path jsonpath' => q('$.x'::jsonpath),
+    'add_payment_field.name' => "'fresh'", 'drop_payment_field.name' => "'field'", 'payment_field_values.name' => "'field'", 'add_payment_field.index' => 'false', 'add_payment_field.path' => q('$.fresh'),
+    '_index_payment_field.name' => "'fresh'", 'type text' => "'text'", of_row => "'t'", 'month text' => "'transactions_2026_01'", 'attributes jsonb' => q('{"x": "1"}'::jsonb),
     transaction_ids => "'{p2,p3}'::text[]", 'cards uuid[]' => 'NULL::uuid[]', '_write_labels.cards' => '(SELECT array_agg(card) FROM fraud.payment_keys WHERE transaction_id = $$p2$$)',
     '_write_labels.transaction_ids' => "'{p2}'::text[]", '_write_labels.known_at' => "'{2026-01-05}'::timestamptz[]", case_ids => "'{1}'::bigint[]", overrule => 'true', single => 'false',
     '_lock.name' => "'rollups'", '_try_lock.name' => "'rollups'",

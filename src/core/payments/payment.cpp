@@ -256,6 +256,12 @@ int find_payment_field(std::string_view name) noexcept {
   return found != kFields.end() && found->name == name ? static_cast<int>(found - kFields.begin()) : kUnknownField;
 }
 
+bool comes_first(int field) noexcept {
+  if (field == kUnknownField) return false;
+  const Field known = kFields[static_cast<size_t>(field)].field;
+  return known == Field::kCurrency || known == Field::kKind || known == Field::kCustomerKind;
+}
+
 bool is_payment_field(std::string_view name) noexcept { return find_payment_field(name) != kUnknownField; }
 
 bool is_nan(std::string_view text) noexcept {
@@ -467,6 +473,8 @@ void PaymentBuilder::set_amount(int field, std::string_view text) {
   std::optional<int64_t> minor = has_minor_ ? parse_whole(text) : parse_amount(text, payment_.decimals);
   const int64_t limit = 10000000000 * minor_units(payment_.decimals);
   if (minor && (*minor >= limit || *minor <= -limit)) minor.reset();
+  // What is paid back may be below zero.
+  if (minor && *minor < 0 && (!is_follow_up(payment_.kind) || payment_.kind == PaymentKind::kCapture)) minor.reset();
   if (!minor) {
     FieldInfo expected = info;
     constexpr std::array<std::string_view, kMaxDecimals + 1> kExpected = {
@@ -479,9 +487,7 @@ void PaymentBuilder::set_amount(int field, std::string_view text) {
     fail(std::move(reason));
     return;
   }
-  is_negative_ = *minor < 0;
-  payment_.amount_minor = is_negative_ ? -*minor : *minor;
-  if (is_negative_) negative_ = describe(info, quote_value(text, card_digits_));
+  payment_.amount_minor = *minor < 0 ? -*minor : *minor;
 }
 
 // Takes the id of who pays. What is secret goes the way of card numbers.
@@ -530,7 +536,6 @@ void PaymentBuilder::check_whole() {
     fail("trans_num is missing or empty: expected text of 1 to 128 characters");
   }
   if (!payment_.has_amount && !follows) fail("amt is missing or empty: expected a number");
-  if (is_negative_ && (!follows || payment_.kind == PaymentKind::kCapture)) fail(negative_);
   if (payment_.merchant.empty() && !follows) {
     fail("merchant is missing or empty: expected a name of 1 to 200 characters");
   }

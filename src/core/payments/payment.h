@@ -155,7 +155,7 @@ bool is_nan(std::string_view text) noexcept;
 // The fields of the wire format and of the Kaggle layout, by their names there.
 // A payment is built from any source by setting fields as text and finishing.
 // An empty text means that the field is not given. Reasons are one line, name
-// the field, and quote what was found cut and masked; never a card number. Currency and
+// the field, and quote what was found cut and masked; never a card number. Currency, kind and
 // kind of customer are set first: what amounts and customers may be depends on them.
 class PaymentBuilder {
  public:
@@ -196,14 +196,15 @@ class PaymentBuilder {
   std::string time_fault_;  // of the time field that was taken
   bool has_card_ = false;
   bool has_minor_ = false;
-  bool is_negative_ = false;  // the amount was
-  std::string negative_;      // what is wrong with that, but of a refund and the like
   int time_rank_ = 0;  // which of the three time fields was taken
 };
 
 // True when an id is stored as another one, for it holds this card number or what may
 // be one.
 bool id_holds_card_number(std::string_view id, std::string_view card_number);
+
+// True for the fields that are to be set first.
+bool comes_first(int field) noexcept;
 
 // True when `name` is a field that PaymentBuilder::set knows.
 bool is_payment_field(std::string_view name) noexcept;

@@ -293,7 +293,8 @@ void Reader::read_members(const std::vector<Member>& members, const std::string&
     if (members[i].field != kUnknownField) last[static_cast<size_t>(members[i].field)] = i;
   }
   // What amounts and customers may be depends on these.
-  static const std::array<int, 2> kFirst = {find_payment_field("currency"), find_payment_field("customer_kind")};
+  static const std::array<int, 3> kFirst = {find_payment_field("currency"), find_payment_field("customer_kind"),
+                                            find_payment_field("kind")};
   static const int kAttributes = find_payment_field("attributes");
   bool has_attributes = false;
   for (const int field : kFirst) {
@@ -304,7 +305,7 @@ void Reader::read_members(const std::vector<Member>& members, const std::string&
     const Member& member = members[i];
     if (member.field == kUnknownField || member.field == kAttributes) {
       has_attributes = true;
-    } else if (member.field != kFirst[0] && member.field != kFirst[1] && last[static_cast<size_t>(member.field)] == i) {
+    } else if (!comes_first(member.field) && last[static_cast<size_t>(member.field)] == i) {
       set_field(member);
     }
   }

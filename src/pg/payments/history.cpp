@@ -207,10 +207,10 @@ std::string read_row(const Spi& spi, uint64_t row, const std::vector<Field>& fie
   PaymentBuilder builder;
   std::string card;
   std::vector<std::optional<std::string>> texts(fields.size());
-  // What amounts and customers may be depends on the first two.
+  // What amounts and customers may be depends on some.
   for (const bool first : {true, false}) {
     for (size_t i = 0; i < fields.size(); ++i) {
-      if ((fields[i].name == "currency" || fields[i].name == "customer_kind") != first) continue;
+      if (comes_first(find_payment_field(fields[i].name)) != first) continue;
       texts[i] = spi.text(row, static_cast<int>(i) + 1);
       if (!texts[i]) continue;
       builder.set(fields[i].name, *texts[i]);

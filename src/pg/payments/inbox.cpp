@@ -58,6 +58,22 @@ Statement add_counts(
     "  newest_payment_at = greatest(c.newest_payment_at, excluded.newest_payment_at)",
     {TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID});
 
+// Of a source that makes up names, so many are told apart.
+Statement count_fields(
+    "INSERT INTO fraud.source_field_counts AS c (source, name, type, payments, example)"
+    " SELECT $1, f.name, f.type, f.payments, f.example FROM ("
+    "  SELECT left(k.key, 200) AS name, jsonb_typeof(k.value) AS type, count(*) AS payments,"
+    "   min(CASE WHEN jsonb_typeof(k.value) = 'object'"
+    "    THEN left((SELECT string_agg(o, ', ' ORDER BY o) FROM jsonb_object_keys(k.value) o), 100)"
+    "    ELSE regexp_replace(regexp_replace(regexp_replace(left(k.value #>> '{}', 100), '[[:digit:]]', '9', 'g'),"
+    "     '[[:upper:]]', 'X', 'g'), '[[:lower:]]', 'x', 'g') END) AS example"
+    "  FROM unnest($2) a(attributes) CROSS JOIN LATERAL jsonb_each(a.attributes) k GROUP BY 1, 2) f"
+    " WHERE (SELECT count(*) FROM fraud.source_field_counts n WHERE n.source = $1) < 1000"
+    "  OR EXISTS (SELECT FROM fraud.source_field_counts n WHERE n.source = $1 AND n.name = f.name AND n.type = f.type)"
+    " ON CONFLICT (source, name, type) DO UPDATE SET payments = c.payments + excluded.payments,"
+    "  example = coalesce(c.example, excluded.example), last_seen_at = now()",
+    {TEXTOID, JSONBARRAYOID});
+
 #define FRAUD_INBOX_ROW "b.inbox_id, b.card, b.occurred_at, b.source, b.received_at, b.payment, array_to_string(b.number_hashes, ',')"
 Statement next_rows("SELECT " FRAUD_INBOX_ROW " FROM fraud.inbox b"
                     " WHERE b.inbox_id > $1 AND b.shard = ANY ($2)"
@@ -311,6 +327,15 @@ void enqueue(Spi& spi, const std::vector<Entry>& entries, const std::string& sou
                          hashes.array(), contents.array(), receipt != nullptr ? time_param(receipt->received_at) : null_param()});
 }
 
+// Counts what the payments hold beside the fields that have a name.
+void note_fields(Spi& spi, const std::vector<Entry>& entries, const std::string& source) {
+  Column attributes(JSONBOID);
+  for (const Entry& entry : entries) {
+    if (!entry.payment->attributes.empty()) attributes.add(jsonb_param(entry.payment->attributes));
+  }
+  if (attributes.size() > 0) spi.run(count_fields, {text_param(source), attributes.array()});
+}
+
 }  // namespace
 
 void begin_scoring() {
@@ -342,7 +367,10 @@ SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, B
   // In the order of their times; those of one time by id.
   std::stable_sort(entries.begin(), entries.end(),
                    [](const Entry& a, const Entry& b) { return a.occurred_at < b.occurred_at; });
-  if (!entries.empty()) enqueue(spi, entries, source, nullptr, numbers);
+  if (!entries.empty()) {
+    enqueue(spi, entries, source, nullptr, numbers);
+    note_fields(spi, entries, source);
+  }
   std::vector<RejectedPayment> letters = letters_of(refused, batch);
   counts.rejected = static_cast<int64_t>(letters.size());
   write_dead_letters(spi, source, std::move(letters), numbers, gate, beside);
