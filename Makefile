@@ -24,7 +24,7 @@ PG_CPPFLAGS = -Isrc -MMD -MP
 # the last bit from one machine to the next. -Wno-register: PostgreSQL's headers.
 # WARNINGS=-Werror: test/guards/test_servers.py.
 PG_CXXFLAGS = -std=c++17 -O2 -ffp-contract=off -Wno-register -fvisibility-inlines-hidden $(WARNINGS)
-SHLIB_LINK = -lcurl -lstdc++ -lpthread -Wl,--version-script=src/pg/server/exports.map
+SHLIB_LINK = -lcurl -lcsv -lstdc++ -lpthread -Wl,--version-script=src/pg/server/exports.map
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.

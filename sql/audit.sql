@@ -52,6 +52,7 @@ INSERT INTO acts (function, call, setup) VALUES
     ('pause_source', $$SELECT fraud.pause_source('audited')$$, DEFAULT),
     ('resume_source', $$SELECT fraud.resume_source('audited')$$, DEFAULT),
     ('poll_now', $$SELECT fraud.poll_now('audited')$$, $$SELECT fraud.resume_source('audited')$$),
+    ('preview_source', $$SELECT fraud.preview_source('audited')$$, DEFAULT),
     ('drop_source', $$SELECT fraud.drop_source('audited')$$, DEFAULT),
     ('retry_dead_letters', $$SELECT fraud.retry_dead_letters(reason => 'none such')$$, DEFAULT),
     ('retry_dead_letter', $$SELECT fraud.retry_dead_letter((SELECT max(error_id) FROM fraud.ingest_errors))$$,

@@ -10,7 +10,7 @@ CREATE TABLE fraud.audit_log (
     login name NOT NULL DEFAULT session_user,
     action text NOT NULL CHECK (action IN (
         'acknowledge', 'add', 'alter', 'cancel', 'close', 'confirm', 'delete', 'describe', 'dismiss', 'drop', 'erase',
-        'export', 'grant', 'hold', 'import', 'label', 'limit', 'load', 'pause', 'poll', 'promote', 'purge', 'rebuild',
+        'export', 'grant', 'hold', 'import', 'label', 'limit', 'load', 'pause', 'poll', 'preview', 'promote', 'purge', 'rebuild',
         'release', 'reopen', 'resume', 'retry', 'revoke', 'rollback', 'rotate', 'schedule', 'simulate', 'tag', 'test',
         'train', 'unschedule', 'warn')),
     object_kind text NOT NULL,

@@ -270,11 +270,12 @@ COMMENT ON COLUMN fraud.outbox.notified_at IS 'of an alert: when NOTIFY fraud_al
 CREATE TABLE fraud.sources (
     name text PRIMARY KEY CHECK (name ~ '^[A-Za-z0-9_.-]{1,63}$'),
     url text NOT NULL,
-    format text NOT NULL CHECK (format IN ('auto', 'split', 'records', 'ndjson')),
+    format text NOT NULL CHECK (format IN ('auto', 'split', 'records', 'ndjson', 'csv')),
     poll_interval interval NOT NULL,
     headers jsonb NOT NULL,
     max_poll_payments int,
     max_waiting_payments int,
+    mapping jsonb,
     paused boolean NOT NULL DEFAULT false,
     url_by name NOT NULL DEFAULT fraud._caller(),
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -286,6 +287,7 @@ COMMENT ON COLUMN fraud.sources.poll_interval IS 'time from one poll''s start to
 COMMENT ON COLUMN fraud.sources.headers IS 'secret: request headers, a JSON object of texts';
 COMMENT ON COLUMN fraud.sources.max_poll_payments IS 'in place of fraud_detect.max_poll_payments; null: that';
 COMMENT ON COLUMN fraud.sources.max_waiting_payments IS 'in place of fraud_detect.max_waiting_payments; null: that';
+COMMENT ON COLUMN fraud.sources.mapping IS 'how the API''s payments become ours (docs/sources.md); null: they have our names';
 COMMENT ON COLUMN fraud.sources.url_by IS 'who gave the URL: card numbers that come from there count for this role';
 
 -- Apart from fraud.sources: it changes at each poll, and a dump must not carry it. The

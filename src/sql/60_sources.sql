@@ -46,10 +46,10 @@ BEGIN
         RAISE EXCEPTION 'invalid source name "%"', fraud._mask_card_numbers(source.name)
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'A name is 1 to 63 letters, digits, underscores, dots or dashes.';
-    ELSIF source.format NOT IN ('auto', 'split', 'records', 'ndjson') THEN
+    ELSIF source.format NOT IN ('auto', 'split', 'records', 'ndjson', 'csv') THEN
         RAISE EXCEPTION 'unknown payment format "%"', source.format
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'The formats are auto, split, records and ndjson.';
+                  HINT = 'The formats are auto, split, records, ndjson and csv.';
     ELSIF source.poll_interval < interval '100 milliseconds' OR source.poll_interval > interval '1 day' THEN
         RAISE EXCEPTION 'poll_interval must be between 100 milliseconds and 1 day, not %', source.poll_interval
             USING ERRCODE = 'invalid_parameter_value';
@@ -65,6 +65,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     PERFORM fraud._check_name('source', source.name);
+    PERFORM fraud._check_mapping(source.mapping, source.format);
     -- Months and days of mixed signs are longer or shorter than they compare.
     source.poll_interval := make_interval(secs => extract(epoch FROM source.poll_interval)::float8);
     SELECT h.key INTO bad FROM jsonb_each(source.headers) h
@@ -90,7 +91,8 @@ CREATE FUNCTION fraud._add_source(
     poll_interval interval,
     headers jsonb,
     max_poll_payments int,
-    max_waiting_payments int
+    max_waiting_payments int,
+    mapping jsonb
 ) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -109,6 +111,7 @@ BEGIN
     source.headers := headers;
     source.max_poll_payments := max_poll_payments;
     source.max_waiting_payments := max_waiting_payments;
+    source.mapping := mapping;
     source.paused := false;
     source.url_by := fraud._caller();
     source.created_at := now();
@@ -126,7 +129,7 @@ BEGIN
     PERFORM fraud._wake_worker();
 END
 $$;
-COMMENT ON FUNCTION fraud._add_source(text, text, text, interval, jsonb, int, int) IS 'internal: the body of fraud.add_source, run as the owner';
+COMMENT ON FUNCTION fraud._add_source(text, text, text, interval, jsonb, int, int, jsonb) IS 'internal: the body of fraud.add_source, run as the owner';
 
 CREATE FUNCTION fraud.add_source(
     name text,
@@ -135,12 +138,13 @@ CREATE FUNCTION fraud.add_source(
     poll_interval interval DEFAULT '1 minute',
     headers jsonb DEFAULT '{}',
     max_poll_payments int DEFAULT NULL,
-    max_waiting_payments int DEFAULT NULL
+    max_waiting_payments int DEFAULT NULL,
+    mapping jsonb DEFAULT NULL
 ) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.add_source(text, text, text, interval, jsonb, int, int) IS
-    'has the ingest worker poll a payment API from COMMIT on; headers (a JSON object of texts) can hold keys and are not readable again. max_poll_payments and max_waiting_payments stand in place of the settings of these names';
+COMMENT ON FUNCTION fraud.add_source(text, text, text, interval, jsonb, int, int, jsonb) IS
+    'has the ingest worker poll a payment API from COMMIT on; headers (a JSON object of texts) can hold keys and are not readable again. max_poll_payments and max_waiting_payments stand in place of the settings of these names; mapping says where the API has our fields (docs/sources.md; fraud.preview_source proposes one)';
 
 CREATE FUNCTION fraud._alter_source(
     name text,
@@ -150,13 +154,14 @@ CREATE FUNCTION fraud._alter_source(
     headers jsonb,
     max_poll_payments int,
     max_waiting_payments int,
-    reset text[]
+    reset text[],
+    mapping jsonb
 ) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    resettable constant text[] := '{headers,max_poll_payments,max_waiting_payments}';
+    resettable constant text[] := '{headers,max_poll_payments,max_waiting_payments,mapping}';
     before fraud.sources;
     source fraud.sources;
 BEGIN
@@ -174,12 +179,14 @@ BEGIN
     IF 'headers' = ANY (reset) THEN source.headers := '{}'; END IF;
     IF 'max_poll_payments' = ANY (reset) THEN source.max_poll_payments := NULL; END IF;
     IF 'max_waiting_payments' = ANY (reset) THEN source.max_waiting_payments := NULL; END IF;
+    IF 'mapping' = ANY (reset) THEN source.mapping := NULL; END IF;
     source.url := coalesce(url, source.url);
     source.format := coalesce(format, source.format);
     source.poll_interval := coalesce(poll_interval, source.poll_interval);
     source.headers := coalesce(headers, source.headers);
     source.max_poll_payments := coalesce(max_poll_payments, source.max_poll_payments);
     source.max_waiting_payments := coalesce(max_waiting_payments, source.max_waiting_payments);
+    source.mapping := coalesce(mapping, source.mapping);
     source := fraud._checked_source(source);
     -- Who cannot read a credential must not have it sent to an address of his own, and whose
     -- address it is, for him count the card numbers that come from there.
@@ -194,7 +201,8 @@ BEGIN
     END IF;
     UPDATE fraud.sources s
     SET url = source.url, format = source.format, poll_interval = source.poll_interval, headers = source.headers,
-        max_poll_payments = source.max_poll_payments, max_waiting_payments = source.max_waiting_payments, url_by = source.url_by
+        max_poll_payments = source.max_poll_payments, max_waiting_payments = source.max_waiting_payments, mapping = source.mapping,
+        url_by = source.url_by
     WHERE s.name = source.name;
     PERFORM fraud._audit('alter', 'source', name, fraud._shown_source(before), fraud._shown_source(source, before));
     -- One that is paused, or came with a dump, waits for fraud.resume_source.
@@ -203,7 +211,7 @@ BEGIN
     PERFORM fraud._wake_worker();
 END
 $$;
-COMMENT ON FUNCTION fraud._alter_source(text, text, text, interval, jsonb, int, int, text[]) IS 'internal: the body of fraud.alter_source, run as the owner';
+COMMENT ON FUNCTION fraud._alter_source(text, text, text, interval, jsonb, int, int, text[], jsonb) IS 'internal: the body of fraud.alter_source, run as the owner';
 
 CREATE FUNCTION fraud.alter_source(
     name text,
@@ -213,11 +221,12 @@ CREATE FUNCTION fraud.alter_source(
     headers jsonb DEFAULT NULL,
     max_poll_payments int DEFAULT NULL,
     max_waiting_payments int DEFAULT NULL,
-    reset text[] DEFAULT '{}'
+    reset text[] DEFAULT '{}',
+    mapping jsonb DEFAULT NULL
 ) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.alter_source(text, text, text, interval, jsonb, int, int, text[]) IS
+COMMENT ON FUNCTION fraud.alter_source(text, text, text, interval, jsonb, int, int, text[], jsonb) IS
     'changes a source from COMMIT on, and polls it at once; a request to another URL, or with other headers, is given up. What is not given stays; reset names what is to be as if it had never been given, before what is given is set';
 
 -- Changes the one source, says when there is none, and wakes the worker.

@@ -34,9 +34,10 @@ BEGIN
             'EXECUTE ON FUNCTION @extschema@.fraud_explain(jsonb, text)']
         WHEN 'ingest' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
-            'EXECUTE ON FUNCTION fraud.ingest(jsonb, text)',
-            'EXECUTE ON FUNCTION fraud.ingest(text, text)',
-            'EXECUTE ON FUNCTION fraud.assess(jsonb, text)']
+            'EXECUTE ON FUNCTION fraud.ingest(jsonb, text, jsonb)',
+            'EXECUTE ON FUNCTION fraud.ingest(text, text, jsonb, text)',
+            'EXECUTE ON FUNCTION fraud.preview_payments(text, text, jsonb)',
+            'EXECUTE ON FUNCTION fraud.assess(jsonb, text, jsonb)']
         WHEN 'analyst' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.payment_events, fraud.payment_fields, fraud.currency_rates, fraud.payment_followups, fraud.payment_balances, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status, fraud.source_fields',
@@ -49,8 +50,8 @@ BEGIN
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.report_timezone()',
+            'EXECUTE ON FUNCTION fraud.assess(jsonb, text, jsonb)',
             'EXECUTE ON FUNCTION fraud.base_currency(), fraud._base_units(), fraud._base_unit()',
-            'EXECUTE ON FUNCTION fraud.assess(jsonb, text)',
             reading_fields, 'EXECUTE ON FUNCTION fraud.payment_field_values(text, timestamptz, timestamptz), fraud._field_expression(text, jsonpath, text)',
             'EXECUTE ON FUNCTION fraud._believed(fraud.labels), fraud._label_rank(text)',
             'EXECUTE ON FUNCTION fraud.label_as_of(text, timestamptz, uuid)',
@@ -126,12 +127,13 @@ BEGIN
             'EXECUTE ON FUNCTION fraud._note_unscheduled(bigint)',
             'EXECUTE ON FUNCTION fraud._start_closing(date)',
             'EXECUTE ON FUNCTION fraud._job_list()',
-            'EXECUTE ON FUNCTION fraud.add_source(text, text, text, interval, jsonb, int, int)',
-            'EXECUTE ON FUNCTION fraud.alter_source(text, text, text, interval, jsonb, int, int, text[])',
+            'EXECUTE ON FUNCTION fraud.add_source(text, text, text, interval, jsonb, int, int, jsonb)',
+            'EXECUTE ON FUNCTION fraud.alter_source(text, text, text, interval, jsonb, int, int, text[], jsonb)',
             'EXECUTE ON FUNCTION fraud.pause_source(text)',
             'EXECUTE ON FUNCTION fraud.resume_source(text)',
             'EXECUTE ON FUNCTION fraud.drop_source(text)',
             'EXECUTE ON FUNCTION fraud.poll_now(text)',
+            'EXECUTE ON FUNCTION fraud.preview_source(text, jsonb), fraud.preview_payments(text, text, jsonb)',
             'SELECT ON fraud.currency_rates',
             'EXECUTE ON FUNCTION fraud.set_currency_rate(text, numeric, timestamptz), fraud.base_currency(), fraud.currency_decimals(text)',
             'EXECUTE ON FUNCTION fraud.retry_dead_letters(bigint[], text, text), fraud.retry_dead_letter(bigint, jsonb)',

@@ -411,7 +411,8 @@ TEST(PaymentFields, EveryNameIsKnown) {
   EXPECT_EQ(payment_format("split"), PaymentFormat::kSplit);
   EXPECT_EQ(payment_format("records"), PaymentFormat::kRecords);
   EXPECT_EQ(payment_format("ndjson"), PaymentFormat::kNdjson);
-  EXPECT_EQ(payment_format("csv"), std::nullopt);
+  EXPECT_EQ(payment_format("csv"), PaymentFormat::kCsv);
+  EXPECT_EQ(payment_format("xml"), std::nullopt);
 }
 
 }  // namespace

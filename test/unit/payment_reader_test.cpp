@@ -105,7 +105,7 @@ TEST(PaymentReader, RefusesAnotherLayoutThanExpected) {
   expect("null", PaymentFormat::kAuto, "expected payments, found null");
   expect("[[1],[2]]", PaymentFormat::kAuto, "expected payments, found an array of arrays (pandas' orient=\"values\")");
   expect(R"({"error":"try later"})", PaymentFormat::kAuto,
-         "expected payments, found an object without any field of a payment");
+         "expected payments, found an object without any field of a payment; it has keys \"error\"");
   expect(wrap(wrap(one)), PaymentFormat::kAuto,
          "expected payments, found a JSON string within a JSON string");
   expect(R"({"columns":1,"data":[]})", PaymentFormat::kAuto,

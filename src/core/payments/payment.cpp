@@ -117,26 +117,6 @@ size_t count_characters(std::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), begins_character));
 }
 
-// Returns the value for a reason: on one line, masked before it is cut, so that
-// no cut can hide a card number from the mask.
-std::string quote(std::string_view text, std::string_view card_number) {
-  // Fewer digits are more often something else.
-  constexpr size_t kMinUnknown = 11;
-  const bool is_any = card_number.empty() && count_digits_at_most(text) >= kMinUnknown;
-  const std::string masked = is_any ? redact_broken(text) : redact(text, card_number);
-  std::string quoted = "\"";
-  size_t characters = 0;
-  for (const char c : masked) {
-    if (begins_character(c) && ++characters > kMaxQuoted) {
-      quoted += "...";
-      break;
-    }
-    const unsigned char byte = static_cast<unsigned char>(c);
-    quoted += byte < 0x20 || byte == 0x7F ? ' ' : c;
-  }
-  return quoted + '"';
-}
-
 std::string describe(const FieldInfo& info, std::string_view found) {
   std::string reason(info.name);
   reason.append(" is ").append(found).append(": expected ").append(info.expected);
@@ -172,7 +152,7 @@ bool is_time(Field field) {
 
 // Returns what is wrong with the time, and which unit's number it is, if it looks like one.
 std::string time_fault(const FieldInfo& info, std::string_view text, std::string_view card_number) {
-  std::string reason = describe(info, quote(text, card_number));
+  std::string reason = describe(info, quote_value(text, card_number));
   if (info.field == Field::kTimeText) return reason;
   const std::string_view unit = epoch_unit(text);
   const std::string_view own = info.field == Field::kTimeMs ? "milliseconds" : "seconds";
@@ -219,6 +199,26 @@ std::string* text_member(Payment* payment, Field field) {
 
 }  // namespace
 
+// Returns the value for a reason: on one line, masked before it is cut, so that
+// no cut can hide a card number from the mask.
+std::string quote_value(std::string_view text, std::string_view card_number) {
+  // Fewer digits are more often something else.
+  constexpr size_t kMinUnknown = 11;
+  const bool is_any = card_number.empty() && count_digits_at_most(text) >= kMinUnknown;
+  const std::string masked = is_any ? redact_broken(text) : redact(text, card_number);
+  std::string quoted = "\"";
+  size_t characters = 0;
+  for (const char c : masked) {
+    if (begins_character(c) && ++characters > kMaxQuoted) {
+      quoted += "...";
+      break;
+    }
+    const unsigned char byte = static_cast<unsigned char>(c);
+    quoted += byte < 0x20 || byte == 0x7F ? ' ' : c;
+  }
+  return quoted + '"';
+}
+
 std::optional<PaymentKind> payment_kind(std::string_view name) noexcept {
   const auto* found = std::find(kKindNames.begin(), kKindNames.end(), name);
   if (found == kKindNames.end()) return std::nullopt;
@@ -238,6 +238,7 @@ std::optional<PaymentFormat> payment_format(std::string_view name) noexcept {
   if (name == "split") return PaymentFormat::kSplit;
   if (name == "records") return PaymentFormat::kRecords;
   if (name == "ndjson") return PaymentFormat::kNdjson;
+  if (name == "csv") return PaymentFormat::kCsv;
   return std::nullopt;
 }
 
@@ -304,9 +305,9 @@ void PaymentBuilder::set_unreadable(int field, std::string_view found, bool is_t
   if (info.field == Field::kCardNumber) {
     set_unusable(field, "what cannot be read");
   } else if (is_text) {
-    set_unusable(field, quote(found, card_digits_) + ", which is not valid text");
+    set_unusable(field, quote_value(found, card_digits_) + ", which is not valid text");
   } else if (!is_nan(found) || is_required(info.field)) {
-    set_unusable(field, quote(found, card_digits_));
+    set_unusable(field, quote_value(found, card_digits_));
   }
 }
 
@@ -339,7 +340,7 @@ void PaymentBuilder::set(int field, std::string_view text) {
     if (parsed) {
       *member = std::move(*parsed);
     } else {
-      fail(describe(*info, quote(text, card_digits_)));
+      fail(describe(*info, quote_value(text, card_digits_)));
     }
   };
 
@@ -355,7 +356,7 @@ void PaymentBuilder::set(int field, std::string_view text) {
       if (all_digits(digits) && digits.size() == 4) {
         payment_.last_four = digits;
       } else {
-        fail(describe(*info, quote(text, card_digits_)));
+        fail(describe(*info, quote_value(text, card_digits_)));
       }
       break;
     }
@@ -374,7 +375,7 @@ void PaymentBuilder::set(int field, std::string_view text) {
         payment_.currency = std::move(code);
         payment_.decimals = *decimals;
       } else {
-        fail(describe(*info, quote(text, card_digits_)));
+        fail(describe(*info, quote_value(text, card_digits_)));
       }
       break;
     }
@@ -449,7 +450,7 @@ void PaymentBuilder::set(int field, std::string_view text) {
         fail(describe(*info, "text of " + std::to_string(characters) + " characters"));
       } else if (is_blank_text(value)) {
         // As good as not given.
-        if (is_required(info->field)) fail(describe(*info, quote(text, card_digits_)));
+        if (is_required(info->field)) fail(describe(*info, quote_value(text, card_digits_)));
       } else {
         *text_member(&payment_, info->field) = std::move(value);
       }
@@ -481,7 +482,7 @@ void PaymentBuilder::set_amount(int field, std::string_view text) {
         "a number from 0 to below 10000000000 with at most three decimals",
         "a number from 0 to below 10000000000 with at most four decimals"};
     if (!has_minor_) expected.expected = kExpected[static_cast<size_t>(payment_.decimals)];
-    std::string reason = describe(expected, quote(text, card_digits_));
+    std::string reason = describe(expected, quote_value(text, card_digits_));
     if (!payment_.currency.empty()) reason += ", as " + payment_.currency + " has";
     fail(std::move(reason));
     return;

@@ -102,9 +102,10 @@ enum class PaymentFormat {
   kSplit,    // pandas' split layout, as an object or wrapped in a JSON string
   kRecords,  // an array of objects, or one object
   kNdjson,   // one object a line
+  kCsv,      // a header line, then a payment a line
 };
 
-// Returns the format called `name` ("auto", "split", "records", "ndjson"), or
+// Returns the format called `name` ("auto", "split", "records", "ndjson", "csv"), or
 // nothing.
 std::optional<PaymentFormat> payment_format(std::string_view name) noexcept;
 
@@ -119,19 +120,34 @@ constexpr size_t kMaxRejectedPayloadBytes = size_t{1} << 20;  // longer ones are
 // so that the caller can look up; may throw.
 using GiveWay = std::function<void()>;
 
+class Mapping;
+
+// Told of each payment: the JSON object that it is read from, after the mapping ("": there is
+// none), and why it is rejected ("": it is not).
+using PaymentSeen = std::function<void(std::string_view, std::string_view)>;
+
 // Reads all payments of a response body, one after the other. What is wrong with one payment
 // puts that one on the rejected list. Where the body's structure breaks, or a bound is
 // reached, what stands before is read, the rest is the last of the rejected ones, and `fault`
 // says why; throws Error (kInvalidJson, kInvalidPayload, kLimitExceeded) when no payment of
-// the body is whole. A JSON string that wraps any of the layouts is unwrapped once.
+// the body is whole. A JSON string that wraps any of the layouts is unwrapped once. A body of
+// CSV is never told by its content.
 PaymentBatch read_payments(std::string_view body, PaymentFormat format = PaymentFormat::kAuto,
                            const GiveWay& give_way = {});
+
+// The same of a body whose payments are found, and named, as the mapping says (mapping.h).
+PaymentBatch read_payments(std::string_view body, PaymentFormat format, const Mapping* mapping,
+                           const GiveWay& give_way = {}, const PaymentSeen& seen = {});
 
 constexpr size_t kPaymentFields = 32;
 constexpr int kUnknownField = -1;
 
 // Returns which of the fields is called `name`, or kUnknownField.
 int find_payment_field(std::string_view name) noexcept;
+
+// Returns a value in quotes for a reason: on one line, cut, and without card numbers, of which one
+// may be known.
+std::string quote_value(std::string_view text, std::string_view card_number);
 
 // True for how tools write a missing number.
 bool is_nan(std::string_view text) noexcept;

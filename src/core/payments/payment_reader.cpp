@@ -9,9 +9,12 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/payments/csv.h"
 #include "core/payments/forbidden_fields.h"
 #include "core/payments/json_document.h"
 #include "core/payments/json_scan.h"
+#include "core/payments/mapping.h"
+#include "core/payments/mapping_proposal.h"
 #include "core/payments/mask.h"
 #include "core/payments/payload_writer.h"
 #include "core/payments/payment.h"
@@ -46,6 +49,21 @@ bool has_payment_field(const std::vector<Member>& members) {
   return std::any_of(members.begin(), members.end(), [](const Member& member) { return member.field != kUnknownField; });
 }
 
+// Returns what members an object has, for messages.
+std::string keys_found(const std::vector<OuterMember>& members) {
+  constexpr size_t kMost = 10;
+  if (members.empty()) return "; it has no members";
+  std::string found = "; it has keys ";
+  for (size_t i = 0; i < std::min(members.size(), kMost); ++i) found += (i > 0 ? ", " : "") + quote_value(members[i].name, "");
+  return members.size() > kMost ? found + ", ..." : found;
+}
+
+// Returns a hint at the mapping that would fit a body.
+std::string suggest_mapping(std::string_view body, PaymentFormat format = PaymentFormat::kAuto) {
+  const std::string mapping = propose_mapping(body, format);
+  return mapping.empty() ? "" : "It looks as if this would fit: mapping => '" + mapping + "'.";
+}
+
 // Calls `visit(line, number)` for each line that is not blank.
 template <typename Visitor>
 void for_each_line(std::string_view text, Visitor visit) {
@@ -61,7 +79,8 @@ void for_each_line(std::string_view text, Visitor visit) {
 // Reads one body.
 class Reader {
  public:
-  Reader(PaymentFormat format, const GiveWay& give_way) : format_(format), give_way_(give_way) {}
+  Reader(PaymentFormat format, const Mapping* mapping, const GiveWay& give_way, const PaymentSeen& seen)
+      : format_(format), mapping_(mapping), give_way_(give_way), seen_(seen) {}
 
   PaymentBatch read(std::string_view body) {
     constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
@@ -79,8 +98,12 @@ class Reader {
   void read_split(std::string_view text, const OuterMember& columns, const OuterMember& data, size_t end);
   void read_row(const std::vector<std::string>& columns, const std::vector<int>& fields);
   void read_lines(std::string_view text);
+  void read_csv(std::string_view text);
+  void read_at_path(std::string_view text, size_t at);
+  bool map(std::string_view text, const std::string& where);
+  std::string in_terms_of_source(std::string reason);
   bool looks_like_lines(std::string_view text);
-  std::vector<OuterMember> outer_members(std::string_view text, size_t at);
+  std::vector<OuterMember> outer_members(std::string_view text, size_t at, std::string_view last = {});
   std::string_view known_layout(std::string_view text, const std::vector<OuterMember>& members);
   template <typename Visitor>
   std::optional<size_t> for_each_element(std::string_view text, size_t open, Visitor visit);
@@ -97,7 +120,12 @@ class Reader {
   [[noreturn]] void refuse(std::string_view found) const;
 
   PaymentFormat format_;
+  const Mapping* mapping_;  // null: none
   const GiveWay& give_way_;
+  const PaymentSeen& seen_;
+  std::string mapped_;                // the payment at hand
+  std::string_view current_;          // what it is read from
+  std::vector<MappingFault> faults_;  // of its mapping
   PaymentBatch batch_;
   Document document_;
   PaymentBuilder builder_;
@@ -126,6 +154,9 @@ void Reader::refuse(std::string_view found) const {
       break;
     case PaymentFormat::kNdjson:
       expected = "one payment object a line (format \"ndjson\")";
+      break;
+    case PaymentFormat::kCsv:
+      expected = "a header and a payment a line (format \"csv\")";
       break;
   }
   throw Error(ErrorCode::kInvalidPayload,
@@ -180,6 +211,7 @@ void Reader::look_up() {
 }
 
 void Reader::reject(RejectedPayment rejected) {
+  if (seen_) seen_(std::exchange(current_, {}), rejected.reason);
   bound_payload(&rejected.payload);
   if (rejected.id_at + rejected.id_size > rejected.payload.size()) rejected.id_size = 0;
   rejected_bytes_ += rejected.payload.size();
@@ -283,6 +315,7 @@ void Reader::read_members(const std::vector<Member>& members, const std::string&
   if (std::optional<Payment> payment = builder_.finish(&reason)) {
     if (has_attributes) payment->attributes = write_attributes(document_, members, payment->card_number);
     batch_.payments.push_back(std::move(*payment));
+    if (seen_) seen_(std::exchange(current_, {}), "");
     return;
   }
   PayloadWriter writer(document_, builder_.card_digits(),
@@ -292,7 +325,7 @@ void Reader::read_members(const std::vector<Member>& members, const std::string&
   RejectedPayment rejected;
   rejected.payload = writer.take();
   hide_secret(partial.card_number, &rejected.payload);
-  rejected.reason = where + reason;
+  rejected.reason = where + in_terms_of_source(std::move(reason));
   rejected.transaction_id = partial.transaction_id;
   rejected.card_number = partial.card_number;
   rejected.id_holds_card = partial.id_holds_card;
@@ -317,6 +350,7 @@ void Reader::read_element(std::string_view text, const std::string& where, size_
     return;
   }
   if (document_.kind(0) == Kind::kObject) {
+    if (!map(text, where)) return;
     members_of(document_, 0, &members_);
     read_members(members_, where);
     return;
@@ -330,6 +364,41 @@ void Reader::read_element(std::string_view text, const std::string& where, size_
   look_up();
 }
 
+// Maps the payment, an object that the document holds, and reads what comes of it in its place;
+// false when that cannot be read, and is rejected.
+bool Reader::map(std::string_view text, const std::string& where) {
+  faults_.clear();
+  if (mapping_ == nullptr || !mapping_->has_rules()) {
+    current_ = text;
+    return true;
+  }
+  mapped_.clear();
+  mapping_->apply(document_, &mapped_, &faults_);
+  current_ = mapped_;
+  const Document::Reading reading = document_.read(mapped_);
+  if (reading == Document::Reading::kWhole) return true;
+  ++readable_;
+  reject_broken(mapped_, where + broken(mapped_, 0, document_.position(), reading).what() + ", as mapped");
+  look_up();
+  return false;
+}
+
+// Returns the reason with the path of the field that it begins with, and with the mapping's own
+// fault of that field, if there is one. Reasons begin with our name of a field.
+std::string Reader::in_terms_of_source(std::string reason) {
+  if (mapping_ == nullptr || !mapping_->has_rules()) return reason;
+  const std::string field = reason.substr(0, reason.find_first_of(" :"));
+  if (wire_name(field).empty()) return reason;
+  const std::string_view path = mapping_->path_of(field);
+  const std::string named = field + (path.empty() ? " (not mapped)" : " (" + std::string(path) + ")");
+  for (const MappingFault& fault : faults_) {
+    if (fault.name != field) continue;
+    const std::string found = fault.is_text ? quote_value(fault.found, builder_.card_digits()) : fault.found;
+    return named + " is " + found + ": expected " + fault.expected;
+  }
+  return named + reason.substr(field.size());
+}
+
 // Reads a row of the split layout, which the document holds.
 void Reader::read_row(const std::vector<std::string>& columns, const std::vector<int>& fields) {
   if (document_.kind(0) == Kind::kArray && document_.size(0) == columns.size()) {
@@ -338,6 +407,17 @@ void Reader::read_row(const std::vector<std::string>& columns, const std::vector
     for (size_t i = 0; i < columns.size(); ++i) {
       members_.push_back({columns[i], value, fields[i]});
       value = document_.next(value);
+    }
+    if (seen_ || (mapping_ != nullptr && mapping_->has_rules())) {
+      std::string object = "{";
+      for (const Member& member : members_) {
+        if (object.size() > 1) object += ',';
+        write_json_string(member.name, &object);
+        object += ':';
+        write_node(document_, member.node, &object);
+      }
+      read_element(object + '}', "", 0);
+      return;
     }
     read_members(members_, "");
     return;
@@ -430,7 +510,8 @@ void Reader::read_split(std::string_view text, const OuterMember& columns, const
     }
     const std::string name(document_.text(node));
     const int field = find_payment_field(name);
-    if (field != kUnknownField && std::find(fields.begin(), fields.end(), field) != fields.end()) {
+    const bool is_mapped = mapping_ != nullptr && mapping_->has_rules();
+    if (!is_mapped && field != kUnknownField && std::find(fields.begin(), fields.end(), field) != fields.end()) {
       refuse("the column \"" + name + "\" twice");
     }
     is_head_apart_ = is_head_apart_ || is_forbidden_field(name);
@@ -453,9 +534,9 @@ void Reader::read_split(std::string_view text, const OuterMember& columns, const
   if (data_end) expect_end(text, end);
 }
 
-// Returns the members of the object that begins at `at`, as far as it is one. The last may
-// be without an end.
-std::vector<OuterMember> Reader::outer_members(std::string_view text, size_t at) {
+// Returns the members of the object that begins at `at`, as far as it is one, or up to the one
+// of the name `last`, whose value is not looked at. The last may be without an end.
+std::vector<OuterMember> Reader::outer_members(std::string_view text, size_t at, std::string_view last) {
   std::vector<OuterMember> members;
   while (members.size() < kMaxOuterMembers) {
     at = skip_blank(text, at + 1);
@@ -464,8 +545,12 @@ std::vector<OuterMember> Reader::outer_members(std::string_view text, size_t at)
     const size_t colon = skip_blank(text, name.end);
     if (colon >= text.size() || text[colon] != ':') break;
     OuterMember member{std::string(document_.text(0)), skip_blank(text, colon + 1), {}};
-    member.extent = value_extent(text, member.at, give_way_);
     if (member.at >= text.size()) break;
+    if (!last.empty() && member.name == last) {
+      members.push_back(member);
+      break;
+    }
+    member.extent = value_extent(text, member.at, give_way_);
     members.push_back(member);
     at = skip_blank(text, member.extent.end);
     if (!member.extent.is_whole || at >= text.size() || text[at] != ',') break;
@@ -495,6 +580,10 @@ std::string_view Reader::known_layout(std::string_view text, const std::vector<O
 
 // Reads a body that begins as an object: the split layout, one payment, or one a line.
 void Reader::read_object(std::string_view text, size_t at) {
+  if (mapping_ != nullptr && !mapping_->payments.empty()) {
+    read_at_path(text, at);
+    return;
+  }
   const Extent extent = value_extent(text, at, give_way_);
   const bool is_all = extent.is_whole && skip_blank(text, extent.end) == text.size();
   if (!is_all && format_ == PaymentFormat::kAuto && looks_like_lines(text)) {
@@ -515,7 +604,8 @@ void Reader::read_object(std::string_view text, size_t at) {
     read_split(text, *columns, *data, extent.end);
     return;
   }
-  const std::string_view layout = known_layout(text, members);
+  const bool is_mapped = mapping_ != nullptr && mapping_->has_rules();
+  const std::string_view layout = is_mapped ? std::string_view() : known_layout(text, members);
   if (!layout.empty()) refuse(layout);
   const std::string_view object = text.substr(at, extent.end - at);
   const Document::Reading reading = document_.read(object.substr(0, kMaxPaymentBytes));
@@ -526,10 +616,107 @@ void Reader::read_object(std::string_view text, size_t at) {
     throw broken(text, at, reading == Document::Reading::kWhole ? object.size() + 1 : document_.position(), reading);
   }
   members_of(document_, 0, &members_);
-  if (!has_payment_field(members_)) refuse("an object without any field of a payment");
+  if (!is_mapped && !has_payment_field(members_)) {
+    throw Error(ErrorCode::kInvalidPayload, "expected payments, found an object without any field of a payment" + keys_found(members),
+                "", suggest_mapping(text));
+  }
   if (format_ == PaymentFormat::kSplit) refuse("one payment object");
-  read_members(members_, "");
+  if (map(object, "")) {
+    members_of(document_, 0, &members_);
+    read_members(members_, "");
+  }
   expect_end(text, extent.end);
+}
+
+// Reads the payments of a body that has them at the mapping's path: what stands around them is
+// passed over.
+void Reader::read_at_path(std::string_view text, size_t at) {
+  const auto fault = [&](const std::string& found) {
+    throw Error(ErrorCode::kInvalidPayload, "expected payments at " + mapping_->payments_path + ", found " + found, "", suggest_mapping(text));
+  };
+  const Extent extent = value_extent(text, at, give_way_);
+  const size_t end = extent.is_whole ? extent.end : text.size();
+  for (const PathStep& step : mapping_->payments) {
+    if (step.index >= 0) {
+      // Of an array the place is looked for element by element.
+      int64_t index = 0;
+      size_t element = text[at] == '[' ? skip_blank(text, at + 1) : text.size();
+      while (element < text.size() && text[element] != ']' && index < step.index) {
+        element = skip_blank(text, value_extent(text, element, give_way_).end);
+        if (element < text.size() && text[element] == ',') element = skip_blank(text, element + 1);
+        ++index;
+      }
+      if (element >= text.size() || text[element] == ']') fault("nothing at [" + std::to_string(step.index) + "]");
+      at = element;
+      continue;
+    }
+    if (text[at] != '{') fault(std::string(text[at] == '[' ? "an array" : "a value") + " where \"" + step.key + "\" should be a member");
+    const std::vector<OuterMember> members = outer_members(text, at, step.key);
+    if (members.empty() || members.back().name != step.key) {
+      // What is cut off has lost it.
+      if (!extent.is_whole && !members.empty()) throw broken(text, 0, extent.end + 1, Document::Reading::kBroken);
+      fault("no \"" + step.key + "\"" + keys_found(members));
+    }
+    at = members.back().at;
+  }
+  if (text[at] == '[') {
+    if (!for_each_element(text, at, [&](std::string_view element, size_t offset) { read_element(element, "", offset); })) return;
+  } else if (text[at] == '{') {
+    const Extent one = value_extent(text, at, give_way_);
+    if (!one.is_whole) throw broken(text, 0, one.end + 1, Document::Reading::kBroken);
+    read_element(text.substr(at, one.end - at), "", at);
+  } else if (text.substr(at, 4) != "null") {
+    // null is how some write an empty list.
+    fault("a value that is neither an array nor an object");
+  }
+  expect_end(text, end);
+}
+
+// Reads lines of comma-separated values. A line that is broken is set aside by itself.
+void Reader::read_csv(std::string_view text) {
+  Csv csv(text, mapping_ != nullptr ? mapping_->delimiter : ',');
+  std::vector<std::string> columns = mapping_ != nullptr ? mapping_->columns : std::vector<std::string>();
+  if (columns.empty()) {
+    if (!csv.next() || csv.is_broken()) refuse(csv.is_broken() ? "a header line that is broken: " + csv.fault() : "no header line");
+    columns = csv.fields();
+    std::vector<std::string> names = columns;
+    std::sort(names.begin(), names.end());
+    const auto twice = std::adjacent_find(names.begin(), names.end());
+    if (twice != names.end() && !twice->empty()) refuse("the column " + quote_value(*twice, "") + " twice");
+    const bool is_mapped = mapping_ != nullptr && mapping_->has_rules();
+    if (!is_mapped && std::none_of(names.begin(), names.end(), is_payment_field)) {
+      std::string found = "a header without any field of a payment; it has columns ";
+      for (size_t i = 0; i < std::min<size_t>(columns.size(), 20); ++i) found += (i > 0 ? ", " : "") + quote_value(columns[i], "");
+      throw Error(ErrorCode::kInvalidPayload, "expected payments, found " + found, "", suggest_mapping(text, format_));
+    }
+  }
+  for (const std::string& name : columns) is_head_apart_ = is_head_apart_ || is_forbidden_field(name);
+  std::string object;
+  while (csv.next()) {
+    if (is_full(text, csv.begin())) return;
+    const std::string where = "line " + std::to_string(csv.line()) + ": ";
+    const std::string_view line = text.substr(csv.begin(), csv.end() - csv.begin());
+    ++readable_;
+    if (csv.is_broken() || csv.fields().size() != columns.size()) {
+      reject_broken(line, where + (csv.is_broken() ? csv.fault()
+                                                   : "it has " + std::to_string(csv.fields().size()) + " values: expected " +
+                                                         std::to_string(columns.size()) + ", as the header has"));
+      look_up();
+      continue;
+    }
+    object = '{';
+    for (size_t i = 0; i < columns.size(); ++i) {
+      // A column without a name is an index that some tool has left there.
+      if (columns[i].empty()) continue;
+      if (object.size() > 1) object += ',';
+      write_json_string(columns[i], &object);
+      object += ':';
+      write_csv_value(csv.fields()[i], &object);
+    }
+    object += '}';
+    read_element(object, where, 0);
+  }
+  if (csv.has_gone_wrong()) throw Error(ErrorCode::kLimitExceeded, "the CSV reader has no memory left");
 }
 
 // True when a text that is no JSON as a whole has objects on lines of their own.
@@ -569,6 +756,10 @@ void Reader::read_lines(std::string_view text) {
 void Reader::read_text(std::string_view text) {
   const size_t at = skip_blank(text, 0);
   if (at == text.size()) throw Error(ErrorCode::kInvalidPayload, "empty body");
+  if (format_ == PaymentFormat::kCsv) {
+    read_csv(text);
+    return;
+  }
   if (format_ == PaymentFormat::kNdjson && text[at] == '{') {
     size_t lines = 0;
     for_each_line(text, [&](std::string_view, size_t) { ++lines; });
@@ -611,7 +802,12 @@ void Reader::read_text(std::string_view text) {
 }  // namespace
 
 PaymentBatch read_payments(std::string_view body, PaymentFormat format, const GiveWay& give_way) {
-  return Reader(format, give_way).read(body);
+  return read_payments(body, format, nullptr, give_way);
+}
+
+PaymentBatch read_payments(std::string_view body, PaymentFormat format, const Mapping* mapping, const GiveWay& give_way,
+                           const PaymentSeen& seen) {
+  return Reader(format, mapping, give_way, seen).read(body);
 }
 
 }  // namespace fraud

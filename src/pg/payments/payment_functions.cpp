@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "pg/payments/ingest.h"
+#include "pg/payments/mapping.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
@@ -44,8 +45,8 @@ const char* status_name(IngestStatus status) {
 }
 
 // Reads payments, and lets a cancel through meanwhile.
-PaymentBatch read(std::string_view json) {
-  PaymentBatch batch = read_payments(json, PaymentFormat::kAuto, [] { protect([] { CHECK_FOR_INTERRUPTS(); }); });
+PaymentBatch read(std::string_view body, PaymentFormat format, const Mapping* mapping) {
+  PaymentBatch batch = read_payments(body, format, mapping, [] { protect([] { CHECK_FOR_INTERRUPTS(); }); });
   // The caller still has what is beyond a bound: nothing of it is stored.
   if (batch.fault && batch.fault->code() == ErrorCode::kLimitExceeded) throw *batch.fault;
   return batch;
@@ -70,9 +71,10 @@ void put_outcome(ReturnSetInfo* result, const IngestOutcome& outcome) {
   });
 }
 
-// Stores the payments of `json` and returns a row for each.
-Datum ingest_json(FunctionCallInfo fcinfo, std::string_view json) {
-  PaymentBatch batch = read(json);
+// Stores the payments of a body, whose mapping is the third argument, and returns a row for each.
+Datum ingest_body(FunctionCallInfo fcinfo, std::string_view body, PaymentFormat format) {
+  const std::unique_ptr<const Mapping> mapping = mapping_argument(fcinfo, 2, format);
+  PaymentBatch batch = read(body, format, mapping.get());
   IngestOptions options;
   options.source = mask_card_numbers(text_argument(fcinfo, 1));
   options.label_source = "payload";
@@ -109,17 +111,36 @@ Datum ingest_json(FunctionCallInfo fcinfo, std::string_view json) {
 using namespace fraud;
 using namespace fraud::pg;
 
+namespace {
+
+// True where nothing is to be ingested: a NULL is no payment.
+bool has_nothing(FunctionCallInfo fcinfo) {
+  if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1)) return false;
+  protect([&] { InitMaterializedSRF(fcinfo, 0); });
+  return true;
+}
+
+}  // namespace
+
 FRAUD_FUNCTION(ingest) {
-  return ingest_json(fcinfo, json_argument(fcinfo, 0));
+  if (has_nothing(fcinfo)) return (Datum)0;
+  return ingest_body(fcinfo, json_argument(fcinfo, 0), PaymentFormat::kAuto);
 }
 
 // Unlike jsonb, text shows a number as it was written, and may hold what is no JSON.
 FRAUD_FUNCTION(ingest_text) {
-  return ingest_json(fcinfo, text_argument(fcinfo, 0));
+  if (has_nothing(fcinfo)) return (Datum)0;
+  const PaymentFormat format = PG_ARGISNULL(3) ? PaymentFormat::kAuto : checked_format(text_argument(fcinfo, 3));
+  return ingest_body(fcinfo, text_argument(fcinfo, 0), format);
 }
 
 FRAUD_FUNCTION(assess) {
-  PaymentBatch batch = read(json_argument(fcinfo, 0));
+  if (PG_ARGISNULL(0) || PG_ARGISNULL(1)) {
+    fcinfo->isnull = true;
+    return (Datum)0;
+  }
+  const std::unique_ptr<const Mapping> mapping = mapping_argument(fcinfo, 2, PaymentFormat::kAuto);
+  PaymentBatch batch = read(json_argument(fcinfo, 0), PaymentFormat::kAuto, mapping.get());
   if (batch.payments.size() + batch.rejected.size() != 1) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
                    "expected one payment, not " +

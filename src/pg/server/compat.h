@@ -13,6 +13,10 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "catalog/pg_extension.h"
 #include "utils/acl.h"
+#include "utils/formatting.h"
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#endif
 }
 
 namespace fraud::pg {
@@ -69,6 +73,20 @@ inline bool owns_extension(Oid extension, Oid role) {
   return object_ownercheck(ExtensionRelationId, extension, role);
 #else
   return pg_extension_ownercheck(extension, role);
+#endif
+}
+
+// Reads a text by a template of to_timestamp, as jsonpath's datetime() does: to the letter. A
+// template that is none is an error; of a text that does not fit `*failed` says so.
+inline Datum parse_time_by_template(text* value, text* time_template, Oid* type, int32* modifier, int* offset, bool* failed) {
+  constexpr Oid kCollation = 950;  // C
+#if PG_VERSION_NUM >= 160000
+  ErrorSaveContext context = {T_ErrorSaveContext};
+  Datum time = parse_datetime(value, time_template, kCollation, true, type, modifier, offset, reinterpret_cast<::Node*>(&context));
+  *failed = context.error_occurred;
+  return time;
+#else
+  return parse_datetime(value, time_template, kCollation, true, type, modifier, offset, failed);
 #endif
 }
 

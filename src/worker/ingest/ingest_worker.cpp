@@ -16,6 +16,7 @@
 
 #include "pg/payments/inbox.h"
 #include "pg/payments/ingest.h"
+#include "pg/payments/mapping.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
@@ -291,9 +292,17 @@ class IngestWorker {
     const auto most = static_cast<size_t>(source.most_payments);
     answer.role = source.role;
     answer.created_at = source.created_at;
+    std::unique_ptr<const Mapping> mapping;
+    try {
+      if (!source.mapping.empty()) mapping = compile_mapping(source.mapping, source.format);
+    } catch (const SqlError& fault) {
+      // A dump may come to a server that knows other time zones.
+      fail(name, response, fault.what());
+      return;
+    }
     reading_.push_back({name, source.created_at, true});
     try {
-      answer.batch = read_payments(response.body, source.format, [&] { give_way(); });
+      answer.batch = read_payments(response.body, source.format, mapping.get(), [&] { give_way(); });
       // Payments before the break are kept; the poll is one that failed.
       if (answer.batch.fault) response.error = answer.batch.fault->what();
     } catch (const Error& fault) {
@@ -301,6 +310,7 @@ class IngestWorker {
       if (!response.content_type.empty()) {
         reason += " (content type " + redact(response.content_type, "").substr(0, 80) + ")";
       }
+      if (!fault.hint().empty()) reason += "; fraud.preview_source('" + name + "') proposes a mapping";
       RejectedPayment whole;
       // A little of it: what it is can be seen, and no more of a host that was not meant.
       whole.payload = redact_broken(response.body, kMaxShownBytes);

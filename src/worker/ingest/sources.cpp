@@ -52,14 +52,15 @@ Statement note_requests("WITH asked AS (DELETE FROM fraud.poll_requests r USING 
                         {});
 // A source without a row of state came with a restored dump: it is not polled
 // until somebody resumes it, for the copy of a database must not call on its own.
-Statement list_sources("SELECT s.name, s.url, s.format, s.headers::text, t.next_poll_at, t.consecutive_failures,"
-                       "  (SELECT r.oid::bigint FROM pg_roles r WHERE r.rolname = s.url_by), s.created_at,"
-                       "  coalesce(t.last_status, 0), t.last_error, s.max_poll_payments, s.max_waiting_payments,"
-                       "  coalesce(k.waiting, 0), t.behind_since IS NOT NULL"
-                       " FROM fraud.sources s JOIN fraud.source_state t ON t.name = s.name"
-                       " LEFT JOIN fraud._source_sums k ON k.source = s.name"
-                       " WHERE NOT s.paused",
-                       {});
+#define FRAUD_SOURCE_COLUMNS                                                                       \
+  "SELECT s.name, s.url, s.format, s.headers::text, coalesce(t.next_poll_at, now()), coalesce(t.consecutive_failures, 0),"            \
+  "  (SELECT r.oid::bigint FROM pg_roles r WHERE r.rolname = s.url_by), s.created_at,"            \
+  "  coalesce(t.last_status, 0), t.last_error, s.max_poll_payments, s.max_waiting_payments,"      \
+  "  coalesce(k.waiting, 0), t.behind_since IS NOT NULL, s.mapping::text"                         \
+  " FROM fraud.sources s LEFT JOIN fraud.source_state t ON t.name = s.name"                       \
+  " LEFT JOIN fraud._source_sums k ON k.source = s.name"
+Statement list_sources(FRAUD_SOURCE_COLUMNS " WHERE NOT s.paused AND t.name IS NOT NULL", {});
+Statement one_source(FRAUD_SOURCE_COLUMNS " WHERE s.name = $1", {TEXTOID});
 // The next poll is due an interval after this one was; polls that were missed
 // are not made up for.
 Statement note_begin("UPDATE fraud.source_state t SET polling_since = clock_timestamp(), behind_since = NULL,"
@@ -101,9 +102,8 @@ void count_waiting(Spi& spi) { spi.run(recount_waiting, {}); }
 
 void follow_sources(Spi& spi) { spi.run(note_requests, {}); }
 
-Sources read_sources(Spi& spi) {
+static Sources sources_of(Spi& spi, uint64_t count) {
   Sources sources;
-  uint64_t count = spi.run(list_sources, {});
   for (uint64_t row = 0; row < count; ++row) {
     Source source;
     source.url = *spi.text(row, 2);
@@ -129,9 +129,18 @@ Sources read_sources(Spi& spi) {
     source.most_waiting = spi.integer(row, 12).value_or(guc_max_waiting_payments);
     source.waiting = *spi.integer(row, 13);
     source.behind = DatumGetBool(*spi.datum(row, 14));
+    source.mapping = spi.text(row, 15).value_or("");
     sources[*spi.text(row, 1)] = std::move(source);
   }
   return sources;
+}
+
+Sources read_sources(Spi& spi) { return sources_of(spi, spi.run(list_sources, {})); }
+
+std::optional<Source> read_source(Spi& spi, const std::string& name) {
+  Sources found = sources_of(spi, spi.run(one_source, {text_param(name)}, true));
+  if (found.empty()) return std::nullopt;
+  return std::move(found.begin()->second);
 }
 
 HttpRequest poll_request(const Source& source) {

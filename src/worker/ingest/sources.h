@@ -18,6 +18,7 @@ namespace fraud::worker {
 struct Source {
   std::string url;
   PaymentFormat format = PaymentFormat::kAuto;
+  std::string mapping;  // JSON; empty: none
   std::vector<std::string> headers;
   bool has_credentials = false;  // one of the headers may be
   Oid role = InvalidOid;  // who gave the URL: its card numbers count for him
@@ -51,6 +52,9 @@ void follow_sources(pg::Spi& spi);
 
 // Returns the sources that are to be polled.
 Sources read_sources(pg::Spi& spi);
+
+// Returns the source of this name, polled or not, if there is one.
+std::optional<Source> read_source(pg::Spi& spi, const std::string& name);
 
 // The request of a poll.
 HttpRequest poll_request(const Source& source);

@@ -1,0 +1,525 @@
+// Writes payments of any object with the wire format's names.
+#include "core/payments/mapping.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/payments/field_values.h"
+#include "core/payments/json_scan.h"
+#include "core/payments/payment.h"
+#include "core/payments/payment_writer.h"
+
+namespace fraud {
+namespace {
+
+constexpr int64_t kUsPerSecond = 1000000;
+constexpr std::string_view kAttributes = "attributes";
+constexpr std::string_view kTime = "trans_date_trans_time";
+
+struct FieldName {
+  std::string_view wire;
+  std::string_view column;  // empty: as the wire's
+};
+
+constexpr std::array<FieldName, 32> kNames = {{
+    {"amt", "amount"},
+    {"amt_minor", "amount_minor"},
+    {"attributes", ""},
+    {"card", ""},
+    {"category", ""},
+    {"cc_num", "card_number"},
+    {"city", ""},
+    {"city_pop", "city_population"},
+    {"currency", ""},
+    {"current_time", ""},
+    {"customer", ""},
+    {"customer_kind", ""},
+    {"dob", "date_of_birth"},
+    {"first", "first_name"},
+    {"gender", ""},
+    {"is_fraud", ""},
+    {"job", ""},
+    {"kind", ""},
+    {"last", "last_name"},
+    {"last_four", ""},
+    {"lat", "latitude"},
+    {"long", "longitude"},
+    {"merch_lat", "merchant_latitude"},
+    {"merch_long", "merchant_longitude"},
+    {"merchant", ""},
+    {"reference", ""},
+    {"state", ""},
+    {"street", ""},
+    {"trans_date_trans_time", "occurred_at"},
+    {"trans_num", "transaction_id"},
+    {"unix_time", ""},
+    {"zip", ""},
+}};
+
+// The least number of letters to write anew, to leave out or to put in.
+size_t edits(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t corner = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t other = corner + (a[i - 1] == b[j - 1] ? 0 : 1);
+      corner = row[j];
+      row[j] = std::min({other, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+// True where the library's answer would be the text itself.
+bool is_plain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return c >= ' ' && c != '"' && c != '\\' && static_cast<unsigned char>(c) < 0x7F;
+  });
+}
+
+bool is_number(std::string_view text) { return !text.empty() && text.find_first_not_of("-0123456789.eE+") == std::string_view::npos; }
+
+}  // namespace
+
+void write_json_string(std::string_view text, std::string* out) {
+  if (is_plain(text)) {
+    out->append("\"").append(text).append("\"");
+  } else {
+    *out += nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+}
+
+std::string format_time_us(int64_t us) {
+  // With milliseconds, whose place the microseconds take.
+  std::string text = format_time(us);
+  char fraction[16];
+  (void)std::snprintf(fraction, sizeof(fraction), "%06dZ", static_cast<int>(us % kUsPerSecond));
+  return text.substr(0, text.rfind('.') + 1) + fraction;
+}
+
+void write_node(const Document& document, size_t node, std::string* out) {
+  switch (document.kind(node)) {
+    case Kind::kString:
+      write_json_string(document.text(node), out);
+      return;
+    case Kind::kUnreadableText: {
+      // Half a surrogate pair for each part of it that is no text.
+      constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+      std::string text;
+      write_json_string(document.text(node), &text);
+      size_t at = 0;
+      for (size_t found = 0; (found = text.find(kReplacement, at)) != std::string::npos; at = found + kReplacement.size()) {
+        out->append(text, at, found - at).append("\\ud800");
+      }
+      out->append(text, at);
+      return;
+    }
+    case Kind::kArray:
+    case Kind::kObject: {
+      const bool is_object = document.kind(node) == Kind::kObject;
+      *out += is_object ? '{' : '[';
+      for (size_t child = Document::first(node); child < document.next(node); child = document.next(child)) {
+        if (child != Document::first(node)) *out += ',';
+        write_node(document, child, out);
+        if (!is_object) continue;
+        child = document.next(child);
+        *out += ':';
+        write_node(document, child, out);
+      }
+      *out += is_object ? '}' : ']';
+      return;
+    }
+    default:
+      *out += document.text(node);
+  }
+}
+
+std::string_view wire_name(std::string_view name) {
+  for (const FieldName& field : kNames) {
+    if (name == field.wire || (!field.column.empty() && name == field.column)) return field.wire;
+  }
+  return {};
+}
+
+std::vector<std::string> nearest_fields(std::string_view name) {
+  constexpr size_t kMost = 3;
+  std::vector<std::pair<size_t, std::string>> found;
+  for (const FieldName& field : kNames) {
+    for (const std::string_view one : {field.wire, field.column}) {
+      if (one.empty()) continue;
+      // One that stands in the other is near.
+      const bool is_part = name.find(one) != std::string_view::npos || (name.size() > 2 && one.find(name) != std::string_view::npos);
+      found.emplace_back(is_part ? 1 : edits(name, one), one);
+    }
+  }
+  std::sort(found.begin(), found.end());
+  std::vector<std::string> nearest;
+  for (size_t i = 0; i < kMost; ++i) nearest.push_back(found[i].second);
+  return nearest;
+}
+
+std::optional<std::string> Mapping::query(size_t, const std::string&) const { return std::nullopt; }
+std::optional<int64_t> Mapping::template_time(size_t, std::string_view) const { return std::nullopt; }
+std::optional<int64_t> Mapping::zoned_time(size_t, int64_t) const { return std::nullopt; }
+
+std::string_view Mapping::path_of(std::string_view field) const {
+  for (const FieldRule& rule : rules) {
+    const std::string_view name = rule.is_minor ? "amt_minor" : std::string_view(rule.name);
+    if (name == field || (rule.is_minor && field == "amt")) return rule.path;
+  }
+  return {};
+}
+
+// Maps one payment.
+class MappingRun {
+ public:
+  MappingRun(const Mapping& mapping, const Document& document, std::string* out, std::vector<MappingFault>* faults)
+      : mapping_(mapping), document_(document), out_(out), faults_(faults) {}
+
+  void run() {
+    *out_ += '{';
+    for (size_t i = 0; i < mapping_.rules.size(); ++i) apply(i);
+    write_kind();
+    std::string rest;
+    write_rest(0, &rest);
+    if (!attributes_.empty() || rest.size() > 2) {
+      begin_member(kAttributes);
+      *out_ += '{';
+      *out_ += attributes_;
+      if (!attributes_.empty() && rest.size() > 2) *out_ += ',';
+      out_->append(rest, 1, rest.size() - 2).append("}");
+    }
+    *out_ += '}';
+  }
+
+ private:
+  // What was found: a node of the document, or of what Postgres answered.
+  struct Found {
+    const Document* document;
+    size_t node;
+    bool is_given() const { return document != nullptr && document->kind(node) != Kind::kNull; }
+    Kind kind() const { return document->kind(node); }
+    std::string_view text() const { return document->text(node); }
+    bool is_scalar() const { return !document->is_container(node); }
+  };
+
+  void begin_member(std::string_view name) {
+    if (out_->back() != '{') *out_ += ',';
+    write_json_string(name, out_);
+    *out_ += ':';
+  }
+
+  // Returns the node that the steps lead to from `node`; an array stands for its elements
+  // where a member is asked of it, as in jsonpath's lax mode.
+  size_t follow(size_t node, const std::vector<PathStep>& steps, size_t step) {
+    if (step == steps.size()) return node;
+    const PathStep& one = steps[step];
+    const Kind kind = document_.kind(node);
+    if (one.index >= 0) {
+      if (kind != Kind::kArray) return one.index == 0 ? follow(node, steps, step + 1) : kNothing;
+      int64_t i = 0;
+      for (size_t child = Document::first(node); child < document_.next(node); child = document_.next(child)) {
+        if (i++ == one.index) return follow(child, steps, step + 1);
+      }
+      return kNothing;
+    }
+    if (kind == Kind::kArray) {
+      for (size_t child = Document::first(node); child < document_.next(node); child = document_.next(child)) {
+        if (document_.kind(child) != Kind::kObject) continue;
+        const size_t found = follow(child, steps, step);
+        if (found != kNothing) return found;
+      }
+      return kNothing;
+    }
+    if (kind != Kind::kObject) return kNothing;
+    // Of members of one name the last counts, as in jsonb.
+    size_t last = kNothing;
+    for (size_t key = Document::first(node); key < document_.next(node);) {
+      const size_t value = document_.next(key);
+      if (document_.text(key) == one.key) {
+        if (last != kNothing) taken_.push_back(last);
+        last = value;
+      }
+      key = document_.next(value);
+    }
+    return last == kNothing ? kNothing : follow(last, steps, step + 1);
+  }
+
+  Found find(size_t index) {
+    const FieldRule& rule = mapping_.rules[index];
+    if (rule.path.empty()) return {nullptr, 0};
+    if (rule.is_plain) {
+      const size_t node = follow(0, rule.steps, 0);
+      if (node == kNothing) return {nullptr, 0};
+      taken_.push_back(node);
+      return {&document_, node};
+    }
+    if (asked_.empty()) write_asked(0);
+    const std::optional<std::string> answer = mapping_.query(index, asked_);
+    if (!answer || answer_.read(*answer) != Document::Reading::kWhole) return {nullptr, 0};
+    std::string whole;
+    write_answer(0, &whole);
+    return whole_.read(whole) == Document::Reading::kWhole ? Found{&whole_, 0} : Found{nullptr, 0};
+  }
+
+  // Postgres is asked of a text that jsonb takes: what it does not take, or would write
+  // otherwise, stands there as a mark, for which the answer gets it back.
+  bool is_marked(size_t node) const {
+    switch (document_.kind(node)) {
+      case Kind::kUnreadable:
+      case Kind::kUnreadableText:
+        return true;
+      case Kind::kFloat:
+        return document_.text(node).find_first_of("eE") != std::string_view::npos;
+      case Kind::kString:
+        return document_.text(node).find('\0') != std::string_view::npos;
+      default:
+        return false;
+    }
+  }
+
+  void write_asked(size_t node) {
+    if (is_marked(node)) {
+      asked_ += "{\"\\u0001\":" + std::to_string(node) + "}";
+    } else if (document_.is_container(node)) {
+      const bool is_object = document_.kind(node) == Kind::kObject;
+      asked_ += is_object ? '{' : '[';
+      for (size_t child = Document::first(node); child < document_.next(node); child = document_.next(child)) {
+        if (child != Document::first(node)) asked_ += ',';
+        if (is_object) {
+          // A name with a NUL is one that no path names.
+          write_json_string(is_marked(child) ? "\x01" : document_.text(child), &asked_);
+          asked_ += ':';
+          child = document_.next(child);
+        }
+        write_asked(child);
+      }
+      asked_ += is_object ? '}' : ']';
+    } else {
+      write_node(document_, node, &asked_);
+    }
+  }
+
+  void write_answer(size_t node, std::string* out) {
+    if (!answer_.is_container(node)) {
+      write_node(answer_, node, out);
+      return;
+    }
+    const bool is_object = answer_.kind(node) == Kind::kObject;
+    if (is_object && answer_.size(node) == 2 && answer_.text(node + 1) == "\x01" && answer_.kind(node + 2) == Kind::kInteger) {
+      const size_t mark = static_cast<size_t>(parse_whole(answer_.text(node + 2)).value_or(-1));
+      if (mark < document_.next(0) && is_marked(mark)) {
+        write_node(document_, mark, out);
+        return;
+      }
+    }
+    *out += is_object ? '{' : '[';
+    for (size_t child = Document::first(node); child < answer_.next(node); child = answer_.next(child)) {
+      if (child != Document::first(node)) *out += ',';
+      if (is_object) {
+        write_node(answer_, child, out);
+        *out += ':';
+        child = answer_.next(child);
+      }
+      write_answer(child, out);
+    }
+    *out += is_object ? '}' : ']';
+  }
+
+  void apply(size_t index) {
+    const FieldRule& rule = mapping_.rules[index];
+    const Found found = find(index);
+    std::string value;
+    if (!rule.constant.empty()) {
+      value = rule.constant;
+    } else if (!found.is_given() || (found.kind() == Kind::kString && found.text().empty())) {
+      if (rule.otherwise.empty()) return;
+      value = rule.otherwise;
+    } else {
+      const auto known = found.is_scalar() ? rule.values.find(std::string(found.text())) : rule.values.end();
+      if (known != rule.values.end()) {
+        value = known->second;
+      } else if (!rule.values.empty() && !rule.otherwise.empty()) {
+        value = rule.otherwise;
+      } else if (rule.time != TimeFormat::kNone) {
+        value = time(index, found);
+      } else {
+        write_node(*found.document, found.node, &value);
+      }
+    }
+    if (rule.has_decimal_comma) mend_decimals(&value);
+    if (rule.sign != NegativeAmount::kNone) take_sign(rule, &value);
+    if (rule.name == "kind") {
+      kind_ = std::move(value);
+      return;
+    }
+    if (rule.name.compare(0, kAttributes.size() + 1, "attributes.") == 0) {
+      if (!attributes_.empty()) attributes_ += ',';
+      write_json_string(std::string_view(rule.name).substr(kAttributes.size() + 1), &attributes_);
+      attributes_ += ':' + value;
+      return;
+    }
+    // An object of attributes joins what is left over.
+    if (rule.name == kAttributes) {
+      if (value.size() > 2 && value[0] == '{') {
+        if (!attributes_.empty()) attributes_ += ',';
+        attributes_.append(value, 1, value.size() - 2);
+      } else if (value != "{}") {
+        begin_member(kAttributes);
+        *out_ += value;
+      }
+      return;
+    }
+    begin_member(rule.is_minor ? std::string_view("amt_minor") : std::string_view(rule.name));
+    *out_ += value;
+  }
+
+  // "1.234,50" is 1234.50; so are "1 234,50" and "1'234,50".
+  static void mend_decimals(std::string* value) {
+    if (value->find_first_not_of("\"-+0123456789.,' ") != std::string::npos || (*value)[0] != '"') return;
+    value->erase(std::remove_if(value->begin(), value->end(), [](char c) { return c == '.' || c == ' ' || c == '\'' || c == '+'; }), value->end());
+    std::replace(value->begin(), value->end(), ',', '.');
+  }
+
+  // Takes the amount's sign off, and notes what it says.
+  void take_sign(const FieldRule& rule, std::string* value) {
+    const size_t at = (*value)[0] == '"' ? 1 : 0;
+    const bool is_negative = value->size() > at + 1 && (*value)[at] == '-';
+    const std::string_view digits = std::string_view(*value).substr(at, value->size() - 2 * at);
+    if (!is_number(digits)) return;
+    if (is_negative) value->erase(at, 1);
+    is_refund_ = is_negative == (rule.sign == NegativeAmount::kNegativeIsRefund) && digits.find_first_of("123456789") != std::string_view::npos;
+  }
+
+  void write_kind() {
+    if (is_refund_ && (kind_.empty() || kind_ == "\"payment\"")) kind_ = "\"refund\"";
+    if (kind_.empty()) return;
+    begin_member("kind");
+    *out_ += kind_;
+  }
+
+  std::string time(size_t index, const Found& found) {
+    const FieldRule& rule = mapping_.rules[index];
+    std::optional<int64_t> us;
+    const bool is_text = found.kind() == Kind::kString || found.kind() == Kind::kInteger || found.kind() == Kind::kFloat;
+    const std::string_view text = is_text ? found.text() : std::string_view();
+    std::string_view unit;  // of an epoch
+    switch (rule.time) {
+      case TimeFormat::kNone:
+        break;
+      case TimeFormat::kIso8601:
+        us = parse_time_text(text);
+        if (us && rule.has_zone && !has_offset(text)) us = mapping_.zoned_time(index, *us);
+        break;
+      case TimeFormat::kEpochSeconds:
+        us = parse_time_seconds(text);
+        unit = "seconds";
+        break;
+      case TimeFormat::kEpochMilliseconds:
+        us = parse_time_ms(text);
+        unit = "milliseconds";
+        break;
+      case TimeFormat::kEpochMicroseconds:
+        us = parse_whole(text);
+        unit = "microseconds";
+        if (us && (*us < 0 || epoch_unit(text) != unit)) us.reset();
+        break;
+      case TimeFormat::kTemplate:
+        if (!text.empty()) us = mapping_.template_time(index, text);
+        break;
+    }
+    if (us && rule.name == "dob") return '"' + format_date(static_cast<int32_t>(days_of(*us))) + '"';
+    if (us && *us >= 0) return '"' + format_time_us(*us) + '"';
+    MappingFault fault{rule.name, "", is_text, ""};
+    fault.found = is_text ? text : kind_name(found.kind());
+    if (!unit.empty()) {
+      fault.expected = "epoch " + std::string(unit) + " from 1970 to 2262";
+      const std::string_view likely = epoch_unit(text);
+      if (!likely.empty() && likely != unit) fault.expected += "; it looks like " + std::string(likely);
+    } else if (rule.time == TimeFormat::kIso8601) {
+      fault.expected = "a time of ISO 8601 as YYYY-MM-DD HH:MM:SS, in UTC or with an offset, from 1970 to 2262";
+      if (rule.has_zone) fault.expected = "a time of ISO 8601 as YYYY-MM-DD HH:MM:SS, from 1970 to 2262";
+      const std::string_view likely = epoch_unit(text);
+      if (!likely.empty()) fault.expected += "; it looks like epoch " + std::string(likely);
+    } else {
+      fault.expected = "a time as " + rule.time_format + ", from 1970 to 2262";
+    }
+    std::string value = "{\"unreadable\":";
+    if (found.is_scalar() && found.kind() != Kind::kUnreadable) {
+      write_node(*found.document, found.node, &value);
+    } else {
+      write_json_string(fault.found, &value);
+    }
+    faults_->push_back(std::move(fault));
+    return value + '}';
+  }
+
+  static int64_t days_of(int64_t us) {
+    constexpr int64_t kUsPerDay = 86400 * kUsPerSecond;
+    return us / kUsPerDay - (us % kUsPerDay < 0 ? 1 : 0);
+  }
+
+  // True where a time of ISO 8601 says how far it is from UTC.
+  static bool has_offset(std::string_view text) {
+    constexpr size_t kTimeOfDay = sizeof("2024-10-28T") - 1;
+    return text.find_first_of("zZ+-", std::min(kTimeOfDay, text.size())) != std::string_view::npos;
+  }
+
+  bool is_taken(size_t node) const { return std::find(taken_.begin(), taken_.end(), node) != taken_.end(); }
+  bool holds_taken(size_t node) const {
+    const size_t end = document_.next(node);
+    return std::any_of(taken_.begin(), taken_.end(), [&](size_t one) { return one >= node && one < end; });
+  }
+
+  // Writes a container without what was taken, and without what holds nothing else.
+  void write_rest(size_t node, std::string* out) {
+    const bool is_object = document_.kind(node) == Kind::kObject;
+    *out += is_object ? '{' : '[';
+    for (size_t child = Document::first(node); child < document_.next(node);) {
+      const size_t key = child;
+      if (is_object) child = document_.next(child);
+      if (child >= document_.next(node)) break;
+      const size_t value = std::exchange(child, document_.next(child));
+      const size_t before = out->size();
+      if (out->back() != '{' && out->back() != '[') *out += ',';
+      if (is_object) {
+        write_node(document_, key, out);
+        *out += ':';
+      }
+      const bool is_partly = holds_taken(value);
+      const size_t begin = out->size();
+      if (!is_partly) {
+        write_node(document_, value, out);
+      } else if (!is_taken(value) && document_.is_container(value)) {
+        write_rest(value, out);
+        if (out->size() - begin == 2) out->resize(before);
+      } else {
+        out->resize(before);
+      }
+    }
+    *out += is_object ? '}' : ']';
+  }
+
+  static constexpr size_t kNothing = static_cast<size_t>(-1);
+
+  const Mapping& mapping_;
+  const Document& document_;
+  std::string* out_;
+  std::vector<MappingFault>* faults_;
+  std::vector<size_t> taken_;
+  std::string attributes_;  // members that rules name
+  std::string kind_;        // JSON
+  bool is_refund_ = false;
+  std::string asked_;       // the document for Postgres
+  Document answer_, whole_;
+};
+
+void Mapping::apply(const Document& document, std::string* out, std::vector<MappingFault>* faults) const {
+  MappingRun(*this, document, out, faults).run();
+}
+
+}  // namespace fraud

@@ -1,0 +1,483 @@
+#include "pg/payments/mapping.h"
+
+#include "core/payments/forbidden_fields.h"
+#include "core/payments/payment.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "pg/server/boundary.h"
+
+extern "C" {
+#include "pgtime.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonpath.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kMaxRules = 200;
+
+[[noreturn]] void refuse(const std::string& what, std::string detail = {}, std::string hint = {}) {
+  throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid mapping: " + what, std::move(detail), std::move(hint));
+}
+
+// A path or a zone of one rule, as Postgres has it.
+struct Prepared {
+  JsonPath* path = nullptr;     // where it is not a plain chain
+  text* time_template = nullptr;
+  pg_tz* zone = nullptr;
+};
+
+// What our rules ask of Postgres.
+class PostgresMapping : public Mapping {
+ public:
+  PostgresMapping() {
+    protect([&] {
+      memory_ = AllocSetContextCreate(TopMemoryContext, "fraud_detect mapping", ALLOCSET_SMALL_SIZES);
+      scratch_ = AllocSetContextCreate(memory_, "fraud_detect mapping of a payment", ALLOCSET_DEFAULT_SIZES);
+    });
+  }
+  ~PostgresMapping() override { MemoryContextDelete(memory_); }
+  PostgresMapping(const PostgresMapping&) = delete;
+  PostgresMapping& operator=(const PostgresMapping&) = delete;
+
+  // Runs what makes something that lives as long as the mapping.
+  template <typename Make>
+  auto make(Make body) {
+    return protect([&] {
+      MemoryContext outer = MemoryContextSwitchTo(memory_);
+      auto made = body();
+      MemoryContextSwitchTo(outer);
+      return made;
+    });
+  }
+
+  std::vector<Prepared> prepared;  // of each rule
+
+ protected:
+  std::optional<std::string> query(size_t rule, const std::string& json) const override {
+    JsonPath* path = prepared[rule].path;
+    return in_scratch([&]() -> std::optional<std::string> {
+      const char* answer = ask([&]() -> const char* {
+        Datum document = DirectFunctionCall1(jsonb_in, CStringGetDatum(json.c_str()));
+        Datum none = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+        LOCAL_FCINFO(call, 4);
+        InitFunctionCallInfoData(*call, nullptr, 4, InvalidOid, nullptr, nullptr);
+        call->args[0] = {document, false};
+        call->args[1] = {JsonbPGetDatum(path), false};
+        call->args[2] = {none, false};
+        call->args[3] = {BoolGetDatum(true), false};  // faults of a value are no answer
+        Datum found = jsonb_path_query_first(call);
+        if (call->isnull) return nullptr;
+        Jsonb* value = DatumGetJsonbP(found);
+        return JsonbToCString(nullptr, &value->root, VARSIZE(value));
+      });
+      if (answer == nullptr) return std::nullopt;
+      return std::string(answer);
+    });
+  }
+
+  std::optional<int64_t> template_time(size_t rule, std::string_view value) const override {
+    const Prepared& one = prepared[rule];
+    constexpr size_t kMaxTime = 200;
+    if (value.size() > kMaxTime || value.find('\0') != std::string_view::npos) return std::nullopt;
+    const Time read = in_scratch([&] {
+      return ask([&]() -> Time {
+        Oid type;
+        int32 modifier;
+        int offset = 0;
+        bool failed = false;
+        Datum time = parse_time_by_template(cstring_to_text_with_len(value.data(), static_cast<int>(value.size())),
+                                            one.time_template, &type, &modifier, &offset, &failed);
+        if (failed) return {false, 0};
+        switch (type) {
+          case TIMESTAMPTZOID:
+            return {true, unix_us(DatumGetTimestampTz(time))};
+          case TIMESTAMPOID:
+            return local_time(one.zone, DatumGetTimestamp(time));
+          case DATEOID: {
+            // Midnight; the template has no time of day.
+            const int64 days = DatumGetDateADT(time);
+            if (days < -1000000 || days > 1000000) return {false, 0};
+            return local_time(one.zone, days * USECS_PER_DAY);
+          }
+          default:
+            return {false, 0};
+        }
+      });
+    });
+    return read.is_read ? std::optional<int64_t>(read.us) : std::nullopt;
+  }
+
+  std::optional<int64_t> zoned_time(size_t rule, int64_t local_us) const override {
+    const Prepared& one = prepared[rule];
+    const Time read = protect([&] { return local_time(one.zone, local_us - kEpochUs); });
+    return read.is_read ? std::optional<int64_t>(read.us) : std::nullopt;
+  }
+
+ private:
+  static constexpr int64_t kEpochUs = int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
+
+  struct Time {
+    bool is_read;
+    int64_t us;
+  };
+
+  static int64_t unix_us(TimestampTz time) { return time + kEpochUs; }
+
+  // Returns the time of a local one as PostgreSQL's own casts do: of two of the same name it is the
+  // one of standard time, and one that was skipped is taken by the offset before.
+  static Time local_time(pg_tz* zone, Timestamp timestamp) {
+    if (zone == nullptr) return {true, unix_us(timestamp)};
+    struct pg_tm parts;
+    fsec_t fraction;
+    if (timestamp2tm(timestamp, nullptr, &parts, &fraction, nullptr, nullptr) != 0) return {false, 0};
+    const int offset = DetermineTimeZoneOffset(&parts, zone);
+    return {true, unix_us(timestamp + int64_t{offset} * USECS_PER_SEC)};
+  }
+
+  // Asks Postgres; what it finds wrong with a value is no answer.
+  template <typename Question>
+  static auto ask(Question question) -> decltype(question()) {
+    try {
+      return protect(question);
+    } catch (const PgError& error) {
+      const int category = ERRCODE_TO_CATEGORY(error.data()->sqlerrcode);
+      if (category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_INSUFFICIENT_RESOURCES) throw;
+      protect([&] { FreeErrorData(error.data()); });
+      return {};
+    }
+  }
+
+  template <typename Body>
+  auto in_scratch(Body body) const -> decltype(body()) {
+    struct Scope {
+      explicit Scope(MemoryContext scratch) : scratch_(scratch), outer_(MemoryContextSwitchTo(scratch)) {}
+      ~Scope() {
+        MemoryContextSwitchTo(outer_);
+        MemoryContextReset(scratch_);
+      }
+      MemoryContext scratch_, outer_;
+    } scope(scratch_);
+    return body();
+  }
+
+  MemoryContext memory_ = nullptr, scratch_ = nullptr;
+};
+
+// ------------------------------------------------------------------- paths
+
+JsonPath* parse_path(PostgresMapping* mapping, const std::string& path, const std::string& where) {
+  try {
+    return mapping->make([&] { return DatumGetJsonPathP(DirectFunctionCall1(jsonpath_in, CStringGetDatum(path.c_str()))); });
+  } catch (const PgError& error) {
+    if (ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
+    const std::string fault = error.what();
+    protect([&] { FreeErrorData(error.data()); });
+    refuse(where + " is no jsonpath: " + redact(fault, ""), "", "A path begins with $, which is the payment: '$.card.number'.");
+  }
+}
+
+// Returns the steps of a path that is a plain chain in lax mode, at the end of which may stand
+// [*] if `is_list`; nothing where it is another.
+std::optional<std::vector<PathStep>> plain_steps(JsonPath* path, bool is_list) {
+  std::vector<PathStep> steps;
+  if ((path->header & JSONPATH_LAX) == 0) return std::nullopt;
+  JsonPathItem item;
+  protect([&] { jspInit(&item, path); });
+  if (item.type != jpiRoot) return std::nullopt;
+  JsonPathItem next;
+  while (protect([&] { return jspGetNext(&item, &next); })) {
+    item = next;
+    PathStep step;
+    if (item.type == jpiKey) {
+      int32 size = 0;
+      const char* key = protect([&] { return jspGetString(&item, &size); });
+      step.key.assign(key, static_cast<size_t>(size));
+    } else if (item.type == jpiIndexArray && item.content.array.nelems == 1) {
+      JsonPathItem from, to;
+      const bool has_to = protect([&] { return jspGetArraySubscript(&item, &from, &to, 0); });
+      if (has_to || from.type != jpiNumeric || jspHasNext(&from)) return std::nullopt;
+      step.index = protect([&] { return DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(jspGetNumeric(&from)))); });
+      if (step.index < 0) return std::nullopt;
+    } else if (item.type == jpiAnyArray && is_list && !jspHasNext(&item)) {
+      continue;
+    } else {
+      return std::nullopt;
+    }
+    steps.push_back(std::move(step));
+  }
+  return steps;
+}
+
+// ------------------------------------------------------------------- times
+
+// Returns to_timestamp's template for one of strptime.
+std::string from_strptime(const std::string& format, const std::string& where) {
+  constexpr std::pair<char, std::string_view> kParts[] = {
+      {'Y', "YYYY"}, {'y', "YY"},      {'m', "MM"}, {'d', "DD"},   {'H', "HH24"}, {'I', "HH12"},   {'M', "MI"},      {'S', "SS"},
+      {'f', "US"},   {'z', "TZH:TZM"}, {'p', "AM"}, {'b', "Mon"},  {'B', "Month"}, {'j', "DDD"},
+      {'T', "HH24:MI:SS"}, {'F', "YYYY-MM-DD"},
+  };
+  std::string result, literal;
+  const auto end_literal = [&] {
+    if (!literal.empty()) result += '"' + literal + '"';
+    literal.clear();
+  };
+  for (size_t i = 0; i < format.size(); ++i) {
+    const char c = format[i];
+    if (c != '%') {
+      // Of these to_timestamp takes what they are; all else it is told to.
+      if (std::string_view("-./,':; ").find(c) != std::string_view::npos) {
+        end_literal();
+        result += c;
+      } else {
+        if (c == '"' || c == '\\') literal += '\\';
+        literal += c;
+      }
+      continue;
+    }
+    end_literal();
+    const char part = ++i < format.size() ? format[i] : '\0';
+    const auto* found = std::find_if(std::begin(kParts), std::end(kParts), [&](const auto& one) { return one.first == part; });
+    if (found == std::end(kParts)) {
+      refuse(where + " has %" + std::string(1, part) + ", which is not known",
+             "Known are %Y %y %m %d %H %I %M %S %f %z %p %b %B %j %T and %F.", "Or give a template of to_timestamp: 'DD/MM/YYYY HH24:MI:SS'.");
+    }
+    result += found->second;
+  }
+  end_literal();
+  return result;
+}
+
+// ------------------------------------------------------------------- rules
+
+std::string shown(const Json& value) { return redact(value.dump(-1, ' ', false, Json::error_handler_t::replace), ""); }
+
+std::string text_of(const Json& value, const std::string& where) {
+  if (!value.is_string()) refuse(where + " must be a text, not " + shown(value));
+  return value.get<std::string>();
+}
+
+bool flag_of(const Json& value, const std::string& where) {
+  if (!value.is_boolean()) refuse(where + " must be true or false, not " + shown(value));
+  return value.get<bool>();
+}
+
+// Refuses a member that nobody reads.
+void check_members(const Json& object, const std::string& where, std::initializer_list<std::string_view> known) {
+  for (const auto& [name, value] : object.items()) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    std::string hint;
+    for (const std::string_view one : known) hint += (hint.empty() ? "" : ", ") + std::string(one);
+    refuse(where + " has no \"" + redact(name, "") + "\"", "", "It can have " + hint + ".");
+  }
+}
+
+void take_time(PostgresMapping* mapping, const Json& time, const std::string& where, FieldRule* rule, Prepared* prepared) {
+  if (rule->name != "trans_date_trans_time" && rule->name != "dob") {
+    refuse(where + " has \"time\", which is for occurred_at and date_of_birth");
+  }
+  std::string format = "iso8601";
+  if (time.is_string()) {
+    format = time.get<std::string>();
+  } else if (time.is_object()) {
+    check_members(time, "time of " + where, {"format", "zone"});
+    if (time.contains("format")) format = text_of(time["format"], "format of " + where);
+    if (time.contains("zone")) {
+      const std::string zone = text_of(time["zone"], "zone of " + where);
+      // As "AT TIME ZONE" reads it, but for abbreviations, which mean another offset elsewhere.
+      prepared->zone = mapping->make([&] { return pg_tzset(zone.c_str()); });
+      if (prepared->zone == nullptr || !pg_tz_acceptable(prepared->zone)) {
+        refuse("time zone \"" + redact(zone, "") + "\" of " + where + " is not known", "", "pg_timezone_names lists the zones: 'Europe/Paris'.");
+      }
+      rule->has_zone = true;
+    }
+  } else {
+    refuse("time of " + where + " must be a text or an object, not " + shown(time));
+  }
+  rule->time_format = format;
+  const std::pair<std::string_view, TimeFormat> kFormats[] = {
+      {"iso8601", TimeFormat::kIso8601},
+      {"epoch_s", TimeFormat::kEpochSeconds},
+      {"epoch_ms", TimeFormat::kEpochMilliseconds},
+      {"epoch_us", TimeFormat::kEpochMicroseconds},
+  };
+  for (const auto& [name, known] : kFormats) {
+    if (format == name) rule->time = known;
+  }
+  if (rule->time != TimeFormat::kNone) {
+    if (rule->has_zone && rule->time != TimeFormat::kIso8601) refuse(where + " has a zone, but an epoch is of none");
+    if (rule->name == "dob") refuse(where + " needs a template of a date", "", "For example: {\"format\": \"DD/MM/YYYY\"}.");
+    return;
+  }
+  rule->time = TimeFormat::kTemplate;
+  const std::string read_by = format.find('%') == std::string::npos ? format : from_strptime(format, "format of " + where);
+  prepared->time_template = mapping->make([&] { return cstring_to_text_with_len(read_by.data(), static_cast<int>(read_by.size())); });
+  // A template that Postgres refuses, it refuses whatever the text is.
+  try {
+    protect([&] {
+      Oid type;
+      int32 modifier;
+      int offset = 0;
+      bool failed = false;
+      (void)parse_time_by_template(cstring_to_text("2024"), prepared->time_template, &type, &modifier, &offset, &failed);
+    });
+  } catch (const PgError& error) {
+    if (ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
+    const std::string fault = error.what();
+    protect([&] { FreeErrorData(error.data()); });
+    refuse("format \"" + redact(format, "") + "\" of " + where + " is none: " + redact(fault, ""), "",
+           "It is iso8601, epoch_s, epoch_ms, epoch_us, a template of to_timestamp (DD/MM/YYYY HH24:MI:SS), or of strptime (%d/%m/%Y %H:%M:%S).");
+  }
+  const bool has_letter = std::any_of(format.begin(), format.end(), [](unsigned char c) { return isalpha(c) != 0; });
+  if (!has_letter) refuse("format \"" + redact(format, "") + "\" of " + where + " names no part of a time");
+}
+
+void take_rule(PostgresMapping* mapping, const std::string& given, const Json& value) {
+  constexpr std::string_view kAttribute = "attributes.";
+  FieldRule rule;
+  Prepared prepared;
+  const std::string where = "\"" + redact(given, "") + "\"";
+  if (given.compare(0, kAttribute.size(), kAttribute) == 0 && given.size() > kAttribute.size()) {
+    rule.name = given;
+  } else {
+    rule.name = wire_name(given);
+  }
+  if (rule.name.empty()) {
+    std::string hint;
+    for (const std::string& name : nearest_fields(given)) hint += (hint.empty() ? "" : ", ") + name;
+    refuse("there is no field " + where, "", "Nearest are " + hint + "; what is no field of ours can be \"attributes." + redact(given, "") + "\".");
+  }
+  for (const FieldRule& other : mapping->rules) {
+    if (other.name == rule.name) refuse(where + " is the same field as another one that is named");
+  }
+  if (value.is_string()) {
+    rule.path = value.get<std::string>();
+  } else if (value.is_object()) {
+    check_members(value, where, {"path", "value", "map", "default", "time", "minor_units", "negative", "decimal"});
+    if (value.contains("path")) rule.path = text_of(value["path"], "path of " + where);
+    if (value.contains("value")) rule.constant = value["value"].dump();
+    if (value.contains("default")) rule.otherwise = value["default"].dump();
+    if (value.contains("map")) {
+      if (!value["map"].is_object()) refuse("map of " + where + " must be an object, not " + shown(value["map"]));
+      for (const auto& [from, to] : value["map"].items()) rule.values[from] = to.dump();
+    }
+    if (value.contains("time")) take_time(mapping, value["time"], where, &rule, &prepared);
+    const bool is_amount = rule.name == "amt";
+    if (value.contains("minor_units")) rule.is_minor = flag_of(value["minor_units"], "minor_units of " + where);
+    if (rule.is_minor && !is_amount) refuse(where + " has \"minor_units\", which is for amount");
+    if (value.contains("negative")) {
+      const std::string negative = text_of(value["negative"], "negative of " + where);
+      if (!is_amount && rule.name != "amt_minor") refuse(where + " has \"negative\", which is for amount");
+      if (negative == "refund") {
+        rule.sign = NegativeAmount::kNegativeIsRefund;
+      } else if (negative == "payment") {
+        rule.sign = NegativeAmount::kNegativeIsPayment;
+      } else {
+        refuse("negative of " + where + " is \"" + redact(negative, "") + "\"", "",
+               "It is refund (negative amounts are refunds), or payment (negative amounts are payments, others refunds).");
+      }
+    }
+    if (value.contains("decimal")) {
+      const std::string decimal = text_of(value["decimal"], "decimal of " + where);
+      if (decimal != "," && decimal != ".") refuse("decimal of " + where + " must be \".\" or \",\", not " + shown(value["decimal"]));
+      rule.has_decimal_comma = decimal == ",";
+    }
+  } else {
+    refuse(where + " must be a path or an object, not " + shown(value), "", "For example: {\"amount\": \"$.amount.value\"}.");
+  }
+  if (rule.name == "trans_date_trans_time" && rule.time == TimeFormat::kNone && rule.constant.empty()) rule.time = TimeFormat::kIso8601;
+  if (rule.path.empty() == rule.constant.empty()) {
+    refuse(where + (rule.path.empty() ? " has neither a path nor a value" : " has both a path and a value"));
+  }
+  if (!rule.path.empty()) {
+    JsonPath* path = parse_path(mapping, rule.path, "path " + shown(rule.path) + " of " + where);
+    std::optional<std::vector<PathStep>> steps = plain_steps(path, false);
+    rule.is_plain = steps.has_value();
+    if (steps) {
+      rule.steps = std::move(*steps);
+      for (const PathStep& step : rule.steps) {
+        if (is_forbidden_field(step.key)) {
+          refuse("path " + shown(rule.path) + " of " + where + " leads to what must not be kept",
+                 "Card verification values, PINs and tracks must not be kept after the authorisation.");
+        }
+      }
+    } else {
+      prepared.path = path;
+    }
+  }
+  // The card number's is first: what is quoted of others is masked with it.
+  const bool is_first = rule.name == "cc_num";
+  mapping->rules.insert(is_first ? mapping->rules.begin() : mapping->rules.end(), std::move(rule));
+  mapping->prepared.insert(is_first ? mapping->prepared.begin() : mapping->prepared.end(), prepared);
+}
+
+}  // namespace
+
+std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFormat format) {
+  const Json spec = Json::parse(json, nullptr, false);
+  if (!spec.is_object()) refuse("it must be an object, not " + (spec.is_discarded() ? std::string("what it is") : shown(spec).substr(0, 40)));
+  check_members(spec, "it", {"payments", "fields", "delimiter", "columns"});
+  auto mapping = std::make_unique<PostgresMapping>();
+  if (spec.contains("payments")) {
+    const std::string path = text_of(spec["payments"], "payments");
+    std::optional<std::vector<PathStep>> steps = plain_steps(parse_path(mapping.get(), path, "payments " + shown(path)), true);
+    if (!steps) {
+      refuse("payments " + shown(path) + " is more than a chain of members",
+             "The body is searched for it without being read as a whole.", "For example: '$.data.transactions[*]'.");
+    }
+    if (format != PaymentFormat::kAuto && format != PaymentFormat::kRecords) refuse("payments is a path in a JSON document, and the format is another");
+    mapping->payments = std::move(*steps);
+    mapping->payments_path = path;
+  }
+  if (spec.contains("delimiter")) {
+    const std::string delimiter = text_of(spec["delimiter"], "delimiter");
+    if (delimiter.size() != 1 || delimiter[0] == '"' || delimiter[0] == '\n' || delimiter[0] == '\r' || static_cast<unsigned char>(delimiter[0]) >= 0x80) {
+      refuse("delimiter must be one character, not " + shown(spec["delimiter"]));
+    }
+    mapping->delimiter = delimiter[0];
+  }
+  if (spec.contains("columns")) {
+    if (!spec["columns"].is_array()) refuse("columns must be an array of names, not " + shown(spec["columns"]));
+    for (const Json& name : spec["columns"]) mapping->columns.push_back(text_of(name, "a name of columns"));
+  }
+  if (format != PaymentFormat::kCsv && (spec.contains("delimiter") || spec.contains("columns"))) {
+    refuse("delimiter and columns are for the format csv");
+  }
+  if (spec.contains("fields")) {
+    const Json& fields = spec["fields"];
+    if (!fields.is_object() || fields.empty()) refuse("fields must be an object that names fields, not " + shown(fields).substr(0, 40));
+    if (fields.size() > kMaxRules) refuse("fields has more than " + std::to_string(kMaxRules) + " members");
+    for (const auto& [name, value] : fields.items()) take_rule(mapping.get(), name, value);
+  }
+  return mapping;
+}
+
+std::unique_ptr<const Mapping> mapping_argument(FunctionCallInfo fcinfo, int index, PaymentFormat format) {
+  if (PG_NARGS() <= index || PG_ARGISNULL(index)) return nullptr;
+  const std::string_view json = protect([&] {
+    Jsonb* value = PG_GETARG_JSONB_P(index);
+    return std::string_view(JsonbToCString(nullptr, &value->root, VARSIZE(value)));
+  });
+  return compile_mapping(json, format);
+}
+
+PaymentFormat checked_format(std::string_view name) {
+  const std::optional<PaymentFormat> format = payment_format(name);
+  if (format) return *format;
+  throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "unknown payment format \"" + redact(name, "") + "\"", "",
+                 "The formats are auto, split, records, ndjson and csv.");
+}
+
+}  // namespace fraud::pg

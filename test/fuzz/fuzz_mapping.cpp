@@ -1,0 +1,52 @@
+// Fuzz target: any bytes, mapped, are payments, or an Error; what is mapped is JSON, and nothing
+// that is shown has a card number that was read. The first byte says which way they are read.
+#include "core/base/error.h"
+#include "core/payments/mapping.h"
+#include "core/payments/mapping_preview.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace {
+
+fraud::FieldRule rule(const char* name, std::vector<fraud::PathStep> steps) {
+  fraud::FieldRule one;
+  one.name = name;
+  one.path = "$";
+  one.steps = std::move(steps);
+  return one;
+}
+
+// Answers what it is asked: the text itself comes back.
+class Echo : public fraud::Mapping {
+ protected:
+  std::optional<std::string> query(size_t, const std::string& json) const override { return json; }
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
+  Echo mapping;
+  mapping.rules = {rule("cc_num", {{"card"}, {"pan"}}), rule("trans_num", {{"id"}}), rule("amt", {{"amount"}, {"", 0}}),
+                   rule("merchant", {{"shop"}}), rule("trans_date_trans_time", {{"at"}}), rule("attributes.all", {})};
+  mapping.rules[2].sign = fraud::NegativeAmount::kNegativeIsRefund;
+  mapping.rules[2].has_decimal_comma = true;
+  mapping.rules[4].time = fraud::TimeFormat::kIso8601;
+  mapping.rules[5].is_plain = false;
+  if ((data[0] & 1) != 0) mapping.payments = {{"data"}};
+  const auto format = (data[0] & 2) != 0 ? fraud::PaymentFormat::kCsv : fraud::PaymentFormat::kAuto;
+  try {
+    (void)fraud::read_payments(body, format, &mapping, {}, [](std::string_view text, std::string_view) {
+      fraud::Document document;
+      if (!text.empty() && document.read(text) == fraud::Document::Reading::kBroken) __builtin_trap();
+    });
+  } catch (const fraud::Error& error) {
+    if (*error.what() == '\0') __builtin_trap();
+  }
+  const fraud::Preview preview = fraud::preview_payments(body, format, (data[0] & 4) != 0 ? &mapping : nullptr);
+  if (preview.payments.empty()) __builtin_trap();
+  return 0;
+}
