@@ -133,7 +133,7 @@ got('expire');
 value("SELECT fraud.poll_now('oauth')");
 reaches('oauth', "polls >= 2 AND state = 'ok' AND failures = 0", 'a token that was taken back is replaced');
 add('body', "$pages/transactions?limit=200", $oauth =~ s/"scope"/"secret_in": "body", "parameters": {"audience": "x"}, "scope"/r, q(, secrets => '{"client_secret": "s3cret & more"}'));
-reaches('body', "state = 'ok' AND pages = 1", 'the client''s secret in the body');
+reaches('body', "state = 'ok' AND pages = 1", 'the secret of the client in the body');
 like(asked('token'), qr/audience=x/, 'with parameters of its own');
 add('refused', "$pages/transactions", $oauth, q(, secrets => '{"client_secret": "wr0ng"}'));
 reaches('refused', "state = 'failing' AND last_error = 'could not get an access token: HTTP status 401, expected 200 (invalid_client)'", 'a wrong secret is said');
@@ -148,7 +148,7 @@ add('keyless', "$pages/key", '{"auth": {"kind": "api_key", "header": "X-Bank-Key
 reaches('keyless', "state = 'failing' AND last_error = 'HTTP status 401, expected 200'", 'a wrong key');
 # No secret is in the log, the audit, or what others may read.
 value("SELECT fraud.alter_source('basic', secrets => '{\"password\": \"pass word\"}')");
-my $audit = value("SELECT string_agg(a::text, ' ') FROM fraud.audit_log a WHERE kind = 'source'");
+my $audit = value("SELECT string_agg(a::text, ' ') FROM fraud.audit_log a WHERE object_kind = 'source'");
 my $secret = qr/s3cret|pass word|bank-key-1|wr0ng/;
 unlike($audit, $secret, 'the audit has no secret');
 like($audit, qr/"secrets": \{"password": "present"\}|""secrets"": \{""password"": ""present""\}/, 'but which are there');

@@ -90,6 +90,10 @@ constexpr int kReceiver = -1;     // the writer of our counts
 constexpr int64_t kUnsaidLifetime = 3600;  // seconds, of a token whose answer says none
 constexpr int64_t kMaxTokenMargin = 30;    // seconds before its end at which a token is renewed
 
+// What becomes of a poll whose page is kept: its next page is asked for, it has ended, or it has but
+// goes on as soon as fewer payments wait.
+enum class Going { kOn, kEnds, kLater };
+
 // An access token: here alone, never at rest.
 struct Token {
   std::string value;
@@ -528,7 +532,7 @@ class IngestWorker {
   void keep(Answer& answer, PaymentBatch& piece, bool last) {
     SourceCounts counts;
     const bool has_ended = last && answer.response.error.empty();
-    bool goes_on = false;
+    Going going = Going::kEnds;
     for (const Beside beside : {Beside::kNone, Beside::kOnce, Beside::kAlways}) {
       try {
         in_transaction("keeping payments", [&] {
@@ -536,7 +540,7 @@ class IngestWorker {
           counts = receive(piece, answer.source, answer.role, beside);
           Spi spi;
           count_payments(spi, answer.source, kReceiver, counts);
-          if (has_ended) goes_on = end_page(spi, answer, counts);
+          if (has_ended) going = end_page(spi, answer, counts);
           protect([] { wake_scorers_at_commit(); });
         });
         break;
@@ -549,7 +553,10 @@ class IngestWorker {
     answer.rejected += counts.rejected;
     answer.latest = std::max(answer.latest, counts.latest);
     if (!has_ended) return;
-    if (!goes_on) {
+    if (going != Going::kOn) {
+      auto source = sources_.find(answer.source);
+      // It is looked at again as others are that are behind.
+      if (going == Going::kLater && source != sources_.end()) source->second.next_poll = GetCurrentTimestamp();
       note_success(answer.source);
       return;
     }
@@ -561,7 +568,7 @@ class IngestWorker {
 
   // Notes where the next page is, and the poll's end unless it goes on there: until there are no more,
   // or a bound is reached, or too many payments wait. The next poll goes on then.
-  bool end_page(Spi& spi, const Answer& answer, const SourceCounts& counts) {
+  Going end_page(Spi& spi, const Answer& answer, const SourceCounts& counts) {
     bool goes_on = false, is_behind = false;
     if (answer.page.source.request) {
       note_page(spi, answer.source, answer.page, answer.next, std::max(answer.latest, counts.latest), answer.response);
@@ -570,10 +577,10 @@ class IngestWorker {
                 answer.page.pages < answer.page.source.request->paging.max_pages && answer.page.payments < answer.page.source.most_payments;
       is_behind = goes_on && waiting_payments(spi, answer.source) >= source->second.most_waiting;
     }
-    if (goes_on && !is_behind) return true;
+    if (goes_on && !is_behind) return Going::kOn;
     end_poll(spi, answer.source, answer.response.status, answer.accepted + counts.received + counts.duplicates,
              answer.rejected + counts.rejected, is_behind);
-    return false;
+    return is_behind ? Going::kLater : Going::kEnds;
   }
 
   // Says in the server's log that a source answers again.
