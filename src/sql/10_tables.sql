@@ -265,7 +265,7 @@ CREATE TABLE fraud.sources (
     max_waiting_payments int,
     request jsonb,
     secrets jsonb NOT NULL DEFAULT '{}',
-    asked_anew_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    asked_anew_at timestamptz NOT NULL DEFAULT now(),
     paused boolean NOT NULL DEFAULT false,
     url_by name NOT NULL DEFAULT fraud._caller(),
     created_at timestamptz NOT NULL DEFAULT now(),

@@ -128,7 +128,7 @@ BEGIN
     source.max_waiting_payments := max_waiting_payments;
     source.request := request;
     source.secrets := coalesce(secrets, '{}');
-    source.asked_anew_at := clock_timestamp();
+    source.asked_anew_at := now();
     source.paused := false;
     source.url_by := fraud._caller();
     source.created_at := now();
