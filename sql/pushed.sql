@@ -21,7 +21,7 @@ SET LOCAL SESSION AUTHORIZATION regress_fraud_gateway;
 SAVEPOINT s;
 SELECT * FROM regress_api.payments('{}'); ROLLBACK TO s;
 -- One payment, then many, one of them bad: each answered; card numbers keep their digits.
-SELECT set_config('role', 'regress_fraud_pusher', true), set_config('search_path', 'regress_api', true);
+SELECT set_config('role', 'regress_fraud_pusher', true);
 WITH call AS (SELECT p.* FROM regress_api.payments('{"cc_num": 4497913965512794052, "trans_num": "push-1", "amt": 12.5, "merchant": "Kuhn", "unix_time": 1730134684}') p)
 SELECT json_agg(json_build_object('transaction_id', c.transaction_id, 'status', c.status, 'scored', c.score IS NOT NULL)) FROM call c;
 SELECT transaction_id, status, decision IS NOT NULL AS decided, error FROM regress_api.payments(
