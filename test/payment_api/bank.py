@@ -147,9 +147,9 @@ def handle(handler, bank, method):
     if path == "token":
         return token(handler, bank, method, body, answer)
 
-    # So many requests of a page fail before one is answered: fail=NAME:PAGES:TIMES.
-    if fault:
-        name, at, times = fault.split(":")
+    # So many requests of a page fail before one is answered: fail=NAME:PAGE:TIMES,…
+    for one_fault in fault.split(",") if fault else ():
+        name, at, times = one_fault.split(":")
         key = (name, one(query, "cursor") or one(query, "page") or one(query, "offset") or "")
         with bank.lock:
             failed = bank.failures.get(key, 0)

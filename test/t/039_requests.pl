@@ -110,6 +110,10 @@ reaches('away', "last_error LIKE 'the answer''s next link must lead to the same 
 value("SELECT fraud.drop_source('away')");
 add('failing', "$pages/cursor?limit=20&fail=a:" . 'YXQ6NDA=' . ":2", '{"paging": {"kind": "cursor", "path": "$.next_cursor"}}');
 reaches('failing', "failures = 2 AND state = 'ok' AND pages = 7 AND stored + duplicates + waiting = 131", 'a page that fails is tried again, and none before it');
+add('flaky', "$pages/page?fail=f:2:1,f:4:1", '{"paging": {"kind": "page", "size": 30, "size_parameter": "limit"}}');
+reaches('flaky', "failures = 2 AND state = 'ok' AND pages = 5", 'pages that fail now and then');
+my @again = slurp_file($node->logfile) =~ /source "flaky": poll succeeded again \(failures before it: (\d+)\)/g;
+is("@again", '1 1', 'are no failures in a row');
 add('lost', "$pages/lost?limit=20", '{"paging": {"kind": "cursor", "path": "$.next_cursor"}}');
 reaches('lost', "failures = 1 AND last_error LIKE 'HTTP status 410%' AND state = 'ok' AND pages = 9", 'a place that the API has forgotten is left: it begins anew');
 add('bound', "$pages/cursor?limit=20", '{"paging": {"kind": "cursor", "path": "$.next_cursor", "max_pages": 3}}');

@@ -553,11 +553,11 @@ class IngestWorker {
     answer.rejected += counts.rejected;
     answer.latest = std::max(answer.latest, counts.latest);
     if (!has_ended) return;
+    note_success(answer.source);
     if (going != Going::kOn) {
       auto source = sources_.find(answer.source);
       // It is looked at again as others are that are behind.
       if (going == Going::kLater && source != sources_.end()) source->second.next_poll = GetCurrentTimestamp();
-      note_success(answer.source);
       return;
     }
     Page page = std::move(answer.page);

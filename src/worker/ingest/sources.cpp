@@ -105,8 +105,8 @@ Statement add_page(
     "  etag = excluded.etag, last_modified = excluded.last_modified, validators_of = excluded.validators_of,"
     "  pages = CASE WHEN p.anew_at = $2 THEN p.pages ELSE 0 END + 1, moved_at = clock_timestamp()",
     {TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID});
-// A poll of many pages is not overdue.
-Statement note_pages("UPDATE fraud.source_state t SET next_poll_at = greatest(t.next_poll_at, clock_timestamp() + $2 * interval '1 microsecond')"
+// A poll of many pages is not overdue, and one that gets on is no failure in a row.
+Statement note_pages("UPDATE fraud.source_state t SET consecutive_failures = 0, next_poll_at = greatest(t.next_poll_at, clock_timestamp() + $2 * interval '1 microsecond')"
                      " WHERE t.name = $1",
                      {TEXTOID, INT8OID});
 Statement reset_walk("UPDATE fraud.source_positions p SET position = NULL, walk_at = NULL, since = NULL, seen_at = NULL WHERE p.name = $1", {TEXTOID});
