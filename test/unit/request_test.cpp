@@ -163,7 +163,8 @@ TEST(Request, Faults) {
   EXPECT_EQ(fault_of("[]"), "request must be a JSON object, not an array|Its keys are method, query, body, paging, since, auth, tls, rate_limit and conditional.");
   EXPECT_EQ(fault_of(R"({"methode": "GET"})"),
             "unknown key \"methode\" of request|The keys are method, query, body, paging, since, auth, tls, rate_limit and conditional.");
-  EXPECT_EQ(fault_of(R"({"paging": {"kind": "cursor"}})").substr(0, 57), "paging of kind cursor needs either path or header|For ex");
+  EXPECT_EQ(fault_of(R"({"paging": {"kind": "cursor"}})"),
+            "paging of kind cursor needs either path or header|For example: \"path\": \"$.next_cursor\".");
   for (const char* text :
        {"{", R"({"method": "PUT"})", R"({"method": "GET", "body": {}})", R"({"query": []})", R"({"query": {"a": null}})",
         R"({"query": {"a": "{{x}}"}})", R"({"body": 5})", R"({"body": {"a": ["{{x}}"]}})", R"({"body": "{{x}}"})", R"({"paging": {}})",
