@@ -276,18 +276,24 @@ CREATE TABLE fraud.sources (
     max_poll_payments int,
     max_waiting_payments int,
     mapping jsonb,
+    request jsonb,
+    secrets jsonb NOT NULL DEFAULT '{}',
+    asked_anew_at timestamptz NOT NULL DEFAULT now(),
     paused boolean NOT NULL DEFAULT false,
     url_by name NOT NULL DEFAULT fraud._caller(),
     created_at timestamptz NOT NULL DEFAULT now(),
     created_by name NOT NULL DEFAULT fraud._caller()
 );
 COMMENT ON TABLE fraud.sources IS
-    'payment APIs that the ingest worker polls; url and headers can hold secrets and are readable by the owner alone';
+    'payment APIs that the ingest worker polls; url, headers, request and secrets are readable by the owner alone';
 COMMENT ON COLUMN fraud.sources.poll_interval IS 'time from one poll''s start to the next''s';
 COMMENT ON COLUMN fraud.sources.headers IS 'secret: request headers, a JSON object of texts';
 COMMENT ON COLUMN fraud.sources.max_poll_payments IS 'in place of fraud_detect.max_poll_payments; null: that';
 COMMENT ON COLUMN fraud.sources.max_waiting_payments IS 'in place of fraud_detect.max_waiting_payments; null: that';
 COMMENT ON COLUMN fraud.sources.mapping IS 'how the API''s payments become ours (docs/sources.md); null: they have our names';
+COMMENT ON COLUMN fraud.sources.request IS 'how it is asked beyond the URL: method, query, body, paging, sign-on (docs/requests.md); null: one GET';
+COMMENT ON COLUMN fraud.sources.secrets IS 'secret: what the request''s sign-on needs, a JSON object of texts';
+COMMENT ON COLUMN fraud.sources.asked_anew_at IS 'since when its place in fraud.source_positions counts: fraud.alter_source(reset => ''{position}'') begins anew';
 COMMENT ON COLUMN fraud.sources.url_by IS 'who gave the URL: card numbers that come from there count for this role';
 
 -- Apart from fraud.sources: it changes at each poll, and a dump must not carry it. The
@@ -308,6 +314,36 @@ CREATE TABLE fraud.source_state (
     failures bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.source_state IS 'the ingest worker''s notes on each source; read fraud.source_status';
+
+-- In a dump: a copy that is polled one day goes on where the payments in it end. The ingest
+-- worker alone writes it, in the commits that keep payments.
+CREATE TABLE fraud.source_positions (
+    name text PRIMARY KEY,
+    anew_at timestamptz NOT NULL,
+    asked text NOT NULL,
+    position text,
+    walk_at timestamptz,
+    since timestamptz,
+    seen_at timestamptz,
+    newest_at timestamptz,
+    etag text,
+    last_modified text,
+    validators_of text,
+    pages bigint NOT NULL DEFAULT 0,
+    moved_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50);
+COMMENT ON TABLE fraud.source_positions IS
+    'where each source with a request has come to; what a cursor or a link says is between the API and us, so it is readable by its owner alone: read fraud.source_status';
+COMMENT ON COLUMN fraud.source_positions.anew_at IS 'fraud.sources.asked_anew_at as it was: of another the row counts no more';
+COMMENT ON COLUMN fraud.source_positions.asked IS 'of which request position is a page (fraud._position_key)';
+COMMENT ON COLUMN fraud.source_positions.position IS 'the next page: its cursor, link, number or offset; null: the first';
+COMMENT ON COLUMN fraud.source_positions.walk_at IS 'when the walk through pages began that is not at its end: what {{now}} stands for; null: none';
+COMMENT ON COLUMN fraud.source_positions.since IS 'what {{since}} stands for throughout the walk';
+COMMENT ON COLUMN fraud.source_positions.seen_at IS 'time of the newest payment of the walk; counts when it has come to its end, since pages may begin with the newest';
+COMMENT ON COLUMN fraud.source_positions.newest_at IS 'time of the newest payment of the walks that ended';
+COMMENT ON COLUMN fraud.source_positions.etag IS 'of the last answer, for If-None-Match; so last_modified for If-Modified-Since';
+COMMENT ON COLUMN fraud.source_positions.validators_of IS 'the request that these two are of';
+COMMENT ON COLUMN fraud.source_positions.pages IS 'answers kept';
 
 CREATE TABLE fraud.ingest_errors (
     error_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

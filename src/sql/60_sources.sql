@@ -16,11 +16,14 @@ CREATE FUNCTION fraud._shown_source(source fraud.sources, was fraud.sources DEFA
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT to_jsonb(source) - '{name,url_by,created_at,created_by}'::text[]
+    SELECT to_jsonb(source) - '{name,url_by,created_at,created_by,asked_anew_at,request,secrets}'::text[]
         || jsonb_build_object('url', fraud._shown_url(source.url),
             'headers', CASE WHEN source.headers <> was.headers AND source.headers <> '{}' THEN
                 (SELECT jsonb_object_agg(h.key, CASE WHEN h.value <> was.headers -> h.key THEN 'changed' ELSE 'present' END) FROM jsonb_each(source.headers) h)
                 ELSE fraud._shown_secrets(source.headers) END)
+        || CASE WHEN source.request IS NULL THEN '{}'::jsonb ELSE
+               jsonb_build_object('request', fraud._shown_request(source.request, was.request), 'secrets',
+                   (SELECT coalesce(jsonb_object_agg(s.key, CASE WHEN s.value <> was.secrets -> s.key THEN 'changed' ELSE 'present' END), '{}') FROM jsonb_each(source.secrets) s)) END
         -- Another key at the same host is a change too.
         || CASE WHEN source.url <> was.url AND fraud._shown_url(source.url) = fraud._shown_url(was.url) THEN '{"url": "changed"}' ELSE '{}'::jsonb END;
 END;
@@ -78,7 +81,19 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'A header''s name is an HTTP token, its value a text without control characters.';
     END IF;
-    PERFORM fraud._check_destination(format('URL for source "%s"', source.name), source.url, 'http,https', source.headers, false);
+    IF source.request IS NOT NULL THEN
+        PERFORM fraud._check_request(source.request, source.secrets);
+        PERFORM fraud._check_since(source.request);
+        IF source.request -> 'auth' ? 'token_url' THEN
+            PERFORM fraud._check_destination(format('token_url for source "%s"', source.name), source.request #>> '{auth,token_url}',
+                'http,https', '{}', true);
+        END IF;
+    ELSIF source.secrets <> '{}' THEN
+        RAISE EXCEPTION 'secrets are for a request that signs on'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'For example: request => ''{"auth": {"kind": "bearer"}}'', secrets => ''{"token": "…"}''.';
+    END IF;
+    PERFORM fraud._check_destination(format('URL for source "%s"', source.name), source.url, 'http,https', source.headers, source.secrets <> '{}');
     RETURN source;
 END
 $$;
@@ -92,7 +107,9 @@ CREATE FUNCTION fraud._add_source(
     headers jsonb,
     max_poll_payments int,
     max_waiting_payments int,
-    mapping jsonb
+    mapping jsonb,
+    request jsonb,
+    secrets jsonb
 ) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -112,11 +129,15 @@ BEGIN
     source.max_poll_payments := max_poll_payments;
     source.max_waiting_payments := max_waiting_payments;
     source.mapping := mapping;
+    source.request := request;
+    source.secrets := coalesce(secrets, '{}');
+    source.asked_anew_at := now();
     source.paused := false;
     source.url_by := fraud._caller();
     source.created_at := now();
     source.created_by := fraud._caller();
     source := fraud._checked_source(source);
+    PERFORM fraud._check_request_files(request);
     INSERT INTO fraud.sources SELECT source.* ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'source "%" already exists', name
@@ -129,7 +150,7 @@ BEGIN
     PERFORM fraud._wake_worker();
 END
 $$;
-COMMENT ON FUNCTION fraud._add_source(text, text, text, interval, jsonb, int, int, jsonb) IS 'internal: the body of fraud.add_source, run as the owner';
+COMMENT ON FUNCTION fraud._add_source(text, text, text, interval, jsonb, int, int, jsonb, jsonb, jsonb) IS 'internal: the body of fraud.add_source, run as the owner';
 
 CREATE FUNCTION fraud.add_source(
     name text,
@@ -139,12 +160,14 @@ CREATE FUNCTION fraud.add_source(
     headers jsonb DEFAULT '{}',
     max_poll_payments int DEFAULT NULL,
     max_waiting_payments int DEFAULT NULL,
-    mapping jsonb DEFAULT NULL
+    mapping jsonb DEFAULT NULL,
+    request jsonb DEFAULT NULL,
+    secrets jsonb DEFAULT NULL
 ) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.add_source(text, text, text, interval, jsonb, int, int, jsonb) IS
-    'has the ingest worker poll a payment API from COMMIT on; headers (a JSON object of texts) can hold keys and are not readable again. max_poll_payments and max_waiting_payments stand in place of the settings of these names; mapping says where the API has our fields (docs/sources.md; fraud.preview_source proposes one)';
+COMMENT ON FUNCTION fraud.add_source(text, text, text, interval, jsonb, int, int, jsonb, jsonb, jsonb) IS
+    'has the ingest worker poll a payment API from COMMIT on; headers (a JSON object of texts) can hold keys and are not readable again. max_poll_payments and max_waiting_payments stand in place of the settings of these names. mapping says where the API has our fields (docs/sources.md; fraud.preview_source proposes one). request (docs/requests.md) says how it is asked beyond the URL: method, query, body, paging, since, auth, tls, rate_limit, conditional; secrets (a JSON object of texts: password, token, key, client_secret, key_password) are what its auth needs, and are not readable again. Errors: invalid_parameter_value for what cannot be, insufficient_privilege for a host that may not be contacted or a file that may not be named';
 
 CREATE FUNCTION fraud._alter_source(
     name text,
@@ -155,13 +178,15 @@ CREATE FUNCTION fraud._alter_source(
     max_poll_payments int,
     max_waiting_payments int,
     reset text[],
-    mapping jsonb
+    mapping jsonb,
+    request jsonb,
+    secrets jsonb
 ) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    resettable constant text[] := '{headers,max_poll_payments,max_waiting_payments,mapping}';
+    resettable constant text[] := '{headers,max_poll_payments,max_waiting_payments,mapping,request,secrets,position}';
     before fraud.sources;
     source fraud.sources;
 BEGIN
@@ -180,6 +205,11 @@ BEGIN
     IF 'max_poll_payments' = ANY (reset) THEN source.max_poll_payments := NULL; END IF;
     IF 'max_waiting_payments' = ANY (reset) THEN source.max_waiting_payments := NULL; END IF;
     IF 'mapping' = ANY (reset) THEN source.mapping := NULL; END IF;
+    IF 'request' = ANY (reset) THEN source.request := NULL; END IF;
+    IF 'request' = ANY (reset) OR 'secrets' = ANY (reset) THEN source.secrets := '{}'; END IF;
+    IF 'position' = ANY (reset) THEN source.asked_anew_at := clock_timestamp(); END IF;
+    source.request := coalesce(request, source.request);
+    source.secrets := coalesce(secrets, source.secrets);
     source.url := coalesce(url, source.url);
     source.format := coalesce(format, source.format);
     source.poll_interval := coalesce(poll_interval, source.poll_interval);
@@ -188,6 +218,7 @@ BEGIN
     source.max_waiting_payments := coalesce(max_waiting_payments, source.max_waiting_payments);
     source.mapping := coalesce(mapping, source.mapping);
     source := fraud._checked_source(source);
+    PERFORM fraud._check_request_files(request);
     -- Who cannot read a credential must not have it sent to an address of his own, and whose
     -- address it is, for him count the card numbers that come from there.
     IF source.url <> before.url THEN
@@ -197,12 +228,24 @@ BEGIN
                       DETAIL = 'They may hold credentials, and would be sent to the new address.',
                       HINT = 'Or leave them out with reset => ''{headers}''.';
         END IF;
+        IF request IS NULL AND source.request ?| '{query,body,auth,tls}' THEN
+            RAISE EXCEPTION 'the request of source "%" must be given again with another URL', name
+                USING ERRCODE = 'invalid_parameter_value',
+                      DETAIL = 'It may hold credentials, and would be sent to the new address.',
+                      HINT = 'Or leave it out with reset => ''{request}''.';
+        END IF;
         source.url_by := fraud._caller();
+    END IF;
+    IF (source.url <> before.url OR source.request #> '{auth,token_url}' <> before.request #> '{auth,token_url}')
+       AND secrets IS NULL AND source.secrets <> '{}' THEN
+        RAISE EXCEPTION 'the secrets of source "%" must be given again with another URL or token_url', name
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = 'They would be sent to the new address.';
     END IF;
     UPDATE fraud.sources s
     SET url = source.url, format = source.format, poll_interval = source.poll_interval, headers = source.headers,
         max_poll_payments = source.max_poll_payments, max_waiting_payments = source.max_waiting_payments, mapping = source.mapping,
-        url_by = source.url_by
+        url_by = source.url_by, request = source.request, secrets = source.secrets, asked_anew_at = source.asked_anew_at
     WHERE s.name = source.name;
     PERFORM fraud._audit('alter', 'source', name, fraud._shown_source(before), fraud._shown_source(source, before));
     -- One that is paused, or came with a dump, waits for fraud.resume_source.
@@ -211,7 +254,7 @@ BEGIN
     PERFORM fraud._wake_worker();
 END
 $$;
-COMMENT ON FUNCTION fraud._alter_source(text, text, text, interval, jsonb, int, int, text[], jsonb) IS 'internal: the body of fraud.alter_source, run as the owner';
+COMMENT ON FUNCTION fraud._alter_source(text, text, text, interval, jsonb, int, int, text[], jsonb, jsonb, jsonb) IS 'internal: the body of fraud.alter_source, run as the owner';
 
 CREATE FUNCTION fraud.alter_source(
     name text,
@@ -222,12 +265,14 @@ CREATE FUNCTION fraud.alter_source(
     max_poll_payments int DEFAULT NULL,
     max_waiting_payments int DEFAULT NULL,
     reset text[] DEFAULT '{}',
-    mapping jsonb DEFAULT NULL
+    mapping jsonb DEFAULT NULL,
+    request jsonb DEFAULT NULL,
+    secrets jsonb DEFAULT NULL
 ) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.alter_source(text, text, text, interval, jsonb, int, int, text[], jsonb) IS
-    'changes a source from COMMIT on, and polls it at once; a request to another URL, or with other headers, is given up. What is not given stays; reset names what is to be as if it had never been given, before what is given is set';
+COMMENT ON FUNCTION fraud.alter_source(text, text, text, interval, jsonb, int, int, text[], jsonb, jsonb, jsonb) IS
+    'changes a source from COMMIT on, and polls it at once; a request to another URL, or with other headers, request or secrets, is given up. What is not given stays; reset names what is to be as if it had never been given, before what is given is set; position among it has pages, {{since}} and validators begin anew. With another URL, headers, request and secrets must be given again, with another token_url the secrets';
 
 -- Changes the one source, says when there is none, and wakes the worker.
 CREATE FUNCTION fraud._change_source(name text, change text) RETURNS void
@@ -360,10 +405,15 @@ CREATE VIEW fraud.source_status AS
            st.last_status,
            st.last_error,
            st.last_error_at,
-           st.rejecting_since
+           st.rejecting_since,
+           coalesce(p.pages, 0) AS pages,
+           CASE WHEN p.position IS NULL THEN NULL
+                WHEN s.request #>> '{paging,kind}' IN ('page', 'offset') THEN concat(s.request #>> '{paging,kind}', ' ', p.position)
+                ELSE concat(s.request #>> '{paging,kind}', ' ', left(encode(sha256(convert_to(p.position, 'UTF8')), 'hex'), 8)) END AS cursor
     FROM fraud.sources s
     LEFT JOIN fraud.source_state st ON st.name = s.name
-    LEFT JOIN fraud._source_sums c ON c.source = s.name;
+    LEFT JOIN fraud._source_sums c ON c.source = s.name
+    LEFT JOIN fraud.source_positions p ON p.name = s.name AND p.anew_at = s.asked_anew_at;
 COMMENT ON VIEW fraud.source_status IS
     'how each source fares: state is new, ok, polling, failing, rejecting (all payments of its last answer that had some went to fraud.ingest_errors), paused, restored (came with a dump: fraud.resume_source has it polled), behind (not polled while max_waiting_payments or more of its payments wait to be scored), read-only (the database is, by default_transaction_read_only: nothing is polled), or stuck (a poll is overdue: is a worker running?)';
 COMMENT ON COLUMN fraud.source_status.lag IS 'age of the newest payment stored from this source';
@@ -373,3 +423,5 @@ COMMENT ON COLUMN fraud.source_status.rejected IS 'payments and responses that w
 COMMENT ON COLUMN fraud.source_status.differing IS 'of the rejected, payments of a known id that came with another amount or merchant';
 COMMENT ON COLUMN fraud.source_status.waiting IS 'payments that were received and wait to be scored';
 COMMENT ON COLUMN fraud.source_status.last_status IS 'HTTP status of the last answer';
+COMMENT ON COLUMN fraud.source_status.pages IS 'answers kept, of a source with a request';
+COMMENT ON COLUMN fraud.source_status.cursor IS 'where the next page is: page or offset and its number, cursor or link and a digest by which one sees that it moves; null: at the beginning';

@@ -53,6 +53,37 @@ Response ask(const HttpRequest& request) {
   }
 }
 
+std::string fault_of(const Response& response) {
+  if (!response.error.empty() || response.status == 200) return response.error;
+  std::string fault = "HTTP status " + std::to_string(response.status) + ", expected 200";
+  if (!response.redirect_fault.empty()) fault += "; " + response.redirect_fault;
+  return fault;
+}
+
+// Asks for the first page, with a token of its own where the source needs one; returns why there
+// is no answer to be read, or an empty text.
+std::string ask_first_page(const Source& source, Response* response) {
+  if (!source.request_fault.empty()) return "the request cannot be used: " + source.request_fault;
+  fraud::worker::Page page;
+  page.source = source;
+  page.source.walk = {};
+  page.source.walk.begun_at = GetCurrentTimestamp();
+  page.source.walk.since = source.next_since;
+  std::string token;
+  if (source.request != nullptr && source.request->auth.kind == AuthKind::kClientCredentials) {
+    *response = ask(token_request(source));
+    std::string fault = fault_of(*response);
+    try {
+      if (fault.empty()) token = read_access_token(response->body).token;
+    } catch (const Error& error) {
+      fault = error.what();
+    }
+    if (!fault.empty()) return "could not get an access token: " + fault;
+  }
+  *response = ask(page_request(page, token));
+  return fault_of(*response);
+}
+
 }  // namespace
 
 // fraud.preview_source(name, mapping)
@@ -67,12 +98,8 @@ FRAUD_FUNCTION(preview_source) {
   std::unique_ptr<const Mapping> mapping = mapping_argument(fcinfo, 1, source.format);
   if (mapping == nullptr && !source.mapping.empty()) mapping = compile_mapping(source.mapping, source.format);
   note_act("preview", "source", name);
-  const Response response = ask(poll_request(source));
-  std::string fault = response.error;
-  if (fault.empty() && response.status != 200) {
-    fault = "HTTP status " + std::to_string(response.status) + ", expected 200";
-    if (!response.redirect_fault.empty()) fault += "; " + response.redirect_fault;
-  }
+  Response response;
+  std::string fault = ask_first_page(source, &response);
   if (!fault.empty()) {
     // A row, not an error: what was asked has been asked, and the audit log says so.
     Preview none;

@@ -15,12 +15,15 @@ import select
 import signal
 import socket
 import socketserver
+import ssl
 import struct
 import sys
 import threading
 import time
 import urllib.parse
 import zlib
+
+import bank
 
 COLUMNS = [
     "cc_num", "merchant", "category", "amt", "first", "last", "gender", "street", "city", "state",
@@ -217,8 +220,9 @@ class Server(http.server.ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, port, feed, faults, fault_seconds, bodies=None):
+    def __init__(self, port, feed, faults, fault_seconds, bodies=None, accounts=None):
         self.bodies = bodies
+        self.bank = accounts or bank.Bank(100)
         self.feed = feed
         self.faults = faults
         self.fault_seconds = fault_seconds
@@ -257,9 +261,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format, *args):
         pass
 
+    def do_POST(self):
+        self.do_GET()
+
     def do_GET(self):
         path = urllib.parse.urlsplit(self.path).path
         self.earlier = self.server.count(path)
+        if path.startswith("/bank/"):
+            bank.handle(self, self.server.bank, self.command)
+            return
+        if self.command != "GET":
+            self.close_connection = True
+            self.send(405, compact({"error": "only GET"}).encode())
+            return
         self.faults = self.server.faults
         answer = self.ROUTES.get(path)
         if answer is None and path.startswith("/bodies/") and self.server.bodies:
@@ -531,6 +545,12 @@ def parse_arguments():
                         help="repeat the payments of the last N ticks (default 0)")
     parser.add_argument("--port-file", metavar="FILE", help="write the port there once listening")
     parser.add_argument("--bodies", metavar="FOLDER", help="answer /bodies/NAME with the file NAME of it")
+    parser.add_argument("--booked", type=not_negative, default=100, metavar="N",
+                        help="transactions that the bank has booked (default 100); /bank/book?count=N changes it")
+    parser.add_argument("--token-seconds", type=positive(float), default=3600, metavar="SECONDS",
+                        help="how long the bank's access tokens are good (default 3600)")
+    parser.add_argument("--certificate", metavar="FILE", help="serve over TLS, with this certificate and key")
+    parser.add_argument("--client-ca", metavar="FILE", help="over TLS, only to clients with a certificate of this authority")
     parser.add_argument("--fault-seconds", type=positive(float), default=600, metavar="SECONDS",
                         help="how long /drip and /hang last at most (default 600)")
     return parser.parse_args()
@@ -564,7 +584,16 @@ def main():
         signal.signal(number, lambda *_: stop.set())
     feed = Feed(history, arguments.tick, arguments.per_tick or 1, arguments.speed,
                 arguments.overlap)
-    server = Server(arguments.port, feed, Faults(history), arguments.fault_seconds, arguments.bodies)
+    server = Server(arguments.port, feed, Faults(history), arguments.fault_seconds, arguments.bodies,
+                    bank.Bank(arguments.booked, token_seconds=arguments.token_seconds))
+    if arguments.certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(arguments.certificate)
+        if arguments.client_ca:
+            context.load_verify_locations(arguments.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        # The handshake is each connection's own thread's.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1},
                      daemon=True).start()
     port = server.server_address[1]

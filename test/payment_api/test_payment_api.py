@@ -341,5 +341,84 @@ class Playback(unittest.TestCase):
         self.assertIn("line 3 of the payments is out of time order", result.stderr)
 
 
+class BankPaths(unittest.TestCase):
+    """The bank's paths: the same transactions in each, whatever the way to page."""
+
+    def start(self, *options):
+        api = Api(*options)
+        self.addCleanup(lambda: api.process.poll() is None and api.stop())
+        return api
+
+    def ids(self, value):
+        return [row[1] for row in value["data"]] if "columns" in value else [
+            row["transactionId"] for row in value["data"]["transactions"]]
+
+    def json(self, api, path, **headers):
+        status, _, body = api.get(path, **headers)
+        self.assertEqual(status, 200, body)
+        return json.loads(body)
+
+    def post(self, api, path, body, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=20)
+        try:
+            connection.request("POST", path, body=body, headers=headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def test_every_way_to_page(self):
+        api = self.start("--booked", "45")
+        whole = [f"flat-{i:06d}" for i in range(45)]
+        cursors, cursor = [], ""
+        while cursor is not None:
+            value = self.json(api, f"/bank/flat/cursor?limit=20&cursor={cursor}")
+            cursors += self.ids(value)
+            self.assertEqual(value["has_more"], value["next_cursor"] is not None)
+            cursor = value["next_cursor"]
+        self.assertEqual(cursors, whole)
+        pages = [self.ids(self.json(api, f"/bank/flat/page?limit=20&page={page}")) for page in (1, 2, 3, 4)]
+        self.assertEqual((sum(pages, []), pages[3]), (whole, []))
+        offsets = [self.ids(self.json(api, f"/bank/flat/offset?limit=30&offset={offset}")) for offset in (0, 30, 45)]
+        self.assertEqual(sum(offsets, []), whole)
+        links, path = [], "/bank/flat/link?limit=20"
+        while path:
+            _, headers, body = api.get(path)
+            links += self.ids(json.loads(body))
+            path = next((link[1:].partition(">")[0] for link in headers.get_all("Link") or [] if "next" in link), None)
+        self.assertEqual(links, whole)
+        self.assertEqual(self.post(api, "/bank/flat/search", json.dumps({"after": "40", "limit": 9}))[1]["next"], None)
+        self.assertEqual(api.get("/bank/flat/cursor?cursor=bad")[0], 400)
+
+    def test_transactions_need_a_token_that_is_good(self):
+        api = self.start("--token-seconds", "0.5")
+        self.assertEqual(api.get("/bank/transactions")[0], 401)
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        wrong = "grant_type=client_credentials&client_id=fraud+detect&client_secret=x"
+        self.assertEqual(self.post(api, "/bank/token", wrong, **form)[0], 401)
+        right = wrong[:-1] + "s3cret+%26+more"
+        token = self.post(api, "/bank/token", right, **form)[1]["access_token"]
+        row = self.json(api, "/bank/transactions", Authorization=f"Bearer {token}")["data"]["transactions"]
+        self.assertEqual(row[2]["amount"], {"value": 1202, "currency": "JPY"})
+        self.assertEqual((row[9]["type"], row[9]["originalTransactionId"]), ("REFUND", "bank-000000"))
+        self.assertTrue(row[0]["bookedAt"].endswith("+02:00"))
+        time.sleep(0.6)
+        self.assertEqual(api.get("/bank/transactions", Authorization=f"Bearer {token}")[0], 401)
+
+    def test_tags_limits_and_csv(self):
+        api = self.start("--booked", "3")
+        _, headers, _ = api.get("/bank/flat/tagged")
+        self.assertEqual(api.get("/bank/flat/tagged", **{"If-None-Match": headers["ETag"]})[0], 304)
+        api.get("/bank/book?count=4")
+        self.assertEqual(api.get("/bank/flat/tagged", **{"If-None-Match": headers["ETag"]})[0], 200)
+        statuses = [api.get("/bank/flat/limited?every=5")[0] for _ in range(2)]
+        self.assertEqual(statuses, [200, 429])
+        lines = api.get("/bank/feed.csv")[2].decode().split("\r\n")
+        self.assertEqual(lines[0].split(";")[:3], ["id", "booked", "type"])
+        self.assertEqual(len(lines), 6)
+        log = self.json(api, "/bank/log")
+        self.assertEqual(log[0]["path"], "flat/tagged")
+
+
 if __name__ == "__main__":
     unittest.main()

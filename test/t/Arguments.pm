@@ -151,7 +151,7 @@ my %good = (
     name => "'source'", 'add_source.name' => "'another'", url => "'https://payments.invalid/x'", format => "'auto'", poll_interval => "'1 hour'::interval", headers => q('{"X-A": "b"}'::jsonb), max_poll_payments => 10, max_waiting_payments => 10,
     mapping => q('{"fields": {"amount": "$.amt", "transaction_id": "$.trans_num", "merchant": "$.merchant", "cc_num": "$.cc_num", "occurred_at": {"path": "$.unix_time", "time": "epoch_s"}}}'::jsonb),
     'preview_payments.body' => q('{"amt": 1}'), 'preview_source.name' => "'polled'",
-    'alter_source.reset' => "'{headers}'::text[]", 'source fraud.sources' => '(SELECT s FROM fraud.sources s LIMIT 1)',
+    'alter_source.reset' => "'{headers}'::text[]", request => q('{"auth": {"kind": "bearer"}, "paging": {"kind": "page"}}'::jsonb), secrets => q('{"token": "t"}'::jsonb), 'source fraud.sources' => '(SELECT s FROM fraud.sources s LIMIT 1)',
     'add_channel.name' => "'another'", (map { ("$_.name" => "'channel'") } qw(alter_channel pause_channel resume_channel drop_channel test_channel _lock_channel _discard_notifications)),
     'add_channel.kind' => "'notify'", target => "'target'", takes => "'{alert}'::text[]", min_decision => "'review'", condition => "'score > 0.1'", repeats => 'false', digest_interval => 'NULL::interval', max_per_minute => 'NULL::int',
     template => 'NULL::jsonb', secret => 'NULL::text', smtp_url => 'NULL::text', smtp_user => 'NULL::text', smtp_password => 'NULL::text', sender => 'NULL::text', starttls => 'true', revisions => 'false', reset => "'{condition}'::text[]",

@@ -359,6 +359,7 @@ SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, B
   std::vector<Entry> entries = admit(batch, numbers, gate, outcomes, refused);
   refuse_old(entries, refused);
   if (!entries.empty()) {
+    for (const Entry& entry : entries) counts.latest = std::max(counts.latest, entry.occurred_at);
     const size_t before = refused.size();
     counts.duplicates = drop_known(spi, entries, true, outcomes, refused);
     counts.differing = static_cast<int64_t>(refused.size() - before);

@@ -38,6 +38,7 @@ struct SourceCounts {
   int64_t differing = 0;  // of the rejected: known with another content
   int64_t received = 0;   // put into the inbox
   TimestampTz newest = DT_NOBEGIN;  // of the payments stored
+  TimestampTz latest = DT_NOBEGIN;  // of those received, or known
 };
 
 // Begins a scorer's transaction: statements wait no longer than a moment for a lock that

@@ -61,10 +61,10 @@ Statement note_alarm("SELECT fraud._note_of_cards($1, 'role', $2,"
                      {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID});
 Statement source_exists("SELECT FROM fraud.sources s WHERE s.name = $1 AND s.created_at = $2", {TEXTOID, TIMESTAMPTZOID});
 
-// An answer that has come, with the source as it was when it was asked.
+// An answer that has come, with what was asked.
 struct Arrival {
   std::string name;
-  Source source;
+  Page page;
   Response response;
 };
 
@@ -73,10 +73,13 @@ struct Answer {
   std::string source;
   Oid role = kUnknownRole;  // who gave the source's URL
   TimestampTz created_at = 0;  // of the source
+  Page page;
+  NextPage next;
   Response response;
   PaymentBatch batch;
   size_t kept = 0;  // payments
   int64_t accepted = 0, rejected = 0;  // of those kept
+  TimestampTz latest = DT_NOBEGIN;     // likewise
 };
 
 // Payments kept in one commit: what takes about kPieceTime. A poll takes some steps, and
@@ -85,6 +88,22 @@ constexpr size_t kMostInPiece = 2500, kLeastInPiece = 100;
 constexpr std::chrono::milliseconds kPieceTime{50};
 constexpr size_t kSmallAnswer = size_t{256} << 10;  // bytes: read within a few milliseconds
 constexpr int kReceiver = -1;     // the writer of our counts
+constexpr int64_t kUnsaidLifetime = 3600;  // seconds, of a token whose answer says none
+constexpr int64_t kMaxTokenMargin = 30;    // seconds before its end at which a token is renewed
+
+// What becomes of a poll whose page is kept: its next page is asked for, it has ended, or it has but
+// goes on as soon as fewer payments wait.
+enum class Going { kOn, kEnds, kLater };
+
+// An access token: here alone, never at rest.
+struct Token {
+  std::string value;
+  std::string asks;  // of the source that it is for
+  TimestampTz renew_at = 0;
+};
+
+// The transfer that asks for a source's token. No source has such a name.
+std::string token_key(const std::string& name) { return name + '\n'; }
 
 class IngestWorker {
  public:
@@ -101,6 +120,7 @@ class IngestWorker {
         continue;
       }
       serve_network();
+      ask_pages();
       finish_next();
       if (is_gone_ || !look() || !make_next_month()) return;
       if (!answers_.empty()) {
@@ -145,7 +165,7 @@ class IngestWorker {
       read(spi);
       drop_answers(spi);
       for (auto& [name, source] : sources_) {
-        if (source.next_poll > now || http_.busy(name) || being_kept(name)) continue;
+        if (source.next_poll > now || is_asked(name) || being_kept(name)) continue;
         const bool is_behind = source.is_behind();
         std::optional<TimestampTz> next = is_behind ? put_off_poll(spi, name) : begin_poll(spi, name);
         if (!next) continue;
@@ -159,10 +179,93 @@ class IngestWorker {
     for (const std::string& name : behind) tell_behind(name, true);
     for (const std::string& name : due) {
       tell_behind(name, false);
-      asked_[name] = sources_[name];
-      http_.start(name, poll_request(sources_[name]));
+      Page page;
+      page.source = sources_[name];
+      Walk& walk = page.source.walk;
+      page.is_first = walk.begun_at == 0;
+      if (page.is_first) {
+        walk.begun_at = now;
+        walk.since = page.source.next_since;
+      }
+      put_page(name, std::move(page));
     }
+    ask_pages();
     return true;
+  }
+
+  // ---------------------------------------------------------------- asking
+
+  // True while a page of the source waits to be asked for, or is.
+  bool is_asked(const std::string& name) const {
+    return http_.busy(name) || http_.busy(token_key(name)) || pages_.count(name) != 0;
+  }
+
+  // Has a page asked for as soon as the source's rate limit lets it.
+  void put_page(const std::string& name, Page&& page) {
+    page.due = GetCurrentTimestamp();
+    const int limit = page.source.request ? page.source.request->rate_limit : 0;
+    auto last = last_asked_.find(name);
+    if (limit > 0 && last != last_asked_.end()) page.due = std::max(page.due, last->second + 60 * kMicrosPerSecond / limit);
+    pages_[name] = std::move(page);
+  }
+
+  // Asks for the pages that are due, or for the tokens that they need.
+  void ask_pages() {
+    const TimestampTz now = GetCurrentTimestamp();
+    for (auto next = pages_.begin(); next != pages_.end();) {
+      const auto here = next++;
+      const std::string& name = here->first;
+      Page& page = here->second;
+      if (page.due > now || page.is_due_for_token) continue;
+      if (!page.source.request_fault.empty()) {
+        const std::string key = name;
+        const std::string fault = "the request cannot be used: " + page.source.request_fault;
+        pages_.erase(here);
+        fail(key, Response(), fault);
+        continue;
+      }
+      const Request* request = page.source.request.get();
+      const bool has_token = request != nullptr && request->auth.kind == AuthKind::kClientCredentials;
+      auto token = tokens_.find(name);
+      if (has_token && (token == tokens_.end() || token->second.asks != page.source.asks || token->second.renew_at <= now)) {
+        page.is_due_for_token = true;
+        http_.start(token_key(name), token_request(page.source));
+        continue;
+      }
+      if (request != nullptr && request->rate_limit > 0) last_asked_[name] = now;
+      const HttpRequest asked = page_request(page, has_token ? token->second.value : "");
+      auto known = asked_.insert_or_assign(name, std::move(page)).first;
+      const std::string key = known->first;
+      pages_.erase(here);
+      http_.start(key, asked);
+    }
+  }
+
+  // Takes the token that an answer has, or notes why there is none.
+  void take_token(const std::string& name, const Response& response) {
+    auto page = pages_.find(name);
+    if (page == pages_.end()) return;
+    std::string error = response.error;
+    if (error.empty() && response.status != 200) {
+      error = "HTTP status " + std::to_string(response.status) + ", expected 200";
+      const std::string said = token_error(response.body);
+      if (!said.empty()) error += " (" + said + ")";
+    }
+    if (error.empty()) {
+      try {
+        const AccessToken token = read_access_token(response.body);
+        const int64_t lifetime = token.lifetime_s > 0 ? token.lifetime_s : kUnsaidLifetime;
+        const int64_t kept_us = lifetime * kMicrosPerSecond - std::min(kMaxTokenMargin * kMicrosPerSecond, lifetime * kMicrosPerSecond / 4);
+        tokens_[name] = {token.token, page->second.source.asks, GetCurrentTimestamp() + kept_us};
+        page->second.is_due_for_token = false;
+        return;
+      } catch (const Error& fault) {
+        error = fault.what();
+      }
+    }
+    const Page left = std::move(page->second);
+    pages_.erase(page);
+    fail(name, response, "could not get an access token: " + error);
   }
 
   // Makes one of the months that payments may be of, in a transaction of its own: scorers make
@@ -236,7 +339,13 @@ class IngestWorker {
       // Dropped, paused, another now of the same name, or asked otherwise: the answer is not wanted.
       if (now != found.end() && now->second.asks_as(source)) continue;
       http_.cancel(name);
+      http_.cancel(token_key(name));
       asked_.erase(name);
+      pages_.erase(name);
+      if (now == found.end()) {
+        tokens_.erase(name);
+        last_asked_.erase(name);
+      }
     }
     sources_ = std::move(found);
   }
@@ -251,7 +360,7 @@ class IngestWorker {
       answer = is_there(answer->source, answer->created_at) ? answer + 1 : answers_.erase(answer);
     }
     for (auto ended = ended_.begin(); ended != ended_.end();) {
-      ended = is_there(ended->name, ended->source.created_at) ? ended + 1 : ended_.erase(ended);
+      ended = is_there(ended->name, ended->page.source.created_at) ? ended + 1 : ended_.erase(ended);
     }
     for (Reading& one : reading_) one.is_wanted = one.is_wanted && is_there(one.name, one.created_at);
   }
@@ -263,8 +372,17 @@ class IngestWorker {
   void serve_network() {
     look_up();
     for (auto& [name, response] : http_.work()) {
+      if (name.back() == '\n') {
+        tokens_come_.emplace_back(name.substr(0, name.size() - 1), std::move(response));
+        continue;
+      }
       ended_.push_back({name, std::move(asked_[name]), std::move(response)});
       asked_.erase(name);
+    }
+    while (!tokens_come_.empty()) {
+      const auto come = std::move(tokens_come_.front());
+      tokens_come_.pop_front();
+      take_token(come.first, come.second);
     }
   }
 
@@ -273,18 +391,37 @@ class IngestWorker {
     if (ended_.empty()) return;
     Arrival arrival = std::move(ended_.front());
     ended_.pop_front();
-    finish(arrival.name, arrival.source, std::move(arrival.response));
+    finish(arrival.name, std::move(arrival.page), std::move(arrival.response));
   }
 
   // Takes in what came, or notes why nothing did.
-  void finish(const std::string& name, const Source& source, Response&& response) {
+  void finish(const std::string& name, Page&& page, Response&& response) {
+    const Source& source = page.source;
     std::string error = response.error;
-    if (error.empty() && response.status != 200) {
+    const Request* request = source.request.get();
+    if (error.empty() && response.status == 401 && request != nullptr && request->auth.kind == AuthKind::kClientCredentials && !page.is_renewed) {
+      // It was taken back, or its time is another than it said.
+      tokens_.erase(name);
+      page.is_renewed = true;
+      put_page(name, std::move(page));
+      return;
+    }
+    if (error.empty() && response.status == 304 && page.is_conditional) {
+      in_transaction("noting an answer that has not changed", [&] {
+        Spi spi;
+        end_poll(spi, name, response.status, 0, 0);
+      });
+      note_success(name);
+      return;
+    }
+    const bool is_empty = request != nullptr && response.status == 204;
+    if (is_empty) response.body = "[]";
+    if (error.empty() && response.status != 200 && !is_empty) {
       error = "HTTP status " + std::to_string(response.status) + ", expected 200";
       if (!response.redirect_fault.empty()) error += "; " + response.redirect_fault;
     }
     if (!error.empty()) {
-      fail(name, response, error);
+      fail(name, response, error, &page);
       return;
     }
     Answer answer;
@@ -305,6 +442,10 @@ class IngestWorker {
       answer.batch = read_payments(response.body, source.format, mapping.get(), [&] { give_way(); });
       // Payments before the break are kept; the poll is one that failed.
       if (answer.batch.fault) response.error = answer.batch.fault->what();
+      if (request != nullptr && response.error.empty()) {
+        answer.next = next_page(page, response, answer.batch.payments.size() + answer.batch.rejected.size(), [&] { give_way(); });
+        response.error = answer.next.fault;
+      }
     } catch (const Error& fault) {
       std::string reason = fault.what();
       if (!response.content_type.empty()) {
@@ -329,6 +470,9 @@ class IngestWorker {
                                std::to_string(most) + "): none is stored");
       return;
     }
+    page.payments += static_cast<int64_t>(payments);
+    ++page.pages;
+    answer.page = std::move(page);
     answer.response = std::move(response);
     answer.response.body.clear();
     answer.response.body.shrink_to_fit();
@@ -397,6 +541,8 @@ class IngestWorker {
   // another session has locked are kept beside it.
   void keep(Answer& answer, PaymentBatch& piece, bool last) {
     SourceCounts counts;
+    const bool has_ended = last && answer.response.error.empty();
+    Going going = Going::kEnds;
     for (const Beside beside : {Beside::kNone, Beside::kOnce, Beside::kAlways}) {
       try {
         in_transaction("keeping payments", [&] {
@@ -404,10 +550,7 @@ class IngestWorker {
           counts = receive(piece, answer.source, answer.role, beside);
           Spi spi;
           count_payments(spi, answer.source, kReceiver, counts);
-          if (last && answer.response.error.empty()) {
-            end_poll(spi, answer.source, answer.response.status, answer.accepted + counts.received + counts.duplicates,
-                     answer.rejected + counts.rejected);
-          }
+          if (has_ended) going = end_page(spi, answer, counts);
           protect([] { wake_scorers_at_commit(); });
         });
         break;
@@ -418,19 +561,52 @@ class IngestWorker {
     }
     answer.accepted += counts.received + counts.duplicates;
     answer.rejected += counts.rejected;
-    if (!last || !answer.response.error.empty()) return;
-    auto source = sources_.find(answer.source);
+    answer.latest = std::max(answer.latest, counts.latest);
+    if (!has_ended) return;
+    note_success(answer.source);
+    if (going != Going::kOn) {
+      auto source = sources_.find(answer.source);
+      // It is looked at again as others are that are behind.
+      if (going == Going::kLater && source != sources_.end()) source->second.next_poll = GetCurrentTimestamp();
+      return;
+    }
+    Page page = std::move(answer.page);
+    page.source.walk.position = answer.next.position;
+    page.is_first = page.is_renewed = false;
+    put_page(answer.source, std::move(page));
+  }
+
+  // Notes where the next page is, and the poll's end unless it goes on there: until there are no more,
+  // or a bound is reached, or too many payments wait. The next poll goes on then.
+  Going end_page(Spi& spi, const Answer& answer, const SourceCounts& counts) {
+    bool goes_on = false, is_behind = false;
+    if (answer.page.source.request) {
+      note_page(spi, answer.source, answer.page, answer.next, std::max(answer.latest, counts.latest), answer.response);
+      auto source = sources_.find(answer.source);
+      goes_on = answer.next.is_more && source != sources_.end() && source->second.asks_as(answer.page.source) &&
+                answer.page.pages < answer.page.source.request->paging.max_pages && answer.page.payments < answer.page.source.most_payments;
+      is_behind = goes_on && waiting_payments(spi, answer.source) >= source->second.most_waiting;
+    }
+    if (goes_on && !is_behind) return Going::kOn;
+    end_poll(spi, answer.source, answer.response.status, answer.accepted + counts.received + counts.duplicates,
+             answer.rejected + counts.rejected, is_behind);
+    return is_behind ? Going::kLater : Going::kEnds;
+  }
+
+  // Says in the server's log that a source answers again.
+  void note_success(const std::string& name) {
+    auto source = sources_.find(name);
     if (source == sources_.end() || source->second.failures == 0) return;
     const int failures = std::exchange(source->second.failures, 0);
     protect([&] {
-      ereport(LOG, (errmsg("source \"%s\": poll succeeded again (failures before it: %d)", answer.source.c_str(), failures)));
+      ereport(LOG, (errmsg("source \"%s\": poll succeeded again (failures before it: %d)", name.c_str(), failures)));
     });
   }
 
   // Notes a poll that failed and when it is tried again: after one second, two,
   // four, … up to fraud_detect.max_retry_delay, a fifth more or less, and not
   // before the server wants.
-  void fail(const std::string& name, const Response& response, const std::string& fault) {
+  void fail(const std::string& name, const Response& response, const std::string& fault, const Page* page = nullptr) {
     const std::string error = redact(fault, "");
     auto source = sources_.find(name);
     if (source == sources_.end()) return;  // dropped or paused meanwhile
@@ -454,8 +630,12 @@ class IngestWorker {
     for (char& c : valid) {
       if (static_cast<unsigned char>(c) >= 0x80 || static_cast<unsigned char>(c) < 0x20) c = '?';
     }
+    // A place among pages that the API knows no more is left; what comes again is known.
+    const bool is_place_lost = page != nullptr && page->source.request && !page->source.request->paging.keep && !page->source.walk.position.empty() &&
+                               (response.status == 400 || response.status == 404 || response.status == 410 || response.status == 422);
     in_transaction("noting a failed poll", [&] {
       Spi spi;
+      if (is_place_lost) forget_walk(spi, name);
       if (std::optional<TimestampTz> next = fail_poll(spi, name, response.status, valid, delay)) source->second.next_poll = *next;
     });
   }
@@ -466,7 +646,10 @@ class IngestWorker {
     TimestampTz due = std::min(next_upkeep_, training_.next_look());
     if (!months_.empty()) due = std::min(due, months_at_);
     for (const auto& [name, source] : sources_) {
-      if (!http_.busy(name)) due = std::min(due, source.next_poll);
+      if (!is_asked(name)) due = std::min(due, source.next_poll);
+    }
+    for (const auto& [name, page] : pages_) {
+      if (!page.is_due_for_token) due = std::min(due, page.due);
     }
     return due;
   }
@@ -487,7 +670,11 @@ class IngestWorker {
   NetworkClient http_;
   TrainingQueue training_;
   Sources sources_;
-  std::map<std::string, Source> asked_;  // as they were when the request began that is under way
+  std::map<std::string, Page> pages_;    // that are to be asked for
+  std::map<std::string, Page> asked_;    // whose request is under way
+  std::map<std::string, Token> tokens_;
+  std::deque<std::pair<std::string, Response>> tokens_come_;
+  std::map<std::string, TimestampTz> last_asked_;  // of the sources with a rate limit
   std::deque<Arrival> ended_;  // transfers, whose answers are yet to be read
   struct Reading {
     std::string name;

@@ -3,8 +3,10 @@
 #pragma once
 
 #include "core/payments/payment.h"
+#include "core/requests/request.h"
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +16,14 @@
 #include "worker/network/network_client.h"
 
 namespace fraud::worker {
+
+// The walk of a source through the pages of its API, as it is noted.
+struct Walk {
+  std::string position;      // the next page; empty: the first
+  TimestampTz begun_at = 0;  // 0: none is under way
+  TimestampTz since = 0;
+  std::string etag, last_modified;  // of the last answer that was asked for as the next will be
+};
 
 struct Source {
   std::string url;
@@ -31,10 +41,18 @@ struct Source {
   int64_t waiting = 0;  // payments that wait to be scored
   bool behind = false;  // it was not polled for that
 
+  std::shared_ptr<const Request> request;  // none: one GET
+  std::string request_fault;  // why there is none though one is noted
+  std::string asks;           // tells whether request and secrets are the same
+  TimestampTz anew_at = 0;    // since when what is noted of its pages counts
+  std::string position_key, reading_key, validators_of;
+  TimestampTz next_since = 0;  // of a walk that begins
+  Walk walk;
+
   bool is_behind() const { return waiting >= most_waiting; }
   // Whether an answer to a request of `other` is an answer of this source, asked as it is to be.
   bool asks_as(const Source& other) const {
-    return created_at == other.created_at && url == other.url && headers == other.headers;
+    return created_at == other.created_at && url == other.url && headers == other.headers && asks == other.asks;
   }
 };
 
@@ -56,15 +74,43 @@ Sources read_sources(pg::Spi& spi);
 // Returns the source of this name, polled or not, if there is one.
 std::optional<Source> read_source(pg::Spi& spi, const std::string& name);
 
-// The request of a poll.
-HttpRequest poll_request(const Source& source);
+// An answer of a source that is to be asked for.
+struct Page {
+  Source source;          // as it was when it was to be asked
+  TimestampTz due = 0;    // not before, by its rate limit
+  bool is_due_for_token = false;  // a token is being asked for
+  bool is_renewed = false;  // a token was refused, and this is another
+  bool is_first = false;        // of its walk
+  bool is_conditional = false;  // it was asked whether it has changed
+  std::string url;        // that was asked
+  int pages = 0;          // of the poll, before this one
+  int64_t payments = 0;   // likewise
+};
+
+// The request of a page, with the access token that it needs; notes in the page how it is asked.
+HttpRequest page_request(Page& page, const std::string& token);
+
+// The request of an access token.
+HttpRequest token_request(const Source& source);
+
+// Where the page at `url` says the next one is, as it is noted; a fault where that is another host.
+NextPage next_page(const Page& page, const Response& response, size_t payments, const GiveWay& give_way);
+
+// Notes an answer that is kept and where the next one is; `latest` of its payments' times. The
+// same transaction keeps the payments.
+void note_page(pg::Spi& spi, const std::string& name, const Page& page, const NextPage& next, TimestampTz latest,
+               const Response& response);
+// Has the next poll begin at the first page.
+void forget_walk(pg::Spi& spi, const std::string& name);
+// Returns how many payments of a source wait, as this transaction sees it.
+int64_t waiting_payments(pg::Spi& spi, const std::string& name);
 
 // Notes that a poll begins, that it ended well, or that it failed and is tried again after
 // `delay` microseconds. What begins or fails tells when the next is due; nothing where the
 // source is gone.
 std::optional<TimestampTz> begin_poll(pg::Spi& spi, const std::string& name);
-// `accepted` and `rejected` count the answer's payments.
-void end_poll(pg::Spi& spi, const std::string& name, long status, int64_t accepted, int64_t rejected);
+// `accepted` and `rejected` count the answer's payments; with `again` the next is due at once.
+void end_poll(pg::Spi& spi, const std::string& name, long status, int64_t accepted, int64_t rejected, bool again = false);
 std::optional<TimestampTz> fail_poll(pg::Spi& spi, const std::string& name, long status, const std::string& error,
                                      int64_t delay);
 

@@ -87,9 +87,33 @@ bool Destination::may_lead_to(const Destination& other) const {
   return scheme == "http" && other.scheme == "https" && port == 80 && other.port == 443;
 }
 
+bool Destination::is_same_as(const Destination& other) const {
+  return scheme == other.scheme && plain_host_name(host) == plain_host_name(other.host) && port == other.port;
+}
+
 std::string Destination::text() const {
   return "\"" + host.substr(0, 253) + "\", port " + std::to_string(port);
 }
+
+namespace {
+
+// Returns the URL with one part changed as libcurl does it, or nothing.
+std::string changed(const std::string& url, CURLUPart part, const std::string& value, unsigned flags) {
+  const std::unique_ptr<CURLU, void (*)(CURLU*)> handle(curl_url(), curl_url_cleanup);
+  if (!handle) throw std::bad_alloc();
+  if (curl_url_set(handle.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return {};
+  if (curl_url_set(handle.get(), part, value.c_str(), flags) != CURLUE_OK) return {};
+  (void)curl_url_set(handle.get(), CURLUPART_FRAGMENT, nullptr, 0);
+  return part_of(handle.get(), CURLUPART_URL);
+}
+
+}  // namespace
+
+std::string with_query(const std::string& url, const std::string& query) {
+  return query.empty() ? url : changed(url, CURLUPART_QUERY, query, CURLU_APPENDQUERY);
+}
+
+std::string resolved(const std::string& url, const std::string& link) { return changed(url, CURLUPART_URL, link, 0); }
 
 std::string credentials_fault(const Destination& destination, bool has_credentials) {
   if (!has_credentials || destination.scheme != "http" || destination.is_local()) return {};

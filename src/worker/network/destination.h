@@ -29,6 +29,8 @@ class Destination {
   bool is_local() const;
   // The same scheme, host and port; or from http to https, both on their own ports.
   bool may_lead_to(const Destination& other) const;
+  // The same scheme, host and port.
+  bool is_same_as(const Destination& other) const;
   // "HOST, port N", for messages.
   std::string text() const;
 
@@ -37,6 +39,12 @@ class Destination {
  private:
   std::shared_ptr<void> handle_;
 };
+
+// Returns the URL with an encoded query behind what it has of one; empty where it cannot be read.
+std::string with_query(const std::string& url, const std::string& query);
+
+// Returns where a link of the page at `url` leads, without its fragment; empty where it cannot be read.
+std::string resolved(const std::string& url, const std::string& link);
 
 // Why credentials may not be sent there, or an empty string.
 std::string credentials_fault(const Destination& destination, bool has_credentials);

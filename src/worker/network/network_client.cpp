@@ -142,6 +142,7 @@ void NetworkClient::start(const std::string& key, const HttpRequest& request) {
   transfer->keep_body = request.keep_body;
   transfer->max_redirects = request.max_redirects;
   transfer->redirect_refusal = request.redirect_refusal;
+  transfer->kept_headers = request.kept_headers;
   CURL* easy = transfer->easy;
   set(easy, CURLOPT_WRITEFUNCTION, &Callbacks::write);
   set(easy, CURLOPT_WRITEDATA, transfer.get());
@@ -153,6 +154,17 @@ void NetworkClient::start(const std::string& key, const HttpRequest& request) {
   set(easy, CURLOPT_PREREQDATA, transfer.get());
   set(easy, CURLOPT_ACCEPT_ENCODING, "");
   set(easy, CURLOPT_USERAGENT, "fraud_detect/1.0");
+  if (!request.user.empty()) {
+    set(easy, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+    set(easy, CURLOPT_USERNAME, request.user.c_str());
+    set(easy, CURLOPT_PASSWORD, request.password.c_str());
+  }
+  if (!request.certificate_file.empty()) {
+    set(easy, CURLOPT_SSLCERT, request.certificate_file.c_str());
+    set(easy, CURLOPT_SSLKEY, request.key_file.c_str());
+    // Without one libcurl's TLS library would ask the terminal.
+    set(easy, CURLOPT_KEYPASSWD, request.key_password.c_str());
+  }
   if (request.body) {
     transfer->body = *request.body;
     set(easy, CURLOPT_POST, 1L);
@@ -263,6 +275,14 @@ void NetworkClient::end(Transfer& transfer, int code) {
   const char* type = nullptr;
   curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
   if (type != nullptr) response.content_type = type;
+  for (const std::string& name : transfer.kept_headers) {
+    curl_header* header = nullptr;
+    for (size_t i = 0; curl_easy_header(easy, name.c_str(), i, CURLH_HEADER, -1, &header) == CURLHE_OK; ++i) {
+      std::string& value = response.headers[name];
+      if (i > 0) value += ", ";
+      value += header->value;
+    }
+  }
   curl_off_t retry_after = 0;
   curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
   if (retry_after > 0) response.retry_after_s = static_cast<long>(retry_after);

@@ -35,9 +35,12 @@ struct HttpRequest {
   std::string url;                   // http or https
   std::vector<std::string> headers;  // "Name: value"
   std::optional<std::string> body;   // makes it a POST
+  std::string user, password;        // HTTP's basic authentication; empty: none
+  std::string certificate_file, key_file, key_password;  // of TLS, by which the server knows us; empty: none
+  std::vector<std::string> kept_headers;  // names, in lower case, of the answer's headers that are wanted
   size_t max_bytes = 16 << 20;       // of the answer's body, once decompressed
   bool keep_body = true;             // else the answer's body is thrown away
-  bool has_credentials = false;      // in headers or body: not over http://
+  bool has_credentials = false;      // in headers, URL or body: not over http://
   long max_redirects = 3;            // to the same host
   std::string redirect_refusal = "redirects are not followed";  // said where there are to be none
 };
@@ -61,6 +64,7 @@ struct Response {
   std::string redirect_fault;  // why a redirect, which the status says, was not followed
   std::string body;
   std::string content_type;
+  std::map<std::string, std::string> headers;  // those that were wanted and are there; of several, with commas between
   std::optional<long> retry_after_s;
 };
 

@@ -21,6 +21,7 @@ constexpr Fault kFaults[] = {
     {CURLE_OPERATION_TIMEDOUT, "timed out"},
     {CURLE_PEER_FAILED_VERIFICATION, "the server's certificate is not valid"},
     {CURLE_SSL_CACERT_BADFILE, "could not read the certificate authorities"},
+    {CURLE_SSL_CERTPROBLEM, "the client's certificate or key cannot be used"},
     {CURLE_SSL_CONNECT_ERROR, "could not agree on TLS"},
     {CURLE_USE_SSL_FAILED, "the server offers no TLS"},
     {CURLE_LOGIN_DENIED, "login denied"},

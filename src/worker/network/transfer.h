@@ -82,6 +82,7 @@ struct Transfer {
   size_t header_bytes = 0;
   long max_redirects = 0, redirects = 0;
   std::string redirect_refusal;
+  std::vector<std::string> kept_headers;
   std::chrono::steady_clock::time_point deadline;
   Response response;
 
