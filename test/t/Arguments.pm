@@ -102,6 +102,7 @@ my %good = (
     'features jsonb' => "(SELECT to_jsonb(e) FROM world.vectors e)", 'features real[]' => "(SELECT v FROM world.vector)",
     'features text[]' => "NULL::text[]", index => "'world.events_idx'::regclass::oid", 'names text[]' => "'{amount}'::text[]",
     # payments
+    'payment text' => q('{"cc_num": 4000000000000002, "trans_num": "new2", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767400000}'),
     payment => q('{"cc_num": 4000000000000002, "trans_num": "new", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767400000}'::jsonb),
     source => "'sql'", 'label.source' => "'analyst'", transaction_id => "'p2'", 'card uuid' => "(SELECT card FROM fraud.customers LIMIT 1)", 'label.card' => 'NULL::uuid', case_id => '1::bigint', 'label_as_of.card' => 'NULL::uuid',
     'set_currency_rate.currency' => "'EUR'", 'set_currency_rate.rate' => '1.1::numeric', 'currency text' => "'EUR'", valid_from => "'2026-01-01'::timestamptz", 'path jsonpath' => q('$.x'::jsonpath),
