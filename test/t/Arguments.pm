@@ -117,6 +117,7 @@ my %good = (
     (map { $_ . 'decide_stream_case.case_id' => '(SELECT case_id FROM world.stream_case)', $_ . 'decide_stream_case.status' => "'acknowledged'" } '', '_'),
     (map { $_ . '.event_id' => "'1'" } qw(event_is_fraud event_label_known_at event_label_changes)), '_event_key.id' => "'e1'",
     # payments
+    'payment text' => q('{"cc_num": 4000000000000002, "trans_num": "new2", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767400000}'),
     payment => q('{"cc_num": 4000000000000002, "trans_num": "new", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767400000}'::jsonb),
     source => "'sql'", 'label.source' => "'analyst'", transaction_id => "'p2'", 'card uuid' => "(SELECT card FROM fraud.customers LIMIT 1)", 'label.card' => 'NULL::uuid', case_id => '1::bigint', 'label_as_of.card' => 'NULL::uuid',
     'set_currency_rate.currency' => "'EUR'", 'set_currency_rate.rate' => '1.1::numeric', 'currency text' => "'EUR'", valid_from => "'2026-01-01'::timestamptz", 'path jsonpath' => q('$.x'::jsonpath),
