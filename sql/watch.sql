@@ -143,6 +143,8 @@ SELECT fraud.import_model('claims', fraud.export_model('claims/1'), 'the same');
 SELECT fraud.promote('claims', 2, 'challenger');
 INSERT INTO claims VALUES (5000, '2026-05-02', 'eve', 1500);
 SELECT d.event_id, s.model_version, s.alias, s.score = d.score AS same FROM fraud.stream_shadow_scores s JOIN fraud.stream_decisions d USING (stream, decision_id);
+SELECT fraud.label_event('claims', '5000', true, 'adjuster', '2026-02-01');
+SELECT metric, champion_value, challenger_value FROM fraud.compare_models('claims', 'claims@challenger', '2026-01-01', '2026-06-01', scores => 'shadow') WHERE metric IN ('events', 'frauds');
 -- What decides a stream knows its features.
 SELECT fraud.import_model('claims', artifact) FROM stump;
 SELECT fraud.promote('claims', 3, override_gate => true, reason => 'no');

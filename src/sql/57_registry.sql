@@ -98,7 +98,8 @@ BEGIN
         END IF;
         SELECT fraud._measures(s.champion_score, s.is_fraud, alert_rate),
                fraud._measures(s.challenger_score, s.is_fraud, alert_rate) INTO a, b
-        FROM fraud._shadowed_payments(first.model, first.version, second.version, "from", "to") s;
+        FROM (SELECT * FROM fraud._shadowed_payments(first.model, first.version, second.version, "from", "to")
+              UNION ALL SELECT * FROM fraud._shadowed_events(first.model, first.version, second.version, "from", "to")) s;
     ELSE
         RAISE EXCEPTION 'invalid scores "%"', scores
             USING ERRCODE = 'invalid_parameter_value', HINT = 'scores is history or shadow.';
@@ -110,7 +111,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud.compare_models(text, text, timestamptz, timestamptz, float8, text, regclass, jsonb) IS
-    'two models on the same events of [from, to); threshold, precision and recall are those of alerting the share alert_rate; scores is history (each event is scored now; no live state is touched) or shadow (what both said of live payments as they came)';
+    'two models on the same events of [from, to); threshold, precision and recall are those of alerting the share alert_rate; scores is history (each event is scored now; no live state is touched) or shadow (what both said of live payments, and of labelled events of streams, as they came)';
 
 -- The champion's own share of alerts is the rate to compare at.
 CREATE FUNCTION fraud._gate_evidence(model text, candidate int, champion int, evidence_from timestamptz,

@@ -194,6 +194,22 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.decide_stream_case(bigint, text, text, timestamptz) IS
     'sets the status of a stream''s case: acknowledged, confirmed or dismissed (labels its events, with source analyst, from known_at on), or open (takes that back); returns the case';
 
+-- As fraud._shadowed_payments, of events whose label is known: of others nothing is said to be honest.
+CREATE FUNCTION fraud._shadowed_events(model text, champion int, challenger int, "from" timestamptz, "to" timestamptz)
+RETURNS TABLE (is_fraud boolean, champion_score float8, challenger_score float8)
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 100000
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT l.is_fraud, d.score, s.score
+    FROM fraud.stream_decisions d
+    JOIN fraud.stream_shadow_scores s ON s.stream = d.stream AND s.decision_id = d.decision_id
+    JOIN fraud.labelled_events l ON l.stream = d.stream AND l.event_id = d.event_id
+    WHERE d.model = _shadowed_events.model AND d.model_version = champion AND s.model_version = challenger
+      AND d.event_time >= "from" AND d.event_time < "to" AND l.is_fraud IS NOT NULL;
+END;
+COMMENT ON FUNCTION fraud._shadowed_events(text, int, int, timestamptz, timestamptz) IS
+    'internal: both scores of the labelled events of streams that two versions have scored live';
+
 -- ------------------------------------------------------------------ reports
 CREATE VIEW fraud.stream_status AS
     SELECT s.stream, f.events::text AS events, s.model, s.entity, s.on_error,

@@ -35,9 +35,9 @@ TABLE_VERSIONS = ("3.1.3", "3.2.0")
 PANDAS = ("pandas==2.2.3", "python-dateutil==2.9.0.post0", "pytz==2024.2", "tzdata==2024.2",
           "six==1.16.0")
 
-# What the case "placeholder" needs: the wrapper notes missing=-999 in the file until 1.5.
-WRAPPER_VERSIONS = ("1.0.2", "1.3.3")
-WRAPPER = ("scikit-learn==1.2.2", "joblib==1.3.2", "threadpoolctl==3.1.0")
+# What the case "placeholder" needs: the wrapper notes missing=-999 in the file, in 1.x.
+WRAPPER_VERSIONS = ("1.0.2", "1.3.3", "1.7.6")
+WRAPPER = ("scikit-learn==1.3.2", "joblib==1.3.2", "threadpoolctl==3.1.0")
 PLACEHOLDER = -999
 
 HERE = os.path.dirname(os.path.abspath(__file__))

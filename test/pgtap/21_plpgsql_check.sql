@@ -30,7 +30,7 @@ SELECT EXISTS (SELECT FROM pg_available_extensions
     SELECT is_empty($$ SELECT a.finding FROM accepted a WHERE a.finding NOT IN (SELECT d.finding FROM findings d) $$,
                     'what contract/plpgsql_check accepts is still found');
     SELECT is_empty($$
-        SELECT f.key FROM functions f WHERE f.prorettype = 'trigger'::regtype
+        SELECT f.key FROM functions f JOIN pg_language l ON l.oid = f.prolang AND l.lanname = 'plpgsql' WHERE f.prorettype = 'trigger'::regtype
           AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgfoid = f.oid)
         $$, 'each trigger function has a trigger, with whose table it is checked');
 \else

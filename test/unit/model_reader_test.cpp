@@ -207,7 +207,7 @@ TEST(ModelReader, RefusesOtherModels) {
 
 TEST(ModelReader, ReadsThePlaceholderOfScikitLearnsWrapper) {
   EXPECT_TRUE(std::isnan(read_model(golden("1.3.3-missing.json")).missing));
-  for (const char* version : {"1.0.2", "1.3.3"}) {
+  for (const char* version : {"1.0.2", "1.3.3", "1.7.6"}) {
     EXPECT_EQ(read_model(golden(std::string(version) + "-placeholder.json")).missing, -999) << version;
   }
   const auto with = [](const std::string& noted) {

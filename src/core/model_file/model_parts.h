@@ -17,7 +17,7 @@ enum class Part : uint8_t {
   kLearner,
   kAttributes,
   kBestIteration,
-  kScikitLearn,  // what scikit-learn's wrapper notes of itself, until 1.5: JSON in a string
+  kScikitLearn,  // what scikit-learn's wrapper notes of itself: JSON in a string, in 1.x with `missing`
   kFeatureNames,
   kLearnerParam,
   kBaseScore,
