@@ -47,14 +47,14 @@ SELECT * FROM fraud.verify_parity('steps', 1000);
 -- 3. More columns than an index can hold, or bytes: the others are made all the same.
 CREATE TABLE wide (id int PRIMARY KEY, at timestamptz, k int, u text, n name, m int);
 SELECT format('ALTER TABLE wide %s', string_agg(format('ADD c%s float8, ADD d%s name', i, i), ', ')) FROM generate_series(1, 40) i \gexec
-SELECT fraud.create_feature_set('wide', 'wide', 'id', 'at', create_indexes => true);
-SELECT count(fraud.add_window_feature('wide', 'm' || i, 'avg', 'c' || i, 'k', '1 day')) FROM generate_series(1, 40) i;
-SELECT count(fraud.add_window_feature('wide', 'd' || i, 'distinct', 'd' || i, 'm', '1 day')) FROM generate_series(1, 40) i;
-SELECT fraud.add_window_feature('wide', 'n', 'count', NULL, 'u', '1 day');
-SELECT fraud.add_window_feature('wide', 'of_name', 'count', NULL, 'n', '1 day');
-SELECT definition, present FROM fraud.feature_indexes('wide');
+SELECT fraud.create_feature_set('very_wide', 'wide', 'id', 'at', create_indexes => true);
+SELECT count(fraud.add_window_feature('very_wide', 'm' || i, 'avg', 'c' || i, 'k', '1 day')) FROM generate_series(1, 40) i;
+SELECT count(fraud.add_window_feature('very_wide', 'd' || i, 'distinct', 'd' || i, 'm', '1 day')) FROM generate_series(1, 40) i;
+SELECT fraud.add_window_feature('very_wide', 'n', 'count', NULL, 'u', '1 day');
+SELECT fraud.add_window_feature('very_wide', 'of_name', 'count', NULL, 'n', '1 day');
+SELECT definition, present FROM fraud.feature_indexes('very_wide');
 INSERT INTO wide (id, at, k, u, n, m) SELECT g, timestamptz '2026-01-01 00:00Z' + g * interval '1 hour', g % 3, g % 2, g % 5, g % 4 FROM generate_series(1, 100) g;
-SELECT * FROM fraud.verify_parity('wide', 1000);
+SELECT * FROM fraud.verify_parity('very_wide', 1000);
 
 -- What is included is bounded, and then the table need not be visited.
 CREATE TABLE narrow (id bigint PRIMARY KEY, at timestamptz, who uuid, price numeric(12, 2), country varchar(2), free numeric, note varchar(4000));
@@ -74,5 +74,5 @@ CREATE TABLE loose (id int PRIMARY KEY, at timestamptz, who text COLLATE ignore_
 SELECT fraud.create_feature_set('loose', 'loose', 'id', 'at', create_indexes => true);
 SELECT fraud.add_window_feature('loose', 'n', 'count', NULL, 'who', '1 day');
 
-SELECT fraud.drop_feature_set(s) FROM unnest('{visits,later,steps,wide,narrow,loose}'::text[]) s;
+SELECT fraud.drop_feature_set(s) FROM unnest('{visits,later,steps,very_wide,narrow,loose}'::text[]) s;
 DROP SCHEMA indexed CASCADE;

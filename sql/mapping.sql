@@ -97,7 +97,7 @@ SELECT transaction_id, amount, merchant, occurred_at FROM fraud.transactions WHE
 SELECT reason, convert_from(payload, 'UTF8') AS payload FROM fraud.ingest_errors WHERE source = 'csv';
 SELECT transaction_id, status, error FROM fraud.ingest(E'Date;Ref;Payee;Sum;Card\n31/12/2024 10:00;r-1;"A ""B""; C";"1.234,50";4000000000000036\n',
     'csv', format => 'csv', mapping => '{"delimiter": ";", "fields": {"occurred_at": {"path": "$.Date", "time": {"format": "DD/MM/YYYY HH24:MI", "zone": "Europe/Berlin"}}, "transaction_id": "$.Ref", "merchant": "$.Payee", "amount": {"path": "$.Sum", "decimal": ","}, "cc_num": "$.Card"}}');
-SELECT transaction_id, amount, merchant, occurred_at FROM fraud.transactions WHERE transaction_id = 'r-1';
+SELECT transaction_id, amount, merchant, occurred_at FROM fraud.transactions WHERE transaction_id = 'r-1' AND occurred_at > '2024-01-01';
 SELECT transaction_id, status FROM fraud.ingest(E'r-2|4000000000000036|5|M|1735636000\n', 'csv', '{"delimiter": "|", "columns": ["trans_num", "cc_num", "amt", "merchant", "unix_time"]}', 'csv');
 
 -- A dead letter holds the payment as it was mapped, and names the field and its path; it can be repaired and sent again.

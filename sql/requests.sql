@@ -1,6 +1,6 @@
 \set SHOW_CONTEXT never
 -- Requests of sources: what can be given and what is wrong with it. (What the worker makes of
--- them is tested in test/t/039_requests.pl; each key in test/unit/request_test.cpp.)
+-- them is tested in test/t/042_requests.pl; each key in test/unit/request_test.cpp.)
 SELECT fraud.add_source('r', 'https://bank.example/', request => '{"methode": "GET"}');
 SELECT fraud.add_source('r', 'https://bank.example/', request => '[1]');
 SELECT fraud.add_source('r', 'https://bank.example/', request => '{"query": {"from": "{{sinse}}"}}');

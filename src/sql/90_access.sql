@@ -172,7 +172,7 @@ BEGIN
     -- Where the extension's two functions stand in a schema of their own, they need it; others may
     -- have given it too, so that it is not taken again.
     IF verb = 'grant' AND NOT has_schema_privilege(role_name, '@extschema@'::regnamespace::oid, 'USAGE')
-       AND EXISTS (SELECT FROM unnest(objects) o WHERE o LIKE '%fraud\_score(%') THEN
+       AND EXISTS (SELECT FROM unnest(objects) o WHERE position('fraud_score(' IN o) > 0) THEN
         EXECUTE format('GRANT USAGE ON SCHEMA @extschema@ TO %I', role_name);
     END IF;
     FOREACH object IN ARRAY objects LOOP
