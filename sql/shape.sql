@@ -136,3 +136,15 @@ DELETE FROM fraud.currency_rates;
 UPDATE fraud.transactions SET amount = 3000 WHERE transaction_id = 'shape2';
 SELECT amount, base_amount FROM fraud.transactions WHERE transaction_id = 'shape2';
 DROP TABLE shape_history, shape_kinds;
+-- Whatever a payment brings, an index has room for it.
+SELECT fraud.add_payment_field('long_agent', 'text', '$.agent', index => true), fraud.add_payment_field('long_number', 'numeric', '$.n', index => true);
+SELECT fraud.add_window_feature('payments', 'of_agent', 'count', NULL, 'long_agent', '1 day');
+SELECT transaction_id, status, error FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('trans_num', format('long-%s', g % 2), 'cc_num', 4444000011112222 + g / 2, 'amt', 5, 'merchant', 'M',
+    'current_time', 1735700000000, 'agent', CASE WHEN g < 2 THEN (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 300) i) ELSE 'short' END,
+    'n', ('1' || repeat('7', 3000))::numeric)) FROM generate_series(0, 5) g));
+-- Two customers with one id, at one time, with one agent: neither counts for the other.
+SELECT transaction_id, long_agent, long_number IS NULL AS too_long, (SELECT t.features[array_position(fraud.payment_features(), 'of_agent')] FROM fraud.transactions t WHERE (t.card, t.transaction_id) = (e.card, e.transaction_id)) AS of_agent
+FROM fraud.payment_events e WHERE transaction_id LIKE 'long-%' ORDER BY transaction_id, long_agent, of_agent;
+SELECT * FROM fraud.verify_parity('payments', 1000);
+SELECT fraud.drop_feature('payments', 'of_agent');
+SELECT fraud.drop_payment_field('long_agent'), fraud.drop_payment_field('long_number');

@@ -5,7 +5,7 @@
 
 CREATE FUNCTION fraud._attribute_text(attributes jsonb, path jsonpath) RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_attribute_text' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION fraud._attribute_text(jsonb, jsonpath) IS 'internal: the first value at a path; null of objects and arrays';
+COMMENT ON FUNCTION fraud._attribute_text(jsonb, jsonpath) IS 'internal: the first value at a path; null of objects and arrays, and of more than 2000 bytes';
 CREATE FUNCTION fraud._attribute_numeric(attributes jsonb, path jsonpath) RETURNS numeric
 AS 'MODULE_PATHNAME', 'fraud_detect_attribute_numeric' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION fraud._attribute_numeric(jsonb, jsonpath) IS 'internal: the first value at a path, if it is a number, or a text that is one';
@@ -163,7 +163,7 @@ CREATE FUNCTION fraud.add_payment_field(name text, type text, path text DEFAULT 
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.add_payment_field(text, text, text, boolean) IS
-    'shows a value of the payments'' attributes as a column of fraud.payment_events, of past payments too: for features, window keys, categories and queries. type: text, numeric, float8, bigint, boolean, timestamptz or inet; path: JSONPath, by default $.name; index: an index on (it, occurred_at, transaction_id) for each month, whose payments wait while it is made. What does not fit the type is null (fraud.payment_field_values counts it)';
+    'shows a value of the payments'' attributes as a column of fraud.payment_events, of past payments too: for features, window keys, categories and queries. type: text, numeric, float8, bigint, boolean, timestamptz or inet; path: JSONPath, by default $.name; index: an index on (it, occurred_at, transaction_id) for each month, whose payments wait while it is made. What does not fit the type is null, as is a text of more than 2000 bytes or a number of more than 1000 digits (fraud.payment_field_values counts them)';
 
 CREATE FUNCTION fraud._drop_payment_field(name text) RETURNS void
 LANGUAGE plpgsql

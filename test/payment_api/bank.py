@@ -52,21 +52,23 @@ class Bank:
     def transaction(self, i):
         """Transaction i as the bank tells of it: money in minor units, times with an offset."""
         at = datetime.datetime.fromtimestamp(self.time_ms(i) / 1000, datetime.timezone(datetime.timedelta(hours=2)))
-        yen = i % 4 == 2
         refund = i % 10 == 9
+        # What is paid back is of the same customer, account, device and currency.
+        k = i - 9 if refund else i
+        yen = k % 4 == 2
         found = {
             "transactionId": f"bank-{i:06d}",
             "bookedAt": at.isoformat(timespec="milliseconds"),
             "type": "REFUND" if refund else "PAYMENT",
             "amount": {"value": (1200 + i) if yen else (1250 + i), "currency": "JPY" if yen else "EUR"},
-            "debtor": {"name": f"Customer {i % 7}",
-                       "account": {"iban": iban(f"5001051754073249{i % 7:02d}")}},
-            "creditor": {"name": MERCHANTS[i % 4], "mcc": 5411 + i % 4, "country": COUNTRIES[i % 4]},
-            "device": {"id": f"device-{i % 5}", "ip": f"198.51.100.{i % 20}"},
-            "contact": {"email": f"customer{i % 7}@example.org"},
+            "debtor": {"name": f"Customer {k % 7}",
+                       "account": {"iban": iban(f"5001051754073249{k % 7:02d}")}},
+            "creditor": {"name": MERCHANTS[k % 4], "mcc": 5411 + k % 4, "country": COUNTRIES[k % 4]},
+            "device": {"id": f"device-{k % 5}", "ip": f"198.51.100.{k % 20}"},
+            "contact": {"email": f"customer{k % 7}@example.org"},
         }
         if refund:
-            found["originalTransactionId"] = f"bank-{i - 9:06d}"
+            found["originalTransactionId"] = f"bank-{k:06d}"
         return found
 
     def row(self, i):

@@ -347,5 +347,28 @@ TEST(FeatureEngine, ValuesThatNoFloatHolds) {
   }
 }
 
+TEST(FeatureEngine, ThoseThatComeAtOnceDoNotCountForEachOther) {
+  FeatureEngine engine({{Aggregate::kCount, 0, kEveryEvent, kEveryEvent, 1000, 0, false},
+                        {Aggregate::kSum, 0, 0, kEveryEvent, 1000, 0, false, 0},
+                        {Aggregate::kMax, 0, 0, kEveryEvent, 1000, 0, false, 0},
+                        {Aggregate::kLast, 0, 0, kEveryEvent, 1000, 0, false}}, 1);
+  const std::string_view key = "k";
+  const auto next = [&](int64_t time, double value, uint64_t run) {
+    const Cell cell = number_cell(value);
+    std::vector<float> features(4);
+    Event event{time, kNever, &cell};
+    event.run = run;
+    next_event(engine, event, key, features.data());
+    return features;
+  };
+  next(1, 5, 1);
+  EXPECT_EQ(next(7, 8, 2), (std::vector<float>{1, 5, 5, 5}));
+  EXPECT_EQ(next(7, 9, 2), (std::vector<float>{1, 5, 5, 5}));
+  EXPECT_EQ(next(7, 1, 2), (std::vector<float>{1, 5, 5, 5}));
+  EXPECT_EQ(next(7, 2, 3), (std::vector<float>{4, 23, 9, 1}));
+  EXPECT_EQ(next(9, 0, 0), (std::vector<float>{5, 25, 9, 2}));
+  EXPECT_EQ(next(9, 0, 0)[0], 6.0F);
+}
+
 }  // namespace
 }  // namespace fraud

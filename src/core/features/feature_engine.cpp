@@ -321,7 +321,7 @@ void KeyWindows::leave(const Accumulator& accumulator, uint64_t sequence) {
 }
 
 // Slides one window to where it stands for an event at `now`.
-void KeyWindows::advance(size_t index, int64_t now) {
+void KeyWindows::advance(size_t index, int64_t now, uint64_t limit) {
   const Window& window = plan_->windows_[index];
   uint64_t& tail = words_[2 * index];
   uint64_t& head = words_[2 * index + 1];
@@ -334,10 +334,10 @@ void KeyWindows::advance(size_t index, int64_t now) {
   }
   if (tail == head) {
     // What has grown too old before it ever entered is passed over.
-    while (head != end_ && time_at(head) <= oldest) ++head;
+    while (head != limit && time_at(head) <= oldest) ++head;
     tail = head;
   }
-  while (head != end_ && time_at(head) <= newest) {
+  while (head != limit && time_at(head) <= newest) {
     for (const Accumulator& accumulator : window.accumulators) enter(accumulator, head, now);
     ++head;
   }
@@ -455,12 +455,13 @@ double KeyWindows::result(const KeyPlan::Output& output, const Event& event) con
                                                   : distance / (std::max(seconds, 1.0) / 3600);
 }
 
-void KeyWindows::evaluate(bool include_current, const Event& event, float* features) {
+// Events from `limit` on are in no window.
+void KeyWindows::evaluate(bool include_current, const Event& event, uint64_t limit, float* features) {
   size_t advanced = plan_->windows_.size();
   for (const KeyPlan::Output& output : plan_->outputs_) {
     if (output.include_current != include_current) continue;
     if (output.window != advanced) {
-      advance(output.window, event.time_us);
+      advance(output.window, event.time_us, limit);
       advanced = output.window;
     }
     features[output.feature] = feature_value(result(output, event));
@@ -478,9 +479,13 @@ void KeyWindows::drop_old() {
 }
 
 void KeyWindows::evaluate_and_push(const Event& event, float* features) {
-  evaluate(false, event, features);
+  if (event.run == 0 || event.run != run_) {
+    run_ = event.run;
+    run_begin_ = end_;
+  }
+  evaluate(false, event, run_begin_, features);
   push(event);
-  if (plan_->includes_current_) evaluate(true, event, features);
+  if (plan_->includes_current_) evaluate(true, event, end_, features);
   drop_old();
 }
 

@@ -94,6 +94,7 @@ struct Event {
   // and so on. In order.
   const int64_t* turns = nullptr;
   size_t turn_count = 0;
+  uint64_t run = 0;  // the same of events of one time and id, which follow each other; 0: it is alone
 };
 
 // What the features of one key need: which cells are kept, which windows slide,
@@ -154,7 +155,8 @@ class KeyWindows {
   KeyWindows& operator=(KeyWindows&&) = delete;
 
   // Computes the key's features of an event that is not pushed yet, into their
-  // places of `features`, and pushes it. After it, none earlier may come.
+  // places of `features`, and pushes it. After it, none earlier may come. Those of one run do not
+  // count for each other.
   void evaluate_and_push(const Event& event, float* features);
   // Adds an event that only later ones need.
   void push(const Event& event);
@@ -181,10 +183,10 @@ class KeyWindows {
   bool is_fraud(uint64_t sequence, int64_t now) const noexcept;
   int64_t next_turn(uint64_t sequence, int64_t now) const noexcept;
 
-  void advance(size_t window, int64_t now);
+  void advance(size_t window, int64_t now, uint64_t limit);
   void enter(const Accumulator& accumulator, uint64_t sequence, int64_t now);
   void leave(const Accumulator& accumulator, uint64_t sequence);
-  void evaluate(bool include_current, const Event& event, float* features);
+  void evaluate(bool include_current, const Event& event, uint64_t limit, float* features);
   double result(const KeyPlan::Output& output, const Event& event) const;
   double sum(const Accumulator& accumulator, uint64_t tail, uint64_t head) const;
   double deviation(const Accumulator& accumulator, uint64_t tail, uint64_t head) const;
@@ -194,6 +196,7 @@ class KeyWindows {
   const KeyPlan* plan_;
   std::unique_ptr<uint64_t[]> ring_;   // the events that a window holds or will hold
   uint64_t mask_ = 0, first_ = 0, end_ = 0;
+  uint64_t run_ = 0, run_begin_ = 0;  // of the event evaluated last, and the first of that run
   std::unique_ptr<uint64_t[]> words_;  // tail and head of each window, then accumulators
   std::unique_ptr<Queue[]> queues_;
   // Of the events in the ring whose label turned more than once: the turns after the first.

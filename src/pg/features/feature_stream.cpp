@@ -147,6 +147,11 @@ struct FeatureStream::Pass {
   bool has_last = false;
   std::vector<std::string> last_keys;
   Ties ties;
+  // The row that was added to a turn last, of payments.
+  bool has_added = false;
+  int64_t added_time = 0;
+  Datum added_id = (Datum)0;
+  uint64_t added_run = 0;
   // Of two turns one is computed while the other is read and handed out.
   Turn turns[2];
   size_t turn = 0;     // which is next
@@ -286,13 +291,14 @@ void FeatureStream::Pass::sort_run(size_t begin, size_t end) {
 }
 
 // Of rows with the same time and id, no two may have a key in common: which of them
-// comes first would be left to chance.
+// comes first would be left to chance. An id of payments is unique for its customer: those of
+// several that have one id and time do not count for each other.
 void FeatureStream::Pass::check_run(const uint32_t* run, size_t count) {
   Ties ties;
   for (size_t i = 0; i < count; ++i) {
     Datum a = i == 0 ? (Datum)0 : reader.batch().ids[run[i - 1]], b = reader.batch().ids[run[i]];
     if (i == 0 || !same_id(a, b)) ties.clear();
-    if (!ties.add(keys_of(reader.batch(), run[i]))) throw_same_id(reader.batch().times[run[i]]);
+    if (!ties.add(keys_of(reader.batch(), run[i])) && !set->builtin) throw_same_id(reader.batch().times[run[i]]);
   }
 }
 
@@ -342,7 +348,7 @@ void FeatureStream::Pass::check_order(const EventBatch& batch) {
   for (size_t row = 0; row < batch.rows; ++row) {
     if (has_last && batch.times[row] == last_time && same_id(last_id, batch.ids[row])) {
       if (ties.empty()) ties.add(row == 0 ? last_keys : keys_of(batch, row - 1));
-      if (!ties.add(keys_of(batch, row))) throw_same_id(last_time);
+      if (!ties.add(keys_of(batch, row)) && !set->builtin) throw_same_id(last_time);
     } else {
       ties.clear();
     }
@@ -379,6 +385,13 @@ void FeatureStream::Pass::add_row(Turn& turn, size_t row) {
   const EventBatch& batch = *turn.batch;
   Event event = batch.event(row);
   event.inputs = batch.cells.data() + row * set->inputs.size();
+  if (set->builtin) {
+    if (!has_added || batch.times[row] != added_time || !same_id(added_id, batch.ids[row])) ++added_run;
+    has_added = true;
+    added_time = batch.times[row];
+    added_id = batch.ids[row];  // lives as long as the batch of the turn before
+    event.run = added_run;
+  }
   batch.keys_of(row, set->keys.size(), &row_keys);
   turn.rows.push_back(row);
   turn.events.push_back(event);

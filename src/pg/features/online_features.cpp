@@ -393,7 +393,14 @@ class Computation {
             const std::vector<char>& chosen) {
     KeyWindows windows(online_.engine.plan(key));
     size_t next = begin;
-    for (size_t row : rows) {
+    uint64_t run = 0;
+    const size_t* previous = nullptr;
+    for (const size_t& row : rows) {
+      // Payments of several customers can have one id, and be of one time.
+      const bool goes_on = previous != nullptr && order_(current_.times[*previous], current_.ids[*previous], current_.times[row],
+                                                         current_.ids[row]) == 0;
+      if (!goes_on) ++run;
+      previous = &row;
       for (; next < end; ++next) {
         const int order = order_(events.times[next], events.ids[next], current_.times[row], current_.ids[row]);
         if (order > 0) break;
@@ -405,6 +412,7 @@ class Computation {
       }
       Event subject;
       subject.time_us = current_.times[row];
+      subject.run = run;
       subject.inputs = current_.cells.data() + row * set_.inputs.size();
       windows.evaluate_and_push(subject, values_.data() + row * set_.windows.size());
     }

@@ -21,6 +21,10 @@ using namespace fraud::pg;
 
 namespace {
 
+// An index has room for no more, beside time and id.
+constexpr size_t kMostTextBytes = 2000;
+constexpr size_t kMostNumberBytes = 1000;
+
 // A scalar of the attributes: as text, and as a number where it is one.
 struct Scalar {
   jbvType type = jbvNull;
@@ -70,6 +74,7 @@ Scalar scalar_at(FunctionCallInfo fcinfo) {
 
 // Returns the value as a number, also where it is a text that is one; nullptr where it is none.
 Numeric number_of(const Scalar& scalar) {
+  if (scalar.text.size() > kMostNumberBytes) return nullptr;
   if (scalar.number != nullptr || scalar.type != jbvString) return scalar.number;
   // What Postgres reads without an error: digits, at most one point, no exponent.
   constexpr size_t kMostDigits = 100;
@@ -104,7 +109,7 @@ Datum null_of(FunctionCallInfo fcinfo) {
 
 FRAUD_FUNCTION(attribute_text) {
   const Scalar scalar = scalar_at(fcinfo);
-  return scalar.type == jbvNull ? null_of(fcinfo) : text_param(scalar.text).value;
+  return scalar.type == jbvNull || scalar.text.size() > kMostTextBytes ? null_of(fcinfo) : text_param(scalar.text).value;
 }
 
 FRAUD_FUNCTION(attribute_numeric) {
