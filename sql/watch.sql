@@ -82,6 +82,8 @@ INSERT INTO claims VALUES (2, '2026-01-02', 'bob', 10), (3, '2026-01-03', 'ann',
 RESET ROLE;
 SELECT event_id, event_time, entity, amount, model, model_version, round(score::numeric, 4) AS score, decision, reasons, features, error
 FROM fraud.stream_decisions ORDER BY decision_id;
+-- What a listener looks up.
+SELECT x.stream, x.event_id, x.entity, x.amount, x.case_status, x.decision FROM fraud.stream_alerts a, fraud.alert(a.alert_id) x ORDER BY a.alert_id;
 -- Windows see the rows of the same INSERT that come before, and the score is the model's.
 SELECT count(*) FILTER (WHERE round(d.score::numeric, 12) = round(fraud_score(fraud.features('claims', c), 'claims')::numeric, 12)) AS same, count(*)
 FROM fraud.stream_decisions d JOIN claims c ON c.claim_no::text = d.event_id;

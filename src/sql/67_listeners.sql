@@ -20,24 +20,3 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._notify_listeners(int) IS
     'internal: sends NOTIFY fraud_alerts for alerts that no listener has heard of; returns how many';
-
--- With the caller's rights: who may not read the tables learns nothing of an id that was heard.
-CREATE FUNCTION fraud.alert(id bigint) RETURNS TABLE (
-    alert_id bigint, case_id bigint, case_status text, case_alerts bigint, transaction_id text, card uuid, last_four text,
-    occurred_at timestamptz, raised_at timestamptz, amount numeric, merchant text, category text, score float8, decision text,
-    model text, reasons text[])
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT a.alert_id, a.case_id, c.status,
-           (SELECT count(*) FROM fraud.alerts e WHERE e.card = a.card AND e.case_id = a.case_id AND e.alert_id <= a.alert_id),
-           a.transaction_id, a.card, u.last_four, a.occurred_at, a.raised_at, t.amount, t.merchant, t.category, a.score, a.decision,
-           format('%s/%s', a.model, a.model_version), a.reasons
-    FROM fraud.alerts a
-    LEFT JOIN fraud.cases c ON c.card = a.card AND c.case_id = a.case_id
-    LEFT JOIN fraud.customers u ON u.card = a.card
-    LEFT JOIN fraud.transactions t ON t.card = a.card AND t.occurred_at = a.occurred_at AND t.transaction_id = a.transaction_id
-    WHERE a.alert_id = id;
-END;
-COMMENT ON FUNCTION fraud.alert(bigint) IS
-    'one alert with its payment, as it stands now: what a listener of fraud_alerts looks up, with its own rights; no row where there is no such alert';

@@ -129,7 +129,8 @@ CREATE VIEW fraud.alert_queue AS
     SELECT a.alert_id, a.case_id, m.status, a.decision, a.score, a.raised_at,
            round(extract(epoch FROM now() - a.raised_at) / 3600, 2) AS age_hours,
            a.occurred_at, t.base_amount AS amount, t.merchant, t.category,
-           a.card, c.last_four, c.city, c.state, a.reasons, a.transaction_id, a.model, a.model_version
+           a.card, c.last_four, c.city, c.state, a.reasons, a.transaction_id, a.model, a.model_version,
+           t.amount AS paid_amount, t.currency, t.attributes
     FROM fraud.alerts a
     JOIN fraud.cases m ON m.card = a.card AND m.case_id = a.case_id
     LEFT JOIN fraud.transactions t
