@@ -95,7 +95,7 @@ FRAUD_FUNCTION(preview_source) {
     return std::string_view(VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value)));
   }));
   const Source source = source_called(name);
-  std::unique_ptr<const Mapping> mapping = mapping_argument(fcinfo, 1, source.format);
+  std::shared_ptr<const Mapping> mapping = mapping_argument(fcinfo, 1, source.format);
   if (mapping == nullptr && !source.mapping.empty()) mapping = compile_mapping(source.mapping, source.format);
   note_act("preview", "source", name);
   Response response;

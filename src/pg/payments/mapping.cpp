@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -464,13 +465,23 @@ std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFor
   return mapping;
 }
 
-std::unique_ptr<const Mapping> mapping_argument(FunctionCallInfo fcinfo, int index, PaymentFormat format) {
+std::shared_ptr<const Mapping> mapping_argument(FunctionCallInfo fcinfo, int index, PaymentFormat format) {
   if (PG_NARGS() <= index || PG_ARGISNULL(index)) return nullptr;
   const std::string_view json = protect([&] {
     Jsonb* value = PG_GETARG_JSONB_P(index);
     return std::string_view(JsonbToCString(nullptr, &value->root, VARSIZE(value)));
   });
-  return compile_mapping(json, format);
+  // An application sends the same one with each payment. Never destroyed: at the process's end
+  // there is no Postgres left to free them.
+  constexpr size_t kMostKept = 32;
+  static auto& kept = *new std::map<std::pair<std::string, PaymentFormat>, std::shared_ptr<const Mapping>>;
+  std::pair<std::string, PaymentFormat> key(json, format);
+  const auto known = kept.find(key);
+  if (known != kept.end()) return known->second;
+  std::shared_ptr<const Mapping> made = compile_mapping(json, format);
+  if (kept.size() >= kMostKept) kept.clear();
+  kept.emplace(std::move(key), made);
+  return made;
 }
 
 PaymentFormat checked_format(std::string_view name) {

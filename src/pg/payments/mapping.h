@@ -15,8 +15,8 @@ namespace fraud::pg {
 // says what is wrong with it. It outlives the memory context that is current.
 std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFormat format);
 
-// The argument's mapping; null where it is NULL.
-std::unique_ptr<const Mapping> mapping_argument(FunctionCallInfo fcinfo, int index, PaymentFormat format);
+// The argument's mapping, made ready once in this backend; null where it is NULL.
+std::shared_ptr<const Mapping> mapping_argument(FunctionCallInfo fcinfo, int index, PaymentFormat format);
 
 // The format called so; throws SqlError.
 PaymentFormat checked_format(std::string_view name);

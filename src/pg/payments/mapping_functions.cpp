@@ -59,7 +59,7 @@ FRAUD_FUNCTION(preview_payments) {
     throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "body must not be null");
   }
   const PaymentFormat format = PG_ARGISNULL(1) ? PaymentFormat::kAuto : checked_format(text_argument(fcinfo, 1));
-  const std::unique_ptr<const Mapping> mapping = mapping_argument(fcinfo, 2, format);
+  const std::shared_ptr<const Mapping> mapping = mapping_argument(fcinfo, 2, format);
   return preview_rows(fcinfo, preview_payments(text_argument(fcinfo, 0), format, mapping.get(),
                                                [] { protect([] { CHECK_FOR_INTERRUPTS(); }); }));
 }

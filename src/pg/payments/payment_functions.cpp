@@ -73,7 +73,7 @@ void put_outcome(ReturnSetInfo* result, const IngestOutcome& outcome) {
 
 // Stores the payments of a body, whose mapping is the third argument, and returns a row for each.
 Datum ingest_body(FunctionCallInfo fcinfo, std::string_view body, PaymentFormat format) {
-  const std::unique_ptr<const Mapping> mapping = mapping_argument(fcinfo, 2, format);
+  const std::shared_ptr<const Mapping> mapping = mapping_argument(fcinfo, 2, format);
   PaymentBatch batch = read(body, format, mapping.get());
   IngestOptions options;
   options.source = mask_card_numbers(text_argument(fcinfo, 1));
@@ -139,7 +139,7 @@ FRAUD_FUNCTION(assess) {
     fcinfo->isnull = true;
     return (Datum)0;
   }
-  const std::unique_ptr<const Mapping> mapping = mapping_argument(fcinfo, 2, PaymentFormat::kAuto);
+  const std::shared_ptr<const Mapping> mapping = mapping_argument(fcinfo, 2, PaymentFormat::kAuto);
   PaymentBatch batch = read(json_argument(fcinfo, 0), PaymentFormat::kAuto, mapping.get());
   if (batch.payments.size() + batch.rejected.size() != 1) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
