@@ -139,6 +139,11 @@ BEGIN
         RAISE EXCEPTION 'path "%" is no JSONPath', path
             USING ERRCODE = 'invalid_parameter_value', HINT = 'For example: $.device.id, or $."user-agent".';
     END;
+    -- In a jsonpath's own text a dollar sign stands right before a quoted name where that is a variable.
+    IF regexp_replace(place::text, '"(\\.|[^"\\])*"', '""', 'g') ~ '\$""' THEN
+        RAISE EXCEPTION 'path "%" has a variable, which nobody gives a value', path
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'A member is found by a point: $.device.id.';
+    END IF;
     -- Whoever makes a month (fraud._ensure_partition) takes this too, and so makes the index of it.
     LOCK TABLE fraud.transactions IN SHARE UPDATE EXCLUSIVE MODE;
     IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = 'fraud.payment_events'::regclass AND a.attname = name AND NOT a.attisdropped) THEN

@@ -55,6 +55,12 @@ is(value('SELECT count(*) FROM fraud.transactions'), '4', 'none of it is a payme
 my $polls = value("SELECT polls FROM fraud.source_status WHERE name = 'a'");
 ok($node->poll_query_until('postgres', "SELECT polls > $polls + 2 FROM fraud.source_status WHERE name = 'a'"), 'the body is polled again');
 is(value('SELECT count(*) FROM fraud.payment_followups'), '2', 'and nothing is there twice');
+# A clock that is behind, and a payment without a rate, for which each is scored by itself.
+my $earlier = $now - 60000;
+serve(qq({"trans_num": "r6", "kind": "refund", "reference": "a6", "amt": 1, "current_time": $earlier}),
+    pays('a6', '"cc_num": 4000000000000036, "device": {"id": "d1"}'), pays('a7', '"cc_num": 4000000000000036, "currency": "NOK"'));
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.payment_followups WHERE transaction_id = 'r6'"), 'what follows waits for its payment');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.ingest_errors WHERE transaction_id = 'a7'"), 'and the other is a dead letter');
 is(value("SELECT count(*) FROM fraud.verify_parity('payments')"), '0', 'online and offline agree');
 value("SELECT fraud.pause_source('a')");
 
