@@ -71,6 +71,20 @@ FROM bodies b, fraud.preview_payments(b.body, 'auto', '{"fields": {"cc_num": "$.
 SELECT mapped, error FROM fraud.preview_payments('{"ids": [{"type": "a", "id": "1"}, {"type": "b", "id": "2"}], "qty": 3, "price": 1.5}', 'auto',
     '{"fields": {"transaction_id": "$.ids[*] ? (@.type == \"b\").id", "amount": "$.qty * $.price", "merchant": "$.ids.size()", "city": "strict $.nowhere", "state": "$.qty.keyvalue()"}}');
 
+-- No path finds what must not be kept, by whatever asterisk or filter; nor is there a name for it.
+SELECT mapped FROM fraud.preview_payments('{"id": "t", "card": {"cvv": "123", "brand": "visa"}, "extra": [{"name": "cvc", "value": "456"}, {"name": "os", "value": "linux"}]}', 'auto',
+    '{"fields": {"transaction_id": "$.id", "job": "$.**.cvv", "city": "$.card.*", "state": "$.extra[*] ? (@.name == \"cvc\").value", "street": "$.extra[*] ? (@.name == \"os\").value"}}');
+SELECT refused FROM fraud.preview_payments('{"id": "t"}', 'auto', '{"fields": {"attributes.cvv": "$.code"}}') refused;
+-- A variable would find nothing, without a word.
+SELECT fraud.preview_payments('{"id": "t"}', 'auto', '{"fields": {"transaction_id": "$id"}}');
+SELECT fraud.preview_payments('{"id": "t"}', 'auto', '{"fields": {"transaction_id": "$.id ? (@ == $x)"}}');
+SELECT mapped FROM fraud.preview_payments('{"$\"x": "t"}', 'auto', '{"fields": {"transaction_id": "strict $.\"$\\\"x\""}}');
+-- strptime's %z is an offset with a colon or without, or Z; ISO 8601 may leave out the seconds.
+SELECT t.at, time_of(t.at, '{"format": "%Y-%m-%dT%H:%M:%S%z"}') FROM (VALUES ('"2024-10-28T17:58:04+01:00"'::jsonb), ('"2024-10-28T17:58:04+0100"'), ('"2024-10-28T17:58:04-0530"'), ('"2024-10-28T17:58:04Z"'), ('"2024-10-28T17:58:04"')) t(at);
+SELECT t.at, time_of(t.at, t."time") FROM (VALUES ('"2024-10-28T17:58Z"'::jsonb, NULL::jsonb), ('"2024-10-28T17:58+01:00"', NULL), ('"2024-10-28T17:58"', '{"zone": "Europe/Paris"}'), ('"2024-10-28 17:58"', NULL)) t(at, "time");
+-- Our names behind another delimiter.
+SELECT error, proposal FROM fraud.preview_payments(E'trans_num;cc_num;amt;merchant;unix_time\nt;4000000000000010;5;M;1730134684\n', 'csv');
+
 -- For each field: whatever it is called, the row is the same.
 CREATE TABLE flat (name text, value jsonb, field text);
 INSERT INTO flat VALUES ('amt', '60.16', 'amount'), ('merchant', '"Berge"', 'merchant'), ('category', '"misc"', 'category'), ('first', '"A"', 'first_name'),
