@@ -24,6 +24,17 @@ SELECT fraud.add_payment_field('ip', 'inet');
 SELECT fraud.add_payment_field('amount', 'text');
 SELECT fraud.add_payment_field('x', 'json');
 SELECT fraud.add_payment_field('x', 'text', path => '$.[');
+-- Names that begin alike have indexes of their own.
+BEGIN;
+SELECT fraud.add_payment_field(f, 'text', index => true) FROM unnest('{customer_device_operating_system_version_major,customer_device_operating_system_version_minor}'::text[]) f;
+SELECT fraud.drop_payment_field('customer_device_operating_system_version_minor');
+SELECT count(*) > 0 AND count(*) = (SELECT count(*) FROM pg_inherits WHERE inhparent = 'fraud.transactions'::regclass) AS is_indexed
+FROM pg_indexes WHERE schemaname = 'fraud' AND indexdef LIKE '%version_major%';
+ROLLBACK;
+-- A user's own view over the payments is not dropped with it.
+CREATE VIEW devices AS SELECT transaction_id, device FROM fraud.payment_events;
+SELECT fraud.drop_payment_field('risk');
+DROP VIEW devices;
 SELECT fraud.add_payment_field('x', 'text', path => '$x');
 SELECT fraud.add_payment_field('x', 'text', path => '$.a ? (@ > $x)');
 -- What Postgres throws for a value is null, too: no feed takes the column from its readers.
