@@ -402,6 +402,12 @@ TEST(Preview, ShowsEachPaymentMasked) {
   EXPECT_EQ(none.payments[0].error, "expected payments, found an object without any field of a payment; it has keys \"a\"");
 }
 
+TEST(Preview, SaysWhatABodyIsThatIsNoJson) {
+  const Preview preview = preview_payments("<html><body>Sign in</body></html>", PaymentFormat::kAuto, nullptr);
+  ASSERT_EQ(preview.payments.size(), 1u);
+  EXPECT_NE(preview.payments[0].error.find("begins with \"<\", as HTML and XML do"), std::string::npos) << preview.payments[0].error;
+}
+
 TEST(Mapping, NamesOfFields) {
   EXPECT_EQ(wire_name("amount"), "amt");
   EXPECT_EQ(wire_name("occurred_at"), "trans_date_trans_time");
