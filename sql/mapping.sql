@@ -122,6 +122,15 @@ SELECT r.* FROM fraud.ingest_errors e, fraud.retry_dead_letter(e.error_id, '{"am
 SELECT r.outcome IN ('stored', 'received') AS sent, r.detail FROM fraud.ingest_errors e, fraud.retry_dead_letter(e.error_id, '{"amt": 5, "trans_date_trans_time": "2024-12-31 00:00:00"}') r WHERE source = 'letters';
 SELECT count(*) FROM fraud.ingest_errors WHERE source = 'letters';
 
+-- Of a customer that is no card, too; a repair that mends nothing says what is wrong still.
+SELECT status, error FROM fraud.ingest('{"no": "letter-2", "sum": "much", "shop": "M", "at": "2024-12-31 00:00:00", "id": "tok-2"}', 'letters2',
+    '{"fields": {"transaction_id": "$.no", "amount": "$.sum", "merchant": "$.shop", "occurred_at": "$.at", "customer": "$.id", "customer_kind": {"value": "token"}}}');
+SELECT r.outcome, r.detail FROM fraud.ingest_errors e, fraud.retry_dead_letter(e.error_id, '{"amount": 5}') r WHERE source = 'letters2';
+SELECT r.outcome IN ('stored', 'received') AS sent, r.detail FROM fraud.ingest_errors e, fraud.retry_dead_letter(e.error_id, '{"amt": 5}') r WHERE source = 'letters2';
+SELECT status FROM fraud.ingest('{"trans_num": "letter-3", "customer_kind": "token", "amt": 5, "merchant": "M", "unix_time": 1735603200}'::text, 'letters2');
+SELECT r.outcome, r.detail FROM fraud.ingest_errors e, fraud.retry_dead_letter(e.error_id, '{}') r WHERE source = 'letters2';
+DELETE FROM fraud.ingest_errors WHERE source = 'letters2';
+
 -- fraud.assess, too.
 SELECT score BETWEEN 0 AND 1 AS scored FROM fraud.assess('{"no": "x", "sum": 5, "shop": "M", "card": "00000000-0000-0000-0000-000000000001"}',
     mapping => '{"fields": {"transaction_id": "$.no", "amount": "$.sum", "merchant": "$.shop", "card": "$.card"}}');
