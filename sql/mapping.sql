@@ -71,6 +71,20 @@ FROM bodies b, fraud.preview_payments(b.body, 'auto', '{"fields": {"cc_num": "$.
 SELECT mapped, error FROM fraud.preview_payments('{"ids": [{"type": "a", "id": "1"}, {"type": "b", "id": "2"}], "qty": 3, "price": 1.5}', 'auto',
     '{"fields": {"transaction_id": "$.ids[*] ? (@.type == \"b\").id", "amount": "$.qty * $.price", "merchant": "$.ids.size()", "city": "strict $.nowhere", "state": "$.qty.keyvalue()"}}');
 
+-- No path finds what must not be kept, by whatever asterisk or filter; nor is there a name for it.
+SELECT mapped FROM fraud.preview_payments('{"id": "t", "card": {"cvv": "123", "brand": "visa"}, "extra": [{"name": "cvc", "value": "456"}, {"name": "os", "value": "linux"}]}', 'auto',
+    '{"fields": {"transaction_id": "$.id", "job": "$.**.cvv", "city": "$.card.*", "state": "$.extra[*] ? (@.name == \"cvc\").value", "street": "$.extra[*] ? (@.name == \"os\").value"}}');
+SELECT refused FROM fraud.preview_payments('{"id": "t"}', 'auto', '{"fields": {"attributes.cvv": "$.code"}}') refused;
+-- A variable would find nothing, without a word.
+SELECT fraud.preview_payments('{"id": "t"}', 'auto', '{"fields": {"transaction_id": "$id"}}');
+SELECT fraud.preview_payments('{"id": "t"}', 'auto', '{"fields": {"transaction_id": "$.id ? (@ == $x)"}}');
+SELECT mapped FROM fraud.preview_payments('{"$\"x": "t"}', 'auto', '{"fields": {"transaction_id": "strict $.\"$\\\"x\""}}');
+-- strptime's %z is an offset with a colon or without, or Z; ISO 8601 may leave out the seconds.
+SELECT t.at, time_of(t.at, '{"format": "%Y-%m-%dT%H:%M:%S%z"}') FROM (VALUES ('"2024-10-28T17:58:04+01:00"'::jsonb), ('"2024-10-28T17:58:04+0100"'), ('"2024-10-28T17:58:04-0530"'), ('"2024-10-28T17:58:04Z"'), ('"2024-10-28T17:58:04"')) t(at);
+SELECT t.at, time_of(t.at, t."time") FROM (VALUES ('"2024-10-28T17:58Z"'::jsonb, NULL::jsonb), ('"2024-10-28T17:58+01:00"', NULL), ('"2024-10-28T17:58"', '{"zone": "Europe/Paris"}'), ('"2024-10-28 17:58"', NULL)) t(at, "time");
+-- Our names behind another delimiter.
+SELECT error, proposal FROM fraud.preview_payments(E'trans_num;cc_num;amt;merchant;unix_time\nt;4000000000000010;5;M;1730134684\n', 'csv');
+
 -- For each field: whatever it is called, the row is the same.
 CREATE TABLE flat (name text, value jsonb, field text);
 INSERT INTO flat VALUES ('amt', '60.16', 'amount'), ('merchant', '"Berge"', 'merchant'), ('category', '"misc"', 'category'), ('first', '"A"', 'first_name'),
@@ -107,6 +121,15 @@ SELECT reason, convert_from(payload, 'UTF8') AS payload, last_four FROM fraud.in
 SELECT r.* FROM fraud.ingest_errors e, fraud.retry_dead_letter(e.error_id, '{"amt": 5}') r WHERE source = 'letters';
 SELECT r.outcome IN ('stored', 'received') AS sent, r.detail FROM fraud.ingest_errors e, fraud.retry_dead_letter(e.error_id, '{"amt": 5, "trans_date_trans_time": "2024-12-31 00:00:00"}') r WHERE source = 'letters';
 SELECT count(*) FROM fraud.ingest_errors WHERE source = 'letters';
+
+-- Of a customer that is no card, too; a repair that mends nothing says what is wrong still.
+SELECT status, error FROM fraud.ingest('{"no": "letter-2", "sum": "much", "shop": "M", "at": "2024-12-31 00:00:00", "id": "tok-2"}', 'letters2',
+    '{"fields": {"transaction_id": "$.no", "amount": "$.sum", "merchant": "$.shop", "occurred_at": "$.at", "customer": "$.id", "customer_kind": {"value": "token"}}}');
+SELECT r.outcome, r.detail FROM fraud.ingest_errors e, fraud.retry_dead_letter(e.error_id, '{"amount": 5}') r WHERE source = 'letters2';
+SELECT r.outcome IN ('stored', 'received') AS sent, r.detail FROM fraud.ingest_errors e, fraud.retry_dead_letter(e.error_id, '{"amt": 5}') r WHERE source = 'letters2';
+SELECT status FROM fraud.ingest('{"trans_num": "letter-3", "customer_kind": "token", "amt": 5, "merchant": "M", "unix_time": 1735603200}'::text, 'letters2');
+SELECT r.outcome, r.detail FROM fraud.ingest_errors e, fraud.retry_dead_letter(e.error_id, '{}') r WHERE source = 'letters2';
+DELETE FROM fraud.ingest_errors WHERE source = 'letters2';
 
 -- fraud.assess, too.
 SELECT score BETWEEN 0 AND 1 AS scored FROM fraud.assess('{"no": "x", "sum": 5, "shop": "M", "card": "00000000-0000-0000-0000-000000000001"}',

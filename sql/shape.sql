@@ -24,6 +24,24 @@ SELECT fraud.add_payment_field('ip', 'inet');
 SELECT fraud.add_payment_field('amount', 'text');
 SELECT fraud.add_payment_field('x', 'json');
 SELECT fraud.add_payment_field('x', 'text', path => '$.[');
+-- Names that begin alike have indexes of their own.
+BEGIN;
+SELECT fraud.add_payment_field(f, 'text', index => true) FROM unnest('{customer_device_operating_system_version_major,customer_device_operating_system_version_minor}'::text[]) f;
+SELECT fraud.drop_payment_field('customer_device_operating_system_version_minor');
+SELECT count(*) > 0 AND count(*) = (SELECT count(*) FROM pg_inherits WHERE inhparent = 'fraud.transactions'::regclass) AS is_indexed
+FROM pg_indexes WHERE schemaname = 'fraud' AND indexdef LIKE '%version_major%';
+ROLLBACK;
+-- A user's own view over the payments is not dropped with it.
+CREATE VIEW devices AS SELECT transaction_id, device FROM fraud.payment_events;
+SELECT fraud.drop_payment_field('risk');
+DROP VIEW devices;
+SELECT fraud.add_payment_field('x', 'text', path => '$x');
+SELECT fraud.add_payment_field('x', 'text', path => '$.a ? (@ > $x)');
+-- What Postgres throws for a value is null, too: no feed takes the column from its readers.
+BEGIN;
+SELECT fraud.add_payment_field('x', 'text', path => '$.at.datetime() ? (@ < "2024-01-01T00:00:00+01:00".datetime())');
+SELECT fraud._attribute_text('{"at": "2023-01-01T00:00:00"}', path) FROM fraud.payment_fields WHERE name = 'x';
+ROLLBACK;
 SELECT fraud.add_feature('payments', 'risk', 'risk');
 SELECT fraud.add_feature('payments', 'device_code', 'device', categories => '{d-1,d-2}');
 SELECT fraud.add_window_feature('payments', 'device_count', 'count', NULL, 'device', '30 days');
@@ -103,6 +121,21 @@ SELECT transaction_id, status, score IS NOT NULL AS scored, error FROM fraud.ing
 SELECT transaction_id, status FROM fraud.ingest('{"trans_num": "k3", "kind": "refund", "reference": "k1", "amt": -30.5, "current_time": 1735700200000}'::jsonb);
 SELECT transaction_id, kind, reference, amount, currency, base_amount, source, attributes FROM fraud.payment_followups ORDER BY occurred_at, transaction_id;
 SELECT transaction_id, base_amount, captured, refunded, reversed, charged_back, remaining, followups FROM fraud.payment_balances ORDER BY 1;
+-- Whose the payment is need not be said only where its id is one customer's: in what came with it, and in what is stored.
+BEGIN;
+SELECT transaction_id, status, error FROM fraud.ingest('[
+  {"trans_num": "m1", "customer": "w-1", "customer_kind": "wallet", "amt": 5, "merchant": "M", "current_time": 1735700200000},
+  {"trans_num": "m1", "customer": "w-2", "customer_kind": "wallet", "amt": 5, "merchant": "M", "current_time": 1735700200000},
+  {"trans_num": "m2", "customer": "w-1", "customer_kind": "wallet", "amt": 5, "merchant": "M", "current_time": 1735700200000},
+  {"trans_num": "m3", "kind": "chargeback", "reference": "m1", "current_time": 1735700300000},
+  {"trans_num": "m4", "kind": "chargeback", "reference": "m2", "current_time": 1735700300000}]'::text);
+SELECT transaction_id, status, error FROM fraud.ingest('[
+  {"trans_num": "m2", "customer": "w-1", "customer_kind": "wallet", "amt": 5, "merchant": "M", "current_time": 1735700200000},
+  {"trans_num": "m5", "kind": "refund", "reference": "m2", "amt": 1, "current_time": 1735700300000}]'::text);
+SELECT transaction_id, status, error FROM fraud.ingest('[
+  {"trans_num": "m2", "customer": "w-2", "customer_kind": "wallet", "amt": 5, "merchant": "M", "current_time": 1735700200000},
+  {"trans_num": "m6", "kind": "refund", "reference": "m2", "amt": 1, "current_time": 1735700300000}]'::text);
+ROLLBACK;
 SELECT transaction_id, is_fraud, source, known_at = recorded_at AS now FROM fraud.labels WHERE transaction_id = 'shapef1';
 SELECT count(*) FROM fraud.transactions WHERE transaction_id ~ '^k\d+$';
 CREATE TABLE shape_kinds AS SELECT * FROM (VALUES

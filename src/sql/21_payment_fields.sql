@@ -107,7 +107,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     EXECUTE format('CREATE INDEX %I ON fraud.%I ((fraud.%I(attributes, %L::jsonpath)), occurred_at, transaction_id)',
-                   left(month || '_field_' || name, 63), month, '_attribute_' || type, path);
+                   -- Names that begin alike have room for what tells them apart.
+                   month || '_field_' || CASE WHEN length(name) > 30 THEN left(name, 21) || '_' || left(md5(name), 8) ELSE name END, month, '_attribute_' || type, path);
 END
 $$;
 COMMENT ON FUNCTION fraud._index_payment_field(text, text, text, jsonpath) IS 'internal: makes the index of a field on a month';
@@ -139,6 +140,11 @@ BEGIN
         RAISE EXCEPTION 'path "%" is no JSONPath', path
             USING ERRCODE = 'invalid_parameter_value', HINT = 'For example: $.device.id, or $."user-agent".';
     END;
+    -- In a jsonpath's own text a dollar sign stands right before a quoted name where that is a variable.
+    IF regexp_replace(place::text, '"(\\.|[^"\\])*"', '""', 'g') ~ '\$""' THEN
+        RAISE EXCEPTION 'path "%" has a variable, which nobody gives a value', path
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'A member is found by a point: $.device.id.';
+    END IF;
     -- Whoever makes a month (fraud._ensure_partition) takes this too, and so makes the index of it.
     LOCK TABLE fraud.transactions IN SHARE UPDATE EXCLUSIVE MODE;
     IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = 'fraud.payment_events'::regclass AND a.attname = name AND NOT a.attisdropped) THEN
@@ -193,7 +199,15 @@ BEGIN
             USING ERRCODE = 'dependent_objects_still_exist', DETAIL = format('Features: %s.', used),
                   HINT = 'Drop them first: SELECT fraud.drop_feature(''payments'', …).';
     END IF;
-    -- A view's column can be taken out only with the view.
+    -- A view's column can be taken out only with the view: CASCADE would take what others made of it.
+    SELECT string_agg(DISTINCT r.ev_class::regclass::text, ', ') INTO used
+    FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = old_view AND r.ev_class <> old_view;
+    IF used IS NOT NULL THEN
+        RAISE EXCEPTION 'payment field "%" cannot be dropped while views read fraud.payment_events', name
+            USING ERRCODE = 'dependent_objects_still_exist', DETAIL = format('Views: %s.', used),
+                  HINT = 'Drop them, drop the field, and make them again.';
+    END IF;
     grants := ARRAY(SELECT format('GRANT %s ON fraud.payment_events TO %s%s', x.privilege_type,
                                   CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END,
                                   CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
@@ -206,7 +220,7 @@ BEGIN
         EXECUTE part;
     END LOOP;
     UPDATE fraud.feature_sets s SET events = 'fraud.payment_events', revision = gen_random_uuid() WHERE s.events = old_view;
-    FOR part IN SELECT left(c.relname || '_field_' || gone.name, 63) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    FOR part IN SELECT c.relname || '_field_' || CASE WHEN length(gone.name) > 30 THEN left(gone.name, 21) || '_' || left(md5(gone.name), 8) ELSE gone.name END FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                 WHERE gone.indexed AND i.inhparent = 'fraud.transactions'::regclass LOOP
         EXECUTE format('DROP INDEX IF EXISTS fraud.%I', part);
     END LOOP;

@@ -55,6 +55,13 @@ is(value('SELECT count(*) FROM fraud.transactions'), '4', 'none of it is a payme
 my $polls = value("SELECT polls FROM fraud.source_status WHERE name = 'a'");
 ok($node->poll_query_until('postgres', "SELECT polls > $polls + 2 FROM fraud.source_status WHERE name = 'a'"), 'the body is polled again');
 is(value('SELECT count(*) FROM fraud.payment_followups'), '2', 'and nothing is there twice');
+# A clock that is behind, and no rate, for which each is taken by itself.
+my $earlier = $now - 60000;
+serve(qq({"trans_num": "r6", "kind": "refund", "reference": "a6", "amt": 1, "currency": "NOK", "current_time": $earlier}),
+    pays('a6', '"cc_num": 4000000000000036, "device": {"id": "d1"}'));
+ok(stored('a6'), 'a payment that is followed by an earlier refund is stored');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.ingest_errors WHERE transaction_id = 'r6'"), 'the refund is a dead letter');
+like(value("SELECT reason FROM fraud.ingest_errors WHERE transaction_id = 'r6'"), qr/^no rate of NOK/, 'for its rate, since its payment comes first');
 is(value("SELECT count(*) FROM fraud.verify_parity('payments')"), '0', 'online and offline agree');
 value("SELECT fraud.pause_source('a')");
 

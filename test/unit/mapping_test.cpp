@@ -341,6 +341,15 @@ TEST(Csv, DelimitersColumnsAndFaults) {
   EXPECT_EQ(read_payments(hostile, PaymentFormat::kCsv).rejected.size(), 20000u);
 }
 
+TEST(Csv, LinesThatEndInCarriageReturnsAloneAreRefused) {
+  try {
+    (void)read_payments("trans_num,cc_num,amt,merchant,unix_time\rt1,4000000000000010,5,M,1730134684\r", PaymentFormat::kCsv);
+    FAIL() << "it was taken";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "expected a header and a payment a line (format \"csv\"), found a CR that ends no line: lines end in LF or CRLF");
+  }
+}
+
 TEST(Proposal, OfABanksEnvelope) {
   const std::string body = R"({"status":"ok","data":{"transactions":[{"transactionId":"a1","createdAt":1730134684025,
      "amount":{"value":-12.5,"currency":"EUR"},"merchant":{"id":"m1","name":"Shop","mcc":5411},"card":{"token":"tok_1"},"type":"CARD_PURCHASE"}]}})";
@@ -360,6 +369,11 @@ TEST(Proposal, OfABanksEnvelope) {
             R"({"delimiter":";","fields":{"trans_num":"$.id","amt":{"path":"$.amount","decimal":","},)"
             R"("trans_date_trans_time":{"path":"$.date","time":{"format":"DD/MM/YYYY HH24:MI","zone":"UTC"}},"merchant":"$.payee",)"
             R"("customer":"$.account","customer_kind":{"value":"account"}}})");
+}
+
+TEST(Proposal, OfOurNamesBehindAnotherDelimiter) {
+  EXPECT_EQ(propose_mapping("trans_num;cc_num;amt;merchant;unix_time\nt1;4000000000000010;5;M;1730134684\n", PaymentFormat::kCsv), R"({"delimiter":";"})");
+  EXPECT_EQ(propose_mapping("trans_num,cc_num,amt,merchant,unix_time\nt1,4000000000000010,5,M,1730134684\n", PaymentFormat::kCsv), "");
 }
 
 TEST(Preview, ShowsEachPaymentMasked) {
@@ -386,6 +400,12 @@ TEST(Preview, ShowsEachPaymentMasked) {
   ASSERT_EQ(none.payments.size(), 1u);
   EXPECT_EQ(none.payments[0].number, 0u);
   EXPECT_EQ(none.payments[0].error, "expected payments, found an object without any field of a payment; it has keys \"a\"");
+}
+
+TEST(Preview, SaysWhatABodyIsThatIsNoJson) {
+  const Preview preview = preview_payments("<html><body>Sign in</body></html>", PaymentFormat::kAuto, nullptr);
+  ASSERT_EQ(preview.payments.size(), 1u);
+  EXPECT_NE(preview.payments[0].error.find("begins with \"<\", as HTML and XML do"), std::string::npos) << preview.payments[0].error;
 }
 
 TEST(Mapping, NamesOfFields) {

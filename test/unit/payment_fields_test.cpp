@@ -328,6 +328,16 @@ TEST(PaymentTime, FaultsAreNamed) {
   }
 }
 
+TEST(PaymentBuilder, SecondsMayBeMissingInIso8601) {
+  const auto time = [](const std::string& text) {
+    std::string body = with("current_time", "");
+    body.pop_back();
+    return read_one(body + ",\"trans_date_trans_time\":\"" + text + "\"}").occurred_at_us.value_or(0);
+  };
+  EXPECT_EQ(time("2020-06-21T12:14Z"), time("2020-06-21T12:14:00Z"));
+  EXPECT_EQ(time("2020-06-21T14:14+02:00"), time("2020-06-21 12:14:00"));
+}
+
 TEST(PaymentBuilder, TakesTextOfATable) {
   const std::vector<std::pair<std::string, std::string>> row = {
       {"trans_date_trans_time", "2020-02-09 07:32:17"},

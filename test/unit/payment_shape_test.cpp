@@ -39,7 +39,7 @@ TEST(Currency, AmountsInItsDecimals) {
   const auto reason = [](const std::string& rest) { return read_rejected(object(rest)).reason; };
   EXPECT_EQ(reason(R"("amt":1.5,"currency":"JPY")"), "amt is \"1.5\": expected a number from 0 to below 10000000000 without decimals, as JPY has");
   EXPECT_EQ(reason(R"("amt":1,"amt_minor":100)"), "amt and amt_minor are both given: expected one of them");
-  EXPECT_EQ(reason(R"("amt_minor":1.5)"), "amt_minor is \"1.5\": expected an integer in the currency's minor unit");
+  EXPECT_EQ(reason(R"("amt_minor":1.5)"), "amt_minor is \"1.5\": expected an integer from 0, in the currency's minor unit");
   EXPECT_EQ(reason(R"("amt":1,"currency":"XXX")"), "currency is \"XXX\": expected a currency's code as in ISO 4217, such as EUR");
   set_base_currency("BHD");
   EXPECT_EQ(amount(R"("amt":12.345)"), "12.345");
@@ -86,6 +86,8 @@ TEST(Customers, PlainAndSecret) {
   EXPECT_EQ(payment.attributes, R"({"from":"******************5432"})");
   const RejectedPayment rejected = read_rejected(with_customer(R"("customer":"GB83WEST12345698765432","customer_kind":"iban")"));
   EXPECT_EQ(rejected.reason, "customer is no IBAN with the right check digits");
+  EXPECT_EQ(read_rejected(R"({"customer_kind":"token","trans_num":"t","amt":1,"merchant":"m"})").reason,
+            "customer is missing or empty: expected text of 1 to 128 characters");
   EXPECT_EQ(rejected.payload.find("GB83"), std::string::npos);
   EXPECT_EQ(read_rejected(with_customer(R"("customer":"4111111111111111","customer_kind":"token")")).reason,
             "customer holds what may be a card number: expected customer_kind \"card\" with it");

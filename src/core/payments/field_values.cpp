@@ -153,14 +153,18 @@ std::optional<int64_t> parse_date(std::string_view text) {
 std::optional<int64_t> parse_time_text(std::string_view text) {
   size_t at = 0;
   const std::optional<int64_t> days = take_date(text, &at);
-  if (!days || !(take_char(text, &at, ' ') || take_char(text, &at, 'T') || take_char(text, &at, 't'))) return std::nullopt;
+  if (!days) return std::nullopt;
+  const bool is_iso = take_char(text, &at, 'T') || take_char(text, &at, 't');
+  if (!is_iso && !take_char(text, &at, ' ')) return std::nullopt;
   const std::optional<int> hour = take_digits(text, &at, 2);
   if (!hour || *hour > 23 || !take_char(text, &at, ':')) return std::nullopt;
   const std::optional<int> minute = take_digits(text, &at, 2);
-  if (!minute || *minute > 59 || !take_char(text, &at, ':')) return std::nullopt;
-  const std::optional<int> second = take_digits(text, &at, 2);
+  if (!minute || *minute > 59) return std::nullopt;
+  // Java's own text of a time leaves out seconds that are 0.
+  const bool has_seconds = take_char(text, &at, ':') || !is_iso;
+  const std::optional<int> second = has_seconds ? take_digits(text, &at, 2) : 0;
   if (!second || *second > 59) return std::nullopt;
-  const std::optional<int64_t> us = take_fraction(text, &at);
+  const std::optional<int64_t> us = has_seconds ? take_fraction(text, &at) : 0;
   const std::optional<int64_t> offset = take_offset(text, &at);
   if (!us || !offset || at != text.size()) return std::nullopt;
   const int64_t seconds = *days * kSecondsPerDay + *hour * 3600 + *minute * 60 + *second - *offset;

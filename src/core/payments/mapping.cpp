@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "core/payments/field_values.h"
+#include "core/payments/forbidden_fields.h"
 #include "core/payments/json_scan.h"
+#include "core/payments/payload_writer.h"
 #include "core/payments/payment.h"
 #include "core/payments/payment_writer.h"
 
@@ -287,9 +289,20 @@ class MappingRun {
       asked_ += "{\"\\u0001\":" + std::to_string(node) + "}";
     } else if (document_.is_container(node)) {
       const bool is_object = document_.kind(node) == Kind::kObject;
+      // No filter, and no asterisk, finds what must not be kept.
+      const bool is_cut = is_object && node != 0 && names_forbidden(document_, node);
+      bool is_first = true;
       asked_ += is_object ? '{' : '[';
       for (size_t child = Document::first(node); child < document_.next(node); child = document_.next(child)) {
-        if (child != Document::first(node)) asked_ += ',';
+        if (is_object) {
+          const std::string_view name = document_.text(child);
+          if (is_cut_field(name) || (is_cut && !is_naming_field(name))) {
+            child = document_.next(child);
+            continue;
+          }
+        }
+        if (!is_first) asked_ += ',';
+        is_first = false;
         if (is_object) {
           // A name with a NUL is one that no path names.
           write_json_string(is_marked(child) ? "\x01" : document_.text(child), &asked_);

@@ -116,6 +116,7 @@ Preview preview_payments(std::string_view body, PaymentFormat format, const Mapp
   } catch (const Error& error) {
     PreviewedPayment none;
     none.error = error.what();
+    if (!error.detail().empty()) none.error += ". " + error.detail();
     preview.payments.assign(1, std::move(none));
   }
   return preview;

@@ -429,10 +429,11 @@ std::string propose_for_csv(std::string_view body) {
     Search search(document);
     search.look(0, "", false);
     const std::string fields = search.take();
-    if (fields.empty()) continue;
+    const bool has_our_names = std::count_if(columns.begin(), columns.end(), is_payment_field) >= 3;
+    if (fields.empty() && (!has_our_names || delimiter == ',')) continue;
     if (delimiter == ',') return fields;
     Json mapping = {{"delimiter", std::string(1, delimiter)}};
-    mapping.update(Json::parse(fields));
+    if (!has_our_names) mapping.update(Json::parse(fields));
     return mapping.dump(-1, ' ', false, Json::error_handler_t::replace);
   }
   return "";

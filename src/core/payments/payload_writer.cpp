@@ -107,6 +107,22 @@ void hide_secret(std::string_view secret, std::string* text) {
   }
 }
 
+bool is_cut_field(std::string_view name) { return traits_of(name).is_forbidden; }
+
+bool names_forbidden(const Document& document, size_t object) {
+  for (size_t key = Document::first(object); key < document.next(object);) {
+    const size_t value = document.next(key);
+    if (value >= document.next(object)) break;
+    const Kind kind = document.kind(value);
+    if ((kind == Kind::kString || kind == Kind::kUnreadableText) && traits_of(document.text(key)).is_naming &&
+        is_forbidden_field(document.text(value))) {
+      return true;
+    }
+    key = document.next(value);
+  }
+  return false;
+}
+
 std::string write_attributes(const Document& document, const std::vector<Member>& members, std::string_view secret) {
   static const int kAttributes = find_payment_field("attributes");
   std::vector<Member> kept;

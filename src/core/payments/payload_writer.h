@@ -70,6 +70,12 @@ std::string read_attributes(std::string_view json, std::string_view secret);
 // Hides a secret that is no card number ("iban:…") wherever it stands in one piece; the text keeps its length.
 void hide_secret(std::string_view secret, std::string* text);
 
+// True for a field of this name: see is_forbidden_field. It remembers what it was asked.
+bool is_cut_field(std::string_view name);
+
+// True for an object such as {"name": "cvv", "value": …}: what does not name it is cut.
+bool names_forbidden(const Document& document, size_t object);
+
 // Cuts a payload to its bound, between characters, and says so at its end.
 void bound_payload(std::string* payload);
 

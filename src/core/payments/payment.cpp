@@ -76,7 +76,7 @@ constexpr std::string_view kExpectedLongitude = "a longitude from -180 to 180";
 // Ordered by name, for the binary search.
 constexpr std::array<FieldInfo, kPaymentFields> kFields = {{
     {"amt", Field::kAmount, "a number from 0 to below 10000000000 with at most two decimals"},
-    {"amt_minor", Field::kAmountMinor, "an integer in the currency's minor unit"},
+    {"amt_minor", Field::kAmountMinor, "an integer from 0, in the currency's minor unit"},
     {"attributes", Field::kAttributes, "an object"},
     {"card", Field::kCard, "a uuid"},
     {"category", Field::kCategory, kExpectedText},
@@ -530,7 +530,8 @@ void PaymentBuilder::check_whole() {
   }
   if (!time_fault_.empty()) fail(time_fault_);
   if (!follows && payment_.card_number.empty() && payment_.card_token.empty() && payment_.customer.empty()) {
-    fail("cc_num is missing or empty: expected 8 to 19 digits");
+    const bool is_card = payment_.customer_kind.empty() || payment_.customer_kind == "card";
+    fail(is_card ? "cc_num is missing or empty: expected 8 to 19 digits" : "customer is missing or empty: expected text of 1 to 128 characters");
   }
   if (payment_.transaction_id.empty()) {
     fail("trans_num is missing or empty: expected text of 1 to 128 characters");

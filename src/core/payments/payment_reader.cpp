@@ -678,6 +678,9 @@ void Reader::read_csv(std::string_view text) {
   std::vector<std::string> columns = mapping_ != nullptr ? mapping_->columns : std::vector<std::string>();
   if (columns.empty()) {
     if (!csv.next() || csv.is_broken()) refuse(csv.is_broken() ? "a header line that is broken: " + csv.fault() : "no header line");
+    if (text.substr(csv.begin(), csv.end() - csv.begin()).find('\r') != std::string_view::npos) {
+      refuse("a CR that ends no line: lines end in LF or CRLF");
+    }
     columns = csv.fields();
     std::vector<std::string> names = columns;
     std::sort(names.begin(), names.end());

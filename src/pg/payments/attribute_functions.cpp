@@ -37,7 +37,7 @@ struct Scalar {
 Scalar scalar_at(FunctionCallInfo fcinfo) {
   Scalar scalar;
   Datum found = 0;
-  const bool is_found = protect([&] {
+  const auto query = [&] {
     LOCAL_FCINFO(call, 4);
     static const char kNoVariables[] = "{}";
     InitFunctionCallInfoData(*call, nullptr, 4, InvalidOid, nullptr, nullptr);
@@ -47,8 +47,16 @@ Scalar scalar_at(FunctionCallInfo fcinfo) {
     call->args[3] = {BoolGetDatum(true), false};  // faults of the path are none
     found = jsonb_path_query_first(call);
     return !call->isnull;
-  });
-  if (!is_found) return scalar;
+  };
+  try {
+    if (!protect(query)) return scalar;
+  } catch (const PgError& error) {
+    // Of times with and without a zone Postgres throws even so.
+    const int category = ERRCODE_TO_CATEGORY(error.data()->sqlerrcode);
+    if (category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_INSUFFICIENT_RESOURCES) throw;
+    protect([&] { FreeErrorData(error.data()); });
+    return scalar;
+  }
   JsonbValue value;
   if (!protect([&] { return JsonbExtractScalar(&DatumGetJsonbP(found)->root, &value); })) return scalar;
   scalar.type = value.type;

@@ -151,8 +151,10 @@ std::optional<Payment> mend(const Letter& letter, const Json& repaired, Retry* r
                                       std::to_string(letter.size) + " bytes are kept"};
   } else if (!is_whole) {
     *refused = {"not repairable", "it is not one payment"};
-  } else if (!object.contains("cc_num") && !names_card && !letter.card) {
-    *refused = {"not repairable", "its card number could not be read, and is not kept"};
+  } else if (!object.contains("cc_num") && !names_card && !letter.card && !object.contains("customer") && !object.contains("reference")) {
+    // (What follows a payment finds the customer by it.)
+    *refused = {"not repairable", object.contains("customer_kind") ? "its customer could not be read, and is not kept"
+                                                                    : "its card number could not be read, and is not kept"};
   } else {
     *refused = {"rejected", fault};
   }

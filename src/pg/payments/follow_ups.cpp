@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "pg/payments/card_lookup.h"
 #include "pg/server/boundary.h"
 
 namespace fraud::pg {
@@ -72,38 +73,53 @@ void refer(Spi& spi, PaymentBatch& batch, bool waiting) {
     if (is_follow_up(payment.kind) && is_anonymous(payment)) asking.push_back(&payment);
   }
   if (asking.empty()) return;
-  std::map<std::string_view, const Payment*> present;
+  // Whose the id is in this batch, and whose where payments are known.
+  std::multimap<std::string_view, const Payment*> present;
   for (const Payment& payment : batch.payments) {
     if (!is_follow_up(payment.kind)) present.emplace(payment.transaction_id, &payment);
   }
-  std::vector<Payment*> missing;
   Column references(TEXTOID);
-  for (Payment* payment : asking) {
-    auto first = present.find(payment->reference);
-    if (first == present.end()) {
-      // One that held a card number: whether it is stored tells of the card.
-      if (payment->reference.rfind("pan_", 0) == 0) continue;
-      missing.push_back(payment);
-      references.add(text_param(payment->reference));
-      continue;
-    }
-    payment->card_number = first->second->card_number;
-    payment->card_token = first->second->card_token;
-    payment->last_four = first->second->last_four;
-    payment->customer = first->second->customer;
-    payment->customer_kind = first->second->customer_kind;
+  for (const Payment* payment : asking) {
+    // One that held a card number is not looked for: whether it is stored tells of the card.
+    const bool tells_of_card = payment->reference.rfind("pan_", 0) == 0;
+    references.add(text_param(tells_of_card ? std::string() : payment->reference));
   }
-  if (missing.empty()) return;
-  std::vector<std::set<CardId>> found(missing.size());
+  std::vector<std::set<CardId>> known(asking.size());
   for (Statement* statement : {&find_customers, waiting ? &find_waiting : nullptr}) {
     if (statement == nullptr) continue;
     const uint64_t count = spi.run(*statement, {references.array()});
     for (uint64_t row = 0; row < count; ++row) {
-      found[static_cast<size_t>(*spi.integer(row, 1)) - 1].insert(card_id(*DatumGetUUIDP(*spi.datum(row, 2))));
+      known[static_cast<size_t>(*spi.integer(row, 1)) - 1].insert(card_id(*DatumGetUUIDP(*spi.datum(row, 2))));
     }
   }
-  for (size_t i = 0; i < missing.size(); ++i) {
-    if (found[i].size() == 1) missing[i]->card_token = format_uuid(card_uuid(*found[i].begin()));
+  std::vector<std::string_view> numbers;
+  for (const Payment* payment : asking) {
+    const auto [first, last] = present.equal_range(payment->reference);
+    for (auto one = first; one != last; ++one) {
+      if (!one->second->card_number.empty()) numbers.push_back(one->second->card_number);
+    }
+  }
+  CardLookup cards(spi, false);
+  cards.find(numbers);
+  const auto card_of = [&](const Payment& payment) {
+    if (!payment.card_number.empty()) return cards[payment.card_number].card;
+    if (!payment.customer.empty()) return cards.plain(payment.customer_kind, payment.customer);
+    return card_id(parse_uuid(payment.card_token));
+  };
+  for (size_t i = 0; i < asking.size(); ++i) {
+    Payment& payment = *asking[i];
+    const auto [first, last] = present.equal_range(payment.reference);
+    for (auto one = first; one != last; ++one) known[i].insert(card_of(*one->second));
+    if (known[i].size() != 1) continue;
+    if (first == last) {
+      payment.card_token = format_uuid(card_uuid(*known[i].begin()));
+      continue;
+    }
+    payment.card_number = first->second->card_number;
+    payment.card_token = first->second->card_token;
+    payment.last_four = first->second->last_four;
+    payment.customer = first->second->customer;
+    payment.customer_kind = first->second->customer_kind;
   }
 }
 

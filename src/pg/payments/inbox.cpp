@@ -365,9 +365,12 @@ SourceCounts receive(PaymentBatch& batch, const std::string& source, Oid role, B
     counts.differing = static_cast<int64_t>(refused.size() - before);
     counts.received = static_cast<int64_t>(entries.size());
   }
-  // In the order of their times; those of one time by id.
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const Entry& a, const Entry& b) { return a.occurred_at < b.occurred_at; });
+  // In the order of their times; those of one time by id. What follows payments comes after them,
+  // whatever its clock says: scored one by one it would not find the one it refers to.
+  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    const bool a_follows = is_follow_up(a.payment->kind), b_follows = is_follow_up(b.payment->kind);
+    return a_follows != b_follows ? b_follows : a.occurred_at < b.occurred_at;
+  });
   if (!entries.empty()) {
     enqueue(spi, entries, source, nullptr, numbers);
     note_fields(spi, entries, source);

@@ -36,6 +36,7 @@ constexpr size_t kMaxRules = 200;
 struct Prepared {
   JsonPath* path = nullptr;     // where it is not a plain chain
   text* time_template = nullptr;
+  text* compact_template = nullptr;  // the same with an offset without its colon, for %z
   pg_tz* zone = nullptr;
 };
 
@@ -92,14 +93,38 @@ class PostgresMapping : public Mapping {
     const Prepared& one = prepared[rule];
     constexpr size_t kMaxTime = 200;
     if (value.size() > kMaxTime || value.find('\0') != std::string_view::npos) return std::nullopt;
-    const Time read = in_scratch([&] {
+    Time read = read_time(one, one.time_template, value);
+    if (!read.is_read && one.compact_template != nullptr) {
+      // %z is +01:00, +0100 or Z.
+      const bool is_utc = value.back() == 'Z';
+      read = read_time(one, one.compact_template, is_utc ? std::string(value.substr(0, value.size() - 1)) + "+0000" : std::string(value));
+    }
+    return read.is_read ? std::optional<int64_t>(read.us) : std::nullopt;
+  }
+
+  std::optional<int64_t> zoned_time(size_t rule, int64_t local_us) const override {
+    const Prepared& one = prepared[rule];
+    const Time read = protect([&] { return local_time(one.zone, local_us - kEpochUs); });
+    return read.is_read ? std::optional<int64_t>(read.us) : std::nullopt;
+  }
+
+ private:
+  static constexpr int64_t kEpochUs = int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
+
+  struct Time {
+    bool is_read;
+    int64_t us;
+  };
+
+  Time read_time(const Prepared& one, text* time_template, std::string_view value) const {
+    return in_scratch([&] {
       return ask([&]() -> Time {
         Oid type;
         int32 modifier;
         int offset = 0;
         bool failed = false;
         Datum time = parse_time_by_template(cstring_to_text_with_len(value.data(), static_cast<int>(value.size())),
-                                            one.time_template, &type, &modifier, &offset, &failed);
+                                            time_template, &type, &modifier, &offset, &failed);
         if (failed) return {false, 0};
         switch (type) {
           case TIMESTAMPTZOID:
@@ -117,22 +142,7 @@ class PostgresMapping : public Mapping {
         }
       });
     });
-    return read.is_read ? std::optional<int64_t>(read.us) : std::nullopt;
   }
-
-  std::optional<int64_t> zoned_time(size_t rule, int64_t local_us) const override {
-    const Prepared& one = prepared[rule];
-    const Time read = protect([&] { return local_time(one.zone, local_us - kEpochUs); });
-    return read.is_read ? std::optional<int64_t>(read.us) : std::nullopt;
-  }
-
- private:
-  static constexpr int64_t kEpochUs = int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
-
-  struct Time {
-    bool is_read;
-    int64_t us;
-  };
 
   static int64_t unix_us(TimestampTz time) { return time + kEpochUs; }
 
@@ -178,9 +188,27 @@ class PostgresMapping : public Mapping {
 
 // ------------------------------------------------------------------- paths
 
+// True where the path has a variable, as in "$limit". Nobody gives it a value: it is "$.limit" that is meant.
+bool has_variable(JsonPath* path) {
+  const std::string text = protect([&] { return std::string_view(DatumGetCString(DirectFunctionCall1(jsonpath_out, PointerGetDatum(path)))); }).data();
+  bool is_quoted = false;
+  for (size_t i = 0; i + 1 < text.size(); ++i) {
+    if (text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      is_quoted = !is_quoted;
+    } else if (!is_quoted && text[i] == '$' && text[i + 1] == '"') {
+      return true;
+    }
+  }
+  return false;
+}
+
 JsonPath* parse_path(PostgresMapping* mapping, const std::string& path, const std::string& where) {
   try {
-    return mapping->make([&] { return DatumGetJsonPathP(DirectFunctionCall1(jsonpath_in, CStringGetDatum(path.c_str()))); });
+    JsonPath* parsed = mapping->make([&] { return DatumGetJsonPathP(DirectFunctionCall1(jsonpath_in, CStringGetDatum(path.c_str()))); });
+    if (has_variable(parsed)) refuse(where + " has a variable, which nobody gives a value", "", "A member is found by a point: '$.card.number'.");
+    return parsed;
   } catch (const PgError& error) {
     if (ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
     const std::string fault = error.what();
@@ -325,6 +353,12 @@ void take_time(PostgresMapping* mapping, const Json& time, const std::string& wh
   rule->time = TimeFormat::kTemplate;
   const std::string read_by = format.find('%') == std::string::npos ? format : from_strptime(format, "format of " + where);
   prepared->time_template = mapping->make([&] { return cstring_to_text_with_len(read_by.data(), static_cast<int>(read_by.size())); });
+  const size_t offset = read_by.find("TZH:TZM");
+  if (read_by != format && offset != std::string::npos) {
+    std::string compact = read_by;
+    compact.erase(offset + 3, 1);
+    prepared->compact_template = mapping->make([&] { return cstring_to_text_with_len(compact.data(), static_cast<int>(compact.size())); });
+  }
   // A template that Postgres refuses, it refuses whatever the text is.
   try {
     protect([&] {
@@ -352,6 +386,9 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
   const std::string where = "\"" + redact(given, "") + "\"";
   if (given.compare(0, kAttribute.size(), kAttribute) == 0 && given.size() > kAttribute.size()) {
     rule.name = given;
+    if (is_forbidden_field(given.substr(kAttribute.size()))) {
+      refuse(where + " is a name of what must not be kept", "Card verification values, PINs and tracks must not be kept after the authorisation.");
+    }
   } else {
     rule.name = wire_name(given);
   }

@@ -451,6 +451,7 @@ class IngestWorker {
       if (!response.content_type.empty()) {
         reason += " (content type " + redact(response.content_type, "").substr(0, 80) + ")";
       }
+      if (!fault.detail().empty()) reason += ". " + fault.detail();
       if (!fault.hint().empty()) reason += "; fraud.preview_source('" + name + "') proposes a mapping";
       RejectedPayment whole;
       // A little of it: what it is can be seen, and no more of a host that was not meant.
