@@ -352,6 +352,45 @@ SELECT fraud.materialize_features('theirs', 'their_features');
 SELECT me, count(*), bool_and(relowner = 'regress_fraud_other'::regrole) FROM their_features, pg_class WHERE relname = 'their_features' GROUP BY 1;
 SELECT current_user, current_setting('search_path'), current_setting('DateStyle');
 RESET ROLE;
+-- Nor is what Postgres computes beforehand, when it reads an expression: a function of constants,
+-- a constant of a type with a check. Neither by whoever asks, nor by the extension's owner.
+SET ROLE regress_fraud_definer;
+CREATE FUNCTION tells(what text, as_whom name) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF current_user <> as_whom THEN RAISE EXCEPTION '% runs as another', what; END IF;
+    RETURN 0;
+END $$;
+CREATE DOMAIN telling AS int CHECK (public.tells('domain ' || VALUE, 'regress_fraud_definer') = 0);
+CREATE FUNCTION zero(telling[]) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0';
+CREATE TABLE told (no int PRIMARY KEY, placed timestamptz, who int, flag boolean);
+INSERT INTO told VALUES (1, '2026-01-01', 1, true);
+SELECT fraud.create_feature_set('told', 'told', $$no + tells('id', 'regress_fraud_definer')$$, $$placed + tells('time', 'regress_fraud_definer') * interval '1 hour'$$,
+    label => $$flag AND tells('label', 'regress_fraud_definer') = 0$$, label_known_at => $$placed + tells('known_at', 'regress_fraud_definer') * interval '1 hour'$$);
+SELECT fraud.add_feature('told', 'value', $$who + tells('value', 'regress_fraud_definer')$$);
+SELECT fraud.add_window_feature('told', 'keyed', 'sum', $$who + tells('window', 'regress_fraud_definer')$$, $$who + zero('{1}') + tells('key', 'regress_fraud_definer')$$, '1 day',
+    filter => $$tells('filter', 'regress_fraud_definer') = 0$$);
+-- In a session of its own: what has been computed once is not again.
+\c -
+\set SHOW_CONTEXT never
+SELECT fraud.features('told', t) FROM told t;
+SET ROLE regress_fraud_definer;
+SELECT fraud.features('told', t) FROM told t;
+RESET ROLE;
+\c -
+\set SHOW_CONTEXT never
+SELECT count(*) FROM fraud.feature_indexes('told');
+\c -
+\set SHOW_CONTEXT never
+SELECT fraud.create_feature_indexes('told');
+SELECT fraud.add_column_features('told', '{who}');
+-- What is not the set's is not read as if it were.
+SELECT fraud._indexed_part('told', 'no');
+SELECT fraud._expression_columns('told', $$tells('mine', 'postgres')$$);
+SELECT fraud.drop_feature_set('told');
+DROP TABLE told;
+DROP FUNCTION zero(telling[]);
+DROP DOMAIN telling;
+DROP FUNCTION tells(text, name);
 -- It cannot do more than compute.
 SELECT fraud.add_feature('theirs', 'bad', 'makes_a_table(no)');
 SELECT fraud.features('theirs', o) FROM orders o WHERE no = 1;

@@ -88,7 +88,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.drop_feature_set(text)',
             'EXECUTE ON FUNCTION fraud.feature_set_definition(text)',
             'EXECUTE ON FUNCTION fraud.feature_set_hash(text)',
-            'EXECUTE ON FUNCTION fraud._index_columns(oid), fraud._feature_keys(text), fraud._indexed_part(regclass, text), fraud._most_bytes(regclass, text), fraud._expression_columns(regclass, text)',
+            'EXECUTE ON FUNCTION fraud._index_columns(oid), fraud._feature_keys(text), fraud._indexed_part(text, text), fraud._most_bytes(regclass, text), fraud._expression_columns(text, text)',
             'EXECUTE ON FUNCTION fraud.feature_indexes(text)',
             'EXECUTE ON FUNCTION fraud.create_feature_indexes(text)',
             'EXECUTE ON FUNCTION fraud.add_column_features(text, text[], text[], int)',

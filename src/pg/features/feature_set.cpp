@@ -66,8 +66,7 @@ class Builder {
   std::string number(const std::string& expression) {
     auto known = numbers_.find(expression);
     if (known != numbers_.end()) return known->second;
-    std::string sql =
-        as_number(parse_expression(set_.relation, "expression of a feature", expression));
+    std::string sql = as_number(parse_stored_expression(set_, "expression of a feature", expression));
     return numbers_.emplace(expression, std::move(sql)).first->second;
   }
 
@@ -178,14 +177,14 @@ std::shared_ptr<const FeatureSet> load(Spi& spi, std::string_view name, bool rea
                    "the events of feature set \"" + set->name + "\" are gone", {},
                    "Drop the set with fraud.drop_feature_set.");
   }
-  set->time_type = parse_expression(relation, "event_time", set->time).type;
+  set->time_type = parse_stored_expression(*set, "event_time", set->time).type;
   if (!set->label.empty()) {
-    const FeatureExpression label = parse_expression(relation, "label", set->label);
+    const FeatureExpression label = parse_stored_expression(*set, "label", set->label);
     set->label_as_boolean = label.type == BOOLOID ? "(" + label.text + ")"
                                                   : "(" + as_number(label) + " <> 0)";
   }
   if (!set->known_at.empty()) {
-    set->known_at_type = parse_expression(relation, "label_known_at", set->known_at).type;
+    set->known_at_type = parse_stored_expression(*set, "label_known_at", set->known_at).type;
   }
 
   Builder builder(*set);
@@ -313,6 +312,11 @@ int64_t interval_microseconds(const Interval& interval, const char* what) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, std::string(what) + " must not be negative or too long");
   }
   return total;
+}
+
+FeatureExpression parse_stored_expression(const FeatureSet& set, const char* what, std::string_view text) {
+  DefinerScope definer(set);
+  return parse_expression(set.relation, what, text);
 }
 
 DefinerScope::DefinerScope(const FeatureSet& set) : scope_(definer_of(set)) {

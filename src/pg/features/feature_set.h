@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pg/features/feature_expression.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/server.h"
 
@@ -76,6 +77,10 @@ void check_may_read(const FeatureSet& set);
 
 // Returns the microseconds of an interval without months; `what` is for the error.
 int64_t interval_microseconds(const Interval& interval, const char* what);
+
+// Parses an expression that the set has. It takes the definer's rights, too: a constant of a
+// user's type, and what Postgres can compute beforehand, run functions of his.
+FeatureExpression parse_stored_expression(const FeatureSet& set, const char* what, std::string_view text);
 
 // Until the end of its life: the rights of the set's definer, in a
 // security-restricted operation as for an index's expressions, and the settings
