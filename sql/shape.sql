@@ -24,6 +24,16 @@ SELECT fraud.add_payment_field('ip', 'inet');
 SELECT fraud.add_payment_field('amount', 'text');
 SELECT fraud.add_payment_field('x', 'json');
 SELECT fraud.add_payment_field('x', 'text', path => '$.[');
+-- Nor what would fail with a payment: a variable, a time.
+SELECT fraud.add_payment_field('x', 'text', path => '$.a ? (@ == $b)');
+SELECT fraud.add_payment_field('x', 'text', path => '$.a ? (@.datetime() < "2020-01-01T00:00:00+00".datetime())');
+-- Names that are long and begin alike, and what looks like a variable.
+BEGIN;
+SELECT fraud.add_payment_field(repeat('n', 58) || i, 'text', path => '$."$a" ? (@ != "$b" && @ != ".date()")', index => true) FROM generate_series(1, 2) i;
+SELECT status FROM fraud.ingest('[{"cc_num": 4000000000000911, "trans_num": "long-1", "amt": 1, "merchant": "m", "current_time": 1500000000000, "$a": "c"}]');
+SELECT fraud.drop_payment_field(repeat('n', 58) || 1);
+SELECT indexname FROM pg_indexes WHERE indexname LIKE '%\_field\_nn%';
+ROLLBACK;
 SELECT fraud.add_feature('payments', 'risk', 'risk');
 SELECT fraud.add_feature('payments', 'device_code', 'device', categories => '{d-1,d-2}');
 SELECT fraud.add_window_feature('payments', 'device_count', 'count', NULL, 'device', '30 days');

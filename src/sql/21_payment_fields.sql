@@ -101,13 +101,22 @@ COMMENT ON FUNCTION fraud._restore_payment_fields() IS 'internal: shows the fiel
 CREATE TRIGGER show_fields AFTER INSERT ON fraud.payment_fields
     FOR EACH STATEMENT EXECUTE FUNCTION fraud._restore_payment_fields();
 
+-- Names that are long and begin alike have one of their own each.
+CREATE FUNCTION fraud._field_index(month text, name text) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT month || '_field_' || CASE WHEN length(name) <= 30 THEN name ELSE left(name, 21) || '_' || left(md5(name), 8) END;
+END;
+COMMENT ON FUNCTION fraud._field_index(text, text) IS 'internal: the name of a field''s index on a month';
+
 CREATE FUNCTION fraud._index_payment_field(month text, name text, type text, path jsonpath) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     EXECUTE format('CREATE INDEX %I ON fraud.%I ((fraud.%I(attributes, %L::jsonpath)), occurred_at, transaction_id)',
-                   left(month || '_field_' || name, 63), month, '_attribute_' || type, path);
+                   fraud._field_index(month, name), month, '_attribute_' || type, path);
 END
 $$;
 COMMENT ON FUNCTION fraud._index_payment_field(text, text, text, jsonpath) IS 'internal: makes the index of a field on a month';
@@ -122,6 +131,7 @@ DECLARE
     of_type text := CASE lower(type) WHEN 'double precision' THEN 'float8' WHEN 'int8' THEN 'bigint' WHEN 'bool' THEN 'boolean'
                          WHEN 'timestamp with time zone' THEN 'timestamptz' WHEN 'decimal' THEN 'numeric' ELSE lower(type) END;
     place jsonpath;
+    bare text;
 BEGIN
     IF num_nulls(name, type, index) > 0 THEN
         RAISE EXCEPTION 'name, type and index must not be null' USING ERRCODE = 'null_value_not_allowed';
@@ -139,6 +149,14 @@ BEGIN
         RAISE EXCEPTION 'path "%" is no JSONPath', path
             USING ERRCODE = 'invalid_parameter_value', HINT = 'For example: $.device.id, or $."user-agent".';
     END;
+    -- What fails whatever the payment would have payments fail: a variable has no value, and times
+    -- are compared by the session's time zone. (Texts within the path are none of that.)
+    bare := regexp_replace(place::text, '"([^"\\]|\\.)*"', '""', 'g');
+    IF bare ~ '\$""' OR bare ~ '\.(datetime|date|time|time_tz|timestamp|timestamp_tz)\(' THEN
+        RAISE EXCEPTION 'path "%" has a variable or a time', path
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Filter by values that stand in the path, and read times as a field of type timestamptz.';
+    END IF;
     -- Whoever makes a month (fraud._ensure_partition) takes this too, and so makes the index of it.
     LOCK TABLE fraud.transactions IN SHARE UPDATE EXCLUSIVE MODE;
     IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = 'fraud.payment_events'::regclass AND a.attname = name AND NOT a.attisdropped) THEN
@@ -206,7 +224,7 @@ BEGIN
         EXECUTE part;
     END LOOP;
     UPDATE fraud.feature_sets s SET events = 'fraud.payment_events', revision = gen_random_uuid() WHERE s.events = old_view;
-    FOR part IN SELECT left(c.relname || '_field_' || gone.name, 63) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    FOR part IN SELECT fraud._field_index(c.relname, gone.name) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                 WHERE gone.indexed AND i.inhparent = 'fraud.transactions'::regclass LOOP
         EXECUTE format('DROP INDEX IF EXISTS fraud.%I', part);
     END LOOP;
