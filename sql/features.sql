@@ -319,6 +319,18 @@ DROP TABLE x, extreme_values;
 SELECT fraud.materialize_features('extremes', 'x');
 SELECT fraud.drop_feature_set('extremes');
 
+-- No card number becomes a category, found or given.
+CREATE TABLE carded AS SELECT 1 AS no, timestamptz '2026-01-01' AS placed, '4111 1111 1111 1111'::text AS card;
+SELECT fraud.create_feature_set('carded', 'carded', 'no', 'placed');
+SELECT fraud.add_feature('carded', 'card', 'card');
+SELECT fraud.add_feature('carded', 'card', 'card', categories => '{x,4111111111111111}');
+SELECT fraud.add_column_features('carded');
+SELECT fraud.add_feature('carded', 'card', 'card', categories => '{x}');
+SELECT fraud.add_categories('carded', 'card');
+SELECT category FROM fraud.feature_categories WHERE feature_set = 'carded';
+SELECT fraud.drop_feature_set('carded');
+DROP TABLE carded;
+
 -- Whose rights: the definer's for the expressions, the caller's for the call.
 CREATE ROLE regress_fraud_definer;
 CREATE ROLE regress_fraud_other;

@@ -339,6 +339,11 @@ std::vector<std::string> categories_argument(FunctionCallInfo fcinfo, int index)
 }
 
 int64_t add_categories(const std::string& set, const std::string& feature, const std::vector<std::string>& categories) {
+  // They would be kept as they are, for all to read who see feature sets.
+  if (std::any_of(categories.begin(), categories.end(), [](const std::string& one) { return holds_card_number(one); })) {
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "categories of feature \"" + feature + "\" hold what may be a card number", {},
+                   "A card is a key for window features rather than a category.");
+  }
   OwnerScope owner;
   Spi spi;
   const auto made = static_cast<int64_t>(
