@@ -319,6 +319,12 @@ DROP TABLE x, extreme_values;
 SELECT fraud.materialize_features('extremes', 'x');
 SELECT fraud.drop_feature_set('extremes');
 
+-- Parity names what fails.
+CREATE TABLE divided AS SELECT i AS no, timestamptz '2026-01-01' + i * interval '1 hour' AS placed, (i <> 7)::int AS by FROM generate_series(1, 20) i;
+SELECT fraud.create_feature_set('divided', 'divided', 'no', 'placed'), fraud.add_feature('divided', 'ratio', '1 / by');
+SELECT fraud.verify_parity('divided');
+SELECT fraud.drop_feature_set('divided');
+DROP TABLE divided;
 -- No card number becomes a category, found or given.
 CREATE TABLE carded AS SELECT 1 AS no, timestamptz '2026-01-01' AS placed, '4111 1111 1111 1111'::text AS card;
 SELECT fraud.create_feature_set('carded', 'carded', 'no', 'placed');
@@ -395,6 +401,7 @@ SELECT count(*) FROM fraud.feature_indexes('told');
 \set SHOW_CONTEXT never
 SELECT fraud.create_feature_indexes('told');
 SELECT fraud.add_column_features('told', '{who}');
+SELECT p.* FROM fraud._events_period('told', '2026-01-01', '2026-02-01') p;
 -- What is not the set's is not read as if it were.
 SELECT fraud._indexed_part('told', 'no');
 SELECT fraud._expression_columns('told', $$tells('mine', 'postgres')$$);

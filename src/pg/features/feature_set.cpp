@@ -6,6 +6,7 @@
 
 #include "pg/features/feature_expression.h"
 #include "pg/server/boundary.h"
+#include "pg/server/kept_plan.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 
@@ -312,6 +313,22 @@ int64_t interval_microseconds(const Interval& interval, const char* what) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, std::string(what) + " must not be negative or too long");
   }
   return total;
+}
+
+EventsPeriod events_period(const FeatureSet& set, TimestampTz from, TimestampTz to) {
+  const std::string time = as_timestamptz(set.time, set.time_type);
+  DefinerScope definer(set);
+  Spi spi;
+  KeptPlan plan;
+  plan.prepare("SELECT min(" + time + "), max(" + time + "), count(*) FILTER (WHERE " + time + " >= $1 AND " + time + " < $2)" + set.from_clause(),
+               {TIMESTAMPTZOID, TIMESTAMPTZOID});
+  const Datum values[] = {TimestampTzGetDatum(from), TimestampTzGetDatum(to)};
+  plan.run(values, nullptr, true);
+  EventsPeriod period;
+  if (std::optional<Datum> value = spi.datum(0, 1)) period.first = DatumGetTimestampTz(*value);
+  if (std::optional<Datum> value = spi.datum(0, 2)) period.last = DatumGetTimestampTz(*value);
+  period.within = spi.integer(0, 3).value_or(0);
+  return period;
 }
 
 FeatureExpression parse_stored_expression(const FeatureSet& set, const char* what, std::string_view text) {

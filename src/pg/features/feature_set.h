@@ -75,6 +75,15 @@ std::shared_ptr<const FeatureSet> find_feature_set(std::string_view name, bool r
 // Throws unless the current user may read the events.
 void check_may_read(const FeatureSet& set);
 
+// When the first and the last of a set's events are, and how many are within [from, to).
+struct EventsPeriod {
+  std::optional<TimestampTz> first, last;
+  int64_t within = 0;
+};
+
+// Reads it with the definer's rights: of whoever asks, the caller has seen to it that he may read.
+EventsPeriod events_period(const FeatureSet& set, TimestampTz from, TimestampTz to);
+
 // Returns the microseconds of an interval without months; `what` is for the error.
 int64_t interval_microseconds(const Interval& interval, const char* what);
 
