@@ -268,5 +268,19 @@ FROM fraud.outbox o JOIN fraud.stream_decisions d ON d.stream = 'failing' AND d.
 SELECT fraud.unwatch('failing'), fraud.drop_feature_set('failing');
 DROP TABLE failing;
 DROP FUNCTION fails_with(text);
+-- A partition by itself; a table that has become somebody else's, and is no more read by the set's definer.
+SET ROLE claims_owner;
+CREATE TABLE trips (id text, at timestamptz, amount numeric) PARTITION BY RANGE (at);
+CREATE TABLE trips_1 PARTITION OF trips FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+SELECT fraud.create_feature_set('trips', 'trips_1', 'id', 'at'), fraud.add_feature('trips', 'amount', 'amount'), fraud.add_feature('trips', 'claims_30d', '0');
+SELECT fraud.watch('trips', 'claims@champion');
+ALTER TABLE trips DETACH PARTITION trips_1;
+SELECT fraud.watch('trips', 'claims@champion');
+RESET ROLE;
+ALTER TABLE trips_1 OWNER TO postgres;
+INSERT INTO trips_1 VALUES ('1', '2026-01-01', 2000);
+SELECT event_id, decision, error FROM fraud.stream_decisions WHERE stream = 'trips';
+SELECT fraud.unwatch('trips'), fraud.drop_feature_set('trips');
+DROP TABLE trips, trips_1;
 DROP OWNED BY claims_owner, claims_other, claims_clerk;
 DROP ROLE claims_owner, claims_other, claims_clerk;

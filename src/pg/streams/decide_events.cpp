@@ -163,7 +163,14 @@ class Decider {
     row_name_ = protect([&] { return format_type_be_qualified(row_type_); });
     array_type_ = protect([&] { return get_array_type(row_type_); });
     fault_ = attempt([&] {
-      set_ = find_feature_set(stream_.name, false);
+      std::shared_ptr<const FeatureSet> found = find_feature_set(stream_.name, false);
+      {
+        // The table may be somebody else's by now, whose rows are not for the definer's functions:
+        // not even what they are called.
+        DefinerScope definer(*found);
+        check_may_read(*found);
+      }
+      set_ = std::move(found);
       scorer_.emplace(resolve_model(stream_.model, false), set_);
       challengers_ = find_challengers(spi, *scorer_);
     });

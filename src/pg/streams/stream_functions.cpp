@@ -68,6 +68,11 @@ void check_table(Oid relation, Oid user) {
                    "Rows are decided as they are inserted, which they are not into a view or a foreign table.",
                    "Make the feature set over the table that is inserted into.");
   }
+  if (protect([&] { return get_rel_relispartition(relation); })) {
+    throw SqlError(ERRCODE_WRONG_OBJECT_TYPE, "\"" + name + "\" is a partition and cannot be watched",
+                   "Rows that are inserted into the partitioned table would not be seen.",
+                   "Make the feature set over the partitioned table.");
+  }
   if (!protect([&] { return owns_relation(relation, user); })) {
     throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of table " + name);
   }
