@@ -72,6 +72,11 @@ SELECT * FROM fraud.evaluate('stump/1', '2026-01-01', '2026-02-01', rel => 'judg
 SELECT * FROM fraud.evaluate('stump/1', '2026-01-01', '2026-02-01', rel => 'judged');
 -- A period without events: where there are some.
 SELECT * FROM fraud.evaluate('stump/1', '2025-01-01', '2025-02-01', rel => 'judged', columns => :columns);
+-- And one whose events have no label.
+CREATE TABLE unjudged AS SELECT i AS event_id, timestamptz '2026-01-01' + i * interval '1 hour' AS event_time, 0::float8 AS a, 0::float8 AS b, NULL::boolean AS label FROM generate_series(1, 5) i;
+SELECT * FROM fraud.evaluate('stump/1', '2026-01-01', '2026-02-01', rel => 'unjudged');
+SELECT * FROM fraud.evaluate('stump/1', '2027-01-01', '2027-02-01', rel => 'unjudged');
+DROP TABLE unjudged;
 SELECT * FROM fraud.evaluate('stump/1', NULL, '2026-02-01');
 -- A table is read with the caller's rights.
 CREATE ROLE regress_fraud_measurer;

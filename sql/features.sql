@@ -319,6 +319,24 @@ DROP TABLE x, extreme_values;
 SELECT fraud.materialize_features('extremes', 'x');
 SELECT fraud.drop_feature_set('extremes');
 
+-- Parity names what fails.
+CREATE TABLE divided AS SELECT i AS no, timestamptz '2026-01-01' + i * interval '1 hour' AS placed, (i <> 7)::int AS by FROM generate_series(1, 20) i;
+SELECT fraud.create_feature_set('divided', 'divided', 'no', 'placed'), fraud.add_feature('divided', 'ratio', '1 / by');
+SELECT fraud.verify_parity('divided');
+SELECT fraud.drop_feature_set('divided');
+DROP TABLE divided;
+-- No card number becomes a category, found or given.
+CREATE TABLE carded AS SELECT 1 AS no, timestamptz '2026-01-01' AS placed, '4111 1111 1111 1111'::text AS card;
+SELECT fraud.create_feature_set('carded', 'carded', 'no', 'placed');
+SELECT fraud.add_feature('carded', 'card', 'card');
+SELECT fraud.add_feature('carded', 'card', 'card', categories => '{x,4111111111111111}');
+SELECT fraud.add_column_features('carded');
+SELECT fraud.add_feature('carded', 'card', 'card', categories => '{x}');
+SELECT fraud.add_categories('carded', 'card');
+SELECT category FROM fraud.feature_categories WHERE feature_set = 'carded';
+SELECT fraud.drop_feature_set('carded');
+DROP TABLE carded;
+
 -- Whose rights: the definer's for the expressions, the caller's for the call.
 CREATE ROLE regress_fraud_definer;
 CREATE ROLE regress_fraud_other;
@@ -352,6 +370,46 @@ SELECT fraud.materialize_features('theirs', 'their_features');
 SELECT me, count(*), bool_and(relowner = 'regress_fraud_other'::regrole) FROM their_features, pg_class WHERE relname = 'their_features' GROUP BY 1;
 SELECT current_user, current_setting('search_path'), current_setting('DateStyle');
 RESET ROLE;
+-- Nor is what Postgres computes beforehand, when it reads an expression: a function of constants,
+-- a constant of a type with a check. Neither by whoever asks, nor by the extension's owner.
+SET ROLE regress_fraud_definer;
+CREATE FUNCTION tells(what text, as_whom name) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF current_user <> as_whom THEN RAISE EXCEPTION '% runs as another', what; END IF;
+    RETURN 0;
+END $$;
+CREATE DOMAIN telling AS int CHECK (public.tells('domain ' || VALUE, 'regress_fraud_definer') = 0);
+CREATE FUNCTION zero(telling[]) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0';
+CREATE TABLE told (no int PRIMARY KEY, placed timestamptz, who int, flag boolean);
+INSERT INTO told VALUES (1, '2026-01-01', 1, true);
+SELECT fraud.create_feature_set('told', 'told', $$no + tells('id', 'regress_fraud_definer')$$, $$placed + tells('time', 'regress_fraud_definer') * interval '1 hour'$$,
+    label => $$flag AND tells('label', 'regress_fraud_definer') = 0$$, label_known_at => $$placed + tells('known_at', 'regress_fraud_definer') * interval '1 hour'$$);
+SELECT fraud.add_feature('told', 'value', $$who + tells('value', 'regress_fraud_definer')$$);
+SELECT fraud.add_window_feature('told', 'keyed', 'sum', $$who + tells('window', 'regress_fraud_definer')$$, $$who + zero('{1}') + tells('key', 'regress_fraud_definer')$$, '1 day',
+    filter => $$tells('filter', 'regress_fraud_definer') = 0$$);
+-- In a session of its own: what has been computed once is not again.
+\c -
+\set SHOW_CONTEXT never
+SELECT fraud.features('told', t) FROM told t;
+SET ROLE regress_fraud_definer;
+SELECT fraud.features('told', t) FROM told t;
+RESET ROLE;
+\c -
+\set SHOW_CONTEXT never
+SELECT count(*) FROM fraud.feature_indexes('told');
+\c -
+\set SHOW_CONTEXT never
+SELECT fraud.create_feature_indexes('told');
+SELECT fraud.add_column_features('told', '{who}');
+SELECT p.* FROM fraud._events_period('told', '2026-01-01', '2026-02-01') p;
+-- What is not the set's is not read as if it were.
+SELECT fraud._indexed_part('told', 'no');
+SELECT fraud._expression_columns('told', $$tells('mine', 'postgres')$$);
+SELECT fraud.drop_feature_set('told');
+DROP TABLE told;
+DROP FUNCTION zero(telling[]);
+DROP DOMAIN telling;
+DROP FUNCTION tells(text, name);
 -- It cannot do more than compute.
 SELECT fraud.add_feature('theirs', 'bad', 'makes_a_table(no)');
 SELECT fraud.features('theirs', o) FROM orders o WHERE no = 1;

@@ -162,6 +162,7 @@ SELECT fraud.label_event('nothing', '5', true);
 SELECT fraud.label_event('payments', '5', true);
 SELECT fraud.label_event('claims', '5', NULL, '');
 SELECT fraud.label_event('claims', NULL::text, true);
+SELECT fraud.label_event('claims', repeat('x', 1001), true);
 SELECT fraud.label_event('claims', '5', true, known_at => 'infinity');
 SELECT metric, value FROM fraud.evaluate('claims', '2025-01-01', '2026-02-01', columns => '{}') WHERE metric IN ('events', 'frauds');
 UPDATE fraud.event_labels SET is_fraud = false;
@@ -245,5 +246,43 @@ DROP TABLE visits;
 SELECT fraud.unwatch('visits');
 SELECT fraud.drop_feature_set('visits');
 RESET ROLE;
+-- What an expression fails with: card numbers are masked, and a full disk is no matter of the row's.
+CREATE FUNCTION fails_with(what text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF what = 'card' THEN RAISE EXCEPTION 'card 4111111111111111' USING DETAIL = 'It is 4111 1111 1111 1111.', HINT = '4111111111111111';
+    ELSIF what = 'disk' THEN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full';
+    END IF;
+    RETURN 0;
+END $$;
+CREATE TABLE failing (id text, at timestamptz, what text, amount numeric);
+SELECT fraud.create_feature_set('failing', 'failing', 'id', 'at'), fraud.add_feature('failing', 'amount', 'amount + fails_with(what)');
+SELECT fraud.add_feature('failing', 'claims_30d', '0');
+SELECT fraud.watch('failing', 'claims@champion');
+INSERT INTO failing VALUES ('1', now(), 'card', 1);
+INSERT INTO failing VALUES ('2', now(), 'disk', 1);
+SELECT event_id, error FROM fraud.stream_decisions WHERE stream = 'failing';
+SELECT fraud.unwatch('failing'), fraud.watch('failing', 'claims@champion', on_error => 'fail');
+INSERT INTO failing VALUES ('3', now(), 'card', 1);
+-- Times that payments do not have: messages have what Postgres can read.
+INSERT INTO failing VALUES ('4', '294276-12-31', '', 2000), ('5', '4714-11-24 BC', '', 2000), ('6', '1969-12-31 23:59:59', '', 2000), ('7', '9999-12-31', '', 2000);
+SELECT payload ->> 'event_id' AS event, payload ->> 'occurred_at' AS occurred_at, (payload ->> 'occurred_at')::timestamptz = d.event_time AS same
+FROM fraud.outbox o JOIN fraud.stream_decisions d ON d.stream = 'failing' AND d.event_id = payload ->> 'event_id' WHERE payload ->> 'stream' = 'failing' ORDER BY 1;
+SELECT fraud.unwatch('failing'), fraud.drop_feature_set('failing');
+DROP TABLE failing;
+DROP FUNCTION fails_with(text);
+-- A partition by itself; a table that has become somebody else's, and is no more read by the set's definer.
+SET ROLE claims_owner;
+CREATE TABLE trips (id text, at timestamptz, amount numeric) PARTITION BY RANGE (at);
+CREATE TABLE trips_1 PARTITION OF trips FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+SELECT fraud.create_feature_set('trips', 'trips_1', 'id', 'at'), fraud.add_feature('trips', 'amount', 'amount'), fraud.add_feature('trips', 'claims_30d', '0');
+SELECT fraud.watch('trips', 'claims@champion');
+ALTER TABLE trips DETACH PARTITION trips_1;
+SELECT fraud.watch('trips', 'claims@champion');
+RESET ROLE;
+ALTER TABLE trips_1 OWNER TO postgres;
+INSERT INTO trips_1 VALUES ('1', '2026-01-01', 2000);
+SELECT event_id, decision, error FROM fraud.stream_decisions WHERE stream = 'trips';
+SELECT fraud.unwatch('trips'), fraud.drop_feature_set('trips');
+DROP TABLE trips, trips_1;
 DROP OWNED BY claims_owner, claims_other, claims_clerk;
 DROP ROLE claims_owner, claims_other, claims_clerk;

@@ -150,10 +150,10 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.add_window_feature(text, text, text, text, text, interval, interval, text, boolean, text, text) IS
     'adds a feature over the events with the same key in (t - delay - window, t - delay]: count, sum, avg, min, max, stddev, distinct, last, seconds_since_last, rate, ratio, zscore, distance or speed';
 
-CREATE FUNCTION fraud._expression_columns(events regclass, expression text) RETURNS text[]
+CREATE FUNCTION fraud._expression_columns(feature_set text, expression text) RETURNS text[]
 AS 'MODULE_PATHNAME', 'fraud_detect_expression_columns'
-LANGUAGE C STABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION fraud._expression_columns(regclass, text) IS 'internal: the columns that an expression over a row of the events reads';
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION fraud._expression_columns(text, text) IS 'internal: the columns that an expression of a feature set reads';
 
 CREATE FUNCTION fraud.add_column_features(
     feature_set text,
@@ -192,7 +192,7 @@ BEGIN
     -- What tells the event, its time or its label is no feature of it unless it is asked for.
     SELECT coalesce(array_agg(x), '{}') INTO used
     FROM unnest(ARRAY[set_row.event_id, set_row.event_time, set_row.label, set_row.label_known_at, set_row.label_changes]) e,
-         unnest(fraud._expression_columns(set_row.events, e)) x;
+         unnest(fraud._expression_columns(set_row.feature_set, e)) x;
     FOR c IN
         SELECT a.attname AS name, t.typcategory IN ('N', 'B') AS is_number, t.typcategory IN ('S', 'E') AS is_text,
                regexp_replace(regexp_replace(a.attname, '[^A-Za-z0-9_]', '_', 'g'), '^(?=[0-9])', '_') AS feature
@@ -352,10 +352,10 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._feature_keys(text) IS 'internal: the keys of a feature set, and from which key''s events each is filled';
 
-CREATE FUNCTION fraud._indexed_part(events regclass, part text) RETURNS text
+CREATE FUNCTION fraud._indexed_part(feature_set text, part text) RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_indexed_part'
-LANGUAGE C STABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION fraud._indexed_part(regclass, text) IS
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION fraud._indexed_part(text, text) IS
     'internal: what an index has of a part of a key: the part, or where it can be long its hash; null where there is neither';
 
 -- The most bytes that a value of a column has in an index; null: any number.
@@ -381,7 +381,7 @@ CREATE FUNCTION fraud.feature_indexes(
     OUT present boolean,
     OUT concurrent_definition text
 ) RETURNS SETOF record
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -419,12 +419,12 @@ BEGIN
         FROM (SELECT u.e AS part, u.i,
                      CASE WHEN set_row.builtin
                           THEN coalesce((SELECT fraud._field_expression(f.type, f.path, NULL) FROM fraud.payment_fields f WHERE f.name = u.e), u.e)
-                          ELSE fraud._indexed_part(events, u.e) END AS indexed
+                          ELSE fraud._indexed_part(set_row.feature_set, u.e) END AS indexed
               FROM unnest(wanted) WITH ORDINALITY u(e, i)) e WHERE e.indexed IS NOT NULL;
         CONTINUE WHEN indexed IS NULL;
         plain := plain || set_row.event_time;
         indexed := indexed || set_row.event_time;
-        IF set_row.builtin OR fraud._indexed_part(events, set_row.event_id) = set_row.event_id THEN
+        IF set_row.builtin OR fraud._indexed_part(set_row.feature_set, set_row.event_id) = set_row.event_id THEN
             plain := plain || set_row.event_id;
             indexed := indexed || set_row.event_id;
         END IF;
@@ -476,7 +476,22 @@ DECLARE
     name text;
     made int := 0;
     narrower regclass;
+    foreign_part text;
 BEGIN
+    -- CREATE INDEX computes expressions with the rights of who calls: those of somebody who has
+    -- not these rights anyhow must not run so.
+    SELECT p.part INTO foreign_part
+    FROM fraud.feature_sets s, LATERAL (SELECT unnest(k.reader) FROM fraud._feature_keys(s.feature_set) k
+                                        UNION ALL VALUES (s.event_time), (s.event_id)) p(part)
+    WHERE s.feature_set = create_feature_indexes.feature_set AND NOT s.builtin
+      AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = s.events AND a.attnum > 0 AND quote_ident(a.attname) = p.part)
+      AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = s.defined_by AND pg_has_role(r.oid, current_user, 'USAGE'))
+    LIMIT 1;
+    IF foreign_part IS NOT NULL THEN
+        RAISE EXCEPTION 'an index of feature set "%" would run expressions of its definer with the rights of "%"', feature_set, current_user
+            USING ERRCODE = 'insufficient_privilege', DETAIL = format('Such as %s.', foreign_part),
+                  HINT = 'Call it as the definer, or look at fraud.feature_indexes and run what it says.';
+    END IF;
     FOR missing IN SELECT i.definition FROM fraud.feature_indexes(feature_set) i WHERE NOT i.present LOOP
         SELECT n.nspname, left(c.relname, 40) || '_features_' || left(md5(missing), 8) INTO place, name
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = events;

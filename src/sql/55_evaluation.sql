@@ -301,33 +301,43 @@ END;
 COMMENT ON FUNCTION fraud._payments_period() IS 'internal: the times of the first and the last payment';
 
 -- Where to look instead, for a period without any event.
-CREATE FUNCTION fraud._events_hint(ref text, rel regclass, columns jsonb) RETURNS text
+CREATE FUNCTION fraud._events_period(feature_set text, "from" timestamptz, "to" timestamptz, OUT first timestamptz, OUT last timestamptz, OUT within bigint)
+AS 'MODULE_PATHNAME', 'fraud_detect_events_period'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud._events_period(text, timestamptz, timestamptz) IS
+    'internal: when the first and the last event of a feature set are, and how many are in [from, to); the caller may read them';
+
+CREATE FUNCTION fraud._events_fault(ref text, rel regclass, columns jsonb, "from" timestamptz, "to" timestamptz, OUT fault text, OUT hint text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     e record;
-    source text;
-    at text;
     first timestamptz;
     last timestamptz;
+    within bigint;
 BEGIN
     SELECT * INTO e FROM fraud._events_of(ref, rel, columns);
     IF e.kind = 'payments' THEN
         SELECT p.first, p.last INTO first, last FROM fraud._payments_period() p;
+    ELSIF e.kind = 'feature set' THEN
+        SELECT p.* INTO first, last, within FROM fraud._events_period(e.feature_set, "from", "to") p;
     ELSE
-        IF e.kind = 'feature set' THEN
-            SELECT d ->> 'events', d ->> 'event_time' INTO source, at FROM fraud.feature_set_definition(e.feature_set) d;
-        ELSE
-            source := e.events::text;
-            at := quote_ident(fraud._table_columns(e.named) ->> 'event_time');
-        END IF;
-        EXECUTE format('SELECT min(%1$s)::timestamptz, max(%1$s)::timestamptz FROM %2$s', at, source) INTO first, last;
+        EXECUTE format('SELECT min(%1$I)::timestamptz, max(%1$I)::timestamptz, count(*) FILTER (WHERE %1$I >= $1 AND %1$I < $2) FROM %2$s',
+                       fraud._table_columns(e.named) ->> 'event_time', e.events)
+            INTO first, last, within USING "from", "to";
     END IF;
-    RETURN CASE WHEN first IS NULL THEN 'There are none at all.' ELSE format('There are some from %s to %s.', first, last) END;
+    IF within > 0 THEN
+        fault := format('none of the %s events from %s to %s has a label', within, "from", "to");
+        hint := 'A label counts from when it is known: label_known_at, or label_delay after the event.';
+    ELSE
+        fault := format('there are no events from %s to %s', "from", "to");
+        hint := CASE WHEN first IS NULL THEN 'There are none at all.' ELSE format('There are some from %s to %s.', first, last) END;
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION fraud._events_hint(text, regclass, jsonb) IS 'internal: the period that a model''s events are of, as a hint';
+COMMENT ON FUNCTION fraud._events_fault(text, regclass, jsonb, timestamptz, timestamptz) IS
+    'internal: why a model cannot be measured in a period, of which it has no labelled event, and as a hint the period of those that it has';
 
 CREATE FUNCTION fraud._evaluate(
     ref text,
@@ -344,6 +354,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    fault record;
     at_threshold float8 := coalesce(threshold, fraud._review_at(ref));
     m float8[];
     r record;
@@ -377,8 +388,8 @@ BEGIN
     INTO r FROM s;
     m := r.m;
     IF coalesce(m[1][1], 0) = 0 THEN
-        RAISE EXCEPTION 'there are no events from % to %', "from", "to"
-            USING ERRCODE = 'no_data_found', HINT = fraud._events_hint(ref, rel, columns);
+        SELECT f.* INTO fault FROM fraud._events_fault(ref, rel, columns, "from", "to") f;
+        RAISE EXCEPTION '%', fault.fault USING ERRCODE = 'no_data_found', HINT = fault.hint;
     END IF;
     RETURN QUERY
         SELECT v.metric, v.value FROM (VALUES

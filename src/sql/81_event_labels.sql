@@ -82,6 +82,10 @@ BEGIN
         RAISE EXCEPTION 'known_at % is in the future', known_at USING ERRCODE = 'invalid_parameter_value';
     END IF;
     keys := ARRAY(SELECT fraud._event_key(n.id) FROM unnest(event_ids) n(id));
+    IF (SELECT max(octet_length(n.key)) FROM unnest(keys) n(key)) > 1000 THEN
+        RAISE EXCEPTION 'an event_id has % bytes, expected at most 1000', (SELECT max(octet_length(n.key)) FROM unnest(keys) n(key))
+            USING ERRCODE = 'program_limit_exceeded';
+    END IF;
     PERFORM fraud._write_event_labels(stream, keys, is_fraud, fraud._mask_card_numbers(source), known_at);
     PERFORM fraud._audit('label', 'stream', stream, NULL,
         jsonb_build_object('is_fraud', is_fraud, 'source', source, 'known_at', known_at, 'events', cardinality(keys),

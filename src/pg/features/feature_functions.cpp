@@ -27,6 +27,11 @@ Statement insert_set(
     {TEXTOID, REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INTERVALOID, BOOLOID, TEXTOID, NAMEOID,
      TEXTOID});
 Statement set_exists("SELECT 1 FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
+Statement has_expression(
+    "SELECT 1 FROM fraud.feature_sets s WHERE s.feature_set = $1"
+    " AND ($2 IN (s.event_id, s.event_time, s.label, s.label_known_at, s.label_changes)"
+    "  OR EXISTS (SELECT FROM fraud.feature_definitions d WHERE d.feature_set = $1 AND $2 = ANY (d.key)))",
+    {TEXTOID, TEXTOID});
 // Also the lock of everything that changes the set.
 Statement touch_set(
     "UPDATE fraud.feature_sets s SET revision = gen_random_uuid() WHERE s.feature_set = $1"
@@ -334,6 +339,11 @@ std::vector<std::string> categories_argument(FunctionCallInfo fcinfo, int index)
 }
 
 int64_t add_categories(const std::string& set, const std::string& feature, const std::vector<std::string>& categories) {
+  // They would be kept as they are, for all to read who see feature sets.
+  if (std::any_of(categories.begin(), categories.end(), [](const std::string& one) { return holds_card_number(one); })) {
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "categories of feature \"" + feature + "\" hold what may be a card number", {},
+                   "A card is a key for window features rather than a category.");
+  }
   OwnerScope owner;
   Spi spi;
   const auto made = static_cast<int64_t>(
@@ -347,6 +357,21 @@ int64_t add_categories(const std::string& set, const std::string& feature, const
                    {}, "What has so many values is a key for window features rather than a category.");
   }
   return made;
+}
+
+// Parses an expression of a set; the arguments are both. What the set does not have would run with
+// its definer's rights, or with those of whoever asks, and is refused.
+FeatureExpression stored_argument(FunctionCallInfo fcinfo) {
+  const std::string name = text_argument(fcinfo, 0, "feature_set"), text = text_argument(fcinfo, 1, "expression");
+  const std::shared_ptr<const FeatureSet> set = find_feature_set(name, true);
+  {
+    OwnerScope owner;
+    Spi spi;
+    if (spi.run(has_expression, {text_param(name), text_param(text)}, true) == 0) {
+      throw SqlError(ERRCODE_UNDEFINED_OBJECT, "feature set \"" + name + "\" has no expression \"" + text + "\"");
+    }
+  }
+  return parse_stored_expression(*set, "expression", text);
 }
 
 }  // namespace
@@ -619,7 +644,7 @@ FRAUD_FUNCTION(drop_feature_set) {
 }
 
 FRAUD_FUNCTION(indexed_part) {
-  const FeatureExpression expression = parse_expression(PG_GETARG_OID(0), "expression", text_argument(fcinfo, 1, "expression"));
+  const FeatureExpression expression = stored_argument(fcinfo);
   const std::string part = indexed_part(expression.text, expression.type, expression.collation);
   if (part.empty()) {
     fcinfo->isnull = true;
@@ -628,6 +653,4 @@ FRAUD_FUNCTION(indexed_part) {
   return text_param(part).value;
 }
 
-FRAUD_FUNCTION(expression_columns) {
-  return text_array(parse_expression(PG_GETARG_OID(0), "expression", text_argument(fcinfo, 1, "expression")).columns).value;
-}
+FRAUD_FUNCTION(expression_columns) { return text_array(stored_argument(fcinfo).columns).value; }

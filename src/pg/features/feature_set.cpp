@@ -6,6 +6,7 @@
 
 #include "pg/features/feature_expression.h"
 #include "pg/server/boundary.h"
+#include "pg/server/kept_plan.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 
@@ -66,8 +67,7 @@ class Builder {
   std::string number(const std::string& expression) {
     auto known = numbers_.find(expression);
     if (known != numbers_.end()) return known->second;
-    std::string sql =
-        as_number(parse_expression(set_.relation, "expression of a feature", expression));
+    std::string sql = as_number(parse_stored_expression(set_, "expression of a feature", expression));
     return numbers_.emplace(expression, std::move(sql)).first->second;
   }
 
@@ -178,14 +178,14 @@ std::shared_ptr<const FeatureSet> load(Spi& spi, std::string_view name, bool rea
                    "the events of feature set \"" + set->name + "\" are gone", {},
                    "Drop the set with fraud.drop_feature_set.");
   }
-  set->time_type = parse_expression(relation, "event_time", set->time).type;
+  set->time_type = parse_stored_expression(*set, "event_time", set->time).type;
   if (!set->label.empty()) {
-    const FeatureExpression label = parse_expression(relation, "label", set->label);
+    const FeatureExpression label = parse_stored_expression(*set, "label", set->label);
     set->label_as_boolean = label.type == BOOLOID ? "(" + label.text + ")"
                                                   : "(" + as_number(label) + " <> 0)";
   }
   if (!set->known_at.empty()) {
-    set->known_at_type = parse_expression(relation, "label_known_at", set->known_at).type;
+    set->known_at_type = parse_stored_expression(*set, "label_known_at", set->known_at).type;
   }
 
   Builder builder(*set);
@@ -313,6 +313,27 @@ int64_t interval_microseconds(const Interval& interval, const char* what) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, std::string(what) + " must not be negative or too long");
   }
   return total;
+}
+
+EventsPeriod events_period(const FeatureSet& set, TimestampTz from, TimestampTz to) {
+  const std::string time = as_timestamptz(set.time, set.time_type);
+  DefinerScope definer(set);
+  Spi spi;
+  KeptPlan plan;
+  plan.prepare("SELECT min(" + time + "), max(" + time + "), count(*) FILTER (WHERE " + time + " >= $1 AND " + time + " < $2)" + set.from_clause(),
+               {TIMESTAMPTZOID, TIMESTAMPTZOID});
+  const Datum values[] = {TimestampTzGetDatum(from), TimestampTzGetDatum(to)};
+  plan.run(values, nullptr, true);
+  EventsPeriod period;
+  if (std::optional<Datum> value = spi.datum(0, 1)) period.first = DatumGetTimestampTz(*value);
+  if (std::optional<Datum> value = spi.datum(0, 2)) period.last = DatumGetTimestampTz(*value);
+  period.within = spi.integer(0, 3).value_or(0);
+  return period;
+}
+
+FeatureExpression parse_stored_expression(const FeatureSet& set, const char* what, std::string_view text) {
+  DefinerScope definer(set);
+  return parse_expression(set.relation, what, text);
 }
 
 DefinerScope::DefinerScope(const FeatureSet& set) : scope_(definer_of(set)) {

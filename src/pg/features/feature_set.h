@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pg/features/feature_expression.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/server.h"
 
@@ -74,8 +75,21 @@ std::shared_ptr<const FeatureSet> find_feature_set(std::string_view name, bool r
 // Throws unless the current user may read the events.
 void check_may_read(const FeatureSet& set);
 
+// When the first and the last of a set's events are, and how many are within [from, to).
+struct EventsPeriod {
+  std::optional<TimestampTz> first, last;
+  int64_t within = 0;
+};
+
+// Reads it with the definer's rights: of whoever asks, the caller has seen to it that he may read.
+EventsPeriod events_period(const FeatureSet& set, TimestampTz from, TimestampTz to);
+
 // Returns the microseconds of an interval without months; `what` is for the error.
 int64_t interval_microseconds(const Interval& interval, const char* what);
+
+// Parses an expression that the set has. It takes the definer's rights, too: a constant of a
+// user's type, and what Postgres can compute beforehand, run functions of his.
+FeatureExpression parse_stored_expression(const FeatureSet& set, const char* what, std::string_view text);
 
 // Until the end of its life: the rights of the set's definer, in a
 // security-restricted operation as for an index's expressions, and the settings

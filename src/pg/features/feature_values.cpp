@@ -175,7 +175,8 @@ std::vector<Sampled> sample_online(const std::shared_ptr<const FeatureSet>& set,
   }
   for (size_t i = 0; i < rows.size(); ++i) {
     protect([] { CHECK_FOR_INTERRUPTS(); });
-    sample[i].online = online_features(set, one_event(*set, rows[i]), true);
+    const EventSource event = one_event(*set, rows[i]);
+    name_fault([&] { sample[i].online = online_features(set, event, true); }, [&] { return faulty_feature(*set, event, true); });
   }
   return sample;
 }
@@ -206,37 +207,39 @@ void verify_parity(FunctionCallInfo fcinfo, std::string_view name, int count) {
     });
   };
   if (wanted.empty()) return;
-  FeatureStream stream(name, from, last + 1);
-  Oid id_type = stream.id_type(), output = InvalidOid;
-  protect([&] {
-    bool varlena;
-    getTypeOutputInfo(id_type, &output, &varlena);
-  });
-  FeatureBlock block;
   const size_t width = set->features.size();
-  while (stream.next(&block)) {
-    for (size_t row = 0; row < block.rows; ++row) {
-      // Only events at a time of the sample are worth their id as text.
-      auto first = wanted.lower_bound({block.times[row], std::string()});
-      if (first == wanted.end() || first->first.first != block.times[row]) continue;
-      Datum value = block.ids[row];
-      const std::string id = protect([&] { return OidOutputFunctionCall(output, value); });
-      auto [begin, end] = wanted.equal_range({block.times[row], id});
-      if (begin == end) continue;
-      const float* offline = block.features + row * width;
-      auto same_features = [&](const auto& candidate) {
-        return std::equal(offline, offline + width, candidate.second->online.begin(), same_bits);
-      };
-      auto match = std::find_if(begin, end, same_features);
-      if (match == end) {
-        match = begin;
-        for (size_t i = 0; i < width; ++i) {
-          if (!same_bits(offline[i], match->second->online[i])) report(*match->second, i, offline[i]);
+  name_fault([&] {
+    FeatureStream stream(name, from, last + 1);
+    Oid id_type = stream.id_type(), output = InvalidOid;
+    protect([&] {
+      bool varlena;
+      getTypeOutputInfo(id_type, &output, &varlena);
+    });
+    FeatureBlock block;
+    while (stream.next(&block)) {
+      for (size_t row = 0; row < block.rows; ++row) {
+        // Only events at a time of the sample are worth their id as text.
+        auto first = wanted.lower_bound({block.times[row], std::string()});
+        if (first == wanted.end() || first->first.first != block.times[row]) continue;
+        Datum value = block.ids[row];
+        const std::string id = protect([&] { return OidOutputFunctionCall(output, value); });
+        auto [begin, end] = wanted.equal_range({block.times[row], id});
+        if (begin == end) continue;
+        const float* offline = block.features + row * width;
+        auto same_features = [&](const auto& candidate) {
+          return std::equal(offline, offline + width, candidate.second->online.begin(), same_bits);
+        };
+        auto match = std::find_if(begin, end, same_features);
+        if (match == end) {
+          match = begin;
+          for (size_t i = 0; i < width; ++i) {
+            if (!same_bits(offline[i], match->second->online[i])) report(*match->second, i, offline[i]);
+          }
         }
+        wanted.erase(match);
       }
-      wanted.erase(match);
     }
-  }
+  }, [&] { return faulty_event(*set, last + 1); });
   // An event that the pass did not meet has no offline value at all.
   for (const auto& [place, event] : wanted) {
     for (size_t i = 0; i < width; ++i) report(*event, i, std::numeric_limits<float>::quiet_NaN());
@@ -288,4 +291,18 @@ FRAUD_FUNCTION(verify_parity) {
   if (count < 1) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "sample must be at least 1");
   verify_parity(fcinfo, text_argument(fcinfo, 0), count);
   return (Datum)0;
+}
+
+FRAUD_FUNCTION(events_period) {
+  const std::shared_ptr<const FeatureSet> set = find_feature_set(text_argument(fcinfo, 0), true);
+  check_may_read(*set);
+  const EventsPeriod period = events_period(*set, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2));
+  Datum values[3] = {TimestampTzGetDatum(period.first.value_or(0)), TimestampTzGetDatum(period.last.value_or(0)),
+                     Int64GetDatum(period.within)};
+  bool nulls[3] = {!period.first, !period.last, false};
+  return protect([&] {
+    TupleDesc row = nullptr;
+    if (get_call_result_type(fcinfo, nullptr, &row) != TYPEFUNC_COMPOSITE) elog(ERROR, "unexpected result type");
+    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls));
+  });
 }

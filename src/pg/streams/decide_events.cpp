@@ -31,6 +31,8 @@
 extern "C" {
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 }
@@ -84,7 +86,16 @@ Statement insert_alert(
 
 Statement insert_outbox("INSERT INTO fraud.outbox (kind, payload) VALUES ('alert', $1::jsonb)", {TEXTOID});
 
-constexpr int64_t kPostgresEpochUs = int64_t{946684800} * 1000000;  // 2000-01-01
+// Returns the time as messages have it; before 1970 and after 9999, which payments are not, as
+// Postgres has it in JSON.
+std::string message_time(TimestampTz time) {
+  constexpr int64_t kEpochUs = int64_t{946684800} * 1000000;  // 2000-01-01 after 1970
+  constexpr int64_t kYear10000Us = int64_t{253402300800} * 1000000;
+  if (time >= -kEpochUs && time < kYear10000Us - kEpochUs) return format_time(time + kEpochUs);
+  const int utc = 0;
+  char buffer[MAXDATELEN + 1];
+  return protect([&] { return JsonEncodeDateTime(buffer, TimestampTzGetDatum(time), TIMESTAMPTZOID, &utc); });
+}
 
 // What failed, once its error is dealt with.
 struct Fault {
@@ -104,7 +115,7 @@ std::optional<Fault> attempt(Body&& body) {
   } catch (const PgError& error) {
     ErrorData* data = error.data();
     const int category = ERRCODE_TO_CATEGORY(data->sqlerrcode);
-    if (category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_TRANSACTION_ROLLBACK) throw;
+    if (category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_TRANSACTION_ROLLBACK || data->sqlerrcode == ERRCODE_DISK_FULL) throw;
     Fault fault{data->sqlerrcode, or_empty(data->message), or_empty(data->detail), or_empty(data->hint)};
     protect([&] { FreeErrorData(data); });
     return fault;
@@ -152,7 +163,14 @@ class Decider {
     row_name_ = protect([&] { return format_type_be_qualified(row_type_); });
     array_type_ = protect([&] { return get_array_type(row_type_); });
     fault_ = attempt([&] {
-      set_ = find_feature_set(stream_.name, false);
+      std::shared_ptr<const FeatureSet> found = find_feature_set(stream_.name, false);
+      {
+        // The table may be somebody else's by now, whose rows are not for the definer's functions:
+        // not even what they are called.
+        DefinerScope definer(*found);
+        check_may_read(*found);
+      }
+      set_ = std::move(found);
       scorer_.emplace(resolve_model(stream_.model, false), set_);
       challengers_ = find_challengers(spi, *scorer_);
     });
@@ -272,8 +290,9 @@ class Decider {
       if (!feature.empty()) what = "could not compute feature \"" + feature + "\": " + what;
     }
     if (stream_.fails) {
-      throw SqlError(fault.sqlstate, "could not decide event \"" + event.names.id.value_or("") + "\" of stream \"" + stream_.name + "\": " + what,
-                     fault.detail, fault.hint);
+      throw SqlError(fault.sqlstate,
+                     "could not decide event \"" + event.names.id.value_or("") + "\" of stream \"" + stream_.name + "\": " + mask_card_numbers(what),
+                     mask_card_numbers(fault.detail), mask_card_numbers(fault.hint));
     }
     event.error = mask_card_numbers(what);
     if (event.error.empty()) event.error = "unknown error";
@@ -354,7 +373,7 @@ class Decider {
         {"stream", stream_.name},
         {"event_id", *names.id},
         {"entity", entity},
-        {"occurred_at", format_time(*names.time + kPostgresEpochUs)},
+        {"occurred_at", message_time(*names.time)},
         {"amount", amount},
         {"score", score},
         {"decision", event.decision},

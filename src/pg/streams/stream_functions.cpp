@@ -12,6 +12,7 @@
 
 extern "C" {
 #include "common/hashfn.h"
+#include "storage/lmgr.h"
 }
 
 namespace fraud::pg {
@@ -43,9 +44,12 @@ std::string text_argument(FunctionCallInfo fcinfo, int index, const char* name) 
 
 // Returns the relation's name as it is written in a query.
 std::string qualified_name(Oid relation) {
-  const char* name = protect([&] {
-    return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
+  const char* name = protect([&]() -> const char* {
+    const char* own = get_rel_name(relation);
+    const char* schema = get_namespace_name(get_rel_namespace(relation));
+    return own != nullptr && schema != nullptr ? quote_qualified_identifier(schema, own) : nullptr;
   });
+  if (name == nullptr) throw SqlError(ERRCODE_UNDEFINED_TABLE, "the table was dropped meanwhile");
   return name;
 }
 
@@ -63,6 +67,11 @@ void check_table(Oid relation, Oid user) {
     throw SqlError(ERRCODE_WRONG_OBJECT_TYPE, "\"" + name + "\" is not a table and cannot be watched",
                    "Rows are decided as they are inserted, which they are not into a view or a foreign table.",
                    "Make the feature set over the table that is inserted into.");
+  }
+  if (protect([&] { return get_rel_relispartition(relation); })) {
+    throw SqlError(ERRCODE_WRONG_OBJECT_TYPE, "\"" + name + "\" is a partition and cannot be watched",
+                   "Rows that are inserted into the partitioned table would not be seen.",
+                   "Make the feature set over the partitioned table.");
   }
   if (!protect([&] { return owns_relation(relation, user); })) {
     throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of table " + name);
@@ -128,6 +137,9 @@ FRAUD_FUNCTION(watch) {
     throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of feature set \"" + name + "\"");
   }
   check_table(set->relation, user);
+  // Nobody alters or renames the table from here on.
+  protect([&] { LockRelationOid(set->relation, ShareRowExclusiveLock); });
+  check_table(set->relation, user);
   const std::string model = PG_ARGISNULL(1) ? name : text_argument(fcinfo, 1, "model");
   const std::string on_error = text_argument(fcinfo, 4, "on_error");
   if (on_error != "store" && on_error != "fail") {
@@ -166,6 +178,11 @@ FRAUD_FUNCTION(watch) {
     }
     execute("CREATE TRIGGER " + quoted(trigger_name(name)) + " AFTER INSERT ON " + table +
             " REFERENCING NEW TABLE AS fraud_new_rows FOR EACH STATEMENT EXECUTE FUNCTION fraud._decide_events('" + name + "')");
+    // A schema can be renamed meanwhile, too.
+    const uint64_t count = spi.run(stream_triggers, {text_param(name)});
+    if (count != 1 || *spi.integer(0, 1) != static_cast<int64_t>(set->relation)) {
+      throw SqlError(ERRCODE_OBJECT_IN_USE, "the table of feature set \"" + name + "\" was renamed meanwhile", {}, "Try again.");
+    }
     warn_of_missing_indexes(spi, name);
   }
   nlohmann::json details = {{"table", table}, {"model", model}, {"on_error", on_error}};

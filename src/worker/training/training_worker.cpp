@@ -455,15 +455,25 @@ class TrainingWorker {
     int64_t within = 0;
     {
       RestrictedScope restricted(user_);
-      if (from_table()) apply_settings(config_.at("settings"));
-      Spi spi;
-      KeptPlan plan;
-      plan.prepare(times_query(), {TIMESTAMPTZOID, TIMESTAMPTZOID});
-      const Datum values[] = {TimestampTzGetDatum(period.from), TimestampTzGetDatum(period.to)};
-      plan.run(values, nullptr, true);
-      if (std::optional<Datum> value = spi.datum(0, 1)) first = DatumGetTimestampTz(*value);
-      if (std::optional<Datum> value = spi.datum(0, 2)) last = DatumGetTimestampTz(*value);
-      within = spi.integer(0, 3).value_or(0);
+      if (from_table()) {
+        apply_settings(config_.at("settings"));
+        Spi spi;
+        KeptPlan plan;
+        plan.prepare(config_.at("definition").at("times").get<std::string>(), {TIMESTAMPTZOID, TIMESTAMPTZOID});
+        const Datum values[] = {TimestampTzGetDatum(period.from), TimestampTzGetDatum(period.to)};
+        plan.run(values, nullptr, true);
+        if (std::optional<Datum> value = spi.datum(0, 1)) first = DatumGetTimestampTz(*value);
+        if (std::optional<Datum> value = spi.datum(0, 2)) last = DatumGetTimestampTz(*value);
+        within = spi.integer(0, 3).value_or(0);
+      } else {
+        // An expression of the set's is its definer's code, and not for the rights of who trains.
+        const std::shared_ptr<const FeatureSet> set = find_feature_set(config_.at("feature_set").get<std::string>(), true);
+        check_may_read(*set);
+        const EventsPeriod events = events_period(*set, period.from, period.to);
+        first = events.first;
+        last = events.last;
+        within = events.within;
+      }
     }
     if (within > 0) {
       throw SqlError(ERRCODE_NO_DATA_FOUND, "no row of " + which + " has a label",
@@ -472,14 +482,6 @@ class TrainingWorker {
     }
     throw SqlError(ERRCODE_NO_DATA_FOUND, which + " has no rows",
                    first ? "There are some from " + text(*first) + " to " + text(*last) + "." : "There are none at all.");
-  }
-
-  // The query that tells the first and the last event, and how many are within a period.
-  std::string times_query() const {
-    if (from_table()) return config_.at("definition").at("times").get<std::string>();
-    const std::shared_ptr<const FeatureSet> set = find_feature_set(config_.at("feature_set").get<std::string>(), true);
-    const std::string time = as_timestamptz(set->time, set->time_type);
-    return "SELECT min(" + time + "), max(" + time + "), count(*) FILTER (WHERE " + time + " >= $1 AND " + time + " < $2)" + set->from_clause();
   }
 
   // Sends the training and validation rows of a block, and keeps those of the test.
