@@ -32,7 +32,7 @@ BEGIN;
 SELECT fraud.add_payment_field(repeat('n', 58) || i, 'text', path => '$."$a" ? (@ != "$b" && @ != ".date()")', index => true) FROM generate_series(1, 2) i;
 SELECT status FROM fraud.ingest('[{"cc_num": 4000000000000911, "trans_num": "long-1", "amt": 1, "merchant": "m", "current_time": 1500000000000, "$a": "c"}]');
 SELECT fraud.drop_payment_field(repeat('n', 58) || 1);
-SELECT indexname FROM pg_indexes WHERE indexname LIKE '%\_field\_nn%';
+SELECT indexname FROM pg_indexes WHERE indexname LIKE '%2017\_07\_field\_nn%';
 ROLLBACK;
 SELECT fraud.add_feature('payments', 'risk', 'risk');
 SELECT fraud.add_feature('payments', 'device_code', 'device', categories => '{d-1,d-2}');
