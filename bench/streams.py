@@ -55,7 +55,7 @@ CREATE TABLE coming AS
 SELECT row_number() OVER () AS i, e.card, 'new-' || row_number() OVER () AS transaction_id,
        now() - interval '12 hours' + row_number() OVER () * interval '100 ms' AS occurred_at,
        e.amount, e.merchant, e.category, e.merchant_latitude, e.merchant_longitude, e.home_latitude, e.home_longitude, e.city_population, NULL::float4 AS age,
-       false AS is_fraud, NULL::timestamptz AS label_known_at, NULL::timestamptz[] AS label_changes
+       e.currency, e.base_amount, e.attributes, false AS is_fraud, NULL::timestamptz AS label_known_at, NULL::timestamptz[] AS label_changes
 FROM (SELECT * FROM purchases, generate_series(1, 100) ORDER BY hashtext(transaction_id || generate_series) LIMIT {wanted}) e""")
 session.run("ALTER TABLE coming ADD PRIMARY KEY (i)")
 session.run("""
@@ -70,7 +70,7 @@ BEGIN
     END LOOP;
 END $$""")
 columns = ("card, transaction_id, occurred_at, amount, merchant, category, merchant_latitude, merchant_longitude, home_latitude, "
-           "home_longitude, city_population, age, is_fraud, label_known_at, label_changes")
+           "home_longitude, city_population, age, currency, base_amount, attributes, is_fraud, label_known_at, label_changes")
 session.run(f"""
 CREATE PROCEDURE watch(begins bigint, ends bigint, at_once bigint) LANGUAGE plpgsql AS $$
 BEGIN

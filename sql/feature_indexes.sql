@@ -2,7 +2,8 @@
 -- read by them. The first three are those of tables that were met.
 SET client_min_messages = warning;
 CREATE SCHEMA indexed;
-SET search_path = indexed, public;
+-- Users' expressions are read by their own search_path: here there is nothing that takes part in them.
+SET search_path = indexed;
 
 -- 1. Values of any length, as key, as what is aggregated and as id.
 CREATE TABLE visits (id text PRIMARY KEY, at timestamptz NOT NULL, who text, agent text, bytes bytea, price numeric, tags text[], details jsonb);

@@ -141,7 +141,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'For example: $.device.id, or $."user-agent".';
     END;
     -- In a jsonpath's own text a dollar sign stands right before a quoted name where that is a variable.
-    IF regexp_replace(place::text, '"(\\.|[^"\\])*"', '""', 'g') ~ '\$""' THEN
+    IF regexp_replace(place::text, E'"(\\\\.|[^"\\\\])*"', '""', 'g') ~ E'\\$""' THEN
         RAISE EXCEPTION 'path "%" has a variable, which nobody gives a value', path
             USING ERRCODE = 'invalid_parameter_value', HINT = 'A member is found by a point: $.device.id.';
     END IF;

@@ -173,6 +173,8 @@ BEGIN
         SELECT p.proname, a.type AS features, b.type AS model, pg_get_function_result(p.oid) AS result, p.proretset
         FROM pg_proc p,
              (SELECT c.reltype::regtype::text, 'record' FROM pg_class c WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+                -- What hangs on a view's row type keeps its columns from going (fraud.drop_payment_field).
+                AND c.relname <> 'payment_events'
               UNION ALL VALUES ('jsonb', 'jsonb'), ('float8[]', 'float4[]'), ('numeric[]', 'float4[]'), ('json', 'jsonb')) a(type, original),
              (VALUES ('text'), ('name'), ('varchar')) b(type)
         WHERE p.pronamespace = home::regnamespace AND p.proname IN ('fraud_score', 'fraud_explain')

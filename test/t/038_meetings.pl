@@ -11,7 +11,7 @@ use Time::HiRes qw(time usleep);
 
 my $bodies = File::Temp->newdir;
 my $api = start_api('--bodies', "$bodies");
-my $node = new_server('main', conf => "fraud_detect.poll_timeout = 30s\nfraud_detect.ingest_workers = 1\nfraud_detect.max_response_size = 256MB\n");
+my $node = new_server('main', conf => "fraud_detect.poll_timeout = 30s\nfraud_detect.ingest_workers = 1\nfraud_detect.max_response_size = 256MB\nfraud_detect.max_attributes_size = 1MB\n");
 sub value { return $node->safe_psql('postgres', $_[0]) }
 sub status { my ($name, $columns) = @_; return value("SELECT $columns FROM fraud.source_status WHERE name = '$name'") }
 
