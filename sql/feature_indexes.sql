@@ -75,5 +75,16 @@ CREATE TABLE loose (id int PRIMARY KEY, at timestamptz, who text COLLATE ignore_
 SELECT fraud.create_feature_set('loose', 'loose', 'id', 'at', create_indexes => true);
 SELECT fraud.add_window_feature('loose', 'n', 'count', NULL, 'who', '1 day');
 
+-- Features of all columns: what is left out is said, and what a name cannot be has another.
+CREATE TABLE columns (no int PRIMARY KEY, at timestamptz, label int, "odd name" float8, kind text, pan text, many text, details jsonb, bad boolean);
+INSERT INTO columns SELECT g, timestamptz '2026-01-01 00:00Z' + g * interval '1 hour', g % 2, g, 'k' || g % 3, '4000000000000002', 'm' || g, '{}', g % 5 = 0 FROM generate_series(1, 30) g;
+SELECT fraud.create_feature_set('all_columns', 'columns', 'no', 'at', label => 'bad');
+SET client_min_messages = notice;
+SELECT fraud.add_column_features('all_columns', max_categories => 20);
+SET client_min_messages = warning;
+SELECT feature, kind, definition FROM fraud.feature_catalog WHERE feature_set = 'all_columns' ORDER BY position;
+SELECT fraud.add_column_features('all_columns', '{nix}');
+SELECT fraud.drop_feature_set('all_columns');
+
 SELECT fraud.drop_feature_set(s) FROM unnest('{visits,later,steps,very_wide,narrow,loose}'::text[]) s;
 DROP SCHEMA indexed CASCADE;

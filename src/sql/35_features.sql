@@ -212,8 +212,13 @@ BEGIN
                 CONTINUE;
             END IF;
         END IF;
-        PERFORM fraud.add_feature(set_row.feature_set, c.feature, quote_ident(c.name));
-        added := added + 1;
+        BEGIN
+            PERFORM fraud.add_feature(set_row.feature_set, CASE WHEN c.feature IN ('event_id', 'event_time', 'label') THEN '_' ELSE '' END || c.feature, quote_ident(c.name));
+            added := added + 1;
+        EXCEPTION WHEN invalid_parameter_value THEN
+            -- Values that may be card numbers are no categories.
+            skipped := skipped || format(', %s (%s)', quote_ident(c.name), SQLERRM);
+        END;
     END LOOP;
     IF skipped <> '' THEN
         RAISE NOTICE 'left out of feature set "%": %', feature_set, substr(skipped, 3)
@@ -223,7 +228,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud.add_column_features(text, text[], text[], int) IS
-    'adds a feature for each of the columns, by their names (what is no letter, digit or underscore becomes one); null: all but those that id, time and label read and those of leave_out. Numbers and booleans are numbers, text of at most max_categories different values becomes a category; a notice says what was left out. Returns how many were added';
+    'adds a feature for each of the columns, by their names (what is no letter, digit or underscore becomes one, and one goes before a name that is reserved: event_id, event_time, label); null: all but those that id, time and label read and those of leave_out. Numbers and booleans are numbers, text of at most max_categories different values becomes a category; a notice says what was left out. Returns how many were added';
 
 CREATE FUNCTION fraud.add_categories(feature_set text, feature text, categories text[] DEFAULT NULL) RETURNS int
 AS 'MODULE_PATHNAME', 'fraud_detect_add_categories'
