@@ -378,7 +378,7 @@ BEGIN
     IF current_user <> as_whom THEN RAISE EXCEPTION '% runs as another', what; END IF;
     RETURN 0;
 END $$;
-CREATE DOMAIN telling AS int CHECK (public.tells('domain ' || VALUE, 'regress_fraud_definer') = 0);
+CREATE DOMAIN telling AS int CHECK (VALUE IS NOT NULL AND public.tells('domain', 'regress_fraud_definer') = 0);
 CREATE FUNCTION zero(telling[]) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0';
 CREATE TABLE told (no int PRIMARY KEY, placed timestamptz, who int, flag boolean);
 INSERT INTO told VALUES (1, '2026-01-01', 1, true);

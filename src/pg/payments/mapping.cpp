@@ -76,7 +76,7 @@ class PostgresMapping : public Mapping {
         LOCAL_FCINFO(call, 4);
         InitFunctionCallInfoData(*call, nullptr, 4, InvalidOid, nullptr, nullptr);
         call->args[0] = {document, false};
-        call->args[1] = {JsonbPGetDatum(path), false};
+        call->args[1] = {PointerGetDatum(path), false};
         call->args[2] = {none, false};
         call->args[3] = {BoolGetDatum(true), false};  // faults of a value are no answer
         Datum found = jsonb_path_query_first(call);
@@ -364,9 +364,9 @@ void take_time(PostgresMapping* mapping, const Json& time, const std::string& wh
     protect([&] {
       Oid type;
       int32 modifier;
-      int offset = 0;
+      int seconds = 0;
       bool failed = false;
-      (void)parse_time_by_template(cstring_to_text("2024"), prepared->time_template, &type, &modifier, &offset, &failed);
+      (void)parse_time_by_template(cstring_to_text("2024"), prepared->time_template, &type, &modifier, &seconds, &failed);
     });
   } catch (const PgError& error) {
     if (ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
