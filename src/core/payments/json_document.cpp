@@ -141,6 +141,11 @@ Document::Reading Document::read(std::string_view text) {
       if (!open_.empty()) --nodes_[open_.back()].size;
       nodes_.pop_back();
     }
+    // A key whose value is gone is gone, too: who walks an object meets both.
+    if (!open_.empty() && nodes_[open_.back()].kind == Kind::kObject && nodes_[open_.back()].size % 2 == 1) {
+      --nodes_[open_.back()].size;
+      nodes_.pop_back();
+    }
     while (!open_.empty()) {
       nodes_[open_.back()].at = nodes_.size();
       open_.pop_back();
