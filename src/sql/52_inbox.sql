@@ -12,9 +12,11 @@ CREATE TABLE fraud.inbox (
     content_hash bigint,
     number_hashes uuid[] NOT NULL DEFAULT '{}'
 );
-CREATE INDEX inbox_card_idx ON fraud.inbox (card, inbox_id);
+-- The number is not a column of these two: what is asked for by number alone would seem to be
+-- found as quickly in all of such an index, where the table was empty when it was vacuumed last.
+CREATE INDEX inbox_card_idx ON fraud.inbox (card, (inbox_id + 0));
 -- What a poll repeats is looked for here, also where thousands of one customer wait.
-CREATE INDEX inbox_source_idx ON fraud.inbox (source, inbox_id);
+CREATE INDEX inbox_source_idx ON fraud.inbox (source, (inbox_id + 0));
 CREATE INDEX inbox_transaction_idx ON fraud.inbox (transaction_id, card);
 COMMENT ON TABLE fraud.inbox IS
     'payments that were received and wait to be scored; at every moment a payment is here, in fraud.transactions or in fraud.ingest_errors';

@@ -86,14 +86,14 @@ Statement other_sources_rows(
     "SELECT " FRAUD_INBOX_ROW " FROM (SELECT f.card, max(f.inbox_id) AS last"
     "  FROM (SELECT DISTINCT c.source FROM fraud.source_counts c WHERE c.source <> ALL ($4)) s"
     "  CROSS JOIN LATERAL (SELECT i.card, i.inbox_id FROM fraud.inbox i"
-    "   WHERE i.source = s.source AND i.inbox_id > $1 AND i.shard = ANY ($2)"
+    "   WHERE i.source = s.source AND i.inbox_id + 0 > $1 AND i.shard = ANY ($2)"
     "    AND NOT EXISTS (SELECT FROM fraud.held_customers h WHERE h.card = i.card)"
-    "   ORDER BY i.inbox_id LIMIT $3) f GROUP BY f.card OFFSET 0) x"
-    " CROSS JOIN LATERAL (SELECT * FROM fraud.inbox w WHERE w.card = x.card AND w.inbox_id <= x.last OFFSET 0) b"
+    "   ORDER BY i.inbox_id + 0 LIMIT $3) f GROUP BY f.card OFFSET 0) x"
+    " CROSS JOIN LATERAL (SELECT * FROM fraud.inbox w WHERE w.card = x.card AND w.inbox_id + 0 <= x.last OFFSET 0) b"
     " ORDER BY b.inbox_id LIMIT $5",
     {INT8OID, INT2ARRAYOID, INT4OID, TEXTARRAYOID, INT4OID});
 Statement customer_rows("SELECT " FRAUD_INBOX_ROW " FROM fraud.inbox b WHERE b.card = $1"
-                        " ORDER BY b.inbox_id LIMIT $2",
+                        " ORDER BY b.inbox_id + 0 LIMIT $2",
                         {UUIDOID, INT4OID});
 #undef FRAUD_INBOX_ROW
 
