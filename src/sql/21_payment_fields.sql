@@ -56,17 +56,25 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._field_columns(text) IS 'internal: the fields as columns of a row that has attributes';
 
+-- Of the view, and of a partition where that is read by itself (src/pg/features/partition_events.h).
+CREATE FUNCTION fraud._payment_event_columns() RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 't.card, t.transaction_id, t.occurred_at, t.amount, t.merchant, t.category,'
+           ' t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude,'
+           ' t.city_population, t.age,'
+           ' coalesce(t.is_fraud, false) AS is_fraud, t.label_known_at, t.label_changes,'
+           ' t.currency, t.base_amount, t.attributes' || fraud._field_columns('t');
+END;
+COMMENT ON FUNCTION fraud._payment_event_columns() IS 'internal: the columns of fraud.payment_events, as a select list over rows of fraud.transactions called t';
+
 CREATE FUNCTION fraud._show_payment_fields() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    EXECUTE 'CREATE OR REPLACE VIEW fraud.payment_events AS
-    SELECT t.card, t.transaction_id, t.occurred_at, t.amount, t.merchant, t.category,
-           t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude,
-           t.city_population, t.age,
-           coalesce(t.is_fraud, false) AS is_fraud, t.label_known_at, t.label_changes,
-           t.currency, t.base_amount, t.attributes' || fraud._field_columns('t') || ' FROM fraud.transactions t';
+    EXECUTE 'CREATE OR REPLACE VIEW fraud.payment_events AS SELECT ' || fraud._payment_event_columns() || ' FROM fraud.transactions t';
 END
 $$;
 COMMENT ON FUNCTION fraud._show_payment_fields() IS 'internal: makes fraud.payment_events, with the fields';

@@ -1,6 +1,7 @@
 #include "pg/features/online_features.h"
 
 #include <algorithm>
+#include <exception>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -33,17 +34,20 @@ struct KeyReading {
 struct History {
   std::vector<EventColumn> columns, tagged_columns;
   KeptPlan one, many;
+  std::unique_ptr<PartitionEvents> stored;  // reads them without these; null where that is not for this key
 };
 
 // What a set needs to be computed event by event, kept from call to call.
 struct OnlineSet {
-  explicit OnlineSet(std::shared_ptr<const FeatureSet> the_set)
+  OnlineSet(std::shared_ptr<const FeatureSet> the_set, StoredEvents stored_events)
       : set(std::move(the_set)),
+        stored(std::move(stored_events)),
         engine(set->windows, set->keys.size()),
         readings(set->keys.size()),
         histories(set->keys.size()) {}
 
   std::shared_ptr<const FeatureSet> set;
+  StoredEvents stored;
   FeatureEngine engine;  // for its plans; no event goes through it
   std::vector<EventColumn> event_columns;
   KeptPlan event;
@@ -93,11 +97,11 @@ void plan_readings(OnlineSet& online) {
 
 // Shared: an expression may call what changes the set, and computes it anew, while it is
 // computed.
-std::shared_ptr<OnlineSet> online_set(const std::shared_ptr<const FeatureSet>& set, const std::string& source) {
-  std::shared_ptr<OnlineSet>& kept = cache[{set->name, source}];
-  if (kept == nullptr || kept->set != set) {
+std::shared_ptr<OnlineSet> online_set(const std::shared_ptr<const FeatureSet>& set, const EventSource& events) {
+  std::shared_ptr<OnlineSet>& kept = cache[{set->name, events.from}];
+  if (kept == nullptr || kept->set != set || kept->stored.table != events.stored.table) {
     kept = nullptr;
-    auto made = std::make_shared<OnlineSet>(set);
+    auto made = std::make_shared<OnlineSet>(set, events.stored);
     plan_readings(*made);
     kept = std::move(made);
   }
@@ -200,6 +204,14 @@ std::string history_query(const OnlineSet& online, size_t key, const EventReader
          "h.\"?" + std::to_string(kTimeColumn) + "\", h.\"?" + std::to_string(kIdColumn) + "\"";
 }
 
+// Whether the key's events are read from the partitions of their table, if those are as expected.
+void prepare_stored(OnlineSet& online, size_t key) {
+  History& history = online.histories[key];
+  if (!OidIsValid(online.stored.table) || history.stored != nullptr || online.set->keys[key].parts.size() != 1) return;
+  history.columns = history_columns(online, key);
+  history.stored = std::make_unique<PartitionEvents>(online.stored, select_list(history.columns), online.set->keys[key].parts[0]);
+}
+
 void prepare_one(OnlineSet& online, size_t key, const EventReader& event) {
   online.histories[key].columns = history_columns(online, key);
   online.histories[key].one.prepare(
@@ -273,7 +285,12 @@ class Computation {
   void run(size_t key, bool read_only) {
     std::vector<size_t> all(current_.rows);
     std::iota(all.begin(), all.end(), size_t{0});
-    const std::vector<std::vector<size_t>> groups = group(all, key);
+    std::vector<std::vector<size_t>> groups = group(all, key);
+    if (groups.empty()) return;
+    prepare_stored(online_, key);
+    size_t done = 0;
+    while (done < groups.size() && run_stored(key, groups[done], read_only)) ++done;
+    groups.erase(groups.begin(), groups.begin() + static_cast<ptrdiff_t>(done));
     if (groups.empty()) return;
     const bool one = groups.size() == 1;
     History& stored = online_.histories[key];
@@ -287,14 +304,7 @@ class Computation {
     for (size_t g = 0; g < groups.size(); ++g) {
       size_t end = one ? events.rows : begin;
       while (end < events.rows && events.tags[end] == static_cast<int64_t>(g) + 1) ++end;
-      fill(key, groups[g], events, begin, end, {});
-      const std::vector<size_t>& dependents = online_.readings[key].dependents;
-      for (size_t i = 0; i < dependents.size(); ++i) {
-        for (const std::vector<size_t>& rows : group(groups[g], dependents[i])) {
-          fill(dependents[i], rows, events, begin, end,
-               matching(events, begin, end, i, dependents.size(), key_of(rows[0], dependents[i])));
-        }
-      }
+      fill_all(key, groups[g], events, begin, end);
       begin = end;
     }
     if (begin != events.rows) {
@@ -303,6 +313,13 @@ class Computation {
   }
 
   const std::vector<float>& values() const noexcept { return values_; }
+
+  ~Computation() noexcept {
+    // After an error the transaction's abort pops it.
+    if (pushed_ != nullptr && std::uncaught_exceptions() == exceptions_) PopActiveSnapshot();
+  }
+  Computation(const Computation&) = delete;
+  Computation& operator=(const Computation&) = delete;
 
  private:
   std::string_view key_of(size_t row, size_t key) const { return keys_[row * set_.keys.size() + key]; }
@@ -321,6 +338,64 @@ class Computation {
       groups.push_back(std::move(members));
     }
     return groups;
+  }
+
+  // Computes the key's windows of the rows of one group, and of those that are filled with them, from the
+  // stored events [begin, end).
+  void fill_all(size_t key, const std::vector<size_t>& rows, const EventBatch& events, size_t begin, size_t end) {
+    fill(key, rows, events, begin, end, {});
+    const std::vector<size_t>& dependents = online_.readings[key].dependents;
+    for (size_t i = 0; i < dependents.size(); ++i) {
+      for (const std::vector<size_t>& same : group(rows, dependents[i])) {
+        fill(dependents[i], same, events, begin, end,
+             matching(events, begin, end, i, dependents.size(), key_of(same[0], dependents[i])));
+      }
+    }
+  }
+
+  // Computes the windows of one group's rows, reading the partitions themselves; false where that is not possible.
+  bool run_stored(size_t key, const std::vector<size_t>& rows, bool read_only) {
+    History& stored = online_.histories[key];
+    if (stored.stored == nullptr) return false;
+    const KeyPlan& plan = online_.engine.plan(key);
+    const int64_t first = current_.times[rows.front()], last = current_.times[rows.back()];
+    EventRange range;
+    range.after = first < MIN_TIMESTAMP + plan.reach_us() ? DT_NOBEGIN : first - plan.reach_us();
+    range.until = last < MIN_TIMESTAMP + plan.least_delay_us() ? DT_NOBEGIN : last - plan.least_delay_us();
+    range.before = last;
+    range.before_id = current_.ids[rows.back()];
+    for_each_part(online_, key, [&](size_t column) { range.key = reader_.value(rows.back(), column).value; });
+    EventReader history(set_, stored.columns, 0, set_.inputs.size(), online_.readings[key].dependents.size());
+    // Before the first row's time, the time alone tells what comes first.
+    history.keep_ids_from(first);
+    history.limit_memory(static_cast<size_t>(guc_feature_memory_kb) * 1024);
+    if (!stored.stored->read(range, history.receiver(), snapshot(read_only))) return false;
+    check(key, history);
+    fill_all(key, rows, history.batch(), 0, history.batch().rows);
+    return true;
+  }
+
+  // The snapshot that stored events are read with: with read_only the active one, else one for all keys that sees
+  // what is committed now.
+  Snapshot snapshot(bool read_only) {
+    if (read_only) return GetActiveSnapshot();
+    if (pushed_ == nullptr) {
+      pushed_ = protect([] {
+        CommandCounterIncrement();
+        PushActiveSnapshot(GetTransactionSnapshot());
+        return GetActiveSnapshot();
+      });
+    }
+    return pushed_;
+  }
+
+  // Throws what went wrong while a key's events were read, with the features that want them.
+  void check(size_t key, const EventReader& history) const {
+    try {
+      history.check();
+    } catch (const SqlError& error) {
+      throw SqlError(error.sqlstate(), error.what(), filled_with(key), error.hint());
+    }
   }
 
   // Reads what is stored of the events before those of each group.
@@ -355,11 +430,7 @@ class Computation {
     history.limit_memory(static_cast<size_t>(guc_feature_memory_kb) * 1024);
     History& stored = online_.histories[key];
     (groups.size() == 1 ? stored.one : stored.many).run(values.data(), history.receiver(), read_only);
-    try {
-      history.check();
-    } catch (const SqlError& error) {
-      throw SqlError(error.sqlstate(), error.what(), filled_with(key), error.hint());
-    }
+    check(key, history);
   }
 
   // Names the features whose windows are filled from the events of this key, as a sentence.
@@ -425,6 +496,8 @@ class Computation {
   EventOrder order_;
   std::vector<std::string_view> keys_;  // rows x keys
   std::vector<float> values_;           // rows x windows
+  Snapshot pushed_ = nullptr;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 // Returns the event as a row of the set's events: the same type, or one with
@@ -484,7 +557,7 @@ Datum as_row(const FeatureSet& set, HeapTupleHeader event) {
 
 std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
                                    const EventSource& events, bool read_only) {
-  const std::shared_ptr<OnlineSet> kept = online_set(set, events.from);
+  const std::shared_ptr<OnlineSet> kept = online_set(set, events);
   OnlineSet& online = *kept;
   DefinerScope definer(*set);
   plan_index_scans_alone();  // with settings of DefinerScope's level

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pg/features/feature_set.h"
+#include "pg/features/partition_events.h"
 #include "pg/server/server.h"
 #include "pg/server/spi.h"
 
@@ -16,6 +17,7 @@ struct EventSource {
   std::string from;
   std::vector<Oid> types;
   std::vector<SqlValue> values;
+  StoredEvents stored;  // where the events that are stored can be read without a statement
 };
 
 // Returns the feature vectors of the events, one after the other; NaN is missing.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "pg/payments/direct_store.h"
 #include "pg/payments/follow_ups.h"
 #include "pg/payments/payment_id.h"
 #include "pg/models/set_scorer.h"
@@ -80,20 +81,28 @@ SqlValue text_array(const std::vector<std::string>& values) {
   return column.array();
 }
 
+// Stores the payments. With `direct` each entry knows its home's state.
 void write_transactions(Spi& spi, const FeatureSet& set, const std::vector<Entry>& entries,
-                        const SetScorer& scorer, const IngestOptions& options) {
+                        const SetScorer& scorer, const IngestOptions& options, bool direct) {
+  const TimestampTz now = GetCurrentTransactionStartTimestamp();
+  StoredAs as{set, scorer.model(), {}, {}};
+  for (const Entry& entry : entries) {
+    const Receipt* receipt = options.receipts.empty() ? nullptr : &options.receipts[entry.outcome];
+    as.sources.push_back(text_param(receipt != nullptr ? receipt->source : options.source));
+    as.received_at.push_back(time_param(receipt != nullptr ? receipt->received_at : now));
+  }
+  if (direct && insert_payments(entries, as)) return;
   PaymentColumns columns;
   Column scores(FLOAT8OID), decisions(TEXTOID), sources(TEXTOID), received(TIMESTAMPTZOID);
-  const TimestampTz now = GetCurrentTransactionStartTimestamp();
   VectorColumn vectors(set);
-  for (const Entry& entry : entries) {
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const Entry& entry = entries[i];
     columns.add(entry);
     scores.add(float8_param(static_cast<double>(entry.score)));
     decisions.add(optional_text_param(entry.decision));
     vectors.add(entry.features.data());
-    const Receipt* receipt = options.receipts.empty() ? nullptr : &options.receipts[entry.outcome];
-    sources.add(text_param(receipt != nullptr ? receipt->source : options.source));
-    received.add(time_param(receipt != nullptr ? receipt->received_at : now));
+    sources.add(as.sources[i]);
+    received.add(as.received_at[i]);
   }
   std::vector<SqlValue> values = columns.arrays();
   for (SqlValue value : {scores.array(), decisions.array(), sources.array(), received.array(), text_param(scorer.model().model),
@@ -173,7 +182,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     std::vector<Entry> all = admit(batch, cards, gate, results, refused);
     std::vector<Entry> follow_ups = take_follow_ups(all);
     std::vector<Entry> entries = all;
-    claim(spi, cards, entries, results, refused, options.receipts.empty() ? nullptr : &options.receipts, options.apart);
+    const bool direct = claim(spi, cards, entries, results, refused, options.receipts.empty() ? nullptr : &options.receipts, options.apart);
     if (!entries.empty()) {
       std::shared_ptr<const FeatureSet> set = payments_feature_set(false);
       SetScorer scorer(resolve_model("payments", false), set);
@@ -188,7 +197,7 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
         outcome.decision = entry.decision;
         counts.newest = std::max(counts.newest, entry.occurred_at);
       }
-      write_transactions(spi, *set, entries, scorer, options);
+      write_transactions(spi, *set, entries, scorer, options, direct);
       write_shadow_scores(spi, entries, scorer);
       for (const Entry& entry : entries) {
         if (entry.decision == "review" || entry.decision == "block") {

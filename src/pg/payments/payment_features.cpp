@@ -3,6 +3,7 @@
 
 #include "pg/features/feature_fault.h"
 #include "pg/server/boundary.h"
+#include "pg/server/owner_scope.h"
 #include "pg/server/subtransaction.h"
 
 namespace fraud::pg {
@@ -17,18 +18,19 @@ std::shared_ptr<const FeatureSet> payments_feature_set(bool read_only) {
 
 namespace {
 
-Statement field_columns("SELECT fraud._field_columns('n')", {});
+Statement field_columns("SELECT fraud._field_columns('n'), fraud._payment_event_columns()", {});
 
 // The payments as fraud.payment_events shows them once they are stored.
 EventSource as_events(const FeatureSet& set, const std::vector<Entry>& entries, bool read_only) {
   // Another field of fraud.payment_fields makes another revision of the set.
-  static std::string revision, from;
+  static std::string revision, from, stored;
   if (revision != set.revision) {
     std::string fields;
     {
       Spi spi;
       spi.run(field_columns, {}, read_only);
       fields = *spi.text(0, 1);
+      stored = *spi.text(0, 2);
     }
     from =
       "(SELECT n.card, n.transaction_id COLLATE \"C\" AS transaction_id, n.occurred_at,"
@@ -43,7 +45,9 @@ EventSource as_events(const FeatureSet& set, const std::vector<Entry>& entries, 
   }
   PaymentColumns columns;
   for (const Entry& entry : entries) columns.add(entry);
-  return {from, PaymentColumns::types(), columns.arrays()};
+  const Oid schema = fraud_schema();
+  return {from, PaymentColumns::types(), columns.arrays(),
+          {protect([&] { return get_relname_relid("transactions", schema); }), stored}};
 }
 
 // Throws the error again, with the names of the payment and the feature that it is about.

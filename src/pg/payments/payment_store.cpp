@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "pg/payments/content_hash.h"
+#include "pg/payments/direct_store.h"
 #include "pg/payments/follow_ups.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
@@ -37,7 +38,7 @@ Statement known_payments(
 
 Statement upsert_customers(
     "INSERT INTO fraud.customers AS c (card, last_four, first_name, last_name, gender, street,"
-    "  city, state, zip, job, customer_kind, customer_id, latitude, longitude, city_population, date_of_birth,"
+    "  city, state, zip, job, latitude, longitude, city_population, date_of_birth, customer_kind, customer_id,"
     "  first_payment_at, last_payment_at)"
     " SELECT n.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) n"
     " ON CONFLICT (card) DO UPDATE SET"
@@ -61,8 +62,8 @@ Statement upsert_customers(
     "  first_payment_at = least(c.first_payment_at, excluded.first_payment_at),"
     "  last_payment_at = greatest(c.last_payment_at, excluded.last_payment_at)",
     {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-     TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-     FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, DATEARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID});
+     TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+     FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, DATEARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID});
 
 Statement insert_keys(
     "INSERT INTO fraud.payment_keys (transaction_id, card, occurred_at, content_hash)"
@@ -115,25 +116,27 @@ Statement lock_partitions("LOCK TABLE fraud.transactions IN SHARE UPDATE EXCLUSI
 
 // ------------------------------------------------------------------- steps
 
-// Tells whether a payment of this time finds its partition. What is asked is the
+// Returns the partition that a payment of this time finds, or InvalidOid. What is asked is the
 // descriptor that the INSERT goes by: a partition's name can be seen a moment before
 // this session has been told that the descriptor is another. The lock stays until the
 // end of the transaction, so that the partition does.
-bool has_partition(Oid transactions, TimestampTz time) {
+Oid find_partition(Oid transactions, TimestampTz time) {
   return protect([&] {
     Relation relation = table_open(transactions, RowExclusiveLock);
     PartitionKey key = RelationGetPartitionKey(relation);
-    PartitionBoundInfo bounds = RelationGetPartitionDesc(relation, true)->boundinfo;
-    bool found = false;
+    PartitionDesc parts = RelationGetPartitionDesc(relation, true);
+    PartitionBoundInfo bounds = parts->boundinfo;
+    Oid found = InvalidOid;
     if (bounds != nullptr) {
       Datum value = TimestampTzGetDatum(time);
       bool equal = false;
       int below = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1,
                                                 &value, &equal);
-      found = bounds->indexes[below + 1] >= 0;
+      const int part = bounds->indexes[below + 1];
+      if (part >= 0) found = parts->oids[part];
     }
     // Whoever is about to wait for another's partition must not hold it up.
-    table_close(relation, found ? NoLock : RowExclusiveLock);
+    table_close(relation, OidIsValid(found) ? NoLock : RowExclusiveLock);
     return found;
   });
 }
@@ -237,40 +240,19 @@ SqlValue optional_float8(const std::optional<double>& value) {
 
 // Writes the customers, and thereby locks their rows, in the order of the card.
 // `entries` are sorted by card and time.
-void write_customers(Spi& spi, const std::vector<Entry>& entries) {
-  Column card(UUIDOID), latitude(FLOAT8OID), longitude(FLOAT8OID), population(INT8OID),
-      birth(DATEOID), first(TIMESTAMPTZOID), last(TIMESTAMPTZOID);
-  std::array<Column, 11> texts{Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID),
-                              Column(TEXTOID), Column(TEXTOID), Column(TEXTOID),
-                              Column(TEXTOID), Column(TEXTOID), Column(TEXTOID)};
-  for (size_t begin = 0, end; begin < entries.size(); begin = end) {
+void write_customers(Spi& spi, const std::vector<Entry>& entries, size_t from) {
+  std::array<Column, 18> columns{Column(UUIDOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID),
+                                 Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(FLOAT8OID), Column(FLOAT8OID),
+                                 Column(INT8OID), Column(DATEOID), Column(TEXTOID), Column(TEXTOID), Column(TIMESTAMPTZOID),
+                                 Column(TIMESTAMPTZOID)};
+  for (size_t begin = from, end; begin < entries.size(); begin = end) {
     end = begin + 1;
     while (end < entries.size() && entries[end].card == entries[begin].card) ++end;
-    const Entry& newest = entries[end - 1];
-    const Payment& payment = *newest.payment;
-    card.add(uuid_param(card_uuid(newest.card)));
-    texts[0].add(optional_text_param(payment.last_four));
-    size_t i = 1;
-    for (const std::string* value :
-         {&payment.first_name, &payment.last_name, &payment.gender, &payment.street, &payment.city,
-          &payment.state, &payment.zip, &payment.job, &payment.customer_kind, &payment.customer}) {
-      texts[i++].add(optional_text_param(*value));
-    }
-    latitude.add(optional_float8(payment.latitude));
-    longitude.add(optional_float8(payment.longitude));
-    population.add(payment.city_population ? int8_param(*payment.city_population) : null_param());
-    birth.add(payment.date_of_birth
-                  ? SqlValue{Int32GetDatum(*payment.date_of_birth -
-                                        (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE))}
-                  : null_param());
-    first.add(time_param(entries[begin].occurred_at));
-    last.add(time_param(newest.occurred_at));
+    const std::vector<SqlValue> values = customer_values(entries, begin, end);
+    for (size_t i = 0; i < columns.size(); ++i) columns[i].add(values[i]);
   }
-  std::vector<SqlValue> params{card.array()};
-  for (const Column& column : texts) params.push_back(column.array());
-  for (const Column* column : {&latitude, &longitude, &population, &birth, &first, &last}) {
-    params.push_back(column->array());
-  }
+  std::vector<SqlValue> params;
+  for (const Column& column : columns) params.push_back(column.array());
   spi.run(upsert_customers, params);
 }
 
@@ -338,6 +320,26 @@ SqlValue age_at(const Payment& payment) {
 
 }  // namespace
 
+std::vector<SqlValue> customer_values(const std::vector<Entry>& entries, size_t begin, size_t end) {
+  const Entry& newest = entries[end - 1];
+  const Payment& payment = *newest.payment;
+  std::vector<SqlValue> values{uuid_param(card_uuid(newest.card))};
+  for (const std::string* value : {&payment.last_four, &payment.first_name, &payment.last_name, &payment.gender, &payment.street,
+                                   &payment.city, &payment.state, &payment.zip, &payment.job}) {
+    values.push_back(optional_text_param(*value));
+  }
+  values.push_back(optional_float8(payment.latitude));
+  values.push_back(optional_float8(payment.longitude));
+  values.push_back(payment.city_population ? int8_param(*payment.city_population) : null_param());
+  values.push_back(payment.date_of_birth ? SqlValue{Int32GetDatum(*payment.date_of_birth - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE))}
+                                         : null_param());
+  values.push_back(optional_text_param(payment.customer_kind));
+  values.push_back(optional_text_param(payment.customer));
+  values.push_back(time_param(entries[begin].occurred_at));
+  values.push_back(time_param(newest.occurred_at));
+  return values;
+}
+
 std::string future_fault(TimestampTz time) {
   TimestampTz latest = protect([] { return GetCurrentTimestamp(); }) +
                        static_cast<int64_t>(guc_max_future_s) * 1000000;
@@ -353,10 +355,12 @@ TimestampTz month_of(TimestampTz time) {
   });
 }
 
-bool has_month(TimestampTz time) {
+Oid partition_of(TimestampTz time) {
   const Oid schema = fraud_schema();
-  return has_partition(protect([&] { return get_relname_relid("transactions", schema); }), time);
+  return find_partition(protect([&] { return get_relname_relid("transactions", schema); }), time);
 }
+
+bool has_month(TimestampTz time) { return OidIsValid(partition_of(time)); }
 
 void lock_months(Spi& spi, const PaymentBatch& batch) {
   for (const Payment& payment : batch.payments) {
@@ -487,6 +491,21 @@ std::vector<RejectedPayment> letters_of(std::vector<Refusal>& refused, const Pay
 
 namespace {
 
+// The same without a statement.
+std::vector<Entry> judge_stored(KeyRows& keys, Snapshot snapshot, std::vector<Entry> entries, std::vector<IngestOutcome>& outcomes,
+                                std::vector<Refusal>& refused) {
+  std::vector<Entry> fresh;
+  for (Entry& entry : entries) {
+    std::optional<int64_t> content;
+    if (!keys.find(entry, snapshot, &content)) {
+      fresh.push_back(std::move(entry));
+    } else if (!refuse_if_other(entry, content.value_or(entry.content), outcomes, refused)) {
+      outcomes[entry.outcome].status = IngestStatus::kDuplicate;
+    }
+  }
+  return fresh;
+}
+
 // Of payments that stand twice in the batch the first is it: what a later one says must leave no
 // trace in its customer's times.
 void take_first(std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
@@ -524,18 +543,29 @@ void refuse_unpriced(std::vector<Entry>& entries, std::vector<IngestOutcome>& ou
 
 }  // namespace
 
-void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
+bool claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
            std::vector<Refusal>& refused, const std::vector<Receipt>* receipts, bool apart) {
-  // The keys of those that are left are looked at again under the card's lock.
-  if (!entries.empty()) entries = judge_known(spi, std::move(entries), outcomes, refused);
-  if (entries.empty()) return;
+  if (entries.empty()) return false;
+  std::optional<KeyRows> keys;
+  std::optional<CurrentSnapshot> snapshot;
+  if (guc_direct_access) keys.emplace();
+  if (keys && !keys->is_plain()) keys.reset();
+  if (keys) {
+    snapshot.emplace();
+    entries = judge_stored(*keys, snapshot->get(), std::move(entries), outcomes, refused);
+  } else {
+    // The keys of those that are left are looked at again under the card's lock.
+    entries = judge_known(spi, std::move(entries), outcomes, refused);
+  }
+  if (entries.empty()) return false;
   take_first(entries, outcomes, refused);
   price(spi, entries, false);
   refuse_unpriced(entries, outcomes, refused, apart);
-  if (entries.empty()) return;
+  if (entries.empty()) return false;
   // Before any customer is locked: to make one may be to wait for another who makes one.
   ensure_partitions(spi, entries, apart);
-  write_customers(spi, entries);
+  const size_t done = keys ? update_customers(entries, snapshot->get()) : 0;
+  if (done < entries.size()) write_customers(spi, entries, done);
   std::vector<std::string_view> numbers;
   std::vector<std::pair<NumberHash, CardId>> hashes;
   for (const Entry& entry : entries) {
@@ -545,9 +575,16 @@ void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector
   }
   cards.write(numbers);
   write_hashes(spi, hashes);
-  claim_keys(spi, entries, outcomes, refused);
-  if (entries.empty()) return;
-  write_merchants(spi, entries, !apart);
+  // Whoever stores a payment changes its customer's row: where none had been changed since the snapshot when
+  // we did, what was seen of the keys holds.
+  if (done == entries.size()) {
+    for (const Entry& entry : entries) keys->insert(entry);
+  } else {
+    claim_keys(spi, entries, outcomes, refused);
+    if (entries.empty()) return false;
+  }
+  if (!keys || !merchants_are_there(entries, snapshot->get())) write_merchants(spi, entries, !apart);
+  return done == entries.size();
 }
 
 void write_labels(Spi& spi, const std::vector<Entry>& entries, const std::vector<IngestOutcome>& outcomes, const std::string& source,
@@ -577,32 +614,33 @@ void write_dead_letters(Spi& spi, const std::string& source, std::vector<Rejecte
 
 // ------------------------------------------------------------------ columns
 
-void PaymentColumns::add(const Entry& entry) {
+std::array<SqlValue, 15> payment_values(const Entry& entry) {
   const Payment& payment = *entry.payment;
-  card_.add(uuid_param(card_uuid(entry.card)));
-  id_.add(text_param(payment.transaction_id));
-  time_.add(time_param(entry.occurred_at));
-  amount_.add(text_param(format_amount(payment.amount_minor, payment.decimals)));
-  merchant_.add(text_param(payment.merchant));
-  category_.add(optional_text_param(payment.category));
-  merchant_latitude_.add(optional_float8(payment.merchant_latitude));
-  merchant_longitude_.add(optional_float8(payment.merchant_longitude));
-  home_latitude_.add(optional_float8(payment.latitude));
-  home_longitude_.add(optional_float8(payment.longitude));
-  city_population_.add(payment.city_population ? int8_param(*payment.city_population) : null_param());
-  age_.add(age_at(payment));
-  currency_.add(text_param(currency_of(payment)));
-  base_amount_.add(text_param(entry.base_amount));
-  attributes_.add(payment.attributes.empty() ? null_param() : jsonb_param(payment.attributes));
+  return {uuid_param(card_uuid(entry.card)),
+          text_param(payment.transaction_id),
+          time_param(entry.occurred_at),
+          text_param(format_amount(payment.amount_minor, payment.decimals)),
+          text_param(payment.merchant),
+          optional_text_param(payment.category),
+          optional_float8(payment.merchant_latitude),
+          optional_float8(payment.merchant_longitude),
+          optional_float8(payment.latitude),
+          optional_float8(payment.longitude),
+          payment.city_population ? int8_param(*payment.city_population) : null_param(),
+          age_at(payment),
+          text_param(currency_of(payment)),
+          text_param(entry.base_amount),
+          payment.attributes.empty() ? null_param() : jsonb_param(payment.attributes)};
+}
+
+void PaymentColumns::add(const Entry& entry) {
+  const std::array<SqlValue, 15> values = payment_values(entry);
+  for (size_t i = 0; i < columns_.size(); ++i) columns_[i].add(values[i]);
 }
 
 std::vector<SqlValue> PaymentColumns::arrays() const {
   std::vector<SqlValue> arrays;
-  for (const Column* column : {&card_, &id_, &time_, &amount_, &merchant_, &category_, &merchant_latitude_,
-                               &merchant_longitude_, &home_latitude_, &home_longitude_, &city_population_, &age_, &currency_,
-                               &base_amount_, &attributes_}) {
-    arrays.push_back(column->array());
-  }
+  for (const Column& column : columns_) arrays.push_back(column.array());
   return arrays;
 }
 

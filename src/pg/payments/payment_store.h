@@ -4,6 +4,7 @@
 
 #include "core/payments/payment.h"
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,7 @@ struct Entry {
   TimestampTz occurred_at = 0;
   int64_t content = 0;  // content_hash() of the payment
   std::string base_amount;  // a decimal number; empty while it is not known
+  SqlValue home_state;  // of its customer, where update_customers() has learnt it
   std::vector<float> features;  // in the order of the feature set `payments`
   float score = 0;
   std::string decision;
@@ -70,6 +72,9 @@ TimestampTz month_of(TimestampTz time);
 // Tells whether a payment of this time finds its partition; if so it stays until the end of
 // the transaction.
 bool has_month(TimestampTz time);
+
+// Returns that partition, or InvalidOid.
+Oid partition_of(TimestampTz time);
 
 // Of payments of which some may be of months to be made, before any customer's lock is taken:
 // who holds a customer must not wait for who makes a month, and holds others.
@@ -105,8 +110,14 @@ std::vector<RejectedPayment> letters_of(std::vector<Refusal>& refused, const Pay
 // What has no price is rejected, or, with `apart`, an error: the scorer puts that one aside.
 // Of payments that were received before, the receipts hold the hashes. With `apart`, new
 // merchants are queued and months must be there: a worker makes both (inbox.h).
-void claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
+// Returns whether all the entries' customers were there, so that each entry knows its home's state.
+bool claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector<IngestOutcome>& outcomes,
            std::vector<Refusal>& refused, const std::vector<Receipt>* receipts, bool apart);
+
+// What the payments [begin, end) of one customer, sorted by time, say of him, as fraud.customers has it: card, last_four, first_name,
+// last_name, gender, street, city, state, zip, job, latitude, longitude, city_population, date_of_birth,
+// customer_kind, customer_id, first_payment_at, last_payment_at.
+std::vector<SqlValue> customer_values(const std::vector<Entry>& entries, size_t begin, size_t end);
 
 // When a label is known that comes with a history, as SQL: a delay after the payment,
 // in UTC, so that days are the same in every session, and now at the latest.
@@ -131,6 +142,9 @@ enum class Beside : int { kNone, kOnce, kAlways };
 void write_dead_letters(Spi& spi, const std::string& source, std::vector<RejectedPayment> rejected,
                         CardLookup& cards, NumberGate& gate, Beside beside);
 
+// What the payment itself says, in the order of PaymentColumns::types().
+std::array<SqlValue, 15> payment_values(const Entry& entry);
+
 // The columns of fraud.transactions that the payment itself fills.
 class PaymentColumns {
  public:
@@ -142,10 +156,9 @@ class PaymentColumns {
   static const std::vector<Oid>& types();
 
  private:
-  Column card_{UUIDOID}, id_{TEXTOID}, time_{TIMESTAMPTZOID}, amount_{TEXTOID}, merchant_{TEXTOID},
-      category_{TEXTOID}, merchant_latitude_{FLOAT8OID}, merchant_longitude_{FLOAT8OID},
-      home_latitude_{FLOAT8OID}, home_longitude_{FLOAT8OID}, city_population_{INT8OID}, age_{FLOAT4OID}, currency_{TEXTOID},
-      base_amount_{TEXTOID}, attributes_{JSONBOID};
+  std::array<Column, 15> columns_{Column(UUIDOID), Column(TEXTOID), Column(TIMESTAMPTZOID), Column(TEXTOID), Column(TEXTOID),
+                                  Column(TEXTOID), Column(FLOAT8OID), Column(FLOAT8OID), Column(FLOAT8OID), Column(FLOAT8OID),
+                                  Column(INT8OID), Column(FLOAT4OID), Column(TEXTOID), Column(TEXTOID), Column(JSONBOID)};
 };
 
 // The vectors as they are stored: each feature at its place, NaN where there is none.

@@ -31,6 +31,7 @@ int guc_feature_threads = 2;
 char* guc_http_proxy = nullptr;
 int guc_ingest_batch_size = 1000;
 int guc_ingest_workers = 2;
+bool guc_direct_access = true;
 int guc_kernel = 0;
 int guc_label_maturity_min = 7 * 24 * 60;
 int guc_max_age_min = 400 * 24 * 60;
@@ -200,6 +201,10 @@ void define_gucs() {
                           "0: for ever. fraud.purge() deletes the others.",
                           &guc_dead_letter_retention_min, 90 * 24 * 60, 0, INT_MAX, PGC_SUSET,
                           GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("fraud_detect.direct_access",
+                           "Writes and reads payments by the tables' access methods.",
+                           "Off: by SQL alone, which gives the same rows and takes several times as long.", &guc_direct_access, true,
+                           PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.evaluation_memory",
                           "Most memory for the scores of one aggregate that measures them.",
                           nullptr, &guc_evaluation_memory_kb, 1048576, 64, MAX_KILOBYTES,

@@ -1,0 +1,323 @@
+#include "pg/features/partition_events.h"
+
+#include <utility>
+#include <vector>
+
+#include "pg/server/boundary.h"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/nbtree.h"
+#include "access/relscan.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/visibilitymap.h"
+#include "catalog/index.h"
+#include "catalog/partition.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "storage/bufmgr.h"
+#include "storage/predicate.h"
+#include "utils/fmgroids.h"
+#include "utils/partcache.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
+}
+
+namespace fraud::pg {
+
+// The select list, made ready for the rows of one partition.
+struct PartitionEvents::Partition {
+  ~Partition() noexcept { forget(); }
+  void forget() noexcept {
+    if (plan != nullptr) SPI_freeplan(plan);
+    if (context != nullptr) MemoryContextDelete(context);
+    plan = nullptr;
+    context = nullptr;
+    cached = nullptr;
+  }
+
+  Oid table = InvalidOid;
+  SPIPlanPtr plan = nullptr;  // says when what is made from it is out of date
+  // What was made from it, valid as long as the plan is this one.
+  CachedPlan* cached = nullptr;
+  int generation = 0;
+  bool usable = false;
+  MemoryContext context = nullptr;
+  ExprContext* expressions = nullptr;
+  ProjectionInfo* projection = nullptr;
+  TupleTableSlot *row = nullptr, *heap_row = nullptr, *result = nullptr;
+  AttrNumber time = 0, id = 0;  // columns of the partition
+  Oid index = InvalidOid;
+  RegProcedure key_equals = InvalidOid;
+  bool index_only = false;
+  int columns = 0;             // of the index
+  AttrNumber* places = nullptr;  // of the index's columns in the row, where they are wanted; else 0
+  Datum* values = nullptr;
+  bool* nulls = nullptr;
+};
+
+namespace {
+
+constexpr int kIndexed = 3;  // key, time, id
+
+AttrNumber column_of(TargetEntry* entry) {
+  auto* variable = reinterpret_cast<Var*>(entry->expr);
+  if (!IsA(variable, Var) || variable->varlevelsup != 0 || variable->varattno <= 0) return 0;
+  return variable->varattno;
+}
+
+// An index that is what an index scan of those columns, in this order, asks for.
+bool fits(Relation index, const AttrNumber* columns) {
+  Form_pg_index form = index->rd_index;
+  if (index->rd_rel->relam != BTREE_AM_OID || !form->indisvalid || form->indcheckxmin || form->indnkeyatts < kIndexed) return false;
+  if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr)) return false;
+  for (int i = 0; i < kIndexed; ++i) {
+    if (form->indkey.values[i] != columns[i] || (index->rd_indoption[i] & (INDOPTION_DESC | INDOPTION_NULLS_FIRST)) != 0) return false;
+  }
+  return true;
+}
+
+// Plans statements as a scan of all rows, whose target list is over the table's own columns.
+SPIPlanPtr plan_scan(const char* sql) {
+  const int level = NewGUCNestLevel();
+  for (const char* setting : {"enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"}) {
+    (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  }
+  (void)set_config_option("enable_seqscan", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  SPIPlanPtr plan = SPI_prepare(sql, 0, nullptr);
+  if (plan == nullptr) elog(ERROR, "SPI_prepare: %s", SPI_result_code_string(SPI_result));
+  if (SPI_keepplan(plan) != 0) elog(ERROR, "SPI_keepplan failed");
+  ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
+  AtEOXact_GUC(false, level);
+  return plan;
+}
+
+}  // namespace
+
+PartitionEvents::PartitionEvents(StoredEvents stored, std::string list, std::string key)
+    : stored_(std::move(stored)), list_(std::move(list)), key_(std::move(key)) {}
+
+PartitionEvents::~PartitionEvents() noexcept = default;
+
+// Returns what reads the partition, which is locked then; nullptr where it is not as expected.
+PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
+  std::unique_ptr<Partition>& kept = partitions_[table];
+  if (kept == nullptr) kept = std::make_unique<Partition>();
+  Partition& one = *kept;
+  CachedPlan* cached = nullptr;
+  // The look at the plan takes the locks that running it would.
+  auto look = [&] {
+    protect([&] {
+      cached = SPI_plan_get_cached_plan(one.plan);
+      if (cached != nullptr) ReleaseCachedPlan(cached, CurrentResourceOwner);
+    });
+  };
+  if (one.plan != nullptr) {
+    look();
+    if (cached != nullptr && cached == one.cached && cached->generation == one.generation) return one.usable ? &one : nullptr;
+  }
+  one.forget();
+  one.usable = false;
+  one.table = table;
+  const std::string name = protect([&] {
+    char* relation = get_rel_name(table);
+    if (relation == nullptr) elog(ERROR, "partition %u is gone", table);
+    return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), relation);
+  });
+  const std::string sql = list_ + ", " + key_ + " FROM (SELECT " + stored_.columns + " FROM ONLY " + name + " t) e";
+  const char* text = sql.c_str();
+  protect([&] { one.plan = plan_scan(text); });
+  look();
+  if (cached == nullptr) return nullptr;
+  one.cached = cached;
+  one.generation = cached->generation;
+  protect([&] {
+    auto* statement = linitial_node(PlannedStmt, cached->stmt_list);
+    Plan* scan = statement->planTree;
+    if (!IsA(scan, SeqScan) || scan->qual != NIL || statement->subplans != NIL || list_length(scan->targetlist) < 3) return;
+    one.context = AllocSetContextCreate(TopMemoryContext, "fraud_detect partition", ALLOCSET_SMALL_SIZES);
+    MemoryContext old = MemoryContextSwitchTo(one.context);
+    auto* list = static_cast<List*>(copyObjectImpl(scan->targetlist));
+    const AttrNumber wanted[kIndexed] = {column_of(llast_node(TargetEntry, list)), column_of(linitial_node(TargetEntry, list)),
+                                         column_of(lsecond_node(TargetEntry, list))};
+    list = list_truncate(list, list_length(list) - 1);
+    Relation relation = table_open(table, NoLock);
+    if (relation->rd_rel->relkind == RELKIND_RELATION && wanted[0] > 0 && wanted[1] > 0 && wanted[2] > 0) {
+      ListCell* cell;
+      foreach (cell, RelationGetIndexList(relation)) {
+        Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+        if (!OidIsValid(one.index) && fits(index, wanted)) {
+          one.index = RelationGetRelid(index);
+          Oid family = index->rd_opfamily[0], type = index->rd_opcintype[0];
+          one.key_equals = get_opcode(get_opfamily_member(family, type, type, BTEqualStrategyNumber));
+          one.columns = IndexRelationGetNumberOfAttributes(index);
+          one.places = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * static_cast<size_t>(one.columns)));
+          one.values = static_cast<Datum*>(palloc0(sizeof(Datum) * static_cast<size_t>(one.columns)));
+          one.nulls = static_cast<bool*>(palloc0(sizeof(bool) * static_cast<size_t>(one.columns)));
+          Bitmapset* used = nullptr;
+          pull_varattnos(reinterpret_cast<::Node*>(list), 1, &used);
+          one.index_only = true;
+          for (int member = -1; (member = bms_next_member(used, member)) >= 0;) {
+            const int attribute = member + FirstLowInvalidHeapAttributeNumber;
+            bool found = false;
+            for (int i = 0; i < one.columns; ++i) {
+              if (index->rd_index->indkey.values[i] != attribute || attribute <= 0) continue;
+              one.places[i] = static_cast<AttrNumber>(attribute);
+              found = true;
+            }
+            one.index_only = one.index_only && found;
+          }
+          for (int i = 1; i < kIndexed; ++i) one.places[i] = wanted[i];
+        }
+        index_close(index, NoLock);
+      }
+    }
+    if (OidIsValid(one.index) && OidIsValid(one.key_equals)) {
+      TupleDesc descriptor = CreateTupleDescCopyConstr(RelationGetDescr(relation));
+      one.time = wanted[1];
+      one.id = wanted[2];
+      one.heap_row = MakeSingleTupleTableSlot(descriptor, table_slot_callbacks(relation));
+      one.row = one.index_only ? MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual) : one.heap_row;
+      one.result = MakeSingleTupleTableSlot(ExecTypeFromTL(list), &TTSOpsVirtual);
+      one.expressions = CreateStandaloneExprContext();
+      one.projection = ExecBuildProjectionInfo(list, one.expressions, one.result, nullptr, nullptr);
+      one.usable = true;
+    }
+    table_close(relation, NoLock);
+    MemoryContextSwitchTo(old);
+  });
+  return one.usable ? &one : nullptr;
+}
+
+namespace {
+
+// The partitions that may hold events of these times, in their order; false where that cannot be told.
+// Plain Postgres code, for protect().
+bool partitions_between(Oid table, TimestampTz from, TimestampTz to, Oid* found, int room, int* count) {
+  Relation relation = table_open(table, AccessShareLock);
+  PartitionKey key = RelationGetPartitionKey(relation);
+  bool sound = key != nullptr && key->strategy == PARTITION_STRATEGY_RANGE && key->partnatts == 1 && key->partattrs[0] != 0 &&
+               key->parttypid[0] == TIMESTAMPTZOID && !relation->rd_rel->relforcerowsecurity;
+  if (sound) {
+    PartitionDesc parts = RelationGetPartitionDesc(relation, true);
+    PartitionBoundInfo bounds = parts->boundinfo;
+    if (parts->nparts > 0 && bounds != nullptr) {
+      sound = bounds->default_index < 0;
+      Datum values[2] = {TimestampTzGetDatum(from), TimestampTzGetDatum(to)};
+      bool equal = false;
+      const int first = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1, &values[0], &equal) + 1;
+      const int last = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1, &values[1], &equal) + 1;
+      for (int i = first; sound && i <= last; ++i) {
+        const int part = bounds->indexes[i];
+        if (part < 0) continue;
+        sound = parts->is_leaf[part] && *count < room;
+        if (sound) found[(*count)++] = parts->oids[part];
+      }
+    }
+  }
+  table_close(relation, NoLock);
+  return sound;
+}
+
+// Whether the row in the slot comes before (time, id); it is of that time or earlier.
+bool comes_before(TupleTableSlot* slot, AttrNumber time, AttrNumber id, const EventRange& range, Relation index) {
+  bool null = false;
+  if (DatumGetTimestampTz(slot_getattr(slot, time, &null)) < range.before) return true;
+  Datum value = slot_getattr(slot, id, &null);
+  FmgrInfo* compare = index_getprocinfo(index, kIndexed, BTORDER_PROC);
+  return DatumGetInt32(FunctionCall2Coll(compare, index->rd_indcollation[kIndexed - 1], value, range.before_id)) < 0;
+}
+
+}  // namespace
+
+bool PartitionEvents::read(const EventRange& range, DestReceiver* receiver, Snapshot snapshot) {
+  // An expression that asks for features itself.
+  if (reading_) return false;
+  if (range.until <= range.after) return true;
+  constexpr int kMost = 64;
+  Oid tables[kMost];
+  int count = 0;
+  Oid root = stored_.table;
+  TimestampTz from = range.after, to = std::min(range.until, range.before);
+  if (!protect([&] { return partitions_between(root, from, to, tables, kMost, &count); })) return false;
+  std::vector<Partition*> parts;
+  for (int i = 0; i < count; ++i) {
+    Partition* one = ready(tables[i]);
+    if (one == nullptr) return false;
+    parts.push_back(one);
+  }
+  reading_ = true;
+  try {
+    for (Partition* each : parts) {
+      Partition& one = *each;
+      const bool more = protect([&] {
+        Relation heap = table_open(one.table, NoLock);
+        Relation index = index_open(one.index, AccessShareLock);
+        receiver->rStartup(receiver, CMD_SELECT, one.result->tts_tupleDescriptor);
+        ScanKeyData keys[3];
+        ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[0], one.key_equals, range.key);
+        ScanKeyEntryInitialize(&keys[1], 0, 2, BTGreaterStrategyNumber, InvalidOid, InvalidOid, F_TIMESTAMPTZ_GT,
+                               TimestampTzGetDatum(from));
+        ScanKeyEntryInitialize(&keys[2], 0, 2, BTLessEqualStrategyNumber, InvalidOid, InvalidOid, F_TIMESTAMPTZ_LE,
+                               TimestampTzGetDatum(to));
+        IndexScanDesc scan = begin_index_scan(heap, index, snapshot, 3);
+        const bool index_only = one.index_only && !IsolationIsSerializable();
+        scan->xs_want_itup = index_only;
+        index_rescan(scan, keys, 3, nullptr, 0);
+        TupleTableSlot* row = index_only ? one.row : one.heap_row;
+        Buffer map = InvalidBuffer;
+        bool wanted = true;
+        if (index_only) {
+          memset(row->tts_isnull, true, static_cast<size_t>(row->tts_tupleDescriptor->natts));
+          ExecClearTuple(row);
+          ExecStoreVirtualTuple(row);
+        }
+        one.expressions->ecxt_scantuple = row;
+        while (wanted) {
+          CHECK_FOR_INTERRUPTS();
+          if (index_only) {
+            ItemPointer place = index_getnext_tid(scan, ForwardScanDirection);
+            if (place == nullptr) break;
+            if (!VM_ALL_VISIBLE(heap, ItemPointerGetBlockNumber(place), &map)) {
+              if (!index_fetch_heap(scan, one.heap_row)) continue;
+              ExecClearTuple(one.heap_row);
+            }
+            index_deform_tuple(scan->xs_itup, scan->xs_itupdesc, one.values, one.nulls);
+            for (int i = 0; i < one.columns; ++i) {
+              if (one.places[i] == 0) continue;
+              row->tts_values[one.places[i] - 1] = one.values[i];
+              row->tts_isnull[one.places[i] - 1] = one.nulls[i];
+            }
+          } else if (!index_getnext_slot(scan, ForwardScanDirection, row)) {
+            break;
+          }
+          if (!comes_before(row, one.time, one.id, range, index)) break;
+          ResetExprContext(one.expressions);
+          wanted = receiver->receiveSlot(ExecProject(one.projection), receiver);
+        }
+        if (map != InvalidBuffer) ReleaseBuffer(map);
+        ExecClearTuple(one.result);
+        ExecClearTuple(row);
+        index_endscan(scan);
+        index_close(index, NoLock);
+        table_close(heap, NoLock);
+        return wanted;
+      });
+      if (!more) break;
+    }
+  } catch (...) {
+    // Slots may hold what the abort releases.
+    for (Partition* one : parts) one->forget();
+    reading_ = false;
+    throw;
+  }
+  reading_ = false;
+  return true;
+}
+
+}  // namespace fraud::pg

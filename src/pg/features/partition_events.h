@@ -1,0 +1,59 @@
+// Stored events, read from the partitions of fraud.transactions themselves: by their indexes, without
+// a statement. An executor that is started for a few rows costs more than the rows, and a plan
+// names, and locks, all months; here only those are opened that the time range meets.
+//
+// What a row gives is still SQL: the select list is planned for each partition once, and its
+// expressions are evaluated by Postgres. Wherever a partition is not as expected (no such index,
+// an expression in the key's place, row security that is forced, …) read() says no, and the caller runs his query.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "pg/server/server.h"
+
+extern "C" {
+#include "tcop/dest.h"
+}
+
+namespace fraud::pg {
+
+// How the rows of a partitioned table become events.
+struct StoredEvents {
+  Oid table = InvalidOid;  // partitioned by the range of the events' time; invalid: there is none
+  std::string columns;     // the events' columns, as a select list over rows called t
+};
+
+// The events of one key.
+struct EventRange {
+  Datum key = 0;
+  TimestampTz after = 0, until = 0;  // time > after and time <= until,
+  TimestampTz before = 0;            // and (time, id) < (before, before_id)
+  Datum before_id = 0;
+};
+
+class PartitionEvents {
+ public:
+  // `list`: "SELECT a, b, …" over events called e, the time first and the id second; `key`: the
+  // expression of the key.
+  PartitionEvents(StoredEvents stored, std::string list, std::string key);
+  ~PartitionEvents() noexcept;
+  PartitionEvents(const PartitionEvents&) = delete;
+  PartitionEvents& operator=(const PartitionEvents&) = delete;
+
+  // Gives the range's events as of the snapshot to the receiver, in the order of (time, id), until it wants no more. False: they
+  // cannot be read so, and none was given. SPI is open. Throws PgError.
+  bool read(const EventRange& range, DestReceiver* receiver, Snapshot snapshot);
+
+ private:
+  struct Partition;
+  Partition* ready(Oid partition);
+
+  StoredEvents stored_;
+  std::string list_, key_;
+  std::map<Oid, std::unique_ptr<Partition>> partitions_;
+  bool reading_ = false;
+};
+
+}  // namespace fraud::pg

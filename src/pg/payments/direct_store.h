@@ -1,0 +1,60 @@
+// The rows of a payment, written without a statement where the tables are plain (plain_table.h).
+// Each step says whether it did its work; what it did not do the caller does by SQL, and both give the same rows.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "pg/payments/payment_store.h"
+#include "pg/server/plain_table.h"
+
+namespace fraud::pg {
+
+extern bool guc_direct_access;
+
+// The snapshot of what is committed now, and what this transaction did, until the end of its life.
+class CurrentSnapshot {
+ public:
+  CurrentSnapshot();
+  ~CurrentSnapshot() noexcept;
+  CurrentSnapshot(const CurrentSnapshot&) = delete;
+  CurrentSnapshot& operator=(const CurrentSnapshot&) = delete;
+  Snapshot get() const noexcept { return snapshot_; }
+
+ private:
+  Snapshot snapshot_;
+  int exceptions_;
+};
+
+// fraud.payment_keys.
+class KeyRows {
+ public:
+  KeyRows();
+  bool is_plain() const noexcept { return table_.is_plain(); }
+  // Whether the payment is stored as of the snapshot; `content` is then the hash of what is, if it is known.
+  bool find(const Entry& entry, Snapshot snapshot, std::optional<int64_t>* content);
+  void insert(const Entry& entry);
+
+ private:
+  PlainTable table_;
+  Oid index_;
+};
+
+// Updates the customers of the entries, which are sorted by card, in that order, and thereby locks them. Stops at the first who
+// is new, or whom another transaction has changed since the snapshot. Returns how many entries' customers
+// are done; those entries know their home's state.
+size_t update_customers(std::vector<Entry>& entries, Snapshot snapshot);
+
+// Whether the merchants of all entries are there.
+bool merchants_are_there(const std::vector<Entry>& entries, Snapshot snapshot);
+
+// Stores the payments and their rows of the log of changes; false, and nothing was done, where that takes
+// a statement. The entries know their homes' states.
+struct StoredAs {
+  const FeatureSet& set;
+  const ResolvedModel& model;
+  std::vector<SqlValue> sources, received_at;  // of each entry
+};
+bool insert_payments(const std::vector<Entry>& entries, const StoredAs& as);
+
+}  // namespace fraud::pg

@@ -1,0 +1,221 @@
+#include "pg/server/plain_table.h"
+
+#include <exception>
+
+#include "pg/server/boundary.h"
+#include "pg/server/compat_tables.h"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/relscan.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "catalog/partition.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+// Plain Postgres code, for protect().
+bool fires_triggers(Relation table, PlainTable::Use use) {
+  const TriggerDesc* triggers = table->trigdesc;
+  if (triggers == nullptr) return false;
+  if (use == PlainTable::Use::kInsert) {
+    return triggers->trig_insert_before_row || triggers->trig_insert_after_row || triggers->trig_insert_instead_row ||
+           triggers->trig_insert_before_statement || triggers->trig_insert_after_statement || triggers->trig_insert_new_table;
+  }
+  return triggers->trig_update_before_row || triggers->trig_update_after_row || triggers->trig_update_instead_row ||
+         triggers->trig_update_before_statement || triggers->trig_update_after_statement || triggers->trig_update_new_table ||
+         triggers->trig_update_old_table;
+}
+
+// Of a partition the parents count too: statements name those.
+bool does_no_more(Relation table, PlainTable::Use use, int checks) {
+  if (table->rd_rel->relhasrules || table->rd_rel->relforcerowsecurity || fires_triggers(table, use)) return false;
+  const TupleConstr* constraints = RelationGetDescr(table)->constr;
+  return constraints == nullptr || (!constraints->has_generated_stored && constraints->num_check == checks);
+}
+
+}  // namespace
+
+PlainTable::PlainTable(Oid table, const char* const* columns, Use use, int checks) : exceptions_(std::uncaught_exceptions()) {
+  int count = 0;
+  while (columns[count] != nullptr) ++count;
+  places_.resize(static_cast<size_t>(count));
+  found_values_.resize(static_cast<size_t>(count));
+  found_nulls_.resize(static_cast<size_t>(count));
+  AttrNumber* places = places_.data();
+  List* indexes = NIL;
+  protect([&] {
+    table_ = table_open(table, RowExclusiveLock);
+    plain_ = table_->rd_rel->relkind == RELKIND_RELATION && does_no_more(table_, use, checks) && !IsolationUsesXactSnapshot();
+    if (plain_ && table_->rd_rel->relispartition) {
+      Relation parent = table_open(get_partition_parent(table, false), RowExclusiveLock);
+      plain_ = does_no_more(parent, use, checks);
+      table_close(parent, NoLock);
+    }
+    TupleDesc descriptor = RelationGetDescr(table_);
+    for (int i = 0; i < count; ++i) {
+      places[i] = 0;
+      // Mostly they are in the same order.
+      for (int step = 0; step < descriptor->natts && places[i] == 0; ++step) {
+        const int at = (i + step) % descriptor->natts;
+        Form_pg_attribute attribute = TupleDescAttr(descriptor, at);
+        if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), columns[i]) == 0) places[i] = static_cast<AttrNumber>(at + 1);
+      }
+      if (places[i] == 0) plain_ = false;
+    }
+    // A column of a user's may have a default.
+    if (plain_ && use == Use::kInsert) {
+      for (int at = 0; at < descriptor->natts; ++at) {
+        Form_pg_attribute attribute = TupleDescAttr(descriptor, at);
+        bool given = false;
+        for (int i = 0; i < count; ++i) given = given || places[i] == at + 1;
+        if (!given && !attribute->attisdropped && (attribute->atthasdef || attribute->attidentity != '\0')) plain_ = false;
+      }
+    }
+    if (!plain_) return;
+    if (use == Use::kUpdate) CheckCmdReplicaIdentity(table_, CMD_UPDATE);
+    PreventCommandIfReadOnly(use == Use::kInsert ? "INSERT" : "UPDATE");
+    PreventCommandIfParallelMode(use == Use::kInsert ? "INSERT" : "UPDATE");
+    row_ = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
+    indexes = RelationGetIndexList(table_);
+  });
+  if (!plain_) return;
+  indexes_.resize(static_cast<size_t>(list_length(indexes)));
+  index_infos_.resize(indexes_.size());
+  Relation* opened = indexes_.data();
+  IndexInfo** infos = index_infos_.data();
+  protect([&] {
+    for (int i = 0; i < list_length(indexes); ++i) {
+      opened[i] = index_open(list_nth_oid(indexes, i), RowExclusiveLock);
+      infos[i] = BuildIndexInfo(opened[i]);
+      if (infos[i]->ii_ExclusionOps != nullptr || !opened[i]->rd_index->indimmediate) plain_ = false;
+      const bool computed = infos[i]->ii_Expressions != NIL || infos[i]->ii_Predicate != NIL;
+      if (computed && executor_ == nullptr) executor_ = CreateExecutorState();
+    }
+  });
+}
+
+PlainTable::~PlainTable() noexcept {
+  // After an error the transaction's abort releases what is open.
+  if (std::uncaught_exceptions() > exceptions_) return;
+  for (size_t i = 0; i < indexes_.size(); ++i) {
+    clean_up_index_insert(indexes_[i], index_infos_[i]);
+    index_close(indexes_[i], NoLock);
+  }
+  if (row_ != nullptr) ExecDropSingleTupleTableSlot(row_);
+  if (found_ != nullptr) ExecDropSingleTupleTableSlot(found_);
+  if (executor_ != nullptr) FreeExecutorState(executor_);
+  table_close(table_, NoLock);
+}
+
+// Plain Postgres code, for protect(). Returns nullptr where a column must not be null.
+TupleTableSlot* PlainTable::new_row(const Datum* values, const bool* nulls, TupleTableSlot* old) {
+  TupleDesc descriptor = RelationGetDescr(table_);
+  const auto count = static_cast<size_t>(descriptor->natts);
+  ExecClearTuple(row_);
+  if (old != nullptr) {
+    slot_getallattrs(old);
+    memcpy(row_->tts_values, old->tts_values, sizeof(Datum) * count);
+    memcpy(row_->tts_isnull, old->tts_isnull, count);
+  } else {
+    memset(row_->tts_values, 0, sizeof(Datum) * count);
+    memset(row_->tts_isnull, true, count);
+  }
+  for (size_t i = 0; i < places_.size(); ++i) {
+    row_->tts_values[places_[i] - 1] = values[i];
+    row_->tts_isnull[places_[i] - 1] = nulls[i];
+  }
+  for (int at = 0; at < descriptor->natts; ++at) {
+    Form_pg_attribute attribute = TupleDescAttr(descriptor, at);
+    if (row_->tts_isnull[at] && attribute->attnotnull && !attribute->attisdropped) return nullptr;
+  }
+  ExecStoreVirtualTuple(row_);
+  row_->tts_tableOid = RelationGetRelid(table_);
+  return row_;
+}
+
+// Plain Postgres code, for protect().
+void PlainTable::add_to_indexes(bool summarizing_only) {
+  for (size_t i = 0; i < indexes_.size(); ++i) {
+    IndexInfo* info = index_infos_[i];
+    if (!info->ii_ReadyForInserts || (summarizing_only && !is_summarizing(info))) continue;
+    if (executor_ != nullptr) {
+      ResetPerTupleExprContext(executor_);
+      GetPerTupleExprContext(executor_)->ecxt_scantuple = row_;
+      if (info->ii_Predicate != NIL) {
+        if (info->ii_PredicateState == nullptr) info->ii_PredicateState = ExecPrepareQual(info->ii_Predicate, executor_);
+        if (!ExecQual(info->ii_PredicateState, GetPerTupleExprContext(executor_))) continue;
+      }
+    }
+    Datum values[INDEX_MAX_KEYS];
+    bool nulls[INDEX_MAX_KEYS];
+    FormIndexDatum(info, row_, executor_, values, nulls);
+    index_insert(indexes_[i], values, nulls, &row_->tts_tid, table_, info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false,
+                 info);
+  }
+}
+
+bool PlainTable::insert(const Datum* values, const bool* nulls) {
+  return protect([&] {
+    if (new_row(values, nulls, nullptr) == nullptr) return false;
+    table_tuple_insert(table_, row_, GetCurrentCommandId(true), 0, nullptr);
+    add_to_indexes(false);
+    return true;
+  });
+}
+
+bool PlainTable::find(Oid index, const Datum* keys, int count, Snapshot snapshot) {
+  Datum* values = found_values_.data();
+  char* nulls = found_nulls_.data();
+  return protect([&] {
+    if (found_ == nullptr) found_ = table_slot_create(table_, nullptr);
+    Relation by = nullptr;
+    for (Relation each : indexes_) {
+      if (RelationGetRelid(each) == index) by = each;
+    }
+    if (by == nullptr) elog(ERROR, "index %u is not of table %u", index, RelationGetRelid(table_));
+    ScanKeyData conditions[INDEX_MAX_KEYS];
+    for (int i = 0; i < count; ++i) {
+      const Oid operation = get_opfamily_member(by->rd_opfamily[i], by->rd_opcintype[i], by->rd_opcintype[i], BTEqualStrategyNumber);
+      ScanKeyEntryInitialize(&conditions[i], 0, static_cast<AttrNumber>(i + 1), BTEqualStrategyNumber, InvalidOid, by->rd_indcollation[i],
+                             get_opcode(operation), keys[i]);
+    }
+    IndexScanDesc scan = begin_index_scan(table_, by, snapshot, count);
+    index_rescan(scan, conditions, count, nullptr, 0);
+    const bool there = index_getnext_slot(scan, ForwardScanDirection, found_);
+    if (there) {
+      for (size_t i = 0; i < places_.size(); ++i) {
+        bool null = false;
+        values[i] = slot_getattr(found_, places_[i], &null);
+        nulls[i] = null;
+      }
+    }
+    index_endscan(scan);
+    return there;
+  });
+}
+
+bool PlainTable::update(const Datum* values, const bool* nulls, Snapshot snapshot) {
+  return protect([&] {
+    if (new_row(values, nulls, found_) == nullptr) return false;
+    TM_FailureData failure;
+    LockTupleMode mode;
+    IndexUpdates updates;
+    ItemPointerData place = found_->tts_tid;
+    const TM_Result result = table_tuple_update(table_, &place, row_, GetCurrentCommandId(true), snapshot, InvalidSnapshot, true, &failure,
+                                                &mode, &updates);
+    if (result != TM_Ok) return false;
+    if (wants_indexes(updates)) add_to_indexes(wants_summarizing_only(updates));
+    return true;
+  });
+}
+
+}  // namespace fraud::pg
