@@ -6,6 +6,7 @@
 
 #include "pg/features/feature_expression.h"
 #include "pg/server/boundary.h"
+#include "pg/server/index_lookup.h"
 #include "pg/server/kept_plan.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
@@ -18,8 +19,6 @@ namespace fraud::pg {
 
 namespace {
 
-Statement revision_of("SELECT s.revision::text FROM fraud.feature_sets s WHERE s.feature_set = $1",
-                      {TEXTOID});
 Statement load_set(
     "SELECT s.revision::text, s.events::oid::bigint, s.defined_by::text, s.event_id, s.event_time,"
     "  s.label, s.label_known_at, s.label_delay, s.label_changes, s.builtin::int"
@@ -229,6 +228,25 @@ std::shared_ptr<const FeatureSet> load(Spi& spi, std::string_view name, bool rea
 
 std::map<std::string, std::shared_ptr<const FeatureSet>, std::less<>> cache;
 
+// Returns the set's revision, without a plan; throws where there is no such set.
+std::string revision_of(std::string_view name, bool read_only) {
+  const Oid schema = fraud_schema();
+  pg_uuid_t revision;
+  const bool found = protect([&] {
+    if (!read_only) CommandCounterIncrement();
+    Snapshot snapshot = RegisterSnapshot(read_only ? GetActiveSnapshot() : GetTransactionSnapshot());
+    IndexLookup lookup;
+    const bool there = open_lookup(&lookup, schema, "feature_sets", "feature_sets_pkey", text_datum(name), InvalidOid, (Datum)0, snapshot);
+    if (there) revision = *DatumGetUUIDP(lookup_column(lookup, "revision"));
+    close_lookup(&lookup);
+    UnregisterSnapshot(snapshot);
+    return there;
+  });
+  if (!found) throw_unknown(name);
+  const char* text = protect([&] { return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&revision))); });
+  return text;
+}
+
 // Returns the role whose rights the set's expressions have.
 Oid definer_of(const FeatureSet& set) {
   if (set.definer.empty()) return fraud_owner();
@@ -277,14 +295,13 @@ std::string FeatureSet::in_time_type(const std::string& sql) const {
 }
 
 std::shared_ptr<const FeatureSet> find_feature_set(std::string_view name, bool read_only) {
-  OwnerScope owner;
-  Spi spi;
-  if (spi.run(revision_of, {text_param(name)}, read_only) == 0) throw_unknown(name);
   auto known = cache.find(name);
-  if (known != cache.end() && known->second->revision == *spi.text(0, 1)) {
+  if (known != cache.end() && known->second->revision == revision_of(name, read_only)) {
     // The table may have been altered or dropped since.
     if (row_identity_of(known->second->relation) == known->second->row_identity) return known->second;
   }
+  OwnerScope owner;
+  Spi spi;
   std::shared_ptr<const FeatureSet> set = load(spi, name, read_only);
   cache[std::string(name)] = set;
   return set;

@@ -51,6 +51,7 @@ struct OnlineSet {
   FeatureEngine engine;  // for its plans; no event goes through it
   std::vector<EventColumn> event_columns;
   KeptPlan event;
+  std::unique_ptr<PartitionEvents> given;  // gives the events without it
   std::vector<KeyReading> readings;
   std::vector<History> histories;  // of each key
 };
@@ -126,6 +127,7 @@ void prepare_event(OnlineSet& online, const EventSource& events) {
     columns.push_back({set.inputs[i].hashed ? Kind::kHashInput : Kind::kNumberInput, i, set.inputs[i].sql});
   }
   online.event.prepare(select_list(columns) + " FROM " + events.from, events.types);
+  if (!events.rows.empty()) online.given = std::make_unique<PartitionEvents>(events.stored, select_list(columns), std::string());
 }
 
 // Calls `use` with the place of each column of the event's that is a part of the key.
@@ -450,10 +452,18 @@ class Computation {
   static std::vector<char> matching(const EventBatch& events, size_t begin, size_t end, size_t key, size_t keys,
                                     std::string_view value) {
     std::vector<char> same(end - begin);
-    std::vector<std::string_view> all;
+    // A key begins where the last one that is not null ended.
+    uint32_t at = 0;
+    for (size_t i = begin * keys; i > 0 && at == 0; --i) {
+      if (events.key_ends[i - 1] != kNullKey) at = events.key_ends[i - 1];
+    }
     for (size_t i = begin; i < end; ++i) {
-      events.keys_of(i, keys, &all);
-      same[i - begin] = all[key].data() != nullptr && all[key] == value;
+      for (size_t k = 0; k < keys; ++k) {
+        const uint32_t next = events.key_ends[i * keys + k];
+        if (next == kNullKey) continue;
+        if (k == key) same[i - begin] = std::string_view(events.key_bytes).substr(at, next - at) == value;
+        at = next;
+      }
     }
     return same;
   }
@@ -565,9 +575,11 @@ std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
   if (!online.event.prepared()) prepare_event(online, events);
   EventReader reader(*set, online.event_columns, set->locals.size(), set->inputs.size(), set->keys.size());
   reader.keep_values();
-  std::vector<Datum> values;
-  for (const SqlValue& value : events.values) values.push_back(value.value);
-  online.event.run(values.data(), reader.receiver(), read_only);
+  if (online.given == nullptr || events.rows.empty() || !online.given->give(events.rows, reader.receiver())) {
+    std::vector<Datum> values;
+    for (const SqlValue& value : events.make_values ? events.make_values() : events.values) values.push_back(value.value);
+    online.event.run(values.data(), reader.receiver(), read_only);
+  }
   reader.check();
   const EventBatch& current = reader.batch();
   for (size_t row = 0; row < current.rows; ++row) {

@@ -1,6 +1,7 @@
 // The online way: the features of events that come now, from index range scans.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,10 @@ struct EventSource {
   std::vector<Oid> types;
   std::vector<SqlValue> values;
   StoredEvents stored;  // where the events that are stored can be read without a statement
+  // The same events as rows of that table, from which they can be made without one too; then `values` may be empty, until
+  // `make_values` is asked for them.
+  std::vector<NewRow> rows;
+  std::function<std::vector<SqlValue>()> make_values;
 };
 
 // Returns the feature vectors of the events, one after the other; NaN is missing.

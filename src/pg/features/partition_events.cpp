@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "pg/server/boundary.h"
+#include "pg/server/row_types.h"
 
 extern "C" {
 #include "access/genam.h"
@@ -50,7 +51,8 @@ struct PartitionEvents::Partition {
   MemoryContext context = nullptr;
   ExprContext* expressions = nullptr;
   ProjectionInfo* projection = nullptr;
-  TupleTableSlot *row = nullptr, *heap_row = nullptr, *result = nullptr;
+  TupleTableSlot *row = nullptr, *heap_row = nullptr, *given = nullptr, *result = nullptr;
+  AttrNumber* given_places = nullptr;  // of StoredEvents::names
   AttrNumber time = 0, id = 0;  // columns of the partition
   Oid index = InvalidOid;
   RegProcedure key_equals = InvalidOid;
@@ -129,8 +131,10 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
     if (relation == nullptr) elog(ERROR, "partition %u is gone", table);
     return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), relation);
   });
-  const std::string sql = list_ + ", " + key_ + " FROM (SELECT " + stored_.columns + " FROM ONLY " + name + " t) e";
+  const bool by_key = !key_.empty();
+  const std::string sql = list_ + (by_key ? ", " + key_ : "") + " FROM (SELECT " + stored_.columns + " FROM ONLY " + name + " t) e";
   const char* text = sql.c_str();
+  const char* const* names = stored_.names;
   protect([&] { one.plan = plan_scan(text); });
   look();
   if (cached == nullptr) return nullptr;
@@ -139,15 +143,15 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
   protect([&] {
     auto* statement = linitial_node(PlannedStmt, cached->stmt_list);
     Plan* scan = statement->planTree;
-    if (!IsA(scan, SeqScan) || scan->qual != NIL || statement->subplans != NIL || list_length(scan->targetlist) < 3) return;
+    if (!IsA(scan, SeqScan) || scan->qual != NIL || statement->subplans != NIL || list_length(scan->targetlist) < 2) return;
     one.context = AllocSetContextCreate(TopMemoryContext, "fraud_detect partition", ALLOCSET_SMALL_SIZES);
     MemoryContext old = MemoryContextSwitchTo(one.context);
     auto* list = static_cast<List*>(copyObjectImpl(scan->targetlist));
     const AttrNumber wanted[kIndexed] = {column_of(llast_node(TargetEntry, list)), column_of(linitial_node(TargetEntry, list)),
                                          column_of(lsecond_node(TargetEntry, list))};
-    list = list_truncate(list, list_length(list) - 1);
+    if (by_key) list = list_truncate(list, list_length(list) - 1);
     Relation relation = table_open(table, NoLock);
-    if (relation->rd_rel->relkind == RELKIND_RELATION && wanted[0] > 0 && wanted[1] > 0 && wanted[2] > 0) {
+    if (by_key && relation->rd_rel->relkind == RELKIND_RELATION && wanted[0] > 0 && wanted[1] > 0 && wanted[2] > 0) {
       ListCell* cell;
       foreach (cell, RelationGetIndexList(relation)) {
         Relation index = index_open(lfirst_oid(cell), AccessShareLock);
@@ -177,16 +181,30 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
         index_close(index, NoLock);
       }
     }
-    if (OidIsValid(one.index) && OidIsValid(one.key_equals)) {
+    if (!by_key) {
+      TupleDesc descriptor = CreateTupleDescCopyConstr(RelationGetDescr(relation));
+      int count = 0;
+      while (names[count] != nullptr) ++count;
+      one.given_places = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * static_cast<size_t>(count)));
+      one.usable = relation->rd_rel->relkind == RELKIND_RELATION;
+      for (int i = 0; i < count; ++i) {
+        one.given_places[i] = static_cast<AttrNumber>(attribute_named(descriptor, names[i], strlen(names[i])) + 1);
+        one.usable = one.usable && one.given_places[i] > 0;
+      }
+      one.row = one.given = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
+    }
+    if (by_key && OidIsValid(one.index) && OidIsValid(one.key_equals)) {
       TupleDesc descriptor = CreateTupleDescCopyConstr(RelationGetDescr(relation));
       one.time = wanted[1];
       one.id = wanted[2];
       one.heap_row = MakeSingleTupleTableSlot(descriptor, table_slot_callbacks(relation));
       one.row = one.index_only ? MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual) : one.heap_row;
+      one.usable = true;
+    }
+    if (one.usable) {
       one.result = MakeSingleTupleTableSlot(ExecTypeFromTL(list), &TTSOpsVirtual);
       one.expressions = CreateStandaloneExprContext();
       one.projection = ExecBuildProjectionInfo(list, one.expressions, one.result, nullptr, nullptr);
-      one.usable = true;
     }
     table_close(relation, NoLock);
     MemoryContextSwitchTo(old);
@@ -234,6 +252,52 @@ bool comes_before(TupleTableSlot* slot, AttrNumber time, AttrNumber id, const Ev
 }
 
 }  // namespace
+
+bool PartitionEvents::give(const std::vector<NewRow>& rows, DestReceiver* receiver) {
+  if (reading_ || rows.empty()) return false;
+  std::vector<Partition*> parts;
+  Oid root = stored_.table;
+  for (const NewRow& row : rows) {
+    Oid table = InvalidOid;
+    int count = 0;
+    const TimestampTz time = row.time;
+    if (!protect([&] { return partitions_between(root, time, time, &table, 1, &count); }) || count == 0) return false;
+    Partition* one = ready(table);
+    if (one == nullptr) return false;
+    parts.push_back(one);
+  }
+  reading_ = true;
+  try {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      Partition& one = *parts[i];
+      const SqlValue* values = rows[i].values;
+      const char* const* names = stored_.names;
+      const bool starts = i == 0 || parts[i] != parts[i - 1];
+      protect([&] {
+        TupleTableSlot* row = one.given;
+        ExecClearTuple(row);
+        memset(row->tts_isnull, true, static_cast<size_t>(row->tts_tupleDescriptor->natts));
+        for (int column = 0; names[column] != nullptr; ++column) {
+          row->tts_values[one.given_places[column] - 1] = values[column].value;
+          row->tts_isnull[one.given_places[column] - 1] = values[column].null;
+        }
+        ExecStoreVirtualTuple(row);
+        if (starts) receiver->rStartup(receiver, CMD_SELECT, one.result->tts_tupleDescriptor);
+        ResetExprContext(one.expressions);
+        one.expressions->ecxt_scantuple = row;
+        (void)receiver->receiveSlot(ExecProject(one.projection), receiver);
+        ExecClearTuple(one.result);
+        ExecClearTuple(row);
+      });
+    }
+  } catch (...) {
+    for (Partition* one : parts) one->forget();
+    reading_ = false;
+    throw;
+  }
+  reading_ = false;
+  return true;
+}
 
 bool PartitionEvents::read(const EventRange& range, DestReceiver* receiver, Snapshot snapshot) {
   // An expression that asks for features itself.

@@ -10,8 +10,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "pg/server/server.h"
+#include "pg/server/spi.h"
 
 extern "C" {
 #include "tcop/dest.h"
@@ -23,6 +25,13 @@ namespace fraud::pg {
 struct StoredEvents {
   Oid table = InvalidOid;  // partitioned by the range of the events' time; invalid: there is none
   std::string columns;     // the events' columns, as a select list over rows called t
+  const char* const* names = nullptr;  // what a NewRow gives of the table's columns; nullptr ends them
+};
+
+// A row that is not stored yet: values in the order of StoredEvents::names; its other columns are null.
+struct NewRow {
+  TimestampTz time;
+  const SqlValue* values;
 };
 
 // The events of one key.
@@ -36,7 +45,7 @@ struct EventRange {
 class PartitionEvents {
  public:
   // `list`: "SELECT a, b, …" over events called e, the time first and the id second; `key`: the
-  // expression of the key.
+  // expression of the key, or empty for rows that are not stored.
   PartitionEvents(StoredEvents stored, std::string list, std::string key);
   ~PartitionEvents() noexcept;
   PartitionEvents(const PartitionEvents&) = delete;
@@ -45,6 +54,9 @@ class PartitionEvents {
   // Gives the range's events as of the snapshot to the receiver, in the order of (time, id), until it wants no more. False: they
   // cannot be read so, and none was given. SPI is open. Throws PgError.
   bool read(const EventRange& range, DestReceiver* receiver, Snapshot snapshot);
+
+  // Gives what the rows would be as events, in their order; false as above.
+  bool give(const std::vector<NewRow>& rows, DestReceiver* receiver);
 
  private:
   struct Partition;

@@ -30,6 +30,15 @@ bool read_promotion(Oid schema, std::string_view model, std::string_view alias, 
 bool read_version(Oid schema, std::string_view model, int32_t version, Snapshot snapshot,
                   VersionRow* row);
 
+// An alias whose name begins with "challenger", and the version that it names.
+struct ChallengerRow {
+  const char* alias;
+  int32_t version;
+};
+
+// Gives the challengers of a model, by alias, in palloc'd memory; returns how many.
+int read_challengers(Oid schema, std::string_view model, Snapshot snapshot, ChallengerRow** rows);
+
 // Gives each feature its place in the stored vectors of payments, from 0; -1 for what
 // is no feature of the set `payments`.
 void read_stored_places(Oid schema, const std::string_view* features, size_t count, Snapshot snapshot,

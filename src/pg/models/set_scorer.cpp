@@ -5,19 +5,11 @@
 #include <set>
 #include <utility>
 
+#include "pg/models/model_rows.h"
 #include "pg/server/boundary.h"
+#include "pg/server/owner_scope.h"
 
 namespace fraud::pg {
-
-namespace {
-
-Statement challengers(
-    "SELECT DISTINCT ON (a.alias) a.alias, a.version FROM fraud.promotions a"
-    " WHERE a.model = $1 AND a.alias >= 'challenger' AND a.alias < 'challenges'"
-    " ORDER BY a.alias, a.promotion_id DESC",
-    {TEXTOID});
-
-}  // namespace
 
 SetScorer::SetScorer(ResolvedModel model, std::shared_ptr<const FeatureSet> set)
     : model_(std::move(model)), set_(std::move(set)), scorer_(make_scorer(*model_.flat)) {
@@ -66,13 +58,19 @@ std::vector<std::string> SetScorer::reasons(const std::vector<float>& features) 
   return describe_reasons(set_->features, features, by_feature, 3);
 }
 
-std::vector<Challenger> find_challengers(Spi& spi, const SetScorer& champion) {
+std::vector<Challenger> find_challengers(const SetScorer& champion) {
   const std::string& model = champion.model().model;
+  const Oid schema = fraud_schema();
+  ChallengerRow* rows = nullptr;
+  const int count = protect([&] {
+    CommandCounterIncrement();
+    Snapshot snapshot = RegisterSnapshot(GetTransactionSnapshot());
+    const int found = read_challengers(schema, model, snapshot, &rows);
+    UnregisterSnapshot(snapshot);
+    return found;
+  });
   std::vector<std::pair<std::string, int>> named;
-  const uint64_t count = spi.run(challengers, {text_param(model)});
-  for (uint64_t row = 0; row < count; ++row) {
-    named.emplace_back(*spi.text(row, 1), static_cast<int>(*spi.integer(row, 2)));
-  }
+  for (int i = 0; i < count; ++i) named.emplace_back(rows[i].alias, rows[i].version);
   std::vector<Challenger> found;
   std::set<int> seen = {champion.model().version};
   for (const auto& [alias, version] : named) {

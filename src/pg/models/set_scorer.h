@@ -50,6 +50,6 @@ struct Challenger {
 
 // Returns the challengers in force: the aliases of the champion's model that begin with
 // "challenger". A version named twice, or that is the champion, scores once.
-std::vector<Challenger> find_challengers(Spi& spi, const SetScorer& champion);
+std::vector<Challenger> find_challengers(const SetScorer& champion);
 
 }  // namespace fraud::pg

@@ -169,6 +169,17 @@ SqlValue numeric_param(const std::string& text) {
 
 }  // namespace
 
+const char* const kPaymentColumnNames[] = {"card", "transaction_id", "occurred_at", "amount", "merchant", "category", "merchant_latitude",
+                                           "merchant_longitude", "home_latitude", "home_longitude", "city_population", "age", "currency",
+                                           "base_amount", "attributes", nullptr};
+
+std::array<SqlValue, 15> stored_values(const Entry& entry) {
+  std::array<SqlValue, 15> values = payment_values(entry);
+  values[kAmount] = numeric_param(format_amount(entry.payment->amount_minor, entry.payment->decimals));
+  values[kBaseAmount] = numeric_param(entry.base_amount);
+  return values;
+}
+
 bool insert_payments(const std::vector<Entry>& entries, const StoredAs& as) {
   // All tables first: where one takes a statement, nothing is done.
   std::map<Oid, std::unique_ptr<PlainTable>> months;
@@ -189,9 +200,7 @@ bool insert_payments(const std::vector<Entry>& entries, const StoredAs& as) {
     const Entry& entry = entries[i];
     Row<kPaymentValues> row;
     size_t column = 0;
-    for (const SqlValue& value : payment_values(entry)) row.set(column++, value);
-    row.set(kAmount, numeric_param(format_amount(entry.payment->amount_minor, entry.payment->decimals)));
-    row.set(kBaseAmount, numeric_param(entry.base_amount));
+    for (const SqlValue& value : stored_values(entry)) row.set(column++, value);
     const SqlValue score = float8_param(static_cast<double>(entry.score)), decision = optional_text_param(entry.decision);
     VectorColumn vector(as.set);
     vector.add(entry.features.data());

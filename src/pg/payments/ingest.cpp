@@ -155,7 +155,7 @@ void raise_alert(Spi& spi, const Entry& entry, SetScorer& scorer) {
 
 // Lets the challengers score what the champion has scored.
 void write_shadow_scores(Spi& spi, const std::vector<Entry>& entries, const SetScorer& champion) {
-  ShadowScorer shadow(spi, champion);
+  ShadowScorer shadow(champion);
   if (shadow.empty()) return;
   for (const Entry& entry : entries) {
     shadow.add(card_uuid(entry.card), entry.payment->transaction_id, entry.occurred_at,

@@ -2,6 +2,7 @@
 #include "pg/payments/payment_store.h"
 
 #include "pg/features/feature_fault.h"
+#include "pg/payments/direct_store.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/subtransaction.h"
@@ -20,8 +21,10 @@ namespace {
 
 Statement field_columns("SELECT fraud._field_columns('n'), fraud._payment_event_columns()", {});
 
-// The payments as fraud.payment_events shows them once they are stored.
-EventSource as_events(const FeatureSet& set, const std::vector<Entry>& entries, bool read_only) {
+// The payments as fraud.payment_events shows them once they are stored. With room for them, as rows of fraud.transactions too; then
+// both arguments live as long as the result.
+EventSource as_events(const FeatureSet& set, const std::vector<Entry>& entries, bool read_only,
+                      std::vector<std::array<SqlValue, 15>>* rows = nullptr) {
   // Another field of fraud.payment_fields makes another revision of the set.
   static std::string revision, from, stored;
   if (revision != set.revision) {
@@ -43,11 +46,24 @@ EventSource as_events(const FeatureSet& set, const std::vector<Entry>& entries, 
       "  city_population, age, currency, base_amount, attributes)) e";
     revision = set.revision;
   }
-  PaymentColumns columns;
-  for (const Entry& entry : entries) columns.add(entry);
+  const auto arrays = [&entries] {
+    PaymentColumns columns;
+    for (const Entry& entry : entries) columns.add(entry);
+    return columns.arrays();
+  };
+  EventSource source{from, PaymentColumns::types(), {}, {}, {}, {}};
+  if (!rows || !guc_direct_access) {
+    source.values = arrays();
+    return source;
+  }
   const Oid schema = fraud_schema();
-  return {from, PaymentColumns::types(), columns.arrays(),
-          {protect([&] { return get_relname_relid("transactions", schema); }), stored}};
+  source.stored = {protect([&] { return get_relname_relid("transactions", schema); }), stored, kPaymentColumnNames};
+  for (size_t i = 0; i < entries.size(); ++i) {
+    (*rows)[i] = stored_values(entries[i]);
+    source.rows.push_back({entries[i].occurred_at, (*rows)[i].data()});
+  }
+  source.make_values = arrays;
+  return source;
 }
 
 // Throws the error again, with the names of the payment and the feature that it is about.
@@ -83,11 +99,12 @@ EventSource as_events(const FeatureSet& set, const std::vector<Entry>& entries, 
 void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<Entry>& entries, bool read_only,
                       bool plain) {
   std::vector<float> vectors;
+  std::vector<std::array<SqlValue, 15>> rows(entries.size());
   if (plain) {
-    vectors = online_features(set, as_events(*set, entries, read_only), read_only);
+    vectors = online_features(set, as_events(*set, entries, read_only, &rows), read_only);
   } else {
     try {
-      in_subtransaction([&] { vectors = online_features(set, as_events(*set, entries, read_only), read_only); });
+      in_subtransaction([&] { vectors = online_features(set, as_events(*set, entries, read_only, &rows), read_only); });
     } catch (const PgError& error) {
       const ErrorData* data = error.data();
       if (ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;

@@ -12,7 +12,7 @@ namespace fraud::pg {
 
 class ShadowScorer {
  public:
-  ShadowScorer(Spi& spi, const SetScorer& champion) : challengers_(find_challengers(spi, champion)) {}
+  explicit ShadowScorer(const SetScorer& champion) : challengers_(find_challengers(champion)) {}
 
   bool empty() const noexcept { return challengers_.empty(); }
 

@@ -7,6 +7,9 @@ namespace fraud::pg {
 namespace {
 
 void turn_off(const char* setting) {
+  // Mostly another level of settings has turned it off.
+  const char* now = GetConfigOption(setting, false, false);
+  if (now != nullptr && strcmp(now, "off") == 0) return;
   (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 

@@ -172,7 +172,7 @@ class Decider {
       }
       set_ = std::move(found);
       scorer_.emplace(resolve_model(stream_.model, false), set_);
-      challengers_ = find_challengers(spi, *scorer_);
+      challengers_ = find_challengers(*scorer_);
     });
     if (fault_ && stream_.fails) {
       throw SqlError(fault_->sqlstate, "could not decide events of stream \"" + stream_.name + "\": " + fault_->message,
