@@ -22,3 +22,7 @@ SELECT * FROM fraud.assess('{"cc_num": 4000000000000020, "trans_num": "x", "amt"
 -- A row of fraud.transactions is scored by its stored vector.
 SELECT count(*) > 20 AS many, count(*) FILTER (WHERE fraud_score(t) IS DISTINCT FROM t.score) AS differing FROM fraud.transactions t;
 SELECT fraud_score(t, 'stump/1') FROM fraud.transactions t LIMIT 1;
+
+-- Reasons take most of the time, and may be left out.
+SELECT a.score = b.score AND a.decision = b.decision AND a.features = b.features AS the_same, a.reasons IS NULL AS without, cardinality(b.reasons) > 0 AS with
+FROM offer, fraud.assess(payment, with_reasons => false) a, fraud.assess(payment) b;

@@ -37,7 +37,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.ingest(jsonb, text, jsonb)',
             'EXECUTE ON FUNCTION fraud.ingest(text, text, jsonb, text)',
             'EXECUTE ON FUNCTION fraud.preview_payments(text, text, jsonb)',
-            'EXECUTE ON FUNCTION fraud.assess(jsonb, text, jsonb)']
+            'EXECUTE ON FUNCTION fraud.assess(jsonb, text, jsonb, boolean)']
         WHEN 'analyst' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.payment_events, fraud.payment_fields, fraud.currency_rates, fraud.payment_followups, fraud.payment_balances, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status, fraud.source_fields',
@@ -50,7 +50,7 @@ BEGIN
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.report_timezone()',
-            'EXECUTE ON FUNCTION fraud.assess(jsonb, text, jsonb)',
+            'EXECUTE ON FUNCTION fraud.assess(jsonb, text, jsonb, boolean)',
             'EXECUTE ON FUNCTION fraud.base_currency(), fraud._base_units(), fraud._base_unit()',
             reading_fields, 'EXECUTE ON FUNCTION fraud.payment_field_values(text, timestamptz, timestamptz), fraud._field_expression(text, jsonpath, text)',
             'EXECUTE ON FUNCTION fraud._believed(fraud.labels), fraud._label_rank(text)',

@@ -361,6 +361,8 @@ DefinerScope::DefinerScope(const FeatureSet& set) : scope_(definer_of(set)) {
                                        {"extra_float_digits", "1"},
                                        {"bytea_output", "hex"}};
     for (const auto& setting : settings) {
+      const char* now = GetConfigOption(setting[0], false, false);
+      if (now != nullptr && strcmp(now, setting[1]) == 0) continue;
       (void)set_config_option(setting[0], setting[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
                               true, 0, false);
     }

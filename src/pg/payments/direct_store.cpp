@@ -182,18 +182,19 @@ std::array<SqlValue, 15> stored_values(const Entry& entry) {
 
 bool insert_payments(const std::vector<Entry>& entries, const StoredAs& as) {
   // All tables first: where one takes a statement, nothing is done.
+  const Oid payments = relation("transactions"), log = relation("changes");
   std::map<Oid, std::unique_ptr<PlainTable>> months;
   std::vector<PlainTable*> tables;
   for (const Entry& entry : entries) {
     const Oid month = partition_of(entry.occurred_at);
     if (!OidIsValid(month)) return false;
     std::unique_ptr<PlainTable>& table = months[month];
-    if (table == nullptr) table = std::make_unique<PlainTable>(month, kPaymentColumns, PlainTable::Use::kInsert, 1);
+    if (table == nullptr) table = std::make_unique<PlainTable>(month, kPaymentColumns, PlainTable::Use::kInsert, 1, payments);
     if (!table->is_plain()) return false;
     tables.push_back(table.get());
   }
   const OpenSlot slot = open_slot();
-  PlainTable changes(slot.table, kChangeColumns, PlainTable::Use::kInsert, 1);
+  PlainTable changes(slot.table, kChangeColumns, PlainTable::Use::kInsert, 1, log);
   if (!changes.is_plain()) return false;
   const SqlValue model = text_param(as.model.model), version = int4_param(as.model.version);
   for (size_t i = 0; i < entries.size(); ++i) {

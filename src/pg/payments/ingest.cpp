@@ -271,7 +271,7 @@ void check_may_ask(const std::string& number, CardLookup& cards, Oid role) {
 
 }  // namespace
 
-Assessment assess(const Payment& payment, std::string_view model, Oid role) {
+Assessment assess(const Payment& payment, std::string_view model, Oid role, bool with_reasons) {
   if (is_follow_up(payment.kind)) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "a " + std::string(payment_kind_name(payment.kind)) + " is no payment, and has no score");
   }
@@ -307,7 +307,7 @@ Assessment assess(const Payment& payment, std::string_view model, Oid role) {
   Assessment result;
   result.score = scorer.score(features.data());
   result.decision = scorer.decide(result.score);
-  result.reasons = scorer.reasons(features);
+  if (with_reasons) result.reasons = scorer.reasons(features);
   for (size_t i = 0; i < features.size(); ++i) {
     result.features.emplace_back(set->features[i].name, features[i]);
   }

@@ -46,8 +46,8 @@ struct Assessment {
   std::vector<std::pair<std::string, float>> features;  // NaN is missing
 };
 
-// Scores one payment as of its own time, storing nothing. The role asks; throws
-// SqlError when it has asked by too many card numbers.
-Assessment assess(const Payment& payment, std::string_view model, Oid role);
+// Scores one payment as of its own time, storing nothing; reasons are given where they are asked for, which takes
+// most of the time. The role asks; throws SqlError when it has asked by too many card numbers.
+Assessment assess(const Payment& payment, std::string_view model, Oid role, bool with_reasons);
 
 }  // namespace fraud::pg

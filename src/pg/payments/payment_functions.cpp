@@ -151,7 +151,8 @@ FRAUD_FUNCTION(assess) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + batch.rejected[0].reason);
   }
   Oid role = protect([] { return GetUserId(); });
-  Assessment assessment = assess(batch.payments[0], text_argument(fcinfo, 1), role);
+  const bool with_reasons = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
+  Assessment assessment = assess(batch.payments[0], text_argument(fcinfo, 1), role, with_reasons);
   nlohmann::ordered_json features = nlohmann::ordered_json::object();
   for (const auto& [name, value] : assessment.features) {
     if (std::isnan(value)) {
@@ -176,7 +177,7 @@ FRAUD_FUNCTION(assess) {
         Float8GetDatum(score), decision != nullptr ? CStringGetTextDatum(decision) : (Datum)0,
         reason_array.value,
         DirectFunctionCall1(jsonb_in, CStringGetDatum(features_text.c_str()))};
-    bool nulls[4] = {false, decision == nullptr, false, false};
+    bool nulls[4] = {false, decision == nullptr, !with_reasons, false};
     return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
   });
 }

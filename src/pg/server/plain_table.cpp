@@ -12,7 +12,6 @@ extern "C" {
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/index.h"
-#include "catalog/partition.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
@@ -44,7 +43,8 @@ bool does_no_more(Relation table, PlainTable::Use use, int checks) {
 
 }  // namespace
 
-PlainTable::PlainTable(Oid table, const char* const* columns, Use use, int checks) : exceptions_(std::uncaught_exceptions()) {
+PlainTable::PlainTable(Oid table, const char* const* columns, Use use, int checks, Oid parent)
+    : exceptions_(std::uncaught_exceptions()) {
   int count = 0;
   while (columns[count] != nullptr) ++count;
   places_.resize(static_cast<size_t>(count));
@@ -55,10 +55,11 @@ PlainTable::PlainTable(Oid table, const char* const* columns, Use use, int check
   protect([&] {
     table_ = table_open(table, RowExclusiveLock);
     plain_ = table_->rd_rel->relkind == RELKIND_RELATION && does_no_more(table_, use, checks) && !IsolationUsesXactSnapshot();
-    if (plain_ && table_->rd_rel->relispartition) {
-      Relation parent = table_open(get_partition_parent(table, false), RowExclusiveLock);
-      plain_ = does_no_more(parent, use, checks);
-      table_close(parent, NoLock);
+    plain_ = plain_ && table_->rd_rel->relispartition == OidIsValid(parent);
+    if (plain_ && OidIsValid(parent)) {
+      Relation above = table_open(parent, RowExclusiveLock);
+      plain_ = does_no_more(above, use, checks);
+      table_close(above, NoLock);
     }
     TupleDesc descriptor = RelationGetDescr(table_);
     for (int i = 0; i < count; ++i) {
@@ -97,8 +98,6 @@ PlainTable::PlainTable(Oid table, const char* const* columns, Use use, int check
       opened[i] = index_open(list_nth_oid(indexes, i), RowExclusiveLock);
       infos[i] = BuildIndexInfo(opened[i]);
       if (infos[i]->ii_ExclusionOps != nullptr || !opened[i]->rd_index->indimmediate) plain_ = false;
-      const bool computed = infos[i]->ii_Expressions != NIL || infos[i]->ii_Predicate != NIL;
-      if (computed && executor_ == nullptr) executor_ = CreateExecutorState();
     }
   });
 }
@@ -147,7 +146,9 @@ void PlainTable::add_to_indexes(bool summarizing_only) {
   for (size_t i = 0; i < indexes_.size(); ++i) {
     IndexInfo* info = index_infos_[i];
     if (!info->ii_ReadyForInserts || (summarizing_only && !is_summarizing(info))) continue;
-    if (executor_ != nullptr) {
+    const bool computed = info->ii_Expressions != NIL || info->ii_Predicate != NIL;
+    if (computed && executor_ == nullptr) executor_ = CreateExecutorState();
+    if (computed) {
       ResetPerTupleExprContext(executor_);
       GetPerTupleExprContext(executor_)->ecxt_scantuple = row_;
       if (info->ii_Predicate != NIL) {

@@ -23,8 +23,9 @@ class PlainTable {
   enum class Use { kInsert, kUpdate };
 
   // Opens the table for one column list; `columns` are names that end with a nullptr. `checks` is how many
-  // CHECK constraints are ours, all of which the rows fulfil. Locks it as a statement would. Throws PgError.
-  PlainTable(Oid table, const char* const* columns, Use use, int checks = 0);
+  // CHECK constraints are ours, all of which the rows fulfil; `parent` the table that it is a partition of, which statements
+  // name. Locks both as a statement would. Throws PgError.
+  PlainTable(Oid table, const char* const* columns, Use use, int checks = 0, Oid parent = InvalidOid);
   ~PlainTable() noexcept;
   PlainTable(const PlainTable&) = delete;
   PlainTable& operator=(const PlainTable&) = delete;
