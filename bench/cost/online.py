@@ -1,0 +1,230 @@
+"""What a payment costs that comes by itself, or in a batch: fraud.ingest and fraud.assess
+beside a plain INSERT of a row that is as wide, into a table with the same indexes.
+
+In the server means: the processor time of the backend for the statement, in a transaction
+that began before it and is committed after it. Payments are given to both sides in turns.
+"""
+import json
+import statistics
+import time
+
+from place import as_json, plain_copy, plain_insert, plain_row
+
+INGEST = "SELECT transaction_id, status, score, decision, error FROM fraud.ingest($1::text)"
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+class Ours:
+    """A connection that stores by fraud.ingest."""
+
+    def __init__(self, place, settings=("synchronous_commit = off",)):
+        self.connection = place.connect(settings)
+        self.execute = self.connection.prepare("ingest", INGEST)
+
+    def store(self, payments):
+        """Stores one payment, or a list of them."""
+        found = self.execute(as_json(payments))
+        if any(status != "stored" for _, status, _, _, _ in found):
+            raise RuntimeError(f"not stored: {[f for f in found if f[1] != 'stored'][0]}")
+        return found
+
+    def seconds(self, payments):
+        """The same in its own transaction, and how long the backend took for it, without the commit."""
+        return in_transaction(self.connection, lambda: self.store(payments))
+
+
+def in_transaction(connection, work):
+    connection.run("BEGIN")
+    before = connection.processor_seconds()
+    work()
+    spent = connection.processor_seconds() - before
+    connection.run("COMMIT")
+    return spent
+
+
+class Plain:
+    """A connection that stores by INSERT, or by COPY."""
+
+    def __init__(self, place, settings=("synchronous_commit = off",)):
+        self.connection = place.connect(settings)
+        self.inserts = {}
+
+    def store(self, payments):
+        payments = payments if isinstance(payments, list) else [payments]
+        if len(payments) not in self.inserts:
+            self.inserts[len(payments)] = self.connection.prepare(f"plain{len(payments)}", plain_insert(len(payments)))
+        self.inserts[len(payments)](*(value for p in payments for value in plain_row(p)))
+
+    def copy(self, payments):
+        self.connection.copy("COPY plain FROM STDIN", plain_copy(payments))
+
+    def seconds(self, payments, copy=False):
+        store = self.copy if copy else self.store
+        return in_transaction(self.connection, lambda: store(payments))
+
+
+def in_turns(place, count, size, ours, plain, copy=False, warm=10):
+    """Returns the seconds of `count` payments or batches, ours and the plain ones."""
+    times = ([], [])
+    for turn in range(-warm, count):
+        payments = place.payment() if size == 1 else place.batch(size)
+        spent = (ours.seconds(payments), plain.seconds(payments, copy))
+        if turn >= 0:
+            for kept, one in zip(times, spent):
+                kept.append(one / size)
+    return times
+
+
+def ingest(bench):
+    """One payment a transaction; batches of 100 and of 1,000."""
+    place = bench.large()
+    ours, plain = Ours(place), Plain(place)
+    for size, count, copy, what, bar in (
+            (1, bench.singles, False, "one payment a transaction ÷ a plain INSERT", "single"),
+            (100, bench.batches, False, "a batch of 100, each payment ÷ a multi-row INSERT of 100", "batch100"),
+            (1000, max(2, bench.batches // 5), True, "a batch of 1,000, each payment ÷ COPY of 1,000", "batch1000")):
+        times, theirs = in_turns(place, count, size, ours, plain, copy, bench.warm if size == 1 else 2)
+        a, b = statistics.median(times), statistics.median(theirs)
+        name = {1: "one payment a transaction", 100: "in batches of 100", 1000: "in batches of 1,000"}[size]
+        bench.report(f"fraud.ingest, {name}, a payment", a * 1e6, "µs")
+        bench.report(f"{'COPY' if copy else 'plain INSERT'}, {name}, a row", b * 1e6, "µs")
+        bench.report(f"fraud.ingest, {what}", a / b, "×", bar)
+    ours.connection.close()
+    plain.connection.close()
+
+
+def assess(bench):
+    """A customer and a merchant that nothing is stored of."""
+    place = bench.large()
+    plain = Plain(place)
+    connection = place.connect()
+    # How reasons are left out: by an argument, where fraud.assess has one.
+    argument = connection.run("SELECT a FROM pg_proc p, unnest(p.proargnames) WITH ORDINALITY a(a, n) WHERE p.oid::regprocedure::text "
+                              "LIKE 'fraud.assess(jsonb%' AND a.n <= p.pronargs AND a LIKE '%reason%'")
+    without = f", {argument[0][0]} => false" if argument else ""
+    statements = {"without": connection.prepare("without", f"SELECT score, decision FROM fraud.assess($1::jsonb{without})"),
+                  "with": connection.prepare("with", "SELECT score, decision, reasons FROM fraud.assess($1::jsonb)")}
+    times = {"without": [], "with": [], "plain": []}
+    for turn in range(-bench.warm, bench.singles):
+        stranger = place.cards + 1000 + place.made  # no two are alike
+        for name, execute in statements.items():
+            payment = json.dumps(place.payment(stranger, stranger))
+            spent = in_transaction(connection, lambda: execute(payment))
+            if turn >= 0:
+                times[name].append(spent)
+        payment = place.payment()
+        spent = plain.seconds(payment)
+        bench.keep(place, payment)
+        if turn >= 0:
+            times["plain"].append(spent)
+    a, b, c = (statistics.median(times[name]) for name in ("without", "with", "plain"))
+    left_out = "without reasons" if argument else "reasons not asked for, which it makes all the same"
+    bench.report(f"fraud.assess, customer and merchant without a past, {left_out}", a * 1e6, "µs")
+    bench.report("fraud.assess without reasons ÷ a plain INSERT", a / c, "×", "assess")
+    bench.report("what reasons add to fraud.assess ÷ a plain INSERT", (b - a) / c, "×", "reasons")
+    connection.close()
+    plain.connection.close()
+
+
+def sizes(bench):
+    """The same at a small and at a large stored volume, in turns."""
+    places = {place.payments: place for place in (bench.small(), bench.large())}
+    sides = {size: (Ours(place), Plain(place)) for size, place in places.items()}
+    times = {size: [] for size in places}
+    for turn in range(-bench.warm, bench.singles):
+        for size, (ours, plain) in sides.items():
+            payment = places[size].payment()
+            spent = ours.seconds(payment)
+            plain.seconds(payment)
+            if turn >= 0:
+                times[size].append(spent)
+    for size, found in times.items():
+        for share in (0.5, 0.99):
+            bench.report(f"fraud.ingest, one payment a transaction, {size:,} stored, p{share * 100:.0f}", percentile(found, share) * 1e6, "µs")
+    small, large = sorted(times)
+    bench.report(f"p99 at {large:,} stored ÷ at {small:,}", percentile(times[large], 0.99) / percentile(times[small], 0.99), "×", "p99")
+    for ours, plain in sides.values():
+        ours.connection.close()
+        plain.connection.close()
+
+
+def months(bench):
+    """Many months beside few, and the locks of a payment."""
+    few, many = bench.small(), bench.many_months()
+    sides = {place.name: (place, Ours(place), Plain(place)) for place in (few, many)}
+    times = {name: [] for name in sides}
+    looks = few.connect()
+    locks = {}
+    for turn in range(-bench.warm, bench.singles):
+        for name, (place, ours, plain) in sides.items():
+            payment = place.payment()
+            spent = ours.seconds(payment)
+            plain.seconds(payment)
+            if turn >= 0:
+                times[name].append(spent)
+    for name, (place, ours, plain) in sides.items():
+        ours.connection.run("BEGIN")
+        payment = place.payment()
+        ours.store(payment)
+        locks[name] = int(looks.value(f"SELECT count(*) FROM pg_locks WHERE pid = {ours.connection.pid}"))
+        ours.connection.run("ROLLBACK")
+    count = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'fraud.transactions'::regclass"
+    parts = {name: int(ours.connection.value(count)) for name, (_, ours, _) in sides.items()}
+    bench.report(f"fraud.ingest, {parts[many.name]} months ÷ {parts[few.name]}",
+                 statistics.median(times[many.name]) / statistics.median(times[few.name]), "×", "months")
+    for name in sides:
+        bench.report(f"locks that a payment's transaction holds, {parts[name]} months", locks[name], "", "locks" if name == many.name else None)
+    looks.close()
+    for _, ours, plain in sides.values():
+        ours.connection.close()
+        plain.connection.close()
+
+
+def clock(bench):
+    """By the client's clock: statement, round trip and commit, flushed."""
+    place = bench.large()
+    settings = ("synchronous_commit = on",)
+    ours, plain = Ours(place, settings), Plain(place, settings)
+    times = ([], [])
+    for turn in range(-bench.warm, bench.singles):
+        payment = place.payment()
+        text = as_json(payment)
+        values = plain_row(payment)
+        if turn == -bench.warm:
+            ours.store(payment)
+            plain.store(payment)
+            continue
+        begin = time.perf_counter()
+        ours.execute(text)
+        middle = time.perf_counter()
+        plain.inserts[1](*values)
+        end = time.perf_counter()
+        if turn >= 0:
+            times[0].append(middle - begin)
+            times[1].append(end - middle)
+    a, b = (statistics.median(found) for found in times)
+    fsync = ours.connection.value("SHOW fsync")
+    bench.report(f"fraud.ingest, client's clock, round trip and commit, fsync {fsync}", a * 1e6, "µs")
+    bench.report(f"plain INSERT, client's clock, round trip and commit, fsync {fsync}", b * 1e6, "µs")
+    bench.report("fraud.ingest ÷ plain INSERT, client's clock, fsync " + fsync, a / b, "×", "clock")
+    ours.connection.close()
+    plain.connection.close()
+
+
+def loop(place, seconds, size):
+    """Stores payments for so long, for a profiler; returns how many, and what one took in the backend."""
+    ours = Ours(place)
+    for _ in range(20):
+        ours.store(place.payment())
+    print(f"backend {ours.connection.pid}: perf record -g -p {ours.connection.pid}", flush=True)
+    end = time.monotonic() + seconds
+    spent, count = ours.connection.processor_seconds(), 0
+    while time.monotonic() < end:
+        ours.store(place.payment() if size == 1 else place.batch(size))
+        count += size
+    spent = ours.connection.processor_seconds() - spent
+    print(f"{count:,} payments, {spent / count * 1e6:.1f} µs of the processor each, commit included", flush=True)
+    ours.connection.close()
