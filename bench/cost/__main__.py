@@ -1,5 +1,5 @@
 """Measures what a payment costs, on the server that libpq's environment names (PGHOST, …),
-which must run on this machine, in databases cost_… of its own.
+which must run on this machine, in databases of its own.
 
     python3 bench/cost [OPTION…]
 
@@ -8,6 +8,7 @@ which must run on this machine, in databases cost_… of its own.
     --rows NAME,…      only these groups of rows: ingest, assess, sizes, months, clock,
                        lean, disk, history, rebuild, drain
     --singles N, --batches N  how many are measured
+    --databases NAME   makes databases NAME_large and so on (cost)
     --reuse            takes databases as an earlier run left them
     --loop SECONDS     measures nothing: stores payments for so long, by the pid that it
                        prints, for a profiler; --batch N: in batches
@@ -41,27 +42,37 @@ class Bench:
         self.singles = options.singles or self.singles
         self.batches = options.batches or self.batches
         self.reuse = options.reuse
+        self.prefix = options.databases
         self.places = {}
         self.results = []
+        self.notes = []
+
+    def note(self, what):
+        """Something that could not be measured."""
+        self.notes.append(what)
+        say(f"not measured: {what}")
 
     def report(self, what, value, unit, bar=None):
         self.results.append({"what": what, "value": value, "unit": unit, **({"bar": bar} if bar else {})})
         say(f"{what}: {value:.4g} {unit}")
 
+    def name(self, of):
+        return f"{self.prefix}_{of}"
+
     # Places are made when the first group needs them.
     def place(self, name, payments):
         if name not in self.places:
-            self.places[name] = Place(name, payments, reuse=self.reuse)
+            self.places[name] = Place(self.name(name), payments, reuse=self.reuse)
         return self.places[name]
 
     def large(self):
-        return self.place("cost_large", self.stored)
+        return self.place("large", self.stored)
 
     def small(self):
-        return self.place("cost_small", self.stored_small)
+        return self.place("small", self.stored_small)
 
     def many_months(self):
-        place = self.place("cost_months", self.stored_small)
+        place = self.place("months", self.stored_small)
         session = place.connect()
         for i in range(self.months):
             if int(session.value("SELECT count(*) FROM pg_inherits WHERE inhparent = 'fraud.transactions'::regclass")) >= self.months:
@@ -80,11 +91,12 @@ class Bench:
 def drain(bench):
     """bench/live.py's drain, with its COPY."""
     import live
-    os.environ["PGDATABASE"] = "cost_drain"
+    os.environ["PGDATABASE"] = bench.name("drain")
     feed = live.Bench(1, bench.drained, 1)
     feed.warm()
     feed.drain()
-    bench.results += feed.results
+    # Receipt has its bar among the feed's.
+    bench.results += [{key: value for key, value in entry.items() if (key, value) != ("bar", "receipt")} for entry in feed.results]
 
 
 def lean(bench):
@@ -102,6 +114,7 @@ def main():
     parser.add_argument("--rows", default=",".join(GROUPS))
     parser.add_argument("--singles", type=int)
     parser.add_argument("--batches", type=int)
+    parser.add_argument("--databases", default="cost")
     parser.add_argument("--reuse", action="store_true")
     parser.add_argument("--loop", type=float)
     parser.add_argument("--batch", type=int, default=1)
@@ -118,7 +131,7 @@ def main():
         GROUPS[name](bench)
     server = Connection("postgres")
     json.dump({"date": str(datetime.date.today()), "load": load, "load_after": os.getloadavg()[0],
-               "postgres": server.value("SHOW server_version"), "results": bench.results}, sys.stdout, indent=1, ensure_ascii=False)
+               "postgres": server.value("SHOW server_version"), "results": bench.results, "notes": bench.notes}, sys.stdout, indent=1, ensure_ascii=False)
     print()
 
 

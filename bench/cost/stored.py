@@ -60,7 +60,7 @@ def hold_folding(session):
 
 def disk(bench):
     """A database that has got all its payments one after another, without attributes and alerts."""
-    place = Place("cost_disk", 0, plain=False)
+    place = Place(bench.name("disk"), 0, plain=False)
     place.cards, place.merchants = max(2, bench.kept * 30 // (150 * 60)), max(2, bench.kept * 37 // (203 * 60))
     session = place.connect()
     session.run("VACUUM")
@@ -125,14 +125,15 @@ def history(bench):
     place = bench.large()
     if place.loaded is not None:
         bench.report(f"fraud.load_history, {place.payments:,} payments", place.payments / place.loaded.clock, "payments/s")
-        bench.report("its backend's private memory, the most", place.loaded.private_kib / 1024, "MB", "memory")
-    simulated = Place("cost_simulated", 0, plain=False)
+        bench.report("its backend's private memory, the most", place.loaded.private_kib / 1024, "MB",
+                     "memory" if place.payments >= 10000000 else None)
+    simulated = Place(bench.name("simulated"), 0, plain=False)
     session = simulated.connect()
     done = watched(session, "SELECT fraud.simulate({}, {}, {})".format(*bench.simulated))
     bench.report("fraud.simulate({}, {}, {}), {:,} payments".format(*bench.simulated, int(done.value)), int(done.value) / done.clock,
                  "payments/s", "history")
     bench.report("the same by the backend's processor time, threads added up", int(done.value) / max(done.threads, 0.01), "payments/s")
-    bench.report("its backend's private memory, the most", done.private_kib / 1024, "MB", "memory")
+    bench.report("its backend's private memory, the most", done.private_kib / 1024, "MB")
     session.close()
 
 
