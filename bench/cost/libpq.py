@@ -15,6 +15,23 @@ for _name in ("PQerrorMessage", "PQresultErrorMessage", "PQgetvalue"):
 _COMMAND_OK, _TUPLES_OK, _COPY_IN = 1, 2, 4
 
 
+class Processor:
+    """The processor time of a backend."""
+
+    def __init__(self, pid):
+        self.stat, self.schedstat = (os.open(f"/proc/{pid}/{name}", os.O_RDONLY) for name in ("stat", "schedstat"))
+
+    def seconds(self):
+        """What it has used, once it has nothing left to do: the kernel adds it up when a process goes to sleep."""
+        while os.pread(self.stat, 512, 0).rpartition(b") ")[2][:1] != b"S":
+            time.sleep(0)
+        return int(os.pread(self.schedstat, 100, 0).split()[0]) / 1e9
+
+    def close(self):
+        os.close(self.stat)
+        os.close(self.schedstat)
+
+
 class Connection:
     """One connection to a database of the server that libpq's environment names."""
 
@@ -23,6 +40,7 @@ class Connection:
         if _pq.PQstatus(self.pq) != 0:
             raise RuntimeError(_pq.PQerrorMessage(self.pq).decode())
         self.pid = _pq.PQbackendPID(self.pq)
+        self.processor = Processor(self.pid)
         self.run("SET client_min_messages = warning")
         for setting in settings:
             self.run(f"SET {setting}")
@@ -64,14 +82,8 @@ class Connection:
             self._rows(result, statement)
 
     def processor_seconds(self):
-        """The time that the backend was at work, once it has nothing left to do: the kernel
-        adds it up when a process goes to sleep."""
-        if not hasattr(self, "_files"):
-            self._files = [os.open(f"/proc/{self.pid}/{name}", os.O_RDONLY) for name in ("stat", "schedstat")]
-        stat, schedstat = self._files
-        while os.pread(stat, 512, 0).rpartition(b") ")[2][:1] != b"S":
-            time.sleep(0)
-        return int(os.pread(schedstat, 100, 0).split()[0]) / 1e9
+        """The time that the backend was at work."""
+        return self.processor.seconds()
 
     def private_kib(self):
         """Private memory of the backend: anonymous pages, without shared memory."""
@@ -79,6 +91,5 @@ class Connection:
             return next(int(line.split()[1]) for line in status if line.startswith("RssAnon:"))
 
     def close(self):
-        for file in getattr(self, "_files", ()):
-            os.close(file)
+        self.processor.close()
         _pq.PQfinish(self.pq)

@@ -117,6 +117,8 @@ class Place:
         self.loaded = watched(session, "SELECT fraud.load_history('history')")
         if self.loaded.value != str(self.payments):
             raise RuntimeError(f"{self.loaded.value} payments of {self.payments} were stored")
+        # Or a worker would, beside what is measured.
+        session.run("SELECT fraud.refresh_rollups()")
 
     def make_plain(self, session):
         """The table of the plain INSERT: as wide, with the same indexes and the same rows, in one piece."""
