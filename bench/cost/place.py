@@ -93,6 +93,12 @@ class Place:
     def connect(self, settings=("synchronous_commit = off",)):
         return Connection(self.name, settings)
 
+    def drop(self):
+        """For what is measured once: each database has workers, and there are not many."""
+        admin = Connection("postgres")
+        admin.run(f"DROP DATABASE {self.name} WITH (FORCE)")
+        admin.close()
+
     def load(self, session):
         """Stores the history by fraud.load_history."""
         say(f"{self.name}: {self.payments:,} payments of {self.cards:,} cards and {self.merchants:,} merchants …")

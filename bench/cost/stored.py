@@ -81,6 +81,7 @@ def disk(bench):
     sums(bench, place, ours, session)
     ours.connection.close()
     session.close()
+    place.drop()
 
 
 def wal(bench, place, ours, session):
@@ -135,6 +136,7 @@ def history(bench):
     bench.report("the same by the backend's processor time, threads added up", int(done.value) / max(done.threads, 0.01), "payments/s")
     bench.report("its backend's private memory, the most", done.private_kib / 1024, "MB")
     session.close()
+    simulated.drop()
 
 
 def rebuild(bench):

@@ -40,8 +40,10 @@ like($out, qr/^watch \/ ingest: \d+\.\d+\n(?:.*100 rows.*\n){2}scores that are t
 
 # What a payment costs, a few of each. The program that it is compared with needs packages that are
 # not there; its features are compared all the same.
-$node->append_conf('postgresql.conf', "track_commit_timestamp = on\nfraud_detect.max_response_size = '128MB'");
-$node->restart;
+$node->stop;
+$node = new_server('cost', extension => 0, conf => "track_commit_timestamp = on\nfraud_detect.max_response_size = '128MB'");
+local $ENV{PGHOST} = $node->host;
+local $ENV{PGPORT} = $node->port;
 ($out, $err) = run_command([ 'python3', "$ENV{FRAUD_TREE}/bench/cost", '--size', 'small' ]);
 $found = eval { decode_json($out) } or diag $err;
 @missing = grep { my $what = $_; !grep { index($_->{what}, $what) >= 0 } @{ $found->{results} } } (
