@@ -1,7 +1,8 @@
 """The leanest thing that a good engineer would write instead of the extension: one Python
 process, one query of window aggregates (lean.sql) for the features of a payment, XGBoost
-in the process, one INSERT. It keeps no customers, raises no alerts, and its query and
-INSERT are two transactions, so that nothing holds a card's next payment back.
+in the process, one INSERT. It keeps no customers, raises no alerts, and holds no card's next
+payment back while it reads the card's past. Query and INSERT are committed by themselves, or in
+one transaction; of a batch there is one query, or one for each payment.
 
 First of all its features are compared with those that fraud.ingest stored of the same
 payments, value by value, as float32. They may differ by one unit in the last place of a float32:
@@ -146,22 +147,36 @@ class Program:
         self.processor = Processor(self.connection.info.backend_pid)
         self.booster = xgboost.Booster({"nthread": 1}, model_file=str(MODEL))
         self.booster.set_param({"nthread": 1})
-        self.version = f"psycopg {psycopg.__version__}, XGBoost {xgboost.__version__}"
+        say(f"psycopg {psycopg.__version__}, XGBoost {xgboost.__version__}")
 
     def score(self, vectors):
         return self.booster.inplace_predict(self.numpy.array(vectors, dtype=self.numpy.float32), validate_features=False)
 
     def one(self, text):
+        """Stores one payment; returns its scores, as all do."""
         payment = json.loads(text)
         found = self.cursor.execute(ONE, key(payment), prepare=True).fetchone()
         features = vector(payment, found)
         score = float(self.score([features])[0])
         self.cursor.execute(INSERT, [list(map(float, v)) if isinstance(v, tuple) else v for v in row(payment, features, score)], prepare=True)
-        return score
+        return [score]
+
+    def one_in_transaction(self, text):
+        with self.connection.transaction():
+            return self.one(text)
 
     def many(self, text):
+        """Stores a batch, of different cards: its payments do not see one another."""
         payments = json.loads(text)
         found = self.cursor.execute(MANY, [list(column) for column in zip(*map(key, payments))], prepare=True).fetchall()
+        return self.keep(payments, found)
+
+    def many_one_by_one(self, text):
+        payments = json.loads(text)
+        with self.connection.transaction():
+            return self.keep(payments, [self.cursor.execute(ONE, key(payment), prepare=True).fetchone() for payment in payments])
+
+    def keep(self, payments, found):
         vectors = [vector(payment, rows) for payment, rows in zip(payments, found)]
         scores = self.score(vectors).tolist()
         rows = [row(*each) for each in zip(payments, vectors, scores)]
@@ -183,33 +198,35 @@ def run(bench):
     ours = Program(place.name)
     ingest = "SELECT transaction_id, status, score, decision FROM fraud.ingest($1::text)"
     fsync = ours.cursor.execute("SHOW fsync").fetchone()[0]
-    # In turns, who is first too: ours and the program.
-    sides = {"ours": (ours, lambda text: [row[1:3] for row in ours.cursor.execute(ingest, (text,), prepare=True).fetchall()]),
-             "one": (lean, lambda text: [("stored", lean.one(text))]),
-             "many": (lean, lambda text: [("stored", score) for score in lean.many(text)])}
-    for size, count, bar in ((1, bench.singles, "lean"), (100, bench.batches, "lean100")):
-        names = ["ours", "one" if size == 1 else "many"]
-        clock, work = ({name: [] for name in names} for _ in range(2))
+    def ingested(text):
+        return [found[1:3] for found in ours.cursor.execute(ingest, (text,), prepare=True).fetchall()]
+
+    for size, count, bar, how, store in (
+            (1, bench.singles, "lean", "one payment, query and INSERT committed by themselves", lean.one),
+            (1, bench.singles, "lean", "one payment, query and INSERT in a transaction", lean.one_in_transaction),
+            (100, bench.batches, "lean100", "batches of 100, a query for each payment, one INSERT", lean.many_one_by_one),
+            (100, bench.batches, "lean100", "batches of 100, one query, one INSERT", lean.many)):
+        sides = [(ours, ingested), (lean, store)]
+        clock, work = ([[], []] for _ in range(2))
         for turn in range(-bench.warm if size == 1 else -2, count):
             text = as_json(place.payment() if size == 1 else place.batch(min(size, place.cards)))
-            answers = {}
-            for name in names[::-1] if turn % 2 else names:
-                program, store = sides[name]
+            answers = [None, None]
+            for side in (1, 0) if turn % 2 else (0, 1):  # in turns, who is first too
+                program, work_of = sides[side]
                 busy, begin = program.processor.seconds() + time.process_time(), time.perf_counter()
-                answers[name] = store(text)
+                answers[side] = work_of(text)
                 end = time.perf_counter()
                 busy = program.processor.seconds() + time.process_time() - busy
                 if turn >= 0:
-                    clock[name].append((end - begin) / len(answers[name]))
-                    work[name].append(busy / len(answers[name]))
-            for (status, score), (_, theirs) in zip(*(answers[name] for name in names), strict=True):
+                    clock[side].append((end - begin) / len(answers[side]))
+                    work[side].append(busy / len(answers[side]))
+            for (status, score), theirs in zip(*answers, strict=True):
                 if status != "stored" or abs(score - theirs) > 1e-6:
                     raise RuntimeError(f"{status}, score {score} beside {theirs}")
-        how = "one payment a transaction" if size == 1 else "in batches of 100"
         for times, by, name in ((clock, f"client's clock, fsync {fsync}", bar), (work, "processor time of client and backend", None)):
-            b, a = (statistics.median(times[name]) for name in reversed(names))
-            bench.report(f"the lean program ({lean.version}), {how}, a payment, {by}", b * 1e6, "µs")
-            bench.report(f"fraud.ingest, the same, {how}, {by}", a * 1e6, "µs")
+            a, b = map(statistics.median, times)
+            bench.report(f"the lean program, {how}, a payment, {by}", b * 1e6, "µs")
+            bench.report(f"fraud.ingest, beside it, {by}", a * 1e6, "µs")
             bench.report(f"the lean program ÷ fraud.ingest, {how}, {by}", b / a, "×", name)
     lean.connection.close()
     ours.connection.close()
