@@ -3,7 +3,8 @@
     report.py FOLDER [PAGE]
 
 FOLDER holds the results that bench/run left; with PAGE, the tables also replace what
-stands between that page's markers: of scoring and of the feed, each if it was measured.
+stands between that page's markers: of scoring, of the feed and of what a payment costs, each
+if it was measured.
 """
 import json
 import os
@@ -17,6 +18,8 @@ BEGIN = "<!-- measured: written by make bench -->"
 END = "<!-- end of what make bench writes -->"
 FEED_BEGIN = "<!-- the feed: written by make bench -->"
 FEED_END = "<!-- end of what make bench writes of the feed -->"
+COST_BEGIN = "<!-- what a payment costs: written by make bench -->"
+COST_END = "<!-- end of what make bench writes of a payment's cost -->"
 TASKS = {"one_row": "one row", "batch": "batch", "explain": "explain one row"}
 KERNELS = {"ours-scalar": "scalar", "ours-avx2": "AVX2", "ours-avx512": "AVX-512"}
 # task, model, our side, bar for XGBoost ÷ ours
@@ -30,6 +33,20 @@ LIVE_BARS = {"gap": ("≤ 1.2", lambda value: value <= 1.2), "wait": ("≤ 0.3 s
              "alert": ("≤ 0.3 s", lambda value: value <= 0.3), "scaling": ("≥ 1.5", lambda value: value >= 1.5),
              "drain": ("≤ 12", lambda value: value <= 12), "receipt": ("≥ 40,000", lambda value: value >= 40000),
              "deadlocks": ("0", lambda value: value == 0)}
+
+
+def at_most(bar, unit=""):
+    return f"≤ {bar:,g}{unit}", lambda value: value <= bar
+
+
+def at_least(bar, unit=""):
+    return f"≥ {bar:,g}{unit}", lambda value: value >= bar
+
+
+COST_BARS = {"single": at_most(4), "batch100": at_most(6), "batch1000": at_most(8), "lean": at_least(4), "lean100": at_least(6),
+             "clock": at_most(2), "drain": at_most(8), "assess": at_most(1.3), "reasons": at_most(2), "months": at_most(1.1),
+             "locks": at_most(40), "disk": at_most(600), "wal": at_most(1200), "p99": at_most(1.3), "refresh": at_most(8, " µs"),
+             "rebuild": at_most(60, " s"), "history": at_least(45000), "memory": at_most(500, " MB")}
 
 
 def load(path):
@@ -161,13 +178,13 @@ def models_table(debian, folder):
                   "read + score, peak MiB (held)", f"{debian.xgboost}, the same"], rows)
 
 
-def live_table(live):
+def measured_table(title, results, bars):
     rows = []
-    for entry in live["results"]:
-        bar, met = LIVE_BARS[entry["bar"]] if "bar" in entry else ("", None)
-        rows.append([entry["what"], bar, f"{shown(entry['value'])} {entry['unit']}",
+    for entry in results:
+        bar, met = bars.get(entry.get("bar"), ("", None))
+        rows.append([entry["what"], bar, f"{shown(entry['value'])} {entry['unit']}".rstrip(),
                      "" if met is None else "met" if met(entry["value"]) else "**missed**"])
-    return table(["the feed", "wanted", "measured", ""], rows)
+    return table([title, "wanted", "measured", ""], rows)
 
 
 def sql_table(sql):
@@ -211,7 +228,17 @@ def make_feed(folder):
     if live is None:
         return None
     return (f"Measured on {live['date']} (load average {live['load']:.1f} at the beginning): {cpu()}, {os.cpu_count()} CPUs, "
-            f"{system()}, PostgreSQL {live['postgres']}.\n\n{live_table(live)}\n")
+            f"{system()}, PostgreSQL {live['postgres']}.\n\n{measured_table('the feed', live['results'], LIVE_BARS)}\n")
+
+
+def make_cost(folder):
+    cost = load(folder / "cost.json")
+    if cost is None:
+        return None
+    return (f"Measured on {cost['date']} (load average {cost['load']:.1f} at the beginning, {cost['load_after']:.1f} at the end): {cpu()}, "
+            f"{os.cpu_count()} CPUs, {system()}, PostgreSQL {cost['postgres']}.\n\n"
+            f"{measured_table('what a payment costs', cost['results'], COST_BARS)}\n"
+            + "".join(f"\nNot measured: {note}.\n" for note in cost["notes"]))
 
 
 def replace(page, begin, end, text):
@@ -223,7 +250,8 @@ def replace(page, begin, end, text):
 def main():
     folder = pathlib.Path(sys.argv[1])
     scoring = make(folder) if any((folder / name).exists() for name in ("core-xgboost-debian.json", "sql.json")) else None
-    for begin, end, text in ((BEGIN, END, scoring), (FEED_BEGIN, FEED_END, make_feed(folder))):
+    for begin, end, text in ((BEGIN, END, scoring), (FEED_BEGIN, FEED_END, make_feed(folder)),
+                             (COST_BEGIN, COST_END, make_cost(folder))):
         if text is None:
             continue
         print(text)

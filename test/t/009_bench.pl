@@ -2,6 +2,7 @@
 # every measurement is made, on a few rows; none is judged.
 use strict;
 use warnings;
+use utf8;
 
 use FraudDetect;
 use JSON::PP;
@@ -36,6 +37,24 @@ local $ENV{PGDATABASE} = 'streams';
 ($out, $err) = run_command([ 'python3', "$ENV{FRAUD_TREE}/bench/streams.py", 20, 20, 10, 1 ]);
 like($out, qr/^watch \/ ingest: \d+\.\d+\n(?:.*100 rows.*\n){2}scores that are the same: (\d+) of \1\nshare of alerts: [\d.]+\nunscored: 0$/m, 'bench/streams.py runs, and both ways give the same scores')
   or diag "$out\n$err";
+
+# What a payment costs, a few of each. The program that it is compared with needs packages that are
+# not there; its features are compared all the same.
+$node->stop;
+$node = new_server('cost', extension => 0, conf => "track_commit_timestamp = on\nfraud_detect.max_response_size = '128MB'");
+local $ENV{PGHOST} = $node->host;
+local $ENV{PGPORT} = $node->port;
+($out, $err) = run_command([ 'python3', "$ENV{FRAUD_TREE}/bench/cost", '--size', 'small' ]);
+$found = eval { decode_json($out) } or diag $err;
+@missing = grep { my $what = $_; !grep { index($_->{what}, $what) >= 0 } @{ $found->{results} } } (
+    'one payment a transaction ÷ a plain INSERT', 'each payment ÷ a multi-row INSERT of 100', 'each payment ÷ COPY of 1,000',
+    'reasons ÷ a plain INSERT', 'p99 at 3,000 stored ÷ at 1,500', 'its commit, 12 months ÷ 5',
+    'locks that a payment\'s transaction holds, 12 months', 'fraud.ingest ÷ plain INSERT, client\'s clock', 'disk, a payment of',
+    'WAL between checkpoints', 'refresh of the sums', 'fraud.load_history', 'fraud.simulate', 'private memory', 'rebuild of the sums',
+    'drain of 4,000 payments ÷ that COPY');
+is("@missing", '', 'all that a payment costs is measured');
+is(join(', ', map { $_->{what} } grep { $_->{what} !~ /reasons add/ && !($_->{value} > 0) } @{ $found->{results} }), '', 'and every figure is one');
+like($err, qr/^features compared: [1-9]/m, 'the features of the program that it is compared with are those that are stored');
 
 $node->stop;
 done_testing();
