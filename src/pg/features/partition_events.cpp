@@ -164,7 +164,7 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
           one.values = static_cast<Datum*>(palloc0(sizeof(Datum) * static_cast<size_t>(one.columns)));
           one.nulls = static_cast<bool*>(palloc0(sizeof(bool) * static_cast<size_t>(one.columns)));
           Bitmapset* used = nullptr;
-          pull_varattnos(reinterpret_cast<::Node*>(list), 1, &used);
+          pull_varattnos(reinterpret_cast<::Node*>(list), reinterpret_cast<Scan*>(scan)->scanrelid, &used);
           one.index_only = true;
           for (int member = -1; (member = bms_next_member(used, member)) >= 0;) {
             const int attribute = member + FirstLowInvalidHeapAttributeNumber;

@@ -1,0 +1,141 @@
+\set SHOW_CONTEXT never
+-- Payments are written and read by the access methods of tables where nothing but that would happen,
+-- and by SQL elsewhere. Both give the same rows.
+SELECT fraud.add_payment_field('da_device', 'text', '$.device.id', index => true);
+SELECT fraud.set_currency_rate('JPY', 0.007, '2019-01-01');
+
+-- What is there before: two customers, in two months, one with a label.
+SELECT status FROM fraud.ingest('[
+ {"cc_num": 4000000000990001, "trans_num": "da-1", "amt": 10, "merchant": "DA one", "category": "misc_net", "lat": 40, "long": -75, "merch_lat": 41, "merch_long": -74, "first": "Ann", "state": "NY", "dob": "1980-02-29", "trans_date_trans_time": "2020-01-30 10:00:00", "is_fraud": 1},
+ {"cc_num": 4000000000990001, "trans_num": "da-2", "amt": 20.5, "merchant": "DA two", "category": "home", "trans_date_trans_time": "2020-02-01 00:00:00", "device": {"id": "d1"}},
+ {"customer": "DE89370400440532013000", "customer_kind": "iban", "trans_num": "da-3", "amt": 30, "merchant": "DA one", "trans_date_trans_time": "2020-02-02 10:00:00"}]');
+
+-- Everything that a payment writes, as one value; not when, and not under which number.
+CREATE FUNCTION all_rows() RETURNS text LANGUAGE sql AS $$
+    SELECT md5(string_agg(r, E'\n' ORDER BY r)) || ' ' || count(*) FROM (
+        SELECT 't' || (to_jsonb(t) - 'received_at')::text || (SELECT string_agg(encode(float4send(f), 'hex'), '') FROM unnest(t.features) f)
+        FROM fraud.transactions t WHERE t.transaction_id LIKE 'da-%'
+        UNION ALL SELECT 'k' || to_jsonb(k)::text FROM fraud.payment_keys k WHERE k.transaction_id LIKE 'da-%'
+        UNION ALL SELECT 'c' || (to_jsonb(c) - 'change_id')::text FROM fraud.changes c WHERE c.transaction_id LIKE 'da-%' AND c.sign = 1
+        UNION ALL SELECT 'h' || to_jsonb(h)::text FROM fraud.customers h
+        WHERE h.card IN (SELECT t.card FROM fraud.transactions t WHERE t.transaction_id LIKE 'da-%')
+        UNION ALL SELECT 'm' || to_jsonb(m)::text FROM fraud.merchants m WHERE m.merchant LIKE 'DA %'
+        UNION ALL SELECT 'a' || (to_jsonb(a) - '{alert_id,case_id,raised_at}'::text[])::text FROM fraud.alerts a WHERE a.transaction_id LIKE 'da-%'
+        UNION ALL SELECT 'l' || (to_jsonb(l) - '{label_id,recorded_at,known_at}'::text[])::text FROM fraud.labels l WHERE l.transaction_id LIKE 'da-%') x(r)
+$$;
+CREATE TABLE bodies (n int PRIMARY KEY, what text, body text);
+INSERT INTO bodies VALUES
+ (1, 'one, of a known customer', '{"cc_num": 4000000000990001, "trans_num": "da-11", "amt": 12.34, "merchant": "DA one", "category": "misc_net", "lat": 40, "long": -75, "merch_lat": 40.5, "merch_long": -74.5, "last": "Oak", "trans_date_trans_time": "2020-02-03 10:00:00"}'),
+ (2, 'a late one', '{"cc_num": 4000000000990001, "trans_num": "da-12", "amt": 1, "merchant": "DA two", "first": "Bob", "city": "Rome", "trans_date_trans_time": "2020-01-31 23:59:59.999"}'),
+ (3, 'of the time of another', '{"cc_num": 4000000000990001, "trans_num": "da-0", "amt": 1, "merchant": "DA two", "trans_date_trans_time": "2020-02-01 00:00:00"}'),
+ (4, 'with all sorts of fields', '{"cc_num": 4000000000990001, "trans_num": "da-13", "amt": 999999.99, "merchant": "DA Ünï ''q''", "category": "none such", "currency": "JPY", "amt": 15000, "trans_date_trans_time": "2020-02-05 10:00:00", "device": {"id": "d1"}, "deep": [1, {"a": null}], "city_pop": 12345678901}'),
+ (5, 'with a new merchant', '{"cc_num": 4000000000990001, "trans_num": "da-14", "amt": 2, "merchant": "DA three", "trans_date_trans_time": "2020-02-06 10:00:00"}'),
+ (6, 'of a new customer', '{"cc_num": 4000000000990006, "trans_num": "da-15", "amt": 2, "merchant": "DA one", "trans_date_trans_time": "2020-02-06 10:00:00"}'),
+ (7, 'many: of known and new customers, repeated, rejected, of several months', '[
+  {"cc_num": 4000000000990001, "trans_num": "da-1", "amt": 10, "merchant": "DA one", "trans_date_trans_time": "2020-02-06 11:00:00"},
+  {"cc_num": 4000000000990001, "trans_num": "da-2", "amt": 99, "merchant": "DA two", "trans_date_trans_time": "2020-02-06 11:00:00"},
+  {"cc_num": 4000000000990001, "trans_num": "da-21", "amt": 5, "merchant": "DA one", "category": "home", "trans_date_trans_time": "2020-02-07 11:00:00"},
+  {"cc_num": 4000000000990001, "trans_num": "da-22", "amt": 6, "merchant": "DA one", "category": "home", "trans_date_trans_time": "2020-02-07 10:00:00", "is_fraud": 1},
+  {"cc_num": 4000000000990001, "trans_num": "da-22", "amt": 6, "merchant": "DA one", "category": "home", "trans_date_trans_time": "2020-02-07 10:00:00"},
+  {"customer": "DE89370400440532013000", "customer_kind": "iban", "trans_num": "da-21", "amt": 7, "merchant": "DA two", "trans_date_trans_time": "2020-03-01 00:00:00"},
+  {"cc_num": 4000000000990007, "trans_num": "da-23", "amt": 7, "merchant": "DA two", "trans_date_trans_time": "2020-03-01 00:00:00", "device": {"id": "d1"}},
+  {"cc_num": 4000000000990008, "trans_num": "da-24", "amt": -1, "merchant": "DA two", "trans_date_trans_time": "2020-03-01 00:00:00"}]'),
+ (8, 'many of known customers', '[
+  {"cc_num": 4000000000990001, "trans_num": "da-31", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-07 11:00:00"},
+  {"cc_num": 4000000000990001, "trans_num": "da-32", "amt": 6, "merchant": "DA one", "trans_date_trans_time": "2020-02-07 11:00:00"},
+  {"customer": "DE89370400440532013000", "customer_kind": "iban", "trans_num": "da-31", "amt": 7, "merchant": "DA one", "trans_date_trans_time": "2020-02-07 11:00:00"}]');
+CREATE TABLE answers (n int, direct boolean, outcome text, rows text);
+CREATE PROCEDURE both_ways(of_body int) LANGUAGE plpgsql AS $$
+DECLARE
+    said text;
+    found text;
+    direct boolean;
+BEGIN
+    FOREACH direct IN ARRAY '{true,false}'::boolean[] LOOP
+        PERFORM set_config('fraud_detect.direct_access', direct::text, false);
+        SELECT string_agg(format('%s %s %s %s %s', i.transaction_id, i.status, i.score, i.decision, i.error), ', ') INTO said
+        FROM bodies b, fraud.ingest(b.body) i WHERE b.n = of_body;
+        found := all_rows();
+        ROLLBACK;
+        INSERT INTO answers VALUES (of_body, direct, said, found);
+        COMMIT;
+    END LOOP;
+    RESET fraud_detect.direct_access;
+END
+$$;
+CALL both_ways(1);
+CALL both_ways(2);
+CALL both_ways(3);
+CALL both_ways(4);
+CALL both_ways(5);
+CALL both_ways(6);
+CALL both_ways(7);
+CALL both_ways(8);
+SELECT b.n, b.what, x.outcome = y.outcome AS same_answer, x.rows = y.rows AS same_rows, split_part(x.rows, ' ', 2)::int > 10 AS rows
+FROM bodies b JOIN answers x ON x.n = b.n AND x.direct JOIN answers y ON y.n = b.n AND NOT y.direct ORDER BY b.n;
+
+-- The features are those of a pass over what is stored, and of a query's plan.
+SELECT count(*) FROM bodies b, fraud.ingest(b.body) i WHERE i.status = 'stored' AND b.n IN (1, 2, 3, 4, 7, 8);
+SELECT count(*) FROM fraud.verify_parity('payments', 100000);
+SELECT a.features = b.features AS same FROM
+    (SELECT features FROM fraud.assess('{"cc_num": 4000000000990001, "trans_num": "x", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-08 11:00:00"}', with_reasons => false)) a,
+    (SELECT set_config('fraud_detect.direct_access', 'off', false)) off,
+    (SELECT features FROM fraud.assess('{"cc_num": 4000000000990001, "trans_num": "x", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-08 11:00:00"}', with_reasons => false)) b;
+RESET fraud_detect.direct_access;
+
+-- What somebody has put at a table is done: triggers of rows and of statements, on the table, a month, or the log.
+CREATE TABLE fired (n bigint GENERATED ALWAYS AS IDENTITY, what text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.fired (what) VALUES (TG_ARGV[0]); RETURN coalesce(NEW, OLD); END $$;
+CREATE TRIGGER noted AFTER INSERT ON fraud.transactions FOR EACH ROW EXECUTE FUNCTION note('row of a payment');
+CREATE TRIGGER noted_all BEFORE INSERT ON fraud.transactions FOR EACH STATEMENT EXECUTE FUNCTION note('statement of payments');
+CREATE TRIGGER noted BEFORE INSERT ON fraud.payment_keys FOR EACH ROW EXECUTE FUNCTION note('row of a key');
+CREATE TRIGGER noted AFTER UPDATE ON fraud.customers FOR EACH ROW EXECUTE FUNCTION note('row of a customer');
+CREATE TRIGGER noted AFTER INSERT ON fraud.changes FOR EACH ROW EXECUTE FUNCTION note('row of a change');
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-41", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-09 11:00:00"}');
+SELECT what, count(*) FROM fired GROUP BY what ORDER BY what;
+DROP TRIGGER noted ON fraud.transactions;
+DROP TRIGGER noted_all ON fraud.transactions;
+DROP TRIGGER noted ON fraud.payment_keys;
+DROP TRIGGER noted ON fraud.customers;
+DROP TRIGGER noted ON fraud.changes;
+
+-- Columns, constraints and policies of others.
+ALTER TABLE fraud.transactions ADD COLUMN da_note text DEFAULT 'by default';
+ALTER TABLE fraud.customers ADD COLUMN da_flag int;
+UPDATE fraud.customers c SET da_flag = 7 WHERE c.card = (SELECT t.card FROM fraud.transactions t WHERE t.transaction_id = 'da-1');
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-42", "amt": 5, "merchant": "DA one", "zip": "01234", "trans_date_trans_time": "2020-02-09 12:00:00"}');
+SELECT t.da_note, c.da_flag, c.zip FROM fraud.transactions t JOIN fraud.customers c USING (card) WHERE t.transaction_id = 'da-42';
+ALTER TABLE fraud.transactions DROP COLUMN da_note;
+ALTER TABLE fraud.customers DROP COLUMN da_flag;
+ALTER TABLE fraud.transactions ADD CONSTRAINT da_check CHECK (amount < 1000 OR merchant NOT LIKE 'DA %') NOT VALID;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-43", "amt": 5000, "merchant": "DA one", "trans_date_trans_time": "2020-02-09 13:00:00"}');
+ALTER TABLE fraud.transactions DROP CONSTRAINT da_check;
+ALTER TABLE fraud.transactions ENABLE ROW LEVEL SECURITY;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-44", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-09 14:00:00"}');
+ALTER TABLE fraud.transactions DISABLE ROW LEVEL SECURITY;
+
+-- Other levels of isolation, and a transaction that may only read.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-45", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-09 15:00:00"}');
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-46", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-09 16:00:00"}');
+COMMIT;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-47", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-09 17:00:00"}');
+COMMIT;
+BEGIN READ ONLY;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-48", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-09 18:00:00"}');
+ROLLBACK;
+SELECT count(*) FROM fraud.verify_parity('payments', 100000);
+
+-- A month without the index that the windows read by, and one that was changed in between.
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-51", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-10 11:00:00"}');
+DROP INDEX fraud.transactions_2020_01_merchant_occurred_at_transaction_id_ba_idx;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-52", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-10 12:00:00"}');
+CREATE INDEX transactions_2020_01_merchant_occurred_at_transaction_id_ba_idx ON fraud.transactions_2020_01 (merchant, occurred_at, transaction_id);
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-53", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-10 13:00:00"}');
+SELECT count(*) FROM fraud.verify_parity('payments', 100000);
+
+DROP TABLE bodies, answers, fired;
+DROP PROCEDURE both_ways;
+DROP FUNCTION all_rows(), note();
+SELECT fraud.drop_payment_field('da_device');
