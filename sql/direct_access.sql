@@ -13,7 +13,7 @@ SELECT status FROM fraud.ingest('[
 -- Everything that a payment writes, as one value; not when, and not under which number.
 CREATE FUNCTION all_rows() RETURNS text LANGUAGE sql AS $$
     SELECT md5(string_agg(r, E'\n' ORDER BY r)) || ' ' || count(*) FROM (
-        SELECT 't' || (to_jsonb(t) - 'received_at')::text || (SELECT string_agg(encode(float4send(f), 'hex'), '') FROM unnest(t.features) f)
+        SELECT 't' || (to_jsonb(t) - '{received_at,label_known_at}'::text[])::text || (SELECT string_agg(encode(float4send(f), 'hex'), '') FROM unnest(t.features) f)
         FROM fraud.transactions t WHERE t.transaction_id LIKE 'da-%'
         UNION ALL SELECT 'k' || to_jsonb(k)::text FROM fraud.payment_keys k WHERE k.transaction_id LIKE 'da-%'
         UNION ALL SELECT 'c' || (to_jsonb(c) - 'change_id')::text FROM fraud.changes c WHERE c.transaction_id LIKE 'da-%' AND c.sign = 1
@@ -107,8 +107,10 @@ SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-4
 SELECT t.da_note, c.da_flag, c.zip FROM fraud.transactions t JOIN fraud.customers c USING (card) WHERE t.transaction_id = 'da-42';
 ALTER TABLE fraud.transactions DROP COLUMN da_note;
 ALTER TABLE fraud.customers DROP COLUMN da_flag;
+\set VERBOSITY terse
 ALTER TABLE fraud.transactions ADD CONSTRAINT da_check CHECK (amount < 1000 OR merchant NOT LIKE 'DA %') NOT VALID;
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-43", "amt": 5000, "merchant": "DA one", "trans_date_trans_time": "2020-02-09 13:00:00"}');
+\set VERBOSITY default
 ALTER TABLE fraud.transactions DROP CONSTRAINT da_check;
 ALTER TABLE fraud.transactions ENABLE ROW LEVEL SECURITY;
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-44", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-09 14:00:00"}');

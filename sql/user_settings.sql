@@ -1,6 +1,8 @@
 -- What somebody sets for a session, a role or a database changes how values look, and
 -- nothing that is computed or stored.
 SET client_min_messages = error;
+-- Plans of a kind that is off count as costly, and would be compiled for minutes.
+SET jit = off;
 CREATE TABLE setting_events (id int PRIMARY KEY, at timestamptz NOT NULL, card text, amount float8, label boolean);
 INSERT INTO setting_events SELECT i, timestamptz '2026-01-01 00:00+00' + i * interval '40 minutes', 'c' || i % 3, i / 7.0, i % 5 = 0 FROM generate_series(1, 60) i;
 SELECT fraud.create_feature_set('settings', 'setting_events', 'id', 'at', label => 'label');

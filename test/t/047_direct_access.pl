@@ -10,13 +10,13 @@ use Test::More;
 
 my $node = new_server('main', conf => "wal_level = logical\nmax_locks_per_transaction = 1024\n");
 sub value { return $node->safe_psql('postgres', $_[0]) }
-sub payment
+sub body
 {
     my ($id, $card, $time) = @_;
     return qq({"cc_num": $card, "trans_num": "$id", "amt": 5, "merchant": "shop", "category": "home", "state": "NC", "unix_time": $time});
 }
 my $known = 4000000000001001;
-value("SELECT fraud.ingest('" . payment('first', $known, 1700000000) . "')");
+value("SELECT fraud.ingest('" . body('first', $known, 1700000000) . "')");
 
 # ------------------------------------------------------------ decoding
 SKIP: {
@@ -24,7 +24,7 @@ SKIP: {
     my %decoded;
     for my $way ('on', 'off') {
         value("SELECT pg_create_logical_replication_slot('look', 'test_decoding')");
-        value("SET fraud_detect.direct_access = $way; SELECT fraud.ingest('[" . payment("way-$_", $known, 1700000000 + $_) . "]') FROM (VALUES (1)) v;")
+        value("SET fraud_detect.direct_access = $way; SELECT fraud.ingest('[" . body("way-$_", $known, 1700000000 + $_) . "]') FROM (VALUES (1)) v;")
             for (1, 2);
         my $text = value("SELECT data FROM pg_logical_slot_get_changes('look', NULL, NULL, 'include-xids', '0')");
         value("SELECT pg_drop_replication_slot('look'); DELETE FROM fraud.transactions WHERE transaction_id LIKE 'way-%'; DELETE FROM fraud.payment_keys WHERE transaction_id LIKE 'way-%'");
@@ -40,9 +40,9 @@ SKIP: {
 
 # ------------------------------------------------- sessions that meet
 my $first = $node->background_psql('postgres', on_error_stop => 0);
-$first->query_safe("BEGIN; SELECT status FROM fraud.ingest('" . payment('met-1', $known, 1700001000) . "')");
+$first->query_safe("BEGIN; SELECT status FROM fraud.ingest('" . body('met-1', $known, 1700001000) . "')");
 my $second = $node->background_psql('postgres', on_error_stop => 0);
-$second->query_until(qr/asked/, "\\echo asked\nSELECT status FROM fraud.ingest('[" . payment('met-1', $known, 1700001000) . ',' . payment('met-2', $known, 1700002000) . "]');\n\\echo done\n");
+$second->query_until(qr/asked/, "\\echo asked\nSELECT status FROM fraud.ingest('[" . body('met-1', $known, 1700001000) . ',' . body('met-2', $known, 1700002000) . "]');\n\\echo done\n");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"), 'the second session waits for the customer');
 $first->query_safe('COMMIT');
 $first->quit;
@@ -65,6 +65,7 @@ SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relat
 ROLLBACK;
 SQL
 }
+value("SELECT count(fraud._ensure_partition('2023-08-01'::timestamptz + n * interval '1 month')) FROM generate_series(0, 2) n");
 my ($few) = locks($known, 1700003000) =~ /(\d+)\s*$/;
 value("SET fraud_detect.max_new_months = 1000; SELECT count(fraud._ensure_partition('2010-01-01'::timestamptz + n * interval '1 month')) FROM generate_series(0, 200) n");
 my ($many) = locks($known, 1700004000) =~ /(\d+)\s*$/;

@@ -33,34 +33,38 @@ namespace fraud::pg {
 
 // The select list, made ready for the rows of one partition.
 struct PartitionEvents::Partition {
+  // What was made from a plan, in a context of its own.
+  struct Made {
+    MemoryContext context = nullptr;
+    bool usable = false;
+    ExprContext* expressions = nullptr;
+    ProjectionInfo* projection = nullptr;
+    TupleTableSlot *row = nullptr, *heap_row = nullptr, *given = nullptr, *result = nullptr;
+    AttrNumber* given_places = nullptr;  // of StoredEvents::names
+    AttrNumber time = 0, id = 0;         // columns of the partition
+    Oid index = InvalidOid;
+    RegProcedure key_equals = InvalidOid;
+    bool index_only = false;
+    int columns = 0;               // of the index
+    AttrNumber* places = nullptr;  // of the index's columns in the row, where they are wanted; else 0
+    Datum* values = nullptr;
+    bool* nulls = nullptr;
+  };
+
   ~Partition() noexcept { forget(); }
   void forget() noexcept {
     if (plan != nullptr) SPI_freeplan(plan);
-    if (context != nullptr) MemoryContextDelete(context);
+    if (made.context != nullptr) MemoryContextDelete(made.context);
     plan = nullptr;
-    context = nullptr;
     cached = nullptr;
+    made = Made();
   }
 
   Oid table = InvalidOid;
   SPIPlanPtr plan = nullptr;  // says when what is made from it is out of date
-  // What was made from it, valid as long as the plan is this one.
-  CachedPlan* cached = nullptr;
+  CachedPlan* cached = nullptr;  // what was made is valid as long as the plan is this one
   int generation = 0;
-  bool usable = false;
-  MemoryContext context = nullptr;
-  ExprContext* expressions = nullptr;
-  ProjectionInfo* projection = nullptr;
-  TupleTableSlot *row = nullptr, *heap_row = nullptr, *given = nullptr, *result = nullptr;
-  AttrNumber* given_places = nullptr;  // of StoredEvents::names
-  AttrNumber time = 0, id = 0;  // columns of the partition
-  Oid index = InvalidOid;
-  RegProcedure key_equals = InvalidOid;
-  bool index_only = false;
-  int columns = 0;             // of the index
-  AttrNumber* places = nullptr;  // of the index's columns in the row, where they are wanted; else 0
-  Datum* values = nullptr;
-  bool* nulls = nullptr;
+  Made made;
 };
 
 namespace {
@@ -121,10 +125,9 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
   };
   if (one.plan != nullptr) {
     look();
-    if (cached != nullptr && cached == one.cached && cached->generation == one.generation) return one.usable ? &one : nullptr;
+    if (cached != nullptr && cached == one.cached && cached->generation == one.generation) return one.made.usable ? &one : nullptr;
   }
   one.forget();
-  one.usable = false;
   one.table = table;
   const std::string name = protect([&] {
     char* relation = get_rel_name(table);
@@ -144,8 +147,8 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
     auto* statement = linitial_node(PlannedStmt, cached->stmt_list);
     Plan* scan = statement->planTree;
     if (!IsA(scan, SeqScan) || scan->qual != NIL || statement->subplans != NIL || list_length(scan->targetlist) < 2) return;
-    one.context = AllocSetContextCreate(TopMemoryContext, "fraud_detect partition", ALLOCSET_SMALL_SIZES);
-    MemoryContext old = MemoryContextSwitchTo(one.context);
+    one.made.context = AllocSetContextCreate(TopMemoryContext, "fraud_detect partition", ALLOCSET_SMALL_SIZES);
+    MemoryContext old = MemoryContextSwitchTo(one.made.context);
     auto* list = static_cast<List*>(copyObjectImpl(scan->targetlist));
     const AttrNumber wanted[kIndexed] = {column_of(llast_node(TargetEntry, list)), column_of(linitial_node(TargetEntry, list)),
                                          column_of(lsecond_node(TargetEntry, list))};
@@ -155,28 +158,28 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
       ListCell* cell;
       foreach (cell, RelationGetIndexList(relation)) {
         Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-        if (!OidIsValid(one.index) && fits(index, wanted)) {
-          one.index = RelationGetRelid(index);
+        if (!OidIsValid(one.made.index) && fits(index, wanted)) {
+          one.made.index = RelationGetRelid(index);
           Oid family = index->rd_opfamily[0], type = index->rd_opcintype[0];
-          one.key_equals = get_opcode(get_opfamily_member(family, type, type, BTEqualStrategyNumber));
-          one.columns = IndexRelationGetNumberOfAttributes(index);
-          one.places = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * static_cast<size_t>(one.columns)));
-          one.values = static_cast<Datum*>(palloc0(sizeof(Datum) * static_cast<size_t>(one.columns)));
-          one.nulls = static_cast<bool*>(palloc0(sizeof(bool) * static_cast<size_t>(one.columns)));
+          one.made.key_equals = get_opcode(get_opfamily_member(family, type, type, BTEqualStrategyNumber));
+          one.made.columns = IndexRelationGetNumberOfAttributes(index);
+          one.made.places = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * static_cast<size_t>(one.made.columns)));
+          one.made.values = static_cast<Datum*>(palloc0(sizeof(Datum) * static_cast<size_t>(one.made.columns)));
+          one.made.nulls = static_cast<bool*>(palloc0(sizeof(bool) * static_cast<size_t>(one.made.columns)));
           Bitmapset* used = nullptr;
           pull_varattnos(reinterpret_cast<::Node*>(list), reinterpret_cast<Scan*>(scan)->scanrelid, &used);
-          one.index_only = true;
+          one.made.index_only = true;
           for (int member = -1; (member = bms_next_member(used, member)) >= 0;) {
             const int attribute = member + FirstLowInvalidHeapAttributeNumber;
             bool found = false;
-            for (int i = 0; i < one.columns; ++i) {
+            for (int i = 0; i < one.made.columns; ++i) {
               if (index->rd_index->indkey.values[i] != attribute || attribute <= 0) continue;
-              one.places[i] = static_cast<AttrNumber>(attribute);
+              one.made.places[i] = static_cast<AttrNumber>(attribute);
               found = true;
             }
-            one.index_only = one.index_only && found;
+            one.made.index_only = one.made.index_only && found;
           }
-          for (int i = 1; i < kIndexed; ++i) one.places[i] = wanted[i];
+          for (int i = 1; i < kIndexed; ++i) one.made.places[i] = wanted[i];
         }
         index_close(index, NoLock);
       }
@@ -185,31 +188,31 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
       TupleDesc descriptor = CreateTupleDescCopyConstr(RelationGetDescr(relation));
       int count = 0;
       while (names[count] != nullptr) ++count;
-      one.given_places = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * static_cast<size_t>(count)));
-      one.usable = relation->rd_rel->relkind == RELKIND_RELATION;
+      one.made.given_places = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * static_cast<size_t>(count)));
+      one.made.usable = relation->rd_rel->relkind == RELKIND_RELATION;
       for (int i = 0; i < count; ++i) {
-        one.given_places[i] = static_cast<AttrNumber>(attribute_named(descriptor, names[i], strlen(names[i])) + 1);
-        one.usable = one.usable && one.given_places[i] > 0;
+        one.made.given_places[i] = static_cast<AttrNumber>(attribute_named(descriptor, names[i], strlen(names[i])) + 1);
+        one.made.usable = one.made.usable && one.made.given_places[i] > 0;
       }
-      one.row = one.given = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
+      one.made.row = one.made.given = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
     }
-    if (by_key && OidIsValid(one.index) && OidIsValid(one.key_equals)) {
+    if (by_key && OidIsValid(one.made.index) && OidIsValid(one.made.key_equals)) {
       TupleDesc descriptor = CreateTupleDescCopyConstr(RelationGetDescr(relation));
-      one.time = wanted[1];
-      one.id = wanted[2];
-      one.heap_row = MakeSingleTupleTableSlot(descriptor, table_slot_callbacks(relation));
-      one.row = one.index_only ? MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual) : one.heap_row;
-      one.usable = true;
+      one.made.time = wanted[1];
+      one.made.id = wanted[2];
+      one.made.heap_row = MakeSingleTupleTableSlot(descriptor, table_slot_callbacks(relation));
+      one.made.row = one.made.index_only ? MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual) : one.made.heap_row;
+      one.made.usable = true;
     }
-    if (one.usable) {
-      one.result = MakeSingleTupleTableSlot(ExecTypeFromTL(list), &TTSOpsVirtual);
-      one.expressions = CreateStandaloneExprContext();
-      one.projection = ExecBuildProjectionInfo(list, one.expressions, one.result, nullptr, nullptr);
+    if (one.made.usable) {
+      one.made.result = MakeSingleTupleTableSlot(ExecTypeFromTL(list), &TTSOpsVirtual);
+      one.made.expressions = CreateStandaloneExprContext();
+      one.made.projection = ExecBuildProjectionInfo(list, one.made.expressions, one.made.result, nullptr, nullptr);
     }
     table_close(relation, NoLock);
     MemoryContextSwitchTo(old);
   });
-  return one.usable ? &one : nullptr;
+  return one.made.usable ? &one : nullptr;
 }
 
 namespace {
@@ -274,19 +277,19 @@ bool PartitionEvents::give(const std::vector<NewRow>& rows, DestReceiver* receiv
       const char* const* names = stored_.names;
       const bool starts = i == 0 || parts[i] != parts[i - 1];
       protect([&] {
-        TupleTableSlot* row = one.given;
+        TupleTableSlot* row = one.made.given;
         ExecClearTuple(row);
         memset(row->tts_isnull, true, static_cast<size_t>(row->tts_tupleDescriptor->natts));
         for (int column = 0; names[column] != nullptr; ++column) {
-          row->tts_values[one.given_places[column] - 1] = values[column].value;
-          row->tts_isnull[one.given_places[column] - 1] = values[column].null;
+          row->tts_values[one.made.given_places[column] - 1] = values[column].value;
+          row->tts_isnull[one.made.given_places[column] - 1] = values[column].null;
         }
         ExecStoreVirtualTuple(row);
-        if (starts) receiver->rStartup(receiver, CMD_SELECT, one.result->tts_tupleDescriptor);
-        ResetExprContext(one.expressions);
-        one.expressions->ecxt_scantuple = row;
-        (void)receiver->receiveSlot(ExecProject(one.projection), receiver);
-        ExecClearTuple(one.result);
+        if (starts) receiver->rStartup(receiver, CMD_SELECT, one.made.result->tts_tupleDescriptor);
+        ResetExprContext(one.made.expressions);
+        one.made.expressions->ecxt_scantuple = row;
+        (void)receiver->receiveSlot(ExecProject(one.made.projection), receiver);
+        ExecClearTuple(one.made.result);
         ExecClearTuple(row);
       });
     }
@@ -321,19 +324,19 @@ bool PartitionEvents::read(const EventRange& range, DestReceiver* receiver, Snap
       Partition& one = *each;
       const bool more = protect([&] {
         Relation heap = table_open(one.table, NoLock);
-        Relation index = index_open(one.index, AccessShareLock);
-        receiver->rStartup(receiver, CMD_SELECT, one.result->tts_tupleDescriptor);
+        Relation index = index_open(one.made.index, AccessShareLock);
+        receiver->rStartup(receiver, CMD_SELECT, one.made.result->tts_tupleDescriptor);
         ScanKeyData keys[3];
-        ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[0], one.key_equals, range.key);
+        ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[0], one.made.key_equals, range.key);
         ScanKeyEntryInitialize(&keys[1], 0, 2, BTGreaterStrategyNumber, InvalidOid, InvalidOid, F_TIMESTAMPTZ_GT,
                                TimestampTzGetDatum(from));
         ScanKeyEntryInitialize(&keys[2], 0, 2, BTLessEqualStrategyNumber, InvalidOid, InvalidOid, F_TIMESTAMPTZ_LE,
                                TimestampTzGetDatum(to));
         IndexScanDesc scan = begin_index_scan(heap, index, snapshot, 3);
-        const bool index_only = one.index_only && !IsolationIsSerializable();
+        const bool index_only = one.made.index_only && !IsolationIsSerializable();
         scan->xs_want_itup = index_only;
         index_rescan(scan, keys, 3, nullptr, 0);
-        TupleTableSlot* row = index_only ? one.row : one.heap_row;
+        TupleTableSlot* row = index_only ? one.made.row : one.made.heap_row;
         Buffer map = InvalidBuffer;
         bool wanted = true;
         if (index_only) {
@@ -341,31 +344,31 @@ bool PartitionEvents::read(const EventRange& range, DestReceiver* receiver, Snap
           ExecClearTuple(row);
           ExecStoreVirtualTuple(row);
         }
-        one.expressions->ecxt_scantuple = row;
+        one.made.expressions->ecxt_scantuple = row;
         while (wanted) {
           CHECK_FOR_INTERRUPTS();
           if (index_only) {
             ItemPointer place = index_getnext_tid(scan, ForwardScanDirection);
             if (place == nullptr) break;
             if (!VM_ALL_VISIBLE(heap, ItemPointerGetBlockNumber(place), &map)) {
-              if (!index_fetch_heap(scan, one.heap_row)) continue;
-              ExecClearTuple(one.heap_row);
+              if (!index_fetch_heap(scan, one.made.heap_row)) continue;
+              ExecClearTuple(one.made.heap_row);
             }
-            index_deform_tuple(scan->xs_itup, scan->xs_itupdesc, one.values, one.nulls);
-            for (int i = 0; i < one.columns; ++i) {
-              if (one.places[i] == 0) continue;
-              row->tts_values[one.places[i] - 1] = one.values[i];
-              row->tts_isnull[one.places[i] - 1] = one.nulls[i];
+            index_deform_tuple(scan->xs_itup, scan->xs_itupdesc, one.made.values, one.made.nulls);
+            for (int i = 0; i < one.made.columns; ++i) {
+              if (one.made.places[i] == 0) continue;
+              row->tts_values[one.made.places[i] - 1] = one.made.values[i];
+              row->tts_isnull[one.made.places[i] - 1] = one.made.nulls[i];
             }
           } else if (!index_getnext_slot(scan, ForwardScanDirection, row)) {
             break;
           }
-          if (!comes_before(row, one.time, one.id, range, index)) break;
-          ResetExprContext(one.expressions);
-          wanted = receiver->receiveSlot(ExecProject(one.projection), receiver);
+          if (!comes_before(row, one.made.time, one.made.id, range, index)) break;
+          ResetExprContext(one.made.expressions);
+          wanted = receiver->receiveSlot(ExecProject(one.made.projection), receiver);
         }
         if (map != InvalidBuffer) ReleaseBuffer(map);
-        ExecClearTuple(one.result);
+        ExecClearTuple(one.made.result);
         ExecClearTuple(row);
         index_endscan(scan);
         index_close(index, NoLock);
