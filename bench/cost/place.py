@@ -23,7 +23,8 @@ COLUMNS = ("card", "transaction_id", "occurred_at", "received_at", "amount", "me
            "merchant_longitude", "home_latitude", "home_longitude", "city_population", "age", "source", "model", "model_version",
            "score", "decision", "features", "is_fraud", "label_known_at", "label_changes", "currency", "base_amount", "attributes")
 VECTOR = "{" + ",".join(f"{i * 1.37:.7g}" for i in range(29)) + "}"
-INDEXES = ("PRIMARY KEY (card, occurred_at, transaction_id)", "INDEX (occurred_at)",
+INDEXES = ("PRIMARY KEY (card, occurred_at, transaction_id) INCLUDE (base_amount, merchant_latitude, merchant_longitude, category, merchant)",
+           "INDEX (occurred_at)",
            "INDEX (merchant, occurred_at, transaction_id) INCLUDE (base_amount, is_fraud, label_known_at, label_changes)")
 
 

@@ -24,7 +24,9 @@ BEGIN
         RETURN false;
     END IF;
     EXECUTE format('CREATE TABLE fraud.%I (LIKE fraud.transactions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
-    EXECUTE format('ALTER TABLE fraud.%I ADD PRIMARY KEY (card, occurred_at, transaction_id)', part);
+    -- What the windows of a card read is in it: its rows lie on as many pages as it has payments.
+    EXECUTE format('ALTER TABLE fraud.%I ADD PRIMARY KEY (card, occurred_at, transaction_id)'
+                   ' INCLUDE (base_amount, merchant_latitude, merchant_longitude, category, merchant)', part);
     EXECUTE format('CREATE INDEX ON fraud.%I (occurred_at)', part);
     -- For the windows of merchants; what they read is in it.
     EXECUTE format('CREATE INDEX ON fraud.%I (merchant, occurred_at, transaction_id) INCLUDE (base_amount, is_fraud, label_known_at, label_changes)', part);
