@@ -10,8 +10,6 @@
 
 namespace fraud::pg {
 
-extern bool guc_direct_access;
-
 // The snapshot of what is committed now, and what this transaction did, until the end of its life.
 class CurrentSnapshot {
  public:

@@ -4,6 +4,7 @@
 #include "pg/features/feature_fault.h"
 #include "pg/payments/direct_store.h"
 #include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/subtransaction.h"
 

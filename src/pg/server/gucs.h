@@ -21,6 +21,7 @@ extern int guc_feature_threads;
 extern char* guc_http_proxy;
 extern int guc_ingest_batch_size;
 extern int guc_ingest_workers;
+extern bool guc_direct_access;
 extern int guc_kernel;  // index in kKernelNames
 extern int guc_label_maturity_min;
 extern int guc_max_age_min;
