@@ -30,13 +30,9 @@ bool fold_changes(Spi& spi, int most) {
   return DatumGetBool(*spi.datum(0, 1));
 }
 
-}  // namespace fraud::pg
-
-using namespace fraud::pg;
-
-// The slot of fraud.changes that changes go to. The lock comes first, then the look whether the slot is open still: whoever closes it and
+// The lock comes first, then the look whether the slot is open still: whoever closes it and
 // then finds nobody with the lock knows that nothing more is added to it.
-FRAUD_FUNCTION(open_slot) {
+int16 open_slot() {
   const Oid schema = fraud_schema();
   return protect([&] {
     for (int16 slot = read_open_slot(schema);;) {
@@ -44,8 +40,14 @@ FRAUD_FUNCTION(open_slot) {
       snprintf(name, sizeof(name), "changes_%d", slot);
       LockRelationOid(get_relname_relid(name, schema), RowExclusiveLock);
       const int16 now = read_open_slot(schema);
-      if (now == slot) return Int16GetDatum(slot);
+      if (now == slot) return slot;
       slot = now;
     }
   });
 }
+
+}  // namespace fraud::pg
+
+using namespace fraud::pg;
+
+FRAUD_FUNCTION(open_slot) { return Int16GetDatum(open_slot()); }

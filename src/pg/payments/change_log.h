@@ -9,4 +9,8 @@ namespace fraud::pg {
 // nobody else folds. Returns whether it did: there may be another.
 bool fold_changes(Spi& spi, int most);
 
+// Returns the slot of fraud.changes that changes go to, and locks it until the end of the
+// transaction: fraud._open_slot().
+int16 open_slot();
+
 }  // namespace fraud::pg

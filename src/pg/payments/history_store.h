@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "pg/features/feature_stream.h"
 #include "pg/payments/payment_store.h"
 #include "pg/server/server.h"
 
@@ -28,9 +29,9 @@ class HistoryStore {
   };
 
   // source is what fraud.transactions and fraud.labels say; labels are known
-  // label_delay after the payment; the role gives the card numbers (InvalidOid: they
-  // are made up).
-  HistoryStore(std::string source, const Interval& label_delay, Oid role);
+  // label_delay after the payment; the role gives the card numbers (InvalidOid: they are
+  // made up). With windows of a store before, whose payments were all earlier, it goes on with these.
+  HistoryStore(std::string source, const Interval& label_delay, Oid role, KeptWindows* windows = nullptr);
 
   // Takes the payments that are not stored yet, and dead-letters the rejected ones.
   Counts add(PaymentBatch& batch);
@@ -47,6 +48,7 @@ class HistoryStore {
   std::string source_;
   Interval label_delay_;
   Oid role_;
+  KeptWindows* windows_;
   int64_t taken_ = 0;
   std::vector<Payment> follow_ups_;  // of payments that may be among those that wait
   std::vector<std::pair<std::string, CardId>> late_labels_;  // of payments that were there already
