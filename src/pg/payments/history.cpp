@@ -10,7 +10,6 @@
 #include "pg/payments/history_store.h"
 #include "pg/server/audit.h"
 #include "pg/server/boundary.h"
-#include "pg/server/gucs.h"
 #include "pg/server/spi.h"
 
 extern "C" {
@@ -22,9 +21,9 @@ namespace fraud::pg {
 
 namespace {
 
-// Payments of this many batches of one card are held at most before they are
+// Payments of this many steps of one card are held at most before they are
 // stored; all of a card at once is the rule.
-constexpr size_t kCardBatches = 20;
+constexpr size_t kCardSteps = 5;
 
 // Hands payments on in batches, tells how far it is, and counts.
 class Loader {
@@ -34,8 +33,8 @@ class Loader {
 
   PaymentBatch& batch() noexcept { return batch_; }
   size_t size() const noexcept { return batch_.payments.size() + batch_.rejected.size(); }
-  bool full() const noexcept { return size() >= step(); }
-  bool overfull() const noexcept { return size() >= step() * kCardBatches; }
+  bool full() const noexcept { return size() >= history_step(); }
+  bool overfull() const noexcept { return size() >= history_step() * kCardSteps; }
 
   void flush() {
     if (batch_.payments.empty() && batch_.rejected.empty()) return;
@@ -68,8 +67,6 @@ class Loader {
   }
 
  private:
-  static size_t step() { return static_cast<size_t>(guc_ingest_batch_size); }
-
   // Says every other second how far it is.
   void tell(const char* what, int64_t count) {
     protect([] { CHECK_FOR_INTERRUPTS(); });

@@ -15,7 +15,6 @@
 #include "pg/payments/history_store.h"
 #include "pg/server/audit.h"
 #include "pg/server/boundary.h"
-#include "pg/server/gucs.h"
 #include "pg/server/spi.h"
 
 extern "C" {
@@ -218,7 +217,7 @@ void BatchLoad::store() {
     HistoryStore store("history", label_delay_, role_, &windows_);
     // Customer by customer, so that each is written once.
     std::sort(taken.payments.begin(), taken.payments.end(), by_customer);
-    const auto step = static_cast<size_t>(guc_ingest_batch_size);
+    const size_t step = history_step();
     PaymentBatch part;
     part.rejected = std::move(taken.rejected);
     const auto add = [&] {

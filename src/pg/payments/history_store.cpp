@@ -1,5 +1,7 @@
 #include "pg/payments/history_store.h"
 
+#include "core/payments/currency.h"
+
 #include <algorithm>
 #include <exception>
 
@@ -8,6 +10,7 @@
 #include "pg/payments/follow_ups.h"
 #include "pg/payments/payment_id.h"
 #include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/table_writer.h"
 
@@ -36,6 +39,7 @@ enum Waiting : size_t {
   kAttributes, kState, kWaitingColumns
 };
 Statement field_columns("SELECT fraud._field_columns('h')", {});
+Statement waiting_relation("SELECT 'pg_temp.fraud_detect_history'::regclass::oid::bigint", {});
 Statement events_relation("SELECT 'pg_temp.fraud_detect_history_events'::regclass::oid::bigint", {});
 Statement drop_events("DROP VIEW pg_temp.fraud_detect_history_events", {});
 Statement drop_waiting("DROP TABLE pg_temp.fraud_detect_history", {});
@@ -47,24 +51,6 @@ Statement analyze_waiting("ANALYZE pg_temp.fraud_detect_history", {});
 Statement find_states(
     "SELECT n.i, c.state FROM unnest($1) WITH ORDINALITY n(card, i) JOIN LATERAL"
     " (SELECT c.state FROM fraud.customers c WHERE c.card = n.card OFFSET 0) c ON true", {UUIDARRAYOID});
-
-Statement insert_waiting(
-    "INSERT INTO pg_temp.fraud_detect_history (card, transaction_id, occurred_at, amount, merchant,"
-    "  category, merchant_latitude, merchant_longitude, home_latitude, home_longitude, city_population, age,"
-    "  is_fraud, label_known_at, currency, base_amount, attributes, state, history_row)"
-    " SELECT n.card, n.transaction_id, n.occurred_at, n.amount::numeric, n.merchant, n.category,"
-    "  n.merchant_latitude, n.merchant_longitude, n.home_latitude, n.home_longitude, n.city_population, n.age,"
-    "  n.is_fraud, CASE WHEN n.is_fraud THEN " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$17") " END,"
-    "  n.currency, n.base_amount::numeric, n.attributes, n.state, n.i + $19"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18) WITH ORDINALITY"
-    "  n(card, transaction_id, occurred_at, amount, merchant, category, merchant_latitude,"
-    "    merchant_longitude, home_latitude, home_longitude, city_population, age, currency,"
-    "    base_amount, attributes, is_fraud, state, i)",
-    [] {
-      std::vector<Oid> types = PaymentColumns::types();
-      types.insert(types.end(), {BOOLARRAYOID, INTERVALOID, TEXTARRAYOID, INT8OID});
-      return types;
-    }());
 
 // A payment that stands there twice may say only the second time that it was fraud.
 Statement label_waiting(
@@ -111,23 +97,32 @@ void create_events(Spi& spi) {
   });
 }
 
-// Gives the state of each payment's customer. The entries are in order of the card.
-Column states_of(Spi& spi, const std::vector<Entry>& entries) {
-  Column cards(UUIDOID), states(TEXTOID);
+// Gives the state of each customer; the entries are in order of the card.
+std::vector<std::optional<Datum>> states_of(Spi& spi, const std::vector<Entry>& entries) {
+  Column cards(UUIDOID);
   for (size_t i = 0; i < entries.size(); ++i) {
     if (i == 0 || entries[i].card != entries[i - 1].card) cards.add(uuid_param(card_uuid(entries[i].card)));
   }
   const uint64_t count = spi.run(find_states, {cards.array()});
-  std::vector<SqlValue> of_card(cards.size(), null_param());
-  for (uint64_t row = 0; row < count; ++row) {
-    if (std::optional<Datum> state = spi.datum(row, 2)) of_card[static_cast<size_t>(*spi.integer(row, 1)) - 1] = {*state};
-  }
-  size_t card = 0;
-  for (size_t i = 0; i < entries.size(); ++i) {
-    if (i > 0 && entries[i].card != entries[i - 1].card) ++card;
-    states.add(of_card[card]);
-  }
+  std::vector<std::optional<Datum>> states(cards.size());
+  for (uint64_t row = 0; row < count; ++row) states[static_cast<size_t>(*spi.integer(row, 1)) - 1] = spi.datum(row, 2);
   return states;
+}
+
+Datum numeric_of(const std::string& text) {
+  const char* digits = text.c_str();
+  return protect([&] { return DirectFunctionCall3(numeric_in, CStringGetDatum(digits), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)); });
+}
+
+// When a label is known that comes with a history: FRAUD_LABEL_KNOWN_AT.
+TimestampTz label_known_at(TimestampTz time, const Interval& delay) {
+  const TimestampTz known = protect([&] {
+    const Datum utc = CStringGetTextDatum("UTC");
+    const Datum local = DirectFunctionCall2(timestamptz_zone, utc, TimestampTzGetDatum(time));
+    const Datum later = DirectFunctionCall2(timestamp_pl_interval, local, IntervalPGetDatum(&delay));
+    return DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, utc, later));
+  });
+  return std::min(GetCurrentTransactionStartTimestamp(), known);
 }
 
 // Writes the rows of a history to fraud.transactions and fraud.changes: directly where nothing
@@ -309,6 +304,8 @@ int64_t RowWriter::store_by_statement(const FeatureBlock& block, SetScorer& scor
 
 }  // namespace
 
+size_t history_step() { return 10 * static_cast<size_t>(guc_ingest_batch_size); }
+
 HistoryStore::HistoryStore(std::string source, const Interval& label_delay, Oid role, KeptWindows* windows)
     : source_(std::move(source)), label_delay_(label_delay), role_(role), windows_(windows) {
   OwnerScope owner;
@@ -332,23 +329,7 @@ HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
   const std::vector<Entry> all = admit(batch, cards, gate, outcomes, refused);
   std::vector<Entry> entries = all;
   claim(spi, cards, entries, outcomes, refused, nullptr, false);
-  if (!entries.empty()) {
-    PaymentColumns columns;
-    Column labels(BOOLOID);
-    for (const Entry& entry : entries) {
-      columns.add(entry);
-      // A label says fraud; that a payload says nothing is none.
-      labels.add(entry.payment->is_fraud.value_or(false) ? bool_param(true) : null_param());
-      first_ = std::min(first_, entry.occurred_at);
-      last_ = std::max(last_, entry.occurred_at);
-    }
-    std::vector<SqlValue> values = columns.arrays();
-    values.push_back(labels.array());
-    values.push_back({IntervalPGetDatum(&label_delay_)});
-    values.push_back(states_of(spi, entries).array());
-    values.push_back(int8_param(taken_));
-    spi.run(insert_waiting, values);
-  }
+  if (!entries.empty()) keep_waiting(spi, entries);
   Counts counts;
   for (const Entry& entry : all) {
     if (outcomes[entry.outcome].status != IngestStatus::kDuplicate) continue;
@@ -363,6 +344,59 @@ HistoryStore::Counts HistoryStore::add(PaymentBatch& batch) {
   write_dead_letters(spi, source_, std::move(letters), cards, gate, Beside::kNone);
   gate.tell();
   return counts;
+}
+
+// Puts the payments into the temporary table, which is ours alone.
+void HistoryStore::keep_waiting(Spi& spi, const std::vector<Entry>& entries) {
+  const std::vector<std::optional<Datum>> states = states_of(spi, entries);
+  if (waiting_ == InvalidOid) {
+    spi.run(waiting_relation, {});
+    waiting_ = static_cast<Oid>(*spi.integer(0, 1));
+  }
+  TableWriter writer({"history_row", "card", "transaction_id", "occurred_at", "amount", "merchant", "category",
+                      "merchant_latitude", "merchant_longitude", "home_latitude", "home_longitude", "city_population", "age",
+                      "is_fraud", "label_known_at", "label_changes", "currency", "base_amount", "attributes", "state"});
+  const auto number = [](const std::optional<double>& value) { return value ? float8_param(*value) : null_param(); };
+  size_t customer = 0;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const Entry& entry = entries[i];
+    const Payment& payment = *entry.payment;
+    if (i > 0 && entry.card != entries[i - 1].card) ++customer;
+    const std::string amount = format_amount(payment.amount_minor, payment.decimals);
+    const bool is_fraud = payment.is_fraud.value_or(false);
+    const SqlValue values[kWaitingColumns] = {
+        int8_param(taken_ + static_cast<int64_t>(i) + 1),
+        uuid_param(card_uuid(entry.card)),
+        text_param(payment.transaction_id),
+        time_param(entry.occurred_at),
+        {numeric_of(amount)},
+        text_param(payment.merchant),
+        optional_text_param(payment.category),
+        number(payment.merchant_latitude),
+        number(payment.merchant_longitude),
+        number(payment.latitude),
+        number(payment.longitude),
+        payment.city_population ? int8_param(*payment.city_population) : null_param(),
+        age_at(payment),
+        // A label says fraud; that a payload says nothing is none.
+        is_fraud ? bool_param(true) : null_param(),
+        is_fraud ? time_param(label_known_at(entry.occurred_at, label_delay_)) : null_param(),
+        null_param(),
+        text_param(currency_of(payment)),
+        {numeric_of(entry.base_amount)},
+        payment.attributes.empty() ? null_param() : jsonb_param(payment.attributes),
+        states[customer] ? SqlValue{*states[customer]} : null_param()};
+    Datum row[kWaitingColumns];
+    bool nulls[kWaitingColumns];
+    for (size_t column = 0; column < kWaitingColumns; ++column) {
+      row[column] = values[column].value;
+      nulls[column] = values[column].null;
+    }
+    writer.add(waiting_, row, nulls);
+    first_ = std::min(first_, entry.occurred_at);
+    last_ = std::max(last_, entry.occurred_at);
+  }
+  writer.flush();
 }
 
 int64_t HistoryStore::finish(const std::function<void(int64_t)>& tell) {

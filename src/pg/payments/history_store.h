@@ -22,6 +22,10 @@
 
 namespace fraud::pg {
 
+// How many payments are best added at once: more than of those that arrive, for nobody waits for
+// one of them.
+size_t history_step();
+
 class HistoryStore {
  public:
   struct Counts {
@@ -42,6 +46,7 @@ class HistoryStore {
   int64_t finish(const std::function<void(int64_t)>& tell);
 
  private:
+  void keep_waiting(Spi& spi, const std::vector<Entry>& entries);
   void store_late(Spi& spi);
   int64_t store_waiting(const std::function<void(int64_t)>& tell);
 
@@ -50,6 +55,7 @@ class HistoryStore {
   Oid role_;
   KeptWindows* windows_;
   int64_t taken_ = 0;
+  Oid waiting_ = InvalidOid;  // the table in which they wait
   std::vector<Payment> follow_ups_;  // of payments that may be among those that wait
   std::vector<std::pair<std::string, CardId>> late_labels_;  // of payments that were there already
   TimestampTz first_ = DT_NOEND, last_ = DT_NOBEGIN;

@@ -61,6 +61,10 @@ struct Receipt {
   std::vector<NumberHash> hashes;
 };
 
+// Returns years from the birth to the payment, by days; null where the birth is not known, as where
+// it is a stand-in such as 0001-01-01.
+SqlValue age_at(const Payment& payment);
+
 // Returns why a payment of this time is refused, or an empty string.
 std::string future_fault(TimestampTz time);
 

@@ -1,5 +1,6 @@
 #include "pg/server/table_writer.h"
 
+#include <algorithm>
 #include <exception>
 
 #include "pg/server/boundary.h"
@@ -10,19 +11,22 @@ extern "C" {
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
 #include "executor/executor.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplesort.h"
 }
 
 namespace fraud::pg {
 
 namespace {
 
-constexpr size_t kRowsAtOnce = 1000;
+constexpr size_t kRowsAtOnce = 16384, kRowsAtOnceToHeap = 1000;
 
 // Plain Postgres code, for protect().
 bool is_plain(Relation relation) {
@@ -44,6 +48,7 @@ struct TableWriter::Target {
   Oid table = InvalidOid;
   MemoryContext context = nullptr;
   Relation relation = nullptr;
+  TupleDesc descriptor = nullptr;  // of the slots: nobody's, so that it counts no references
   EState* state = nullptr;
   ResultRelInfo* result = nullptr;
   BulkInsertState bulk = nullptr;
@@ -54,6 +59,8 @@ struct TableWriter::Target {
   void open(Oid the_table, MemoryContext parent, const char* const* columns, size_t count);
   void put(const Datum* values, const bool* nulls);
   void write();
+  bool is_sorted(int index) const;
+  void write_index(int number);
   void close();
 };
 
@@ -63,7 +70,7 @@ void TableWriter::Target::open(Oid the_table, MemoryContext parent, const char* 
   context = AllocSetContextCreate(parent, "fraud_detect table writer", ALLOCSET_DEFAULT_SIZES);
   MemoryContext old = MemoryContextSwitchTo(context);
   relation = table_open(table, RowExclusiveLock);
-  TupleDesc descriptor = RelationGetDescr(relation);
+  descriptor = CreateTupleDescCopy(RelationGetDescr(relation));
   places = static_cast<int*>(palloc(sizeof(int) * (size_t)descriptor->natts));
   for (int i = 0; i < descriptor->natts; ++i) {
     Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
@@ -85,19 +92,53 @@ void TableWriter::Target::put(const Datum* values, const bool* nulls) {
   if (waiting == kRowsAtOnce) write();
   if (waiting == made) {
     MemoryContext old = MemoryContextSwitchTo(context);
-    slots[made++] = table_slot_create(relation, nullptr);
+    slots[made++] = MakeSingleTupleTableSlot(descriptor, table_slot_callbacks(relation));
     MemoryContextSwitchTo(old);
   }
   TupleTableSlot* slot = slots[waiting++];
   ExecClearTuple(slot);
-  const int count = RelationGetDescr(relation)->natts;
-  for (int i = 0; i < count; ++i) {
+  for (int i = 0; i < descriptor->natts; ++i) {
     const int place = places[i];
     slot->tts_isnull[i] = place < 0 || nulls[place];
     slot->tts_values[i] = slot->tts_isnull[i] ? (Datum)0 : values[place];
   }
   ExecStoreVirtualTuple(slot);
   slot->tts_tableOid = table;
+}
+
+// Tells whether rows may enter the index in any order: one that no more than a key decides of.
+bool TableWriter::Target::is_sorted(int index) const {
+  const IndexInfo* info = result->ri_IndexRelationInfo[index];
+  const Form_pg_index form = result->ri_IndexRelationDescs[index]->rd_index;
+  return result->ri_IndexRelationDescs[index]->rd_rel->relam == BTREE_AM_OID && info->ii_ReadyForInserts &&
+         info->ii_Predicate == NIL && info->ii_ExclusionOps == nullptr && form->indimmediate;
+}
+
+// In order of its keys: each page of the index is looked for once for all that goes there.
+void TableWriter::Target::write_index(int number) {
+  Relation index = result->ri_IndexRelationDescs[number];
+  IndexInfo* info = result->ri_IndexRelationInfo[number];
+  MemoryContext old = MemoryContextSwitchTo(context);
+  Tuplesortstate* sort = tuplesort_begin_index_btree(relation, index, false, false, work_mem, nullptr, TUPLESORT_NONE);
+  MemoryContextSwitchTo(old);
+  ExprContext* expressions = GetPerTupleExprContext(state);
+  Datum values[INDEX_MAX_KEYS];
+  bool nulls[INDEX_MAX_KEYS];
+  for (size_t i = 0; i < waiting; ++i) {
+    expressions->ecxt_scantuple = slots[i];
+    FormIndexDatum(info, slots[i], state, values, nulls);
+    tuplesort_putindextuplevalues(sort, index, &slots[i]->tts_tid, values, nulls);
+    ResetPerTupleExprContext(state);
+  }
+  tuplesort_performsort(sort);
+  const IndexUniqueCheck unique = index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO;
+  TupleDesc keys = RelationGetDescr(index);
+  while (IndexTuple tuple = tuplesort_getindextuple(sort, true)) {
+    index_deform_tuple(tuple, keys, values, nulls);
+    (void)index_insert(index, values, nulls, &tuple->t_tid, relation, unique, false, info);
+    ResetPerTupleExprContext(state);
+  }
+  tuplesort_end(sort);
 }
 
 void TableWriter::Target::write() {
@@ -107,16 +148,19 @@ void TableWriter::Target::write() {
   if (relation->rd_att->constr != nullptr) {
     for (size_t i = 0; i < waiting; ++i) ExecConstraints(result, slots[i], state);
   }
-  table_multi_insert(relation, slots, static_cast<int>(waiting), GetCurrentCommandId(true), 0, bulk);
-  if (result->ri_NumIndices > 0) {
-    for (size_t i = 0; i < waiting; ++i) {
-      insert_index_tuples(result, slots[i], state);
-      ResetPerTupleExprContext(state);
-    }
+  for (size_t i = 0; i < waiting; i += kRowsAtOnceToHeap) {
+    table_multi_insert(relation, slots + i, static_cast<int>(std::min(kRowsAtOnceToHeap, waiting - i)), GetCurrentCommandId(true), 0, bulk);
+    ResetPerTupleExprContext(state);
+  }
+  bool sorted = true;
+  for (int i = 0; i < result->ri_NumIndices; ++i) sorted = sorted && is_sorted(i);
+  for (int i = 0; sorted && i < result->ri_NumIndices; ++i) write_index(i);
+  for (size_t i = 0; !sorted && i < waiting; ++i) {
+    insert_index_tuples(result, slots[i], state);
+    ResetPerTupleExprContext(state);
   }
   for (size_t i = 0; i < waiting; ++i) ExecClearTuple(slots[i]);
   PopActiveSnapshot();
-  ResetPerTupleExprContext(state);
   MemoryContextSwitchTo(old);
   waiting = 0;
 }
@@ -179,10 +223,17 @@ void TableWriter::add(Oid table, const Datum* values, const bool* nulls) {
 }
 
 void TableWriter::flush() {
-  for (const std::unique_ptr<Target>& target : targets_) {
+  std::vector<std::unique_ptr<Target>> used;
+  for (std::unique_ptr<Target>& target : targets_) {
     Target* written = target.get();
-    protect([&] { written->write(); });
+    const bool wanted = written->waiting > 0;
+    protect([&] {
+      written->write();
+      if (!wanted) written->close();
+    });
+    if (wanted) used.push_back(std::move(target));
   }
+  targets_ = std::move(used);
   protect([] { CommandCounterIncrement(); });
 }
 

@@ -29,7 +29,8 @@ class TableWriter {
 
   // Adds a row, all columns given. What the values point to must live until flush().
   void add(Oid table, const Datum* values, const bool* nulls);
-  // Writes what was added, and shows it to the statements that follow.
+  // Writes what was added, and shows it to the statements that follow. A table that nothing was
+  // added to is closed.
   void flush();
 
  private:
