@@ -197,6 +197,7 @@ void BatchLoad::take(const Spi& spi, uint64_t row, const std::vector<HistoryFiel
                    "Sorted by its column of times, a payment comes after later ones that are stored.",
                    "Give the column a type that sorts by time, such as timestamptz, or load a view that does.");
   }
+  if (batch_.payments.capacity() < batch_size_) batch_.payments.reserve(batch_size_ + 1);  // not twice that
   if (before >= batch_size_ && time > latest_) {
     Payment next = std::move(batch_.payments.back());
     batch_.payments.pop_back();
@@ -232,6 +233,7 @@ void BatchLoad::store() {
       part.payments.push_back(std::move(payment));
     }
     add();
+    taken = {};  // before the windows are filled
     stored = store.finish([](int64_t) { protect([] { CHECK_FOR_INTERRUPTS(); }); });
   }
   if (latest_ != DT_NOBEGIN) stored_up_to_ = std::max(stored_up_to_, latest_ + 1);
