@@ -35,6 +35,63 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.load_history(regclass, interval) IS
     'stores the payments of a table in the Kaggle fraudTrain.csv layout (columns by name, any types), with features as of each payment''s time and the champion''s score, without decision or alert; is_fraud = 1 becomes a label known label_delay after the payment, at the latest now; returns the number of payments stored';
 
+-- Loads of histories in batches. A row is updated with each batch, in its commit.
+CREATE TABLE fraud.history_loads (
+    load_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    relation text NOT NULL,
+    label_delay interval NOT NULL,
+    state text NOT NULL DEFAULT 'loading' CHECK (state IN ('loading', 'finished', 'abandoned')),
+    rows_expected bigint,
+    payments bigint NOT NULL DEFAULT 0,
+    present bigint NOT NULL DEFAULT 0,
+    rejected bigint NOT NULL DEFAULT 0,
+    batches bigint NOT NULL DEFAULT 0,
+    stored_up_to timestamptz,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_by name NOT NULL DEFAULT fraud._caller(),
+    resumed_at timestamptz,
+    payments_before bigint NOT NULL DEFAULT 0,
+    updated_at timestamptz,
+    finished_at timestamptz
+) WITH (fillfactor = 50);
+CREATE INDEX history_loads_relation_idx ON fraud.history_loads (relation) WHERE state = 'loading';
+COMMENT ON TABLE fraud.history_loads IS 'loads of histories by fraud.load_history_in_batches; read fraud.history_progress';
+COMMENT ON COLUMN fraud.history_loads.relation IS 'the table or view that is loaded, with its schema';
+COMMENT ON COLUMN fraud.history_loads.state IS 'loading (a load that was stopped, too), finished, or abandoned: another was begun anew';
+COMMENT ON COLUMN fraud.history_loads.rows_expected IS 'the planner''s estimate of the relation''s rows at the begin; null: none';
+COMMENT ON COLUMN fraud.history_loads.payments IS 'stored';
+COMMENT ON COLUMN fraud.history_loads.present IS 'stored before by others, or standing there twice';
+COMMENT ON COLUMN fraud.history_loads.rejected IS 'on the list of dead letters';
+COMMENT ON COLUMN fraud.history_loads.stored_up_to IS 'all payments from before this are stored';
+COMMENT ON COLUMN fraud.history_loads.resumed_at IS 'when it went on, last';
+COMMENT ON COLUMN fraud.history_loads.payments_before IS 'payments when it went on';
+COMMENT ON COLUMN fraud.history_loads.updated_at IS 'when its last batch was stored';
+
+CREATE PROCEDURE fraud.load_history_in_batches(rel regclass, label_delay interval DEFAULT '7 days', batch_size int DEFAULT 100000, resume boolean DEFAULT true)
+AS 'MODULE_PATHNAME', 'fraud_detect_load_history_in_batches'
+LANGUAGE C;
+COMMENT ON PROCEDURE fraud.load_history_in_batches(regclass, interval, int, boolean) IS
+    'stores a history as fraud.load_history does, in order of time and in batches of about batch_size payments, each in a transaction of its own, with the same features; what was stopped goes on where it was when it is called again, unless resume is false. fraud.history_progress shows how far it is. Fails inside a transaction block, where another session loads the same relation, and where the column of times does not sort by time';
+
+CREATE VIEW fraud.history_progress AS
+    SELECT l.load_id, l.relation,
+           CASE WHEN l.state <> 'loading' OR EXISTS (
+                    SELECT FROM pg_locks k
+                    WHERE k.locktype = 'advisory' AND k.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+                      AND k.classid = 'fraud.history_loads'::regclass AND k.objid::bigint = l.load_id AND k.objsubid = 2 AND k.granted)
+                THEN l.state ELSE 'stopped' END AS state,
+           l.payments, l.present, l.rejected, l.batches, l.rows_expected, l.stored_up_to,
+           (l.payments - l.payments_before)
+               / nullif(extract(epoch FROM l.updated_at - coalesce(l.resumed_at, l.started_at))::float8, 0) AS payments_per_second,
+           l.label_delay, l.started_at, l.started_by, l.resumed_at, l.updated_at, l.finished_at
+    FROM fraud.history_loads l;
+COMMENT ON VIEW fraud.history_progress IS 'loads of histories in batches, and how far each is';
+COMMENT ON COLUMN fraud.history_progress.state IS
+    'loading; stopped: nobody loads it, and the same call goes on with it; finished; abandoned: another was begun anew';
+COMMENT ON COLUMN fraud.history_progress.rows_expected IS 'the planner''s estimate of the relation''s rows at the begin; null: none';
+COMMENT ON COLUMN fraud.history_progress.stored_up_to IS 'all payments from before this are stored';
+COMMENT ON COLUMN fraud.history_progress.payments_per_second IS 'since it was begun or went on; the sorting at the begin counts';
+
 CREATE FUNCTION fraud.simulate(
     customers int DEFAULT 1000,
     merchants int DEFAULT 300,

@@ -100,6 +100,8 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.event_is_fraud(text, text), fraud.event_label_known_at(text, text), fraud.event_label_changes(text, text)',
             'EXECUTE ON FUNCTION fraud.label_event(text, text, boolean, text, timestamptz), fraud.label_event(text, text[], boolean, text, timestamptz)',
             'EXECUTE ON FUNCTION fraud.load_history(regclass, interval)',
+            'EXECUTE ON PROCEDURE fraud.load_history_in_batches(regclass, interval, int, boolean)',
+            'SELECT ON fraud.history_progress',
             'EXECUTE ON FUNCTION fraud.simulate(int, int, int, bigint, timestamptz, timestamptz, interval)']
         WHEN 'operator' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
@@ -205,7 +207,7 @@ END;
 COMMENT ON FUNCTION fraud.revoke_access(text, text) IS
     'takes one kind of access from a role; what two kinds share goes with the first';
 
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fraud FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA fraud FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.fraud_score(record, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.fraud_score(jsonb, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.fraud_score(float4[], text) FROM PUBLIC;

@@ -49,6 +49,7 @@ std::string select_list(const std::vector<EventColumn>& columns) {
 void EventBatch::clear() {
   rows = 0;
   tags.clear();
+  table_rows.clear();
   times.clear();
   ids.clear();
   labels.clear();
@@ -63,7 +64,7 @@ void EventBatch::clear() {
 
 size_t EventBatch::bytes() const noexcept {
   auto size = [](const auto& column) { return column.capacity() * sizeof(column[0]); };
-  return size(tags) + size(times) + size(ids) + size(labels) + size(known_at) + size(turns) + size(turn_ends) + size(locals) + size(cells) +
+  return size(tags) + size(table_rows) + size(times) + size(ids) + size(labels) + size(known_at) + size(turns) + size(turn_ends) + size(locals) + size(cells) +
          size(key_bytes) + size(key_ends);
 }
 
@@ -225,6 +226,9 @@ bool EventReader::receive(TupleTableSlot* slot, DestReceiver* self) {
       case EventColumn::Kind::kId:
         value = time < reader->ids_from_us_ ? (Datum)0 : datumCopy(value, form.by_value, form.length);
         break;
+      case EventColumn::Kind::kRow:
+        value = datumCopy(value, form.by_value, form.length);
+        break;
       case EventColumn::Kind::kLabelChanges:
         value = PointerGetDatum(PG_DETOAST_DATUM(value));
         break;
@@ -303,6 +307,9 @@ void EventReader::append_row(const Datum* values, const bool* nulls) {
     switch (column.kind) {
       case Kind::kTag:
         batch_.tags.push_back(null ? 0 : DatumGetInt64(value));
+        break;
+      case Kind::kRow:
+        batch_.table_rows.push_back(null ? (Datum)0 : value);
         break;
       case Kind::kTime:
         time = null ? 0 : DatumGetTimestampTz(value);

@@ -20,6 +20,7 @@ namespace fraud::pg {
 struct EventColumn {
   enum class Kind {
     kTag,  // a bigint that goes with the row
+    kRow,  // a row of a table that goes with it
     kTime, kId, kLabel, kKnownAt, kLabelChanges, kNumber, kCategory, kNumberInput, kHashInput, kKeyPart
   };
   Kind kind;
@@ -37,6 +38,7 @@ constexpr uint32_t kNullKey = UINT32_MAX;
 struct EventBatch {
   size_t rows = 0;
   std::vector<int64_t> tags;  // 0 for a null one; empty without such a column
+  std::vector<Datum> table_rows;  // 0 for a null one; empty without such a column
   std::vector<int64_t> times;
   std::vector<Datum> ids;  // by-reference ones live in the reader's context
   std::vector<float> labels;

@@ -45,6 +45,7 @@ struct FeatureSet {
   Oid time_type = TIMESTAMPTZOID, known_at_type = TIMESTAMPTZOID;
   int64_t label_delay_us = 0;
   std::string tag;  // a bigint that FeatureStream gives with each event, or empty
+  std::string row;  // a row of a table that it gives with each event, or empty
 
   std::vector<FeatureInfo> features;     // in vector order
   std::vector<size_t> places;            // of each, from 0: kept when others are dropped

@@ -21,6 +21,7 @@ namespace fraud::pg {
 namespace {
 
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
+constexpr size_t kMostRows = size_t{64} << 20;  // bytes of events that are sorted here together with rows of theirs
 
 // All columns of the set's events.
 std::vector<EventColumn> columns_of(const FeatureSet& set) {
@@ -29,6 +30,7 @@ std::vector<EventColumn> columns_of(const FeatureSet& set) {
   columns.push_back({Kind::kTime, 0, as_timestamptz(set.time, set.time_type)});
   columns.push_back({Kind::kId, 0, "(" + set.id + ")"});
   if (!set.tag.empty()) columns.push_back({Kind::kTag, 0, "(" + set.tag + ")"});
+  if (!set.row.empty()) columns.push_back({Kind::kRow, 0, "(" + set.row + ")"});
   if (!set.label.empty()) columns.push_back({Kind::kLabel, 0, set.label_as_boolean});
   if (!set.known_at.empty()) {
     columns.push_back({Kind::kKnownAt, 0, as_timestamptz(set.known_at, set.known_at_type)});
@@ -86,7 +88,7 @@ struct Turn {
 // this one hands out those of the turn before, and reads the next.
 struct FeatureStream::Pass {
   Pass(std::shared_ptr<const FeatureSet> the_set, TimestampTz the_from, TimestampTz the_to,
-       TimestampTz the_known_by, size_t rows)
+       TimestampTz the_known_by, std::unique_ptr<FeatureEngine> windows, size_t rows)
       : set(std::move(the_set)),
         from(the_from),
         to(the_to),
@@ -94,7 +96,9 @@ struct FeatureStream::Pass {
         block_rows(rows),
         columns(columns_of(*set)),
         reader(*set, columns, set->locals.size(), set->inputs.size(), set->keys.size()),
-        engine(set->windows, set->keys.size(), static_cast<size_t>(std::max(guc_feature_threads, 2) - 2)) {
+        engine(windows != nullptr ? std::move(windows)
+                                  : std::make_unique<FeatureEngine>(set->windows, set->keys.size(),
+                                                                    static_cast<size_t>(std::max(guc_feature_threads, 2) - 2))) {
     context = protect([] {
       return AllocSetContextCreate(CurrentMemoryContext, "fraud_detect stream", ALLOCSET_SMALL_SIZES);
     });
@@ -125,6 +129,8 @@ struct FeatureStream::Pass {
   void compute(Turn& turn);
   void make_block(const Turn& turn);
   [[noreturn]] void throw_same_id(TimestampTz time) const;
+  // Rows that go with the events are many times as large as these: of those, few.
+  size_t collect_limit() const { return std::min(memory_limit() / 2, set->row.empty() ? SIZE_MAX : kMostRows); }
   size_t memory_limit() const { return static_cast<size_t>(guc_feature_memory_kb) * 1024; }
 
   std::shared_ptr<const FeatureSet> set;
@@ -157,13 +163,17 @@ struct FeatureStream::Pass {
   size_t turn = 0;     // which is next
   bool begun = false;  // whether that is computed already
   bool ended = false;
-  FeatureEngine engine;
+  std::unique_ptr<FeatureEngine> engine;
+  KeptWindows* kept = nullptr;  // where it goes in the end
+  TimestampTz goes_on_at = 0;   // where the windows stand that it began with
+  bool goes_on = false;
   std::vector<std::string_view> row_keys;
   // The block.
   std::vector<float> features, labels;
   std::vector<TimestampTz> times, known_at;
   std::vector<Datum> ids;
   std::vector<int64_t> tags;
+  std::vector<Datum> table_rows;
   TaskThread thread;  // the last here: it ends before what it works on
 };
 
@@ -178,9 +188,11 @@ FeatureStream::Pass::~Pass() noexcept {
 // event of the period reach back to.
 void FeatureStream::Pass::open(bool sorted) {
   TimestampTz begin = from;
-  if (!TIMESTAMP_NOT_FINITE(from)) {
+  if (goes_on) {
+    begin = goes_on_at - 1;
+  } else if (!TIMESTAMP_NOT_FINITE(from)) {
     // The interval is open at its begin: one microsecond earlier closes it.
-    begin = from - MIN_TIMESTAMP <= engine.reach_us() ? DT_NOBEGIN : from - engine.reach_us() - 1;
+    begin = from - MIN_TIMESTAMP <= engine->reach_us() ? DT_NOBEGIN : from - engine->reach_us() - 1;
   }
   const std::string time = "(" + set->time + ")";
   std::string query = select_list(columns) + set->from_clause() + " WHERE " + time + " > " +
@@ -256,7 +268,7 @@ bool FeatureStream::Pass::collect() {
   // Beside the batch: the order and its sort. The windows may take as much again.
   const size_t more = sizeof(std::pair<int64_t, uint32_t>) + sizeof(uint32_t);
   while (fetch(reader)) {
-    if (reader.bytes() + batch.rows * more <= memory_limit() / 2 && batch.rows < kNullKey &&
+    if (reader.bytes() + batch.rows * more <= collect_limit() && batch.rows < kNullKey &&
         batch.key_bytes.size() < kNullKey) {
       continue;
     }
@@ -314,7 +326,7 @@ std::vector<std::string> FeatureStream::Pass::keys_of(const EventBatch& batch, s
   // windows all end before the event: what comes at the same time is in none of them.
   std::vector<std::string> ties(row_keys.begin(), row_keys.end());
   for (size_t key = 0; key < ties.size(); ++key) {
-    if (engine.plan(key).least_delay_us() > 0) ties[key].clear();
+    if (engine->plan(key).least_delay_us() > 0) ties[key].clear();
   }
   return ties;
 }
@@ -415,7 +427,7 @@ bool FeatureStream::Pass::begin_turn() {
 }
 
 void FeatureStream::Pass::compute(Turn& turn) {
-  engine.next(turn.events.data(), turn.events.size(), turn.keys.data(), turn.window_values.data());
+  engine->next(turn.events.data(), turn.events.size(), turn.keys.data(), turn.window_values.data());
 }
 
 // Gives the turn that was begun, computed.
@@ -427,7 +439,7 @@ Turn& FeatureStream::Pass::end_turn() {
     compute(done);
   }
   turn ^= 1;
-  if (engine.bytes() > memory_limit()) {
+  if (engine->bytes() > memory_limit()) {
     throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                    "the windows of feature set \"" + set->name +
                        "\" hold more than fraud_detect.feature_memory",
@@ -446,6 +458,7 @@ void FeatureStream::Pass::make_block(const Turn& turn) {
   known_at.clear();
   ids.clear();
   tags.clear();
+  table_rows.clear();
   features.reserve(turn.rows.size() * width);
   for (size_t i = 0; i < turn.rows.size(); ++i) {
     const size_t row = turn.rows[i];
@@ -461,6 +474,7 @@ void FeatureStream::Pass::make_block(const Turn& turn) {
     times.push_back(batch.times[row]);
     ids.push_back(batch.ids[row]);
     if (!set->tag.empty()) tags.push_back(batch.tags[row]);
+    if (!set->row.empty()) table_rows.push_back(batch.table_rows[row]);
     labels.push_back(batch.label_by(row, known_by));
     known_at.push_back(batch.known_at[row]);
   }
@@ -477,13 +491,30 @@ FeatureStream::FeatureStream(std::string_view feature_set, TimestampTz from, Tim
           from, to, known_by, block_rows) {}
 
 FeatureStream::FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to,
-                             TimestampTz known_by, size_t block_rows) {
+                             TimestampTz known_by, size_t block_rows)
+    : FeatureStream(std::move(set), from, to, known_by, nullptr, block_rows) {}
+
+bool KeptWindows::serve(const FeatureSet& set, TimestampTz from) const {
+  return engine_ != nullptr && revision_ == set.revision && up_to_ <= from;
+}
+
+FeatureStream::FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to,
+                             TimestampTz known_by, KeptWindows* windows, size_t block_rows) {
   if (set->features.empty()) {
     throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                    "feature set \"" + set->name + "\" has no features", {},
                    "Add some with fraud.add_feature and fraud.add_window_feature.");
   }
-  pass_ = std::make_unique<Pass>(std::move(set), from, to, known_by, block_rows);
+  std::unique_ptr<FeatureEngine> engine;
+  const bool goes_on = windows != nullptr && windows->serve(*set, from);
+  if (goes_on) engine = std::move(windows->engine_);
+  pass_ = std::make_unique<Pass>(std::move(set), from, to, known_by, std::move(engine), block_rows);
+  pass_->kept = windows;
+  if (goes_on) {
+    pass_->goes_on = true;
+    pass_->goes_on_at = windows->up_to_;
+    pass_->added_run = windows->run_;
+  }
   pass_->whole = pass_->collect();
   if (pass_->whole) {
     pass_->sort_rows();
@@ -522,6 +553,13 @@ bool FeatureStream::next(FeatureBlock* block) {
   block->known_at = pass.known_at.data();
   block->ids = pass.ids.data();
   block->tags = pass.tags.data();
+  block->table_rows = pass.table_rows.data();
+  if (block->rows == 0 && pass.kept != nullptr && pass.engine != nullptr) {
+    pass.kept->engine_ = std::move(pass.engine);
+    pass.kept->revision_ = pass.set->revision;
+    pass.kept->up_to_ = pass.to;
+    pass.kept->run_ = pass.added_run;
+  }
   return block->rows > 0;
 }
 

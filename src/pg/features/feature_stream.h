@@ -27,6 +27,23 @@ struct FeatureBlock {
   const TimestampTz* known_at = nullptr; // from when each label counts
   const Datum* ids = nullptr;            // of type id_type()
   const int64_t* tags = nullptr;         // of the set's tag, where it has one
+  const Datum* table_rows = nullptr;     // of the set's row, where it has one; 0 is a null
+};
+
+// The windows as they stand where a stream has ended, for one that goes on from there: what is
+// in them need not be read again.
+class KeptWindows {
+ public:
+  // Tells whether a stream of the set that begins at `from` can go on with them.
+  bool serve(const FeatureSet& set, TimestampTz from) const;
+  void forget() { engine_.reset(); }
+
+ private:
+  friend class FeatureStream;
+  std::unique_ptr<FeatureEngine> engine_;
+  std::string revision_;   // of the set that they are of
+  TimestampTz up_to_ = 0;  // all events before that have gone through them
+  uint64_t run_ = 0;
 };
 
 class FeatureStream {
@@ -40,6 +57,10 @@ class FeatureStream {
   // The same of a set that the caller may read.
   FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to, TimestampTz known_by,
                 size_t block_rows = 16384);
+  // The same, going on with the windows where they serve; at its end they are given back. Events
+  // from where they stand on are read, those that lie before `from` as well.
+  FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to, TimestampTz known_by,
+                KeptWindows* windows, size_t block_rows = 16384);
   ~FeatureStream() noexcept;
   FeatureStream(const FeatureStream&) = delete;
   FeatureStream& operator=(const FeatureStream&) = delete;

@@ -186,7 +186,7 @@ bool insert_payments(const std::vector<Entry>& entries, const StoredAs& as) {
   std::map<Oid, std::unique_ptr<PlainTable>> months;
   std::vector<PlainTable*> tables;
   for (const Entry& entry : entries) {
-    const Oid month = partition_of(entry.occurred_at);
+    const Oid month = month_partition(entry.occurred_at);
     if (!OidIsValid(month)) return false;
     std::unique_ptr<PlainTable>& table = months[month];
     if (table == nullptr) table = std::make_unique<PlainTable>(month, kPaymentColumns, PlainTable::Use::kInsert, 1, payments);

@@ -91,7 +91,9 @@ Statement insert_labels(
     "  coalesce(n.known_at, " FRAUD_LABEL_KNOWN_AT("n.occurred_at", "$6") ")"
     " FROM unnest($1, $2, $3, $5) n(card, transaction_id, occurred_at, known_at)"
     " WHERE NOT EXISTS (SELECT FROM fraud.labels l WHERE l.transaction_id = n.transaction_id"
-    "  AND l.card = n.card AND l.source = $4 AND l.is_fraud)",
+    "  AND l.card = n.card AND l.source = $4 AND l.is_fraud)"
+    // Of one that stands there twice, what was said first.
+    " ORDER BY n.card, n.transaction_id, n.known_at, n.occurred_at",
     {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID, TIMESTAMPTZARRAYOID, INTERVALOID});
 
 Statement insert_error(
@@ -304,8 +306,9 @@ void write_merchants(Spi& spi, const std::vector<Entry>& entries, bool make) {
   spi.run(make ? insert_merchants : queue_merchants, {merchant.array(), category.array(), since.array()});
 }
 
-// Years from the birth to the payment, by days; null where the birth is not known, as
-// where it is a stand-in such as 0001-01-01. Its zone is not known either: a birth on
+}  // namespace
+
+// The birth's zone is not known either: a birth on
 // the day of the payment may seem to be a day later.
 SqlValue age_at(const Payment& payment) {
   if (!payment.date_of_birth) return null_param();
@@ -317,8 +320,6 @@ SqlValue age_at(const Payment& payment) {
   if (years > kMaxAgeYears) return null_param();
   return {Float4GetDatum(static_cast<float>(years))};
 }
-
-}  // namespace
 
 std::vector<SqlValue> customer_values(const std::vector<Entry>& entries, size_t begin, size_t end) {
   const Entry& newest = entries[end - 1];
@@ -355,12 +356,12 @@ TimestampTz month_of(TimestampTz time) {
   });
 }
 
-Oid partition_of(TimestampTz time) {
+Oid month_partition(TimestampTz time) {
   const Oid schema = fraud_schema();
   return find_partition(protect([&] { return get_relname_relid("transactions", schema); }), time);
 }
 
-bool has_month(TimestampTz time) { return OidIsValid(partition_of(time)); }
+bool has_month(TimestampTz time) { return OidIsValid(month_partition(time)); }
 
 void lock_months(Spi& spi, const PaymentBatch& batch) {
   for (const Payment& payment : batch.payments) {

@@ -63,6 +63,10 @@ struct Receipt {
   std::vector<NumberHash> hashes;
 };
 
+// Returns years from the birth to the payment, by days; null where the birth is not known, as where
+// it is a stand-in such as 0001-01-01.
+SqlValue age_at(const Payment& payment);
+
 // Returns why a payment of this time is refused, or an empty string.
 std::string future_fault(TimestampTz time);
 
@@ -74,7 +78,7 @@ TimestampTz month_of(TimestampTz time);
 bool has_month(TimestampTz time);
 
 // Returns that partition, or InvalidOid.
-Oid partition_of(TimestampTz time);
+Oid month_partition(TimestampTz time);
 
 // Of payments of which some may be of months to be made, before any customer's lock is taken:
 // who holds a customer must not wait for who makes a month, and holds others.

@@ -10,6 +10,7 @@ extern "C" {
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
+#include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "catalog/pg_extension.h"
 #include "utils/acl.h"
@@ -55,6 +56,15 @@ inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot sn
   return index_beginscan(heap, index, snapshot, nullptr, keys, 0);
 #else
   return index_beginscan(heap, index, snapshot, keys, 0);
+#endif
+}
+
+// Adds a row that was written to the indexes of its table.
+inline void insert_index_tuples(ResultRelInfo* result, TupleTableSlot* slot, EState* state) {
+#if PG_VERSION_NUM >= 160000
+  list_free(ExecInsertIndexTuples(result, slot, state, false, false, nullptr, NIL, false));
+#else
+  list_free(ExecInsertIndexTuples(result, slot, state, false, false, nullptr, NIL));
 #endif
 }
 

@@ -25,6 +25,12 @@ Spi::Spi() : exceptions_(std::uncaught_exceptions()) {
   });
 }
 
+Spi::Spi(Commits) : exceptions_(std::uncaught_exceptions()) {
+  protect([] {
+    if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
+  });
+}
+
 Spi::~Spi() noexcept {
   // After an error the (sub)transaction's abort ends this level of SPI.
   if (std::uncaught_exceptions() > exceptions_) return;

@@ -37,6 +37,9 @@ void plan_for_all_rows();
 class Spi {
  public:
   Spi();
+  // Of a procedure that commits: its cursors and its level outlive that.
+  enum class Commits { kYes };
+  explicit Spi(Commits);
   ~Spi() noexcept;
   Spi(const Spi&) = delete;
   Spi& operator=(const Spi&) = delete;
