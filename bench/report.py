@@ -17,6 +17,8 @@ BEGIN = "<!-- measured: written by make bench -->"
 END = "<!-- end of what make bench writes -->"
 FEED_BEGIN = "<!-- the feed: written by make bench -->"
 FEED_END = "<!-- end of what make bench writes of the feed -->"
+NOTIFY_BEGIN = "<!-- deliveries: written by make bench -->"
+NOTIFY_END = "<!-- end of what make bench writes of deliveries -->"
 TASKS = {"one_row": "one row", "batch": "batch", "explain": "explain one row"}
 KERNELS = {"ours-scalar": "scalar", "ours-avx2": "AVX2", "ours-avx512": "AVX-512"}
 # task, model, our side, bar for XGBoost ÷ ours
@@ -30,6 +32,9 @@ LIVE_BARS = {"gap": ("≤ 1.2", lambda value: value <= 1.2), "wait": ("≤ 0.3 s
              "alert": ("≤ 0.3 s", lambda value: value <= 0.3), "scaling": ("≥ 1.5", lambda value: value >= 1.5),
              "drain": ("≤ 12", lambda value: value <= 12), "receipt": ("≥ 40,000", lambda value: value >= 40000),
              "deadlocks": ("0", lambda value: value == 0)}
+
+NOTIFY_BARS = {"rate": ("≥ 1,000", lambda value: value >= 1000), "backlog": ("≥ 0.9", lambda value: value >= 0.9),
+               "work": ("≤ 1.2", lambda value: value <= 1.2), "told": ("≤ 0.3 s", lambda value: value <= 0.3)}
 
 
 def load(path):
@@ -161,13 +166,13 @@ def models_table(debian, folder):
                   "read + score, peak MiB (held)", f"{debian.xgboost}, the same"], rows)
 
 
-def live_table(live):
+def scenes_table(what, found, bars_of):
     rows = []
-    for entry in live["results"]:
-        bar, met = LIVE_BARS[entry["bar"]] if "bar" in entry else ("", None)
+    for entry in found["results"]:
+        bar, met = bars_of[entry["bar"]] if "bar" in entry else ("", None)
         rows.append([entry["what"], bar, f"{shown(entry['value'])} {entry['unit']}",
                      "" if met is None else "met" if met(entry["value"]) else "**missed**"])
-    return table(["the feed", "wanted", "measured", ""], rows)
+    return table([what, "wanted", "measured", ""], rows)
 
 
 def sql_table(sql):
@@ -206,12 +211,12 @@ def make(folder):
     return "\n\n".join(parts + [f"Not measured: {note}." for note in notes]) + "\n"
 
 
-def make_feed(folder):
-    live = load(folder / "live.json")
-    if live is None:
+def make_scenes(folder, name, what, bars_of):
+    found = load(folder / f"{name}.json")
+    if found is None:
         return None
-    return (f"Measured on {live['date']} (load average {live['load']:.1f} at the beginning): {cpu()}, {os.cpu_count()} CPUs, "
-            f"{system()}, PostgreSQL {live['postgres']}.\n\n{live_table(live)}\n")
+    return (f"Measured on {found['date']} (load average {found['load']:.1f} at the beginning): {cpu()}, {os.cpu_count()} CPUs, "
+            f"{system()}, PostgreSQL {found['postgres']}.\n\n{scenes_table(what, found, bars_of)}\n")
 
 
 def replace(page, begin, end, text):
@@ -223,7 +228,8 @@ def replace(page, begin, end, text):
 def main():
     folder = pathlib.Path(sys.argv[1])
     scoring = make(folder) if any((folder / name).exists() for name in ("core-xgboost-debian.json", "sql.json")) else None
-    for begin, end, text in ((BEGIN, END, scoring), (FEED_BEGIN, FEED_END, make_feed(folder))):
+    for begin, end, text in ((BEGIN, END, scoring), (FEED_BEGIN, FEED_END, make_scenes(folder, "live", "the feed", LIVE_BARS)),
+                             (NOTIFY_BEGIN, NOTIFY_END, make_scenes(folder, "notify", "deliveries", NOTIFY_BARS))):
         if text is None:
             continue
         print(text)

@@ -117,6 +117,24 @@ CREATE TRIGGER bound_outbox AFTER INSERT ON fraud.outbox
     FOR EACH STATEMENT WHEN (current_setting('fraud_detect.max_databases', true) IS NULL)
     EXECUTE FUNCTION fraud._bound_outbox();
 
+CREATE FUNCTION fraud._outbox_health(OUT status text, OUT detail text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CASE WHEN o.oldest IS NULL THEN 'ok' WHEN NOT s.preloaded THEN 'warning'
+                WHEN o.oldest < now() - interval '5 minutes' AND EXISTS (SELECT FROM fraud.channels) THEN 'error' ELSE 'ok' END,
+           CASE WHEN o.oldest IS NULL THEN 'empty'
+                WHEN NOT s.preloaded THEN format('not preloaded: %s messages wait and are sent to nobody, of which the newest %s are kept (fraud_detect.outbox_limit)', o.counted, s.kept)
+                ELSE format('%s messages wait, the oldest for %s', o.counted, date_trunc('second', now() - o.oldest)) END
+    -- Counted up to a point, and the oldest is the first by number: there can be millions.
+    FROM (SELECT (SELECT w.created_at FROM fraud.outbox w WHERE w.dispatched_at IS NULL ORDER BY w.outbox_id LIMIT 1) AS oldest,
+                 (SELECT CASE WHEN count(*) > 10000 THEN 'more than 10000' ELSE count(*)::text END
+                  FROM (SELECT FROM fraud.outbox w WHERE w.dispatched_at IS NULL ORDER BY w.outbox_id LIMIT 10001) x) AS counted) o,
+         (SELECT current_setting('fraud_detect.max_databases', true) IS NOT NULL AS preloaded,
+                 coalesce(nullif(current_setting('fraud_detect.outbox_limit', true), ''), '100000') AS kept) s;
+END;
+COMMENT ON FUNCTION fraud._outbox_health() IS 'internal: the item outbox of fraud.health';
+
 CREATE FUNCTION fraud._takes(channel fraud.channels, message fraud.outbox) RETURNS boolean
 LANGUAGE sql STABLE
 RETURN CASE
@@ -360,9 +378,16 @@ CREATE VIEW fraud.channel_status AS
            c.secret IS NOT NULL AS is_signed,
            CASE WHEN c.old_secret_until > statement_timestamp() THEN c.old_secret_until END AS old_secret_until,
            -- Counted up to a point: there can be millions.
-           (SELECT count(*) FROM (SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state IN ('pending', 'sending') LIMIT 100001) w) AS waiting,
+           (SELECT count(*) FROM ((SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'sending')
+                                  UNION ALL
+                                  (SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'pending' AND n.next_attempt_at IS NOT NULL
+                                   ORDER BY n.next_attempt_at LIMIT 10001)
+                                  UNION ALL
+                                  (SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'pending' AND n.next_attempt_at IS NULL
+                                   ORDER BY n.urgent LIMIT 10001)
+                                  LIMIT 10001) w) AS waiting,
            due.since AS waiting_since,
-           (SELECT count(*) FROM (SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'dead' LIMIT 100001) d) AS dead,
+           (SELECT count(*) FROM (SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'dead' LIMIT 10001) d) AS dead,
            coalesce(st.delivered, 0) AS delivered,
            coalesce(st.failures, 0) AS failures,
            coalesce(st.consecutive_failures, 0) AS consecutive_failures,
@@ -375,11 +400,11 @@ CREATE VIEW fraud.channel_status AS
         SELECT min(w.at) AS at, min(w.since) AS since
         FROM ((SELECT n.created_at AS at, n.created_at AS since FROM fraud.notifications n
                WHERE n.channel = c.name AND n.state = 'pending' AND n.next_attempt_at IS NULL AND n.urgent
-                 AND n.notification_id > coalesce(st.urgent_mark, 0) ORDER BY n.notification_id LIMIT 1)
+                 AND n.notification_id + 0 > coalesce(st.urgent_mark, 0) ORDER BY n.notification_id + 0 LIMIT 1)
               UNION ALL
               (SELECT n.created_at, n.created_at FROM fraud.notifications n
                WHERE n.channel = c.name AND n.state = 'pending' AND n.next_attempt_at IS NULL AND NOT n.urgent
-                 AND n.notification_id > coalesce(st.turn_mark, 0) ORDER BY n.notification_id LIMIT 1)
+                 AND n.notification_id + 0 > coalesce(st.turn_mark, 0) ORDER BY n.notification_id + 0 LIMIT 1)
               UNION ALL
               (SELECT greatest(n.next_attempt_at, n.created_at), n.created_at FROM fraud.notifications n
                WHERE n.channel = c.name AND n.state = 'pending' AND n.next_attempt_at IS NOT NULL ORDER BY n.next_attempt_at LIMIT 1)
@@ -390,8 +415,8 @@ COMMENT ON VIEW fraud.channel_status IS
     'how each channel fares, without its secrets: state is new, ok, failing, paused, restored (came with a dump: fraud.resume_channel has it sent to), or stuck (a delivery is overdue: is a worker running?)';
 COMMENT ON COLUMN fraud.channel_status.destination IS 'of a webhook: scheme and host alone';
 COMMENT ON COLUMN fraud.channel_status.old_secret_until IS 'until when the secret before the present one signs too';
-COMMENT ON COLUMN fraud.channel_status.waiting IS 'deliveries to come, counted up to 100001: that or more';
-COMMENT ON COLUMN fraud.channel_status.dead IS 'deliveries given up, counted up to 100001';
+COMMENT ON COLUMN fraud.channel_status.waiting IS 'deliveries to come, counted up to 10001: that or more';
+COMMENT ON COLUMN fraud.channel_status.dead IS 'deliveries given up, counted up to 10001';
 COMMENT ON COLUMN fraud.channel_status.failures IS 'attempts that failed';
 
 CREATE VIEW fraud.notification_log AS

@@ -49,7 +49,7 @@ int guc_max_waiting_payments = 1000000;
 int guc_model_cache_kb = 65536;
 char* guc_no_proxy = nullptr;
 int guc_notify_attempts = 30;
-int guc_notify_concurrency = 4;
+int guc_notify_concurrency = 16;
 int guc_notify_digest_above = 0;
 int guc_notify_payload = kNotifyIds;
 int guc_notify_timeout_ms = 10000;
@@ -300,7 +300,7 @@ void define_gucs() {
   DefineCustomIntVariable("fraud_detect.notify_concurrency",
                           "Most deliveries under way at once for one channel.",
                           "A receiver that failed three times in a row gets one at a time.",
-                          &guc_notify_concurrency, 4, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr,
+                          &guc_notify_concurrency, 16, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr,
                           nullptr);
   DefineCustomIntVariable("fraud_detect.notify_digest_above",
                           "Number of deliveries that wait for a channel from which on its further alerts go together.",

@@ -37,8 +37,8 @@ Statement claim_due(
     "WITH found AS MATERIALIZED ("
     "  SELECT f.*, row_number() OVER (PARTITION BY f.queue ORDER BY f.due, f.id) AS place FROM ("
     "    (SELECT n.notification_id AS id, 0 AS queue, NULL::timestamptz AS due FROM fraud.notifications n"
-    "     WHERE n.channel = $1 AND n.state = 'pending' AND n.next_attempt_at IS NULL AND n.urgent AND n.notification_id > $3"
-    "     ORDER BY n.channel, n.urgent, n.notification_id LIMIT $2)"
+    "     WHERE n.channel = $1 AND n.state = 'pending' AND n.next_attempt_at IS NULL AND n.urgent AND n.notification_id + 0 > $3"
+    "     ORDER BY n.notification_id + 0 LIMIT $2)"
     "    UNION ALL"
     "    (SELECT n.notification_id, 1, n.next_attempt_at FROM fraud.notifications n"
     "     WHERE n.channel = $1 AND n.state = 'pending' AND n.next_attempt_at = '-infinity' LIMIT $2)"
@@ -48,8 +48,8 @@ Statement claim_due(
     "     ORDER BY n.channel, n.next_attempt_at LIMIT $2)"
     "    UNION ALL"
     "    (SELECT n.notification_id, 2, NULL FROM fraud.notifications n"
-    "     WHERE n.channel = $1 AND n.state = 'pending' AND n.next_attempt_at IS NULL AND NOT n.urgent AND n.notification_id > $4"
-    "     ORDER BY n.channel, n.urgent, n.notification_id LIMIT $2)) f"
+    "     WHERE n.channel = $1 AND n.state = 'pending' AND n.next_attempt_at IS NULL AND NOT n.urgent AND n.notification_id + 0 > $4"
+    "     ORDER BY n.notification_id + 0 LIMIT $2)) f"
     "  ORDER BY f.queue > 0, place, f.queue LIMIT $2"
     "), locked AS MATERIALIZED ("
     "  SELECT n.notification_id FROM fraud.notifications n"
@@ -130,10 +130,11 @@ Statement note_states(
     " RETURNING st.name",
     {TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID,
      TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8ARRAYOID});
-Statement waiting("SELECT count(*) FROM (SELECT FROM fraud.notifications n"
-                  "  WHERE n.channel = $1 AND n.state = 'pending' AND n.next_attempt_at IS NULL"
-                  "   AND n.notification_id > CASE WHEN n.urgent THEN $3 ELSE $2 END"
-                  "  LIMIT $4) w",
+Statement waiting("SELECT count(*) FROM (("
+                  "  SELECT FROM fraud.notifications n WHERE n.channel = $1 AND n.state = 'pending' AND n.next_attempt_at IS NULL"
+                  "   AND NOT n.urgent AND n.notification_id + 0 > $2 ORDER BY n.notification_id + 0 LIMIT $4) UNION ALL ("
+                  "  SELECT FROM fraud.notifications n WHERE n.channel = $1 AND n.state = 'pending' AND n.next_attempt_at IS NULL"
+                  "   AND n.urgent AND n.notification_id + 0 > $3 ORDER BY n.notification_id + 0 LIMIT $4) LIMIT $4) w",
                   {TEXTOID, INT8OID, INT8OID, INT8OID});
 
 SqlValue optional_time(TimestampTz time) { return time != 0 ? time_param(time) : null_param(); }
