@@ -39,7 +39,15 @@ struct Tally {
   std::string last_error;
 };
 
-struct Channel {
+// How its receiver fares, as is noted there.
+struct Fare {
+  int failures = 0;  // in a row
+  int broken = 0;    // those that are the receiver's
+  TimestampTz hold_until = 0;
+  std::optional<Tally> tally;
+};
+
+struct Channel : Fare {
   std::string name;
   bool by_notify = false;
   bool closed = false;     // paused, dropped, or came with a dump
@@ -49,9 +57,6 @@ struct Channel {
   int under_way = 0;
   std::deque<Delivery> ready;  // claimed, waiting for a place
 
-  int failures = 0;  // in a row
-  int broken = 0;    // those that are the receiver's
-  TimestampTz hold_until = 0;
   std::deque<TimestampTz> starts;  // of the last minute, where there is max_per_minute
   bool knows_starts = false;
 
@@ -62,8 +67,6 @@ struct Channel {
   TimestampTz due_at = 0;  // something is then; 0: nothing that is known
   int64_t waiting = -1;    // about; -1: not known
   TimestampTz counted_at = 0;
-
-  std::optional<Tally> tally;
 
   // Deliveries under way at once.
   int places(int concurrency) const;

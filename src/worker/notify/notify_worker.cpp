@@ -33,7 +33,6 @@ extern "C" {
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "utils/guc.h"
 
 PGDLLEXPORT void fraud_detect_notify_worker_main(Datum argument);
 }
@@ -70,11 +69,21 @@ Statement address("SELECT a.outbox_id, a.channel, a.deliveries FROM fraud._addre
                   {INT8ARRAYOID, TEXTARRAYOID, INT8OID});
 Statement notify_listeners("SELECT fraud._notify_listeners($1)", {INT8ARRAYOID});
 
-// What is noted need not be on disk before the next thing is done: where it is lost in a crash the
-// delivery is made again, with the same key.
-void commit_later() {
-  protect([] { (void)set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false); });
-}
+// Until the end of its life transactions do not wait for the disk at their commit, once told so. What is
+// noted need not be there before the next thing is done: where it is lost in a crash the
+// delivery is made again, with the same key. (The variable itself: a setting that is made within
+// the owner's scope ends with it, before the commit.)
+class CommitLater {
+ public:
+  explicit CommitLater(bool at_once) { if (at_once) begin(); }
+  ~CommitLater() { synchronous_commit = was_; }
+  CommitLater(const CommitLater&) = delete;
+  CommitLater& operator=(const CommitLater&) = delete;
+  void begin() { synchronous_commit = SYNCHRONOUS_COMMIT_OFF; }
+
+ private:
+  const int was_ = synchronous_commit;
+};
 
 SqlValue ids_param(const std::vector<int64_t>& ids) {
   Column column(INT8OID);
@@ -127,6 +136,7 @@ class NotifyWorker {
     const bool all = now >= all_due_;
     if (!called && !all && now < look_due(now)) return true;
     std::vector<Delivery> by_notify;
+    CommitLater later(false);
     bool present = in_transaction("looking for messages", [&] {
       prefer_index_scans();
       Spi spi;
@@ -154,7 +164,7 @@ class NotifyWorker {
           else channel.ready.push_back(std::move(delivery));
         }
       }
-      if (!addressed && !claimed_any) commit_later();
+      if (!addressed && !claimed_any) later.begin();
     });
     if (!present) return false;
     return notify_channels(std::move(by_notify));
@@ -223,10 +233,8 @@ class NotifyWorker {
     if (now < note_due_ || (outcomes_.size() < kNoteAtOnce && !idle && now < first_outcome_ + kNoteUs)) return true;
     std::vector<Outcome> outcomes;
     outcomes.swap(outcomes_);
-    bool present = in_transaction("noting deliveries", [&] {
-      commit_later();
-      note_in_transaction(outcomes);
-    });
+    CommitLater later(true);
+    bool present = in_transaction("noting deliveries", [&] { note_in_transaction(outcomes); });
     // Those that somebody has locked.
     if (!outcomes_.empty()) note_due_ = now + kNoteRetry;
     return present;
@@ -318,6 +326,10 @@ class NotifyWorker {
 
   bool notify_in_one(const std::vector<Delivery>& deliveries, size_t from, size_t count, std::string& error) {
     error.clear();
+    // What is to be as it was, should it fail.
+    std::map<std::string, Fare> before;
+    for (const auto& [name, channel] : channels_) before[name] = channel;
+    const size_t kept = outcomes_.size();
     try {
       return in_transaction("notifying", [&] {
         std::vector<Outcome> outcomes;
@@ -337,6 +349,8 @@ class NotifyWorker {
       if (!may_go_on(fault)) throw;
       error = std::string("could not notify: ") + fault.what();
       forget(fault);
+      for (auto& [name, fare] : before) static_cast<Fare&>(channels_[name]) = fare;
+      outcomes_.resize(kept);
       return true;
     }
   }
