@@ -122,8 +122,9 @@ class NotifyWorker {
   bool begin() {
     protect([] { begin_look(MyDatabaseId, WorkerKind::kNotify); });
     return in_transaction("looking for messages", [&] {
+      prefer_index_scans();
       Spi spi;
-      take_back_all(spi);
+      take_back(spi, {});
     });
   }
 
@@ -147,6 +148,7 @@ class NotifyWorker {
           channel.due_mark = DT_NOBEGIN;
         }
         all_due_ = now + kIdleInterval;
+        take_back(spi, own());
       }
       outbox_.read(spi);
       give_back_held(spi, now);
@@ -168,6 +170,17 @@ class NotifyWorker {
     });
     if (!present) return false;
     return notify_channels(std::move(by_notify));
+  }
+
+  // The deliveries that this worker is at.
+  std::vector<int64_t> own() const {
+    std::vector<int64_t> ids;
+    for (const auto& [key, delivery] : under_way_) ids.push_back(delivery.id);
+    for (const Outcome& outcome : outcomes_) ids.push_back(outcome.id);
+    for (const auto& [name, channel] : channels_) {
+      for (const Delivery& delivery : channel.ready) ids.push_back(delivery.id);
+    }
+    return ids;
   }
 
   // Gives back what was claimed of channels that are not to be sent to now.

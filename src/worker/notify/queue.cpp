@@ -16,14 +16,18 @@ namespace {
 constexpr int64_t kMinute = 60 * 1000000;
 constexpr int64_t kLockedRetry = 1000000;
 
-Statement reset_attempts("UPDATE fraud.notification_attempts a SET outcome = 'interrupted'"
-                         " FROM fraud.notifications n WHERE n.state = 'sending'"
-                         "  AND a.notification_id = n.notification_id AND a.outcome IS NULL",
-                         {});
 // Whoever kills the worker does not use up a delivery's attempts.
-Statement reset_sending("UPDATE fraud.notifications SET state = 'pending', next_attempt_at = '-infinity',"
-                        "  attempts_forgiven = attempts_forgiven + 1 WHERE state = 'sending'",
-                        {});
+Statement take_back_sending(
+    "WITH lost AS MATERIALIZED ("
+    "  SELECT n.notification_id FROM fraud.notifications n WHERE n.state = 'sending' AND n.notification_id <> ALL ($1) FOR UPDATE SKIP LOCKED"
+    "), attempts AS ("
+    "  UPDATE fraud.notification_attempts a SET outcome = 'interrupted'"
+    "  WHERE a.outcome IS NULL AND (a.notification_id, a.attempt) IN (SELECT b.notification_id, b.attempt FROM fraud.notification_attempts b"
+    "   WHERE b.notification_id = ANY (ARRAY(SELECT l.notification_id FROM lost l)) AND b.outcome IS NULL FOR UPDATE SKIP LOCKED)"
+    ")"
+    " UPDATE fraud.notifications SET state = 'pending', next_attempt_at = '-infinity', attempts_forgiven = attempts_forgiven + 1"
+    " WHERE notification_id = ANY (ARRAY(SELECT l.notification_id FROM lost l))",
+    {INT8ARRAYOID});
 Statement all_channels("SELECT c.name, c.kind = 'notify', c.paused OR st.name IS NULL, c.max_per_minute, c.changed_at,"
                        "  st.consecutive_failures, st.hold_until, st.urgent_mark, st.turn_mark"
                        " FROM fraud.channels c LEFT JOIN fraud.channel_state st ON st.name = c.name",
@@ -141,9 +145,10 @@ SqlValue optional_time(TimestampTz time) { return time != 0 ? time_param(time) :
 
 }  // namespace
 
-void take_back_all(Spi& spi) {
-  spi.run(reset_attempts, {});
-  spi.run(reset_sending, {});
+void take_back(Spi& spi, const std::vector<int64_t>& but) {
+  Column ids(INT8OID);
+  for (int64_t id : but) ids.add(int8_param(id));
+  spi.run(take_back_sending, {ids.array()});
 }
 
 void read_channels(Spi& spi, std::map<std::string, Channel>& channels) {

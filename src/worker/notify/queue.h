@@ -12,8 +12,9 @@
 
 namespace fraud::worker {
 
-// Makes the attempts again, at once, that the last worker did not end.
-void take_back_all(pg::Spi& spi);
+// Makes the attempts again, at once, that the last worker did not end: all that are under way but for
+// these. What somebody has locked is left for the next time.
+void take_back(pg::Spi& spi, const std::vector<int64_t>& but);
 
 // Reads which channels there are, and begins anew with those that were changed.
 void read_channels(pg::Spi& spi, std::map<std::string, Channel>& channels);
