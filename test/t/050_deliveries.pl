@@ -70,7 +70,7 @@ sub reads
     sleep 1;
     value("SELECT fraud._wake_notify_worker()");
     sleep 1;
-    push @read, value("SELECT string_agg(w || ' ' || n, ', ') FROM (SELECT indexrelname AS w, idx_tup_read AS n FROM pg_stat_user_indexes WHERE relname ~ '^(notifications|outbox)' UNION ALL SELECT relname, seq_tup_read FROM pg_stat_user_tables WHERE relname ~ '^(notifications|outbox)') r");
+    push @read, value("SELECT string_agg(w || ' ' || n, ', ') FROM (SELECT indexrelname AS w, idx_tup_read AS n FROM pg_stat_user_indexes WHERE relname ~ '^(notification|outbox)' UNION ALL SELECT relname, seq_tup_read FROM pg_stat_user_tables WHERE relname ~ '^(notification|outbox)') r");
     my $all = 0;
     $all += $_ for $read[-1] =~ / (\d+)/g;
     return $all;
