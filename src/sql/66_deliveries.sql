@@ -180,8 +180,8 @@ DECLARE
     digest_id bigint;
 BEGIN
     SELECT array_agg(l.outbox_id ORDER BY l.place) INTO taken
-    FROM (SELECT o.outbox_id, i.place FROM unnest(ids) WITH ORDINALITY i(id, place) JOIN fraud.outbox o ON o.outbox_id = i.id
-          WHERE o.outbox_id = ANY (ids) AND o.dispatched_at IS NULL FOR UPDATE OF o SKIP LOCKED) l;
+    FROM (SELECT o.outbox_id, array_position(ids, o.outbox_id) AS place FROM fraud.outbox o
+          WHERE o.outbox_id = ANY (ids) AND o.dispatched_at IS NULL FOR UPDATE SKIP LOCKED) l;
     IF taken IS NULL THEN
         RETURN;
     END IF;
@@ -211,10 +211,10 @@ BEGIN
 
     RETURN QUERY
     WITH wanted AS MATERIALIZED (
-        SELECT c.name, c.target, c.kind = 'email' AS is_mail, o.outbox_id, o.kind, a.fault, i.place,
+        -- By number, and no join with the numbers: that could be planned to read all of the outbox.
+        SELECT c.name, c.target, c.kind = 'email' AS is_mail, o.outbox_id, o.kind, a.fault, array_position(taken, o.outbox_id) AS place,
                fraud._is_urgent(o.kind, o.payload) AS urgent
-        FROM unnest(taken) WITH ORDINALITY i(id, place)
-        JOIN fraud.outbox o ON o.outbox_id = i.id
+        FROM fraud.outbox o
         JOIN unnest(chosen) c ON fraud._takes(c, o)
         LEFT JOIN unnest(asked_channels, asked_ids, faults) a(name, id, fault) ON a.name = c.name AND a.id = o.outbox_id
         WHERE o.outbox_id = ANY (taken) AND (a.id IS NULL OR a.fault IS NOT NULL)

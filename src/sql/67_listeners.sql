@@ -11,7 +11,7 @@ BEGIN
         WHERE o.outbox_id = ANY (ids) AND o.kind = 'alert' AND o.notified_at IS NULL
         FOR UPDATE SKIP LOCKED
     ), taken AS MATERIALIZED (
-        UPDATE fraud.outbox o SET notified_at = clock_timestamp() FROM waiting w WHERE o.outbox_id = ANY (ids) AND o.outbox_id = w.outbox_id
+        UPDATE fraud.outbox o SET notified_at = clock_timestamp() WHERE o.outbox_id = ANY (ARRAY(SELECT w.outbox_id FROM waiting w))
         RETURNING o.outbox_id, o.payload
     )
     SELECT t.outbox_id
