@@ -20,6 +20,8 @@ FEED_BEGIN = "<!-- the feed: written by make bench -->"
 FEED_END = "<!-- end of what make bench writes of the feed -->"
 COST_BEGIN = "<!-- what a payment costs: written by make bench -->"
 COST_END = "<!-- end of what make bench writes of a payment's cost -->"
+NOTIFY_BEGIN = "<!-- deliveries: written by make bench -->"
+NOTIFY_END = "<!-- end of what make bench writes of deliveries -->"
 TASKS = {"one_row": "one row", "batch": "batch", "explain": "explain one row"}
 KERNELS = {"ours-scalar": "scalar", "ours-avx2": "AVX2", "ours-avx512": "AVX-512"}
 # task, model, our side, bar for XGBoost ÷ ours
@@ -33,6 +35,9 @@ LIVE_BARS = {"gap": ("≤ 1.2", lambda value: value <= 1.2), "wait": ("≤ 0.3 s
              "alert": ("≤ 0.3 s", lambda value: value <= 0.3), "scaling": ("≥ 1.5", lambda value: value >= 1.5),
              "drain": ("≤ 12", lambda value: value <= 12), "receipt": ("≥ 40,000", lambda value: value >= 40000),
              "deadlocks": ("0", lambda value: value == 0)}
+
+NOTIFY_BARS = {"rate": ("≥ 1,000", lambda value: value >= 1000), "backlog": ("≥ 0.9", lambda value: value >= 0.9),
+               "work": ("≤ 1.2", lambda value: value <= 1.2), "told": ("≤ 0.3 s", lambda value: value <= 0.3)}
 
 
 def at_most(bar, unit=""):
@@ -223,12 +228,12 @@ def make(folder):
     return "\n\n".join(parts + [f"Not measured: {note}." for note in notes]) + "\n"
 
 
-def make_feed(folder):
-    live = load(folder / "live.json")
-    if live is None:
+def make_scenes(folder, name, what, bars_of):
+    found = load(folder / f"{name}.json")
+    if found is None:
         return None
-    return (f"Measured on {live['date']} (load average {live['load']:.1f} at the beginning): {cpu()}, {os.cpu_count()} CPUs, "
-            f"{system()}, PostgreSQL {live['postgres']}.\n\n{measured_table('the feed', live['results'], LIVE_BARS)}\n")
+    return (f"Measured on {found['date']} (load average {found['load']:.1f} at the beginning): {cpu()}, {os.cpu_count()} CPUs, "
+            f"{system()}, PostgreSQL {found['postgres']}.\n\n{measured_table(what, found['results'], bars_of)}\n")
 
 
 def make_cost(folder):
@@ -250,7 +255,8 @@ def replace(page, begin, end, text):
 def main():
     folder = pathlib.Path(sys.argv[1])
     scoring = make(folder) if any((folder / name).exists() for name in ("core-xgboost-debian.json", "sql.json")) else None
-    for begin, end, text in ((BEGIN, END, scoring), (FEED_BEGIN, FEED_END, make_feed(folder)),
+    for begin, end, text in ((BEGIN, END, scoring), (FEED_BEGIN, FEED_END, make_scenes(folder, "live", "the feed", LIVE_BARS)),
+                             (NOTIFY_BEGIN, NOTIFY_END, make_scenes(folder, "notify", "deliveries", NOTIFY_BARS)),
                              (COST_BEGIN, COST_END, make_cost(folder))):
         if text is None:
             continue

@@ -137,8 +137,8 @@ FROM fraud.alerts a, fraud.alert(a.alert_id) x WHERE a.transaction_id LIKE 'hear
 -- A hint carries ids and decision, and is sent once.
 SELECT count(*) AS waiting FROM fraud.outbox WHERE kind = 'alert' AND notified_at IS NULL AND payload ->> 'transaction_id' LIKE 'heard-%';
 LISTEN fraud_alerts;
-SELECT fraud._notify_listeners(1000) >= 2 AS sent;
-SELECT fraud._notify_listeners(1000) AS again;
+SELECT count(*) >= 2 AS sent FROM fraud._notify_listeners(ARRAY(SELECT outbox_id FROM fraud.outbox WHERE notified_at IS NULL));
+SELECT count(*) AS again FROM fraud._notify_listeners(ARRAY(SELECT outbox_id FROM fraud.outbox));
 ROLLBACK;
 SELECT count(*) FROM fraud.alert(-1);
 SELECT count(*) FROM fraud.alert(NULL);

@@ -52,7 +52,7 @@ DECLARE
     until timestamptz := clock_timestamp() + interval '30 s';
 BEGIN
     WHILE EXISTS (SELECT FROM fraud.outbox WHERE dispatched_at IS NULL) AND clock_timestamp() < until LOOP
-        PERFORM fraud._dispatch(1000);
+        PERFORM fraud._address(ARRAY(SELECT outbox_id FROM fraud.outbox WHERE dispatched_at IS NULL ORDER BY 1));
     END LOOP;
 END
 $$;

@@ -254,7 +254,7 @@ CREATE TABLE fraud.outbox (
 );
 CREATE INDEX outbox_unheard_idx ON fraud.outbox (outbox_id) WHERE kind = 'alert' AND notified_at IS NULL;
 CREATE INDEX outbox_undispatched_idx ON fraud.outbox (outbox_id) WHERE dispatched_at IS NULL;
-CREATE INDEX outbox_dispatched_at_idx ON fraud.outbox (dispatched_at);
+CREATE INDEX outbox_dispatched_at_idx ON fraud.outbox (dispatched_at) WHERE dispatched_at IS NOT NULL;
 COMMENT ON TABLE fraud.outbox IS
     'messages to be delivered, written in the transaction of what they tell; none holds a card number';
 COMMENT ON COLUMN fraud.outbox.kind IS 'alert, report, health or test';

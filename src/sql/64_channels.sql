@@ -22,6 +22,7 @@ CREATE TABLE fraud.channels (
     sender text,
     starttls boolean NOT NULL,
     paused boolean NOT NULL DEFAULT false,
+    changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     created_at timestamptz NOT NULL DEFAULT now(),
     created_by name NOT NULL DEFAULT fraud._caller()
 );
@@ -35,6 +36,7 @@ COMMENT ON COLUMN fraud.channels.condition_by IS 'the role that gave the conditi
 COMMENT ON COLUMN fraud.channels.repeats IS 'of alerts: also those that join a case without making it severer';
 COMMENT ON COLUMN fraud.channels.revisions IS 'of reports: also later revisions of a closed day';
 COMMENT ON COLUMN fraud.channels.digest_interval IS 'alerts of such a time go together; null: each by itself';
+COMMENT ON COLUMN fraud.channels.changed_at IS 'when it was altered, resumed, or a delivery of it asked for again: the notify worker begins with it anew';
 COMMENT ON COLUMN fraud.channels.headers IS 'secret: request headers of a webhook, a JSON object of texts';
 COMMENT ON COLUMN fraud.channels.smtp_password IS 'secret: of the mail server';
 COMMENT ON COLUMN fraud.channels.secret IS 'secret: the key of a webhook''s signature';
@@ -53,10 +55,16 @@ CREATE TABLE fraud.channel_state (
     last_success_at timestamptz,
     last_status int,
     last_error text,
-    last_error_at timestamptz
+    last_error_at timestamptz,
+    begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    urgent_mark bigint NOT NULL DEFAULT 0,
+    turn_mark bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.channel_state IS 'the notify worker''s notes on each channel; read fraud.channel_status';
-COMMENT ON COLUMN fraud.channel_state.hold_until IS 'the receiver asked to be left alone until then (Retry-After)';
+COMMENT ON COLUMN fraud.channel_state.hold_until IS 'nothing is sent until then: the receiver asked for it (Retry-After), or failed some times in a row';
+COMMENT ON COLUMN fraud.channel_state.begun_at IS 'when it was added, or resumed after it came with a dump';
+COMMENT ON COLUMN fraud.channel_state.urgent_mark IS 'notification_id to which all that is urgent has had its turn';
+COMMENT ON COLUMN fraud.channel_state.turn_mark IS 'notification_id to which all that is not urgent has had its turn';
 
 -- ------------------------------------------------------------ inside help
 CREATE FUNCTION fraud._wake_notify_worker() RETURNS void
@@ -221,7 +229,7 @@ CREATE FUNCTION fraud._shown_channel(channel fraud.channels, was fraud.channels 
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT to_jsonb(channel) - '{name,created_at,created_by}'::text[]
+    SELECT to_jsonb(channel) - '{name,created_at,created_by,changed_at}'::text[]
         || jsonb_build_object('target', CASE channel.kind WHEN 'webhook' THEN fraud._shown_url(channel.target) ELSE channel.target END)
         || (SELECT jsonb_object_agg(s.key, CASE WHEN s.now IS NULL THEN NULL WHEN s.now = s.before OR was IS NULL THEN 'present' ELSE 'changed' END)
             FROM (VALUES ('secret', channel.secret, was.secret), ('old_secret', channel.old_secret, was.old_secret), ('smtp_user', channel.smtp_user, was.smtp_user),

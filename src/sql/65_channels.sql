@@ -50,6 +50,7 @@ BEGIN
     channel.sender := sender;
     channel.starttls := starttls;
     channel.paused := false;
+    channel.changed_at := clock_timestamp();
     channel.created_at := now();
     channel.created_by := fraud._caller();
     channel := fraud._checked_channel(channel);
@@ -207,7 +208,8 @@ BEGIN
         digest_interval = channel.digest_interval, max_per_minute = channel.max_per_minute, headers = channel.headers,
         template = channel.template, secret = channel.secret, old_secret = channel.old_secret,
         old_secret_until = channel.old_secret_until, smtp_url = channel.smtp_url, smtp_user = channel.smtp_user,
-        smtp_password = channel.smtp_password, sender = channel.sender, starttls = channel.starttls
+        smtp_password = channel.smtp_password, sender = channel.sender, starttls = channel.starttls,
+        changed_at = clock_timestamp()
     WHERE c.name = channel.name;
     PERFORM fraud._audit('alter', 'channel', name, fraud._shown_channel(before), fraud._shown_channel(channel, before));
     PERFORM fraud._readdress(channel);
@@ -273,7 +275,7 @@ BEGIN
     PERFORM fraud._audit('resume', 'channel', c.name, jsonb_build_object('paused', c.paused),
         jsonb_build_object('paused', false, 'discard_waiting', coalesce(discard_waiting, false)))
     FROM fraud.channels c WHERE c.name = _resume_channel.name;
-    UPDATE fraud.channels c SET paused = false WHERE c.name = _resume_channel.name;
+    UPDATE fraud.channels c SET paused = false, changed_at = clock_timestamp() WHERE c.name = _resume_channel.name;
     INSERT INTO fraud.channel_state (name) VALUES (name) ON CONFLICT DO NOTHING;
     PERFORM fraud._wake_notify_worker();
 END

@@ -12,17 +12,27 @@ CREATE TABLE fraud.notifications (
     idempotency_key uuid NOT NULL DEFAULT gen_random_uuid(),
     state text NOT NULL DEFAULT 'pending'
         CHECK (state IN ('pending', 'sending', 'delivered', 'dead', 'discarded')),
+    urgent boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    next_attempt_at timestamptz,
     attempts int NOT NULL DEFAULT 0,
     attempts_forgiven int NOT NULL DEFAULT 0,
     finished_at timestamptz,
     last_status int,
     last_error text
 ) WITH (fillfactor = 70);
+-- What waits is found by three of these, each read on from where its one reader, the notify worker,
+-- has come to: what is in its turn by number, what has a time by its time. So neither what waits nor
+-- what went, however long somebody keeps a snapshot that sees it, is walked over. (The number is not a column
+-- of the first, so that no plan takes the primary key in its place and walks over all other channels'.)
+CREATE INDEX notifications_turn_idx ON fraud.notifications (channel, urgent, (notification_id + 0))
+    WHERE state = 'pending' AND next_attempt_at IS NULL;
 CREATE INDEX notifications_due_idx ON fraud.notifications (channel, next_attempt_at)
-    WHERE state IN ('pending', 'sending');
-CREATE INDEX notifications_finished_at_idx ON fraud.notifications (finished_at);
+    WHERE state = 'pending' AND next_attempt_at IS NOT NULL;
+CREATE INDEX notifications_digest_idx ON fraud.notifications (channel, recipient)
+    WHERE digest AND state = 'pending' AND attempts = 0;
+CREATE INDEX notifications_sending_idx ON fraud.notifications (channel) WHERE state = 'sending';
+CREATE INDEX notifications_finished_at_idx ON fraud.notifications (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX notifications_dead_idx ON fraud.notifications (channel) WHERE state = 'dead';
 COMMENT ON TABLE fraud.notifications IS 'deliveries: what goes to one receiver of a channel, and how that fares';
 COMMENT ON COLUMN fraud.notifications.recipient IS 'the address of a mail: each recipient is a delivery of its own';
@@ -30,12 +40,13 @@ COMMENT ON COLUMN fraud.notifications.messages IS 'number of messages in it; mor
 COMMENT ON COLUMN fraud.notifications.idempotency_key IS 'the same in each attempt, so that a receiver can leave out what came twice';
 COMMENT ON COLUMN fraud.notifications.state IS
     'pending, sending, delivered, dead (given up; fraud.retry_notification sends it again), discarded (its channel was dropped, or resumed without what waited)';
-COMMENT ON COLUMN fraud.notifications.next_attempt_at IS 'while sending: when the attempt is taken for lost';
-COMMENT ON COLUMN fraud.notifications.attempts_forgiven IS 'attempts before the last fraud.retry_notification, which do not count';
+COMMENT ON COLUMN fraud.notifications.urgent IS 'goes before all of its channel that is not: alerts of blocked payments, health, tests';
+COMMENT ON COLUMN fraud.notifications.next_attempt_at IS 'of what is pending: when it is due; null: in its turn; -infinity: at once';
+COMMENT ON COLUMN fraud.notifications.attempts_forgiven IS 'attempts that do not count: those that were interrupted, and those before the last fraud.retry_notification';
 COMMENT ON COLUMN fraud.notifications.finished_at IS 'when it was delivered, given up or discarded';
 
 CREATE TABLE fraud.notification_messages (
-    notification_id bigint NOT NULL REFERENCES fraud.notifications ON DELETE CASCADE,
+    notification_id bigint NOT NULL,
     outbox_id bigint NOT NULL,
     PRIMARY KEY (notification_id, outbox_id)
 );
@@ -43,7 +54,7 @@ CREATE INDEX notification_messages_outbox_idx ON fraud.notification_messages (ou
 COMMENT ON TABLE fraud.notification_messages IS 'which messages of fraud.outbox a delivery holds';
 
 CREATE TABLE fraud.notification_attempts (
-    notification_id bigint NOT NULL REFERENCES fraud.notifications ON DELETE CASCADE,
+    notification_id bigint NOT NULL,
     attempt int NOT NULL,
     channel text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -84,235 +95,180 @@ $$;
 COMMENT ON FUNCTION fraud._enqueue(text, jsonb, text, text, text, text) IS
     'internal: puts a message (kind alert, report or health) into the outbox, for all channels that take its kind, from COMMIT on. payload is a JSON object, a webhook''s data; subject, body_text and body_html are the mail''s and may be null';
 
--- Makes the deliveries of one message to one channel. A fault makes them dead at
+-- Where the library is not preloaded nobody sends anything: the outbox keeps the newest messages, for
+-- who turns that on later, and does not grow for ever. Elsewhere the worker takes all of them.
+CREATE FUNCTION fraud._bound_outbox() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM fraud.outbox o
+    WHERE o.outbox_id IN (
+        SELECT w.outbox_id FROM fraud.outbox w
+        WHERE w.dispatched_at IS NULL
+          AND w.outbox_id <= (SELECT max(n.outbox_id) FROM fraud.outbox n)
+                             - coalesce(nullif(current_setting('fraud_detect.outbox_limit', true), '')::bigint, 100000)
+        ORDER BY w.outbox_id LIMIT 1000 FOR UPDATE SKIP LOCKED);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION fraud._bound_outbox() IS 'internal: keeps the newest fraud_detect.outbox_limit messages where no worker sends them';
+
+CREATE TRIGGER bound_outbox AFTER INSERT ON fraud.outbox
+    FOR EACH STATEMENT WHEN (current_setting('fraud_detect.max_databases', true) IS NULL)
+    EXECUTE FUNCTION fraud._bound_outbox();
+
+CREATE FUNCTION fraud._outbox_health(OUT status text, OUT detail text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CASE WHEN o.oldest IS NULL THEN 'ok' WHEN NOT s.preloaded THEN 'warning'
+                WHEN o.oldest < now() - interval '5 minutes' AND EXISTS (SELECT FROM fraud.channels) THEN 'error' ELSE 'ok' END,
+           CASE WHEN o.oldest IS NULL THEN 'empty'
+                WHEN NOT s.preloaded THEN format('not preloaded: %s messages wait and are sent to nobody, of which the newest %s are kept (fraud_detect.outbox_limit)', o.counted, s.kept)
+                ELSE format('%s messages wait, the oldest for %s', o.counted, date_trunc('second', now() - o.oldest)) END
+    -- Counted up to a point, and the oldest is the first by number: there can be millions.
+    FROM (SELECT (SELECT w.created_at FROM fraud.outbox w WHERE w.dispatched_at IS NULL ORDER BY w.outbox_id LIMIT 1) AS oldest,
+                 (SELECT CASE WHEN count(*) > 10000 THEN 'more than 10000' ELSE count(*)::text END
+                  FROM (SELECT FROM fraud.outbox w WHERE w.dispatched_at IS NULL ORDER BY w.outbox_id LIMIT 10001) x) AS counted) o,
+         (SELECT current_setting('fraud_detect.max_databases', true) IS NOT NULL AS preloaded,
+                 coalesce(nullif(current_setting('fraud_detect.outbox_limit', true), ''), '100000') AS kept) s;
+END;
+COMMENT ON FUNCTION fraud._outbox_health() IS 'internal: the item outbox of fraud.health';
+
+CREATE FUNCTION fraud._takes(channel fraud.channels, message fraud.outbox) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN CASE
+    WHEN (message).channel IS NOT NULL THEN (channel).name = (message).channel
+    WHEN (message).kind = 'report' THEN
+         'report' = ANY ((channel).takes) AND ((channel).revisions OR NOT coalesce(((message).payload ->> 'revision')::int > 1, false))
+    WHEN (message).kind <> 'alert' THEN (message).kind = ANY ((channel).takes)
+    ELSE 'alert' = ANY ((channel).takes)
+         AND ((channel).min_decision = 'review' OR (message).payload ->> 'decision' = 'block')
+         AND ((channel).repeats OR (message).payload @> '{"case_alerts": 1}' OR (message).payload @> '{"escalated": true}')
+    END;
+COMMENT ON FUNCTION fraud._takes(fraud.channels, fraud.outbox) IS 'internal: tells whether a message goes to a channel, but for its condition';
+
+-- Alerts of blocked payments, health and tests go before what people look at in time.
+CREATE FUNCTION fraud._is_urgent(kind text, payload jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN CASE kind WHEN 'alert' THEN coalesce(payload ->> 'decision' = 'block', false) ELSE kind IN ('health', 'test') END;
+COMMENT ON FUNCTION fraud._is_urgent(text, jsonb) IS 'internal: tells whether a message goes before others';
+
+-- Addresses messages to the channels that take them: those of `ids`, in this order, as far as nobody
+-- has them locked and `budget` lasts. The channels are those of one moment, so none is sent to that
+-- has a condition which was not asked. A fault of a condition makes the delivery dead at
 -- once: what the condition meant to keep back must not go out by mistake, nor may
--- an alert be lost in silence.
-CREATE FUNCTION fraud._address(message fraud.outbox, channel fraud.channels, fault text) RETURNS void
+-- an alert be lost in silence. `crowded` are channels whose alerts go together until those before them went.
+CREATE FUNCTION fraud._address(ids bigint[], crowded text[] DEFAULT '{}', budget interval DEFAULT '1 hour')
+RETURNS TABLE (outbox_id bigint, channel text, deliveries bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
 DECLARE
-    receiver text;
-    in_digest boolean := channel.digest_interval IS NOT NULL AND message.kind = 'alert' AND fault IS NULL;
-    id bigint;
+    chosen constant fraud.channels[] := (SELECT array_agg(c ORDER BY c.name) FROM fraud.channels c);
+    deadline constant timestamptz := clock_timestamp() + budget;
+    taken bigint[];
+    asked int := 0;
+    asked_message bigint;
+    one fraud.channels;
+    asked_channels text[] := '{}';
+    asked_ids bigint[] := '{}';
+    faults text[] := '{}';     -- null: the condition does not hold
+    bunch record;
+    digest_id bigint;
 BEGIN
-    FOREACH receiver IN ARRAY CASE WHEN channel.kind = 'email' THEN regexp_split_to_array(channel.target, ',')
-                                   ELSE ARRAY[NULL::text] END
-    LOOP
-        id := NULL;
-        IF in_digest THEN
-            UPDATE fraud.notifications n SET messages = n.messages + 1
-            WHERE n.notification_id = (
-                SELECT o.notification_id FROM fraud.notifications o
-                WHERE o.channel = channel.name AND o.state = 'pending' AND o.digest AND o.attempts = 0
-                  AND o.recipient IS NOT DISTINCT FROM receiver AND o.next_attempt_at > clock_timestamp()
-                ORDER BY o.next_attempt_at LIMIT 1)
-            RETURNING n.notification_id INTO id;
-        END IF;
-        IF id IS NULL THEN
-            INSERT INTO fraud.notifications (channel, recipient, kind, digest, next_attempt_at, state, finished_at, last_error)
-            VALUES (channel.name, receiver, message.kind, in_digest,
-                    clock_timestamp() + CASE WHEN in_digest THEN channel.digest_interval ELSE interval '0' END,
-                    CASE WHEN fault IS NULL THEN 'pending' ELSE 'dead' END,
-                    CASE WHEN fault IS NOT NULL THEN clock_timestamp() END, fault)
-            RETURNING notification_id INTO id;
-        END IF;
-        INSERT INTO fraud.notification_messages (notification_id, outbox_id) VALUES (id, message.outbox_id);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION fraud._address(fraud.outbox, fraud.channels, text) IS 'internal: makes the deliveries of one message to one channel';
-
-CREATE FUNCTION fraud._dispatch(max_messages int) RETURNS bigint
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    message fraud.outbox;
-    channel fraud.channels;
-    fault text;
-    done bigint := 0;
-BEGIN
-    FOR message IN
-        SELECT * FROM fraud.outbox o WHERE o.dispatched_at IS NULL
-        ORDER BY o.outbox_id LIMIT max_messages FOR UPDATE SKIP LOCKED
-    LOOP
-        FOR channel IN
-            SELECT * FROM fraud.channels c
-            WHERE CASE
-                WHEN message.channel IS NOT NULL THEN c.name = message.channel
-                WHEN message.kind = 'report' THEN
-                     'report' = ANY (c.takes) AND (c.revisions OR NOT coalesce((message.payload ->> 'revision')::int > 1, false))
-                WHEN message.kind <> 'alert' THEN message.kind = ANY (c.takes)
-                ELSE 'alert' = ANY (c.takes)
-                     AND (c.min_decision = 'review' OR message.payload ->> 'decision' = 'block')
-                     AND (c.repeats OR message.payload @> '{"case_alerts": 1}' OR message.payload @> '{"escalated": true}')
-                END
-            ORDER BY c.name
-        LOOP
-            fault := NULL;
-            IF channel.condition IS NOT NULL AND message.kind = 'alert' THEN
-                BEGIN
-                    CONTINUE WHEN NOT fraud._condition_holds(channel.condition, channel.condition_by, message.payload);
-                EXCEPTION WHEN query_canceled OR OTHERS THEN
-                    fault := left('condition: ' || fraud._mask_card_numbers(SQLERRM), 1000);
-                END;
-            END IF;
-            PERFORM fraud._address(message, channel, fault);
-        END LOOP;
-        UPDATE fraud.outbox o SET dispatched_at = clock_timestamp() WHERE o.outbox_id = message.outbox_id;
-        done := done + 1;
-    END LOOP;
-    RETURN done;
-END
-$$;
-COMMENT ON FUNCTION fraud._dispatch(int) IS
-    'internal: addresses new messages to the channels that take them; returns how many';
-
--- Which channels may be sent to: how many deliveries now, and if none, from when on.
-CREATE FUNCTION fraud._sendable_channels(concurrency int, OUT name text, OUT room int, OUT free_at timestamptz)
-RETURNS SETOF record
-LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT c.name,
-           -- A receiver that fails gets one attempt at a time.
-           CASE WHEN st.hold_until > clock_timestamp() THEN 0
-                -- A NOTIFY waits for nobody, and one transaction makes many.
-                ELSE least(CASE WHEN st.consecutive_failures >= 3 THEN 1 WHEN c.kind = 'notify' THEN 200 ELSE concurrency END - sending.number,
-                           c.max_per_minute - recent.number) END::int,
-           greatest(st.hold_until, CASE WHEN recent.number >= c.max_per_minute
-                                        THEN recent.oldest + interval '1 minute' END)
-    FROM fraud.channels c
-    JOIN fraud.channel_state st ON st.name = c.name
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS number FROM fraud.notifications n
-        WHERE n.channel = c.name AND n.state = 'sending' AND n.next_attempt_at > clock_timestamp()
-    ) sending
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS number, min(a.started_at) AS oldest
-        FROM (SELECT a.started_at FROM fraud.notification_attempts a
-              WHERE c.max_per_minute IS NOT NULL AND a.channel = c.name
-                AND a.started_at > clock_timestamp() - interval '1 minute'
-              ORDER BY a.started_at DESC LIMIT c.max_per_minute) a
-    ) recent
-    WHERE NOT c.paused;
-END;
-COMMENT ON FUNCTION fraud._sendable_channels(int) IS 'internal: the channels that may be sent to now, or from when on';
-
--- Takes the deliveries that are due. `lease` is how long an attempt can last; after
--- it a delivery is taken again, should its worker not have told how it went.
-CREATE FUNCTION fraud._claim_notifications(concurrency int, lease interval, max_attempts int) RETURNS SETOF bigint
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    channel record;
-    delivery record;
-BEGIN
-    FOR channel IN
-        SELECT * FROM fraud._sendable_channels(concurrency) c WHERE c.room > 0 ORDER BY c.name
-    LOOP
-        FOR delivery IN
-            SELECT n.notification_id, n.attempts, n.attempts_forgiven FROM fraud.notifications n
-            WHERE n.channel = channel.name AND n.state IN ('pending', 'sending')
-              AND n.next_attempt_at <= clock_timestamp()
-            ORDER BY n.next_attempt_at, n.notification_id LIMIT channel.room
-            FOR UPDATE SKIP LOCKED
-        LOOP
-            UPDATE fraud.notification_attempts a SET outcome = 'interrupted'
-            WHERE a.notification_id = delivery.notification_id AND a.outcome IS NULL;
-            -- Only one whose last attempts were all interrupted gets here.
-            IF delivery.attempts - delivery.attempts_forgiven >= max_attempts THEN
-                UPDATE fraud.notifications n
-                SET state = 'dead', finished_at = clock_timestamp(), last_error = 'the last attempt was interrupted'
-                WHERE n.notification_id = delivery.notification_id;
-                CONTINUE;
-            END IF;
-            UPDATE fraud.notifications n
-            SET state = 'sending', attempts = n.attempts + 1, next_attempt_at = clock_timestamp() + lease
-            WHERE n.notification_id = delivery.notification_id;
-            INSERT INTO fraud.notification_attempts (notification_id, attempt, channel)
-            VALUES (delivery.notification_id, delivery.attempts + 1, channel.name);
-            UPDATE fraud.channel_state st SET last_attempt_at = clock_timestamp() WHERE st.name = channel.name;
-            RETURN NEXT delivery.notification_id;
-        END LOOP;
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION fraud._claim_notifications(int, interval, int) IS
-    'internal: takes the deliveries that are due, counting the attempt before it is made';
-
-CREATE FUNCTION fraud._next_notification_at(concurrency int) RETURNS timestamptz
-LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT min(greatest(due.at, c.free_at))
-    FROM fraud._sendable_channels(concurrency) c
-    CROSS JOIN LATERAL (
-        SELECT n.next_attempt_at AS at FROM fraud.notifications n
-        WHERE n.channel = c.name AND n.state IN ('pending', 'sending')
-        ORDER BY n.next_attempt_at LIMIT 1
-    ) due
-    -- One that is busy is looked at again when an attempt ends.
-    WHERE c.room > 0 OR c.free_at IS NOT NULL;
-END;
-COMMENT ON FUNCTION fraud._next_notification_at(int) IS 'internal: when the next delivery is due';
-
--- Notes how an attempt went. A failed delivery is tried again after one second, two,
--- four, … up to max_delay, a fifth more or less.
-CREATE FUNCTION fraud._end_attempt(
-    notification_id bigint, outcome text, status int, error text, duration interval,
-    permanent boolean, retry_after interval, max_attempts int, max_delay interval
-) RETURNS text
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    delivery fraud.notifications;
-    counted int;
-    new_state text;
-BEGIN
-    -- A receiver's answer may repeat what it was sent, or anything else.
-    error := fraud._mask_card_numbers(error);
-    SELECT * INTO delivery FROM fraud.notifications n
-    WHERE n.notification_id = _end_attempt.notification_id FOR UPDATE;
-    UPDATE fraud.notification_attempts a
-    SET outcome = _end_attempt.outcome, status = _end_attempt.status, error = _end_attempt.error,
-        duration = _end_attempt.duration
-    WHERE a.notification_id = delivery.notification_id AND a.attempt = delivery.attempts;
-    UPDATE fraud.channel_state st
-    SET hold_until = CASE WHEN _end_attempt.retry_after IS NOT NULL AND outcome <> 'delivered'
-                          THEN clock_timestamp() + _end_attempt.retry_after END,
-        consecutive_failures = CASE outcome WHEN 'delivered' THEN 0 ELSE st.consecutive_failures + 1 END,
-        delivered = st.delivered + (outcome = 'delivered')::int,
-        failures = st.failures + (outcome <> 'delivered')::int,
-        last_success_at = CASE outcome WHEN 'delivered' THEN clock_timestamp() ELSE st.last_success_at END,
-        last_status = _end_attempt.status,
-        last_error = coalesce(_end_attempt.error, st.last_error),
-        last_error_at = CASE outcome WHEN 'delivered' THEN st.last_error_at ELSE clock_timestamp() END
-    WHERE st.name = delivery.channel;
-    IF delivery.state IS DISTINCT FROM 'sending' THEN
-        RETURN delivery.state;  -- discarded meanwhile
+    SELECT array_agg(l.outbox_id ORDER BY l.place) INTO taken
+    FROM (SELECT o.outbox_id, array_position(ids, o.outbox_id) AS place FROM fraud.outbox o
+          WHERE o.outbox_id = ANY (ids) AND o.dispatched_at IS NULL FOR UPDATE SKIP LOCKED) l;
+    IF taken IS NULL THEN
+        RETURN;
     END IF;
-    counted := delivery.attempts - delivery.attempts_forgiven;
-    new_state := CASE WHEN outcome = 'delivered' THEN 'delivered'
-                      WHEN permanent OR counted >= max_attempts THEN 'dead'
-                      ELSE 'pending' END;
-    UPDATE fraud.notifications n
-    SET state = new_state,
-        last_status = _end_attempt.status,
-        last_error = _end_attempt.error,
-        finished_at = CASE WHEN new_state <> 'pending' THEN clock_timestamp() END,
-        next_attempt_at = clock_timestamp() + greatest(
-            least(interval '1 second' * power(2, least(counted - 1, 20)), max_delay) * (0.8 + 0.4 * random()),
-            coalesce(retry_after, interval '0'))
-    WHERE n.notification_id = delivery.notification_id;
-    RETURN new_state;
+    IF EXISTS (SELECT FROM unnest(chosen) c WHERE c.condition IS NOT NULL) THEN
+        FOREACH asked_message IN ARRAY taken LOOP
+            IF asked > 0 AND clock_timestamp() > deadline THEN
+                taken := taken[:asked];
+                EXIT;
+            END IF;
+            asked := asked + 1;
+            FOR one IN
+                SELECT c.*
+                FROM fraud.outbox o CROSS JOIN unnest(chosen) c
+                WHERE o.outbox_id = asked_message AND o.kind = 'alert' AND o.channel IS NULL AND c.condition IS NOT NULL AND fraud._takes(c, o)
+            LOOP
+                BEGIN
+                    CONTINUE WHEN fraud._condition_holds(one.condition, one.condition_by, (SELECT o.payload FROM fraud.outbox o WHERE o.outbox_id = asked_message));
+                    faults := faults || NULL::text;
+                EXCEPTION WHEN query_canceled OR OTHERS THEN
+                    faults := faults || left('condition: ' || fraud._mask_card_numbers(SQLERRM), 1000);
+                END;
+                asked_channels := asked_channels || one.name;
+                asked_ids := asked_ids || asked_message;
+            END LOOP;
+        END LOOP;
+    END IF;
+
+    RETURN QUERY
+    WITH wanted AS MATERIALIZED (
+        -- By number, and no join with the numbers: that could be planned to read all of the outbox.
+        SELECT c.name, c.target, c.kind = 'email' AS is_mail, o.outbox_id, o.kind, a.fault, array_position(taken, o.outbox_id) AS place,
+               fraud._is_urgent(o.kind, o.payload) AS urgent
+        FROM fraud.outbox o
+        JOIN unnest(chosen) c ON fraud._takes(c, o)
+        LEFT JOIN unnest(asked_channels, asked_ids, faults) a(name, id, fault) ON a.name = c.name AND a.id = o.outbox_id
+        WHERE o.outbox_id = ANY (taken) AND (a.id IS NULL OR a.fault IS NOT NULL)
+          AND (o.kind <> 'alert' OR a.fault IS NOT NULL OR (c.digest_interval IS NULL AND c.name <> ALL (crowded)))
+    ), numbered AS MATERIALIZED (
+        SELECT nextval('fraud.notifications_notification_id_seq') AS id, w.*
+        FROM (SELECT x.*, r.recipient
+              FROM wanted x CROSS JOIN LATERAL unnest(CASE WHEN x.is_mail THEN regexp_split_to_array(x.target, ',') ELSE ARRAY[NULL::text] END) r(recipient)
+              ORDER BY x.place, x.name, r.recipient) w
+    ), added AS (
+        INSERT INTO fraud.notifications (notification_id, channel, recipient, kind, digest, urgent, state, finished_at, last_error) OVERRIDING SYSTEM VALUE
+        SELECT n.id, n.name, n.recipient, n.kind, false, n.urgent, CASE WHEN n.fault IS NULL THEN 'pending' ELSE 'dead' END,
+               CASE WHEN n.fault IS NOT NULL THEN clock_timestamp() END, n.fault
+        FROM numbered n
+    ), filled AS (
+        INSERT INTO fraud.notification_messages (notification_id, outbox_id) SELECT n.id, n.outbox_id FROM numbered n
+    )
+    SELECT NULL::bigint, n.name, count(*) FROM numbered n GROUP BY n.name;
+
+    -- Digests: those of a time, and those of a crowd, which are in their turn.
+    FOR bunch IN
+        SELECT c.name, c.digest_interval AS span, r.recipient, c.digest_interval IS NULL AND fraud._is_urgent(o.kind, o.payload) AS urgent,
+               array_agg(o.outbox_id) AS messages
+        FROM fraud.outbox o
+        JOIN unnest(chosen) c ON fraud._takes(c, o)
+        CROSS JOIN LATERAL unnest(CASE WHEN c.kind = 'email' THEN regexp_split_to_array(c.target, ',') ELSE ARRAY[NULL::text] END) r(recipient)
+        WHERE o.outbox_id = ANY (taken) AND o.kind = 'alert' AND (c.digest_interval IS NOT NULL OR c.name = ANY (crowded))
+          AND NOT EXISTS (SELECT FROM unnest(asked_channels, asked_ids) a(name, id) WHERE a.name = c.name AND a.id = o.outbox_id)
+        GROUP BY 1, 2, 3, 4 ORDER BY 1, 3, 4
+    LOOP
+        digest_id := NULL;
+        UPDATE fraud.notifications n SET messages = n.messages + cardinality(bunch.messages)
+        WHERE n.notification_id = (
+            SELECT d.notification_id FROM fraud.notifications d
+            WHERE d.channel = bunch.name AND d.recipient IS NOT DISTINCT FROM bunch.recipient AND d.digest AND d.state = 'pending' AND d.attempts = 0
+              AND d.urgent = bunch.urgent
+              AND CASE WHEN bunch.span IS NULL THEN d.next_attempt_at IS NULL ELSE d.next_attempt_at > clock_timestamp() END
+            ORDER BY d.notification_id DESC LIMIT 1 FOR UPDATE SKIP LOCKED)
+        RETURNING n.notification_id INTO digest_id;
+        IF digest_id IS NULL THEN
+            INSERT INTO fraud.notifications (channel, recipient, kind, digest, urgent, messages, next_attempt_at)
+            VALUES (bunch.name, bunch.recipient, 'alert', true, bunch.urgent, cardinality(bunch.messages), clock_timestamp() + bunch.span)
+            RETURNING notification_id INTO digest_id;
+            RETURN QUERY SELECT NULL::bigint, bunch.name, 1::bigint;
+        END IF;
+        INSERT INTO fraud.notification_messages (notification_id, outbox_id) SELECT digest_id, m FROM unnest(bunch.messages) m;
+    END LOOP;
+
+    RETURN QUERY UPDATE fraud.outbox o SET dispatched_at = clock_timestamp() WHERE o.outbox_id = ANY (taken)
+                 RETURNING o.outbox_id, NULL::text, NULL::bigint;
 END
 $$;
-COMMENT ON FUNCTION fraud._end_attempt(bigint, text, int, text, interval, boolean, interval, int, interval) IS
-    'internal: notes how an attempt went, and what comes next; returns the delivery''s new state';
+COMMENT ON FUNCTION fraud._address(bigint[], text[], interval) IS
+    'internal: addresses new messages to the channels that take them; returns a row for each that was, and one for each channel with its number of new deliveries';
 
 CREATE FUNCTION fraud._purge_messages(older_than interval) RETURNS bigint
 LANGUAGE plpgsql
@@ -321,7 +277,12 @@ AS $$
 DECLARE
     purged bigint;
 BEGIN
-    DELETE FROM fraud.notifications n WHERE n.finished_at < now() - older_than;
+    WITH gone AS (
+        DELETE FROM fraud.notifications n WHERE n.finished_at < now() - older_than RETURNING n.notification_id
+    ), attempts AS (
+        DELETE FROM fraud.notification_attempts a USING gone g WHERE a.notification_id = g.notification_id
+    )
+    DELETE FROM fraud.notification_messages m USING gone g WHERE m.notification_id = g.notification_id;
     DELETE FROM fraud.outbox o
     WHERE o.dispatched_at < now() - older_than
       AND (o.kind <> 'alert' OR o.notified_at IS NOT NULL)
@@ -353,8 +314,8 @@ BEGIN ATOMIC
     UPDATE fraud.notifications n SET state = 'discarded', finished_at = clock_timestamp()
     WHERE n.channel = (_readdress.channel).name AND n.state IN ('pending', 'sending', 'dead')
       AND n.recipient <> ALL (regexp_split_to_array((_readdress.channel).target, ','));
-    UPDATE fraud.notifications n SET next_attempt_at = clock_timestamp()
-    WHERE n.channel = (_readdress.channel).name AND n.state = 'pending' AND n.attempts > n.attempts_forgiven;
+    UPDATE fraud.notifications n SET next_attempt_at = '-infinity'
+    WHERE n.channel = (_readdress.channel).name AND n.state = 'pending' AND n.next_attempt_at IS NOT NULL AND n.attempts > n.attempts_forgiven;
     UPDATE fraud.channel_state st SET hold_until = NULL, consecutive_failures = 0
     WHERE st.name = (_readdress.channel).name;
 END;
@@ -382,8 +343,10 @@ BEGIN
             USING ERRCODE = 'undefined_object';
     END IF;
     UPDATE fraud.notifications n
-    SET state = 'pending', next_attempt_at = clock_timestamp(), attempts_forgiven = n.attempts, finished_at = NULL
+    SET state = 'pending', next_attempt_at = '-infinity', attempts_forgiven = n.attempts, finished_at = NULL
     WHERE n.notification_id = delivery.notification_id;
+    -- By which the worker knows that there is something new to look at.
+    UPDATE fraud.channels c SET changed_at = clock_timestamp() WHERE c.name = delivery.channel;
     PERFORM fraud._audit('retry', 'delivery', notification_id::text, jsonb_build_object('state', delivery.state),
         jsonb_build_object('state', 'pending', 'channel', delivery.channel));
     PERFORM fraud._wake_notify_worker();
@@ -402,8 +365,9 @@ CREATE VIEW fraud.channel_status AS
            CASE
                WHEN c.paused THEN 'paused'
                WHEN st.name IS NULL THEN 'restored'
-               WHEN waiting.due < statement_timestamp() - interval '2 minutes'
-                    AND st.last_attempt_at < statement_timestamp() - interval '2 minutes' THEN 'stuck'
+               WHEN coalesce(st.hold_until, '-infinity') < statement_timestamp() - interval '2 minutes'
+                    AND due.at < statement_timestamp() - interval '2 minutes'
+                    AND coalesce(st.last_attempt_at, st.begun_at) < statement_timestamp() - interval '2 minutes' THEN 'stuck'
                WHEN st.consecutive_failures > 0 THEN 'failing'
                WHEN st.last_success_at IS NULL THEN 'new'
                ELSE 'ok'
@@ -414,9 +378,17 @@ CREATE VIEW fraud.channel_status AS
            c.template IS NOT NULL AS has_template,
            c.secret IS NOT NULL AS is_signed,
            CASE WHEN c.old_secret_until > statement_timestamp() THEN c.old_secret_until END AS old_secret_until,
-           coalesce(waiting.number, 0) AS waiting,
-           waiting.oldest AS waiting_since,
-           (SELECT count(*) FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'dead') AS dead,
+           -- Counted up to a point: there can be millions.
+           (SELECT count(*) FROM ((SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'sending')
+                                  UNION ALL
+                                  (SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'pending' AND n.next_attempt_at IS NOT NULL
+                                   ORDER BY n.next_attempt_at LIMIT 10001)
+                                  UNION ALL
+                                  (SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'pending' AND n.next_attempt_at IS NULL
+                                   ORDER BY n.urgent LIMIT 10001)
+                                  LIMIT 10001) w) AS waiting,
+           due.since AS waiting_since,
+           (SELECT count(*) FROM (SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'dead' LIMIT 10001) d) AS dead,
            coalesce(st.delivered, 0) AS delivered,
            coalesce(st.failures, 0) AS failures,
            coalesce(st.consecutive_failures, 0) AS consecutive_failures,
@@ -424,16 +396,28 @@ CREATE VIEW fraud.channel_status AS
            c.created_at, c.created_by
     FROM fraud.channels c
     LEFT JOIN fraud.channel_state st ON st.name = c.name
+    -- The first in its turn, the first that has a time, and one that is under way: each by its index.
     LEFT JOIN LATERAL (
-        SELECT count(*) AS number, min(n.created_at) AS oldest, min(n.next_attempt_at) AS due
-        FROM fraud.notifications n WHERE n.channel = c.name AND n.state IN ('pending', 'sending')
-    ) waiting ON true;
+        SELECT min(w.at) AS at, min(w.since) AS since
+        FROM ((SELECT n.created_at AS at, n.created_at AS since FROM fraud.notifications n
+               WHERE n.channel = c.name AND n.state = 'pending' AND n.next_attempt_at IS NULL AND n.urgent
+                 AND n.notification_id + 0 > coalesce(st.urgent_mark, 0) ORDER BY n.notification_id + 0 LIMIT 1)
+              UNION ALL
+              (SELECT n.created_at, n.created_at FROM fraud.notifications n
+               WHERE n.channel = c.name AND n.state = 'pending' AND n.next_attempt_at IS NULL AND NOT n.urgent
+                 AND n.notification_id + 0 > coalesce(st.turn_mark, 0) ORDER BY n.notification_id + 0 LIMIT 1)
+              UNION ALL
+              (SELECT greatest(n.next_attempt_at, n.created_at), n.created_at FROM fraud.notifications n
+               WHERE n.channel = c.name AND n.state = 'pending' AND n.next_attempt_at IS NOT NULL ORDER BY n.next_attempt_at LIMIT 1)
+              UNION ALL
+              (SELECT NULL, n.created_at FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'sending' LIMIT 1)) w
+    ) due ON true;
 COMMENT ON VIEW fraud.channel_status IS
     'how each channel fares, without its secrets: state is new, ok, failing, paused, restored (came with a dump: fraud.resume_channel has it sent to), or stuck (a delivery is overdue: is a worker running?)';
 COMMENT ON COLUMN fraud.channel_status.destination IS 'of a webhook: scheme and host alone';
 COMMENT ON COLUMN fraud.channel_status.old_secret_until IS 'until when the secret before the present one signs too';
-COMMENT ON COLUMN fraud.channel_status.waiting IS 'deliveries to come';
-COMMENT ON COLUMN fraud.channel_status.dead IS 'deliveries given up';
+COMMENT ON COLUMN fraud.channel_status.waiting IS 'deliveries to come, counted up to 10001: that or more';
+COMMENT ON COLUMN fraud.channel_status.dead IS 'deliveries given up, counted up to 10001';
 COMMENT ON COLUMN fraud.channel_status.failures IS 'attempts that failed';
 
 CREATE VIEW fraud.notification_log AS

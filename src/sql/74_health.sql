@@ -57,11 +57,7 @@ BEGIN
         CASE WHEN n > 0 OR NOT EXISTS (SELECT FROM fraud.channels) THEN 'ok' ELSE 'error' END,
         CASE WHEN n > 0 THEN 'runs' WHEN NOT EXISTS (SELECT FROM fraud.channels) THEN 'does not run: there are no channels, but who listens to fraud_alerts hears nothing'
              ELSE 'does not run, so nobody is told' END;
-    RETURN QUERY SELECT 'outbox',
-        CASE WHEN o.oldest < now() - interval '5 minutes' AND EXISTS (SELECT FROM fraud.channels) THEN 'error' ELSE 'ok' END,
-        CASE WHEN o.oldest IS NULL THEN 'empty'
-             ELSE format('%s messages wait, the oldest for %s', o.waiting, date_trunc('second', now() - o.oldest)) END
-    FROM (SELECT count(*) AS waiting, min(x.created_at) AS oldest FROM fraud.outbox x WHERE x.dispatched_at IS NULL) o;
+    RETURN QUERY SELECT 'outbox', o.status, o.detail FROM fraud._outbox_health() o;
     RETURN QUERY SELECT 'channel ' || c.name,
         CASE WHEN c.state IN ('stuck', 'failing') OR c.dead > 0 THEN 'error' WHEN c.state IN ('paused', 'restored') THEN 'warning' ELSE 'ok' END,
         c.state || coalesce(': ' || CASE WHEN c.state IN ('failing', 'stuck') THEN c.last_error END, '')

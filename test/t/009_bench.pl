@@ -1,4 +1,4 @@
-# The SQL half of make bench still works (bench/smoke looks after the other half):
+# The SQL half of make bench still works, and that of deliveries (bench/smoke looks after the core's):
 # every measurement is made, on a few rows; none is judged.
 use strict;
 use warnings;
@@ -9,7 +9,7 @@ use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_server('main', extension => 0);
+my $node = new_server('main', extension => 0, conf => "track_commit_timestamp = on\n");
 my $models = $node->basedir . '/models';
 $node->command_ok([ "$ENV{FRAUD_TREE}/build/bench_models", $models, 1000, '100x4' ], 'a model is made');
 
@@ -38,6 +38,15 @@ local $ENV{PGDATABASE} = 'streams';
 like($out, qr/^watch \/ ingest: \d+\.\d+\n(?:.*100 rows.*\n){2}scores that are the same: (\d+) of \1\nshare of alerts: [\d.]+\nunscored: 0$/m, 'bench/streams.py runs, and both ways give the same scores')
   or diag "$out\n$err";
 
+# Deliveries, beside a few hundred that wait.
+local $ENV{PGDATABASE} = 'deliveries';
+($out, $err) = run_command([ 'python3', "$ENV{FRAUD_TREE}/bench/notify.py", 40, 300, 1, 1 ]);
+$found = eval { decode_json($out) } or diag $err;
+@missing = grep { my $what = $_; !grep { index($_->{what}, $what) >= 0 } @{ $found->{results} } } (
+    'deliveries to one receiver that answers at once', 'with 300 waiting for a dead channel ÷ with none', 'processor time a delivery', 'at 300 waiting ÷ at 100',
+    'p99 of 100 alerts', 'beside a snapshot');
+is("@missing", '', 'deliveries are measured');
+is(scalar(grep { !($_->{value} > 0) } @{ $found->{results} }), 0, 'every figure is one');
 # What a payment costs, a few of each. The program that it is compared with needs packages that are
 # not there; its features are compared all the same.
 $node->stop;

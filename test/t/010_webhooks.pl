@@ -193,7 +193,7 @@ value("SELECT fraud.drop_channel('digest')");
 value("SELECT fraud.add_channel('slow', 'webhook', '$tls->{good}/ok-slow', max_per_minute => 2)");
 raise_alert() for 1 .. 4;
 ok($node->poll_query_until('postgres', "SELECT delivered = 2 AND waiting = 2 FROM fraud.channel_status WHERE name = 'slow'"), 'a rate limit lets so many through');
-is(value("SELECT extract(epoch FROM fraud._next_notification_at(4) - min(started_at))::int FROM fraud.notification_attempts WHERE channel = 'slow'"), '60', 'and the next a minute after the first');
+is(value("SELECT count(*) FROM fraud.notification_attempts WHERE channel = 'slow'"), '2', 'and no more');
 value("SELECT fraud.drop_channel('slow')");
 
 value(q(CREATE ROLE clerk; SELECT fraud.grant_access('clerk', 'operator'); SET ROLE clerk;)

@@ -160,7 +160,7 @@ my %good = (
     'alter_channel.headers' => 'NULL::jsonb', discard_waiting => 'false', notification_id => '1::bigint', job => "'rollups'", statement => "'SELECT 1'", role_name => "'nobody'", access => "'score'", verb => "'grant'",
     'channel' => '(SELECT c FROM fraud.channels c LIMIT 1)', 'channel text' => "'channel'", message => '(SELECT o FROM fraud.outbox o LIMIT 1)', report => '(SELECT r FROM fraud.daily_reports r LIMIT 1)',
     '_enqueue.kind' => "'test'", payload => q('{"score": 0.5, "decision": "review"}'::jsonb), change => "'pause'", new_status => "'acknowledged'", allowed => "'{open}'::text[]",
-    lease => "'1 minute'::interval", older_than => "'1 day'::interval", concurrency => 4, max_attempts => 3, max_messages => 10, max_delay => "'1 hour'::interval", outcome => "'delivered'", status => 200, 'permanent' => 'false',
+    crowded => "'{}'::text[]", budget => "'1 second'::interval", '_is_urgent.kind' => "'alert'", older_than => "'1 day'::interval", 
     occurred_at => "'2026-01-01'::timestamptz", moment => "'2026-01-10'::timestamptz",
 );
 

@@ -50,9 +50,11 @@ int guc_max_waiting_payments = 1000000;
 int guc_model_cache_kb = 65536;
 char* guc_no_proxy = nullptr;
 int guc_notify_attempts = 30;
-int guc_notify_concurrency = 4;
+int guc_notify_concurrency = 16;
+int guc_notify_digest_above = 0;
 int guc_notify_payload = kNotifyIds;
 int guc_notify_timeout_ms = 10000;
+int guc_outbox_limit = 100000;
 int guc_outbox_retention_min = 7 * 24 * 60;
 int guc_poll_timeout_ms = 30000;
 int guc_report_hour = 6;
@@ -303,8 +305,12 @@ void define_gucs() {
   DefineCustomIntVariable("fraud_detect.notify_concurrency",
                           "Most deliveries under way at once for one channel.",
                           "A receiver that failed three times in a row gets one at a time.",
-                          &guc_notify_concurrency, 4, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr,
+                          &guc_notify_concurrency, 16, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr,
                           nullptr);
+  DefineCustomIntVariable("fraud_detect.notify_digest_above",
+                          "Number of deliveries that wait for a channel from which on its further alerts go together.",
+                          "0: never. They go in one message when those before them went.",
+                          &guc_notify_digest_above, 0, 0, 1000000, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
   DefineCustomEnumVariable("fraud_detect.notify_payload",
                            "What a NOTIFY says of an alert.",
                            "\"ids\": ids and decision. \"full\": all that a webhook gets; anybody may listen.",
@@ -313,6 +319,10 @@ void define_gucs() {
   DefineCustomIntVariable("fraud_detect.notify_timeout", "Longest time for one delivery.", nullptr,
                           &guc_notify_timeout_ms, 10000, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
                           nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.outbox_limit",
+                          "Most messages that wait in the outbox where the library is not preloaded.",
+                          "Older ones are deleted. Where it is preloaded a worker takes all of them.",
+                          &guc_outbox_limit, 100000, 1, INT_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.outbox_retention",
                           "How long messages are kept after their deliveries ended.",
                           "0: for ever. fraud.purge() deletes the others.",

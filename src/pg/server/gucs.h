@@ -41,8 +41,10 @@ extern int guc_model_cache_kb;
 extern char* guc_no_proxy;
 extern int guc_notify_attempts;
 extern int guc_notify_concurrency;
+extern int guc_notify_digest_above;
 extern int guc_notify_payload;  // a NotifyPayload
 extern int guc_notify_timeout_ms;
+extern int guc_outbox_limit;
 extern int guc_outbox_retention_min;
 extern int guc_poll_timeout_ms;
 extern int guc_report_hour;

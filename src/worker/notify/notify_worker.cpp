@@ -2,27 +2,33 @@
 // channels that take them, all on one descriptor.
 //
 // No transaction is open while a delivery is under way. An attempt is counted and
-// committed before it is made, and how it went is noted in a transaction of its
-// own, so a crash leaves an attempt to repeat, with the same idempotency key.
-#include "core/payments/message.h"
-#include "core/payments/payment_writer.h"
-
+// committed before it is made, and how it went is noted later, many in one transaction,
+// so a crash leaves an attempt to repeat, with the same idempotency key. Addressing,
+// sending and noting take turns, each turn a bounded piece of each.
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <set>
 #include <variant>
+
+#include "core/payments/message.h"
 
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
+#include "pg/server/plan_settings.h"
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
 #include "worker/network/network_client.h"
+#include "worker/notify/channel.h"
 #include "worker/notify/delivery.h"
+#include "worker/notify/outbox.h"
+#include "worker/notify/queue.h"
 #include "worker/process.h"
 #include "worker/read_only.h"
 #include "worker/transaction.h"
 
 extern "C" {
+#include "access/xact.h"
 #include "commands/async.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
@@ -39,48 +45,51 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kMicrosPerSecond = 1000000;
-// How often messages are looked for though nobody called: of a transaction that was
-// prepared, say.
-constexpr int64_t kIdleInterval = 60 * kMicrosPerSecond;
-constexpr int32_t kDispatchBatch = 200;
-constexpr int64_t kLeaseMargin = 60 * kMicrosPerSecond;
+constexpr int64_t kMillisecond = 1000;
+constexpr int64_t kSecond = 1000 * kMillisecond;
+// How often all channels are looked at though nobody called: after a transaction that was
+// prepared, say, or when the clock was set back.
+constexpr int64_t kIdleInterval = 60 * kSecond;
+// What is addressed, and what listeners are told, in one turn.
+constexpr size_t kAddressAtOnce = 200;
+constexpr int64_t kAddressUs = 20 * kMillisecond;
+constexpr size_t kTellAtOnce = 500;
+// So many outcomes are noted at once, or those of so long.
+constexpr size_t kNoteAtOnce = 64;
+constexpr int64_t kNoteUs = 20 * kMillisecond;
+constexpr int64_t kNoteRetry = kSecond;
 constexpr long kMaxRetryAfterS = 3600;
 // A NOTIFY that failed is tried again after this time.
-constexpr int64_t kListenersRetry = 5 * kMicrosPerSecond;
+constexpr int64_t kListenersRetry = 5 * kSecond;
+constexpr int64_t kCountInterval = kSecond;
 constexpr size_t kMaxErrorBytes = 500;
 constexpr size_t kMaxNotifyBytes = 7900;  // of a payload, below NOTIFY's 8000
 
-// ------------------------------------------------------------- statements
+Statement address("SELECT a.outbox_id, a.channel, a.deliveries FROM fraud._address($1, $2, $3 * interval '1 microsecond') a",
+                  {INT8ARRAYOID, TEXTARRAYOID, INT8OID});
+Statement notify_listeners("SELECT fraud._notify_listeners($1)", {INT8ARRAYOID});
 
-// Attempts that the last worker did not end are made again at once.
-Statement reset_attempts("UPDATE fraud.notification_attempts a SET outcome = 'interrupted'"
-                         " FROM fraud.notifications n WHERE n.state = 'sending'"
-                         "  AND a.notification_id = n.notification_id AND a.outcome IS NULL",
-                         {});
-Statement reset_sending("UPDATE fraud.notifications SET state = 'pending',"
-                        "  next_attempt_at = clock_timestamp() WHERE state = 'sending'",
-                        {});
-Statement dispatch("SELECT fraud._dispatch($1)", {INT4OID});
-Statement notify_listeners("SELECT fraud._notify_listeners($1)", {INT4OID});
-Statement claim("SELECT c.id, n.channel, n.recipient, n.kind, n.digest, n.messages,"
-                "  n.idempotency_key, extract(epoch FROM n.created_at)::float8, ch.kind, ch.target,"
-                "  ch.headers::text, ch.template::text, ch.secret, ch.smtp_url, ch.smtp_user,"
-                "  ch.smtp_password, ch.sender, ch.starttls,"
-                "  CASE WHEN ch.old_secret_until > clock_timestamp() THEN ch.old_secret END"
-                " FROM fraud._claim_notifications($1, $2 * interval '1 microsecond', $3) c(id)"
-                " JOIN fraud.notifications n ON n.notification_id = c.id"
-                " JOIN fraud.channels ch ON ch.name = n.channel",
-                {INT4OID, INT8OID, INT4OID});
-Statement read_messages("SELECT o.kind, o.payload::text, o.subject, o.body_text, o.body_html"
-                        " FROM fraud.notification_messages m JOIN fraud.outbox o USING (outbox_id)"
-                        " WHERE m.notification_id = $1 ORDER BY m.outbox_id LIMIT $2",
-                        {INT8OID, INT4OID});
-Statement next_due("SELECT fraud._next_notification_at($1)", {INT4OID});
-Statement end_attempt("SELECT fraud._end_attempt($1, $2, $3, $4, $5 * interval '1 microsecond', $6,"
-                      "  $7 * interval '1 second', $8, $9 * interval '1 second')",
-                      {INT8OID, TEXTOID, INT4OID, TEXTOID, INT8OID, BOOLOID, INT8OID, INT4OID,
-                       INT4OID});
+// Until the end of its life transactions do not wait for the disk at their commit, once told so. What is
+// noted need not be there before the next thing is done: where it is lost in a crash the
+// delivery is made again, with the same key. (The variable itself: a setting that is made within
+// the owner's scope ends with it, before the commit.)
+class CommitLater {
+ public:
+  explicit CommitLater(bool at_once) { if (at_once) begin(); }
+  ~CommitLater() { synchronous_commit = was_; }
+  CommitLater(const CommitLater&) = delete;
+  CommitLater& operator=(const CommitLater&) = delete;
+  void begin() { synchronous_commit = SYNCHRONOUS_COMMIT_OFF; }
+
+ private:
+  const int was_ = synchronous_commit;
+};
+
+SqlValue ids_param(const std::vector<int64_t>& ids) {
+  Column column(INT8OID);
+  for (int64_t id : ids) column.add(int8_param(id));
+  return column.array();
+}
 
 class NotifyWorker {
  public:
@@ -100,12 +109,11 @@ class NotifyWorker {
     for (;;) {
       begin_turn();
       leave_if_read_only();
-      bool ended = false;
-      for (auto& [key, response] : client_.work()) {
-        finish(key, response);
-        ended = true;
-      }
-      if (!look(ended)) return;
+      for (auto& [key, response] : client_.work()) finish(key, response);
+      const bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kNotify); });
+      start_ready();
+      if (!note_outcomes() || !look(called) || !tell_listeners()) return;
+      start_ready();
       wait();
     }
   }
@@ -114,149 +122,268 @@ class NotifyWorker {
   bool begin() {
     protect([] { begin_look(MyDatabaseId, WorkerKind::kNotify); });
     return in_transaction("looking for messages", [&] {
+      prefer_index_scans();
       Spi spi;
-      spi.run(reset_attempts, {});
-      spi.run(reset_sending, {});
+      take_back(spi, {});
     });
   }
 
-  // Addresses some new messages, takes the deliveries that are due and starts them; false
-  // when the extension is gone.
-  bool look(bool ended) {
-    bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kNotify); });
-    if (!called && !ended && GetCurrentTimestamp() < next_due_) return true;
-    if (!notify()) return false;
-    std::vector<Delivery> claimed;
+  // ----------------------------------------------------------------- turns
+
+  // Addresses some new messages and takes deliveries that are due; false when the extension is
+  // gone.
+  bool look(bool called) {
+    TimestampTz now = GetCurrentTimestamp();
+    const bool all = now >= all_due_;
+    if (!called && !all && now < look_due(now)) return true;
+    std::vector<Delivery> by_notify;
+    CommitLater later(false);
     bool present = in_transaction("looking for messages", [&] {
+      prefer_index_scans();
       Spi spi;
-      spi.run(dispatch, {int4_param(kDispatchBatch)});
-      const bool more = *spi.integer(0, 1) >= kDispatchBatch;
-      claim_due(spi, claimed);
-      spi.run(next_due, {int4_param(guc_notify_concurrency)});
-      std::optional<Datum> due = spi.datum(0, 1);
-      const TimestampTz now = GetCurrentTimestamp();
-      next_due_ = now + kIdleInterval;
-      if (due) next_due_ = std::min(next_due_, DatumGetTimestampTz(*due));
-      if (listeners_due_ != 0) next_due_ = std::min(next_due_, listeners_due_);
-      // What is under way is looked after between one batch and the next.
-      if (more || more_to_tell_) next_due_ = now;
+      if (called || all) read_channels(spi, channels_);
+      if (all) {
+        for (auto& [name, channel] : channels_) {
+          channel.look = true;
+          channel.due_mark = DT_NOBEGIN;
+        }
+        all_due_ = now + kIdleInterval;
+        take_back(spi, own());
+      }
+      outbox_.read(spi);
+      give_back_held(spi, now);
+      const bool addressed = address_some(spi);
+      bool claimed_any = false;
+      now = GetCurrentTimestamp();
+      for (auto& [name, channel] : channels_) {
+        if (!channel.look && (channel.due_at == 0 || channel.due_at > now)) continue;
+        const int wanted = channel.wanted(guc_notify_concurrency, now);
+        if (wanted == 0) continue;
+        std::vector<Delivery> claimed = claim(spi, channel, wanted, now);
+        claimed_any = claimed_any || !claimed.empty();
+        for (Delivery& delivery : claimed) {
+          if (channel.by_notify && delivery.fault.empty()) by_notify.push_back(std::move(delivery));
+          else channel.ready.push_back(std::move(delivery));
+        }
+      }
+      if (!addressed && !claimed_any) later.begin();
     });
     if (!present) return false;
-    auto by_notify = std::stable_partition(claimed.begin(), claimed.end(), [](const Delivery& delivery) {
-      return delivery.channel_kind != "notify" || !delivery.fault.empty();
-    });
-    notify_channels({std::make_move_iterator(by_notify), std::make_move_iterator(claimed.end())});
-    claimed.erase(by_notify, claimed.end());
-    for (Delivery& delivery : claimed) start(delivery);
-    return true;
+    return notify_channels(std::move(by_notify));
+  }
+
+  // The deliveries that this worker is at.
+  std::vector<int64_t> own() const {
+    std::vector<int64_t> ids;
+    for (const auto& [key, delivery] : under_way_) ids.push_back(delivery.id);
+    for (const Outcome& outcome : outcomes_) ids.push_back(outcome.id);
+    for (const auto& [name, channel] : channels_) {
+      for (const Delivery& delivery : channel.ready) ids.push_back(delivery.id);
+    }
+    return ids;
+  }
+
+  // Gives back what was claimed of channels that are not to be sent to now.
+  void give_back_held(Spi& spi, TimestampTz now) {
+    std::vector<int64_t> ids;
+    for (auto& [name, channel] : channels_) {
+      if (channel.ready.empty() || !channel.holds(now)) continue;
+      for (const Delivery& delivery : channel.ready) {
+        ids.push_back(delivery.id);
+        if (!channel.starts.empty()) channel.starts.pop_back();
+      }
+      channel.ready.clear();
+      channel.look = true;
+    }
+    if (!ids.empty()) give_back(spi, ids);
+  }
+
+  bool address_some(Spi& spi) {
+    const std::vector<int64_t> batch = outbox_.take_to_address(kAddressAtOnce);
+    if (batch.empty()) return false;
+    Column crowded(TEXTOID);
+    for (auto& [name, channel] : channels_) {
+      if (is_crowded(spi, channel)) crowded.add(text_param(name));
+    }
+    const uint64_t count = spi.run(address, {ids_param(batch), crowded.array(), int8_param(kAddressUs)});
+    std::set<int64_t> done;
+    bool unknown = false;
+    for (uint64_t row = 0; row < count; ++row) {
+      if (std::optional<int64_t> id = spi.integer(row, 1)) {
+        done.insert(*id);
+        continue;
+      }
+      auto found = channels_.find(*spi.text(row, 2));
+      unknown = unknown || found == channels_.end();
+      if (found == channels_.end()) continue;
+      found->second.look = true;
+      if (found->second.waiting >= 0) found->second.waiting += *spi.integer(row, 3);
+    }
+    // Added since the last look.
+    if (unknown) read_channels(spi, channels_);
+    outbox_.addressed(batch, done);
+    return !done.empty();
+  }
+
+  // Tells whether so many wait for a channel that its alerts go together.
+  static bool is_crowded(Spi& spi, Channel& channel) {
+    const int64_t most = guc_notify_digest_above;
+    if (most == 0) return false;
+    const TimestampTz now = GetCurrentTimestamp();
+    // Counted anew now and then, up to that number: people discard some, too.
+    if (channel.waiting < 0 || (channel.waiting > most && now >= channel.counted_at + kCountInterval)) {
+      channel.waiting = count_waiting(spi, channel, most + 1);
+      channel.counted_at = now;
+    }
+    return channel.waiting > most;
+  }
+
+  // Notes how attempts went, many in one transaction; false when the extension is gone.
+  bool note_outcomes() {
+    if (outcomes_.empty()) return true;
+    const TimestampTz now = GetCurrentTimestamp();
+    const bool idle = under_way_.empty();
+    if (now < note_due_ || (outcomes_.size() < kNoteAtOnce && !idle && now < first_outcome_ + kNoteUs)) return true;
+    std::vector<Outcome> outcomes;
+    outcomes.swap(outcomes_);
+    CommitLater later(true);
+    bool present = in_transaction("noting deliveries", [&] { note_in_transaction(outcomes); });
+    // Those that somebody has locked.
+    if (!outcomes_.empty()) note_due_ = now + kNoteRetry;
+    return present;
+  }
+
+  void note_in_transaction(const std::vector<Outcome>& outcomes) {
+    prefer_index_scans();
+    Spi spi;
+    const std::vector<Noted> noted = note(spi, outcomes);
+    for (size_t i = 0; i < noted.size(); ++i) {
+      const Outcome& outcome = outcomes[i];
+      if (noted[i].kept) {
+        outcomes_.push_back(outcome);
+        continue;
+      }
+      auto found = channels_.find(outcome.channel);
+      if (noted[i].next_attempt_at && found != channels_.end()) {
+        TimestampTz& due = found->second.due_at;
+        due = due != 0 ? std::min(due, *noted[i].next_attempt_at) : *noted[i].next_attempt_at;
+      }
+      if (noted[i].state == "dead") {
+        protect([&] {
+          ereport(LOG, (errmsg("channel \"%s\": notification %lld is given up: %s", outcome.channel.c_str(),
+                               (long long)outcome.id, outcome.error.c_str())));
+        });
+      }
+    }
+    note_channels(spi, channels_);
   }
 
   // Sends some of what listeners of fraud_alerts have not heard of, in one transaction; false when
   // the extension is gone. A queue that is full, because of a listener that sits in a
   // transaction, delays this and nothing else.
-  bool notify() {
-    more_to_tell_ = false;
-    if (GetCurrentTimestamp() < listeners_due_) return true;
+  bool tell_listeners() {
+    if (!outbox_.has_to_tell() || GetCurrentTimestamp() < listeners_due_) return true;
+    std::vector<int64_t> batch;
+    std::set<int64_t> done;
     try {
       bool present = in_transaction("notifying listeners", [&] {
+        prefer_index_scans();
         Spi spi;
-        spi.run(notify_listeners, {int4_param(kDispatchBatch)});
-        more_to_tell_ = *spi.integer(0, 1) >= kDispatchBatch;
+        batch = outbox_.take_to_tell(spi, kTellAtOnce);
+        if (batch.empty()) return;
+        const uint64_t count = spi.run(notify_listeners, {ids_param(batch)});
+        for (uint64_t row = 0; row < count; ++row) done.insert(*spi.integer(row, 1));
       });
       if (!present) return false;
-      listeners_due_ = 0;
+      outbox_.told(batch, done);
+      // What could not be told is locked: not at once.
+      listeners_due_ = done.size() < batch.size() ? GetCurrentTimestamp() + kSecond : 0;
+      failed_to_tell_ = false;
     } catch (const PgError& fault) {
       if (!may_go_on(fault)) throw;
-      if (listeners_due_ == 0) {
+      if (!failed_to_tell_) {
         protect([&] { ereport(LOG, (errmsg("could not notify the listeners of fraud_alerts: %s", fault.what()))); });
       }
+      failed_to_tell_ = true;
       forget(fault);
+      outbox_.told(batch, {});
       listeners_due_ = GetCurrentTimestamp() + kListenersRetry;
     }
     return true;
   }
 
+  // ------------------------------------------------------------ deliveries
+
   // Makes the deliveries to channels of kind notify: all of them in one transaction, which is
   // the delivery itself and its record. Where that fails, each is made by itself, so that one
-  // that cannot be made keeps no other back.
-  void notify_channels(std::vector<Delivery> deliveries) {
-    if (deliveries.empty() || notify_in_one(deliveries).empty()) return;
-    for (Delivery& delivery : deliveries) {
+  // that cannot be made keeps no other back. False when the extension is gone.
+  bool notify_channels(std::vector<Delivery> deliveries) {
+    if (deliveries.empty()) return true;
+    std::string error;
+    if (!notify_in_one(deliveries, 0, deliveries.size(), error)) return false;
+    if (error.empty()) return true;
+    for (size_t i = 0; i < deliveries.size(); ++i) {
       look_up();
-      std::vector<Delivery> one = {delivery};
+      if (!notify_in_one(deliveries, i, 1, error)) return false;
+      if (error.empty()) continue;
       Response response;
-      response.error = notify_in_one(one);
-      if (response.error.empty()) continue;
-      std::string key = std::to_string(delivery.id);
-      delivery.started = Clock::now();
-      under_way_[key] = std::move(delivery);
+      response.error = error;
+      const std::string key = std::to_string(deliveries[i].id);
+      deliveries[i].started = Clock::now();
+      ++channels_[deliveries[i].channel].under_way;
+      under_way_[key] = std::move(deliveries[i]);
       finish(key, response);
     }
+    return true;
   }
 
-  // Returns why it could not be done, or an empty string.
-  static std::string notify_in_one(const std::vector<Delivery>& deliveries) {
+  bool notify_in_one(const std::vector<Delivery>& deliveries, size_t from, size_t count, std::string& error) {
+    error.clear();
+    // What is to be as it was, should it fail.
+    std::map<std::string, Fare> before;
+    for (const auto& [name, channel] : channels_) before[name] = channel;
+    const size_t kept = outcomes_.size();
     try {
-      in_transaction("notifying", [&] {
-        Spi spi;
-        for (const Delivery& delivery : deliveries) {
+      return in_transaction("notifying", [&] {
+        std::vector<Outcome> outcomes;
+        for (size_t i = from; i < from + count; ++i) {
+          const Delivery& delivery = deliveries[i];
           std::string body = notify_body(delivery.notification, guc_notify_payload == kNotifyFull, kMaxNotifyBytes);
           protect([&] { Async_Notify(delivery.target.c_str(), body.c_str()); });
-          note(spi, delivery, Response(), {}, 0);
+          Outcome outcome;
+          outcome.id = delivery.id;
+          outcome.channel = delivery.channel;
+          channels_[delivery.channel].note(outcome, GetCurrentTimestamp(), guc_max_retry_delay_s);
+          outcomes.push_back(std::move(outcome));
         }
+        note_in_transaction(outcomes);
       });
-      return {};
     } catch (const PgError& fault) {
       if (!may_go_on(fault)) throw;
-      std::string error = std::string("could not notify: ") + fault.what();
+      error = std::string("could not notify: ") + fault.what();
       forget(fault);
-      return error;
+      for (auto& [name, fare] : before) static_cast<Fare&>(channels_[name]) = fare;
+      outcomes_.resize(kept);
+      return true;
     }
   }
 
-  void claim_due(Spi& spi, std::vector<Delivery>& claimed) {
-    int64_t lease = int64_t{1000} * (guc_connect_timeout_ms + guc_notify_timeout_ms) + kLeaseMargin;
-    uint64_t count = spi.run(claim, {int4_param(guc_notify_concurrency), int8_param(lease),
-                                     int4_param(guc_notify_attempts)});
-    auto text = [&](uint64_t row, int column) { return spi.text(row, column).value_or(""); };
-    for (uint64_t row = 0; row < count; ++row) {
-      Delivery delivery;
-      delivery.id = *spi.integer(row, 1);
-      delivery.channel = text(row, 2);
-      delivery.recipient = text(row, 3);
-      delivery.notification.kind = text(row, 4);
-      delivery.notification.digest = DatumGetBool(*spi.datum(row, 5));
-      delivery.notification.total = *spi.integer(row, 6);
-      delivery.notification.id = text(row, 7);
-      delivery.notification.created_at =
-          format_time(static_cast<int64_t>(*spi.number(row, 8) * 1000) * 1000);
-      delivery.channel_kind = text(row, 9);
-      delivery.target = text(row, 10);
-      delivery.headers = text(row, 11);
-      delivery.json_template = text(row, 12);
-      delivery.secret = text(row, 13);
-      delivery.smtp_url = text(row, 14);
-      delivery.smtp_user = text(row, 15);
-      delivery.smtp_password = text(row, 16);
-      delivery.sender = text(row, 17);
-      delivery.starttls = DatumGetBool(*spi.datum(row, 18));
-      delivery.old_secret = text(row, 19);
-      claimed.push_back(std::move(delivery));
-    }
-    for (Delivery& delivery : claimed) {
-      count = spi.run(read_messages, {int8_param(delivery.id), int4_param(guc_max_digest_messages)});
-      for (uint64_t row = 0; row < count; ++row) {
-        delivery.notification.messages.push_back(
-            {text(row, 1), text(row, 2), text(row, 3), text(row, 4), text(row, 5)});
+  // Starts what was claimed, as far as there are places.
+  void start_ready() {
+    const TimestampTz now = GetCurrentTimestamp();
+    for (auto& [name, channel] : channels_) {
+      while (!channel.ready.empty() && !channel.holds(now) && channel.under_way < channel.places(guc_notify_concurrency)) {
+        Delivery delivery = std::move(channel.ready.front());
+        channel.ready.pop_front();
+        start(channel, delivery);
       }
-      make_request(delivery);
     }
   }
 
-  void start(Delivery& delivery) {
+  void start(Channel& channel, Delivery& delivery) {
     std::string key = std::to_string(delivery.id);
-    client_.cancel(key);  // its lease ran out, and it was claimed again
     delivery.started = Clock::now();
+    ++channel.under_way;
     auto* http = std::get_if<HttpRequest>(&delivery.request);
     auto* mail = std::get_if<MailRequest>(&delivery.request);
     if (http != nullptr) client_.start(key, *http);
@@ -270,55 +397,72 @@ class NotifyWorker {
     if (!sent) finish(key, response);
   }
 
-  // Notes how an attempt went.
+  // Takes note of how an attempt went, to be written down with others.
   void finish(const std::string& key, const Response& response) {
     auto found = under_way_.find(key);
     if (found == under_way_.end()) return;
-    Delivery delivery = std::move(found->second);
+    const Delivery delivery = std::move(found->second);
     under_way_.erase(found);
-    bool http = delivery.channel_kind == "webhook";
+    const bool http = delivery.channel_kind == "webhook";
+    Outcome outcome;
+    outcome.id = delivery.id;
+    outcome.channel = delivery.channel;
+    outcome.status = response.status;
     std::string error = response.error;
     if (error.empty() && http && (response.status < 200 || response.status > 299)) {
       error = "HTTP status " + std::to_string(response.status) + ", expected 2xx";
       if (!response.redirect_fault.empty()) error += "; " + response.redirect_fault;
+      // The receiver is there, and does not like this one.
+      outcome.of_message = response.status == 400 || response.status == 413 || response.status == 415 || response.status == 422;
     }
     error.resize(std::min(error.size(), kMaxErrorBytes));
     for (char& c : error) {
       if (static_cast<unsigned char>(c) >= 0x80 || static_cast<unsigned char>(c) < 0x20) c = '?';
     }
-    int64_t duration =
+    outcome.what = error.empty() ? "delivered" : response.timed_out ? "timeout" : "failed";
+    outcome.duration_us =
         std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - delivery.started).count();
-    std::string state;
-    in_transaction("noting a delivery", [&] {
-      Spi spi;
-      state = note(spi, delivery, response, error, duration);
-    });
-    if (state == "dead") {
-      protect([&] {
-        ereport(LOG, (errmsg("channel \"%s\": notification %lld is given up: %s",
-                             delivery.channel.c_str(), (long long)delivery.id, error.c_str())));
-      });
+    outcome.permanent = response.refused;
+    outcome.of_message = outcome.of_message || response.refused;
+    if (!error.empty() && response.retry_after_s && (response.status == 429 || response.status == 503)) {
+      outcome.retry_after_s = std::min(*response.retry_after_s, kMaxRetryAfterS);
     }
+    outcome.error = std::move(error);
+    Channel& channel = channels_[delivery.channel];
+    if (channel.under_way > 0) --channel.under_way;
+    const TimestampTz now = GetCurrentTimestamp();
+    channel.note(outcome, now, guc_max_retry_delay_s);
+    if (outcomes_.empty()) first_outcome_ = now;
+    outcomes_.push_back(std::move(outcome));
   }
 
-  // Returns what became of the delivery.
-  static std::string note(Spi& spi, const Delivery& delivery, const Response& response,
-                          const std::string& error, int64_t duration) {
-    const char* outcome = error.empty() ? "delivered" : response.timed_out ? "timeout" : "failed";
-    bool wait = !error.empty() && response.retry_after_s &&
-                (response.status == 429 || response.status == 503);
-    spi.run(end_attempt,
-            {int8_param(delivery.id), text_param(outcome),
-             response.status != 0 ? int4_param(static_cast<int32_t>(response.status)) : null_param(),
-             optional_text_param(error), int8_param(duration), bool_param(response.refused),
-             wait ? int8_param(std::min(*response.retry_after_s, kMaxRetryAfterS)) : null_param(),
-             int4_param(guc_notify_attempts), int4_param(guc_max_retry_delay_s)});
-    return spi.text(0, 1).value_or("");
+  // ------------------------------------------------------------------ waits
+
+  // When there is something to address or to take.
+  TimestampTz look_due(TimestampTz now) {
+    TimestampTz due = all_due_;
+    if (outbox_.has_more_to_address()) return now;
+    if (outbox_.due() != 0) due = std::min(due, outbox_.due());
+    for (auto& [name, channel] : channels_) {
+      if (channel.holds(now) && !channel.ready.empty()) return now;
+      if (!channel.look && channel.due_at == 0) continue;
+      // One that has no place is looked at when an attempt ends.
+      const TimestampTz at = channel.look ? now : std::max(channel.due_at, now);
+      if (channel.wanted(guc_notify_concurrency, now) > 0) due = std::min(due, at);
+      else if (TimestampTz free = channel.free_at(now)) due = std::min(due, std::max(at, free));
+    }
+    return due;
   }
 
   void wait() {
-    int64_t until_due = (next_due_ - GetCurrentTimestamp()) / 1000 + 1;
-    long wait = static_cast<long>(std::clamp<int64_t>(until_due, 0, 60 * 1000));
+    const TimestampTz now = GetCurrentTimestamp();
+    TimestampTz due = look_due(now);
+    if (outbox_.has_to_tell()) due = std::min(due, std::max(listeners_due_, now));
+    if (!outcomes_.empty()) {
+      const TimestampTz note = under_way_.empty() || outcomes_.size() >= kNoteAtOnce ? now : first_outcome_ + kNoteUs;
+      due = std::min(due, std::max(note, note_due_));
+    }
+    long wait = static_cast<long>(std::clamp<int64_t>((due - now + 999) / 1000, 0, 60 * 1000));
     if (std::optional<long> timeout = client_.timeout_ms()) wait = std::min(wait, *timeout);
     int descriptor = client_.descriptor();
     protect([&] {
@@ -332,10 +476,14 @@ class NotifyWorker {
   static inline NotifyWorker* current_ = nullptr;
 
   NetworkClient client_;
+  Outbox outbox_;
+  std::map<std::string, Channel> channels_;
   std::map<std::string, Delivery> under_way_;
-  TimestampTz next_due_ = 0;
-  bool more_to_tell_ = false;      // listeners have more to hear
-  TimestampTz listeners_due_ = 0;  // when a NOTIFY that failed is tried again; 0: none has
+  std::vector<Outcome> outcomes_;  // not yet noted
+  TimestampTz first_outcome_ = 0, note_due_ = 0;
+  TimestampTz all_due_ = 0;        // when all is looked at
+  TimestampTz listeners_due_ = 0;  // when a NOTIFY that failed is tried again
+  bool failed_to_tell_ = false;
 };
 
 // Connects, works, and says so when there is nothing to work for.
