@@ -115,7 +115,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.close_due_days(date)',
             'EXECUTE ON FUNCTION fraud.health(), fraud._waits_read_only()',
             'EXECUTE ON FUNCTION fraud.run_job(text)',
-            'EXECUTE ON FUNCTION fraud.maintain_partitions()',
+            'EXECUTE ON FUNCTION fraud.maintain_partitions(), fraud.drop_past_month()',
             'EXECUTE ON FUNCTION fraud.purge()',
             'EXECUTE ON FUNCTION fraud.notify_health()',
             'EXECUTE ON FUNCTION fraud.schedule(date)',

@@ -8,7 +8,14 @@
 #include "pg/server/server.h"
 
 extern "C" {
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "executor/spi.h"
 #include "pgtime.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "catalog/pg_namespace.h"
 }
 
 namespace fraud::pg {
@@ -131,10 +138,52 @@ bool check_kernel(int* value, void**, GucSource) {
   return false;
 }
 
-// Refuses a retention that would take payments from under the features of new ones.
-bool check_transaction_retention(int* minutes, void**, GucSource) {
-  if (*minutes == 0 || *minutes >= 31 * 24 * 60) return true;
-  GUC_check_errdetail("The least retention is 31 days, since features look back 30.");
+// Says which window of this database looks back farther than so many minutes, in the caller's
+// memory context; nullptr: none. Plain Postgres code, which may raise.
+char* window_beyond(int minutes) {
+  const Oid schema = get_namespace_oid("fraud", true);
+  if (!OidIsValid(schema)) return nullptr;
+  HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+  if (!HeapTupleIsValid(tuple)) return nullptr;
+  const Oid owner = ((Form_pg_namespace)GETSTRUCT(tuple))->nspowner;
+  ReleaseSysCache(tuple);
+  Oid user;
+  int context;
+  GetUserIdAndSecContext(&user, &context);
+  MemoryContext outer = CurrentMemoryContext;
+  char* found = nullptr;
+  const char* query = psprintf(
+      "SELECT pg_catalog.format('feature \"%%s\" of feature set \"%%s\" looks back %%s', feature, feature_set, reach) FROM fraud._longest_reach()"
+      " WHERE reach OPERATOR(pg_catalog.>) pg_catalog.make_interval(mins => %d)",
+      minutes);
+  SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+  SPI_connect();
+  // An installation that is under way has the schema, and not the function yet.
+  if (SPI_execute("SELECT 1 WHERE pg_catalog.to_regprocedure('fraud._longest_reach()') IS NOT NULL", false, 1) == SPI_OK_SELECT &&
+      SPI_processed == 1 && SPI_execute(query, false, 1) == SPI_OK_SELECT && SPI_processed == 1) {
+    char* text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+    if (text != nullptr) found = MemoryContextStrdup(outer, text);
+  }
+  SPI_finish();
+  SetUserIdAndSecContext(user, context);
+  return found;
+}
+
+// Refuses a retention that would take payments from under the features of new ones. What this
+// database's windows are is asked where somebody sets it: by SET, ALTER DATABASE or ALTER
+// SYSTEM. Read from a file or at a session's start it is taken as it is, and
+// fraud.drop_past_month() refuses it.
+bool check_transaction_retention(int* minutes, void**, GucSource source) {
+  if (*minutes == 0) return true;
+  if (*minutes < 31 * 24 * 60) {
+    GUC_check_errdetail("The least retention is 31 days, since features look back 30.");
+    return false;
+  }
+  const bool is_set = source == PGC_S_SESSION || source == PGC_S_TEST || source == PGC_S_FILE || source == PGC_S_INTERACTIVE;
+  if (!is_set || MyBackendType != B_BACKEND || !IsNormalProcessingMode() || !IsTransactionState() || !OidIsValid(MyDatabaseId)) return true;
+  const char* window = window_beyond(*minutes);
+  if (window == nullptr) return true;
+  GUC_check_errdetail("In this database %s.", window);
   return false;
 }
 
@@ -337,8 +386,8 @@ void define_gucs() {
                           nullptr);
   DefineCustomIntVariable("fraud_detect.transaction_retention",
                           "How long the payments of a month are kept after its end.",
-                          "0: for ever. fraud.maintain_partitions() drops the others; the views "
-                          "keep their sums. At least 31 days: features look back 30.",
+                          "0: for ever. fraud.drop_past_month() takes out the others; the views "
+                          "keep their sums. At least 31 days, and what windows look back.",
                           &guc_transaction_retention_min, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MIN,
                           check_transaction_retention, nullptr, nullptr);
   if (process_shared_preload_libraries_in_progress) {
