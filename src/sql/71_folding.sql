@@ -19,16 +19,20 @@ DECLARE
 BEGIN
     changes := 0;
     payments := 0;
-    -- Where the last piece ended, else each slot from its begin: a change with a smaller
+    -- Where the last piece ended, else each slot from the mark: a change with a smaller
     -- number may have committed later.
     FOR piece IN
-        SELECT f.slot, f.last_id AS after_id FROM fraud.folding f
+        SELECT f.slot, f.last_id AS after_id, up_to FROM fraud.folding f
         UNION ALL
-        SELECT p.* FROM (SELECT s.slot, 0 FROM fraud.change_slots s WHERE s.state <> 'retired' ORDER BY s.first_id NULLS LAST, s.slot) p
+        SELECT p.slot, p.after_id, p.up_to
+        FROM (SELECT s.slot, a.after_id, a.up_to
+              FROM fraud.change_slots s CROSS JOIN fraud.change_mark m
+              CROSS JOIN LATERAL (VALUES (0, least(m.began_at, _fold_piece.up_to)), (m.folded_to, _fold_piece.up_to)) a(after_id, up_to)
+              WHERE s.state <> 'retired' ORDER BY s.first_id NULLS LAST, s.slot, a.after_id) p
     LOOP
         SELECT count(*), max(c.change_id) INTO changes, up_to_id
         FROM (SELECT c.change_id FROM fraud.changes c
-              WHERE c.slot = piece.slot AND c.change_id > piece.after_id AND c.change_id <= up_to
+              WHERE c.slot = piece.slot AND c.change_id > piece.after_id AND c.change_id <= piece.up_to
               ORDER BY c.change_id LIMIT most) c;
         EXIT WHEN changes >= least_rows;
         changes := 0;
@@ -133,6 +137,7 @@ DECLARE
     up_to bigint;
     piece record;
     added bigint := 0;
+    settled bigint := fraud._settled_changes();
 BEGIN
     INSERT INTO fraud.rollup_state (timezone, refreshed_at)
     VALUES (fraud.report_timezone(), now())
@@ -145,6 +150,7 @@ BEGIN
         EXIT WHEN piece.changes = 0;
         added := added + piece.payments;
     END LOOP;
+    PERFORM fraud._move_mark(settled);
     PERFORM fraud._turn_slots();
     RETURN added;
 END
@@ -162,10 +168,12 @@ AS $$
 DECLARE
     up_to bigint;
     piece record;
+    settled bigint;
 BEGIN
     IF NOT fraud._try_lock('rollups') THEN
         RETURN false;
     END IF;
+    settled := fraud._settled_changes();
     SELECT s.last_value INTO up_to FROM fraud.change_ids s;
     IF NOT EXISTS (SELECT FROM fraud.rollup_state) THEN
         -- Of payments: a dump that is being restored brings labels, which are logged, before its sums.
@@ -176,6 +184,7 @@ BEGIN
     END IF;
     PERFORM fraud._wake_labels(most);
     SELECT * INTO piece FROM fraud._fold_piece(most, most, up_to);
+    PERFORM fraud._move_mark(settled);
     IF piece.changes = 0 THEN
         PERFORM fraud._turn_slots();
         RETURN false;

@@ -2,6 +2,7 @@
 
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
+#include "pg/server/shared_state.h"
 
 #include <unistd.h>
 
@@ -106,6 +107,7 @@ void begin_turn() {
       ConfigReloadPending = false;
       ProcessConfigFile(PGC_SIGHUP);
     }
+    pg::note_turn();
   });
 }
 

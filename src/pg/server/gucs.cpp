@@ -35,6 +35,9 @@ int guc_dead_letter_retention_min = 90 * 24 * 60;
 int guc_evaluation_memory_kb = 1048576;
 int guc_feature_memory_kb = 1048576;
 int guc_feature_threads = 2;
+int guc_health_heartbeat_s = 0;
+int guc_health_interval_s = 60;
+int guc_health_reminder_s = 86400;
 char* guc_http_proxy = nullptr;
 int guc_ingest_batch_size = 1000;
 int guc_ingest_workers = 2;
@@ -68,6 +71,7 @@ int guc_train_max_rows = 20000000;
 int guc_train_memory_mb = 4096;
 int guc_train_threads = 2;
 int guc_transaction_retention_min = 0;
+int guc_worker_patience_s = 30;
 
 namespace {
 
@@ -262,6 +266,18 @@ void define_gucs() {
                           "Threads of one pass over the events.",
                           "With 2 the features are computed beside reading and writing; more share the computing.",
                           &guc_feature_threads, 2, 1, 64, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.health_heartbeat",
+                          "How often channels that take health messages hear that the database lives.",
+                          "0: never.", &guc_health_heartbeat_s, 0, 0, 7 * 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.health_interval",
+                          "How often the notify worker looks at fraud.health() and tells what has changed.",
+                          "0: it does not; then the job health does.", &guc_health_interval_s, 60, 0, 86400, PGC_SIGHUP,
+                          GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.health_reminder",
+                          "After what time channels are reminded of what still does not work.",
+                          "0: they are not.", &guc_health_reminder_s, 86400, 0, 30 * 86400, PGC_SIGHUP, GUC_UNIT_S,
+                          nullptr, nullptr, nullptr);
   DefineCustomStringVariable("fraud_detect.http_proxy",
                              "URL of the proxy that polls and webhooks go through.",
                              "Empty: none. Proxies of the environment are never used.",
@@ -390,6 +406,10 @@ void define_gucs() {
                           "keep their sums. At least 31 days, and what windows look back.",
                           &guc_transaction_retention_min, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MIN,
                           check_transaction_retention, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.worker_patience",
+                          "After what time a worker that was to turn and has not does not answer.",
+                          "fraud.health() says so, and the launcher in the server's log.", &guc_worker_patience_s, 30, 1,
+                          3600, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
   if (process_shared_preload_libraries_in_progress) {
     DefineCustomIntVariable("fraud_detect.max_training_workers",
                             "Most training runs of this server that are under way at once.",

@@ -322,6 +322,7 @@ class NotifyWorker {
     if (std::optional<long> timeout = client_.timeout_ms()) wait = std::min(wait, *timeout);
     int descriptor = client_.descriptor();
     protect([&] {
+      note_wait(wait);
       (void)WaitLatchOrSocket(
           MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH, descriptor,
           wait, PG_WAIT_EXTENSION);
