@@ -63,6 +63,7 @@ Statement reset_sending("UPDATE fraud.notifications SET state = 'pending',"
                         {});
 Statement dispatch("SELECT fraud._dispatch($1)", {INT4OID});
 Statement notify_listeners("SELECT fraud._notify_listeners($1)", {INT4OID});
+Statement look_at_health("SELECT fraud._notify_health()", {});
 Statement claim("SELECT c.id, n.channel, n.recipient, n.kind, n.digest, n.messages,"
                 "  n.idempotency_key, extract(epoch FROM n.created_at)::float8, ch.kind, ch.target,"
                 "  ch.headers::text, ch.template::text, ch.secret, ch.smtp_url, ch.smtp_user,"
@@ -123,6 +124,7 @@ class NotifyWorker {
   // Addresses some new messages, takes the deliveries that are due and starts them; false
   // when the extension is gone.
   bool look(bool ended) {
+    if (!beat()) return false;
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kNotify); });
     if (!called && !ended && GetCurrentTimestamp() < next_due_) return true;
     if (!notify()) return false;
@@ -148,6 +150,28 @@ class NotifyWorker {
     notify_channels({std::make_move_iterator(by_notify), std::make_move_iterator(claimed.end())});
     claimed.erase(by_notify, claimed.end());
     for (Delivery& delivery : claimed) start(delivery);
+    return true;
+  }
+
+  // Looks at the health when it is time to, in a transaction of its own, and has told what has changed; false when
+  // the extension is gone. What goes wrong with that delays no delivery.
+  bool beat() {
+    const TimestampTz now = GetCurrentTimestamp();
+    if (guc_health_interval_s == 0 || now < health_due_) return true;
+    health_due_ = now + guc_health_interval_s * kMicrosPerSecond;
+    try {
+      if (!in_transaction("looking at the health", [&] {
+            Spi spi;
+            spi.run(look_at_health, {});
+          })) {
+        return false;
+      }
+    } catch (const PgError& fault) {
+      if (!may_go_on(fault)) throw;
+      protect([&] { ereport(LOG, (errmsg("could not look at the health: %s", fault.what()))); });
+      forget(fault);
+    }
+    next_due_ = 0;  // what it has to tell is addressed at once
     return true;
   }
 
@@ -317,7 +341,8 @@ class NotifyWorker {
   }
 
   void wait() {
-    int64_t until_due = (next_due_ - GetCurrentTimestamp()) / 1000 + 1;
+    const TimestampTz due = guc_health_interval_s != 0 ? std::min(next_due_, health_due_) : next_due_;
+    int64_t until_due = (due - GetCurrentTimestamp()) / 1000 + 1;
     long wait = static_cast<long>(std::clamp<int64_t>(until_due, 0, 60 * 1000));
     if (std::optional<long> timeout = client_.timeout_ms()) wait = std::min(wait, *timeout);
     int descriptor = client_.descriptor();
@@ -335,6 +360,7 @@ class NotifyWorker {
   NetworkClient client_;
   std::map<std::string, Delivery> under_way_;
   TimestampTz next_due_ = 0;
+  TimestampTz health_due_ = 0;     // when the health is looked at next
   bool more_to_tell_ = false;      // listeners have more to hear
   TimestampTz listeners_due_ = 0;  // when a NOTIFY that failed is tried again; 0: none has
 };
