@@ -141,55 +141,68 @@ END
 $$;
 COMMENT ON FUNCTION fraud._inbox_health() IS 'internal: the items of fraud.health() on payments that wait, or could not be stored';
 
--- The newest decisions beside those of the weeks before. A share is another where chance would
--- not make it so: four standard deviations and two points away, and twice or half as many.
+-- The newest decisions, a thousand and two hundred of them, beside those of the weeks before. A
+-- share is another where chance would not make it so: four standard deviations and two points
+-- away, and twice or half as many.
 CREATE FUNCTION fraud._decision_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    newest record;
+    began timestamptz;
     before record;
     model record;
+    newest record;
     what record;
     usual float8;
     share float8;
     noise float8;
+    verdict text;
+    says text;
 BEGIN
     item := 'decisions';
     status := 'ok';
-    SELECT count(n.decision) AS payments, count(*) FILTER (WHERE n.decision = 'block') AS blocked,
-           count(*) FILTER (WHERE n.decision IN ('review', 'block')) AS alerted, min(n.occurred_at) AS began_at
-    INTO newest
-    FROM (SELECT t.decision, t.occurred_at FROM fraud.transactions t ORDER BY t.occurred_at DESC LIMIT 1000) n;
-    IF newest.payments < 100 THEN
-        detail := 'fewer than 100 of the last 1000 payments were decided';
-        RETURN NEXT;
-        RETURN;
-    END IF;
+    detail := 'fewer than 100 of the last 1000 payments were decided';
+    SELECT min(n.occurred_at) INTO began
+    FROM (SELECT t.occurred_at FROM fraud.transactions t ORDER BY t.occurred_at DESC LIMIT 1000) n;
     SELECT sum(r.payments) AS payments, sum(r.blocked) AS blocked, sum(r.reviewed + r.blocked) AS alerted INTO before
     FROM fraud.rollups r
-    WHERE r.kind = 'hour' AND r.key = 'live' AND r.starts_at >= newest.began_at - interval '28 days' AND r.starts_at < newest.began_at - interval '1 hour';
-    FOR what IN SELECT * FROM (VALUES ('blocked', newest.blocked, before.blocked), ('alerted', newest.alerted, before.alerted)) v(name, now, before) LOOP
-        share := what.now::float8 / newest.payments;
-        usual := what.before::float8 / nullif(before.payments, 0);
-        detail := coalesce(detail || ', ', format('of the last %s payments ', newest.payments))
-            || format('%s%% %s', round((100 * share)::numeric, 1), what.name)
-            || CASE WHEN before.payments >= 1000 THEN format(' (in the four weeks before %s%%)', round((100 * usual)::numeric, 1)) ELSE '' END;
-        IF before.payments >= 1000 THEN
-            noise := 4 * sqrt(greatest(usual, 0.001) * (1 - least(usual, 0.999)) / newest.payments);
-            IF share > 2 * usual AND share > usual + noise + 0.02 THEN
-                status := CASE WHEN share > 0.5 OR share > usual + 0.25 THEN 'error' ELSE CASE status WHEN 'error' THEN status ELSE 'warning' END END;
-            ELSIF share < usual / 2 AND share < usual - noise THEN
-                status := CASE status WHEN 'error' THEN status ELSE 'warning' END;
+    WHERE r.kind = 'hour' AND r.key = 'live' AND r.starts_at >= began - interval '28 days' AND r.starts_at < began - interval '1 hour';
+    FOR newest IN
+        SELECT w.most, count(n.decision) AS payments, count(*) FILTER (WHERE n.decision = 'block') AS blocked,
+               count(*) FILTER (WHERE n.decision IN ('review', 'block')) AS alerted, min(n.occurred_at) AS began_at
+        FROM (VALUES (1000), (200)) w(most)
+        JOIN (SELECT t.decision, t.occurred_at, row_number() OVER (ORDER BY t.occurred_at DESC) AS place
+              FROM fraud.transactions t WHERE t.occurred_at >= began ORDER BY t.occurred_at DESC LIMIT 1000) n ON n.place <= w.most
+        GROUP BY w.most HAVING count(n.decision) >= 100 ORDER BY w.most DESC
+    LOOP
+        verdict := 'ok';
+        says := NULL;
+        FOR what IN SELECT * FROM (VALUES ('blocked', newest.blocked, before.blocked), ('alerted', newest.alerted, before.alerted)) v(name, now, before) LOOP
+            share := what.now::float8 / newest.payments;
+            usual := what.before::float8 / nullif(before.payments, 0);
+            says := coalesce(says || ', ', format('of the last %s payments ', newest.payments))
+                || format('%s%% %s', round((100 * share)::numeric, 1), what.name)
+                || CASE WHEN before.payments >= 1000 THEN format(' (in the four weeks before %s%%)', round((100 * usual)::numeric, 1)) ELSE '' END;
+            IF before.payments >= 1000 THEN
+                noise := 4 * sqrt(greatest(usual, 0.001) * (1 - least(usual, 0.999)) / newest.payments);
+                IF share > 2 * usual AND share > usual + noise + 0.02 THEN
+                    verdict := CASE WHEN verdict = 'error' OR share > 0.5 OR share > usual + 0.25 THEN 'error' ELSE 'warning' END;
+                ELSIF share < usual / 2 AND share < usual - noise AND verdict <> 'error' THEN
+                    verdict := 'warning';
+                END IF;
+            ELSIF share > 0.5 AND verdict <> 'error' THEN
+                -- Nothing to compare with, but that cannot be meant.
+                verdict := CASE what.name WHEN 'blocked' THEN 'error' ELSE 'warning' END;
             END IF;
-        ELSIF share > 0.5 THEN
-            -- Nothing to compare with, but that cannot be meant.
-            status := CASE WHEN what.name = 'blocked' OR status = 'error' THEN 'error' ELSE 'warning' END;
+        END LOOP;
+        IF newest.most = 1000 OR detail LIKE 'fewer%' OR verdict = 'error' AND status <> 'error' OR verdict = 'warning' AND status = 'ok' THEN
+            status := verdict;
+            detail := says;
+            since := CASE WHEN verdict <> 'ok' THEN newest.began_at END;
         END IF;
     END LOOP;
     IF status <> 'ok' THEN
-        since := newest.began_at;
         SELECT a.version, a.promoted_at INTO model FROM fraud.model_aliases a WHERE a.model = 'payments' AND a.alias = 'champion';
         advice := format('a threshold, a model (version %s since %s: fraud.promotions; fraud.rollback) or the payments themselves have changed; fraud.score_distribution shows which',
                          model.version, fraud._told_time(model.promoted_at));

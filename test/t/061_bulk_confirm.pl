@@ -7,8 +7,10 @@ use FraudDetect;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_server('main', preload => 0, conf => "fraud_detect.review_threshold = 0\nfraud_detect.block_threshold = 0.5\nfraud_detect.alert_window = 1s\ndeadlock_timeout = 50ms\nlog_lock_waits = on\n");
+my $node = new_server('main', preload => 0, conf => "fraud_detect.alert_window = 1s\ndeadlock_timeout = 50ms\nlog_lock_waits = on\n");
 sub value { return $node->safe_psql('postgres', $_[0]) }
+
+value(q{SELECT fraud.promote('payments', (SELECT version FROM fraud.model_aliases WHERE model = 'payments' AND alias = 'champion'), reason => 'all alert', review_at => 0, block_at => 0.5, override_gate => true)});
 
 # 60 cards, each payment an alert.
 my $ingest = q{SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num', 4000000000000002 + 18 * (random() * 59)::int, 'trans_num', 'b-' || nextval('public.n'),
