@@ -28,18 +28,26 @@ CREATE TABLE fraud.job_state (
     last_error text,
     last_error_at timestamptz,
     missed int NOT NULL DEFAULT 0,
-    missed_at timestamptz,
-    skipped int NOT NULL DEFAULT 0,
-    skipped_at timestamptz,
-    skipped_pid int
+    missed_at timestamptz
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.job_state IS 'how the jobs went; read fraud.health()';
 COMMENT ON COLUMN fraud.job_state.failures IS 'in a row, up to now';
 COMMENT ON COLUMN fraud.job_state.failing_since IS 'the first of these';
 COMMENT ON COLUMN fraud.job_state.missed IS 'runs that were to come between the last two and did not: pg_cron was not there, or the server';
 COMMENT ON COLUMN fraud.job_state.missed_at IS 'when that was noticed';
-COMMENT ON COLUMN fraud.job_state.skipped IS 'runs since the last that ended, which found the job running';
-COMMENT ON COLUMN fraud.job_state.skipped_pid IS 'the session that ran it, where it could be told';
+
+-- Apart from fraud.job_state, whose row the run that is under way has locked. One each, always
+-- there, so that nobody waits to note that he does not.
+CREATE TABLE fraud.job_skips (
+    job text PRIMARY KEY,
+    skipped int NOT NULL DEFAULT 0,
+    skipped_at timestamptz,
+    running_pid int
+) WITH (fillfactor = 50);
+INSERT INTO fraud.job_skips (job) SELECT l.job FROM fraud._job_list() l;
+COMMENT ON TABLE fraud.job_skips IS 'runs of jobs that found the one before running still';
+COMMENT ON COLUMN fraud.job_skips.skipped IS 'since the last run that ended';
+COMMENT ON COLUMN fraud.job_skips.running_pid IS 'the session that ran it, where it could be told';
 
 -- Who holds locks on our tables longest, but for those who only read: what a job waits for is
 -- not told by the error that ends its wait.
@@ -75,12 +83,13 @@ BEGIN
                   HINT = format('The jobs are %s.', (SELECT string_agg(l.job, ', ') FROM fraud._job_list() l));
     END IF;
     IF NOT fraud._try_lock('job ' || job) THEN
-        INSERT INTO fraud.job_state AS s (job, skipped, skipped_at, skipped_pid)
-        VALUES (job, 1, now(), (SELECT a.pid FROM pg_stat_activity a
-                                WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.query ~* 'run_job' AND strpos(a.query, job) > 0
-                                  AND a.xact_start IS NOT NULL ORDER BY a.xact_start LIMIT 1))
-        ON CONFLICT ON CONSTRAINT job_state_pkey DO UPDATE SET
-            skipped = s.skipped + 1, skipped_at = excluded.skipped_at, skipped_pid = excluded.skipped_pid;
+        UPDATE fraud.job_skips k
+        SET skipped = CASE WHEN k.skipped_at > coalesce((SELECT s.finished_at FROM fraud.job_state s WHERE s.job = k.job), '-infinity') THEN k.skipped + 1 ELSE 1 END,
+            skipped_at = clock_timestamp(),
+            running_pid = (SELECT a.pid FROM pg_stat_activity a
+                           WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.query ~* 'run_job' AND strpos(a.query, k.job) > 0
+                             AND a.xact_start IS NOT NULL ORDER BY a.xact_start LIMIT 1)
+        WHERE k.job = (SELECT o.job FROM fraud.job_skips o WHERE o.job = _run_job.job FOR UPDATE SKIP LOCKED);
         RETURN 'is running already';
     END IF;
     SELECT greatest(floor(extract(epoch FROM now() - s.started_at) / extract(epoch FROM of_list.every)) - 1, 0)::int INTO runs
@@ -110,8 +119,7 @@ BEGIN
         last_error = coalesce(excluded.last_error, s.last_error),
         last_error_at = coalesce(excluded.last_error_at, s.last_error_at),
         missed = CASE WHEN runs >= 2 THEN runs ELSE s.missed END,
-        missed_at = CASE WHEN runs >= 2 THEN now() ELSE s.missed_at END,
-        skipped = 0;
+        missed_at = CASE WHEN runs >= 2 THEN now() ELSE s.missed_at END;
     IF failure IS NOT NULL THEN
         RAISE WARNING 'job "%" failed: %', job, failure;
         RETURN 'failed: ' || failure;
@@ -350,7 +358,8 @@ BEGIN
                   || CASE WHEN cron_home = current_database() THEN coalesce(format(', the jobs are those of role "%s"', fraud._local_scheduler(fraud._cron_names())), '') ELSE '' END END,
         CASE WHEN cron_home IS NULL THEN 'add pg_cron to shared_preload_libraries, CREATE EXTENSION pg_cron, fraud.schedule(); or have any scheduler call fraud.run_job()' END;
     FOR j IN
-        SELECT l.job AS name, l.late_after, l.every, s.* FROM fraud._job_list() l LEFT JOIN fraud.job_state s ON s.job = l.job
+        SELECT l.job AS name, l.late_after, l.every, s.*, k.skipped, k.skipped_at, k.running_pid
+        FROM fraud._job_list() l LEFT JOIN fraud.job_state s ON s.job = l.job LEFT JOIN fraud.job_skips k ON k.job = l.job
     LOOP
         item := 'job ' || j.name;
         status := 'ok';
@@ -362,7 +371,7 @@ BEGIN
         IF j.skipped > 0 AND j.skipped_at > coalesce(j.finished_at, '-infinity') THEN
             status := CASE WHEN j.skipped > 3 AND coalesce(j.finished_at, scheduled) < now() - j.late_after THEN 'error' ELSE 'warning' END;
             since := coalesce(j.finished_at, j.skipped_at);
-            detail := format('is running still, so that %s later runs were left out', j.skipped) || coalesce(format(' (session %s)', j.skipped_pid), '');
+            detail := format('is running still, so that %s later runs were left out', j.skipped) || coalesce(format(' (session %s)', j.running_pid), '');
             advice := 'pg_stat_activity says what it does or waits for; the item locks says for whom';
         ELSIF j.failures > 0 THEN
             status := 'error';
