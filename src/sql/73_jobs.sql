@@ -256,7 +256,11 @@ BEGIN
     ELSIF fraud._cron_database() = current_database() THEN
         RETURN fraud._local_scheduler(fraud._cron_names());
     END IF;
-    -- Elsewhere they are a superuser's, who sees all. Roles are of the whole server.
+    -- Elsewhere they are a superuser's, who sees all. Roles are of the whole server. Who cannot ask
+    -- is told so when he sets them up.
+    IF NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'dblink') THEN
+        RETURN NULL;
+    END IF;
     RETURN (SELECT r.rolname FROM pg_roles r
             WHERE r.oid::bigint = fraud._in_cron_database(format(
                 'SELECT (SELECT r.oid::bigint FROM cron.job j JOIN pg_roles r ON r.rolname = j.username WHERE j.jobname = ANY (%L) ORDER BY j.jobid LIMIT 1)',

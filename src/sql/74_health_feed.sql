@@ -58,7 +58,7 @@ BEGIN
             advice := CASE WHEN hung IS NOT NULL THEN 'see the item worker ingest' ELSE 'see the items library and worker ingest: does it run?' END;
         ELSIF s.consecutive_failures > 0 THEN
             status := 'error';
-            since := coalesce(s.last_success_at, s.created_at);
+            since := s.last_success_at;
             detail := format('failing, %s times in a row: %s', s.consecutive_failures, s.last_error)
                 || coalesce(', last success ' || fraud._told_time(s.last_success_at), '');
             advice := 'the error says where: fraud.preview_source tries it at once; what cannot be had is asked for again when it can';
@@ -66,13 +66,13 @@ BEGIN
             status := CASE WHEN s.rejecting_since < now() - greatest(3 * s.poll_interval, interval '1 minute') THEN 'error' ELSE 'warning' END;
             since := s.rejecting_since;
             detail := format('%s: none of its payments could be read since %s, fraud.ingest_errors says why', s.state, fraud._told_time(s.rejecting_since));
-            advice := 'a field was renamed or has another form: mend the mapping (fraud.alter_source), then fraud.retry_dead_letters()';
+            advice := 'a field was renamed or has another form: mend the mapping (fraud.alter_source), then fraud.retry_dead_letters(source => …)';
         ELSIF rejected >= 20 AND rejected > 0.05 * (stored + rejected) THEN
             status := CASE WHEN rejected > stored THEN 'error' ELSE 'warning' END;
             since := (s.before).at;
             detail := format('%s of its %s new payments were rejected since %s, fraud.ingest_errors says why',
                              rejected, stored + rejected, fraud._told_time((s.before).at));
-            advice := 'mend what they have in common, then fraud.retry_dead_letters()';
+            advice := 'mend what they have in common, then fraud.retry_dead_letters(source => …)';
         ELSIF s.state = 'behind' THEN
             status := 'warning';
             detail := format('behind: %s of its payments wait to be scored, so it is not polled', s.waiting);
@@ -136,7 +136,7 @@ BEGIN
     SELECT count(*) INTO letters FROM (SELECT FROM fraud.ingest_errors e WHERE e.last_seen_at > now() - interval '1 day' LIMIT 10001) e;
     RETURN QUERY SELECT 'dead letters', CASE WHEN letters > 0 THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
         format('%s in the last 24 hours', CASE WHEN letters > 10000 THEN 'more than 10000' ELSE letters::text END),
-        CASE WHEN letters > 0 THEN 'SELECT source, reason, sum(occurrences) FROM fraud.ingest_errors GROUP BY 1, 2; then fraud.retry_dead_letters()' END;
+        CASE WHEN letters > 0 THEN 'SELECT source, reason, sum(occurrences) FROM fraud.ingest_errors GROUP BY 1, 2; then fraud.retry_dead_letters(source => …)' END;
 END
 $$;
 COMMENT ON FUNCTION fraud._inbox_health() IS 'internal: the items of fraud.health() on payments that wait, or could not be stored';

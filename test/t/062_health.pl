@@ -75,6 +75,11 @@ becomes('source a', qr/^warning \| \d+ of its \d+ new payments were rejected sin
 value('TRUNCATE fraud.source_samples');
 becomes('source a', qr/^ok /, 'and then no more');
 
+# ------------------------------------------------------------------ a source that fails
+value("SELECT fraud.add_source('gone', 'http://127.0.0.1:9/', poll_interval => '200 ms')");
+becomes('source gone', qr/^error \| failing, \d+ times in a row: could not connect.* \| .*fraud.preview_source/, 'a source whose API is not there');
+value("SELECT fraud.drop_source('gone')");
+
 # ------------------------------------------------------------------ a healed error is no cause
 value("UPDATE fraud.source_state SET last_error = 'of long ago', last_error_at = now() - interval '1 day'");
 value("SELECT fraud.pause_source('a')");
