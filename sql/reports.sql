@@ -75,7 +75,7 @@ SELECT fraud._start_closing(NULL);
 SELECT status, left(detail, 46) FROM fraud.health() WHERE item = 'job partitions';
 ROLLBACK;
 SELECT fraud.run_job('partitions');
-SELECT item, status FROM fraud.health() WHERE item !~ '^(source|job|model|dead)' ORDER BY item;
+SELECT item, status FROM fraud.health() WHERE item !~ '^(source|job|model|dead|decisions|locks)' ORDER BY item;
 
 SELECT fraud.notify_health(), fraud.notify_health() AS again;
 SELECT (SELECT string_agg(f ->> 'item', ' ') FROM jsonb_array_elements(o.payload -> 'failed') f WHERE f ->> 'item' ~ '^job') AS failed, o.payload -> 'recovered' ? 'job purge' AS recovered

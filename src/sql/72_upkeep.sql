@@ -153,7 +153,7 @@ BEGIN ATOMIC
     SELECT d."window" + d.delay, d.feature_set, d.feature
     FROM fraud.feature_definitions d JOIN fraud.feature_sets s ON s.feature_set = d.feature_set
     WHERE d."window" IS NOT NULL
-      AND s.events IN ('fraud.transactions'::regclass, 'fraud.payment_events'::regclass)
+      AND s.events IN (to_regclass('fraud.transactions'), to_regclass('fraud.payment_events'))
     ORDER BY d."window" + d.delay DESC, d.feature_set, d.feature LIMIT 1;
 END;
 COMMENT ON FUNCTION fraud._longest_reach() IS 'internal: the window over payments that looks back farthest, and how far';

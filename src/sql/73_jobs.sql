@@ -231,7 +231,7 @@ END;
 COMMENT ON FUNCTION fraud._cron_names() IS 'internal: the names of all jobs of this database in pg_cron';
 
 -- The jobs of others are hidden from a role by pg_cron's row security, and so is that they are there.
-CREATE FUNCTION fraud._local_scheduler(names text[]) RETURNS text
+CREATE FUNCTION fraud._local_scheduler() RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -239,12 +239,12 @@ DECLARE
     found text;
 BEGIN
     IF to_regclass('cron.job') IS NOT NULL THEN
-        EXECUTE 'SELECT j.username FROM cron.job j JOIN pg_roles r ON r.rolname = j.username WHERE j.jobname = ANY ($1) ORDER BY j.jobid LIMIT 1' INTO found USING names;
+        EXECUTE 'SELECT j.username FROM cron.job j JOIN pg_roles r ON r.rolname = j.username WHERE j.jobname = ANY ($1) ORDER BY j.jobid LIMIT 1' INTO found USING fraud._cron_names();
     END IF;
     RETURN found;
 END
 $$;
-COMMENT ON FUNCTION fraud._local_scheduler(text[]) IS 'internal: whose jobs of these names pg_cron has, where it lives in this database';
+COMMENT ON FUNCTION fraud._local_scheduler() IS 'internal: whose jobs of this database pg_cron has, where it lives in this database';
 
 CREATE FUNCTION fraud._scheduled_by() RETURNS text
 LANGUAGE plpgsql
@@ -254,7 +254,7 @@ BEGIN
     IF fraud._cron_database() IS NULL THEN
         RETURN NULL;
     ELSIF fraud._cron_database() = current_database() THEN
-        RETURN fraud._local_scheduler(fraud._cron_names());
+        RETURN fraud._local_scheduler();
     END IF;
     -- Elsewhere they are a superuser's, who sees all. Roles are of the whole server. Who cannot ask
     -- is told so when he sets them up.
@@ -359,7 +359,7 @@ BEGIN
     RETURN QUERY SELECT 'pg_cron', CASE WHEN cron_home IS NULL THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
         CASE WHEN cron_home IS NULL THEN 'not loaded: something else must call fraud.run_job()'
              ELSE format('loaded, in database "%s"', cron_home)
-                  || CASE WHEN cron_home = current_database() THEN coalesce(format(', the jobs are those of role "%s"', fraud._local_scheduler(fraud._cron_names())), '') ELSE '' END END,
+                  || CASE WHEN cron_home = current_database() THEN coalesce(format(', the jobs are those of role "%s"', fraud._local_scheduler()), '') ELSE '' END END,
         CASE WHEN cron_home IS NULL THEN 'add pg_cron to shared_preload_libraries, CREATE EXTENSION pg_cron, fraud.schedule(); or have any scheduler call fraud.run_job()' END;
     FOR j IN
         SELECT l.job AS name, l.late_after, l.every, s.*, k.skipped, k.skipped_at, k.running_pid

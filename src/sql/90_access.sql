@@ -118,7 +118,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.maintain_partitions(), fraud.drop_past_month()',
             'EXECUTE ON FUNCTION fraud.purge()',
             'EXECUTE ON FUNCTION fraud.notify_health(), fraud.expect_payments(text, interval), fraud.metrics()',
-            'EXECUTE ON FUNCTION fraud._scheduled_by(), fraud._local_scheduler(text[])',
+            'EXECUTE ON FUNCTION fraud._scheduled_by(), fraud._local_scheduler()',
             'EXECUTE ON FUNCTION fraud.schedule(date)',
             'EXECUTE ON FUNCTION fraud.unschedule()',
             'EXECUTE ON FUNCTION fraud._in_cron_database(text)',
