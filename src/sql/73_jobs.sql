@@ -239,7 +239,8 @@ DECLARE
     found text;
 BEGIN
     IF to_regclass('cron.job') IS NOT NULL THEN
-        EXECUTE 'SELECT j.username FROM cron.job j JOIN pg_roles r ON r.rolname = j.username WHERE j.jobname = ANY ($1) ORDER BY j.jobid LIMIT 1' INTO found USING fraud._cron_names();
+        EXECUTE format('SELECT j.username FROM %s j JOIN pg_roles r ON r.rolname = j.username WHERE j.jobname = ANY ($1) ORDER BY j.jobid LIMIT 1', to_regclass('cron.job'))
+        INTO found USING fraud._cron_names();
     END IF;
     RETURN found;
 END

@@ -21,7 +21,6 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     preloaded boolean := fraud._is_preloaded();
-    scorers int := coalesce(nullif(current_setting('fraud_detect.ingest_workers', true), ''), '2')::int;
     has_sources boolean := EXISTS (SELECT FROM fraud.sources);
     has_channels boolean := EXISTS (SELECT FROM fraud.channels);
 BEGIN
