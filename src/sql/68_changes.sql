@@ -73,13 +73,19 @@ CREATE TABLE fraud.change_mark (
     began_at bigint NOT NULL,
     folded_to bigint NOT NULL,
     candidate bigint,
-    holders text[]
+    holders text[],
+    part smallint NOT NULL DEFAULT 0,
+    part_folds int NOT NULL DEFAULT 0,
+    part_began xid8
 ) WITH (fillfactor = 50);
 INSERT INTO fraud.change_mark (began_at, folded_to) SELECT s.last_value, s.last_value FROM fraud.change_ids s;
 COMMENT ON TABLE fraud.change_mark IS 'internal: up to which number fraud.changes holds nothing any more';
 COMMENT ON COLUMN fraud.change_mark.began_at IS 'where the sequence began: rows that a dump brought are below';
 COMMENT ON COLUMN fraud.change_mark.folded_to IS 'no row lies between began_at and this, and none will';
 COMMENT ON COLUMN fraud.change_mark.candidate IS 'what folded_to can become when none of holders runs any more';
+COMMENT ON COLUMN fraud.change_mark.part IS 'of fraud.rollups, which is added to';
+COMMENT ON COLUMN fraud.change_mark.part_folds IS 'pieces that were added to it since part_began';
+COMMENT ON COLUMN fraud.change_mark.part_began IS 'a transaction at that time';
 COMMENT ON COLUMN fraud.change_mark.holders IS 'the transactions that had taken numbers up to candidate and had not ended';
 
 DO $$

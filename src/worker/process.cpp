@@ -95,6 +95,7 @@ void look_up() {
   pg::protect([] {
     CHECK_FOR_INTERRUPTS();
     if (!PostmasterIsAlive()) proc_exit(1);
+    pg::note_turn();
   });
 }
 
