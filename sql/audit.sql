@@ -100,8 +100,9 @@ INSERT INTO acts (function, call, setup) VALUES
     ('close_day', $$SELECT fraud.close_day('2001-01-01')$$, DEFAULT),
     ('close_due_days', $$SELECT fraud.close_due_days(current_date - 3)$$, 'DELETE FROM fraud.daily_reports WHERE day > current_date - 4'),
     ('rebuild_rollups', $$SELECT fraud.rebuild_rollups()$$, DEFAULT),
-    ('maintain_partitions', $$SELECT fraud.maintain_partitions()$$,
+    ('drop_past_month', $$SELECT fraud.drop_past_month()$$,
         $$SELECT fraud._ensure_partition('2001-01-01'); SET LOCAL fraud_detect.transaction_retention = '9000d'$$),
+    ('expect_payments', $$SELECT fraud.expect_payments('expected', '1 hour')$$, DEFAULT),
     ('purge', $$SELECT fraud.purge()$$, $$INSERT INTO fraud.audit_log (at, action, object_kind) VALUES (now() - interval '2 days', 'test', 'x');
         SET LOCAL fraud_detect.audit_retention = '1d'$$),
     ('customer_data', format('SELECT fraud.customer_data(%L)', :'audited_card'), DEFAULT),
@@ -114,6 +115,7 @@ INSERT INTO not_noted VALUES
     ('ingest', 'a payment is its own record, a rejected one a dead letter'),
     ('refresh_rollups', 'changes no figure'),
     ('run_job', 'what it runs notes what it does'),
+    ('maintain_partitions', 'an empty month is made, as payments make one'),
     ('notify_health', 'what it says is in fraud.outbox'),
     ('add_column_features', 'each of its features is noted by fraud.add_feature'),
     ('create_feature_indexes', 'indexes on the caller''s own table, with the caller''s rights'),

@@ -75,7 +75,7 @@ SELECT fraud._start_closing(NULL);
 SELECT status, left(detail, 46) FROM fraud.health() WHERE item = 'job partitions';
 ROLLBACK;
 SELECT fraud.run_job('partitions');
-SELECT item, status FROM fraud.health() WHERE item !~ '^(source|job|model|dead)' ORDER BY item;
+SELECT item, status FROM fraud.health() WHERE item !~ '^(source|job|model|dead|decisions|locks)' ORDER BY item;
 
 SELECT fraud.notify_health(), fraud.notify_health() AS again;
 SELECT (SELECT string_agg(f ->> 'item', ' ') FROM jsonb_array_elements(o.payload -> 'failed') f WHERE f ->> 'item' ~ '^job') AS failed, o.payload -> 'recovered' ? 'job purge' AS recovered
@@ -95,7 +95,18 @@ SELECT count(*) > 0 AS payments FROM fraud.transactions WHERE occurred_at < '201
 SET fraud_detect.transaction_retention = '10d';
 SELECT set_config('fraud_detect.transaction_retention', extract(epoch FROM now() - '2016-01-15')::bigint / 60 || 'min', false) IS NOT NULL AS set;
 SELECT fraud.label('cd-2', true, 'chargeback') > 0 AS labelled;
-SELECT partition, action FROM fraud.maintain_partitions() WHERE action = 'dropped' AND partition >= 'transactions_2015' ORDER BY 1;
+CREATE TEMP TABLE gone (month text);
+DO $$
+DECLARE m text;
+BEGIN
+    LOOP
+        m := fraud.drop_past_month();
+        EXIT WHEN m IS NULL;
+        INSERT INTO gone VALUES (m);
+    END LOOP;
+END
+$$;
+SELECT DISTINCT month FROM gone WHERE month >= 'transactions_2015' ORDER BY 1;
 SELECT count(*) AS payments FROM fraud.transactions WHERE occurred_at < '2016-01-01';
 SELECT b.day, b.labelled_fraud AS before, n.labelled_fraud AS now FROM days_before b FULL JOIN fraud.daily_report n USING (day) WHERE to_jsonb(b) IS DISTINCT FROM to_jsonb(n);
 SELECT count(*) FROM (SELECT card, payments, volume, active_days FROM cards_before EXCEPT SELECT card, payments, volume, active_days FROM fraud.customer_activity) x;

@@ -1,16 +1,21 @@
 // The module's entry, and the SQL functions that speak to the workers.
 #include "pg/server/boundary.h"
 
+#include <string>
+
 #include "pg/hooks.h"
 #include "pg/models/model_store.h"
 #include "pg/payments/number_watch.h"
 #include "pg/server/gucs.h"
 #include "pg/server/shared_state.h"
+#include "pg/server/spi.h"
 #include "pg/training/training_state.h"
 
 #include "worker/launcher.h"
 
 extern "C" {
+#include "funcapi.h"
+
 PG_MODULE_MAGIC;
 
 void _PG_init(void);
@@ -40,6 +45,26 @@ FRAUD_FUNCTION(wake_notify_worker) {
 }
 
 FRAUD_FUNCTION(waits_read_only) { return BoolGetDatum(protect([] { return waits_read_only(MyDatabaseId); })); }
+
+FRAUD_FUNCTION(worker_beats) {
+  static const char* const kNames[] = {"ingest", "notify"};
+  protect([&] { InitMaterializedSRF(fcinfo, 0); });
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  WorkerBeat beats[kMostBeats];
+  const int count = protect([&] { return list_beats(MyDatabaseId, beats); });
+  for (int i = 0; i < count; ++i) {
+    const WorkerBeat& beat = beats[i];
+    const std::string name = beat.kind == kWorkerKinds ? "launcher"
+                             : beat.kind >= static_cast<int>(WorkerKind::kScorer)
+                                 ? "scorer " + std::to_string(beat.kind - static_cast<int>(WorkerKind::kScorer))
+                                 : kNames[beat.kind];
+    Datum values[4] = {text_param(name).value, Int32GetDatum(beat.pid), TimestampTzGetDatum(beat.turned_at),
+                       TimestampTzGetDatum(beat.due_at)};
+    bool nulls[4] = {};
+    protect([&] { tuplestore_putvalues(result->setResult, result->setDesc, values, nulls); });
+  }
+  return (Datum)0;
+}
 
 FRAUD_FUNCTION(warn_without_worker) {
   if (!have_shared_state()) {

@@ -363,6 +363,7 @@ CREATE TABLE fraud.ingest_errors (
     number_hashes uuid[] NOT NULL DEFAULT '{}',
     UNIQUE (source, digest)
 );
+CREATE INDEX ingest_errors_last_seen_idx ON fraud.ingest_errors (last_seen_at);
 -- A payment that was read whole is known by its id and card here too, when a feed repeats it.
 CREATE INDEX ingest_errors_payment_idx ON fraud.ingest_errors (transaction_id, card) WHERE occurred_at IS NOT NULL;
 COMMENT ON TABLE fraud.ingest_errors IS

@@ -372,6 +372,12 @@ LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION fraud._waits_read_only() IS
     'internal: whether this database''s ingest worker waits until the database is read-only no more';
 
+CREATE FUNCTION fraud._worker_beats() RETURNS TABLE (worker text, pid int, turned_at timestamptz, due_at timestamptz)
+AS 'MODULE_PATHNAME', 'fraud_detect_worker_beats'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 5;
+COMMENT ON FUNCTION fraud._worker_beats() IS
+    'internal: the launcher and this database''s workers that run, when each turned last and when it is to turn again at the latest';
+
 CREATE VIEW fraud.source_status AS
     SELECT s.name,
            CASE

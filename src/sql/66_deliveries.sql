@@ -118,24 +118,6 @@ CREATE TRIGGER bound_outbox AFTER INSERT ON fraud.outbox
     FOR EACH STATEMENT WHEN (current_setting('fraud_detect.max_databases', true) IS NULL)
     EXECUTE FUNCTION fraud._bound_outbox();
 
-CREATE FUNCTION fraud._outbox_health(OUT status text, OUT detail text)
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT CASE WHEN o.oldest IS NULL THEN 'ok' WHEN NOT s.preloaded THEN 'warning'
-                WHEN o.oldest < now() - interval '5 minutes' AND EXISTS (SELECT FROM fraud.channels) THEN 'error' ELSE 'ok' END,
-           CASE WHEN o.oldest IS NULL THEN 'empty'
-                WHEN NOT s.preloaded THEN format('not preloaded: %s messages wait and are sent to nobody, of which the newest %s are kept (fraud_detect.outbox_limit)', o.counted, s.kept)
-                ELSE format('%s messages wait, the oldest for %s', o.counted, date_trunc('second', now() - o.oldest)) END
-    -- Counted up to a point, and the oldest is the first by number: there can be millions.
-    FROM (SELECT (SELECT w.created_at FROM fraud.outbox w WHERE w.dispatched_at IS NULL ORDER BY w.outbox_id LIMIT 1) AS oldest,
-                 (SELECT CASE WHEN count(*) > 10000 THEN 'more than 10000' ELSE count(*)::text END
-                  FROM (SELECT FROM fraud.outbox w WHERE w.dispatched_at IS NULL ORDER BY w.outbox_id LIMIT 10001) x) AS counted) o,
-         (SELECT current_setting('fraud_detect.max_databases', true) IS NOT NULL AS preloaded,
-                 coalesce(nullif(current_setting('fraud_detect.outbox_limit', true), ''), '100000') AS kept) s;
-END;
-COMMENT ON FUNCTION fraud._outbox_health() IS 'internal: the item outbox of fraud.health';
-
 CREATE FUNCTION fraud._takes(channel fraud.channels, message fraud.outbox) RETURNS boolean
 LANGUAGE sql STABLE
 RETURN CASE
@@ -388,6 +370,7 @@ CREATE VIEW fraud.channel_status AS
                                    ORDER BY n.urgent LIMIT 10001)
                                   LIMIT 10001) w) AS waiting,
            due.since AS waiting_since,
+           due.at AS due_at,
            (SELECT count(*) FROM (SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'dead' LIMIT 10001) d) AS dead,
            coalesce(st.delivered, 0) AS delivered,
            coalesce(st.failures, 0) AS failures,
@@ -417,6 +400,7 @@ COMMENT ON VIEW fraud.channel_status IS
 COMMENT ON COLUMN fraud.channel_status.destination IS 'of a webhook: scheme and host alone';
 COMMENT ON COLUMN fraud.channel_status.old_secret_until IS 'until when the secret before the present one signs too';
 COMMENT ON COLUMN fraud.channel_status.waiting IS 'deliveries to come, counted up to 10001: that or more';
+COMMENT ON COLUMN fraud.channel_status.due_at IS 'since when, or from when, the first of those is due';
 COMMENT ON COLUMN fraud.channel_status.dead IS 'deliveries given up, counted up to 10001';
 COMMENT ON COLUMN fraud.channel_status.failures IS 'attempts that failed';
 

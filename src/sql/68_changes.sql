@@ -63,6 +63,31 @@ COMMENT ON TABLE fraud.change_slots IS 'internal: the slots of fraud.changes; th
 COMMENT ON COLUMN fraud.change_slots.first_id IS 'the last number given out when it was opened';
 COMMENT ON COLUMN fraud.change_slots.turned_by IS 'the transaction that retired it, or made it a spare';
 
+-- Up to where all is folded. While somebody keeps an old snapshot, rows that were taken out stay
+-- in a slot and its index; nobody need walk over them twice. A change with a smaller number may
+-- commit later than one with a greater: so a number is a candidate until all who had taken one
+-- by then have ended, which their locks on the sequence tell. Rows of a dump that is restored have
+-- numbers from before the sequence began, and are looked for there.
+CREATE TABLE fraud.change_mark (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    began_at bigint NOT NULL,
+    folded_to bigint NOT NULL,
+    candidate bigint,
+    holders text[],
+    part smallint NOT NULL DEFAULT 0,
+    part_folds int NOT NULL DEFAULT 0,
+    part_began xid8
+) WITH (fillfactor = 50);
+INSERT INTO fraud.change_mark (began_at, folded_to) SELECT s.last_value, s.last_value FROM fraud.change_ids s;
+COMMENT ON TABLE fraud.change_mark IS 'internal: up to which number fraud.changes holds nothing any more';
+COMMENT ON COLUMN fraud.change_mark.began_at IS 'where the sequence began: rows that a dump brought are below';
+COMMENT ON COLUMN fraud.change_mark.folded_to IS 'no row lies between began_at and this, and none will';
+COMMENT ON COLUMN fraud.change_mark.candidate IS 'what folded_to can become when none of holders runs any more';
+COMMENT ON COLUMN fraud.change_mark.part IS 'of fraud.rollups, which is added to';
+COMMENT ON COLUMN fraud.change_mark.part_folds IS 'pieces that were added to it since part_began';
+COMMENT ON COLUMN fraud.change_mark.part_began IS 'a transaction at that time';
+COMMENT ON COLUMN fraud.change_mark.holders IS 'the transactions that had taken numbers up to candidate and had not ended';
+
 DO $$
 DECLARE
     s int;
@@ -202,6 +227,64 @@ COMMENT ON FUNCTION fraud._refuse_new_key() IS 'internal: keeps what finds a pay
 CREATE TRIGGER keep_key BEFORE UPDATE OF card, transaction_id, occurred_at ON fraud.transactions
     FOR EACH ROW EXECUTE FUNCTION fraud._refuse_new_key();
 
+-- ------------------------------------------------------------------- mark
+-- Whose locks tell that they have taken numbers, prepared transactions among them.
+CREATE FUNCTION fraud._change_holders() RETURNS text[]
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT coalesce(array_agg(DISTINCT l.virtualtransaction), '{}') FROM pg_locks l
+    WHERE l.locktype = 'relation' AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+      AND l.relation = 'fraud.change_ids'::regclass AND l.mode = 'RowExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid();
+END;
+COMMENT ON FUNCTION fraud._change_holders() IS 'internal: the transactions that run and have taken numbers of fraud.changes';
+
+-- Called before a fold; what it returns may become folded_to after it.
+CREATE FUNCTION fraud._settled_changes() RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT m.candidate FROM fraud.change_mark m WHERE NOT m.holders && fraud._change_holders();
+END;
+COMMENT ON FUNCTION fraud._settled_changes() IS 'internal: up to which number all changes have committed, or never will; null: not known';
+
+-- Called after it. The caller holds the lock 'rollups', and is not in a snapshot of before.
+CREATE FUNCTION fraud._move_mark(settled bigint) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET jit = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    mark fraud.change_mark;
+    first_left bigint;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN;
+    END IF;
+    SELECT * INTO mark FROM fraud.change_mark;
+    IF settled IS NOT NULL THEN
+        -- What is left is the first that is there: the walk to it is over what the last one left.
+        SELECT min(f.change_id) INTO first_left
+        FROM fraud.change_slots s
+        CROSS JOIN LATERAL (SELECT c.change_id FROM fraud.changes c
+                            WHERE c.slot = s.slot AND c.change_id > mark.folded_to ORDER BY c.change_id LIMIT 1) f
+        WHERE s.state <> 'retired';
+        mark.folded_to := greatest(mark.folded_to, least(settled, coalesce(first_left - 1, settled)));
+        mark.candidate := NULL;
+    END IF;
+    IF mark.candidate IS NULL OR mark.candidate <= mark.folded_to THEN
+        SELECT s.last_value INTO mark.candidate FROM fraud.change_ids s;
+        mark.holders := fraud._change_holders();
+    END IF;
+    UPDATE fraud.change_mark m SET folded_to = mark.folded_to, candidate = mark.candidate, holders = mark.holders
+    WHERE (m.folded_to, m.candidate, m.holders) IS DISTINCT FROM (mark.folded_to, mark.candidate, mark.holders);
+END
+$$;
+COMMENT ON FUNCTION fraud._move_mark(bigint) IS 'internal: moves fraud.change_mark, after a fold';
+
 -- ------------------------------------------------------------------ slots
 -- Retires what is empty, and opens another slot when the open one has taken many. The caller
 -- holds the lock 'rollups'.
@@ -231,7 +314,8 @@ BEGIN
         EXCEPTION WHEN lock_not_available THEN
             CONTINUE;
         END;
-        EXECUTE format('SELECT NOT EXISTS (SELECT FROM fraud.changes_%s)', closed) INTO empty;
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM fraud.changes_%1$s c WHERE c.change_id <= m.began_at)'
+                       ' AND NOT EXISTS (SELECT FROM fraud.changes_%1$s c WHERE c.change_id > m.folded_to) FROM fraud.change_mark m', closed) INTO empty;
         IF empty THEN
             UPDATE fraud.change_slots s SET state = 'retired', turned_by = CASE WHEN s.first_id IS NOT NULL THEN pg_current_xact_id() END
             WHERE s.slot = closed;

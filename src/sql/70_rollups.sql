@@ -49,14 +49,18 @@ CREATE TABLE fraud.rollups (
     legitimate_alerted bigint NOT NULL,
     fraud_volume numeric NOT NULL,
     fraud_alerted_volume numeric NOT NULL,
-    CONSTRAINT rollups_key UNIQUE NULLS NOT DISTINCT (kind, starts_at, key, model, model_version)
+    part smallint NOT NULL DEFAULT 0,
+    CONSTRAINT rollups_key UNIQUE NULLS NOT DISTINCT (kind, starts_at, key, model, model_version, part)
 ) WITH (fillfactor = 70);
+CREATE INDEX rollups_part_idx ON fraud.rollups (part) WHERE part > 0;
 COMMENT ON TABLE fraud.rollups IS
     'sums over payments: by hour and model version, and by day, merchant, category, home state and score; read the views instead';
 COMMENT ON COLUMN fraud.rollups.rollup_id IS 'for logical replication: the key proper has nulls';
 COMMENT ON COLUMN fraud.rollups.starts_at IS 'start of the hour, else of the day, in fraud.report_timezone()';
 COMMENT ON COLUMN fraud.rollups.key IS
     'of kind hour: live, or history where nobody decided; of score: the hundredth that the score lies in, 0 to 99; else the merchant, category or state';
+COMMENT ON COLUMN fraud.rollups.part IS
+    '0; while somebody keeps an old snapshot, others too: rows of one key are to be added up (fraud._turn_part)';
 COMMENT ON COLUMN fraud.rollups.score_sum IS 'of scores rounded to millionths';
 COMMENT ON COLUMN fraud.rollups.customers IS 'of kind day: cards with a payment that day';
 

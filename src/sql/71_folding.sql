@@ -19,16 +19,20 @@ DECLARE
 BEGIN
     changes := 0;
     payments := 0;
-    -- Where the last piece ended, else each slot from its begin: a change with a smaller
+    -- Where the last piece ended, else each slot from the mark: a change with a smaller
     -- number may have committed later.
     FOR piece IN
-        SELECT f.slot, f.last_id AS after_id FROM fraud.folding f
+        SELECT f.slot, f.last_id AS after_id, up_to FROM fraud.folding f
         UNION ALL
-        SELECT p.* FROM (SELECT s.slot, 0 FROM fraud.change_slots s WHERE s.state <> 'retired' ORDER BY s.first_id NULLS LAST, s.slot) p
+        SELECT p.slot, p.after_id, p.up_to
+        FROM (SELECT s.slot, a.after_id, a.up_to
+              FROM fraud.change_slots s CROSS JOIN fraud.change_mark m
+              CROSS JOIN LATERAL (VALUES (0, least(m.began_at, _fold_piece.up_to)), (m.folded_to, _fold_piece.up_to)) a(after_id, up_to)
+              WHERE s.state <> 'retired' ORDER BY s.first_id NULLS LAST, s.slot, a.after_id) p
     LOOP
         SELECT count(*), max(c.change_id) INTO changes, up_to_id
         FROM (SELECT c.change_id FROM fraud.changes c
-              WHERE c.slot = piece.slot AND c.change_id > piece.after_id AND c.change_id <= up_to
+              WHERE c.slot = piece.slot AND c.change_id > piece.after_id AND c.change_id <= piece.up_to
               ORDER BY c.change_id LIMIT most) c;
         EXIT WHEN changes >= least_rows;
         changes := 0;
@@ -79,11 +83,12 @@ BEGIN
         INSERT INTO fraud.rollups AS o (
             kind, starts_at, key, model, model_version, payments, customers, volume,
             approved, reviewed, blocked, alerted_volume, scored, score_sum,
-            fraud, legitimate, fraud_alerted, legitimate_alerted, fraud_volume, fraud_alerted_volume)
+            fraud, legitimate, fraud_alerted, legitimate_alerted, fraud_volume, fraud_alerted_volume, part)
         SELECT q.kind, q.starts_at, q.key, q.model, q.model_version, q.payments,
                coalesce(c.customers, 0), q.volume, q.approved, q.reviewed, q.blocked,
                q.alerted_volume, q.scored, q.score_sum, q.fraud, q.legitimate,
-               q.fraud_alerted, q.legitimate_alerted, q.fraud_volume, q.fraud_alerted_volume
+               q.fraud_alerted, q.legitimate_alerted, q.fraud_volume, q.fraud_alerted_volume,
+               (SELECT m.part FROM fraud.change_mark m)
         FROM fraud._piece_rollups q
         LEFT JOIN fraud._piece_customers c ON q.kind = 'day' AND c.starts_at = q.starts_at
         ON CONFLICT ON CONSTRAINT rollups_key DO UPDATE SET
@@ -104,10 +109,85 @@ BEGIN
             fraud_alerted_volume = o.fraud_alerted_volume + excluded.fraud_alerted_volume
     )
     SELECT count(*) FILTER (WHERE t.sign > 0) INTO payments FROM taken t;
+    UPDATE fraud.change_mark SET part_folds = part_folds + 1;
 END
 $$;
 COMMENT ON FUNCTION fraud._fold_piece(int, int, bigint) IS
     'internal: adds the next changes, at most so many and up to a number, to the sums, if they are at least so many; the caller holds the lock';
+
+-- How many transactions ago the oldest snapshot is that keeps rows from being cleared away.
+CREATE FUNCTION fraud._oldest_snapshot() RETURNS int
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT greatest((SELECT max(age(a.backend_xmin)) FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid()),
+                    (SELECT max(age(p.transaction)) FROM pg_prepared_xacts p),
+                    (SELECT max(age(s.xmin)) FROM pg_replication_slots s), 0);
+END;
+COMMENT ON FUNCTION fraud._oldest_snapshot() IS 'internal: the age of the oldest snapshot, in transactions';
+
+-- The sums of a day are added to with each piece. While somebody keeps an old snapshot, what they
+-- were stays, and whoever looks for the present row by its key walks over all of that. So after a
+-- number of pieces others begin, whose rows are new; when the snapshot is gone they are put together. The caller
+-- holds the lock 'rollups'.
+CREATE FUNCTION fraud._turn_part() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+AS $$
+DECLARE
+    most constant int := 16;
+    mark fraud.change_mark;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN;
+    END IF;
+    SELECT * INTO mark FROM fraud.change_mark;
+    IF mark.part = 0 AND mark.part_folds < most AND NOT EXISTS (SELECT FROM fraud.rollups r WHERE r.part > 0) THEN
+        RETURN;
+    END IF;
+    IF mark.part_began IS NULL OR age(mark.part_began::xid) >= fraud._oldest_snapshot() THEN
+        -- Nobody has seen anything from before that.
+        IF EXISTS (SELECT FROM fraud.rollups r WHERE r.part > 0) THEN
+            WITH gone AS (
+                DELETE FROM fraud.rollups r WHERE r.part > 0 RETURNING r.*
+            )
+            INSERT INTO fraud.rollups AS o (
+                kind, starts_at, key, model, model_version, payments, customers, volume,
+                approved, reviewed, blocked, alerted_volume, scored, score_sum,
+                fraud, legitimate, fraud_alerted, legitimate_alerted, fraud_volume, fraud_alerted_volume, part)
+            SELECT g.kind, g.starts_at, g.key, g.model, g.model_version, sum(g.payments), sum(g.customers), sum(g.volume),
+                   sum(g.approved), sum(g.reviewed), sum(g.blocked), sum(g.alerted_volume), sum(g.scored), sum(g.score_sum),
+                   sum(g.fraud), sum(g.legitimate), sum(g.fraud_alerted), sum(g.legitimate_alerted), sum(g.fraud_volume), sum(g.fraud_alerted_volume), 0
+            FROM gone g GROUP BY g.kind, g.starts_at, g.key, g.model, g.model_version
+            ON CONFLICT ON CONSTRAINT rollups_key DO UPDATE SET
+                payments = o.payments + excluded.payments,
+                customers = o.customers + excluded.customers,
+                volume = o.volume + excluded.volume,
+                approved = o.approved + excluded.approved,
+                reviewed = o.reviewed + excluded.reviewed,
+                blocked = o.blocked + excluded.blocked,
+                alerted_volume = o.alerted_volume + excluded.alerted_volume,
+                scored = o.scored + excluded.scored,
+                score_sum = o.score_sum + excluded.score_sum,
+                fraud = o.fraud + excluded.fraud,
+                legitimate = o.legitimate + excluded.legitimate,
+                fraud_alerted = o.fraud_alerted + excluded.fraud_alerted,
+                legitimate_alerted = o.legitimate_alerted + excluded.legitimate_alerted,
+                fraud_volume = o.fraud_volume + excluded.fraud_volume,
+                fraud_alerted_volume = o.fraud_alerted_volume + excluded.fraud_alerted_volume;
+        END IF;
+        UPDATE fraud.change_mark SET part = 0, part_folds = 0, part_began = pg_current_xact_id();
+    ELSIF mark.part_folds >= most THEN
+        UPDATE fraud.change_mark SET part = part + 1, part_folds = 0,
+            -- Parts are put together when nobody has seen the first begin.
+            part_began = CASE WHEN mark.part = 0 THEN pg_current_xact_id() ELSE part_began END
+        WHERE part < 30000;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._turn_part() IS 'internal: begins another part of fraud.rollups while an old snapshot is kept, and puts them together when it is not';
 
 -- Labels whose time has come go back to the log.
 CREATE FUNCTION fraud._wake_labels(most int) RETURNS void
@@ -133,11 +213,13 @@ DECLARE
     up_to bigint;
     piece record;
     added bigint := 0;
+    settled bigint := fraud._settled_changes();
 BEGIN
     INSERT INTO fraud.rollup_state (timezone, refreshed_at)
     VALUES (fraud.report_timezone(), now())
     ON CONFLICT (only_row) DO UPDATE SET refreshed_at = excluded.refreshed_at;
     PERFORM fraud._wake_labels(NULL);
+    PERFORM fraud._turn_part();
     -- What comes meanwhile is for the next time.
     SELECT s.last_value INTO up_to FROM fraud.change_ids s;
     LOOP
@@ -145,6 +227,7 @@ BEGIN
         EXIT WHEN piece.changes = 0;
         added := added + piece.payments;
     END LOOP;
+    PERFORM fraud._move_mark(settled);
     PERFORM fraud._turn_slots();
     RETURN added;
 END
@@ -162,10 +245,12 @@ AS $$
 DECLARE
     up_to bigint;
     piece record;
+    settled bigint;
 BEGIN
     IF NOT fraud._try_lock('rollups') THEN
         RETURN false;
     END IF;
+    settled := fraud._settled_changes();
     SELECT s.last_value INTO up_to FROM fraud.change_ids s;
     IF NOT EXISTS (SELECT FROM fraud.rollup_state) THEN
         -- Of payments: a dump that is being restored brings labels, which are logged, before its sums.
@@ -174,8 +259,10 @@ BEGIN
         END IF;
         INSERT INTO fraud.rollup_state (timezone, refreshed_at) VALUES (fraud.report_timezone(), now());
     END IF;
+    PERFORM fraud._turn_part();
     PERFORM fraud._wake_labels(most);
     SELECT * INTO piece FROM fraud._fold_piece(most, most, up_to);
+    PERFORM fraud._move_mark(settled);
     IF piece.changes = 0 THEN
         PERFORM fraud._turn_slots();
         RETURN false;

@@ -2,65 +2,124 @@
 -- that can call a function; nothing depends on it for correctness.
 
 CREATE FUNCTION fraud._job_list()
-RETURNS TABLE (job text, schedule text, statement text, late_after interval, purpose text)
+RETURNS TABLE (job text, schedule text, statement text, every interval, late_after interval, purpose text)
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     VALUES
-        ('rollups', '* * * * *', 'SELECT fraud.refresh_rollups()', interval '10 minutes', 'keeps the views quick'),
-        ('reports', '*/5 * * * *', 'SELECT fraud.close_due_days()', interval '30 minutes', 'closes yesterday at its hour'),
-        ('partitions', '13 * * * *', 'SELECT fraud.maintain_partitions()', interval '3 hours', 'months to come, and months past retention'),
-        ('purge', '23 * * * *', 'SELECT fraud.purge()', interval '3 hours', 'clears what is delivered or too old'),
-        ('health', '*/5 * * * *', 'SELECT fraud.notify_health()', interval '30 minutes', 'tells the channels what has failed');
+        ('rollups', '* * * * *', 'SELECT fraud.refresh_rollups()', interval '1 minute', interval '10 minutes', 'keeps the views quick'),
+        ('reports', '*/5 * * * *', 'SELECT fraud.close_due_days()', interval '5 minutes', interval '30 minutes', 'closes yesterday at its hour'),
+        ('partitions', '13 * * * *', 'SELECT fraud.maintain_partitions()', interval '1 hour', interval '3 hours', 'makes months to come'),
+        ('retention', '* * * * *', 'SELECT fraud.drop_past_month()', interval '1 minute', interval '3 hours', 'takes out months past retention, one at a time'),
+        ('purge', '23 * * * *', 'SELECT fraud.purge()', interval '1 hour', interval '3 hours', 'clears what is delivered or too old'),
+        ('health', '*/5 * * * *', 'SELECT fraud.notify_health()', interval '5 minutes', interval '30 minutes', 'tells the channels what has failed, where no worker does');
 END;
-COMMENT ON FUNCTION fraud._job_list() IS 'internal: the jobs, when they run (pg_cron''s five fields, UTC), and when one that has not run is late';
+COMMENT ON FUNCTION fraud._job_list() IS 'internal: the jobs, when they run (pg_cron''s five fields, UTC), how often that is, and when one that has not run is late';
 
 INSERT INTO fraud.locks (name) SELECT 'job ' || l.job FROM fraud._job_list() l;
 
 CREATE TABLE fraud.job_state (
     job text PRIMARY KEY,
-    started_at timestamptz NOT NULL,
-    finished_at timestamptz NOT NULL,
+    started_at timestamptz,
+    finished_at timestamptz,
     succeeded_at timestamptz,
-    failures int NOT NULL,
+    failures int NOT NULL DEFAULT 0,
+    failing_since timestamptz,
     last_error text,
-    last_error_at timestamptz
+    last_error_at timestamptz,
+    missed int NOT NULL DEFAULT 0,
+    missed_at timestamptz
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.job_state IS 'how the jobs went; read fraud.health()';
 COMMENT ON COLUMN fraud.job_state.failures IS 'in a row, up to now';
+COMMENT ON COLUMN fraud.job_state.failing_since IS 'the first of these';
+COMMENT ON COLUMN fraud.job_state.missed IS 'runs that were to come between the last two and did not: pg_cron was not there, or the server';
+COMMENT ON COLUMN fraud.job_state.missed_at IS 'when that was noticed';
 
+-- Apart from fraud.job_state, whose row the run that is under way has locked. One each, always
+-- there, so that nobody waits to note that he does not.
+CREATE TABLE fraud.job_skips (
+    job text PRIMARY KEY,
+    skipped int NOT NULL DEFAULT 0,
+    skipped_at timestamptz,
+    running_pid int
+) WITH (fillfactor = 50);
+INSERT INTO fraud.job_skips (job) SELECT l.job FROM fraud._job_list() l;
+COMMENT ON TABLE fraud.job_skips IS 'runs of jobs that found the one before running still';
+COMMENT ON COLUMN fraud.job_skips.skipped IS 'since the last run that ended';
+COMMENT ON COLUMN fraud.job_skips.running_pid IS 'the session that ran it, where it could be told';
+
+-- Who holds locks on our tables longest, but for those who only read: what a job waits for is
+-- not told by the error that ends its wait.
+CREATE FUNCTION fraud._oldest_writer() RETURNS text
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT format('session %s (%s, %s) has locks on %s since %s', a.pid, coalesce(a.usename, a.backend_type), a.state, l.relation::regclass,
+                  to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'))
+    FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid JOIN pg_class c ON c.oid = l.relation
+    WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_backend_pid() AND a.datname = current_database()
+      AND c.relnamespace = 'fraud'::regnamespace AND l.mode <> 'AccessShareLock'
+    ORDER BY a.xact_start LIMIT 1;
+END;
+COMMENT ON FUNCTION fraud._oldest_writer() IS 'internal: who has had locks on tables of ours longest, but for readers; null: nobody';
+
+-- No job waits long for a lock: one that somebody holds makes it fail, which is written down and said.
 CREATE FUNCTION fraud._run_job(job text) RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '10s'
 AS $$
 DECLARE
-    statement text := (SELECT l.statement FROM fraud._job_list() l WHERE l.job = _run_job.job);
+    of_list record;
     failure text;
+    holder text;
+    runs int;
 BEGIN
-    IF statement IS NULL THEN
+    SELECT * INTO of_list FROM fraud._job_list() l WHERE l.job = _run_job.job;
+    IF NOT FOUND THEN
         RAISE EXCEPTION 'job "%" does not exist', job
             USING ERRCODE = 'undefined_object',
                   HINT = format('The jobs are %s.', (SELECT string_agg(l.job, ', ') FROM fraud._job_list() l));
     END IF;
     IF NOT fraud._try_lock('job ' || job) THEN
+        UPDATE fraud.job_skips k
+        SET skipped = CASE WHEN k.skipped_at > coalesce((SELECT s.finished_at FROM fraud.job_state s WHERE s.job = k.job), '-infinity') THEN k.skipped + 1 ELSE 1 END,
+            skipped_at = clock_timestamp(),
+            running_pid = (SELECT a.pid FROM pg_stat_activity a
+                           WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.query ~* 'run_job' AND strpos(a.query, k.job) > 0
+                             AND a.xact_start IS NOT NULL ORDER BY a.xact_start LIMIT 1)
+        WHERE k.job = (SELECT o.job FROM fraud.job_skips o WHERE o.job = _run_job.job FOR UPDATE SKIP LOCKED);
         RETURN 'is running already';
     END IF;
+    SELECT greatest(floor(extract(epoch FROM now() - s.started_at) / extract(epoch FROM of_list.every)) - 1, 0)::int INTO runs
+    FROM fraud.job_state s
+    -- Where jobs are called by hand, none is missed.
+    WHERE s.job = _run_job.job AND EXISTS (SELECT FROM fraud.closing c WHERE c.scheduled_at < s.started_at);
     -- A failure is caught, so that it can be written down: fraud.health() shows it.
     BEGIN
-        EXECUTE statement;
-    EXCEPTION WHEN OTHERS THEN
-        failure := fraud._mask_card_numbers(SQLERRM);
+        EXECUTE of_list.statement;
+    EXCEPTION
+        WHEN lock_not_available THEN
+            -- Some say themselves who it is.
+            holder := CASE WHEN SQLERRM ~ 'pid' THEN NULL ELSE fraud._oldest_writer() END;
+            failure := fraud._mask_card_numbers(SQLERRM || coalesce(': ' || holder, ''));
+        WHEN OTHERS THEN
+            failure := fraud._mask_card_numbers(SQLERRM);
     END;
-    INSERT INTO fraud.job_state AS s (job, started_at, finished_at, succeeded_at, failures, last_error, last_error_at)
+    INSERT INTO fraud.job_state AS s (job, started_at, finished_at, succeeded_at, failures, failing_since, last_error, last_error_at)
     VALUES (job, now(), clock_timestamp(), CASE WHEN failure IS NULL THEN clock_timestamp() END,
-            (failure IS NOT NULL)::int, failure, CASE WHEN failure IS NOT NULL THEN clock_timestamp() END)
+            (failure IS NOT NULL)::int, CASE WHEN failure IS NOT NULL THEN now() END, failure, CASE WHEN failure IS NOT NULL THEN clock_timestamp() END)
     ON CONFLICT ON CONSTRAINT job_state_pkey DO UPDATE SET
         started_at = excluded.started_at,
         finished_at = excluded.finished_at,
         succeeded_at = coalesce(excluded.succeeded_at, s.succeeded_at),
         failures = CASE WHEN failure IS NULL THEN 0 ELSE s.failures + 1 END,
+        failing_since = CASE WHEN failure IS NOT NULL THEN coalesce(s.failing_since, excluded.failing_since) END,
         last_error = coalesce(excluded.last_error, s.last_error),
-        last_error_at = coalesce(excluded.last_error_at, s.last_error_at);
+        last_error_at = coalesce(excluded.last_error_at, s.last_error_at),
+        missed = CASE WHEN runs >= 2 THEN runs ELSE s.missed END,
+        missed_at = CASE WHEN runs >= 2 THEN now() ELSE s.missed_at END;
     IF failure IS NOT NULL THEN
         RAISE WARNING 'job "%" failed: %', job, failure;
         RETURN 'failed: ' || failure;
@@ -74,143 +133,7 @@ CREATE FUNCTION fraud.run_job(job text) RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.run_job(text) IS
-    'runs a job (rollups, reports, partitions, purge, health) and notes how it went, for fraud.health(); a failure is a warning and is noted too';
-
--- ---------------------------------------------------------------- upkeep
-CREATE FUNCTION fraud._maintain_partitions() RETURNS TABLE (partition name, action text)
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '5s'
-SET timezone = 'UTC'
-AS $$
-DECLARE
-    retention interval := coalesce(nullif(current_setting('fraud_detect.transaction_retention', true), ''), '0')::interval;
-    month timestamptz;
-    most int := 12;
-    reader int;
-BEGIN
-    FOR ahead IN 0..2 LOOP
-        month := date_trunc('month', now()) + make_interval(months => ahead);
-        partition := 'transactions_' || to_char(month, 'YYYY_MM');
-        CONTINUE WHEN to_regclass(format('fraud.%I', partition)) IS NOT NULL;
-        PERFORM fraud._ensure_partition(month);
-        action := 'made';
-        RETURN NEXT;
-    END LOOP;
-    IF retention <= interval '0' THEN
-        RETURN;
-    END IF;
-    -- Payments wait behind who waits for a long query, and while a dropped month is not
-    -- committed: so each wait is short, and more than a year's months are left to the next run.
-    PERFORM set_config('lock_timeout', '100ms', true);
-    FOR partition IN
-        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'fraud.transactions'::regclass AND c.relname ~ '^transactions_[0-9]{4,}_[0-9]{2}$'
-        ORDER BY c.relname
-    LOOP
-        month := to_date(substr(partition, 14), 'YYYY_MM')::timestamp + interval '1 month';
-        CONTINUE WHEN month > now() - retention;
-        -- Its sums stay: what is queued of it is added first, labels too, while the
-        -- payments can still be looked at.
-        PERFORM fraud.refresh_rollups();
-        FOR attempt IN 1..20 LOOP
-            BEGIN
-                EXECUTE format('DROP TABLE fraud.%I', partition);
-                EXIT;
-            EXCEPTION WHEN lock_not_available THEN
-                IF attempt = 20 THEN
-                    -- Others come and go; who has been there longest is in the way.
-                    SELECT l.pid INTO reader FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-                    WHERE l.relation IN ('fraud.transactions'::regclass, format('fraud.%I', partition)::regclass)
-                      AND l.granted AND l.pid <> pg_backend_pid()
-                    ORDER BY a.xact_start LIMIT 1;
-                    RAISE EXCEPTION 'could not drop partition "%", which is in use (pid %)', partition, coalesce(reader::text, 'gone by now')
-                        USING ERRCODE = 'lock_not_available',
-                              HINT = 'It is tried again at the next run; pg_stat_activity says what they do.';
-                END IF;
-                PERFORM pg_sleep(0.2);
-            END;
-        END LOOP;
-        UPDATE fraud.rollup_state s SET dropped_before = greatest(s.dropped_before, month);
-        PERFORM fraud._audit('drop', 'partition', partition, NULL, jsonb_build_object('retention', retention));
-        action := 'dropped';
-        RETURN NEXT;
-        most := most - 1;
-        EXIT WHEN most = 0;
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION fraud._maintain_partitions() IS 'internal: the body of fraud.maintain_partitions, run as the owner';
-
-CREATE FUNCTION fraud.maintain_partitions() RETURNS TABLE (partition name, action text)
-AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.maintain_partitions() IS
-    'makes the partitions of this month and the next two, and drops those that ended longer ago than fraud_detect.transaction_retention (0: none); the views keep their sums, and the payments'' ids stay known. Returns what was done';
-
-CREATE FUNCTION fraud._note_purge(relation regclass, rows bigint, retention interval) RETURNS void
-LANGUAGE sql
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT fraud._audit('purge', 'table', relation::text, NULL, jsonb_build_object('rows', rows, 'retention', retention))
-    WHERE rows > 0;
-END;
-COMMENT ON FUNCTION fraud._note_purge(regclass, bigint, interval) IS 'internal: notes that rows went, if any did';
-
-CREATE FUNCTION fraud._purge() RETURNS TABLE (relation regclass, rows bigint)
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    retention interval := coalesce(nullif(current_setting('fraud_detect.dead_letter_retention', true), ''), '90d')::interval;
-    message_retention interval := coalesce(nullif(current_setting('fraud_detect.outbox_retention', true), ''), '7d')::interval;
-    audit_retention interval := coalesce(nullif(current_setting('fraud_detect.audit_retention', true), ''), '0')::interval;
-    event_retention interval := coalesce(nullif(current_setting('fraud_detect.transaction_retention', true), ''), '0')::interval;
-BEGIN
-    IF message_retention > interval '0' THEN
-        relation := 'fraud.outbox';
-        rows := fraud._purge_messages(message_retention);
-        PERFORM fraud._note_purge(relation, rows, message_retention);
-        RETURN NEXT;
-    END IF;
-    IF retention > interval '0' THEN
-        relation := 'fraud.ingest_errors';
-        DELETE FROM fraud.ingest_errors e WHERE e.last_seen_at < now() - retention;
-        GET DIAGNOSTICS rows = ROW_COUNT;
-        PERFORM fraud._note_purge(relation, rows, retention);
-        RETURN NEXT;
-    END IF;
-    IF audit_retention > interval '0' THEN
-        relation := 'fraud.audit_log';
-        DELETE FROM fraud.audit_log a WHERE a.at < now() - audit_retention;
-        GET DIAGNOSTICS rows = ROW_COUNT;
-        PERFORM fraud._note_purge(relation, rows, audit_retention);
-        RETURN NEXT;
-    END IF;
-    -- What was decided of streams' events goes when payments of that age do.
-    IF event_retention > interval '0' THEN
-        relation := 'fraud.stream_decisions';
-        WITH gone AS (
-            DELETE FROM fraud.stream_decisions d WHERE d.decided_at < now() - event_retention RETURNING d.stream, d.decision_id
-        ), shadows AS (
-            DELETE FROM fraud.stream_shadow_scores s USING gone g WHERE s.stream = g.stream AND s.decision_id = g.decision_id
-        )
-        SELECT count(*) INTO rows FROM gone;
-        PERFORM fraud._note_purge(relation, rows, event_retention);
-        RETURN NEXT;
-    END IF;
-    relation := 'fraud.customer_ids';
-    rows := fraud._destroy_old_card_keys();
-    RETURN NEXT;
-END
-$$;
-COMMENT ON FUNCTION fraud._purge() IS 'internal: the body of fraud.purge, run as the owner';
-
-CREATE FUNCTION fraud.purge() RETURNS TABLE (relation regclass, rows bigint)
-AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.purge() IS
-    'deletes messages whose deliveries ended longer ago than fraud_detect.outbox_retention, dead letters last seen longer ago than fraud_detect.dead_letter_retention, and rows of fraud.audit_log older than fraud_detect.audit_retention (0: none), and destroys keys of card numbers that were retired longer ago than fraud_detect.card_key_retention (0: none), with their hashes; returns how many rows went';
+    'runs a job (rollups, reports, partitions, retention, purge, health) and notes how it went, for fraud.health(); a failure is a warning and is noted too, and so is a lock that somebody holds for longer than 10 seconds, with who it is';
 
 -- --------------------------------------------------------------- pg_cron
 CREATE FUNCTION fraud.__start_closing(since date) RETURNS void
@@ -307,16 +230,68 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._cron_names() IS 'internal: the names of all jobs of this database in pg_cron';
 
+-- The jobs of others are hidden from a role by pg_cron's row security, and so is that they are there.
+CREATE FUNCTION fraud._local_scheduler() RETURNS text
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found text;
+BEGIN
+    IF to_regclass('cron.job') IS NOT NULL THEN
+        EXECUTE format('SELECT j.username FROM %s j JOIN pg_roles r ON r.rolname = j.username WHERE j.jobname = ANY ($1) ORDER BY j.jobid LIMIT 1', to_regclass('cron.job'))
+        INTO found USING fraud._cron_names();
+    END IF;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION fraud._local_scheduler() IS 'internal: whose jobs of this database pg_cron has, where it lives in this database';
+
+CREATE FUNCTION fraud._scheduled_by() RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF fraud._cron_database() IS NULL THEN
+        RETURN NULL;
+    ELSIF fraud._cron_database() = current_database() THEN
+        RETURN fraud._local_scheduler();
+    END IF;
+    -- Elsewhere they are a superuser's, who sees all. Roles are of the whole server. Who cannot ask
+    -- is told so when he sets them up.
+    IF NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'dblink') THEN
+        RETURN NULL;
+    END IF;
+    RETURN (SELECT r.rolname FROM pg_roles r
+            WHERE r.oid::bigint = fraud._in_cron_database(format(
+                'SELECT (SELECT r.oid::bigint FROM cron.job j JOIN pg_roles r ON r.rolname = j.username WHERE j.jobname = ANY (%L) ORDER BY j.jobid LIMIT 1)',
+                fraud._cron_names())));
+END
+$$;
+COMMENT ON FUNCTION fraud._scheduled_by() IS 'internal: the role whose jobs run; null: there are none';
+
 CREATE FUNCTION fraud.schedule(first_day date DEFAULT NULL) RETURNS TABLE (job text, schedule text, purpose text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    holder text;
 BEGIN
     IF NOT (SELECT r.rolcanlogin FROM pg_roles r WHERE r.rolname = current_user) THEN
         RAISE EXCEPTION 'role "%" may not log in', current_user
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = 'pg_cron runs each job in a session of the role that called fraud.schedule().',
                   HINT = 'Call it as a role that may, with access operator.';
+    END IF;
+    -- Two who do this at once take turns from here on.
+    PERFORM fraud._start_closing(first_day);
+    -- A role's jobs are another's to pg_cron, even under one name.
+    holder := fraud._scheduled_by();
+    IF holder <> current_user THEN
+        RAISE NOTICE 'the jobs are set up already, by role "%"', holder
+            USING HINT = 'They run as that role. To have them run as another, it calls fraud.unschedule() first, or a superuser does.';
+        RETURN QUERY SELECT l.job, l.schedule, l.purpose FROM fraud._job_list() l;
+        RETURN;
     END IF;
     -- pg_cron keeps a row for each run, for ever; so a job of its own clears ours. In its
     -- own database cron.schedule does, which needs no grant but its schema's.
@@ -332,12 +307,11 @@ BEGIN
         format('DELETE FROM cron.job_run_details d USING cron.job j WHERE j.jobid = d.jobid AND j.jobname = ANY (%L)'
                ' AND d.end_time < now() - interval ''7 days''', fraud._cron_names()),
         fraud._cron_database()));
-    PERFORM fraud._start_closing(first_day);
     RETURN QUERY SELECT l.job, l.schedule, l.purpose FROM fraud._job_list() l;
 END
 $$;
 COMMENT ON FUNCTION fraud.schedule(date) IS
-    'sets up all jobs with pg_cron, in whichever database it lives, named fraud_detect:<database>:<job>; calling it again changes nothing. first_day: the first day that is closed, by default today. Jobs run as the caller';
+    'sets up all jobs with pg_cron, in whichever database it lives, named fraud_detect:<database>:<job>; calling it again changes nothing, and where another role has set them up they stay that role''s, which a notice says. first_day: the first day that is closed, by default today. Jobs run as the caller';
 
 -- The jobs are the caller's, and removed with the caller's rights; the log is the owner's.
 CREATE FUNCTION fraud.__note_unscheduled(jobs bigint) RETURNS void
@@ -357,7 +331,13 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     jobs bigint;
+    holder text := fraud._scheduled_by();
 BEGIN
+    IF holder <> current_user AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+        RAISE EXCEPTION 'the jobs are those of role "%"', holder
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'That role calls fraud.unschedule(), or a superuser does.';
+    END IF;
     jobs := fraud._in_cron_database(format(
         'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j WHERE j.jobname = ANY (%L)', fraud._cron_names()));
     PERFORM fraud._note_unscheduled(jobs);
@@ -366,3 +346,65 @@ END
 $$;
 COMMENT ON FUNCTION fraud.unschedule() IS
     'removes the jobs that fraud.schedule() set up; call it before DROP EXTENSION or DROP DATABASE. Returns how many';
+
+-- ----------------------------------------------------------------- health
+CREATE FUNCTION fraud._job_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    cron_home name := fraud._cron_database();
+    scheduled timestamptz := (SELECT c.scheduled_at FROM fraud.closing c);
+    j record;
+BEGIN
+    RETURN QUERY SELECT 'pg_cron', CASE WHEN cron_home IS NULL THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
+        CASE WHEN cron_home IS NULL THEN 'not loaded: something else must call fraud.run_job()'
+             ELSE format('loaded, in database "%s"', cron_home)
+                  || CASE WHEN cron_home = current_database() THEN coalesce(format(', the jobs are those of role "%s"', fraud._local_scheduler()), '') ELSE '' END END,
+        CASE WHEN cron_home IS NULL THEN 'add pg_cron to shared_preload_libraries, CREATE EXTENSION pg_cron, fraud.schedule(); or have any scheduler call fraud.run_job()' END;
+    FOR j IN
+        SELECT l.job AS name, l.late_after, l.every, s.*, k.skipped, k.skipped_at, k.running_pid
+        FROM fraud._job_list() l LEFT JOIN fraud.job_state s ON s.job = l.job LEFT JOIN fraud.job_skips k ON k.job = l.job
+    LOOP
+        item := 'job ' || j.name;
+        status := 'ok';
+        since := NULL;
+        advice := NULL;
+        -- The notify worker does it, without pg_cron.
+        CONTINUE WHEN j.name = 'health' AND fraud._is_preloaded() AND j.started_at IS NULL
+                      AND coalesce(nullif(current_setting('fraud_detect.health_interval', true), ''), '1min') <> '0';
+        IF j.skipped > 0 AND j.skipped_at > coalesce(j.finished_at, '-infinity') THEN
+            status := CASE WHEN j.skipped > 3 AND coalesce(j.finished_at, scheduled) < now() - j.late_after THEN 'error' ELSE 'warning' END;
+            since := coalesce(j.finished_at, j.skipped_at);
+            detail := format('is running still, so that %s later runs were left out', j.skipped) || coalesce(format(' (session %s)', j.running_pid), '');
+            advice := 'pg_stat_activity says what it does or waits for; the item locks says for whom';
+        ELSIF j.failures > 0 THEN
+            status := 'error';
+            since := j.failing_since;
+            detail := format('failed %s times in a row: %s', j.failures, j.last_error);
+            advice := format('mend what the error says, then SELECT fraud.run_job(%L)', j.name);
+        ELSIF j.succeeded_at IS NULL AND scheduled < now() - j.late_after THEN
+            status := 'error';
+            since := scheduled;
+            detail := format('never ran, though fraud.schedule() was called %s: does pg_cron run?', to_char(scheduled AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"'));
+            advice := 'SELECT * FROM cron.job_run_details ORDER BY start_time DESC, in pg_cron''s database, and the server''s log';
+        ELSIF j.succeeded_at IS NULL AND scheduled IS NOT NULL THEN
+            detail := format('scheduled, has not run yet: late after %s', to_char((scheduled + j.late_after) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"'));
+        ELSIF j.succeeded_at IS NULL THEN
+            status := 'warning';
+            detail := 'never ran: fraud.schedule(), or fraud.run_job()';
+            advice := 'SELECT * FROM fraud.schedule()';
+        ELSIF j.succeeded_at < now() - j.late_after THEN
+            status := 'error';
+            since := j.succeeded_at + j.every;
+            detail := format('late: last done %s', fraud._told_time(j.succeeded_at));
+            advice := 'does pg_cron run, and as a role that may log in? cron.job_run_details says; SELECT fraud.run_job(…) does it now';
+        ELSE
+            detail := format('done %s', fraud._told_time(j.succeeded_at))
+                || CASE WHEN j.missed_at > now() - interval '1 day' THEN format('; %s runs before %s were missed', j.missed, fraud._told_time(j.missed_at)) ELSE '' END;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION fraud._job_health() IS 'internal: the items of fraud.health() on jobs';

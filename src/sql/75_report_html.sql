@@ -286,7 +286,8 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT '<h2>System</h2><div class="scroll"><table><thead><tr><th>Item</th><th>Status</th><th>Detail</th></tr></thead><tbody>'
-        || string_agg(format('<tr><td>%s</td><td class="%s">%s</td><td>%s</td></tr>', fraud._html(h.item), h.status, h.status, fraud._html(h.detail)),
+        || string_agg(format('<tr><td>%s</td><td class="%s">%s</td><td>%s</td></tr>', fraud._html(h.item), h.status, h.status,
+                      fraud._html(h.detail || coalesce(' (since ' || fraud._told_time(CASE WHEN h.status <> 'ok' THEN h.since END) || ')', '') || coalesce('. To do: ' || h.advice, ''))),
                       '' ORDER BY h.status = 'ok', h.i)
         || '</tbody></table></div>'
     FROM (SELECT *, row_number() OVER () AS i FROM fraud.health()) h;

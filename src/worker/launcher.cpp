@@ -142,6 +142,7 @@ class Launcher {
       }
     }
     warn_of_slots(lacked_slot, now);
+    warn_of_silence(present, now);
     return wait;
   }
 
@@ -212,6 +213,33 @@ class Launcher {
     }
   }
 
+  // Says once of a worker that it does not answer, and once that it does again. Nothing but the
+  // log depends on this, and the log on no worker, no job and no channel.
+  void warn_of_silence(const std::vector<Oid>& present, TimestampTz now) {
+    std::map<pid_t, int> silent;
+    for (Oid oid : present) {
+      WorkerBeat beats[kMostBeats];
+      const int count = protect([&] { return list_beats(oid, beats); });
+      for (int i = 0; i < count; ++i) {
+        const WorkerBeat& beat = beats[i];
+        if (beat.kind == kWorkerKinds || now - beat.due_at < guc_worker_patience_s * kSecond) continue;
+        silent[beat.pid] = beat.kind;
+        if (silent_.count(beat.pid) != 0) continue;
+        const int kind = std::min(beat.kind, static_cast<int>(WorkerKind::kScorer));
+        protect([&] {
+          ereport(WARNING, (errmsg("%s worker, database %u, does not answer (pid %d)", kWorkerClasses[kind].type, oid, (int)beat.pid),
+                            errdetail("It was to turn %lld seconds ago.", (long long)((now - beat.due_at) / kSecond)),
+                            errhint("fraud.health() says what to do.")));
+        });
+      }
+    }
+    for (const auto& [pid, kind] : silent_) {
+      if (silent.count(pid) != 0) continue;
+      protect([&] { ereport(LOG, (errmsg("%s worker answers again, or has ended (pid %d)", kWorkerClasses[std::min(kind, static_cast<int>(WorkerKind::kScorer))].type, (int)pid))); });
+    }
+    silent_ = std::move(silent);
+  }
+
   void warn_of_slots(bool lacked, TimestampTz now) {
     if (!lacked) {
       lacking_since_ = 0;
@@ -232,6 +260,7 @@ class Launcher {
   std::map<Oid, Database> databases_;
   TimestampTz lacking_since_ = 0;
   TimestampTz warned_at_ = 0;
+  std::map<pid_t, int> silent_;  // workers that do not answer, with their kinds
 };
 
 void run() {
@@ -246,6 +275,9 @@ void run() {
     long wait = launcher.turn();
     protect([&] {
       pgstat_report_activity(STATE_IDLE, nullptr);
+      // A worker that falls silent is to be noticed soon after.
+      wait = std::min(wait, std::max(1000L, guc_worker_patience_s * 500L));
+      note_wait(wait);
       (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
                       PG_WAIT_EXTENSION);
     });

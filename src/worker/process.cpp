@@ -2,6 +2,7 @@
 
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
+#include "pg/server/shared_state.h"
 
 #include <unistd.h>
 
@@ -94,6 +95,7 @@ void look_up() {
   pg::protect([] {
     CHECK_FOR_INTERRUPTS();
     if (!PostmasterIsAlive()) proc_exit(1);
+    pg::note_turn();
   });
 }
 
@@ -106,6 +108,7 @@ void begin_turn() {
       ConfigReloadPending = false;
       ProcessConfigFile(PGC_SIGHUP);
     }
+    pg::note_turn();
   });
 }
 

@@ -68,6 +68,7 @@ void wait_while_read_only(Oid database, WorkerKind kind) {
     }
     told = true;
     protect([] {
+      note_wait(kLookMs);
       (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kLookMs, PG_WAIT_EXTENSION);
     });
     begin_turn();

@@ -85,7 +85,7 @@ reload_with($node, 'fraud_detect.transaction_retention', '100d');
 my $reader = $node->background_psql('postgres');
 $reader->query_safe('BEGIN; SELECT count(*) FROM fraud.transactions');
 my ($job_says, $job_warns) = ('', '');
-my $job = IPC::Run::start([ 'psql', '-XAt', '-d', $node->connstr('postgres'), '-c', "SELECT fraud.run_job('partitions')" ], '>', \$job_says, '2>', \$job_warns);
+my $job = IPC::Run::start([ 'psql', '-XAt', '-d', $node->connstr('postgres'), '-c', "SELECT fraud.run_job('retention')" ], '>', \$job_says, '2>', \$job_warns);
 my ($longest, $paid) = (0, 0);
 while ($job->pumpable)
 {
@@ -97,11 +97,11 @@ while ($job->pumpable)
 }
 $job->finish;
 ok($paid > 5 && $longest < patient(1), 'no payment waits behind a job that waits for a reader') or diag("$longest s, $paid payments");
-like($job_says, qr/^failed: could not drop partition "transactions_\d{4}_\d\d", which is in use \(pid \d+\)/, 'the job says who is in the way');
+like($job_says, qr/^failed: could not take partition "transactions_\d{4}_\d\d" out of fraud.transactions, which is in use \(pid \d+\)/, 'the job says who is in the way');
 is(value($months), $before, 'and dropped nothing');
 $reader->query_safe('COMMIT');
 $reader->quit;
-value("SELECT fraud.run_job('partitions')");
+1 until value('SELECT fraud.drop_past_month()') eq '';
 my $kept = value($months);
 ok(length($kept) < length($before), 'retention drops months');
 is(value(q{SELECT min(c.relname) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'fraud.transactions'::regclass}), value("SELECT 'transactions_' || to_char(now() - interval '100 days', 'YYYY_MM')"), 'those that ended before');

@@ -109,7 +109,7 @@ value(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_typ
 my $idle = $node->background_psql('postgres');
 $idle->query_safe('BEGIN; LOCK TABLE fraud.source_state, fraud.notifications, fraud.outbox IN ACCESS EXCLUSIVE MODE');
 value("SELECT fraud.pause_source('quiet')");
-ok($node->poll_query_until('postgres', "SELECT count(DISTINCT backend_type) = 2 FROM pg_stat_activity WHERE backend_type LIKE 'fraud_detect%' AND wait_event_type = 'Lock'"), 'ingest and notify wait for a lock');
+ok($node->poll_query_until('postgres', "SELECT count(DISTINCT backend_type) = 2 FROM pg_stat_activity WHERE backend_type IN ('fraud_detect ingest', 'fraud_detect notify') AND wait_event_type = 'Lock'"), 'ingest and notify wait for a lock');
 dies_with_postmaster('in a wait for a lock', workers());
 eval { $idle->quit };
 

@@ -149,6 +149,7 @@ my %good = (
     'run jsonb' => q((SELECT to_jsonb(r) - 'run' FROM world.runs r LIMIT 1)), timeout => "'10 ms'::interval", caller_path => "'public'", caller_zone => "'UTC'", tags => q('{"team": "x"}'::jsonb),
     override_gate => 'true', review_at => '0.1::float8', block_at => '0.9::float8', evidence => "'{}'::jsonb", best_iteration => 'false', iterations => 1, 'rollback.alias' => "'champion'",
     # channels, sources, jobs
+    within => "'1 hour'::interval", settled => 'NULL::bigint', names => "'{x}'::text[]", relations => "'{fraud.locks}'::regclass[]", part => "'x'",
     action => "'add'", keep_old_secret => 'NULL::interval',
     name => "'source'", 'add_source.name' => "'another'", url => "'https://payments.invalid/x'", format => "'auto'", poll_interval => "'1 hour'::interval", headers => q('{"X-A": "b"}'::jsonb), max_poll_payments => 10, max_waiting_payments => 10,
     mapping => q('{"fields": {"amount": "$.amt", "transaction_id": "$.trans_num", "merchant": "$.merchant", "cc_num": "$.cc_num", "occurred_at": {"path": "$.unix_time", "time": "epoch_s"}}}'::jsonb),

@@ -10,6 +10,7 @@
 #include "pg/features/index_key.h"
 #include "pg/server/audit.h"
 #include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 
@@ -235,6 +236,22 @@ OpenSet open_set(const std::string& name, const char* function) {
     throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of feature set \"" + name + "\"");
   }
   return {static_cast<Oid>(*spi.integer(0, 1)), *spi.integer(0, 3) != 0, spi.text(0, 4).has_value(), *spi.integer(0, 5) != 0};
+}
+
+Statement is_of_payments(
+    "SELECT 1 FROM unnest(ARRAY['fraud.transactions'::regclass, 'fraud.payment_events'::regclass]) p WHERE p::oid::bigint = $1", {INT8OID});
+
+// Refuses a window over payments that reaches beyond those that retention leaves.
+void check_reach(const OpenSet& set, const std::string& feature, int64_t reach) {
+  constexpr int64_t kMinute = 60 * 1000000;
+  if (guc_transaction_retention_min == 0 || reach <= guc_transaction_retention_min * kMinute) return;
+  OwnerScope owner;
+  Spi spi;
+  if (spi.run(is_of_payments, {int8_param(set.relation)}) == 0) return;
+  throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
+                 "feature \"" + feature + "\" looks back " + std::to_string(reach / kMinute) + " minutes, but payments are kept for " +
+                     std::to_string(guc_transaction_retention_min),
+                 {}, "Take a shorter window, or set a longer fraud_detect.transaction_retention.");
 }
 
 // What one row of fraud.feature_definitions takes.
@@ -499,6 +516,7 @@ FRAUD_FUNCTION(add_window_feature) {
                    *definition.aggregate + " looks back from the event: include_current must be false");
   }
   const OpenSet set = open_set(definition.set, "add_window_feature");
+  check_reach(set, definition.feature, width + delay);
   if (aggregate == Aggregate::kRate && !set.has_label) {
     throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                    "rate needs a label, which feature set \"" + definition.set + "\" has not", {},

@@ -8,7 +8,14 @@
 #include "pg/server/server.h"
 
 extern "C" {
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "executor/spi.h"
 #include "pgtime.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "catalog/pg_namespace.h"
 }
 
 namespace fraud::pg {
@@ -28,6 +35,9 @@ int guc_dead_letter_retention_min = 90 * 24 * 60;
 int guc_evaluation_memory_kb = 1048576;
 int guc_feature_memory_kb = 1048576;
 int guc_feature_threads = 2;
+int guc_health_heartbeat_s = 0;
+int guc_health_interval_s = 60;
+int guc_health_reminder_s = 86400;
 char* guc_http_proxy = nullptr;
 int guc_ingest_batch_size = 1000;
 int guc_ingest_workers = 2;
@@ -64,6 +74,7 @@ int guc_train_max_rows = 20000000;
 int guc_train_memory_mb = 4096;
 int guc_train_threads = 2;
 int guc_transaction_retention_min = 0;
+int guc_worker_patience_s = 30;
 
 namespace {
 
@@ -134,10 +145,52 @@ bool check_kernel(int* value, void**, GucSource) {
   return false;
 }
 
-// Refuses a retention that would take payments from under the features of new ones.
-bool check_transaction_retention(int* minutes, void**, GucSource) {
-  if (*minutes == 0 || *minutes >= 31 * 24 * 60) return true;
-  GUC_check_errdetail("The least retention is 31 days, since features look back 30.");
+// Says which window of this database looks back farther than so many minutes, in the caller's
+// memory context; nullptr: none. Plain Postgres code, which may raise.
+char* window_beyond(int minutes) {
+  const Oid schema = get_namespace_oid("fraud", true);
+  if (!OidIsValid(schema)) return nullptr;
+  HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+  if (!HeapTupleIsValid(tuple)) return nullptr;
+  const Oid owner = ((Form_pg_namespace)GETSTRUCT(tuple))->nspowner;
+  ReleaseSysCache(tuple);
+  Oid user;
+  int context;
+  GetUserIdAndSecContext(&user, &context);
+  MemoryContext outer = CurrentMemoryContext;
+  char* found = nullptr;
+  const char* query = psprintf(
+      "SELECT pg_catalog.format('feature \"%%s\" of feature set \"%%s\" looks back %%s', feature, feature_set, reach) FROM fraud._longest_reach()"
+      " WHERE reach OPERATOR(pg_catalog.>) pg_catalog.make_interval(mins => %d)",
+      minutes);
+  SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+  SPI_connect();
+  // An installation that is under way has the schema, and not the function yet.
+  if (SPI_execute("SELECT 1 WHERE pg_catalog.to_regprocedure('fraud._longest_reach()') IS NOT NULL", false, 1) == SPI_OK_SELECT &&
+      SPI_processed == 1 && SPI_execute(query, false, 1) == SPI_OK_SELECT && SPI_processed == 1) {
+    char* text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+    if (text != nullptr) found = MemoryContextStrdup(outer, text);
+  }
+  SPI_finish();
+  SetUserIdAndSecContext(user, context);
+  return found;
+}
+
+// Refuses a retention that would take payments from under the features of new ones. What this
+// database's windows are is asked where somebody sets it: by SET, ALTER DATABASE or ALTER
+// SYSTEM. Read from a file or at a session's start it is taken as it is, and
+// fraud.drop_past_month() refuses it.
+bool check_transaction_retention(int* minutes, void**, GucSource source) {
+  if (*minutes == 0) return true;
+  if (*minutes < 31 * 24 * 60) {
+    GUC_check_errdetail("The least retention is 31 days, since features look back 30.");
+    return false;
+  }
+  const bool is_set = source == PGC_S_SESSION || source == PGC_S_TEST || source == PGC_S_FILE || source == PGC_S_INTERACTIVE;
+  if (!is_set || MyBackendType != B_BACKEND || !IsNormalProcessingMode() || !IsTransactionState() || !OidIsValid(MyDatabaseId)) return true;
+  const char* window = window_beyond(*minutes);
+  if (window == nullptr) return true;
+  GUC_check_errdetail("In this database %s.", window);
   return false;
 }
 
@@ -220,6 +273,18 @@ void define_gucs() {
                           "Threads of one pass over the events.",
                           "With 2 the features are computed beside reading and writing; more share the computing.",
                           &guc_feature_threads, 2, 1, 64, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.health_heartbeat",
+                          "How often channels that take health messages hear that the database lives.",
+                          "0: never.", &guc_health_heartbeat_s, 0, 0, 7 * 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.health_interval",
+                          "How often the notify worker looks at fraud.health() and tells what has changed.",
+                          "0: it does not; then the job health does.", &guc_health_interval_s, 60, 0, 86400, PGC_SIGHUP,
+                          GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.health_reminder",
+                          "After what time channels are reminded of what still does not work.",
+                          "0: they are not.", &guc_health_reminder_s, 86400, 0, 30 * 86400, PGC_SIGHUP, GUC_UNIT_S,
+                          nullptr, nullptr, nullptr);
   DefineCustomStringVariable("fraud_detect.http_proxy",
                              "URL of the proxy that polls and webhooks go through.",
                              "Empty: none. Proxies of the environment are never used.",
@@ -352,10 +417,14 @@ void define_gucs() {
                           nullptr);
   DefineCustomIntVariable("fraud_detect.transaction_retention",
                           "How long the payments of a month are kept after its end.",
-                          "0: for ever. fraud.maintain_partitions() drops the others; the views "
-                          "keep their sums. At least 31 days: features look back 30.",
+                          "0: for ever. fraud.drop_past_month() takes out the others; the views "
+                          "keep their sums. At least 31 days, and what windows look back.",
                           &guc_transaction_retention_min, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MIN,
                           check_transaction_retention, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.worker_patience",
+                          "After what time a worker that was to turn and has not does not answer.",
+                          "fraud.health() says so, and the launcher in the server's log.", &guc_worker_patience_s, 30, 1,
+                          3600, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
   if (process_shared_preload_libraries_in_progress) {
     DefineCustomIntVariable("fraud_detect.max_training_workers",
                             "Most training runs of this server that are under way at once.",

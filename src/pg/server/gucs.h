@@ -18,6 +18,9 @@ extern int guc_dead_letter_retention_min;
 extern int guc_evaluation_memory_kb;
 extern int guc_feature_memory_kb;
 extern int guc_feature_threads;
+extern int guc_health_heartbeat_s;
+extern int guc_health_interval_s;
+extern int guc_health_reminder_s;
 extern char* guc_http_proxy;
 extern int guc_ingest_batch_size;
 extern int guc_ingest_workers;
@@ -59,6 +62,7 @@ enum NotifyPayload { kNotifyIds, kNotifyFull };
 
 constexpr const char* kKernelNames[] = {"auto", "scalar", "avx2", "avx512"};
 extern int guc_transaction_retention_min;
+extern int guc_worker_patience_s;
 
 // Declares all settings, and reserves their prefix. Called by _PG_init.
 void define_gucs();

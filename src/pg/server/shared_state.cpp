@@ -13,6 +13,7 @@ extern "C" {
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "storage/shmem.h"
+#include "utils/timestamp.h"
 }
 
 namespace fraud::pg {
@@ -24,6 +25,8 @@ struct Worker {
   bool managed;  // opened by the launcher, which closes it
   bool absent;   // it found no extension
   bool woken;    // somebody called since it last looked
+  TimestampTz turned_at;
+  TimestampTz due_at;  // when it turns again at the latest
 };
 
 struct Slot {
@@ -38,6 +41,8 @@ struct Slot {
 struct SharedState {
   LWLock* lock;
   pid_t launcher;
+  TimestampTz launcher_turned_at;
+  TimestampTz launcher_due_at;
   bool probe;  // look into all databases again
   int slot_count;
   Slot slots[FLEXIBLE_ARRAY_MEMBER];
@@ -110,6 +115,23 @@ void wake(Oid database, WorkerKind kind) {
   LWLockRelease(state->lock);
   set_latch_of(worker);
   set_latch_of(launcher);
+}
+
+// Which worker this process is; nullptr: none, or the launcher.
+Slot* own_slot = nullptr;
+int own_kind = 0;
+
+void note_beat(TimestampTz turned_at, TimestampTz due_at) {
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  if (own_slot != nullptr && own_slot->workers[own_kind].pid == MyProcPid) {
+    Worker& worker = own_slot->workers[own_kind];
+    if (turned_at != 0) worker.turned_at = turned_at;
+    worker.due_at = due_at;
+  } else if (state->launcher == MyProcPid) {
+    if (turned_at != 0) state->launcher_turned_at = turned_at;
+    state->launcher_due_at = due_at;
+  }
+  LWLockRelease(state->lock);
 }
 
 bool wake_pending[kWorkerKinds];
@@ -230,6 +252,7 @@ void register_launcher() {
   before_shmem_exit(forget_launcher, (Datum)0);
   LWLockAcquire(state->lock, LW_EXCLUSIVE);
   state->launcher = MyProcPid;
+  state->launcher_turned_at = state->launcher_due_at = GetCurrentTimestamp();
   state->probe = true;
   LWLockRelease(state->lock);
 }
@@ -314,7 +337,12 @@ void register_worker(Oid database, WorkerKind kind) {
   Slot* slot = slot_of(database);
   Worker* worker = slot != nullptr ? worker_of(slot, kind) : nullptr;
   bool welcome = worker != nullptr && slot->paused_by == 0 && worker->pid == 0;
-  if (welcome) worker->pid = MyProcPid;
+  if (welcome) {
+    worker->pid = MyProcPid;
+    worker->turned_at = worker->due_at = GetCurrentTimestamp();
+    own_slot = slot;
+    own_kind = (int)kind;
+  }
   LWLockRelease(state->lock);
   if (!welcome) proc_exit(1);  // paused, or forgotten: the launcher starts another when it may
 }
@@ -374,6 +402,29 @@ bool waits_read_only(Oid database) {
   const bool waits = slot != nullptr && slot->read_only;
   LWLockRelease(state->lock);
   return waits;
+}
+
+void note_turn() {
+  const TimestampTz now = GetCurrentTimestamp();
+  note_beat(now, now);
+}
+
+void note_wait(long ms) { note_beat(0, GetCurrentTimestamp() + (ms > 0 ? ms : 0) * INT64CONST(1000)); }
+
+int list_beats(Oid database, WorkerBeat* beats) {
+  int count = 0;
+  if (state == nullptr) return count;
+  LWLockAcquire(state->lock, LW_SHARED);
+  Slot* slot = slot_of(database);
+  for (int kind = 0; slot != nullptr && kind < kWorkerKinds; ++kind) {
+    const Worker& worker = slot->workers[kind];
+    if (worker.pid != 0) beats[count++] = {kind, worker.pid, worker.turned_at, worker.due_at};
+  }
+  if (state->launcher != 0) {
+    beats[count++] = {kWorkerKinds, state->launcher, state->launcher_turned_at, state->launcher_due_at};
+  }
+  LWLockRelease(state->lock);
+  return count;
 }
 
 void report_absent(Oid database, WorkerKind kind) {

@@ -88,6 +88,23 @@ void report_present(Oid database);
 void report_read_only(Oid database, bool waits);
 bool waits_read_only(Oid database);
 
+// Says that this process, a worker or the launcher, lives: it turns now, or goes to wait for at
+// most so many milliseconds. One that does neither in time does not answer.
+void note_turn();
+void note_wait(long ms);
+
+// What is known of one worker of a database, or of the launcher.
+struct WorkerBeat {
+  int kind;  // a WorkerKind; kWorkerKinds: the launcher
+  pid_t pid;
+  TimestampTz turned_at;
+  TimestampTz due_at;  // when it turns again at the latest
+};
+constexpr int kMostBeats = kWorkerKinds + 1;
+
+// Lists the workers of the database, and the launcher, that run; returns how many.
+int list_beats(Oid database, WorkerBeat* beats);
+
 // Says that this database has no extension, before the worker ends.
 void report_absent(Oid database, WorkerKind kind);
 

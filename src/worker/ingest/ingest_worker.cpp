@@ -657,10 +657,11 @@ class IngestWorker {
 
   void wait() {
     int64_t until_due = (next_due() - GetCurrentTimestamp()) / 1000 + 1;
-    long wait = static_cast<long>(std::clamp<int64_t>(until_due, 0, 3600 * 1000));
+    long wait = static_cast<long>(std::clamp<int64_t>(until_due, 0, 60 * 1000));
     if (std::optional<long> timeout = http_.timeout_ms()) wait = std::min(wait, *timeout);
     int descriptor = http_.descriptor();
     protect([&] {
+      note_wait(wait);
       (void)WaitLatchOrSocket(
           MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH, descriptor,
           wait, PG_WAIT_EXTENSION);

@@ -488,6 +488,7 @@ class Scorer {
                                         folding_ ? fold_at_ : DT_NOEND});
     const long ms = static_cast<long>(std::clamp<int64_t>((until - GetCurrentTimestamp()) / 1000 + 1, 1, 60 * 1000));
     protect([&] {
+      note_wait(ms);
       (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
       CHECK_FOR_INTERRUPTS();
     });

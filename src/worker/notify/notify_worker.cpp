@@ -68,6 +68,7 @@ constexpr size_t kMaxNotifyBytes = 7900;  // of a payload, below NOTIFY's 8000
 Statement address("SELECT a.outbox_id, a.channel, a.deliveries FROM fraud._address($1, $2, $3 * interval '1 microsecond') a",
                   {INT8ARRAYOID, TEXTARRAYOID, INT8OID});
 Statement notify_listeners("SELECT fraud._notify_listeners($1)", {INT8ARRAYOID});
+Statement look_at_health("SELECT fraud._notify_health()", {});
 
 // Until the end of its life transactions do not wait for the disk at their commit, once told so. What is
 // noted need not be there before the next thing is done: where it is lost in a crash the
@@ -110,8 +111,12 @@ class NotifyWorker {
       begin_turn();
       leave_if_read_only();
       for (auto& [key, response] : client_.work()) finish(key, response);
-      const bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kNotify); });
+      bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kNotify); });
       start_ready();
+      if (is_health_due()) {
+        if (!look_at_the_health()) return;
+        called = true;  // what it has to tell is addressed at once
+      }
       if (!note_outcomes() || !look(called) || !tell_listeners()) return;
       start_ready();
       wait();
@@ -129,6 +134,25 @@ class NotifyWorker {
   }
 
   // ----------------------------------------------------------------- turns
+
+  bool is_health_due() const { return guc_health_interval_s != 0 && GetCurrentTimestamp() >= health_due_; }
+
+  // In a transaction of its own, and has told what has changed; false when the extension is gone. What goes
+  // wrong with that delays no delivery.
+  bool look_at_the_health() {
+    health_due_ = GetCurrentTimestamp() + guc_health_interval_s * kSecond;
+    try {
+      return in_transaction("looking at the health", [] {
+        Spi spi;
+        spi.run(look_at_health, {});
+      });
+    } catch (const PgError& fault) {
+      if (!may_go_on(fault)) throw;
+      protect([&] { ereport(LOG, (errmsg("could not look at the health: %s", fault.what()))); });
+      forget(fault);
+      return true;
+    }
+  }
 
   // Addresses some new messages and takes deliveries that are due; false when the extension is
   // gone.
@@ -462,10 +486,12 @@ class NotifyWorker {
       const TimestampTz note = under_way_.empty() || outcomes_.size() >= kNoteAtOnce ? now : first_outcome_ + kNoteUs;
       due = std::min(due, std::max(note, note_due_));
     }
+    if (guc_health_interval_s != 0) due = std::min(due, health_due_);
     long wait = static_cast<long>(std::clamp<int64_t>((due - now + 999) / 1000, 0, 60 * 1000));
     if (std::optional<long> timeout = client_.timeout_ms()) wait = std::min(wait, *timeout);
     int descriptor = client_.descriptor();
     protect([&] {
+      note_wait(wait);
       (void)WaitLatchOrSocket(
           MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH, descriptor,
           wait, PG_WAIT_EXTENSION);
@@ -482,6 +508,7 @@ class NotifyWorker {
   std::vector<Outcome> outcomes_;  // not yet noted
   TimestampTz first_outcome_ = 0, note_due_ = 0;
   TimestampTz all_due_ = 0;        // when all is looked at
+  TimestampTz health_due_ = 0;     // when the health is looked at next
   TimestampTz listeners_due_ = 0;  // when a NOTIFY that failed is tried again
   bool failed_to_tell_ = false;
 };
