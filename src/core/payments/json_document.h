@@ -61,6 +61,10 @@ class Document {
   };
   class Handler;
 
+  void add(Kind kind, std::string_view text);
+  void close();
+  bool read_plain(std::string_view text);
+
   std::vector<Node> nodes_;
   std::vector<size_t> open_;  // containers, while reading
   std::string texts_;
