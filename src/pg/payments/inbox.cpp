@@ -37,7 +37,7 @@ Statement known_payments(
     " LEFT JOIN LATERAL (SELECT w.card, w.content_hash, w.payment FROM fraud.inbox w"
     "  WHERE w.transaction_id = n.transaction_id AND w.card = n.card OFFSET 0) b ON true"
     " LEFT JOIN LATERAL (SELECT u.card FROM fraud.payment_followups u"
-    "  WHERE u.transaction_id = n.transaction_id AND u.card = n.card OFFSET 0) f ON true"
+    "  WHERE (SELECT EXISTS (SELECT FROM fraud.payment_followups)) AND u.transaction_id = n.transaction_id AND u.card = n.card OFFSET 0) f ON true"
     " WHERE k.card IS NOT NULL OR b.card IS NOT NULL OR f.card IS NOT NULL",
     {TEXTARRAYOID, UUIDARRAYOID});
 
