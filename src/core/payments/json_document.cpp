@@ -92,8 +92,7 @@ class Document::Handler {
       is_too_deep_ = true;
       return false;
     }
-    document_->add(kind, "");
-    document_->open_.push_back(document_->nodes_.size() - 1);
+    document_->open(kind);
     return true;
   }
 
@@ -113,6 +112,20 @@ void Document::add(Kind kind, std::string_view text) {
   if (!open_.empty()) ++nodes_[open_.back()].size;
   nodes_.push_back({texts_.size(), static_cast<uint32_t>(text.size()), kind});
   texts_.append(text);
+}
+
+void Document::clear() {
+  nodes_.clear();
+  open_.clear();
+  texts_.clear();
+  depth_ = 0;
+  is_clean_ = true;
+}
+
+void Document::open(Kind kind) {
+  add(kind, "");
+  open_.push_back(nodes_.size() - 1);
+  depth_ = std::max(depth_, open_.size());
 }
 
 void Document::close() {
@@ -172,9 +185,7 @@ std::string_view plain_number(const char* at, const char* limit, Kind* kind) {
 // Reads a text that is whole, and in which nothing is escaped, has an exponent, or could not be
 // read; false where anything else is met, which is the library's to judge.
 bool Document::read_plain(std::string_view text) {
-  nodes_.clear();
-  open_.clear();
-  texts_.clear();
+  clear();
   const char* at = text.data();
   const char* const end = at + text.size();
   const auto skip = [&] {
@@ -199,8 +210,7 @@ bool Document::read_plain(std::string_view text) {
       case '[': {
         if (open_.size() >= kMaxJsonDepth) return false;
         const bool is_object = *at++ == '{';
-        add(is_object ? Kind::kObject : Kind::kArray, "");
-        open_.push_back(nodes_.size() - 1);
+        open(is_object ? Kind::kObject : Kind::kArray);
         if (!skip()) return false;
         if (*at == (is_object ? '}' : ']')) break;
         if (is_object && !take_key()) return false;
@@ -249,9 +259,8 @@ Document::Reading Document::read(std::string_view text) {
   std::vector<Unreadable> unreadable;
   std::string clean;
   for (;;) {
-    nodes_.clear();
-    open_.clear();
-    texts_.clear();
+    clear();
+    is_clean_ = unreadable.empty();
     Handler handler(this, unreadable);
     // The parser takes a NUL for the end.
     const size_t nul = text.find('\0');
@@ -283,6 +292,27 @@ Document::Reading Document::read(std::string_view text) {
     }
     return handler.is_too_deep() ? Reading::kTooDeep : Reading::kBroken;
   }
+}
+
+size_t Document::add_scalar(Kind kind, std::string_view text) {
+  add(kind, text);
+  return nodes_.size() - 1;
+}
+
+size_t Document::open_container(Kind kind) {
+  open(kind);
+  return nodes_.size() - 1;
+}
+
+size_t Document::add_copy(size_t node) {
+  const size_t end = next(node), copy = nodes_.size();
+  if (!open_.empty()) ++nodes_[open_.back()].size;
+  for (size_t at = node; at < end; ++at) {
+    Node one = nodes_[at];
+    if (one.kind >= Kind::kArray) one.at += copy - node;
+    nodes_.push_back(one);
+  }
+  return copy;
 }
 
 }  // namespace fraud

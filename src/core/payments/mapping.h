@@ -77,13 +77,6 @@ class Mapping {
   // True when there are rules; else the payments have the wire format's names as they are.
   bool has_rules() const { return !rules.empty(); }
 
-  std::vector<PathStep> payments;  // where the body has its payments
-  std::string payments_path;       // as it was given; empty: the body's own layout
-  std::vector<FieldRule> rules;    // the card number's is the first
-  char delimiter = ',';            // of CSV
-  std::vector<std::string> columns;  // of CSV that has no header
-
- protected:
   // Returns what the path of a rule finds first in a JSON text, as JSON; nothing if nothing.
   virtual std::optional<std::string> query(size_t rule, const std::string& json) const;
   // Returns the time, in microseconds since the Unix epoch, that a text of the rule's template says.
@@ -91,8 +84,11 @@ class Mapping {
   // Returns the time in microseconds since the Unix epoch of a local time in the rule's zone.
   virtual std::optional<int64_t> zoned_time(size_t rule, int64_t local_us) const;
 
- private:
-  friend class MappingRun;
+  std::vector<PathStep> payments;  // where the body has its payments
+  std::string payments_path;       // as it was given; empty: the body's own layout
+  std::vector<FieldRule> rules;    // the card number's is the first
+  char delimiter = ',';            // of CSV
+  std::vector<std::string> columns;  // of CSV that has no header
 };
 
 // Returns the wire format's name of a field of either name, its own or that of the column of
