@@ -504,17 +504,15 @@ std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFor
 
 std::shared_ptr<const Mapping> mapping_argument(FunctionCallInfo fcinfo, int index, PaymentFormat format) {
   if (PG_NARGS() <= index || PG_ARGISNULL(index)) return nullptr;
-  const std::string_view json = protect([&] {
-    Jsonb* value = PG_GETARG_JSONB_P(index);
-    return std::string_view(JsonbToCString(nullptr, &value->root, VARSIZE(value)));
-  });
+  Jsonb* value = protect([&] { return PG_GETARG_JSONB_P(index); });
   // An application sends the same one with each payment. Never destroyed: at the process's end
   // there is no Postgres left to free them.
   constexpr size_t kMostKept = 32;
   static auto& kept = *new std::map<std::pair<std::string, PaymentFormat>, std::shared_ptr<const Mapping>>;
-  std::pair<std::string, PaymentFormat> key(json, format);
+  std::pair<std::string, PaymentFormat> key({VARDATA(value), VARSIZE(value) - VARHDRSZ}, format);
   const auto known = kept.find(key);
   if (known != kept.end()) return known->second;
+  const std::string_view json = protect([&] { return std::string_view(JsonbToCString(nullptr, &value->root, VARSIZE(value))); });
   std::shared_ptr<const Mapping> made = compile_mapping(json, format);
   if (kept.size() >= kMostKept) kept.clear();
   kept.emplace(std::move(key), made);
