@@ -134,7 +134,11 @@ std::string payment_to_json(const Payment& payment, std::string_view card_field,
   // Read again it loses the first "fraud_" only.
   object.text("merchant", payment.merchant.rfind("fraud_", 0) == 0 ? "fraud_" + payment.merchant : payment.merchant);
   object.text("category", payment.category);
-  if (payment.has_amount || !is_follow_up(payment.kind)) object.amount("amt", payment.amount_minor, minor_units(payment.decimals));
+  if (payment.is_of_first) {
+    object.integer("amt_minor", payment.amount_minor);
+  } else if (payment.has_amount || !is_follow_up(payment.kind)) {
+    object.amount("amt", payment.amount_minor, minor_units(payment.decimals));
+  }
   object.text("first", payment.first_name);
   object.text("last", payment.last_name);
   object.text("gender", payment.gender);

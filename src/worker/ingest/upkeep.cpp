@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pg/payments/follow_ups.h"
 #include "pg/payments/inbox.h"
 #include "pg/server/boundary.h"
 #include "pg/server/shared_state.h"
@@ -19,7 +20,9 @@ using namespace fraud::pg;
 
 namespace {
 
-constexpr int64_t kMonthRetry = 1000000;  // microseconds
+// Microseconds.
+constexpr int64_t kMonthRetry = 1000000;
+constexpr int64_t kWaitingRetry = 1000000;
 
 Statement note_alarm("SELECT fraud._note_of_cards($1, 'role', $2,"
                      "  jsonb_strip_nulls(jsonb_build_object('last_four', $3, 'since', $4)))",
@@ -56,6 +59,28 @@ bool MonthMaker::make_next() {
   std::rotate(months_.begin(), months_.begin() + 1, months_.end());
   months_at_ = GetCurrentTimestamp() + kMonthRetry;
   return true;
+}
+
+void WaitingFollowUps::expect() { due_at_ = std::min(due_at_, GetCurrentTimestamp()); }
+
+bool WaitingFollowUps::send_again() {
+  const TimestampTz start = GetCurrentTimestamp();
+  if (start < due_at_) return true;
+  bool present = true, wait = true;
+  try {
+    present = in_transaction("sending again what waited for its payment", [&] {
+      begin_scoring();
+      Spi spi;
+      wait = send_waiting_again(spi);
+    });
+  } catch (const PgError& fault) {
+    if (!may_go_on(fault)) throw;
+    forget(fault);
+  }
+  // Of many that wait, the search takes its time: it takes a twentieth at most.
+  const TimestampTz now = GetCurrentTimestamp();
+  due_at_ = wait ? now + std::max(kWaitingRetry, 20 * (now - start)) : DT_NOEND;
+  return present;
 }
 
 bool note_number_alarms() {

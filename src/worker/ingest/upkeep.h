@@ -29,6 +29,22 @@ class MonthMaker {
   std::string month_fault_;          // why the last one could not
 };
 
+// What follows a payment that had not come when it came.
+class WaitingFollowUps {
+ public:
+  // When it is to be looked for next, or DT_NOEND.
+  TimestampTz next_due() const { return due_at_; }
+  // Somebody called: it may be that one waits now.
+  void expect();
+
+  // Sends those again, in a transaction of its own, whose payment has been stored since; false when the
+  // extension is gone.
+  bool send_again();
+
+ private:
+  TimestampTz due_at_ = 0;
+};
+
 // Writes down who tries card numbers, in a transaction that nobody else can undo;
 // false when the extension is gone.
 bool note_number_alarms();
