@@ -83,7 +83,7 @@ CREATE TABLE fraud.source_counts (
     PRIMARY KEY (source, writer)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.source_counts IS 'payments of each source by worker, for fraud.source_status';
-COMMENT ON COLUMN fraud.source_counts.writer IS '-2: who sends dead letters again, -1: the ingest worker, 0 and more: a scorer';
+COMMENT ON COLUMN fraud.source_counts.writer IS 'below -1: a session that sends dead letters again, -1: the ingest worker, 0 and more: a scorer';
 COMMENT ON COLUMN fraud.source_counts.differing IS 'of those rejected, payments that are known with another amount or merchant';
 COMMENT ON COLUMN fraud.source_counts.received IS 'put into fraud.inbox; what scorers have counted is out of it again';
 

@@ -491,4 +491,41 @@ TEST(Mapping, PlanAndTextAgree) {
   }
 }
 
+// Lists within lists, and what stands beside them.
+TEST(Mapping, FieldsAreTakenFromAroundThePayments) {
+  Mapping mapping;
+  mapping.payments = {{"accounts"}, {"", -1, true}, {"rows"}};
+  mapping.payments_path = "$.accounts[*].rows";
+  mapping.rules = {rule("cc_num", {"$envelope", "cc_num"}), rule("trans_num", {"id"}), rule("amt", {"amount"}), rule("merchant", {"shop"}),
+                   rule("current_time", {"at"}), rule("currency", {"$envelope", "currency"}), rule("city", {"$envelope", "city"})};
+  mapping.rules[0].around = {{"accounts"}, {"", -1, true}, {"card"}, {"pan"}};
+  mapping.rules[5].around = {{"meta"}, {"currency"}};
+  mapping.rules[6].around = {{"accounts"}, {"", -1, true}, {"city"}};
+  const std::string row = R"("amount":5,"shop":"S","at":1730134684025})";
+  const std::string body = R"({"accounts":[{"card":{"pan":4497913965512794052,"x":1},"rows":[{"id":"a",)" + row + R"(,{"id":"b","kept":1,)" + row +
+                           R"(],"city":"Ulm"},{"rows":[],"card":{"pan":1}},{"rows":null},{"card":{"pan":4000000000000002},"rows":[{"id":"c",)" + row + R"(]}],"meta":{"currency":"EUR"}})";
+  const auto shown = [&](const PaymentBatch& batch) {
+    std::string text;
+    for (const Payment& one : batch.payments) text += one.transaction_id + " " + one.last_four + " " + one.currency + " " + one.city + " " + one.attributes + ";";
+    return text;
+  };
+  for (const bool by_text : {false, true}) {
+    const PaymentBatch batch = read_payments(body, PaymentFormat::kAuto, &mapping, {}, by_text ? [](std::string_view, std::string_view) {} : PaymentSeen());
+    EXPECT_EQ(shown(batch), "a 4052 EUR Ulm ;b 4052 EUR Ulm {\"kept\":1};c 0002 EUR  ;");
+    EXPECT_TRUE(batch.rejected.empty());
+    EXPECT_FALSE(batch.fault);
+  }
+  // What is cut off has what stood before it.
+  const PaymentBatch cut = read(body.substr(0, body.find("\"kept\"")), mapping);
+  EXPECT_EQ(shown(cut), "a 4052   ;");
+  EXPECT_EQ(cut.rejected.size(), 1u);
+  EXPECT_TRUE(cut.fault);
+  const PaymentBatch later = read(body.substr(0, body.find("\"meta\"") - 3), mapping);
+  EXPECT_EQ(later.payments.size(), 3u);
+  EXPECT_TRUE(later.fault);
+  EXPECT_THROW(read(R"({"accounts":{"rows":[]}})", mapping), Error);
+  EXPECT_THROW(read(R"({"accounts":[{"rows":5}]})", mapping), Error);
+  EXPECT_EQ(read(R"({"accounts":[]})", mapping).payments.size(), 0u);
+}
+
 }  // namespace fraud

@@ -158,6 +158,10 @@ std::optional<std::string> Mapping::query(size_t, const std::string&) const { re
 std::optional<int64_t> Mapping::template_time(size_t, std::string_view) const { return std::nullopt; }
 std::optional<int64_t> Mapping::zoned_time(size_t, int64_t) const { return std::nullopt; }
 
+bool Mapping::looks_around() const {
+  return std::any_of(rules.begin(), rules.end(), [](const FieldRule& rule) { return !rule.around.empty(); });
+}
+
 std::string_view Mapping::path_of(std::string_view field) const {
   for (const FieldRule& rule : rules) {
     const std::string_view name = rule.is_minor ? "amt_minor" : std::string_view(rule.name);

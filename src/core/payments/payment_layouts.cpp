@@ -279,47 +279,128 @@ void Reader::read_object(std::string_view text, size_t at) {
 }
 
 // Reads the payments of a body that has them at the mapping's path: what stands around them is
-// passed over.
+// passed over, but for what fields are taken from.
 void Reader::read_at_path(std::string_view text, size_t at) {
-  const auto fault = [&](const std::string& found) {
-    throw Error(ErrorCode::kInvalidPayload, "expected payments at " + mapping_->payments_path + ", found " + found, "", suggest_mapping(text));
-  };
   const Extent extent = value_extent(text, at, give_way_);
-  const size_t end = extent.is_whole ? extent.end : text.size();
-  for (const PathStep& step : mapping_->payments) {
-    if (step.index >= 0) {
+  around_.clear();
+  if (read_within(text, at, 0, extent.is_whole)) expect_end(text, extent.is_whole ? extent.end : text.size());
+}
+
+void Reader::refuse_path(std::string_view text, const std::string& found) const {
+  throw Error(ErrorCode::kInvalidPayload, "expected payments at " + mapping_->payments_path + ", found " + found, "", suggest_mapping(text));
+}
+
+// Follows the path from its `step` on, into the value that begins at `at`. False: its end was not reached, and it
+// is said why.
+bool Reader::read_within(std::string_view text, size_t at, size_t step, bool is_whole) {
+  const std::vector<PathStep>& path = mapping_->payments;
+  const size_t around = around_.size();
+  for (; step < path.size() && !path[step].is_each; ++step) {
+    const PathStep& one = path[step];
+    if (one.index >= 0) {
       // Of an array the place is looked for element by element.
       int64_t index = 0;
       size_t element = text[at] == '[' ? skip_blank(text, at + 1) : text.size();
-      while (element < text.size() && text[element] != ']' && index < step.index) {
+      while (element < text.size() && text[element] != ']' && index < one.index) {
         element = skip_blank(text, value_extent(text, element, give_way_).end);
         if (element < text.size() && text[element] == ',') element = skip_blank(text, element + 1);
         ++index;
       }
-      if (element >= text.size() || text[element] == ']') fault("nothing at [" + std::to_string(step.index) + "]");
+      if (element >= text.size() || text[element] == ']') refuse_path(text, "nothing at [" + std::to_string(one.index) + "]");
       at = element;
       continue;
     }
-    if (text[at] != '{') fault(std::string(text[at] == '[' ? "an array" : "a value") + " where \"" + step.key + "\" should be a member");
-    const std::vector<OuterMember> members = outer_members(text, at, step.key);
-    if (members.empty() || members.back().name != step.key) {
+    if (text[at] != '{') refuse_path(text, std::string(text[at] == '[' ? "an array" : "a value") + " where \"" + one.key + "\" should be a member");
+    const bool looks_around = mapping_->looks_around();
+    const std::vector<OuterMember> members = outer_members(text, at, looks_around ? std::string_view() : one.key);
+    const auto next = std::find_if(members.begin(), members.end(), [&](const OuterMember& member) { return member.name == one.key; });
+    if (next == members.end()) {
       // What is cut off has lost it.
-      if (!extent.is_whole && !members.empty()) throw broken(text, 0, extent.end + 1, Document::Reading::kBroken);
-      fault("no \"" + step.key + "\"" + keys_found(members));
+      if (!is_whole && !members.empty()) throw broken(text, 0, text.size() + 1, Document::Reading::kBroken);
+      refuse_path(text, "no \"" + one.key + "\"" + keys_found(members));
     }
-    at = members.back().at;
+    if (looks_around) look_around(text, members, step);
+    at = next->at;
   }
-  if (text[at] == '[') {
-    if (!for_each_element(text, at, [&](std::string_view element, size_t offset) { read_element(element, "", offset); })) return;
+  bool goes_on = true;
+  if (step < path.size()) {
+    goes_on = read_each(text, at, step);
+  } else if (text[at] == '[') {
+    goes_on = for_each_element(text, at, [&](std::string_view element, size_t offset) { read_element(element, "", offset); }).has_value();
   } else if (text[at] == '{') {
     const Extent one = value_extent(text, at, give_way_);
     if (!one.is_whole) throw broken(text, 0, one.end + 1, Document::Reading::kBroken);
     read_element(text.substr(at, one.end - at), "", at);
   } else if (text.substr(at, 4) != "null") {
     // null is how some write an empty list.
-    fault("a value that is neither an array nor an object");
+    refuse_path(text, "a value that is neither an array nor an object");
   }
-  expect_end(text, end);
+  around_.resize(around);
+  return goes_on;
+}
+
+// Follows the path into each element of an array. What is cut off is read as far as it is there.
+bool Reader::read_each(std::string_view text, size_t at, size_t step) {
+  if (text.substr(at, 4) == "null") return true;
+  if (text[at] != '[') refuse_path(text, "no array where each element is to be looked into");
+  at = skip_blank(text, at + 1);
+  if (at < text.size() && text[at] == ']') return true;
+  while (at < text.size()) {
+    const Extent extent = value_extent(text, at, give_way_);
+    if (!read_within(text, at, step + 1, extent.is_whole)) return false;
+    if (!extent.is_whole) break;
+    at = skip_blank(text, extent.end);
+    if (at < text.size() && text[at] == ']') return true;
+    if (at >= text.size() || text[at] != ',') break;
+    at = skip_blank(text, at + 1);
+  }
+  end_at(text, text.size(), broken(text, 0, text.size() + 1, Document::Reading::kBroken));
+  return false;
+}
+
+// Takes what fields are to have of an object on the path's way, at its `step`.
+void Reader::look_around(std::string_view text, const std::vector<OuterMember>& members, size_t step) {
+  const std::vector<PathStep>& path = mapping_->payments;
+  const auto depth = static_cast<std::ptrdiff_t>(step);
+  for (const FieldRule& rule : mapping_->rules) {
+    if (rule.around.size() <= step || !std::equal(path.begin(), path.begin() + depth, rule.around.begin())) continue;
+    if (rule.around[step] == path[step]) continue;  // farther on
+    // Of members of one name the last counts.
+    const auto found = std::find_if(members.rbegin(), members.rend(), [&](const OuterMember& member) { return member.name == rule.around[step].key; });
+    if (found == members.rend() || !found->extent.is_whole || found->extent.end - found->at > kMaxPaymentBytes) continue;
+    if (document_.read(text.substr(found->at, found->extent.end - found->at)) != Document::Reading::kWhole) continue;
+    size_t node = 0;
+    bool is_there = true;
+    for (size_t i = step + 1; is_there && i < rule.around.size(); ++i) {
+      is_there = false;
+      if (document_.kind(node) != Kind::kObject) break;
+      const size_t end = document_.next(node);
+      for (size_t key = Document::first(node); key < end;) {
+        const size_t value = document_.next(key);
+        if (document_.text(key) == rule.around[i].key) {
+          node = value;
+          is_there = true;
+        }
+        key = document_.next(value);
+      }
+    }
+    if (!is_there) continue;
+    around_.emplace_back(rule.name, "");
+    write_node(document_, node, &around_.back().second);
+  }
+}
+
+// Returns the object with what is taken from around it as its first member.
+std::string Reader::with_envelope(std::string_view text) const {
+  std::string object = "{\"" + std::string(kEnvelope) + "\":{";
+  for (const auto& [name, value] : around_) {
+    if (object.back() != '{') object += ',';
+    ((object += '"').append(name).append("\":")).append(value);
+  }
+  object += '}';
+  const size_t first = skip_blank(text, 1);
+  if (first < text.size() && text[first] != '}') object += ',';
+  return object.append(text.substr(1));
 }
 
 // Reads lines of comma-separated values. A line that is broken is set aside by itself.

@@ -240,7 +240,8 @@ void Reader::read_element(std::string_view text, const std::string& where, size_
     reject_broken(text, where + "payment is larger than " + std::to_string(kMaxPaymentBytes) + " bytes");
     return;
   }
-  const Document::Reading reading = document_.read(text);
+  const bool is_enclosed = !around_.empty() && text[0] == '{' && document_.read(with_envelope(text)) == Document::Reading::kWhole;
+  const Document::Reading reading = is_enclosed ? Document::Reading::kWhole : document_.read(text);
   if (reading != Document::Reading::kWhole) {
     const Error fault = broken(text, 0, document_.position() + offset, reading);
     if (!first_fault_) first_fault_.emplace(fault.code(), where + fault.what(), fault.detail());

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
@@ -56,6 +57,11 @@ class Reader {
   void read_lines(std::string_view text);
   void read_csv(std::string_view text);
   void read_at_path(std::string_view text, size_t at);
+  bool read_within(std::string_view text, size_t at, size_t step, bool is_whole);
+  bool read_each(std::string_view text, size_t at, size_t step);
+  [[noreturn]] void refuse_path(std::string_view text, const std::string& found) const;
+  void look_around(std::string_view text, const std::vector<OuterMember>& members, size_t step);
+  std::string with_envelope(std::string_view text) const;
   bool map(std::string_view text, const std::string& where);
   std::string in_terms_of_source(std::string reason);
   bool looks_like_lines(std::string_view text);
@@ -86,6 +92,7 @@ class Reader {
   std::string mapped_;                // the payment at hand
   std::string_view current_;          // what it is read from
   std::vector<MappingFault> faults_;  // of its mapping
+  std::vector<std::pair<std::string_view, std::string>> around_;  // fields of what stands around the payment, as JSON
   PaymentBatch batch_;
   Document document_;
   PaymentBuilder builder_;

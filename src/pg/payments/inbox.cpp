@@ -24,7 +24,16 @@ namespace fraud::pg {
 namespace {
 
 constexpr const char* kLockWait = "50ms";
-constexpr int kSenderAgain = -2;  // the writer of what is sent again: rows of -1 are the worker's own
+// The writer of what this session sends again: rows of -1 are the worker's own. Of two sessions neither waits
+// for the other's transaction, and as sessions come and go, numbers are used again.
+int sender_again() {
+  constexpr int kMost = 30000;
+#if PG_VERSION_NUM >= 170000
+  return -2 - MyProcNumber % kMost;
+#else
+  return -2 - MyBackendId % kMost;
+#endif
+}
 
 // Of payments that are stored or wait: their content, and whether the feed's label of them is
 // known. One that waits can be there twice, since a label that is news comes as a row of its own.
@@ -417,7 +426,7 @@ std::string receive_again(Payment&& payment, const Receipt& receipt, Oid role) {
   enqueue(spi, entries, receipt.source, &receipt, numbers);
   SourceCounts counts;
   counts.received = static_cast<int64_t>(entries.size());
-  count_payments(spi, receipt.source, kSenderAgain, counts);
+  count_payments(spi, receipt.source, sender_again(), counts);
   protect([] { wake_scorers_at_commit(); });
   return {};
 }
