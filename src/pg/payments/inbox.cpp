@@ -28,11 +28,7 @@ constexpr const char* kLockWait = "50ms";
 // for the other's transaction, and as sessions come and go, numbers are used again.
 int sender_again() {
   constexpr int kMost = 30000;
-#if PG_VERSION_NUM >= 170000
-  return -2 - MyProcNumber % kMost;
-#else
-  return -2 - MyBackendId % kMost;
-#endif
+  return -2 - session_number() % kMost;
 }
 
 // Of payments that are stored or wait: their content, and whether the feed's label of them is
