@@ -188,3 +188,15 @@ SELECT fraud.drop_source('mapped');
 DROP TABLE bodies, flat;
 DROP FUNCTION refused, time_of;
 DROP VIEW mapped;
+-- Lists within lists, and what stands around the payments.
+SELECT transaction_id, status, error FROM fraud.ingest('{"accounts": [{"iban": "DE89370400440532013000", "currency": "JPY", "rows": [{"id": "env-1", "sum": 500, "at": "2025-01-01T00:00:00Z", "shop": "S"}]},
+    {"iban": "GB33BUKB20201555555555", "rows": [{"id": "env-2", "sum": 7, "at": "2025-01-01T00:00:00Z", "shop": "S", "note": 1}]}], "bank": {"city": "Ulm"}}'::text,
+    mapping => '{"payments": "$.accounts[*].rows[*]", "fields": {"customer": {"path": "$.accounts[*].iban", "from": "envelope"}, "customer_kind": {"value": "iban"},
+        "city": {"path": "$.bank.city", "from": "envelope"}, "currency": {"path": "$.accounts[*].currency", "from": "envelope", "default": "USD"},
+        "trans_num": "$.id", "amount": "$.sum", "merchant": "$.shop", "occurred_at": "$.at"}}');
+SELECT t.transaction_id, c.customer_kind, c.last_four, c.city, t.currency, t.amount, t.attributes FROM fraud.transactions t JOIN fraud.customers c ON c.card = t.card WHERE t.transaction_id ~ '^env-' ORDER BY 1;
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"payments": "$.rows[*]", "fields": {"amount": {"path": "$.rows[*].sum", "from": "envelope"}}}');
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"fields": {"amount": {"path": "$.sum", "from": "envelope"}}}');
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"payments": "$.rows[*]", "fields": {"amount": {"path": "$.a[*].sum", "from": "envelope"}}}');
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"payments": "$.rows[*]", "fields": {"amount": {"path": "$.a ? (@ > 1)", "from": "envelope"}}}');
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"payments": "$.rows[*]", "fields": {"amount": {"path": "$.a", "from": "body"}}}');

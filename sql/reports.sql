@@ -41,12 +41,15 @@ SELECT fraud.report_html('infinity');
 -- Missed days are made up for, once; with a new day, older ones are looked at again.
 DELETE FROM fraud.daily_reports;
 SET fraud_detect.report_hour = 0;
+-- In one transaction, whose day is one whatever the clock.
+BEGIN;
 SELECT day - current_date AS day, revision FROM fraud.close_due_days(since => current_date - 3);
 SELECT count(*) FROM fraud.close_due_days();
 DELETE FROM fraud.daily_reports WHERE day = current_date - 2;
 INSERT INTO fraud.daily_reports SELECT day, 2, now(), timezone, payments + 1, volume, customers, alerts, alerted_volume, approved, reviewed, blocked, undecided,
     labelled_fraud, labelled_legitimate, labelled_fraud_alerted, labelled_fraud_volume, top_merchants, top_categories FROM fraud.daily_reports WHERE day = current_date - 3;
 SELECT day - current_date AS day, revision FROM fraud.close_due_days() ORDER BY 1, 2;
+COMMIT;
 RESET fraud_detect.report_hour;
 DELETE FROM fraud.daily_reports;
 DELETE FROM fraud.closing;

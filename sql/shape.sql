@@ -120,6 +120,26 @@ SELECT transaction_id, status, score IS NOT NULL AS scored, error FROM fraud.ing
   {"trans_num": "k11", "amt": -3, "merchant": "M", "cc_num": 4444000011112222, "current_time": 1735700200000}]'::jsonb);
 SELECT transaction_id, status FROM fraud.ingest('{"trans_num": "k3", "kind": "refund", "reference": "k1", "amt": -30.5, "current_time": 1735700200000}'::jsonb);
 SELECT transaction_id, kind, reference, amount, currency, base_amount, source, attributes FROM fraud.payment_followups ORDER BY occurred_at, transaction_id;
+-- Without a currency it is of the payment's; with another amount it is no repetition, in one body either.
+BEGIN;
+SELECT fraud.set_currency_rate('BHD', 2.5, '2024-01-01 00:00+00') IS NOT NULL AS set;
+SELECT transaction_id, status, error FROM fraud.ingest('[
+  {"trans_num": "y1", "customer": "w-1", "customer_kind": "wallet", "amt": 6500, "currency": "JPY", "merchant": "M", "current_time": 1735700000000},
+  {"trans_num": "y2", "kind": "refund", "reference": "y1", "amt": 650, "current_time": 1735700100000},
+  {"trans_num": "y3", "kind": "refund", "reference": "y1", "amt_minor": 65, "current_time": 1735700100000},
+  {"trans_num": "y4", "kind": "refund", "reference": "y1", "amt": 6.5, "current_time": 1735700100000},
+  {"trans_num": "y5", "customer": "w-1", "customer_kind": "wallet", "amt": 8.125, "currency": "BHD", "merchant": "M", "current_time": 1735700000000},
+  {"trans_num": "y6", "kind": "refund", "reference": "y5", "amt": 1.125, "current_time": 1735700100000},
+  {"trans_num": "y7", "kind": "refund", "reference": "y5", "amt_minor": 1125, "current_time": 1735700100000},
+  {"trans_num": "y6", "kind": "refund", "reference": "y5", "amt": 1.12, "current_time": 1735700100000},
+  {"trans_num": "y6", "kind": "refund", "reference": "y5", "amt": 1.125, "current_time": 1735700100000}]'::text);
+SELECT transaction_id, status, error FROM fraud.ingest('[
+  {"trans_num": "y2", "kind": "refund", "reference": "y1", "amt": 651, "current_time": 1735700100000},
+  {"trans_num": "y2", "kind": "refund", "reference": "y1", "amt": 650, "current_time": 1735700100000},
+  {"trans_num": "y2", "kind": "refund", "reference": "y1", "current_time": 1735700100000},
+  {"trans_num": "y2", "kind": "refund", "reference": "y1", "amt": 650, "currency": "USD", "current_time": 1735700100000}]'::text);
+SELECT transaction_id, amount, currency, base_amount FROM fraud.payment_followups WHERE transaction_id ~ '^y' ORDER BY 1;
+ROLLBACK;
 SELECT transaction_id, base_amount, captured, refunded, reversed, charged_back, remaining, followups FROM fraud.payment_balances ORDER BY 1;
 -- Whose the payment is need not be said only where its id is one customer's: in what came with it, and in what is stored.
 BEGIN;

@@ -186,6 +186,19 @@ SELECT fraud.decide_stream_case(0, 'open');
 SELECT fraud.decide_stream_case(1, 'closed');
 SELECT fraud.decide_stream_case(NULL, 'open');
 SELECT stream, model_version, events, unscored, review, block, labelled, frauds, caught, round(precision::numeric, 3) AS precision, recall FROM fraud.stream_daily;
+-- The day's page tells of it; and who is forgotten is so here too, where the entity says that it is he.
+SELECT fraud.report_html((SELECT (max(d.decided_at) AT TIME ZONE 'UTC')::date FROM fraud.stream_decisions d WHERE d.stream = 'claims')) ~ '<h2>Other events</h2>.*<td>claims</td><td class="n">\d+</td>' AS told,
+       fraud.report_html('2017-01-01') LIKE '%Other events%' AS told_of_others;
+SELECT status FROM fraud.ingest('{"trans_num": "st-1", "customer": "zora@streams.example", "customer_kind": "email", "amt": 5, "merchant": "M", "current_time": 1500033600000}'::jsonb);
+SELECT card AS zora FROM fraud.customers WHERE customer_id = 'zora@streams.example' \gset
+BEGIN;
+INSERT INTO claims (claim_no, filed_at, policy_holder, amount) VALUES (9001, now(), 'zora@streams.example', 5000), (9002, now(), 'zora@streams.example.org', 5000);
+SELECT relation, rows FROM fraud.erase_customer(:'zora', 'asked', force => true) WHERE relation LIKE 'fraud.stream%';
+SELECT event_id, entity = :'zora' AS erased, reasons, features IS NULL AS gone FROM fraud.stream_decisions WHERE event_id IN ('9001', '9002') ORDER BY 1;
+SELECT event_id, entity = :'zora' AS erased, reasons FROM fraud.stream_alerts WHERE event_id IN ('9001', '9002') ORDER BY 1;
+SELECT count(*) AS named FROM fraud.stream_case_states WHERE entity = 'zora@streams.example';
+SELECT payload ->> 'event_id' AS event_id, payload ->> 'entity' = :'zora' AS erased FROM fraud.outbox WHERE payload ->> 'event_id' IN ('9001', '9002') ORDER BY 1;
+ROLLBACK;
 SELECT action, object_kind, count(*) FROM fraud.audit_log WHERE object_kind LIKE 'stream%' GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- A table is renamed, its columns are; it is altered.

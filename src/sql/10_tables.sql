@@ -361,9 +361,11 @@ CREATE TABLE fraud.ingest_errors (
     occurred_at timestamptz,
     received_at timestamptz NOT NULL DEFAULT now(),
     number_hashes uuid[] NOT NULL DEFAULT '{}',
+    waits_for text COLLATE "C",
     UNIQUE (source, digest)
 );
 CREATE INDEX ingest_errors_last_seen_idx ON fraud.ingest_errors (last_seen_at);
+CREATE INDEX ingest_errors_waiting_idx ON fraud.ingest_errors (waits_for) WHERE waits_for IS NOT NULL;
 -- A payment that was read whole is known by its id and card here too, when a feed repeats it.
 CREATE INDEX ingest_errors_payment_idx ON fraud.ingest_errors (transaction_id, card) WHERE occurred_at IS NOT NULL;
 COMMENT ON TABLE fraud.ingest_errors IS
@@ -378,5 +380,7 @@ COMMENT ON COLUMN fraud.ingest_errors.digest IS 'SHA-256 of reason and payload, 
 COMMENT ON COLUMN fraud.ingest_errors.occurred_at IS
     'the payment''s own time, of one that was read whole and failed later; its payload is never cut. Null of others';
 COMMENT ON COLUMN fraud.ingest_errors.received_at IS 'when it was received first: what it says of fraud is known from then on';
+COMMENT ON COLUMN fraud.ingest_errors.waits_for IS
+    'of what follows a payment that is not stored: the payment''s id; once that is stored it is sent again by itself. Null of others, and where that did not help';
 COMMENT ON COLUMN fraud.ingest_errors.number_hashes IS
     'for the owner alone: hashes of the card number that fraud.customer_ids is to have when the payment is stored after all';

@@ -83,7 +83,7 @@ CREATE TABLE fraud.source_counts (
     PRIMARY KEY (source, writer)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.source_counts IS 'payments of each source by worker, for fraud.source_status';
-COMMENT ON COLUMN fraud.source_counts.writer IS '-2: who sends dead letters again, -1: the ingest worker, 0 and more: a scorer';
+COMMENT ON COLUMN fraud.source_counts.writer IS 'below -1: a session that sends dead letters again, -1: the ingest worker, 0 and more: a scorer';
 COMMENT ON COLUMN fraud.source_counts.differing IS 'of those rejected, payments that are known with another amount or merchant';
 COMMENT ON COLUMN fraud.source_counts.received IS 'put into fraud.inbox; what scorers have counted is out of it again';
 
@@ -105,9 +105,24 @@ CREATE VIEW fraud.source_fields AS
     SELECT f.source, f.name, f.type, f.payments, round(least(f.payments / nullif(s.received, 0), 1), 4) AS share, f.example,
            f.first_seen_at, f.last_seen_at
     FROM fraud.source_field_counts f
-    LEFT JOIN (SELECT c.source, sum(c.received) AS received FROM fraud.source_counts c GROUP BY c.source) s ON s.source = f.source;
+    LEFT JOIN (SELECT c.source, sum(c.received) AS received FROM fraud.source_counts c GROUP BY c.source) s ON s.source = f.source
+    UNION ALL
+    -- Sessions that counted would wait for each other: of what they store the newest is looked at. The shape is as
+    -- where counts are made (src/pg/payments/inbox.cpp).
+    SELECT t.source, left(k.key, 200), jsonb_typeof(k.value), count(*), round(count(*)::numeric / t.payments, 4),
+           min(CASE WHEN jsonb_typeof(k.value) = 'object'
+                    THEN left((SELECT string_agg(o, ', ' ORDER BY o) FROM jsonb_object_keys(k.value) o), 100)
+                    ELSE regexp_replace(regexp_replace(regexp_replace(left(k.value #>> '{}', 100), '[[:digit:]]', '9', 'g'),
+                         '[[:upper:]]', 'X', 'g'), '[[:lower:]]', 'x', 'g') END),
+           min(t.received_at), max(t.received_at)
+    FROM (SELECT n.source, n.attributes, n.received_at, count(*) OVER (PARTITION BY n.source) AS payments
+          FROM (SELECT p.source, p.attributes, p.received_at FROM fraud.transactions p ORDER BY p.occurred_at DESC LIMIT 10000) n
+          WHERE NOT EXISTS (SELECT FROM fraud.source_counts c WHERE c.source = n.source)) t
+    CROSS JOIN LATERAL jsonb_each(t.attributes) k
+    WHERE jsonb_typeof(t.attributes) = 'object'
+    GROUP BY t.source, t.payments, left(k.key, 200), jsonb_typeof(k.value);
 COMMENT ON VIEW fraud.source_fields IS
-    'fields of each source that have no name here and are kept as attributes: fraud.add_payment_field makes a column of one. Payments of fraud.ingest and of histories are not counted';
+    'fields of each source that have no name here and are kept as attributes: fraud.add_payment_field makes a column of one. Of a source that is polled all payments that were received count; of fraud.ingest (source sql, unless it says another) and of histories those among the newest 10,000 payments';
 COMMENT ON COLUMN fraud.source_fields.type IS 'as jsonb_typeof says; a field of several types has several rows';
 COMMENT ON COLUMN fraud.source_fields.payments IS 'payments received with it, each once';
 COMMENT ON COLUMN fraud.source_fields.share IS 'of the payments received from the source, 0 to 1';

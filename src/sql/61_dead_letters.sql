@@ -8,6 +8,33 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._retry_letter(bigint, jsonb) IS
     'internal: sends the payment of a dead letter again, and takes the letter from the list where that succeeds';
 
+-- What follows a payment may come before it.
+CREATE FUNCTION fraud._send_waiting_again() RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    letter bigint;
+    outcome text;
+BEGIN
+    FOR letter IN
+        SELECT e.error_id FROM fraud.ingest_errors e
+        WHERE e.waits_for IS NOT NULL
+          AND EXISTS (SELECT FROM fraud.payment_keys k WHERE k.transaction_id = e.waits_for AND (e.card IS NULL OR k.card = e.card))
+        ORDER BY e.error_id LIMIT 200 FOR UPDATE SKIP LOCKED
+    LOOP
+        SELECT r.outcome INTO outcome FROM fraud._retry_letter(letter, '{}') r;
+        -- That its payment is there does not help it.
+        IF outcome NOT IN ('received', 'stored', 'duplicate') THEN
+            UPDATE fraud.ingest_errors e SET waits_for = NULL WHERE e.error_id = letter;
+        END IF;
+    END LOOP;
+    RETURN EXISTS (SELECT FROM fraud.ingest_errors e WHERE e.waits_for IS NOT NULL);
+END
+$$;
+COMMENT ON FUNCTION fraud._send_waiting_again() IS
+    'internal: sends those dead letters again whose payment (waits_for) has been stored since; true: others wait still';
+
 CREATE FUNCTION fraud._retry_dead_letters(ids bigint[], source text, reason text)
 RETURNS TABLE (error_id bigint, outcome text, detail text)
 LANGUAGE plpgsql

@@ -281,6 +281,37 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._html_models(date) IS 'internal: the report''s part on the models';
 
+-- (Streams are declared later in this script: what names them is looked up when it runs.)
+CREATE FUNCTION fraud._html_streams(day date) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce('<h2>Other events</h2><p class="dim">Tables that fraud.watch decides of, by the time of the decision.</p><div class="scroll"><table><thead><tr><th>Stream</th>'
+            '<th class="n">Events</th><th class="n">Unscored</th><th class="n">Review</th><th class="n">Block</th><th class="n">Mean score</th>'
+            '<th class="n">Amount</th><th class="n">Alerted amount</th><th class="n">Known fraud</th><th class="n">Caught</th></tr></thead><tbody>'
+            || string_agg(format('<tr><td>%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td><td class="n">%s</td></tr>',
+                   fraud._html(s.stream), fraud._number(e.events), fraud._number(e.unscored), fraud._number(e.review), fraud._number(e.block),
+                   coalesce(round(e.mean_score::numeric, 3)::text, '–'), coalesce(fraud._number(e.amount, 2), '–'), coalesce(fraud._number(e.alerted_amount, 2), '–'),
+                   fraud._number(e.frauds), fraud._number(e.caught)), '' ORDER BY s.stream)
+            || '</tbody></table></div>', '')
+        FROM (SELECT fraud.report_timezone() AS zone) z
+        CROSS JOIN fraud.streams s
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS events, count(d.error) AS unscored, count(*) FILTER (WHERE d.decision = 'review') AS review,
+                   count(*) FILTER (WHERE d.decision = 'block') AS block, avg(d.score) AS mean_score, sum(d.amount) AS amount,
+                   sum(d.amount) FILTER (WHERE d.decision IN ('review', 'block')) AS alerted_amount,
+                   count(*) FILTER (WHERE l.is_fraud) AS frauds, count(*) FILTER (WHERE l.is_fraud AND d.decision IN ('review', 'block')) AS caught
+            FROM fraud.stream_decisions d
+            LEFT JOIN fraud.labelled_events l ON l.stream = d.stream AND l.event_id = d.event_id
+            WHERE d.stream = s.stream AND d.decided_at >= _html_streams.day::timestamp AT TIME ZONE z.zone
+              AND d.decided_at < (_html_streams.day + 1)::timestamp AT TIME ZONE z.zone) e
+        WHERE e.events > 0);
+END
+$$;
+COMMENT ON FUNCTION fraud._html_streams(date) IS 'internal: the report''s part on streams; empty without any event';
+
 CREATE FUNCTION fraud._html_health() RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -307,8 +338,8 @@ BEGIN ATOMIC
                   to_char(now() AT TIME ZONE fraud.report_timezone(), 'YYYY-MM-DD HH24:MI'),
                   (SELECT coalesce('; closed, revision ' || max(r.revision), '; not closed') FROM fraud.daily_reports r WHERE r.day = report_html.day))
         || fraud._html_headline(day) || fraud._html_hours(day) || fraud._html_top(day)
-        || fraud._html_alerts(day) || fraud._html_corrections(day) || fraud._html_models(day) || fraud._html_health()
+        || fraud._html_alerts(day) || fraud._html_corrections(day) || fraud._html_models(day) || fraud._html_streams(day) || fraud._html_health()
         || '</body></html>';
 END;
 COMMENT ON FUNCTION fraud.report_html(date) IS
-    'a day as one HTML page that needs nothing from outside: figures against the week before, charts, alerts with reasons, models, system; as known now';
+    'a day as one HTML page that needs nothing from outside: figures against the week before, charts, alerts with reasons, models, streams, system; as known now';

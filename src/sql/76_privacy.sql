@@ -408,6 +408,50 @@ END
 $$;
 COMMENT ON FUNCTION fraud._erase_waiting(uuid) IS 'internal: takes out of a customer''s payments that wait to be scored what says who it is';
 
+-- Events of watched tables whose entity is the customer, by its card or its plain id, become those of the
+-- card, which says whose no more; the vectors, and what says it in words, go. The rows of the tables
+-- themselves are not ours. (Streams are declared later in this script.)
+CREATE FUNCTION fraud._erase_streams(card uuid) RETURNS TABLE (relation text, rows bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known text[] := ARRAY(SELECT n.id FROM (SELECT _erase_streams.card::text AS id
+                                            UNION ALL SELECT c.customer_id FROM fraud.customers c WHERE c.card = _erase_streams.card) n
+                          WHERE n.id IS NOT NULL);
+    erased text := card::text;
+BEGIN
+    relation := 'fraud.stream_case_history';
+    UPDATE fraud.stream_case_history h SET note = NULL
+    FROM fraud.stream_case_states s
+    WHERE s.stream = h.stream AND s.case_id = h.case_id AND s.entity = ANY (known) AND h.note IS NOT NULL;
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
+    relation := 'fraud.stream_case_states';
+    UPDATE fraud.stream_case_states s SET entity = erased WHERE s.entity = ANY (known) AND s.entity <> erased;
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
+    relation := 'fraud.stream_alerts';
+    UPDATE fraud.stream_alerts a SET entity = erased, reasons = '{}' WHERE a.entity = ANY (known) AND (a.entity <> erased OR a.reasons <> '{}');
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
+    relation := 'fraud.stream_decisions';
+    UPDATE fraud.stream_decisions d SET entity = erased, reasons = NULL, features = NULL
+    WHERE d.entity = ANY (known) AND (d.entity <> erased OR num_nonnulls(d.reasons, d.features) > 0);
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
+    relation := 'fraud.outbox';
+    UPDATE fraud.outbox o
+    SET payload = o.payload || jsonb_build_object('entity', erased, 'reasons', '[]'::jsonb), subject = NULL, body_text = NULL, body_html = NULL
+    WHERE o.kind = 'alert' AND o.payload ->> 'stream' IS NOT NULL AND o.payload ->> 'entity' = ANY (known)
+      AND (o.payload ->> 'entity' <> erased OR o.payload -> 'reasons' <> '[]' OR num_nonnulls(o.subject, o.body_text, o.body_html) > 0);
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION fraud._erase_streams(uuid) IS
+    'internal: takes out of what was decided of events of watched tables, whose entity is the customer''s card or id, what says who it is';
+
 CREATE FUNCTION fraud._erase_customer(card uuid, reason text, force boolean)
 RETURNS TABLE (relation text, rows bigint)
 LANGUAGE plpgsql
@@ -453,6 +497,7 @@ BEGIN
         UNION ALL SELECT e.relation, e.rows FROM fraud._erase_payments(of_card) e
         UNION ALL SELECT 'fraud.inbox', fraud._erase_waiting(of_card)
         UNION ALL SELECT 'fraud.outbox', fraud._erase_messages(of_card)
+        UNION ALL SELECT e.relation, e.rows FROM fraud._erase_streams(of_card) e
         UNION ALL SELECT e.relation, e.rows FROM fraud._erase_texts(of_card) e
     LOOP
         counts := jsonb_set(counts, ARRAY[relation], to_jsonb(coalesce((counts ->> relation)::bigint, 0) + rows));
@@ -483,4 +528,4 @@ CREATE FUNCTION fraud.erase_customer(card uuid, reason text, force boolean DEFAU
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.erase_customer(uuid, text, boolean) IS
-    'forgets who a customer is: names, address, birth date and the like, in payments, alerts, messages, notes and dead letters too; the payments stay under the card, which no longer says whose. Refused with a case that is open or acknowledged, or on hold (fraud.hold_customer), unless forced. Returns in which table how many rows were changed or deleted';
+    'forgets who a customer is: names, address, birth date and the like, in payments, alerts, messages, notes, dead letters and decisions of streams too; the payments stay under the card, which no longer says whose. Refused with a case that is open or acknowledged, or on hold (fraud.hold_customer), unless forced. Returns in which table how many rows were changed or deleted';

@@ -62,6 +62,24 @@ serve(qq({"trans_num": "r6", "kind": "refund", "reference": "a6", "amt": 1, "cur
 ok(stored('a6'), 'a payment that is followed by an earlier refund is stored');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.ingest_errors WHERE transaction_id = 'r6'"), 'the refund is a dead letter');
 like(value("SELECT reason FROM fraud.ingest_errors WHERE transaction_id = 'r6'"), qr/^no rate of NOK/, 'for its rate, since its payment comes first');
+# What came before its payment is sent again when that is stored: where it said whose it is (a scorer has put it
+# aside), and where it did not. With another amount it is no repetition.
+serve(qq({"trans_num": "r7", "kind": "chargeback", "reference": "a7", "cc_num": 4000000000000036, "current_time": $now}),
+    qq({"trans_num": "r1", "kind": "refund", "reference": "a3", "amt": -5, "currency": "EUR", "current_time": $now}));
+ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM fraud.ingest_errors WHERE waits_for IN ('never', 'a7')"), 'two wait for their payments');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.ingest_errors WHERE transaction_id = 'r1' AND reason = 'the refund differs from the stored refund of this id: it has another amount'"),
+    'another amount is a dead letter');
+is(value("SELECT amount FROM fraud.payment_followups WHERE transaction_id = 'r1'"), '4.00', 'and changes nothing');
+serve(pays('never', '"cc_num": 4000000000000028'), pays('a7', '"cc_num": 4000000000000036'));
+ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM fraud.payment_followups WHERE transaction_id IN ('r5', 'r7')"), 'they are stored after their payments, by themselves');
+is(value("SELECT count(*) FROM fraud.ingest_errors WHERE transaction_id IN ('r5', 'r7') OR waits_for IS NOT NULL"), '0', 'and are on no list');
+is(value("SELECT is_fraud || source FROM fraud.labels WHERE transaction_id = 'a7'"), 'truechargeback', 'the chargeback is a label');
+# One that its payment does not help waits no more.
+value(q{SELECT fraud.ingest('{"trans_num": "r8", "kind": "refund", "reference": "a8", "amt": 1.001, "currency": "NOK", "current_time": 1735700100000}'::text)});
+value(q{SELECT fraud.ingest('{"trans_num": "r9", "kind": "refund", "reference": "a8", "amt": 1, "current_time": 1735700100000}'::text)});
+value(q{SELECT fraud.ingest(format('[{"trans_num": "a8", "customer": "w-8", "customer_kind": "wallet", "amt": 1, "merchant": "M", "current_time": 1735700000000},
+    {"trans_num": "a8", "customer": "w-9", "customer_kind": "wallet", "amt": 1, "merchant": "M", "current_time": 1735700000000}]')::text)});
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 AND count(waits_for) = 0 FROM fraud.ingest_errors WHERE transaction_id = 'r9'"), 'whose payment is of several customers stays, and waits no more');
 is(value("SELECT count(*) FROM fraud.verify_parity('payments')"), '0', 'online and offline agree');
 value("SELECT fraud.pause_source('a')");
 

@@ -1,9 +1,12 @@
 // The mapping of payments of other layouts: what is found, what is left, what is said of faults.
 #include "core/payments/mapping.h"
 
+#include <random>
+
 #include "core/payments/csv.h"
 #include "core/payments/mapping_preview.h"
 #include "core/payments/mapping_proposal.h"
+#include "core/payments/payment_writer.h"
 #include "payment_bodies.h"
 
 namespace fraud {
@@ -414,6 +417,115 @@ TEST(Mapping, NamesOfFields) {
   EXPECT_EQ(wire_name("amonut"), "");
   EXPECT_EQ(nearest_fields("amonut").at(0), "amount");
   EXPECT_EQ(nearest_fields("card_num").at(0), "card");
+}
+
+namespace {
+
+// All there is to tell of a batch.
+std::string told(const PaymentBatch& batch) {
+  std::string text;
+  for (const Payment& one : batch.payments) text += payment_to_json(one, "card", one.card_number + one.card_token) + "\n";
+  for (const RejectedPayment& one : batch.rejected) text += one.reason + " | " + one.payload + " | " + one.transaction_id + " | " + one.card_number + "\n";
+  return text + (batch.fault ? batch.fault->what() : "");
+}
+
+}  // namespace
+
+// A payment comes out the same by the plan and by way of a text, whatever it holds.
+TEST(Mapping, PlanAndTextAgree) {
+  Mapping mapping = nested();
+  mapping.rules.push_back(rule("currency", {"amount", "ccy"}));
+  mapping.rules.push_back(rule("kind", {"type"}));
+  mapping.rules.back().values = {{"REF", "\"refund\""}};
+  mapping.rules.back().otherwise = "\"payment\"";
+  mapping.rules.push_back(rule("reference", {"first"}));
+  mapping.rules.push_back(rule("category", {}));
+  mapping.rules.back().path.clear();
+  mapping.rules.back().constant = "\"misc\"";
+  mapping.rules.push_back(rule("attributes.model", {"device", "model"}));
+  mapping.rules.push_back(rule("attributes", {"extra"}));
+  mapping.rules.push_back(rule("first", {"who", "name", "first"}));
+  mapping.rules.push_back(rule("gender", {"who", "gender"}));
+  mapping.rules.push_back(rule("street", {"who", "address", "street"}));
+  Mapping signs = mapping;
+  signs.rules[2].sign = NegativeAmount::kNegativeIsRefund;
+  signs.rules[2].has_decimal_comma = true;
+  const std::vector<std::string> payments = {
+      std::string(kNested),
+      R"({"id":"t2","at":"2024-10-28T16:58:04Z","amount":{"value":-5,"ccy":"EUR"},"first":"t1","card":{"pan":4497913965512794052},"shop":{"name":"B\u00fc"},)"
+      R"("who":{"name":{"first":"Ada","last":"M"},"gender":"F","address":{"street":"","zip":1}},"device":{"model":"X","os":{"v":1}},"extra":{"a":[1],"b":null}})",
+      R"({"id":"t3","at":"2024-10-28T16:58:04Z","amount":{"value":"1.234,50"},"type":"REF","first":"t1","card":{"pan":4497913965512794052},"shop":{"name":"B"},"who":{"name":{"first":"A"},"gender":null}})",
+      R"({"id":"t4","at":"never","amount":{"value":5},"card":{"pan":4497913965512794052},"shop":{"name":"B"}})",
+      R"({"id":"t5","at":"2024-10-28T16:58:04Z","amount":[{"value":5}],"card":{"pan":4497913965512794052},"shop":{"name":"B"}})",
+      R"({"id":"t6","at":"2024-10-28T16:58:04Z","amount":{"value":5,"value":6},"card":{"pan":1},"card":{"pan":4497913965512794052,"cvv":"123"},"shop":{"name":"B"}})",
+      R"({"id":"t7","at":"2024-10-28T16:58:04Z","amount":{"value":5},"card":{"pan":4497913965512794052},"shop":"B","who":7,"device":{},"extra":{}})",
+      R"({"id":"t8","at":"2024-10-28T16:58:04Z","amount":{"value":NaN},"card":{"pan":4497913965512794052},"shop":{"name":"B"}})",
+      R"({"id":"t9","at":"2024-10-28T16:58:04Z","amount":{"value":5},"card":{"pan":4497913965512794052},"shop":{"name":"B"},"note":NaN,"extra":[1]})",
+      R"({"id":"t10","at":"2024-10-28T16:58:04Z","amount":{"value":5},"card":{"pan":4497913965512794052,"pin":1},"shop":{"name":"B","x":4497913965512794052},"":1,"Unnamed: 0":2,"name":"cvv","value":"1"})",
+      R"({"id":"t11","at":"2024-10-28T16:58:04Z","amount":{"value":5},"card":{"pan":4497913965512794052},"shop":{"name":"B"},"deep":[[[[[[[[[[[[[[1]]]]]]]]]]]]]]})",
+      R"({"id":"t12","at":"2024-10-28T16:58:04Z","amount":{"value":5},"card":{"pan":4497913965512794052},"shop":{"name":"B"},"deep":[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]})"};
+  for (const Mapping* one : {&mapping, &signs}) {
+    size_t stored = 0;
+    for (const std::string& payment : payments) {
+      const PaymentBatch planned = read_payments(payment, PaymentFormat::kAuto, one);
+      const PaymentBatch written = read_payments(payment, PaymentFormat::kAuto, one, {}, [](std::string_view, std::string_view) {});
+      EXPECT_EQ(told(planned), told(written)) << payment;
+      stored += planned.payments.size();
+    }
+    EXPECT_GE(stored, 6u);
+  }
+  std::mt19937 random(3);
+  const std::string bytes = "{}[]\":,01-. abvalue\\";
+  for (int i = 0; i < 3000; ++i) {
+    std::string payment = payments[random() % 3];
+    for (int edit = 0; edit < 1 + i % 2; ++edit) payment[random() % payment.size()] = bytes[random() % bytes.size()];
+    const std::string body = "[" + payment + "," + payments[0] + "]";
+    const auto both = [&](const PaymentSeen& seen) {
+      try {
+        return told(read_payments(body, PaymentFormat::kAuto, i % 2 == 0 ? &mapping : &signs, {}, seen));
+      } catch (const Error& error) {
+        return std::string(error.what());
+      }
+    };
+    ASSERT_EQ(both({}), both([](std::string_view, std::string_view) {})) << body;
+  }
+}
+
+// Lists within lists, and what stands beside them.
+TEST(Mapping, FieldsAreTakenFromAroundThePayments) {
+  Mapping mapping;
+  mapping.payments = {{"accounts"}, {"", -1, true}, {"rows"}};
+  mapping.payments_path = "$.accounts[*].rows";
+  mapping.rules = {rule("cc_num", {"$envelope", "cc_num"}), rule("trans_num", {"id"}), rule("amt", {"amount"}), rule("merchant", {"shop"}),
+                   rule("current_time", {"at"}), rule("currency", {"$envelope", "currency"}), rule("city", {"$envelope", "city"})};
+  mapping.rules[0].around = {{"accounts"}, {"", -1, true}, {"card"}, {"pan"}};
+  mapping.rules[5].around = {{"meta"}, {"currency"}};
+  mapping.rules[6].around = {{"accounts"}, {"", -1, true}, {"city"}};
+  const std::string row = R"("amount":5,"shop":"S","at":1730134684025})";
+  const std::string body = R"({"accounts":[{"card":{"pan":4497913965512794052,"x":1},"rows":[{"id":"a",)" + row + R"(,{"id":"b","kept":1,)" + row +
+                           R"(],"city":"Ulm"},{"rows":[],"card":{"pan":1}},{"rows":null},{"card":{"pan":4000000000000002},"rows":[{"id":"c",)" + row + R"(]}],"meta":{"currency":"EUR"}})";
+  const auto shown = [&](const PaymentBatch& batch) {
+    std::string text;
+    for (const Payment& one : batch.payments) text += one.transaction_id + " " + one.last_four + " " + one.currency + " " + one.city + " " + one.attributes + ";";
+    return text;
+  };
+  for (const bool by_text : {false, true}) {
+    const PaymentBatch batch = read_payments(body, PaymentFormat::kAuto, &mapping, {}, by_text ? [](std::string_view, std::string_view) {} : PaymentSeen());
+    EXPECT_EQ(shown(batch), "a 4052 EUR Ulm ;b 4052 EUR Ulm {\"kept\":1};c 0002 EUR  ;");
+    EXPECT_TRUE(batch.rejected.empty());
+    EXPECT_FALSE(batch.fault);
+  }
+  // What is cut off has what stood before it.
+  const PaymentBatch cut = read(body.substr(0, body.find("\"kept\"")), mapping);
+  EXPECT_EQ(shown(cut), "a 4052   ;");
+  EXPECT_EQ(cut.rejected.size(), 1u);
+  EXPECT_TRUE(cut.fault);
+  const PaymentBatch later = read(body.substr(0, body.find("\"meta\"") - 3), mapping);
+  EXPECT_EQ(later.payments.size(), 3u);
+  EXPECT_TRUE(later.fault);
+  EXPECT_THROW(read(R"({"accounts":{"rows":[]}})", mapping), Error);
+  EXPECT_THROW(read(R"({"accounts":[{"rows":5}]})", mapping), Error);
+  EXPECT_EQ(read(R"({"accounts":[]})", mapping).payments.size(), 0u);
 }
 
 }  // namespace fraud

@@ -97,7 +97,8 @@ TEST(Customers, PlainAndSecret) {
 TEST(Kinds, WhatFollowsAPayment) {
   const Payment refund = read_one(R"({"trans_num":"r1","amt":-3.5,"kind":"refund","reference":"t1"})");
   EXPECT_EQ(refund.kind, PaymentKind::kRefund);
-  EXPECT_EQ(refund.amount_minor, 350);
+  EXPECT_EQ(refund.amount_minor, 35000);  // of whichever currency the payment is
+  EXPECT_EQ(refund.decimals, 4);
   EXPECT_EQ(refund.reference, "t1");
   const Payment chargeback = read_one(R"({"trans_num":"c1","kind":"chargeback","reference":"t1"})");
   EXPECT_FALSE(chargeback.has_amount);

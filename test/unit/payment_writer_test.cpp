@@ -1,6 +1,9 @@
 #include "core/payments/payment_writer.h"
 
+#include <cmath>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <random>
 
 namespace fraud {
 namespace {
@@ -64,4 +67,38 @@ TEST(PaymentToJson, WithTokenHoldsNoNumber) {
 }
 
 }  // namespace
+// What was written is what the JSON library writes of it, and reads from it.
+TEST(PaymentWriter, WritesAsTheLibraryDoes) {
+  std::mt19937 random(11);
+  const auto decimal = [&](int limit, int places) {
+    const double unit = std::pow(10, std::uniform_int_distribution<>(0, places)(random));
+    return std::round(std::uniform_real_distribution<>(-limit, limit)(random) * unit) / unit;
+  };
+  for (int i = 0; i < 5000; ++i) {
+    Payment payment;
+    payment.card_number = "4497913965512794052";
+    payment.transaction_id = "t\"" + std::to_string(i);
+    payment.merchant = i % 7 == 0 ? "M\\\x01 \xC3\xBC" : "Plain";
+    payment.decimals = i % 5 == 1 ? 0 : i % 5;
+    payment.has_amount = true;
+    payment.amount_minor = std::uniform_int_distribution<int64_t>(0, i % 3 == 0 ? 200 : 99999999)(random) * (i % 4 == 0 ? 10 : 1);
+    payment.latitude = i == 0 ? 0.0001 : i == 1 ? -0.0 : decimal(90, 6);
+    payment.longitude = i == 0 ? 1e-7 : decimal(180, 3);
+    payment.merchant_latitude = std::round(decimal(90, 0));
+    payment.city_population = i;
+    payment.date_of_birth = i - 2500;
+    payment.is_fraud = i % 2 == 0;
+    payment.occurred_at_us = int64_t{1730134684025000} + i;
+    if (i % 3 == 0) payment.attributes = R"({"device":{"id":1}})";
+    const std::string text = payment_to_json(payment, i % 2 == 0 ? "cc_num" : "card", payment.card_number);
+    // The library's digits of a coordinate are now and then more than it takes.
+    const std::string library = nlohmann::ordered_json::parse(text).dump();
+    ASSERT_TRUE(text == library || text.size() < library.size()) << text << " " << library;
+    ASSERT_EQ(nlohmann::json::parse(text), nlohmann::json::parse(library)) << text;
+    const double amount = static_cast<double>(payment.amount_minor) / std::pow(10, payment.decimals);
+    ASSERT_EQ(nlohmann::json::parse(text)["amt"].get<double>(), amount) << text;
+    ASSERT_EQ(nlohmann::json::parse(text)["lat"].get<double>(), *payment.latitude) << text;
+  }
+}
+
 }  // namespace fraud

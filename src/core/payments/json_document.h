@@ -40,6 +40,18 @@ class Document {
   // The byte, from 1, at which the text is broken.
   size_t position() const { return position_; }
 
+  // False where some value of the text could not be read.
+  bool is_clean() const { return is_clean_; }
+  // How deep the values of the text are nested.
+  size_t depth() const { return depth_; }
+
+  // Adds what is in no text that was read, behind all nodes: a scalar, a copy of a node with all that it
+  // holds, or a container, which holds what is added until it is closed.
+  size_t add_scalar(Kind kind, std::string_view text);
+  size_t add_copy(size_t node);
+  size_t open_container(Kind kind);
+  void close_container() { close(); }
+
   // Nodes are named by index; the root is 0.
   bool empty() const { return nodes_.empty(); }
   Kind kind(size_t node) const { return nodes_[node].kind; }
@@ -61,10 +73,18 @@ class Document {
   };
   class Handler;
 
+  void clear();
+  void add(Kind kind, std::string_view text);
+  void open(Kind kind);
+  void close();
+  bool read_plain(std::string_view text);
+
   std::vector<Node> nodes_;
   std::vector<size_t> open_;  // containers, while reading
   std::string texts_;
   size_t position_ = 0;
+  size_t depth_ = 0;
+  bool is_clean_ = true;
 };
 
 }  // namespace fraud

@@ -9,6 +9,7 @@
 
 #include "core/payments/field_values.h"
 #include "core/payments/forbidden_fields.h"
+#include "core/payments/mapping_value.h"
 #include "core/payments/json_scan.h"
 #include "core/payments/payload_writer.h"
 #include "core/payments/payment.h"
@@ -17,7 +18,6 @@
 namespace fraud {
 namespace {
 
-constexpr int64_t kUsPerSecond = 1000000;
 constexpr std::string_view kAttributes = "attributes";
 constexpr std::string_view kTime = "trans_date_trans_time";
 
@@ -83,8 +83,6 @@ bool is_plain(std::string_view text) {
   });
 }
 
-bool is_number(std::string_view text) { return !text.empty() && text.find_first_not_of("-0123456789.eE+") == std::string_view::npos; }
-
 }  // namespace
 
 void write_json_string(std::string_view text, std::string* out) {
@@ -93,14 +91,6 @@ void write_json_string(std::string_view text, std::string* out) {
   } else {
     *out += nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
-}
-
-std::string format_time_us(int64_t us) {
-  // With milliseconds, whose place the microseconds take.
-  std::string text = format_time(us);
-  char fraction[16];
-  (void)std::snprintf(fraction, sizeof(fraction), "%06dZ", static_cast<int>(us % kUsPerSecond));
-  return text.substr(0, text.rfind('.') + 1) + fraction;
 }
 
 void write_node(const Document& document, size_t node, std::string* out) {
@@ -168,6 +158,10 @@ std::optional<std::string> Mapping::query(size_t, const std::string&) const { re
 std::optional<int64_t> Mapping::template_time(size_t, std::string_view) const { return std::nullopt; }
 std::optional<int64_t> Mapping::zoned_time(size_t, int64_t) const { return std::nullopt; }
 
+bool Mapping::looks_around() const {
+  return std::any_of(rules.begin(), rules.end(), [](const FieldRule& rule) { return !rule.around.empty(); });
+}
+
 std::string_view Mapping::path_of(std::string_view field) const {
   for (const FieldRule& rule : rules) {
     const std::string_view name = rule.is_minor ? "amt_minor" : std::string_view(rule.name);
@@ -199,16 +193,6 @@ class MappingRun {
   }
 
  private:
-  // What was found: a node of the document, or of what Postgres answered.
-  struct Found {
-    const Document* document;
-    size_t node;
-    bool is_given() const { return document != nullptr && document->kind(node) != Kind::kNull; }
-    Kind kind() const { return document->kind(node); }
-    std::string_view text() const { return document->text(node); }
-    bool is_scalar() const { return !document->is_container(node); }
-  };
-
   void begin_member(std::string_view name) {
     if (out_->back() != '{') *out_ += ',';
     write_json_string(name, out_);
@@ -251,7 +235,7 @@ class MappingRun {
     return last == kNothing ? kNothing : follow(last, steps, step + 1);
   }
 
-  Found find(size_t index) {
+  FoundValue find(size_t index) {
     const FieldRule& rule = mapping_.rules[index];
     if (rule.path.empty()) return {nullptr, 0};
     if (rule.is_plain) {
@@ -265,7 +249,7 @@ class MappingRun {
     if (!answer || answer_.read(*answer) != Document::Reading::kWhole) return {nullptr, 0};
     std::string whole;
     write_answer(0, &whole);
-    return whole_.read(whole) == Document::Reading::kWhole ? Found{&whole_, 0} : Found{nullptr, 0};
+    return whole_.read(whole) == Document::Reading::kWhole ? FoundValue{&whole_, 0} : FoundValue{nullptr, 0};
   }
 
   // Postgres is asked of a text that jsonb takes: what it does not take, or would write
@@ -345,27 +329,8 @@ class MappingRun {
 
   void apply(size_t index) {
     const FieldRule& rule = mapping_.rules[index];
-    const Found found = find(index);
     std::string value;
-    if (!rule.constant.empty()) {
-      value = rule.constant;
-    } else if (!found.is_given() || (found.kind() == Kind::kString && found.text().empty())) {
-      if (rule.otherwise.empty()) return;
-      value = rule.otherwise;
-    } else {
-      const auto known = found.is_scalar() ? rule.values.find(std::string(found.text())) : rule.values.end();
-      if (known != rule.values.end()) {
-        value = known->second;
-      } else if (!rule.values.empty() && !rule.otherwise.empty()) {
-        value = rule.otherwise;
-      } else if (rule.time != TimeFormat::kNone) {
-        value = time(index, found);
-      } else {
-        write_node(*found.document, found.node, &value);
-      }
-    }
-    if (rule.has_decimal_comma) mend_decimals(&value);
-    if (rule.sign != NegativeAmount::kNone) take_sign(rule, &value);
+    if (!map_value(mapping_, index, find(index), &value, &is_refund_, faults_)) return;
     if (rule.name == "kind") {
       kind_ = std::move(value);
       return;
@@ -391,95 +356,11 @@ class MappingRun {
     *out_ += value;
   }
 
-  // "1.234,50" is 1234.50; so are "1 234,50" and "1'234,50".
-  static void mend_decimals(std::string* value) {
-    if (value->find_first_not_of("\"-+0123456789.,' ") != std::string::npos || (*value)[0] != '"') return;
-    value->erase(std::remove_if(value->begin(), value->end(), [](char c) { return c == '.' || c == ' ' || c == '\'' || c == '+'; }), value->end());
-    std::replace(value->begin(), value->end(), ',', '.');
-  }
-
-  // Takes the amount's sign off, and notes what it says.
-  void take_sign(const FieldRule& rule, std::string* value) {
-    const size_t at = (*value)[0] == '"' ? 1 : 0;
-    const bool is_negative = value->size() > at + 1 && (*value)[at] == '-';
-    const std::string_view digits = std::string_view(*value).substr(at, value->size() - 2 * at);
-    if (!is_number(digits)) return;
-    if (is_negative) value->erase(at, 1);
-    is_refund_ = is_negative == (rule.sign == NegativeAmount::kNegativeIsRefund) && digits.find_first_of("123456789") != std::string_view::npos;
-  }
-
   void write_kind() {
     if (is_refund_ && (kind_.empty() || kind_ == "\"payment\"")) kind_ = "\"refund\"";
     if (kind_.empty()) return;
     begin_member("kind");
     *out_ += kind_;
-  }
-
-  std::string time(size_t index, const Found& found) {
-    const FieldRule& rule = mapping_.rules[index];
-    std::optional<int64_t> us;
-    const bool is_text = found.kind() == Kind::kString || found.kind() == Kind::kInteger || found.kind() == Kind::kFloat;
-    const std::string_view text = is_text ? found.text() : std::string_view();
-    std::string_view unit;  // of an epoch
-    switch (rule.time) {
-      case TimeFormat::kNone:
-        break;
-      case TimeFormat::kIso8601:
-        us = parse_time_text(text);
-        if (us && rule.has_zone && !has_offset(text)) us = mapping_.zoned_time(index, *us);
-        break;
-      case TimeFormat::kEpochSeconds:
-        us = parse_time_seconds(text);
-        unit = "seconds";
-        break;
-      case TimeFormat::kEpochMilliseconds:
-        us = parse_time_ms(text);
-        unit = "milliseconds";
-        break;
-      case TimeFormat::kEpochMicroseconds:
-        us = parse_whole(text);
-        unit = "microseconds";
-        if (us && (*us < 0 || epoch_unit(text) != unit)) us.reset();
-        break;
-      case TimeFormat::kTemplate:
-        if (!text.empty()) us = mapping_.template_time(index, text);
-        break;
-    }
-    if (us && rule.name == "dob") return '"' + format_date(static_cast<int32_t>(days_of(*us))) + '"';
-    if (us && *us >= 0) return '"' + format_time_us(*us) + '"';
-    MappingFault fault{rule.name, "", is_text, ""};
-    fault.found = is_text ? text : kind_name(found.kind());
-    if (!unit.empty()) {
-      fault.expected = "epoch " + std::string(unit) + " from 1970 to 2262";
-      const std::string_view likely = epoch_unit(text);
-      if (!likely.empty() && likely != unit) fault.expected += "; it looks like " + std::string(likely);
-    } else if (rule.time == TimeFormat::kIso8601) {
-      fault.expected = "a time of ISO 8601 as YYYY-MM-DD HH:MM:SS, in UTC or with an offset, from 1970 to 2262";
-      if (rule.has_zone) fault.expected = "a time of ISO 8601 as YYYY-MM-DD HH:MM:SS, from 1970 to 2262";
-      const std::string_view likely = epoch_unit(text);
-      if (!likely.empty()) fault.expected += "; it looks like epoch " + std::string(likely);
-    } else {
-      fault.expected = "a time as " + rule.time_format + ", from 1970 to 2262";
-    }
-    std::string value = "{\"unreadable\":";
-    if (found.is_scalar() && found.kind() != Kind::kUnreadable) {
-      write_node(*found.document, found.node, &value);
-    } else {
-      write_json_string(fault.found, &value);
-    }
-    faults_->push_back(std::move(fault));
-    return value + '}';
-  }
-
-  static int64_t days_of(int64_t us) {
-    constexpr int64_t kUsPerDay = 86400 * kUsPerSecond;
-    return us / kUsPerDay - (us % kUsPerDay < 0 ? 1 : 0);
-  }
-
-  // True where a time of ISO 8601 says how far it is from UTC.
-  static bool has_offset(std::string_view text) {
-    constexpr size_t kTimeOfDay = sizeof("2024-10-28T") - 1;
-    return text.find_first_of("zZ+-", std::min(kTimeOfDay, text.size())) != std::string_view::npos;
   }
 
   bool is_taken(size_t node) const { return std::find(taken_.begin(), taken_.end(), node) != taken_.end(); }

@@ -23,7 +23,13 @@ namespace fraud {
 struct PathStep {
   std::string key;
   int64_t index = -1;  // not negative: of an array, and there is no key
+  bool is_each = false;  // into every element of an array, and there is no key
+
+  bool operator==(const PathStep& other) const { return key == other.key && index == other.index && is_each == other.is_each; }
 };
+
+// The member of a payment under which the reader puts what its fields take from around the payments.
+constexpr std::string_view kEnvelope = "$envelope";
 
 enum class TimeFormat {
   kNone,
@@ -49,6 +55,7 @@ struct FieldRule {
   TimeFormat time = TimeFormat::kNone;
   std::string time_format;       // as it was given, for messages
   bool has_zone = false;         // times without an offset are of it
+  std::vector<PathStep> around;  // not empty: where in the body it is, around the payments
   bool is_minor = false;         // the amount is in minor units
   bool has_decimal_comma = false;  // 1.234,50
   NegativeAmount sign = NegativeAmount::kNone;
@@ -74,16 +81,12 @@ class Mapping {
   // Returns the path that the field is taken from, or "".
   std::string_view path_of(std::string_view field) const;
 
+  // True where a field is taken from around the payments.
+  bool looks_around() const;
+
   // True when there are rules; else the payments have the wire format's names as they are.
   bool has_rules() const { return !rules.empty(); }
 
-  std::vector<PathStep> payments;  // where the body has its payments
-  std::string payments_path;       // as it was given; empty: the body's own layout
-  std::vector<FieldRule> rules;    // the card number's is the first
-  char delimiter = ',';            // of CSV
-  std::vector<std::string> columns;  // of CSV that has no header
-
- protected:
   // Returns what the path of a rule finds first in a JSON text, as JSON; nothing if nothing.
   virtual std::optional<std::string> query(size_t rule, const std::string& json) const;
   // Returns the time, in microseconds since the Unix epoch, that a text of the rule's template says.
@@ -91,8 +94,11 @@ class Mapping {
   // Returns the time in microseconds since the Unix epoch of a local time in the rule's zone.
   virtual std::optional<int64_t> zoned_time(size_t rule, int64_t local_us) const;
 
- private:
-  friend class MappingRun;
+  std::vector<PathStep> payments;  // where the body has its payments
+  std::string payments_path;       // as it was given; empty: the body's own layout
+  std::vector<FieldRule> rules;    // the card number's is the first
+  char delimiter = ',';            // of CSV
+  std::vector<std::string> columns;  // of CSV that has no header
 };
 
 // Returns the wire format's name of a field of either name, its own or that of the column of

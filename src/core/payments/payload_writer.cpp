@@ -133,7 +133,7 @@ std::string write_attributes(const Document& document, const std::vector<Member>
       } else if (document.kind(member.node) != Kind::kNull) {
         kept.push_back(member);
       }
-    } else if (member.field == kUnknownField && !is_row_number(member.name)) {
+    } else if (member.field == kAttribute || (member.field == kUnknownField && !is_row_number(member.name))) {
       kept.push_back(member);
     }
   }

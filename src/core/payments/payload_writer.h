@@ -13,6 +13,9 @@
 
 namespace fraud {
 
+// Of a member that is an attribute, whatever its name.
+constexpr int kAttribute = -2;
+
 // One field of a payment: its name, its value's node, and which field it is, if one that
 // PaymentBuilder knows.
 struct Member {

@@ -469,7 +469,10 @@ void PaymentBuilder::set_amount(int field, std::string_view text) {
   }
   payment_.has_amount = true;
   has_minor_ = info.field == Field::kAmountMinor;
-  if (payment_.currency.empty()) payment_.decimals = base_decimals();
+  // Without a currency, what follows a payment is of that one's, which is not known here.
+  const bool is_of_first = payment_.currency.empty() && is_follow_up(payment_.kind);
+  if (payment_.currency.empty()) payment_.decimals = is_of_first && !has_minor_ ? kMaxDecimals : base_decimals();
+  payment_.is_of_first = is_of_first && has_minor_;
   std::optional<int64_t> minor = has_minor_ ? parse_whole(text) : parse_amount(text, payment_.decimals);
   const int64_t limit = 10000000000 * minor_units(payment_.decimals);
   if (minor && (*minor >= limit || *minor <= -limit)) minor.reset();
@@ -581,7 +584,7 @@ std::optional<Payment> PaymentBuilder::finish(std::string* reason) {
     hide_card_number(card_digits_, text);
     if (holds_card_number(*text)) *text = mask_card_numbers(*text);
   }
-  if (payment_.currency.empty()) payment_.decimals = base_decimals();
+  if (payment_.currency.empty() && !is_follow_up(payment_.kind)) payment_.decimals = base_decimals();
   Payment payment = std::move(payment_);
   *this = PaymentBuilder();
   return payment;

@@ -45,6 +45,7 @@ struct Payment {
   std::optional<int64_t> occurred_at_us;  // microseconds since the Unix epoch
   int64_t amount_minor = 0;               // of the currency's minor unit; never negative
   int decimals = 2;                       // of that unit: 2 where it is a hundredth
+  bool is_of_first = false;  // of what followed: the unit is that of the first payment's currency, unknown here
   std::string currency;                   // ISO 4217; empty: fraud_detect.base_currency
   std::string merchant;                   // without the meaningless "fraud_"
   std::string category;
@@ -87,6 +88,7 @@ struct RejectedPayment {
   size_t id_at = 0;            // where the payload has the id's value, if id_size is not 0
   size_t id_size = 0;
   size_t payload_size = 0;     // where payload is only the beginning
+  std::string waits_for = {};  // of what follows a payment that is not there: that one's id
   std::string same_as;         // what makes it equal to another of its reason; empty: the payload
 };
 

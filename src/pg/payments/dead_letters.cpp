@@ -21,11 +21,11 @@ namespace {
 
 Statement insert_letter(
     "INSERT INTO fraud.ingest_errors AS e (source, reason, payload, payload_size, card, last_four, transaction_id,"
-    "  occurred_at, received_at, number_hashes, digest)"
-    " VALUES ($1, $2, convert_to($3, 'UTF8'), octet_length($3), $4, $5, $6, $7, $8, $9::uuid[],"
+    "  occurred_at, received_at, number_hashes, waits_for, digest)"
+    " VALUES ($1, $2, convert_to($3, 'UTF8'), octet_length($3), $4, $5, $6, $7, $8, $9::uuid[], $11,"
     "  sha256(convert_to($2 || $3, 'UTF8') || CASE $10 WHEN 0 THEN '' WHEN 1 THEN convert_to(' beside', 'UTF8') ELSE uuid_send(gen_random_uuid()) END))"
     " ON CONFLICT (source, digest) DO UPDATE SET occurrences = e.occurrences + 1, last_seen_at = now()",
-    {TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID});
+    {TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TEXTOID});
 
 // What a feed corrects is another payment than the one on the list; so is one that it has
 // learned to be fraud.
@@ -226,7 +226,8 @@ void write_letter(Spi& spi, const WholeLetter& letter, Beside beside) {
           {text_param(letter.source), text_param(letter.reason), text_param(letter.payload),
            uuid_param(card_uuid(letter.card)), optional_text_param(letter.last_four),
            optional_text_param(letter.transaction_id), time_param(letter.occurred_at), time_param(letter.received_at),
-           text_param(format_hashes(letter.hashes)), int4_param(static_cast<int32_t>(beside))});
+           text_param(format_hashes(letter.hashes)), int4_param(static_cast<int32_t>(beside)), optional_text_param(letter.waits_for)});
+  if (!letter.waits_for.empty()) protect([] { wake_at_commit(WorkerKind::kIngest); });
 }
 
 std::vector<char> known_letters(Spi& spi, const std::vector<Entry>& entries) {

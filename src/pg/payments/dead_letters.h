@@ -19,6 +19,7 @@ struct WholeLetter {
   std::string source, reason;
   std::string payload;  // the payment as JSON, the card in place of its number
   std::string transaction_id, last_four;
+  std::string waits_for;  // as in RejectedPayment
   CardId card;
   TimestampTz occurred_at = 0, received_at = 0;
   std::vector<NumberHash> hashes;

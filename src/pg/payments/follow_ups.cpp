@@ -24,17 +24,28 @@ Statement find_waiting(
     " CROSS JOIN LATERAL (SELECT b.card FROM fraud.inbox b WHERE b.transaction_id = n.transaction_id OFFSET 0) k",
     {TEXTARRAYOID});
 
-// The payments that are referred to; and what they are worth of, in the base currency, in proportion:
-// what is paid back in full comes to just what was paid.
+// The payments that are referred to; what is given of them, and whether their currency has such an amount; and what that
+// is worth in the base currency, in proportion: what is paid back in full comes to just what was paid.
 Statement find_firsts(
     "SELECT n.i, t.amount::text, t.currency, t.base_amount::text,"
-    "  round(CASE WHEN t.amount = 0 THEN 0 ELSE t.base_amount * n.amount::numeric / t.amount END, $4)::text"
-    " FROM unnest($1, $2, $3) WITH ORDINALITY n(reference, card, amount, i)"
+    "  round(CASE WHEN t.amount = 0 THEN 0 ELSE t.base_amount * g.given / t.amount END, $6)::text,"
+    "  round(g.given, c.decimals)::text, round(g.given, c.decimals) = g.given"
+    " FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY n(reference, card, amount, currency, is_minor, i)"
     " CROSS JOIN LATERAL (SELECT p.occurred_at FROM fraud.payment_keys p"
     "  WHERE p.transaction_id = n.reference AND p.card = n.card OFFSET 0) k"
     " CROSS JOIN LATERAL (SELECT s.amount, s.currency, s.base_amount FROM fraud.transactions s"
-    "  WHERE s.card = n.card AND s.occurred_at = k.occurred_at AND s.transaction_id = n.reference OFFSET 0) t",
-    {TEXTARRAYOID, UUIDARRAYOID, TEXTARRAYOID, INT4OID});
+    "  WHERE s.card = n.card AND s.occurred_at = k.occurred_at AND s.transaction_id = n.reference OFFSET 0) t"
+    " CROSS JOIN LATERAL (SELECT fraud.currency_decimals(coalesce(n.currency, t.currency)) AS decimals) c"
+    " CROSS JOIN LATERAL (SELECT CASE WHEN n.is_minor THEN n.amount::numeric / power(10::numeric, c.decimals)"
+    "  ELSE n.amount::numeric END AS given) g",
+    {TEXTARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, INT4OID});
+
+Statement find_others(
+    "SELECT n.i FROM unnest($1, $2, $3, $4) WITH ORDINALITY n(transaction_id, card, amount, currency, i)"
+    " JOIN LATERAL (SELECT u.amount, u.currency FROM fraud.payment_followups u"
+    "  WHERE u.transaction_id = n.transaction_id AND u.card = n.card OFFSET 0) f ON true"
+    " WHERE f.amount <> n.amount::numeric OR f.currency <> n.currency",
+    {TEXTARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID});
 
 Statement insert_follow_ups(
     "INSERT INTO fraud.payment_followups (card, transaction_id, kind, reference, occurred_at, received_at, amount, currency,"
@@ -55,6 +66,8 @@ Statement insert_labels(
     "  AND l.card = n.card AND l.source = 'chargeback' AND l.is_fraud)"
     " ORDER BY n.card, n.transaction_id, n.known_at",
     {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID});
+
+Statement send_waiting("SELECT fraud._send_waiting_again()", {});
 
 bool is_anonymous(const Payment& payment) {
   return payment.card_number.empty() && payment.card_token.empty() && payment.customer.empty();
@@ -123,6 +136,11 @@ void refer(Spi& spi, PaymentBatch& batch, bool waiting) {
   }
 }
 
+bool send_waiting_again(Spi& spi) {
+  spi.run(send_waiting, {});
+  return spi.rows() == 1 && DatumGetBool(*spi.datum(0, 1));
+}
+
 std::vector<Entry> take_follow_ups(std::vector<Entry>& entries) {
   auto at = std::stable_partition(entries.begin(), entries.end(), [](const Entry& entry) { return !is_follow_up(entry.payment->kind); });
   std::vector<Entry> taken(std::make_move_iterator(at), std::make_move_iterator(entries.end()));
@@ -134,21 +152,29 @@ void store_follow_ups(Spi& spi, std::vector<Entry>& entries, const Origin& origi
                       std::vector<Refusal>& refused, bool apart, bool of_old) {
   if (entries.empty()) return;
   struct First {
-    std::string amount, currency, base_amount, share;
+    std::string amount, currency, base_amount, share, given;
+    bool is_fitting = true;  // what is given
   };
   std::vector<First> firsts(entries.size());
   {
-    Column references(TEXTOID), cards(UUIDOID), amounts(TEXTOID);
+    Column references(TEXTOID), cards(UUIDOID), amounts(TEXTOID), currencies(TEXTOID), minors(BOOLOID);
     for (const Entry& entry : entries) {
       const Payment& payment = *entry.payment;
       references.add(text_param(payment.reference));
       cards.add(uuid_param(card_uuid(entry.card)));
-      amounts.add(payment.has_amount ? text_param(format_amount(payment.amount_minor, payment.decimals)) : null_param());
+      const std::string minor = payment.is_of_first ? std::to_string(payment.amount_minor) : "";
+      amounts.add(!payment.has_amount ? null_param()
+                                      : text_param(payment.is_of_first ? minor : format_amount(payment.amount_minor, payment.decimals)));
+      currencies.add(optional_text_param(payment.currency));
+      minors.add(bool_param(payment.is_of_first));
     }
-    const uint64_t count = spi.run(find_firsts, {references.array(), cards.array(), amounts.array(), int4_param(base_decimals())});
+    const uint64_t count = spi.run(find_firsts, {references.array(), cards.array(), amounts.array(), currencies.array(), minors.array(),
+                                                 int4_param(base_decimals())});
     for (uint64_t row = 0; row < count; ++row) {
+      const std::optional<Datum> fits = spi.datum(row, 7);
       firsts[static_cast<size_t>(*spi.integer(row, 1)) - 1] = {*spi.text(row, 2), *spi.text(row, 3), *spi.text(row, 4),
-                                                               spi.text(row, 5).value_or("")};
+                                                               spi.text(row, 5).value_or(""), spi.text(row, 6).value_or(""),
+                                                               !fits || DatumGetBool(*fits)};
     }
   }
   price(spi, entries, false);
@@ -164,14 +190,19 @@ void store_follow_ups(Spi& spi, std::vector<Entry>& entries, const Origin& origi
     std::string amount = first.amount, currency = first.currency, base_amount = first.base_amount;
     std::string fault = first.amount.empty() ? reference_fault(payment) : "";
     if (fault.empty() && payment.has_amount) {
-      amount = format_amount(payment.amount_minor, payment.decimals);
-      currency = currency_of(payment);
+      amount = first.given;
+      if (!payment.currency.empty()) currency = payment.currency;
       base_amount = currency == first.currency ? first.share : entry.base_amount;
-      if (base_amount.empty()) fault = price_fault(entry);
+      if (!first.is_fitting) {
+        fault = "amt has more decimals than " + currency + ", the currency of the payment, has";
+      } else if (base_amount.empty()) {
+        fault = price_fault(entry);
+      }
     }
     if (!fault.empty()) {
       if (apart) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, fault);
       refuse(entry, fault, outcomes, refused);
+      if (first.amount.empty()) refused.back().letter.waits_for = payment.reference;
       continue;
     }
     const Receipt* receipt = origin.receipts == nullptr ? nullptr : &(*origin.receipts)[entry.outcome];
@@ -200,10 +231,21 @@ void store_follow_ups(Spi& spi, std::vector<Entry>& entries, const Origin& origi
                                                      sources.array(), attributes.array()});
   std::set<std::pair<std::string, CardId>> fresh;
   for (uint64_t row = 0; row < count; ++row) fresh.emplace(*spi.text(row, 1), card_id(*DatumGetUUIDP(*spi.datum(row, 2))));
+  std::vector<const Entry*> known_before;
   for (const Entry* entry : stored) {
     // Of two of one id in a batch the first is it.
     const bool is_fresh = fresh.erase({entry->payment->transaction_id, entry->card}) != 0;
     outcomes[entry->outcome].status = is_fresh ? IngestStatus::kStored : IngestStatus::kDuplicate;
+    if (!is_fresh) known_before.push_back(entry);
+  }
+  if (!known_before.empty()) {
+    const uint64_t others = spi.run(find_others, {ids.array(), cards.array(), amounts.array(), currencies.array()});
+    for (uint64_t row = 0; row < others; ++row) {
+      const Entry* entry = stored[static_cast<size_t>(*spi.integer(row, 1)) - 1];
+      // One that says no amount means what is stored.
+      const bool is_known = std::find(known_before.begin(), known_before.end(), entry) != known_before.end();
+      if (is_known && entry->payment->has_amount) refuse_other(*entry, outcomes, refused);
+    }
   }
   if (labelled_ids.size() > 0) spi.run(insert_labels, {labelled_cards.array(), labelled_ids.array(), known.array()});
 }

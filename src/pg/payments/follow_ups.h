@@ -21,6 +21,9 @@ void refer(Spi& spi, PaymentBatch& batch, bool waiting);
 // Says of one without a payment what is wrong.
 std::string reference_fault(const Payment& payment);
 
+// Sends those of the dead letters again whose payment has been stored since. Returns whether others wait.
+bool send_waiting_again(Spi& spi);
+
 // Takes what follows payments out of the entries.
 std::vector<Entry> take_follow_ups(std::vector<Entry>& entries);
 

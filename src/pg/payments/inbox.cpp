@@ -1,6 +1,8 @@
 #include "pg/payments/inbox.h"
 
 #include "core/base/error.h"
+#include "core/payments/currency.h"
+#include "core/payments/forbidden_fields.h"
 #include "core/payments/payment_writer.h"
 
 #include <algorithm>
@@ -22,7 +24,12 @@ namespace fraud::pg {
 namespace {
 
 constexpr const char* kLockWait = "50ms";
-constexpr int kSenderAgain = -2;  // the writer of what is sent again: rows of -1 are the worker's own
+// The writer of what this session sends again: rows of -1 are the worker's own. Of two sessions neither waits
+// for the other's transaction, and as sessions come and go, numbers are used again.
+int sender_again() {
+  constexpr int kMost = 30000;
+  return -2 - session_number() % kMost;
+}
 
 // Of payments that are stored or wait: their content, and whether the feed's label of them is
 // known. One that waits can be there twice, since a label that is news comes as a row of its own.
@@ -30,16 +37,17 @@ constexpr int kSenderAgain = -2;  // the writer of what is sent again: rows of -
 Statement known_payments(
     "SELECT n.i, coalesce(b.payment LIKE '%\"is_fraud\":1%', false) OR EXISTS (SELECT FROM fraud.labels l"
     "  WHERE l.transaction_id = n.transaction_id AND l.card = n.card AND l.source = 'payload' AND l.is_fraud),"
-    "  CASE WHEN f.card IS NULL OR k.card IS NOT NULL THEN coalesce(k.content_hash, b.content_hash) END"
-    " FROM unnest($1, $2) WITH ORDINALITY n(transaction_id, card, i)"
+    "  CASE WHEN f.card IS NULL OR k.card IS NOT NULL THEN coalesce(k.content_hash, b.content_hash) END,"
+    "  k.card IS NULL AND (f.amount <> n.amount::numeric OR f.currency <> n.currency)"
+    " FROM unnest($1, $2, $3, $4) WITH ORDINALITY n(transaction_id, card, amount, currency, i)"
     " LEFT JOIN LATERAL (SELECT p.card, p.content_hash FROM fraud.payment_keys p"
     "  WHERE p.transaction_id = n.transaction_id AND p.card = n.card OFFSET 0) k ON true"
     " LEFT JOIN LATERAL (SELECT w.card, w.content_hash, w.payment FROM fraud.inbox w"
     "  WHERE w.transaction_id = n.transaction_id AND w.card = n.card OFFSET 0) b ON true"
-    " LEFT JOIN LATERAL (SELECT u.card FROM fraud.payment_followups u"
-    "  WHERE u.transaction_id = n.transaction_id AND u.card = n.card OFFSET 0) f ON true"
+    " LEFT JOIN LATERAL (SELECT u.card, u.amount, u.currency FROM fraud.payment_followups u"
+    "  WHERE (SELECT EXISTS (SELECT FROM fraud.payment_followups)) AND u.transaction_id = n.transaction_id AND u.card = n.card OFFSET 0) f ON true"
     " WHERE k.card IS NOT NULL OR b.card IS NOT NULL OR f.card IS NOT NULL",
-    {TEXTARRAYOID, UUIDARRAYOID});
+    {TEXTARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID});
 
 Statement insert_inbox(
     "INSERT INTO fraud.inbox (shard, card, transaction_id, occurred_at, source, payment, number_hashes, content_hash, received_at)"
@@ -230,14 +238,19 @@ int64_t drop_known(Spi& spi, std::vector<Entry>& entries, bool letters, std::vec
                    std::vector<Refusal>& refused) {
   // In the order of the batch.
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.outcome < b.outcome; });
-  Column ids(TEXTOID), cards(UUIDOID);
+  Column ids(TEXTOID), cards(UUIDOID), amounts(TEXTOID), currencies(TEXTOID);
   for (const Entry& entry : entries) {
-    ids.add(text_param(entry.payment->transaction_id));
+    const Payment& payment = *entry.payment;
+    ids.add(text_param(payment.transaction_id));
     cards.add(uuid_param(card_uuid(entry.card)));
+    // What follows a payment is compared by these.
+    const bool says_amount = is_follow_up(payment.kind) && payment.has_amount && !payment.is_of_first;
+    amounts.add(says_amount ? text_param(format_amount(payment.amount_minor, payment.decimals)) : null_param());
+    currencies.add(says_amount ? optional_text_param(payment.currency) : null_param());
   }
   // With letters, both look-ups see one snapshot: a letter that is sent again meanwhile is neither
   // overlooked nor met twice.
-  uint64_t count = spi.run(known_payments, {ids.array(), cards.array()}, letters);
+  uint64_t count = spi.run(known_payments, {ids.array(), cards.array(), amounts.array(), currencies.array()}, letters);
   enum : char { kFresh, kKnown, kNews, kOther };
   std::vector<char> what(entries.size(), kFresh);
   for (uint64_t row = 0; row < count; ++row) {
@@ -246,6 +259,11 @@ int64_t drop_known(Spi& spi, std::vector<Entry>& entries, bool letters, std::vec
     const bool labelled = DatumGetBool(*spi.datum(row, 2));
     if (what[i] == kNews && labelled) what[i] = kKnown;
     if (what[i] != kFresh) continue;
+    if (const auto differs = spi.datum(row, 4); differs && DatumGetBool(*differs)) {
+      refuse_other(entry, outcomes, refused);
+      what[i] = kOther;
+      continue;
+    }
     // A feed may learn of a fraud and send the payment again: that goes on to be labelled.
     what[i] = refuse_if_other(entry, spi.integer(row, 3).value_or(entry.content), outcomes, refused) ? kOther
               : says_fraud(entry) && !labelled                                                     ? kNews
@@ -404,7 +422,7 @@ std::string receive_again(Payment&& payment, const Receipt& receipt, Oid role) {
   enqueue(spi, entries, receipt.source, &receipt, numbers);
   SourceCounts counts;
   counts.received = static_cast<int64_t>(entries.size());
-  count_payments(spi, receipt.source, kSenderAgain, counts);
+  count_payments(spi, receipt.source, sender_again(), counts);
   protect([] { wake_scorers_at_commit(); });
   return {};
 }
@@ -527,6 +545,7 @@ void reject(const InboxRow& wanted, const std::string& reason, int writer, Besid
     if (one.payments.size() == 1) {
       letter.transaction_id = one.payments[0].transaction_id;
       letter.last_four = one.payments[0].last_four;
+      if (reason == redact(reference_fault(one.payments[0]), "")) letter.waits_for = one.payments[0].reference;
     }
   } catch (const Error&) {
     // What cannot be read here either is on the list as it is.

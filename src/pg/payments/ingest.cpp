@@ -234,6 +234,11 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
     counts.duplicates += outcome.status == IngestStatus::kDuplicate;
     counts.rejected += outcome.status == IngestStatus::kRejected;
   }
+  // Where no worker does.
+  if (counts.stored > 0 && !have_shared_state()) {
+    Spi spi;
+    (void)send_waiting_again(spi);
+  }
   if (outcomes != nullptr) *outcomes = std::move(results);
   return counts;
 }

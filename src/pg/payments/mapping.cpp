@@ -239,8 +239,9 @@ std::optional<std::vector<PathStep>> plain_steps(JsonPath* path, bool is_list) {
       if (has_to || from.type != jpiNumeric || jspHasNext(&from)) return std::nullopt;
       step.index = protect([&] { return DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(jspGetNumeric(&from)))); });
       if (step.index < 0) return std::nullopt;
-    } else if (item.type == jpiAnyArray && is_list && !jspHasNext(&item)) {
-      continue;
+    } else if (item.type == jpiAnyArray && is_list) {
+      if (!jspHasNext(&item)) continue;
+      step.is_each = true;
     } else {
       return std::nullopt;
     }
@@ -383,6 +384,7 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
   constexpr std::string_view kAttribute = "attributes.";
   FieldRule rule;
   Prepared prepared;
+  bool is_around = false;
   const std::string where = "\"" + redact(given, "") + "\"";
   if (given.compare(0, kAttribute.size(), kAttribute) == 0 && given.size() > kAttribute.size()) {
     rule.name = given;
@@ -403,7 +405,11 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
   if (value.is_string()) {
     rule.path = value.get<std::string>();
   } else if (value.is_object()) {
-    check_members(value, where, {"path", "value", "map", "default", "time", "minor_units", "negative", "decimal"});
+    check_members(value, where, {"path", "value", "map", "default", "time", "minor_units", "negative", "decimal", "from"});
+    if (value.contains("from") && text_of(value["from"], "from of " + where) != "envelope") {
+      refuse("from of " + where + " must be envelope, not " + shown(value["from"]), "", "A path from the envelope is one of the body: $ is all of it.");
+    }
+    is_around = value.contains("from");
     if (value.contains("path")) rule.path = text_of(value["path"], "path of " + where);
     if (value.contains("value")) rule.constant = value["value"].dump();
     if (value.contains("default")) rule.otherwise = value["default"].dump();
@@ -441,8 +447,11 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
   }
   if (!rule.path.empty()) {
     JsonPath* path = parse_path(mapping, rule.path, "path " + shown(rule.path) + " of " + where);
-    std::optional<std::vector<PathStep>> steps = plain_steps(path, false);
+    std::optional<std::vector<PathStep>> steps = plain_steps(path, is_around);
     rule.is_plain = steps.has_value();
+    if (is_around && !steps) {
+      refuse("path " + shown(rule.path) + " of " + where + " is more than a chain of members", "", "What stands around the payments is not read as a whole.");
+    }
     if (steps) {
       rule.steps = std::move(*steps);
       for (const PathStep& step : rule.steps) {
@@ -454,6 +463,18 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
     } else {
       prepared.path = path;
     }
+    if (is_around) {
+      const std::vector<PathStep>& payments = mapping->payments;
+      const auto [apart, end] = std::mismatch(rule.steps.begin(), rule.steps.end(), payments.begin(), payments.end());
+      const bool is_chain = std::all_of(apart, rule.steps.end(), [](const PathStep& step) { return !step.key.empty(); });
+      if (payments.empty() || apart == rule.steps.end() || end == payments.end() || end->key.empty() || !is_chain) {
+        refuse("path " + shown(rule.path) + " of " + where + " is not around the payments", "",
+               "It goes as payments does, and from an object on that way into another member: {\"payments\": \"$.accounts[*].rows[*]\"} and \"$.accounts[*].currency\".");
+      }
+      rule.around = std::exchange(rule.steps, {{std::string(kEnvelope)}, {rule.name}});
+    }
+  } else if (is_around) {
+    refuse(where + " has \"from\" and no path");
   }
   // The card number's is first: what is quoted of others is masked with it.
   const bool is_first = rule.name == "cc_num";
@@ -504,17 +525,15 @@ std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFor
 
 std::shared_ptr<const Mapping> mapping_argument(FunctionCallInfo fcinfo, int index, PaymentFormat format) {
   if (PG_NARGS() <= index || PG_ARGISNULL(index)) return nullptr;
-  const std::string_view json = protect([&] {
-    Jsonb* value = PG_GETARG_JSONB_P(index);
-    return std::string_view(JsonbToCString(nullptr, &value->root, VARSIZE(value)));
-  });
+  Jsonb* value = protect([&] { return PG_GETARG_JSONB_P(index); });
   // An application sends the same one with each payment. Never destroyed: at the process's end
   // there is no Postgres left to free them.
   constexpr size_t kMostKept = 32;
   static auto& kept = *new std::map<std::pair<std::string, PaymentFormat>, std::shared_ptr<const Mapping>>;
-  std::pair<std::string, PaymentFormat> key(json, format);
+  std::pair<std::string, PaymentFormat> key({VARDATA(value), VARSIZE(value) - VARHDRSZ}, format);
   const auto known = kept.find(key);
   if (known != kept.end()) return known->second;
+  const std::string_view json = protect([&] { return std::string_view(JsonbToCString(nullptr, &value->root, VARSIZE(value))); });
   std::shared_ptr<const Mapping> made = compile_mapping(json, format);
   if (kept.size() >= kMostKept) kept.clear();
   kept.emplace(std::move(key), made);

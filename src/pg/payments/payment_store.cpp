@@ -15,6 +15,7 @@
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/shared_state.h"
 #include "pg/server/plan_settings.h"
 
 extern "C" {
@@ -98,12 +99,12 @@ Statement insert_labels(
 
 Statement insert_error(
     "INSERT INTO fraud.ingest_errors AS e (source, reason, payload, payload_size, card, last_four,"
-    "  transaction_id, digest)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, sha256(convert_to($2, 'UTF8') || coalesce($9, $3)"
+    "  transaction_id, waits_for, digest)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $10, sha256(convert_to($2, 'UTF8') || coalesce($9, $3)"
     "  || CASE $8 WHEN 0 THEN '' WHEN 1 THEN convert_to(' beside', 'UTF8') ELSE uuid_send(gen_random_uuid()) END))"
     " ON CONFLICT (source, digest) DO UPDATE SET occurrences = e.occurrences + 1,"
     "  last_seen_at = now()",
-    {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID, INT4OID, BYTEAOID});
+    {TEXTOID, TEXTOID, BYTEAOID, INT8OID, UUIDOID, TEXTOID, TEXTOID, INT4OID, BYTEAOID, TEXTOID});
 
 Statement find_prices(
     "SELECT n.i, (n.amount::numeric * r.rate < 100000000000000)::int, round(n.amount::numeric * r.rate, $4)::text"
@@ -201,7 +202,8 @@ void write_dead_letter(Spi& spi, const std::string& source, const RejectedPaymen
            card_known ? rejected_card(rejected.card_number, cards, gate) : null_param(),
            card_known ? last_four_of(rejected.card_number) : null_param(),
            optional_text_param(rejected.transaction_id), int4_param(static_cast<int32_t>(beside)),
-           rejected.same_as.empty() ? null_param() : bytea_param(rejected.same_as)});
+           rejected.same_as.empty() ? null_param() : bytea_param(rejected.same_as), optional_text_param(rejected.waits_for)});
+  if (!rejected.waits_for.empty()) protect([] { wake_at_commit(WorkerKind::kIngest); });
 }
 
 bool earlier(const Entry& a, const Entry& b) {
@@ -419,6 +421,7 @@ std::vector<Entry> admit(const PaymentBatch& batch, CardLookup& cards, NumberGat
       entry.card = card_id(parse_uuid(payment.card_token));
     } else {
       refuse(entry, reference_fault(payment), outcomes, refused);
+      refused.back().letter.waits_for = payment.reference;
       continue;
     }
     entries.push_back(entry);
@@ -466,20 +469,33 @@ std::string price_fault(const Entry& entry) {
          ", or it makes too large an amount of it: expected one that fraud.set_currency_rate has set";
 }
 
-bool refuse_if_other(const Entry& entry, int64_t known, std::vector<IngestOutcome>& outcomes,
-                     std::vector<Refusal>& refused) {
-  if (entry.content == known) return false;
+namespace {
+
+void refuse_as_other(const Entry& entry, std::string reason, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
   const Payment& payment = *entry.payment;
   IngestOutcome& outcome = outcomes[entry.outcome];
   outcome.status = IngestStatus::kRejected;
   outcome.differs = true;
-  outcome.error = differs_reason(known, entry.content);
+  outcome.error = std::move(reason);
   RejectedPayment letter{payment_to_json(payment, "card", payment.card_token), outcome.error, payment.transaction_id,
                          payment.card_number};
   // A feed repeats it at every poll, each time with another time.
   letter.same_as = payment.transaction_id + ' ' + format_uuid(card_uuid(entry.card)) + ' ' + std::to_string(entry.content);
   refused.push_back({entry.outcome, std::move(letter)});
+}
+
+}  // namespace
+
+bool refuse_if_other(const Entry& entry, int64_t known, std::vector<IngestOutcome>& outcomes,
+                     std::vector<Refusal>& refused) {
+  if (entry.content == known) return false;
+  refuse_as_other(entry, differs_reason(known, entry.content), outcomes, refused);
   return true;
+}
+
+void refuse_other(const Entry& entry, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused) {
+  const std::string kind(payment_kind_name(entry.payment->kind));
+  refuse_as_other(entry, "the " + kind + " differs from the stored " + kind + " of this id: it has another amount", outcomes, refused);
 }
 
 std::vector<RejectedPayment> letters_of(std::vector<Refusal>& refused, const PaymentBatch& batch) {

@@ -104,6 +104,9 @@ void refuse(const Entry& entry, const std::string& fault, std::vector<IngestOutc
 bool refuse_if_other(const Entry& entry, int64_t known, std::vector<IngestOutcome>& outcomes,
                      std::vector<Refusal>& refused);
 
+// Rejects what follows a payment and is known with another amount.
+void refuse_other(const Entry& entry, std::vector<IngestOutcome>& outcomes, std::vector<Refusal>& refused);
+
 // Takes the letters of `refused` out, with those that could not be read.
 std::vector<RejectedPayment> letters_of(std::vector<Refusal>& refused, const PaymentBatch& batch);
 

@@ -18,9 +18,23 @@ extern "C" {
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
 #endif
+#if PG_VERSION_NUM >= 170000
+#include "storage/procnumber.h"
+#else
+#include "storage/backendid.h"
+#endif
 }
 
 namespace fraud::pg {
+
+// A number that no other session has at the same time, from 0 or 1 on.
+inline int session_number() {
+#if PG_VERSION_NUM >= 170000
+  return MyProcNumber;
+#else
+  return MyBackendId;
+#endif
+}
 
 // Tells whether the role owns the database.
 inline bool owns_database(Oid database, Oid role) {

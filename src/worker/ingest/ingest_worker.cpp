@@ -23,6 +23,7 @@
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
 #include "worker/ingest/sources.h"
+#include "worker/ingest/upkeep.h"
 #include "worker/network/network_client.h"
 #include "worker/process.h"
 #include "worker/read_only.h"
@@ -47,7 +48,6 @@ namespace {
 
 constexpr int64_t kMicrosPerSecond = 1000000;
 constexpr int64_t kUpkeepInterval = 3600 * kMicrosPerSecond;
-constexpr int64_t kMonthRetry = kMicrosPerSecond;
 constexpr int64_t kMaxRetryAfterS = 3600;
 constexpr size_t kMaxErrorBytes = 500;
 // What is shown of an answer that is no payments: enough to tell a page of errors, too little
@@ -56,9 +56,6 @@ constexpr size_t kMaxShownBytes = 1024;
 
 // ------------------------------------------------------------- statements
 
-Statement note_alarm("SELECT fraud._note_of_cards($1, 'role', $2,"
-                     "  jsonb_strip_nulls(jsonb_build_object('last_four', $3, 'since', $4)))",
-                     {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID});
 Statement source_exists("SELECT FROM fraud.sources s WHERE s.name = $1 AND s.created_at = $2", {TEXTOID, TIMESTAMPTZOID});
 
 // An answer that has come, with what was asked.
@@ -122,10 +119,10 @@ class IngestWorker {
       serve_network();
       ask_pages();
       finish_next();
-      if (is_gone_ || !look() || !make_next_month()) return;
+      if (is_gone_ || !look() || !months_.make_next() || !waiting_.send_again()) return;
       if (!answers_.empty()) {
         keep_piece();
-      } else if (ended_.empty() && (months_.empty() || GetCurrentTimestamp() < months_at_)) {
+      } else if (ended_.empty() && !months_.is_due()) {
         wait();
       }
     }
@@ -147,13 +144,14 @@ class IngestWorker {
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kIngest); });
     const bool other_age = std::exchange(max_age_, guc_max_age_min) != guc_max_age_min;
     if (!called && !other_age && now < next_due()) return true;
+    if (called) waiting_.expect();
     if (!note_number_alarms()) return false;
     std::vector<std::string> due, behind;
     bool is_counted = is_counted_;
     bool present = in_transaction("looking at the sources", [&] {
       Spi spi;
       if (called || other_age || now >= next_upkeep_) {
-        months_ = missing_months(spi);
+        months_.look(spi);
         next_upkeep_ = now + kUpkeepInterval;
       }
       training_.look(spi);
@@ -268,34 +266,6 @@ class IngestWorker {
     fail(name, response, "could not get an access token: " + error);
   }
 
-  // Makes one of the months that payments may be of, in a transaction of its own: scorers make
-  // none. Where somebody is in the way it is tried again, and nobody waits behind it; false
-  // when the extension is gone.
-  bool make_next_month() {
-    if (months_.empty() || GetCurrentTimestamp() < months_at_) return true;
-    try {
-      const bool present = in_transaction("making a month's partition", [&] {
-        begin_scoring();
-        Spi spi;
-        make_month(spi, months_.front());
-      });
-      months_.erase(months_.begin());
-      month_fault_.clear();
-      return present;
-    } catch (const PgError& fault) {
-      if (!may_go_on(fault)) throw;
-      if (month_fault_ != fault.what()) {
-        protect([&] { ereport(LOG, (errmsg("could not make a month's partition: %s", fault.what()), errdetail("It is tried again each second."))); });
-      }
-      month_fault_ = fault.what();
-      forget(fault);
-    }
-    // Another may be possible.
-    std::rotate(months_.begin(), months_.begin() + 1, months_.end());
-    months_at_ = GetCurrentTimestamp() + kMonthRetry;
-    return true;
-  }
-
   // Says in the server's log that a source is not polled for its payments that wait, or is again:
   // each once.
   void tell_behind(const std::string& name, bool behind) {
@@ -307,29 +277,6 @@ class IngestWorker {
                                     static_cast<long long>(source.waiting))
                            : errmsg("source \"%s\" is polled again", name.c_str())));
     });
-  }
-
-  // Writes down who tries card numbers, in a transaction that nobody else can undo;
-  // false when the extension is gone.
-  bool note_number_alarms() {
-    NumberAlarm alarms[kNumberAlarms];
-    int count = protect([&] { return list_number_alarms(alarms); });
-    bool fresh = false;
-    for (int i = 0; i < count; ++i) fresh = fresh || !alarms[i].noted;
-    if (!fresh) return true;
-    bool present = in_transaction("noting who tries card numbers", [&] {
-      Spi spi;
-      for (int i = 0; i < count; ++i) {
-        if (alarms[i].noted) continue;
-        const char* role = protect([&] { return GetUserNameFromId(alarms[i].role, true); });
-        spi.run(note_alarm, {text_param(alarms[i].kind == 'l' ? "limit" : "warn"),
-                             role != nullptr ? text_param(role) : null_param(),
-                             optional_text_param(alarms[i].last_four), time_param(alarms[i].first_at)});
-      }
-    });
-    if (!present) return false;
-    for (int i = 0; i < count; ++i) protect([&] { number_alarm_noted(alarms[i]); });
-    return true;
   }
 
   void read(Spi& spi) {
@@ -645,7 +592,7 @@ class IngestWorker {
 
   TimestampTz next_due() const {
     TimestampTz due = std::min(next_upkeep_, training_.next_look());
-    if (!months_.empty()) due = std::min(due, months_at_);
+    due = std::min({due, months_.next_due(), waiting_.next_due()});
     for (const auto& [name, source] : sources_) {
       if (!is_asked(name)) due = std::min(due, source.next_poll);
     }
@@ -690,9 +637,8 @@ class IngestWorker {
   size_t piece_ = kMostInPiece / 2;
   TimestampTz next_upkeep_ = 0;
   int max_age_ = 0;                  // the setting, when the tables were last looked at
-  std::vector<TimestampTz> months_;  // that are to be made
-  TimestampTz months_at_ = 0;        // when the next is to be
-  std::string month_fault_;          // why the last one could not
+  MonthMaker months_;
+  WaitingFollowUps waiting_;
   std::mt19937 random_{std::random_device{}()};
 };
 

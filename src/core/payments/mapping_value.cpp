@@ -1,0 +1,144 @@
+// Values of a mapping's fields: constants, tables of values, times, decimals and signs.
+#include "core/payments/mapping_value.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+#include "core/payments/field_values.h"
+#include "core/payments/payment_writer.h"
+
+namespace fraud {
+namespace {
+
+constexpr int64_t kUsPerSecond = 1000000;
+
+bool is_number(std::string_view text) { return !text.empty() && text.find_first_not_of("-0123456789.eE+") == std::string_view::npos; }
+
+// "1.234,50" is 1234.50; so are "1 234,50" and "1'234,50".
+void mend_decimals(std::string* value) {
+  if (value->find_first_not_of("\"-+0123456789.,' ") != std::string::npos || (*value)[0] != '"') return;
+  value->erase(std::remove_if(value->begin(), value->end(), [](char c) { return c == '.' || c == ' ' || c == '\'' || c == '+'; }), value->end());
+  std::replace(value->begin(), value->end(), ',', '.');
+}
+
+// Takes the amount's sign off, and notes what it says.
+void take_sign(const FieldRule& rule, std::string* value, bool* is_refund) {
+  const size_t at = (*value)[0] == '"' ? 1 : 0;
+  const bool is_negative = value->size() > at + 1 && (*value)[at] == '-';
+  const std::string_view digits = std::string_view(*value).substr(at, value->size() - 2 * at);
+  if (!is_number(digits)) return;
+  if (is_negative) value->erase(at, 1);
+  *is_refund = is_negative == (rule.sign == NegativeAmount::kNegativeIsRefund) && digits.find_first_of("123456789") != std::string_view::npos;
+}
+
+int64_t days_of(int64_t us) {
+  constexpr int64_t kUsPerDay = 86400 * kUsPerSecond;
+  return us / kUsPerDay - (us % kUsPerDay < 0 ? 1 : 0);
+}
+
+// True where a time of ISO 8601 says how far it is from UTC.
+bool has_offset(std::string_view text) {
+  constexpr size_t kTimeOfDay = sizeof("2024-10-28T") - 1;
+  return text.find_first_of("zZ+-", std::min(kTimeOfDay, text.size())) != std::string_view::npos;
+}
+
+// Returns a time as ISO 8601, of a birth as a date, in JSON; or what stands in its place.
+std::string time_value(const Mapping& mapping, size_t index, const FoundValue& found, std::vector<MappingFault>* faults) {
+  const FieldRule& rule = mapping.rules[index];
+  std::optional<int64_t> us;
+  const bool is_text = found.kind() == Kind::kString || found.kind() == Kind::kInteger || found.kind() == Kind::kFloat;
+  const std::string_view text = is_text ? found.text() : std::string_view();
+  std::string_view unit;  // of an epoch
+  switch (rule.time) {
+    case TimeFormat::kNone:
+      break;
+    case TimeFormat::kIso8601:
+      us = parse_time_text(text);
+      if (us && rule.has_zone && !has_offset(text)) us = mapping.zoned_time(index, *us);
+      break;
+    case TimeFormat::kEpochSeconds:
+      us = parse_time_seconds(text);
+      unit = "seconds";
+      break;
+    case TimeFormat::kEpochMilliseconds:
+      us = parse_time_ms(text);
+      unit = "milliseconds";
+      break;
+    case TimeFormat::kEpochMicroseconds:
+      us = parse_whole(text);
+      unit = "microseconds";
+      if (us && (*us < 0 || epoch_unit(text) != unit)) us.reset();
+      break;
+    case TimeFormat::kTemplate:
+      if (!text.empty()) us = mapping.template_time(index, text);
+      break;
+  }
+  if (us && rule.name == "dob") return '"' + format_date(static_cast<int32_t>(days_of(*us))) + '"';
+  if (us && *us >= 0) return '"' + format_time_us(*us) + '"';
+  MappingFault fault{rule.name, "", is_text, ""};
+  fault.found = is_text ? text : kind_name(found.kind());
+  if (!unit.empty()) {
+    fault.expected = "epoch " + std::string(unit) + " from 1970 to 2262";
+    const std::string_view likely = epoch_unit(text);
+    if (!likely.empty() && likely != unit) fault.expected += "; it looks like " + std::string(likely);
+  } else if (rule.time == TimeFormat::kIso8601) {
+    fault.expected = "a time of ISO 8601 as YYYY-MM-DD HH:MM:SS, in UTC or with an offset, from 1970 to 2262";
+    if (rule.has_zone) fault.expected = "a time of ISO 8601 as YYYY-MM-DD HH:MM:SS, from 1970 to 2262";
+    const std::string_view likely = epoch_unit(text);
+    if (!likely.empty()) fault.expected += "; it looks like epoch " + std::string(likely);
+  } else {
+    fault.expected = "a time as " + rule.time_format + ", from 1970 to 2262";
+  }
+  std::string value = "{\"unreadable\":";
+  if (found.is_scalar() && found.kind() != Kind::kUnreadable) {
+    write_node(*found.document, found.node, &value);
+  } else {
+    write_json_string(fault.found, &value);
+  }
+  faults->push_back(std::move(fault));
+  return value + '}';
+}
+
+}  // namespace
+
+bool is_taken_as_found(const FieldRule& rule, const FoundValue& found) {
+  if (!rule.constant.empty() || !found.is_given() || (found.kind() == Kind::kString && found.text().empty())) return false;
+  return rule.values.empty() && rule.time == TimeFormat::kNone && !rule.has_decimal_comma && rule.sign == NegativeAmount::kNone;
+}
+
+bool map_value(const Mapping& mapping, size_t index, const FoundValue& found, std::string* value, bool* is_refund,
+               std::vector<MappingFault>* faults) {
+  const FieldRule& rule = mapping.rules[index];
+  if (!rule.constant.empty()) {
+    *value = rule.constant;
+  } else if (!found.is_given() || (found.kind() == Kind::kString && found.text().empty())) {
+    if (rule.otherwise.empty()) return false;
+    *value = rule.otherwise;
+  } else {
+    const auto known = found.is_scalar() && !rule.values.empty() ? rule.values.find(std::string(found.text())) : rule.values.end();
+    if (known != rule.values.end()) {
+      *value = known->second;
+    } else if (!rule.values.empty() && !rule.otherwise.empty()) {
+      *value = rule.otherwise;
+    } else if (rule.time != TimeFormat::kNone) {
+      *value = time_value(mapping, index, found, faults);
+    } else {
+      write_node(*found.document, found.node, value);
+    }
+  }
+  if (rule.has_decimal_comma) mend_decimals(value);
+  if (rule.sign != NegativeAmount::kNone) take_sign(rule, value, is_refund);
+  return true;
+}
+
+std::string format_time_us(int64_t us) {
+  // With milliseconds, whose place the microseconds take.
+  std::string text = format_time(us);
+  char fraction[16];
+  (void)std::snprintf(fraction, sizeof(fraction), "%06dZ", static_cast<int>(us % kUsPerSecond));
+  return text.substr(0, text.rfind('.') + 1) + fraction;
+}
+
+}  // namespace fraud
