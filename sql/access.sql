@@ -42,12 +42,16 @@ DECLARE
     state text;
     states text[] := '{}';
 BEGIN
-    FOR f IN SELECT p.oid, p.pronamespace::regnamespace || '.' || quote_ident(p.proname) AS name,
+    FOR f IN SELECT p.oid, p.prokind, p.pronamespace::regnamespace || '.' || quote_ident(p.proname) AS name,
+                    (SELECT string_agg('NULL::' || format_type(t, NULL), ', ' ORDER BY i) FROM unnest(p.proargtypes) WITH ORDINALITY u(t, i)) AS null_args,
                     (SELECT string_agg('v.a' || i, ', ' ORDER BY i) FROM unnest(p.proargtypes) WITH ORDINALITY u(t, i)) AS args,
                     (SELECT string_agg(format('NULL::%s AS a%s', format_type(t, NULL), i), ', ' ORDER BY i) FROM unnest(p.proargtypes) WITH ORDINALITY u(t, i)) AS nulls
              FROM pg_proc p WHERE p.oid IN (SELECT oid FROM public_functions) AND p.prorettype <> 'trigger'::regtype AND 'internal'::regtype <> ALL (p.proargtypes)
     LOOP
         BEGIN
+            IF f.prokind = 'p' THEN
+                EXECUTE format('CALL %s(%s)', f.name, f.null_args);
+            END IF;
             EXECUTE format('SELECT %s(%s) FROM (SELECT %s OFFSET 0) v', f.name, f.args, f.nulls);
             states := states || 'success'::text;
         EXCEPTION WHEN OTHERS THEN

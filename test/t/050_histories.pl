@@ -115,6 +115,8 @@ like($err, qr/going on with load 1, of which $kept payments are stored/, 'and sa
 is(progress("state, payments = $rows"), 'finished|t', 'to the end');
 is($node->safe_psql('broken', $digest), $whole, 'the same rows, vectors and sums as of one that was not broken off');
 
+is($node->safe_psql('broken', "SELECT string_agg(action, ' ' ORDER BY audit_id) FROM fraud.audit_log WHERE object_kind = 'history' AND object_name = 'public.past'"),
+    'load resume resume load', 'the audit log has its begin, each time that it went on, and its end');
 $node->safe_psql('broken', $call);
 is($node->safe_psql('broken', "SELECT count(*), sum(payments) FROM fraud.history_loads"), "2|$rows", 'loaded again, nothing is new');
 is($node->safe_psql('broken', $digest) =~ s/^\d+\|\d+$//mr, $whole =~ s/^\d+\|\d+$//mr, 'and nothing is another');

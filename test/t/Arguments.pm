@@ -127,7 +127,7 @@ my %good = (
     transaction_ids => "'{p2,p3}'::text[]", 'cards uuid[]' => 'NULL::uuid[]', '_write_labels.cards' => '(SELECT array_agg(card) FROM fraud.payment_keys WHERE transaction_id = $$p2$$)',
     '_write_labels.transaction_ids' => "'{p2}'::text[]", '_write_labels.known_at' => "'{2026-01-05}'::timestamptz[]", case_ids => "'{1}'::bigint[]", overrule => 'true', single => 'false',
     '_lock.name' => "'rollups'", '_try_lock.name' => "'rollups'",
-    known_at => "'2026-01-05'::timestamptz", rel => 'NULL::regclass', 'load_history.rel' => "'world.history'::regclass",
+    known_at => "'2026-01-05'::timestamptz", rel => 'NULL::regclass', 'load_history.rel' => "'world.history'::regclass", 'load_history_in_batches.rel' => "'world.history'::regclass", batch_size => '1000', resume => 'true',
     'train.rel' => "'world.events'::regclass", '_train.rel' => "'world.events'::regclass", '_table_query.rel' => "'world.events'::regclass", 'train.feature_set' => 'NULL::text', '_train.feature_set' => 'NULL::text',
     '_scored_table.rel' => "'world.events'::regclass", customers => 3, merchants => 3, days => 2, label_delay => "'1 day'::interval",
     columns => q('{"event_id": "id", "event_time": "at", "label": "label"}'::jsonb), artifact => "(SELECT a FROM world.artifacts)",
@@ -308,6 +308,7 @@ sub call
     my ($function, $values, %how) = @_;
     my @types = map { $_->{type} } @{ $function->{arguments} };
     return "SELECT $function->{call}(" . join(', ', @$values) . ') FROM generate_series(1, 3)' if $function->{kind} eq 'a';
+    return "CALL $function->{call}(" . join(', ', @$values) . ')' if $function->{kind} eq 'p';
     if ($how{rows})
     {
         my @good = map { good($function, $_) } @{ $function->{arguments} };
