@@ -51,3 +51,22 @@ SELECT decide();
 ROLLBACK TO s;
 SELECT decide();
 COMMIT;
+
+-- Thresholds that would block nearly everybody are a slip.
+SET fraud_detect.max_block_share = 0.2;
+SET fraud_detect.max_alert_share = 0.5;
+BEGIN;
+SELECT fraud.simulate(30, 10, 30, 5) > 1000 AS stored;
+\set VERBOSITY sqlstate
+SAVEPOINT s;
+SELECT fraud.promote('payments', 1, review_at => 1e-7, block_at => 1e-7, reason => 'a slip');
+ROLLBACK TO s;
+SELECT fraud.promote('payments', 1, review_at => 1e-7, block_at => 0.9, reason => 'a slip');
+ROLLBACK TO s;
+\set VERBOSITY default
+SELECT fraud.promote('payments', 1, review_at => 0.05, block_at => 0.5, reason => 'as it was');
+SELECT fraud.promote('payments', 1, review_at => 1e-7, block_at => 1e-7, reason => 'meant', override_gate => true);
+SELECT fraud.promote('payments', 1, 'challenger', review_at => 0, block_at => 0);
+ROLLBACK;
+RESET fraud_detect.max_block_share;
+RESET fraud_detect.max_alert_share;

@@ -255,6 +255,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     current fraud.model_aliases;
+    slip record;
     objective text;
     gives_probability boolean;
 BEGIN
@@ -286,6 +287,23 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
     END IF;
+    -- A slip of the pen blocks everybody: what the newest payments would have come to, by the scores that this version gave them.
+    IF gives_probability AND alias = 'champion' AND NOT override_gate THEN
+        SELECT count(*) AS payments, count(*) FILTER (WHERE n.score >= block_at) AS blocked, count(*) FILTER (WHERE n.score >= review_at) AS alerted,
+               coalesce(nullif(current_setting('fraud_detect.max_block_share', true), ''), '1')::float8 AS most_blocked,
+               coalesce(nullif(current_setting('fraud_detect.max_alert_share', true), ''), '1')::float8 AS most_alerted
+        INTO slip
+        FROM (SELECT t.score FROM (SELECT * FROM fraud.transactions t ORDER BY t.occurred_at DESC LIMIT 1000) t
+              WHERE t.model = _promote.model AND t.model_version = _promote.version) n;
+        IF slip.payments >= 100 AND (slip.blocked > slip.most_blocked * slip.payments OR slip.alerted > slip.most_alerted * slip.payments) THEN
+            RAISE EXCEPTION 'thresholds %, % of version % would have blocked % and alerted on % of the newest % payments', review_at, block_at, version,
+                slip.blocked, slip.alerted, slip.payments
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = format('Expected at most %s %% blocked (fraud_detect.max_block_share) and %s %% alerted on (fraud_detect.max_alert_share).',
+                                      round((100 * slip.most_blocked)::numeric, 1), round((100 * slip.most_alerted)::numeric, 1)),
+                      HINT = 'fraud.choose_threshold finds thresholds for a share of alerts. To promote it all the same, give a reason and override_gate => true.';
+        END IF;
+    END IF;
 
     INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason, evidence)
     VALUES (model, alias, version, current.version, review_at, block_at, fraud._mask_card_numbers(reason), evidence);
@@ -314,7 +332,7 @@ CREATE FUNCTION fraud.promote(
 AS 'MODULE_PATHNAME', 'fraud_detect_promote'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb) IS
-    'makes an alias name a version, from COMMIT on; thresholds (probabilities) that are not given stay as the alias has them. A new champion must catch more fraud than the one before, on the same events at the same alert rate, unless there is nothing to measure or override_gate is given with a reason';
+    'makes an alias name a version, from COMMIT on; thresholds (probabilities) that are not given stay as the alias has them. A new champion must catch more fraud than the one before, on the same events at the same alert rate, unless there is nothing to measure or override_gate is given with a reason; thresholds that would block or alert on too many of the newest payments (fraud_detect.max_block_share, max_alert_share) are refused likewise';
 
 CREATE FUNCTION fraud._rollback(
     model text,

@@ -45,6 +45,8 @@ bool guc_direct_access = true;
 int guc_kernel = 0;
 int guc_label_maturity_min = 7 * 24 * 60;
 int guc_max_age_min = 400 * 24 * 60;
+double guc_max_alert_share = 0.5;
+double guc_max_block_share = 0.2;
 int guc_max_attributes_kb = 16;
 int guc_max_databases = 16;
 int guc_max_dead_letter_kb = 1024;
@@ -309,10 +311,18 @@ void define_gucs() {
                           "Precision and recall of fraud.model_performance are given from then on.",
                           &guc_label_maturity_min, 7 * 24 * 60, 0, INT_MAX, PGC_USERSET,
                           GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+  DefineCustomRealVariable("fraud_detect.max_alert_share",
+                           "Largest share of the newest payments that the thresholds of a promotion may alert on.",
+                           "A promotion with more is refused, unless the gate is overridden. 1: any.", &guc_max_alert_share, 0.5, 0, 1, PGC_SUSET, 0,
+                           nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.max_attributes_size",
                           "Most bytes of what a payment says beside the fields that have a name.",
                           "A payment with more is a dead letter.", &guc_max_attributes_kb, 16, 0, 1024, PGC_SUSET,
                           GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomRealVariable("fraud_detect.max_block_share",
+                           "Largest share of the newest payments that the thresholds of a promotion may block.",
+                           "A promotion with more is refused, unless the gate is overridden. 1: any.", &guc_max_block_share, 0.2, 0, 1, PGC_SUSET, 0,
+                           nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.max_dead_letter_size",
                           "Most bytes of a payload that fraud.ingest_errors keeps.",
                           "What is longer is cut and says so. A payment that could be read is kept whole.",
