@@ -171,6 +171,14 @@ void EventReader::startup(DestReceiver* self, int, TupleDesc descriptor) {
 // Runs as part of Postgres: it may raise, and holds nothing that needs a destructor.
 void EventReader::start(TupleDesc descriptor) {
   if (descriptor->natts != static_cast<int>(columns_.size())) elog(ERROR, "unexpected columns");
+  // Partition after partition, and group after group, are of the same types.
+  bool same = started_;
+  for (int i = 0; same && i < descriptor->natts; ++i) {
+    Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+    same = attribute->atttypid == types_[(size_t)i] && attribute->attcollation == forms_[(size_t)i].collation;
+  }
+  if (same) return;
+  started_ = false;
   MemoryContextReset(form_context_);
   for (int i = 0; i < descriptor->natts; ++i) {
     Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
@@ -197,6 +205,7 @@ void EventReader::start(TupleDesc descriptor) {
     form.hash = static_cast<FmgrInfo*>(MemoryContextAlloc(form_context_, sizeof(FmgrInfo)));
     fmgr_info_cxt(entry->hash_extended_proc, form.hash, form_context_);
   }
+  started_ = true;
 }
 
 // Runs as part of Postgres, as start() does; what C++ does is in append().

@@ -121,6 +121,7 @@ class EventReader {
   std::vector<Form> forms_;
   std::vector<Oid> types_;
   std::vector<Datum> values_;
+  bool started_ = false;  // forms_ are those of types_
   bool keep_values_ = false;
   int64_t ids_from_us_ = std::numeric_limits<int64_t>::min();
   std::vector<Datum> kept_values_;

@@ -291,7 +291,11 @@ class Computation {
     if (groups.empty()) return;
     prepare_stored(online_, key);
     size_t done = 0;
-    while (done < groups.size() && run_stored(key, groups[done], read_only)) ++done;
+    if (online_.histories[key].stored != nullptr) {
+      EventReader history(set_, online_.histories[key].columns, 0, set_.inputs.size(), online_.readings[key].dependents.size());
+      history.limit_memory(static_cast<size_t>(guc_feature_memory_kb) * 1024);
+      while (done < groups.size() && run_stored(key, groups[done], read_only, history)) ++done;
+    }
     groups.erase(groups.begin(), groups.begin() + static_cast<ptrdiff_t>(done));
     if (groups.empty()) return;
     const bool one = groups.size() == 1;
@@ -356,9 +360,7 @@ class Computation {
   }
 
   // Computes the windows of one group's rows, reading the partitions themselves; false where that is not possible.
-  bool run_stored(size_t key, const std::vector<size_t>& rows, bool read_only) {
-    History& stored = online_.histories[key];
-    if (stored.stored == nullptr) return false;
+  bool run_stored(size_t key, const std::vector<size_t>& rows, bool read_only, EventReader& history) {
     const KeyPlan& plan = online_.engine.plan(key);
     const int64_t first = current_.times[rows.front()], last = current_.times[rows.back()];
     EventRange range;
@@ -367,11 +369,10 @@ class Computation {
     range.before = last;
     range.before_id = current_.ids[rows.back()];
     for_each_part(online_, key, [&](size_t column) { range.key = reader_.value(rows.back(), column).value; });
-    EventReader history(set_, stored.columns, 0, set_.inputs.size(), online_.readings[key].dependents.size());
+    history.clear();
     // Before the first row's time, the time alone tells what comes first.
     history.keep_ids_from(first);
-    history.limit_memory(static_cast<size_t>(guc_feature_memory_kb) * 1024);
-    if (!stored.stored->read(range, history.receiver(), snapshot(read_only))) return false;
+    if (!online_.histories[key].stored->read(range, history.receiver(), snapshot(read_only))) return false;
     check(key, history);
     fill_all(key, rows, history.batch(), 0, history.batch().rows);
     return true;
@@ -573,6 +574,10 @@ std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
   plan_index_scans_alone();  // with settings of DefinerScope's level
   Spi spi;
   if (!online.event.prepared()) prepare_event(online, events);
+  if (online.given != nullptr) online.given->begin();
+  for (History& history : online.histories) {
+    if (history.stored != nullptr) history.stored->begin();
+  }
   EventReader reader(*set, online.event_columns, set->locals.size(), set->inputs.size(), set->keys.size());
   reader.keep_values();
   if (online.given == nullptr || events.rows.empty() || !online.given->give(events.rows, reader.receiver())) {

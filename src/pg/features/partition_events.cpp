@@ -64,6 +64,7 @@ struct PartitionEvents::Partition {
   SPIPlanPtr plan = nullptr;  // says when what is made from it is out of date
   CachedPlan* cached = nullptr;  // what was made is valid as long as the plan is this one
   int generation = 0;
+  uint64_t looked_at = 0;  // in which computation
   Made made;
 };
 
@@ -115,6 +116,9 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
   std::unique_ptr<Partition>& kept = partitions_[table];
   if (kept == nullptr) kept = std::make_unique<Partition>();
   Partition& one = *kept;
+  // Its lock is held since then.
+  if (one.looked_at == computation_ && one.plan != nullptr) return one.made.usable ? &one : nullptr;
+  one.looked_at = computation_;
   CachedPlan* cached = nullptr;
   // The look at the plan takes the locks that running it would.
   auto look = [&] {

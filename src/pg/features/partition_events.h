@@ -51,6 +51,9 @@ class PartitionEvents {
   PartitionEvents(const PartitionEvents&) = delete;
   PartitionEvents& operator=(const PartitionEvents&) = delete;
 
+  // Begins another computation: what was found of the partitions holds until its end, as plans do.
+  void begin() noexcept { ++computation_; }
+
   // Gives the range's events as of the snapshot to the receiver, in the order of (time, id), until it wants no more. False: they
   // cannot be read so, and none was given. SPI is open. Throws PgError.
   bool read(const EventRange& range, DestReceiver* receiver, Snapshot snapshot);
@@ -66,6 +69,7 @@ class PartitionEvents {
   std::string list_, key_;
   std::map<Oid, std::unique_ptr<Partition>> partitions_;
   bool reading_ = false;
+  uint64_t computation_ = 0;
 };
 
 }  // namespace fraud::pg
