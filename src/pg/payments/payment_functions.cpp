@@ -113,6 +113,30 @@ using namespace fraud::pg;
 
 namespace {
 
+// Returns the features as a jsonb object; what is missing is null.
+Datum features_object(const std::vector<std::pair<std::string, float>>& features) {
+  JsonbParseState* state = nullptr;
+  protect([&] { (void)pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr); });
+  for (const auto& [name, value] : features) {
+    const std::string digits = std::isnan(value) ? std::string() : nlohmann::json(value).dump();
+    const char* key_text = name.c_str();
+    const char* text = digits.c_str();
+    protect([&] {
+      JsonbValue key, number;
+      key.type = jbvString;
+      key.val.string.val = pstrdup(key_text);
+      key.val.string.len = static_cast<int>(strlen(key_text));
+      (void)pushJsonbValue(&state, WJB_KEY, &key);
+      number.type = *text == '\0' ? jbvNull : jbvNumeric;
+      if (number.type == jbvNumeric) {
+        number.val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+      }
+      (void)pushJsonbValue(&state, WJB_VALUE, &number);
+    });
+  }
+  return protect([&] { return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr))); });
+}
+
 // True where nothing is to be ingested: a NULL is no payment.
 bool has_nothing(FunctionCallInfo fcinfo) {
   if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1)) return false;
@@ -153,15 +177,7 @@ FRAUD_FUNCTION(assess) {
   Oid role = protect([] { return GetUserId(); });
   const bool with_reasons = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
   Assessment assessment = assess(batch.payments[0], text_argument(fcinfo, 1), role, with_reasons);
-  nlohmann::ordered_json features = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : assessment.features) {
-    if (std::isnan(value)) {
-      features[name] = nullptr;
-    } else {
-      features[name] = value;
-    }
-  }
-  std::string features_text = features.dump();
+  const Datum features = features_object(assessment.features);
   Column reasons(TEXTOID);
   for (const std::string& reason : assessment.reasons) reasons.add(text_param(reason));
   SqlValue reason_array = reasons.array();
@@ -175,8 +191,7 @@ FRAUD_FUNCTION(assess) {
     descriptor = BlessTupleDesc(descriptor);
     Datum values[4] = {
         Float8GetDatum(score), decision != nullptr ? CStringGetTextDatum(decision) : (Datum)0,
-        reason_array.value,
-        DirectFunctionCall1(jsonb_in, CStringGetDatum(features_text.c_str()))};
+        reason_array.value, features};
     bool nulls[4] = {false, decision == nullptr, !with_reasons, false};
     return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
   });
