@@ -131,7 +131,14 @@ is(value("SELECT reason FROM fraud.ingest_errors WHERE transaction_id = 'one-20'
 is(value("SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'one-%'"), '17', 'the others are stored');
 reload_with($node, 'fraud_detect.feature_memory', '32MB');
 value('ALTER TABLE fraud.transactions DROP CONSTRAINT sober; DROP TRIGGER no_mondays ON fraud.transactions');
-is(value(q{SELECT string_agg(DISTINCT outcome, ' ') || count(*) FROM fraud.retry_dead_letters(source => 'a')}), 'received3', 'with room they');
+# One that the feed repeats at this moment is counted just now, and passed over.
+my $sent = 0;
+for (1 .. 100) {
+    $sent += value(q{SELECT count(*) FROM fraud.retry_dead_letters(source => 'a') WHERE outcome = 'received'});
+    last if $sent >= 3;
+    usleep(100_000);
+}
+is($sent, 3, 'with room they are received');
 ok(stored("one-$_"), "one-$_ is stored too") for 18 .. 20;
 # A merchant that cannot be written keeps no other back.
 value("ALTER TABLE fraud.merchants ADD CONSTRAINT sober CHECK (merchant <> 'Pub') NOT VALID");
