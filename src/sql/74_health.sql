@@ -10,9 +10,11 @@ CREATE TABLE fraud.health_told (
     channel text NOT NULL,
     item text NOT NULL,
     told_at timestamptz NOT NULL DEFAULT now(),
+    outbox_id bigint,
     PRIMARY KEY (channel, item)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.health_told IS 'which items each channel was told do not work, and when last; an item that is empty: its last heartbeat';
+COMMENT ON COLUMN fraud.health_told.outbox_id IS 'the message that told it';
 
 CREATE TABLE fraud.health_marks (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -33,6 +35,10 @@ SET search_path = pg_catalog, pg_temp
 -- Costs are those of empty tables as often as not: look-ups by index, and nothing compiled.
 SET enable_seqscan = off
 SET jit = off
+-- What it says is the same whoever asks.
+SET datestyle = 'ISO, YMD'
+SET intervalstyle = 'postgres'
+SET timezone = 'UTC'
 AS $$
 BEGIN
     RETURN QUERY SELECT * FROM fraud._worker_health();
@@ -79,12 +85,15 @@ AS $$
 DECLARE
     mark fraud.health_marks;
     first_row bigint;
+    of_worker interval := CASE WHEN fraud._is_preloaded() THEN coalesce(nullif(current_setting('fraud_detect.health_interval', true), ''), '1min')::interval END;
+    -- As often as somebody is to look: the notify worker, or the job.
+    every interval := CASE WHEN of_worker > interval '0' THEN greatest(of_worker, interval '1 minute') ELSE interval '5 minutes' END;
 BEGIN
     INSERT INTO fraud.health_marks DEFAULT VALUES ON CONFLICT DO NOTHING;
     SELECT * INTO mark FROM fraud.health_marks;
     -- While nobody looked, or a source was not to send, no silence is counted.
-    UPDATE fraud.source_habits h SET last_new_at = least(h.last_new_at + (now() - mark.looked_at), now())
-    WHERE mark.looked_at < now() - interval '5 minutes';
+    UPDATE fraud.source_habits h SET last_new_at = least(h.last_new_at + (now() - mark.looked_at - every), now())
+    WHERE mark.looked_at < now() - 2 * every;
     UPDATE fraud.source_habits h SET last_new_at = now()
     FROM fraud.source_status s WHERE s.name = h.source AND s.state IN ('paused', 'restored', 'read-only', 'behind');
     PERFORM fraud._sample_sources();
@@ -113,6 +122,7 @@ DECLARE
     recovered jsonb;
     still jsonb;
     beats boolean;
+    message bigint;
 BEGIN
     -- Whoever else looks tells it.
     IF NOT fraud._try_lock('health') THEN
@@ -134,6 +144,15 @@ BEGIN
     INTO items, changed;
 
     DELETE FROM fraud.health_told t WHERE NOT EXISTS (SELECT FROM fraud.channels c WHERE c.name = t.channel AND 'health' = ANY (c.takes));
+    -- What was given up before anybody had it was not heard. It is told anew when the receiver takes
+    -- something again; not at each look, should it be this that it does not take.
+    DELETE FROM fraud.health_told t
+    USING fraud.channel_state st
+    WHERE st.name = t.channel AND t.item <> '' AND t.told_at < now() - interval '1 minute'
+      AND EXISTS (SELECT FROM fraud.notification_messages m JOIN fraud.notifications n ON n.notification_id = m.notification_id
+                  WHERE m.outbox_id = t.outbox_id AND n.state = 'dead' AND n.finished_at < st.last_success_at)
+      AND NOT EXISTS (SELECT FROM fraud.notification_messages m JOIN fraud.notifications n ON n.notification_id = m.notification_id
+                      WHERE m.outbox_id = t.outbox_id AND n.state <> 'dead');
     -- Each channel by itself: one that was added later has heard of nothing yet.
     FOR channel IN SELECT c.name FROM fraud.channels c WHERE 'health' = ANY (c.takes) ORDER BY c.name LOOP
         SELECT jsonb_agg(i.value ORDER BY i.key) FILTER (WHERE t.item IS NULL),
@@ -145,7 +164,7 @@ BEGIN
         beats := heartbeat > interval '0' AND NOT EXISTS (SELECT FROM fraud.health_told t WHERE t.channel = channel.name AND t.item = '' AND t.told_at > now() - heartbeat);
         CONTINUE WHEN failed IS NULL AND recovered IS NULL AND still IS NULL AND NOT beats;
         changed := true;
-        PERFORM fraud._enqueue('health',
+        message := fraud._enqueue('health',
             jsonb_build_object('database', current_database(), 'failed', coalesce(failed, '[]'), 'recovered', coalesce(recovered, '[]'))
             || CASE WHEN still IS NOT NULL THEN jsonb_build_object('still', still) ELSE '{}' END
             || CASE WHEN beats THEN jsonb_build_object('heartbeat', true, 'errors', (SELECT count(*) FROM jsonb_object_keys(items))) ELSE '{}' END,
@@ -158,10 +177,10 @@ BEGIN
             || CASE WHEN beats THEN format(E'alive at %s, %s errors\n', fraud._told_time(now()), (SELECT count(*) FROM jsonb_object_keys(items))) ELSE '' END,
             NULL, channel.name);
         DELETE FROM fraud.health_told t WHERE t.channel = channel.name AND t.item <> '' AND NOT items ? t.item;
-        INSERT INTO fraud.health_told AS t (channel, item)
-        SELECT channel.name, f ->> 'item' FROM jsonb_array_elements(coalesce(failed, '[]') || coalesce(still, '[]')) f
-        UNION ALL SELECT channel.name, '' WHERE beats
-        ON CONFLICT ON CONSTRAINT health_told_pkey DO UPDATE SET told_at = excluded.told_at;
+        INSERT INTO fraud.health_told AS t (channel, item, outbox_id)
+        SELECT channel.name, f ->> 'item', message FROM jsonb_array_elements(coalesce(failed, '[]') || coalesce(still, '[]')) f
+        UNION ALL SELECT channel.name, '', message WHERE beats
+        ON CONFLICT ON CONSTRAINT health_told_pkey DO UPDATE SET told_at = excluded.told_at, outbox_id = excluded.outbox_id;
     END LOOP;
     RETURN changed;
 END

@@ -42,8 +42,8 @@ BEGIN
         coalesce(extract(epoch FROM now() - (SELECT o.created_at FROM fraud.outbox o WHERE o.dispatched_at IS NULL ORDER BY o.outbox_id LIMIT 1)), 0)::float8;
     RETURN QUERY SELECT 'fraud_channel_delivered_total', 'counter', 'Deliveries of a channel.', jsonb_build_object('channel', s.name), s.delivered::float8 FROM fraud.channel_state s;
     RETURN QUERY SELECT 'fraud_channel_failures_total', 'counter', 'Attempts of a channel that failed.', jsonb_build_object('channel', s.name), s.failures::float8 FROM fraud.channel_state s;
-    RETURN QUERY SELECT 'fraud_channel_overdue_seconds', 'gauge', 'How long the oldest due delivery of a channel has been due.', jsonb_build_object('channel', c.name),
-        coalesce(greatest(extract(epoch FROM now() - c.due_at), 0), 0)::float8 FROM fraud.channel_status c;
+    RETURN QUERY SELECT 'fraud_channel_overdue_seconds', 'gauge', 'How long the oldest due delivery of a channel that is sent to has been due.', jsonb_build_object('channel', c.name),
+        CASE WHEN c.state IN ('paused', 'restored') THEN 0 ELSE coalesce(greatest(extract(epoch FROM now() - c.due_at), 0), 0) END::float8 FROM fraud.channel_status c;
     RETURN QUERY SELECT 'fraud_job_last_success_timestamp_seconds', 'gauge', 'When a job ended well last.', jsonb_build_object('job', s.job), extract(epoch FROM s.succeeded_at)::float8
         FROM fraud.job_state s WHERE s.succeeded_at IS NOT NULL;
     RETURN QUERY SELECT 'fraud_job_failures', 'gauge', 'How often a job has failed in a row.', jsonb_build_object('job', s.job), s.failures::float8 FROM fraud.job_state s;
@@ -67,6 +67,8 @@ COMMENT ON FUNCTION fraud._metric_rows() IS 'internal: the samples of fraud.metr
 CREATE FUNCTION fraud.metrics() RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- All digits of a number, whatever the session shows.
+SET extra_float_digits = 1
 AS $$
 BEGIN
     RETURN (

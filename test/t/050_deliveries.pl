@@ -158,6 +158,19 @@ value("SELECT fraud.drop_channel('picky')");
 all_told('/ok-quick', $had + 1500, 'all of it is told');
 settled('quick');
 
+# While an answer is waited for the pieces are small, whatever the receiver.
+channel('slow', "$receiver->{url}/hang", ", takes => '{report}'");
+value("SELECT fraud.test_channel('slow')");
+ok(wait_for(sub { had('/hang') == 1 }, 'slow'), 'an answer is waited for');
+my $last = value('SELECT max(outbox_id) FROM fraud.outbox');
+$had = had('/ok-quick');
+raise(1000);
+all_told('/ok-quick', $had + 1000, 'all of a burst is told');
+cmp_ok(value("SELECT max(n) FROM (SELECT count(*) AS n FROM fraud.notification_messages WHERE outbox_id > $last GROUP BY xmin::text) p"), '<=', 40, 'of which little is addressed at a time');
+value("SELECT fraud.drop_channel('slow')");
+settled('quick');
+delete $had_by{'/hang'};
+
 # --------------------------------------------------- rows that a person has locked
 channel('other', "$receiver->{url}/ok-other");
 my $person = $node->background_psql('postgres');
