@@ -108,6 +108,12 @@ for my $time (1 .. 3)
     is(told($_->[0], 'failed', 'job purge'), $time + $_->[1], "$_->[0] hears once that it does not") for [ 'desk', 2 ], [ 'near', 1 ];
 }
 
+# ------------------------------------------------ a job that a worker does itself
+value("SELECT fraud.run_job('health'); UPDATE fraud.job_state SET succeeded_at = now() - interval '1 hour' WHERE job = 'health'");
+like(item('job health'), qr/^error \| late/, 'where nobody else looks the job is late');
+reload_with($node, 'fraud_detect.health_interval', '1d');
+is(item('job health'), '', 'where the worker does, one that was called by hand is not');
+
 # ------------------------------------------------------------------ metrics
 value("SELECT fraud.pause_channel('desk'); UPDATE fraud.notifications SET state = 'pending', finished_at = NULL, created_at = now() - interval '1 day' WHERE state = 'dead'");
 like(value('SELECT fraud.metrics()'), qr/^fraud_channel_overdue_seconds\{channel="desk",database="postgres"\} 0$/m, 'what waits for a channel that is paused is not late');
