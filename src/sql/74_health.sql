@@ -29,6 +29,14 @@ COMMENT ON COLUMN fraud.health_marks.inbox_before IS 'no row of fraud.inbox lies
 
 INSERT INTO fraud.locks (name) VALUES ('health');
 
+CREATE FUNCTION fraud._key_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT c.item, c.status, NULL::timestamptz, c.detail, CASE WHEN c.status <> 'ok' THEN 'docs/security.md, card numbers and their keys' END FROM fraud._card_health() c;
+END;
+COMMENT ON FUNCTION fraud._key_health() IS 'internal: the items of fraud.health() on card numbers and their keys';
+
 CREATE FUNCTION fraud._health_items() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -39,24 +47,34 @@ SET jit = off
 SET datestyle = 'ISO, YMD'
 SET intervalstyle = 'postgres'
 SET timezone = 'UTC'
+-- Who has locked a table hides what is read of it, and nothing else: least of all that he has.
+SET lock_timeout = '200ms'
 AS $$
+DECLARE
+    part record;
+    unseen text;
 BEGIN
-    RETURN QUERY SELECT * FROM fraud._worker_health();
-    -- A standby has what its primary had, and neither workers nor a feed.
-    IF NOT pg_is_in_recovery() THEN
-        RETURN QUERY SELECT * FROM fraud._source_health();
-        RETURN QUERY SELECT * FROM fraud._inbox_health();
-        RETURN QUERY SELECT * FROM fraud._decision_health();
-        RETURN QUERY SELECT * FROM fraud._told_health();
-    END IF;
-    RETURN QUERY SELECT * FROM fraud._model_health();
-    RETURN QUERY SELECT c.item, c.status, NULL::timestamptz, c.detail,
-        CASE WHEN c.status <> 'ok' THEN 'docs/security.md, card numbers and their keys' END FROM fraud._card_health() c;
-    RETURN QUERY SELECT * FROM fraud._lock_health();
-    RETURN QUERY SELECT * FROM fraud._replication_health();
-    IF NOT pg_is_in_recovery() THEN
-        RETURN QUERY SELECT * FROM fraud._upkeep_health();
-        RETURN QUERY SELECT * FROM fraud._job_health();
+    FOR part IN
+        SELECT p.* FROM (VALUES
+            ('_worker_health', 'workers', true),
+            -- A standby has what its primary had, and neither workers nor a feed.
+            ('_source_health', 'sources', false), ('_inbox_health', 'inbox', false), ('_decision_health', 'decisions', false), ('_told_health', 'channels', false),
+            ('_model_health', 'models', true), ('_key_health', 'card keys', true), ('_lock_health', 'locks', true), ('_replication_health', 'replication', true),
+            ('_upkeep_health', 'upkeep', false), ('_size_health', 'sizes', false), ('_job_health', 'jobs', false)) p(function, what, on_standby)
+        WHERE p.on_standby OR NOT pg_is_in_recovery()
+    LOOP
+        BEGIN
+            RETURN QUERY EXECUTE format('SELECT h.item, h.status, h.since, h.detail, h.advice FROM fraud.%I() h', part.function);
+        EXCEPTION
+            WHEN lock_not_available THEN
+                unseen := coalesce(unseen || '; ', '') || part.what || ': somebody has locked what they are read of';
+            WHEN OTHERS THEN
+                unseen := coalesce(unseen || '; ', '') || part.what || ': ' || fraud._mask_card_numbers(SQLERRM);
+        END;
+    END LOOP;
+    IF unseen IS NOT NULL THEN
+        RETURN QUERY SELECT 'health', 'error', NULL::timestamptz, 'not all could be looked at. ' || unseen || coalesce('. ' || fraud._oldest_writer(), ''),
+            'see the item locks; pg_terminate_backend(pid) ends the session that keeps the lock';
     END IF;
 END
 $$;
@@ -81,6 +99,7 @@ COMMENT ON FUNCTION fraud.health() IS
 CREATE FUNCTION fraud._note_looks() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
 AS $$
 DECLARE
     mark fraud.health_marks;
@@ -128,7 +147,11 @@ BEGIN
     IF NOT fraud._try_lock('health') THEN
         RETURN false;
     END IF;
-    PERFORM fraud._note_looks();
+    BEGIN
+        PERFORM fraud._note_looks();
+    EXCEPTION WHEN lock_not_available THEN
+        NULL;  -- the next look does; what does not work is told all the same
+    END;
     WITH now AS MATERIALIZED (
         SELECT h.item, h.status, h.since, h.detail, h.advice FROM fraud.health() h WHERE h.status <> 'ok'
     ), kept AS (
@@ -136,7 +159,8 @@ BEGIN
         ON CONFLICT ON CONSTRAINT health_states_pkey DO UPDATE SET status = excluded.status, since = excluded.since WHERE s.status <> excluded.status
         RETURNING s.item, s.status
     ), gone AS (
-        DELETE FROM fraud.health_states s WHERE NOT EXISTS (SELECT FROM now n WHERE n.item = s.item) RETURNING s.item, s.status
+        -- What could not be looked at has not recovered.
+        DELETE FROM fraud.health_states s WHERE NOT EXISTS (SELECT FROM now n WHERE n.item IN (s.item, 'health')) RETURNING s.item, s.status
     )
     SELECT (SELECT coalesce(jsonb_object_agg(n.item, jsonb_strip_nulls(jsonb_build_object('item', n.item, 'since', coalesce(n.since, now()), 'detail', n.detail, 'advice', n.advice))), '{}')
             FROM now n WHERE n.status = 'error'),
@@ -160,7 +184,7 @@ BEGIN
         INTO failed, still
         FROM jsonb_each(items) i LEFT JOIN fraud.health_told t ON t.channel = channel.name AND t.item = i.key;
         SELECT jsonb_agg(t.item ORDER BY t.item) INTO recovered
-        FROM fraud.health_told t WHERE t.channel = channel.name AND t.item <> '' AND NOT items ? t.item;
+        FROM fraud.health_told t WHERE t.channel = channel.name AND t.item <> '' AND NOT items ?| ARRAY[t.item, 'health'];
         beats := heartbeat > interval '0' AND NOT EXISTS (SELECT FROM fraud.health_told t WHERE t.channel = channel.name AND t.item = '' AND t.told_at > now() - heartbeat);
         CONTINUE WHEN failed IS NULL AND recovered IS NULL AND still IS NULL AND NOT beats;
         changed := true;
@@ -176,7 +200,7 @@ BEGIN
             || coalesce((SELECT string_agg(format(E'works again: %s\n', r), '') FROM jsonb_array_elements_text(recovered) r), '')
             || CASE WHEN beats THEN format(E'alive at %s, %s errors\n', fraud._told_time(now()), (SELECT count(*) FROM jsonb_object_keys(items))) ELSE '' END,
             NULL, channel.name);
-        DELETE FROM fraud.health_told t WHERE t.channel = channel.name AND t.item <> '' AND NOT items ? t.item;
+        DELETE FROM fraud.health_told t WHERE t.channel = channel.name AND t.item <> '' AND NOT items ?| ARRAY[t.item, 'health'];
         INSERT INTO fraud.health_told AS t (channel, item, outbox_id)
         SELECT channel.name, f ->> 'item', message FROM jsonb_array_elements(coalesce(failed, '[]') || coalesce(still, '[]')) f
         UNION ALL SELECT channel.name, '', message WHERE beats

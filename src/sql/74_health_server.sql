@@ -283,7 +283,16 @@ BEGIN
              WHEN NOT EXISTS (SELECT FROM fraud.closing) THEN 'closing has not begun: fraud.schedule()'
              ELSE coalesce('last ' || (SELECT max(r.day) FROM fraud.daily_reports r), 'none is due yet') END,
         CASE WHEN n > 0 THEN 'call fraud.close_due_days(); does the job reports run?' END;
+END
+$$;
+COMMENT ON FUNCTION fraud._upkeep_health() IS 'internal: the items of fraud.health() on months, sums and reports';
 
+-- Apart: who has locked any table hides the size of all.
+CREATE FUNCTION fraud._size_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     -- By the files' sizes and what the last ANALYZE said.
     RETURN QUERY SELECT 'size', 'ok', NULL::timestamptz,
         format('payments %s (about %s rows), inbox %s, log of changes %s, deliveries %s, database %s',
@@ -294,7 +303,7 @@ BEGIN
     FROM fraud._sizes() s;
 END
 $$;
-COMMENT ON FUNCTION fraud._upkeep_health() IS 'internal: the items of fraud.health() on months, sums, reports and sizes';
+COMMENT ON FUNCTION fraud._size_health() IS 'internal: the item of fraud.health() on sizes';
 
 CREATE FUNCTION fraud._sizes() RETURNS TABLE (part text, relname name, bytes bigint, rows float8)
 LANGUAGE sql VOLATILE

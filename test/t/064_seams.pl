@@ -108,6 +108,29 @@ for my $time (1 .. 3)
     is(told($_->[0], 'failed', 'job purge'), $time + $_->[1], "$_->[0] hears once that it does not") for [ 'desk', 2 ], [ 'near', 1 ];
 }
 
+# ----------------------------------------- somebody has locked what is looked at
+my $holder = $node->background_psql('postgres');
+my $by = $holder->query_safe("SELECT fraud.expect_payments('till', '5 minutes'); SELECT pg_backend_pid()") =~ s/^\s+//r;
+value("UPDATE fraud.source_habits SET last_new_at = now() - interval '1 hour'; UPDATE fraud.health_marks SET looked_at = now(); SELECT fraud.notify_health()");
+is(told('near', 'failed', 'source till'), '1', 'a name is silent');
+$holder->query_safe('BEGIN; LOCK TABLE fraud.transactions, fraud.source_habits IN ACCESS EXCLUSIVE MODE');
+like(value("SET statement_timeout = '60s'; SELECT status || ' | ' || detail FROM fraud.health() WHERE item = 'health'"),
+    qr/^error \| not all could be looked at\. .*sources: somebody has locked.*decisions: somebody has locked.*\. session $by \(/, 'health does not wait for a lock, and says who has it');
+is(value("SELECT count(*) FROM fraud.health() WHERE item IN ('locks', 'outbox', 'channel near', 'partitions')"), '4', 'what else there is it says as ever') or diag(value('SELECT * FROM fraud.health()'));
+like(value("SET statement_timeout = '60s'; SELECT fraud.metrics()"), qr/^fraud_health_status\{database="postgres",item="health"\} 2$/m, 'metrics do not wait either');
+value("SET statement_timeout = '60s'; SELECT fraud.notify_health()");
+is(told('near', 'failed', 'health'), '1', 'and people are told');
+is(told('near', 'recovered', 'source till'), '0', 'but not that what cannot be seen works again');
+$holder->query_safe('COMMIT');
+$holder->query_safe("BEGIN; SELECT fraud.expect_payments('till', '2 hours')");
+value("SET statement_timeout = '60s'; SELECT fraud.notify_health()");
+is(told('near', 'recovered', 'health'), '1', 'that it is seen again they hear, whoever keeps a row locked');
+$holder->query_safe('COMMIT');
+$holder->quit;
+value("SELECT fraud.notify_health()");
+is(told('near', 'recovered', 'source till'), '1', 'and that it works again, when that is seen');
+value("SELECT fraud.expect_payments('till', NULL)");
+
 # ------------------------------------------------ a job that a worker does itself
 value("SELECT fraud.run_job('health'); UPDATE fraud.job_state SET succeeded_at = now() - interval '1 hour' WHERE job = 'health'");
 like(item('job health'), qr/^error \| late/, 'where nobody else looks the job is late');
