@@ -53,6 +53,7 @@ AS $$
 DECLARE
     part record;
     unseen text;
+    locked boolean := false;
 BEGIN
     FOR part IN
         SELECT p.* FROM (VALUES
@@ -67,14 +68,17 @@ BEGIN
             RETURN QUERY EXECUTE format('SELECT h.item, h.status, h.since, h.detail, h.advice FROM fraud.%I() h', part.function);
         EXCEPTION
             WHEN lock_not_available THEN
+                locked := true;
                 unseen := coalesce(unseen || '; ', '') || part.what || ': somebody has locked what they are read of';
             WHEN OTHERS THEN
                 unseen := coalesce(unseen || '; ', '') || part.what || ': ' || fraud._mask_card_numbers(SQLERRM);
         END;
     END LOOP;
     IF unseen IS NOT NULL THEN
-        RETURN QUERY SELECT 'health', 'error', NULL::timestamptz, 'not all could be looked at. ' || unseen || coalesce('. ' || fraud._oldest_writer(), ''),
-            'see the item locks; pg_terminate_backend(pid) ends the session that keeps the lock';
+        RETURN QUERY SELECT 'health', 'error', NULL::timestamptz,
+            'not all could be looked at. ' || unseen || CASE WHEN locked THEN coalesce('. ' || fraud._oldest_writer(), '') ELSE '' END,
+            CASE WHEN locked THEN 'see the item locks; pg_terminate_backend(pid) ends the session that keeps the lock'
+                 ELSE 'mend what the error says; what could be looked at is above' END;
     END IF;
 END
 $$;

@@ -130,6 +130,9 @@ $holder->quit;
 value("SELECT fraud.notify_health()");
 is(told('near', 'recovered', 'source till'), '1', 'and that it works again, when that is seen');
 value("SELECT fraud.expect_payments('till', NULL)");
+value('ALTER FUNCTION fraud._job_health() RENAME TO _job_health_gone');
+like(item('health'), qr/^error \| not all could be looked at\. jobs: function fraud\._job_health\(\) does not exist \| mend what the error says/, 'a part that fails hides no other');
+value('ALTER FUNCTION fraud._job_health_gone() RENAME TO _job_health');
 
 # ------------------------------------------------ a job that a worker does itself
 value("SELECT fraud.run_job('health'); UPDATE fraud.job_state SET succeeded_at = now() - interval '1 hour' WHERE job = 'health'");
