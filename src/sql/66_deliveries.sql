@@ -33,7 +33,7 @@ CREATE INDEX notifications_digest_idx ON fraud.notifications (channel, recipient
     WHERE digest AND state = 'pending' AND attempts = 0;
 CREATE INDEX notifications_sending_idx ON fraud.notifications (channel) WHERE state = 'sending';
 CREATE INDEX notifications_finished_at_idx ON fraud.notifications (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX notifications_dead_idx ON fraud.notifications (channel) WHERE state = 'dead';
+CREATE INDEX notifications_dead_idx ON fraud.notifications (channel, finished_at) WHERE state = 'dead';
 COMMENT ON TABLE fraud.notifications IS 'deliveries: what goes to one receiver of a channel, and how that fares';
 COMMENT ON COLUMN fraud.notifications.recipient IS 'the address of a mail: each recipient is a delivery of its own';
 COMMENT ON COLUMN fraud.notifications.messages IS 'number of messages in it; more than one only in a digest';

@@ -371,7 +371,7 @@ BEGIN
         since := NULL;
         advice := NULL;
         -- The notify worker does it, without pg_cron.
-        CONTINUE WHEN j.name = 'health' AND fraud._is_preloaded() AND j.started_at IS NULL
+        CONTINUE WHEN j.name = 'health' AND fraud._is_preloaded() AND (j.started_at IS NULL OR scheduled IS NULL AND j.failures = 0)
                       AND coalesce(nullif(current_setting('fraud_detect.health_interval', true), ''), '1min') <> '0';
         IF j.skipped > 0 AND j.skipped_at > coalesce(j.finished_at, '-infinity') THEN
             status := CASE WHEN j.skipped > 3 AND coalesce(j.finished_at, scheduled) < now() - j.late_after THEN 'error' ELSE 'warning' END;

@@ -10,9 +10,11 @@ CREATE TABLE fraud.health_told (
     channel text NOT NULL,
     item text NOT NULL,
     told_at timestamptz NOT NULL DEFAULT now(),
+    outbox_id bigint,
     PRIMARY KEY (channel, item)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.health_told IS 'which items each channel was told do not work, and when last; an item that is empty: its last heartbeat';
+COMMENT ON COLUMN fraud.health_told.outbox_id IS 'the message that told it';
 
 CREATE TABLE fraud.health_marks (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -27,30 +29,56 @@ COMMENT ON COLUMN fraud.health_marks.inbox_before IS 'no row of fraud.inbox lies
 
 INSERT INTO fraud.locks (name) VALUES ('health');
 
+CREATE FUNCTION fraud._key_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT c.item, c.status, NULL::timestamptz, c.detail, CASE WHEN c.status <> 'ok' THEN 'docs/security.md, card numbers and their keys' END FROM fraud._card_health() c;
+END;
+COMMENT ON FUNCTION fraud._key_health() IS 'internal: the items of fraud.health() on card numbers and their keys';
+
 CREATE FUNCTION fraud._health_items() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 -- Costs are those of empty tables as often as not: look-ups by index, and nothing compiled.
 SET enable_seqscan = off
 SET jit = off
+-- What it says is the same whoever asks.
+SET datestyle = 'ISO, YMD'
+SET intervalstyle = 'postgres'
+SET timezone = 'UTC'
+-- Who has locked a table hides what is read of it, and nothing else: least of all that he has.
+SET lock_timeout = '200ms'
 AS $$
+DECLARE
+    part record;
+    unseen text;
+    locked boolean := false;
 BEGIN
-    RETURN QUERY SELECT * FROM fraud._worker_health();
-    -- A standby has what its primary had, and neither workers nor a feed.
-    IF NOT pg_is_in_recovery() THEN
-        RETURN QUERY SELECT * FROM fraud._source_health();
-        RETURN QUERY SELECT * FROM fraud._inbox_health();
-        RETURN QUERY SELECT * FROM fraud._decision_health();
-        RETURN QUERY SELECT * FROM fraud._told_health();
-    END IF;
-    RETURN QUERY SELECT * FROM fraud._model_health();
-    RETURN QUERY SELECT c.item, c.status, NULL::timestamptz, c.detail,
-        CASE WHEN c.status <> 'ok' THEN 'docs/security.md, card numbers and their keys' END FROM fraud._card_health() c;
-    RETURN QUERY SELECT * FROM fraud._lock_health();
-    RETURN QUERY SELECT * FROM fraud._replication_health();
-    IF NOT pg_is_in_recovery() THEN
-        RETURN QUERY SELECT * FROM fraud._upkeep_health();
-        RETURN QUERY SELECT * FROM fraud._job_health();
+    FOR part IN
+        SELECT p.* FROM (VALUES
+            ('_worker_health', 'workers', true),
+            -- A standby has what its primary had, and neither workers nor a feed.
+            ('_source_health', 'sources', false), ('_inbox_health', 'inbox', false), ('_decision_health', 'decisions', false), ('_told_health', 'channels', false),
+            ('_model_health', 'models', true), ('_key_health', 'card keys', true), ('_lock_health', 'locks', true), ('_replication_health', 'replication', true),
+            ('_upkeep_health', 'upkeep', false), ('_size_health', 'sizes', false), ('_job_health', 'jobs', false)) p(function, what, on_standby)
+        WHERE p.on_standby OR NOT pg_is_in_recovery()
+    LOOP
+        BEGIN
+            RETURN QUERY EXECUTE format('SELECT h.item, h.status, h.since, h.detail, h.advice FROM fraud.%I() h', part.function);
+        EXCEPTION
+            WHEN lock_not_available THEN
+                locked := true;
+                unseen := coalesce(unseen || '; ', '') || part.what || ': somebody has locked what they are read of';
+            WHEN OTHERS THEN
+                unseen := coalesce(unseen || '; ', '') || part.what || ': ' || fraud._mask_card_numbers(SQLERRM);
+        END;
+    END LOOP;
+    IF unseen IS NOT NULL THEN
+        RETURN QUERY SELECT 'health', 'error', NULL::timestamptz,
+            'not all could be looked at. ' || unseen || CASE WHEN locked THEN coalesce('. ' || fraud._oldest_writer(), '') ELSE '' END,
+            CASE WHEN locked THEN 'see the item locks; pg_terminate_backend(pid) ends the session that keeps the lock'
+                 ELSE 'mend what the error says; what could be looked at is above' END;
     END IF;
 END
 $$;
@@ -75,16 +103,20 @@ COMMENT ON FUNCTION fraud.health() IS
 CREATE FUNCTION fraud._note_looks() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
 AS $$
 DECLARE
     mark fraud.health_marks;
     first_row bigint;
+    of_worker interval := CASE WHEN fraud._is_preloaded() THEN coalesce(nullif(current_setting('fraud_detect.health_interval', true), ''), '1min')::interval END;
+    -- As often as somebody is to look: the notify worker, or the job.
+    every interval := CASE WHEN of_worker > interval '0' THEN greatest(of_worker, interval '1 minute') ELSE interval '5 minutes' END;
 BEGIN
     INSERT INTO fraud.health_marks DEFAULT VALUES ON CONFLICT DO NOTHING;
     SELECT * INTO mark FROM fraud.health_marks;
     -- While nobody looked, or a source was not to send, no silence is counted.
-    UPDATE fraud.source_habits h SET last_new_at = least(h.last_new_at + (now() - mark.looked_at), now())
-    WHERE mark.looked_at < now() - interval '5 minutes';
+    UPDATE fraud.source_habits h SET last_new_at = least(h.last_new_at + (now() - mark.looked_at - every), now())
+    WHERE mark.looked_at < now() - 2 * every;
     UPDATE fraud.source_habits h SET last_new_at = now()
     FROM fraud.source_status s WHERE s.name = h.source AND s.state IN ('paused', 'restored', 'read-only', 'behind');
     PERFORM fraud._sample_sources();
@@ -113,12 +145,17 @@ DECLARE
     recovered jsonb;
     still jsonb;
     beats boolean;
+    message bigint;
 BEGIN
     -- Whoever else looks tells it.
     IF NOT fraud._try_lock('health') THEN
         RETURN false;
     END IF;
-    PERFORM fraud._note_looks();
+    BEGIN
+        PERFORM fraud._note_looks();
+    EXCEPTION WHEN lock_not_available THEN
+        NULL;  -- the next look does; what does not work is told all the same
+    END;
     WITH now AS MATERIALIZED (
         SELECT h.item, h.status, h.since, h.detail, h.advice FROM fraud.health() h WHERE h.status <> 'ok'
     ), kept AS (
@@ -126,7 +163,8 @@ BEGIN
         ON CONFLICT ON CONSTRAINT health_states_pkey DO UPDATE SET status = excluded.status, since = excluded.since WHERE s.status <> excluded.status
         RETURNING s.item, s.status
     ), gone AS (
-        DELETE FROM fraud.health_states s WHERE NOT EXISTS (SELECT FROM now n WHERE n.item = s.item) RETURNING s.item, s.status
+        -- What could not be looked at has not recovered.
+        DELETE FROM fraud.health_states s WHERE NOT EXISTS (SELECT FROM now n WHERE n.item IN (s.item, 'health')) RETURNING s.item, s.status
     )
     SELECT (SELECT coalesce(jsonb_object_agg(n.item, jsonb_strip_nulls(jsonb_build_object('item', n.item, 'since', coalesce(n.since, now()), 'detail', n.detail, 'advice', n.advice))), '{}')
             FROM now n WHERE n.status = 'error'),
@@ -134,6 +172,15 @@ BEGIN
     INTO items, changed;
 
     DELETE FROM fraud.health_told t WHERE NOT EXISTS (SELECT FROM fraud.channels c WHERE c.name = t.channel AND 'health' = ANY (c.takes));
+    -- What was given up before anybody had it was not heard. It is told anew when the receiver takes
+    -- something again; not at each look, should it be this that it does not take.
+    DELETE FROM fraud.health_told t
+    USING fraud.channel_state st
+    WHERE st.name = t.channel AND t.item <> '' AND t.told_at < now() - interval '1 minute'
+      AND EXISTS (SELECT FROM fraud.notification_messages m JOIN fraud.notifications n ON n.notification_id = m.notification_id
+                  WHERE m.outbox_id = t.outbox_id AND n.state = 'dead' AND n.finished_at < st.last_success_at)
+      AND NOT EXISTS (SELECT FROM fraud.notification_messages m JOIN fraud.notifications n ON n.notification_id = m.notification_id
+                      WHERE m.outbox_id = t.outbox_id AND n.state <> 'dead');
     -- Each channel by itself: one that was added later has heard of nothing yet.
     FOR channel IN SELECT c.name FROM fraud.channels c WHERE 'health' = ANY (c.takes) ORDER BY c.name LOOP
         SELECT jsonb_agg(i.value ORDER BY i.key) FILTER (WHERE t.item IS NULL),
@@ -141,11 +188,11 @@ BEGIN
         INTO failed, still
         FROM jsonb_each(items) i LEFT JOIN fraud.health_told t ON t.channel = channel.name AND t.item = i.key;
         SELECT jsonb_agg(t.item ORDER BY t.item) INTO recovered
-        FROM fraud.health_told t WHERE t.channel = channel.name AND t.item <> '' AND NOT items ? t.item;
+        FROM fraud.health_told t WHERE t.channel = channel.name AND t.item <> '' AND NOT items ?| ARRAY[t.item, 'health'];
         beats := heartbeat > interval '0' AND NOT EXISTS (SELECT FROM fraud.health_told t WHERE t.channel = channel.name AND t.item = '' AND t.told_at > now() - heartbeat);
         CONTINUE WHEN failed IS NULL AND recovered IS NULL AND still IS NULL AND NOT beats;
         changed := true;
-        PERFORM fraud._enqueue('health',
+        message := fraud._enqueue('health',
             jsonb_build_object('database', current_database(), 'failed', coalesce(failed, '[]'), 'recovered', coalesce(recovered, '[]'))
             || CASE WHEN still IS NOT NULL THEN jsonb_build_object('still', still) ELSE '{}' END
             || CASE WHEN beats THEN jsonb_build_object('heartbeat', true, 'errors', (SELECT count(*) FROM jsonb_object_keys(items))) ELSE '{}' END,
@@ -157,11 +204,11 @@ BEGIN
             || coalesce((SELECT string_agg(format(E'works again: %s\n', r), '') FROM jsonb_array_elements_text(recovered) r), '')
             || CASE WHEN beats THEN format(E'alive at %s, %s errors\n', fraud._told_time(now()), (SELECT count(*) FROM jsonb_object_keys(items))) ELSE '' END,
             NULL, channel.name);
-        DELETE FROM fraud.health_told t WHERE t.channel = channel.name AND t.item <> '' AND NOT items ? t.item;
-        INSERT INTO fraud.health_told AS t (channel, item)
-        SELECT channel.name, f ->> 'item' FROM jsonb_array_elements(coalesce(failed, '[]') || coalesce(still, '[]')) f
-        UNION ALL SELECT channel.name, '' WHERE beats
-        ON CONFLICT ON CONSTRAINT health_told_pkey DO UPDATE SET told_at = excluded.told_at;
+        DELETE FROM fraud.health_told t WHERE t.channel = channel.name AND t.item <> '' AND NOT items ?| ARRAY[t.item, 'health'];
+        INSERT INTO fraud.health_told AS t (channel, item, outbox_id)
+        SELECT channel.name, f ->> 'item', message FROM jsonb_array_elements(coalesce(failed, '[]') || coalesce(still, '[]')) f
+        UNION ALL SELECT channel.name, '', message WHERE beats
+        ON CONFLICT ON CONSTRAINT health_told_pkey DO UPDATE SET told_at = excluded.told_at, outbox_id = excluded.outbox_id;
     END LOOP;
     RETURN changed;
 END

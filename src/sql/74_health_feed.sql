@@ -22,11 +22,13 @@ DECLARE
     stored bigint;
     known bigint;
     rejected bigint;
+    -- What came since the last look is not known yet.
+    looked_at timestamptz := (SELECT m.looked_at FROM fraud.health_marks m);
     hung text := (SELECT format('the ingest worker (pid %s) does not answer', w.pid) FROM fraud._silent_workers() w WHERE w.worker = 'ingest');
 BEGIN
     FOR s IN
         SELECT v.*, h.last_new_at, fraud._allowed_silence(h, v.poll_interval) AS allowed, h.max_silence IS NOT NULL AS is_set,
-               now() - h.last_new_at AS silence,
+               looked_at - h.last_new_at AS silence,
                (SELECT o FROM fraud.source_samples o WHERE o.source = v.name AND o.at > now() - interval '1 hour' ORDER BY o.at LIMIT 1) AS before
         FROM fraud.source_status v LEFT JOIN fraud.source_habits h ON h.source = v.name ORDER BY v.name
     LOOP
@@ -91,12 +93,12 @@ BEGIN
     -- Those that are not polled, of which somebody expects payments.
     RETURN QUERY
         SELECT 'source ' || h.source,
-               CASE WHEN now() - h.last_new_at > h.max_silence THEN 'error' ELSE 'ok' END,
-               CASE WHEN now() - h.last_new_at > h.max_silence THEN h.last_new_at END,
-               CASE WHEN now() - h.last_new_at > h.max_silence
+               CASE WHEN looked_at - h.last_new_at > h.max_silence THEN 'error' ELSE 'ok' END,
+               CASE WHEN looked_at - h.last_new_at > h.max_silence THEN h.last_new_at END,
+               CASE WHEN looked_at - h.last_new_at > h.max_silence
                     THEN format('no new payment since %s, one is expected within %s', fraud._told_time(h.last_new_at), h.max_silence)
                     ELSE 'sends payments' END,
-               CASE WHEN now() - h.last_new_at > h.max_silence THEN 'ask who sends them; fraud.expect_payments sets what silence is usual' END
+               CASE WHEN looked_at - h.last_new_at > h.max_silence THEN 'ask who sends them; fraud.expect_payments sets what silence is usual' END
         FROM fraud.source_habits h
         WHERE h.max_silence IS NOT NULL AND NOT EXISTS (SELECT FROM fraud.sources p WHERE p.name = h.source)
         ORDER BY h.source;
@@ -129,7 +131,7 @@ BEGIN
                      || coalesce(' (session ' || held.blocking_pid || ')', '') ELSE '' END;
     advice := CASE WHEN status = 'ok' THEN NULL
                    WHEN held.blocking_pid IS NOT NULL THEN format('pg_stat_activity says what session %s does; pg_terminate_backend(%1$s) ends it', held.blocking_pid)
-                   WHEN held.card IS NOT NULL THEN 'fraud.held_customers says whose payments wait and why; what cannot be stored becomes a dead letter'
+                   WHEN held.card IS NOT NULL THEN 'SELECT held_since, attempts, reason, blocking_pid FROM fraud.held_customers; what cannot be stored becomes a dead letter'
                    ELSE 'are the scorers there and answering (items worker …)? More of them: fraud_detect.ingest_workers' END;
     RETURN NEXT;
 

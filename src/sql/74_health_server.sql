@@ -64,7 +64,7 @@ DECLARE
     oldest timestamptz;
     c record;
     due timestamptz;
-    dead bigint;
+    lost record;
 BEGIN
     SELECT o.created_at INTO oldest FROM fraud.outbox o WHERE o.dispatched_at IS NULL ORDER BY o.outbox_id LIMIT 1;
     item := 'outbox';
@@ -82,7 +82,6 @@ BEGIN
         SELECT h.name, h.paused, st.hold_until, st.consecutive_failures, st.last_success_at, st.last_error, st.last_error_at FROM fraud.channels h LEFT JOIN fraud.channel_state st USING (name) ORDER BY h.name
     LOOP
         SELECT s.due_at INTO due FROM fraud.channel_status s WHERE s.name = c.name;
-        SELECT count(*) INTO dead FROM (SELECT FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'dead' LIMIT 1001) n;
         item := 'channel ' || c.name;
         since := NULL;
         advice := NULL;
@@ -108,13 +107,27 @@ BEGIN
             detail := format('deliveries are late, the first by %s', fraud._told_age(now() - due))
                 || CASE WHEN c.hold_until > now() THEN format(': the receiver asked to be left alone until %s', fraud._told_time(c.hold_until)) ELSE '' END;
             advice := 'see the item worker notify; max_per_minute, or a receiver that is slow, may be less than what comes: a digest_interval sends many in one';
-        ELSIF dead > 0 THEN
-            status := 'error';
-            detail := format('%s deliveries were given up', CASE WHEN dead > 1000 THEN 'more than 1000' ELSE dead::text END);
-            advice := 'fraud.notification_log says why; fraud.retry_notification sends one again, fraud.purge() forgets them past outbox_retention';
         END IF;
         RETURN NEXT;
     END LOOP;
+    -- By itself: a channel that delivers again is not one that fails, and one that fails anew is told of.
+    SELECT count(*) AS channels, sum(n.number)::bigint AS number, min(n.first_at) AS first_at, max(n.last_at) AS last_at,
+           string_agg(format('"%s"', n.name), ', ' ORDER BY n.name) FILTER (WHERE n.place <= 10) AS names INTO lost
+    FROM (SELECT h.name, d.number, d.first_at, d.last_at, row_number() OVER (ORDER BY h.name) AS place
+          FROM fraud.channels h CROSS JOIN LATERAL (
+              SELECT (SELECT count(*) FROM (SELECT FROM fraud.notifications n WHERE n.channel = h.name AND n.state = 'dead' LIMIT 1001) n) AS number,
+                     (SELECT min(n.finished_at) FROM fraud.notifications n WHERE n.channel = h.name AND n.state = 'dead') AS first_at,
+                     (SELECT max(n.finished_at) FROM fraud.notifications n WHERE n.channel = h.name AND n.state = 'dead') AS last_at) d
+          WHERE d.number > 0) n;
+    item := 'deliveries';
+    status := CASE WHEN lost.channels = 0 THEN 'ok' WHEN lost.last_at > now() - interval '1 day' THEN 'error' ELSE 'warning' END;
+    since := lost.first_at;
+    detail := CASE WHEN lost.channels = 0 THEN 'none was given up'
+                   ELSE format('%s were given up, the last %s, of channel %s', CASE WHEN lost.number > 1000 THEN 'more than 1000' ELSE lost.number::text END,
+                               fraud._told_time(lost.last_at), lost.names)
+                        || CASE WHEN lost.channels > 10 THEN format(' and %s more', lost.channels - 10) ELSE '' END END;
+    advice := CASE WHEN lost.channels > 0 THEN 'fraud.notification_log says why; fraud.retry_notification sends one again, fraud.purge() forgets them past outbox_retention' END;
+    RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION fraud._told_health() IS 'internal: the items of fraud.health() on messages and channels';
@@ -129,11 +142,10 @@ DECLARE
     snapshot_age interval := interval '1 hour';
 BEGIN
     -- Who has waited long in this database, and behind whom. Asked of a few: it looks at all locks.
-    SELECT l.pid, l.waitstart, a.backend_type, l.relation::regclass AS relation, pg_blocking_pids(l.pid) AS blockers, l.waiters INTO w
-    FROM (SELECT l.pid, l.waitstart, l.relation, count(*) OVER () AS waiters FROM pg_locks l
-          WHERE NOT l.granted AND l.waitstart < now() - interval '5 seconds' ORDER BY l.waitstart LIMIT 1) l
-    JOIN pg_stat_activity a ON a.pid = l.pid
-    WHERE a.datname = current_database();
+    SELECT l.pid, l.waitstart, l.backend_type, l.relation::regclass AS relation, pg_blocking_pids(l.pid) AS blockers, l.waiters INTO w
+    FROM (SELECT l.pid, l.waitstart, l.relation, d.backend_type, count(*) OVER () AS waiters
+          FROM pg_locks l JOIN pg_stat_activity d ON d.pid = l.pid AND d.datname = current_database()
+          WHERE NOT l.granted AND l.waitstart < now() - interval '5 seconds' ORDER BY l.waitstart LIMIT 1) l;
     item := 'locks';
     status := CASE WHEN w.waitstart < now() - interval '1 minute' THEN 'error' WHEN w.pid IS NOT NULL THEN 'warning' ELSE 'ok' END;
     since := w.waitstart;
@@ -223,6 +235,7 @@ DECLARE
     hour int := coalesce(nullif(current_setting('fraud_detect.report_hour', true), ''), '6')::int;
     retention interval := coalesce(nullif(current_setting('fraud_detect.transaction_retention', true), ''), '0')::interval;
     reach record;
+    expects boolean;
     n bigint;
     day date;
     refreshed timestamptz;
@@ -231,9 +244,12 @@ BEGIN
     FROM generate_series(date_trunc('month', now() AT TIME ZONE 'UTC'),
                          now() AT TIME ZONE 'UTC' + interval '7 days', interval '1 month') m
     WHERE to_regclass(format('fraud.transactions_%s', to_char(m, 'YYYY_MM'))) IS NULL;
-    RETURN QUERY SELECT 'partitions', CASE WHEN n > 0 THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
-        CASE WHEN n > 0 THEN 'a month of the next seven days has none yet' ELSE 'there for the next seven days' END,
-        CASE WHEN n > 0 THEN 'is a worker running? fraud.maintain_partitions() makes it' END;
+    -- As the ingest worker does, which makes none before there is something to keep.
+    expects := EXISTS (SELECT FROM fraud.payment_keys) OR EXISTS (SELECT FROM fraud.sources);
+    RETURN QUERY SELECT 'partitions', CASE WHEN n > 0 AND expects THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
+        CASE WHEN n > 0 AND NOT expects THEN 'not needed yet: there are neither sources nor payments'
+             WHEN n > 0 THEN 'a month of the next seven days has none yet' ELSE 'there for the next seven days' END,
+        CASE WHEN n > 0 AND expects THEN 'is a worker running? fraud.maintain_partitions() makes it' END;
 
     SELECT * INTO reach FROM fraud._longest_reach();
     SELECT count(*) INTO n FROM fraud._past_months();
@@ -262,12 +278,21 @@ BEGIN
                          ((now() AT TIME ZONE fraud.report_timezone()) - make_interval(hours => hour) - interval '1 hour')::date - 1,
                          interval '1 day') d
     WHERE NOT EXISTS (SELECT FROM fraud.daily_reports r WHERE r.day = d::date);
-    RETURN QUERY SELECT 'closed days', CASE WHEN n > 0 THEN 'error' ELSE 'ok' END, day::timestamptz,
+    RETURN QUERY SELECT 'closed days', CASE WHEN n > 0 THEN 'error' ELSE 'ok' END, day::timestamp AT TIME ZONE fraud.report_timezone(),
         CASE WHEN n > 0 THEN format('%s are due and not closed, from %s on', n, day)
              WHEN NOT EXISTS (SELECT FROM fraud.closing) THEN 'closing has not begun: fraud.schedule()'
              ELSE coalesce('last ' || (SELECT max(r.day) FROM fraud.daily_reports r), 'none is due yet') END,
         CASE WHEN n > 0 THEN 'call fraud.close_due_days(); does the job reports run?' END;
+END
+$$;
+COMMENT ON FUNCTION fraud._upkeep_health() IS 'internal: the items of fraud.health() on months, sums and reports';
 
+-- Apart: who has locked any table hides the size of all.
+CREATE FUNCTION fraud._size_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     -- By the files' sizes and what the last ANALYZE said.
     RETURN QUERY SELECT 'size', 'ok', NULL::timestamptz,
         format('payments %s (about %s rows), inbox %s, log of changes %s, deliveries %s, database %s',
@@ -278,7 +303,7 @@ BEGIN
     FROM fraud._sizes() s;
 END
 $$;
-COMMENT ON FUNCTION fraud._upkeep_health() IS 'internal: the items of fraud.health() on months, sums, reports and sizes';
+COMMENT ON FUNCTION fraud._size_health() IS 'internal: the item of fraud.health() on sizes';
 
 CREATE FUNCTION fraud._sizes() RETURNS TABLE (part text, relname name, bytes bigint, rows float8)
 LANGUAGE sql VOLATILE

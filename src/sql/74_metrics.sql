@@ -4,6 +4,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
+SET lock_timeout = '200ms'
 AS $$
 DECLARE
     newest record;
@@ -34,24 +35,25 @@ BEGIN
         coalesce(extract(epoch FROM now() - (SELECT b.received_at FROM fraud.inbox b
             WHERE b.inbox_id >= (SELECT coalesce(max(m.inbox_before), 0) FROM fraud.health_marks m) ORDER BY b.inbox_id LIMIT 1)), 0)::float8;
     RETURN QUERY SELECT 'fraud_held_customers', 'gauge', 'Customers whose payments cannot be stored just now.', '{}'::jsonb, count(*)::float8 FROM (SELECT FROM fraud.held_customers LIMIT 10000) h;
-    SELECT count(n.decision) AS payments, count(*) FILTER (WHERE n.decision = 'block') AS blocked, count(*) FILTER (WHERE n.decision IN ('review', 'block')) AS alerted INTO newest
-    FROM (SELECT t.decision FROM fraud.transactions t ORDER BY t.occurred_at DESC LIMIT 1000) n;
-    RETURN QUERY SELECT 'fraud_decisions_blocked_ratio', 'gauge', 'Share of the last thousand payments that was blocked.', '{}'::jsonb, newest.blocked::float8 / nullif(newest.payments, 0) WHERE newest.payments > 0;
-    RETURN QUERY SELECT 'fraud_decisions_alerted_ratio', 'gauge', 'Share of the last thousand payments that raised an alert.', '{}'::jsonb, newest.alerted::float8 / nullif(newest.payments, 0) WHERE newest.payments > 0;
+    BEGIN
+        SELECT count(n.decision) AS payments, count(*) FILTER (WHERE n.decision = 'block') AS blocked, count(*) FILTER (WHERE n.decision IN ('review', 'block')) AS alerted INTO newest
+        FROM (SELECT t.decision FROM fraud.transactions t ORDER BY t.occurred_at DESC LIMIT 1000) n;
+        RETURN QUERY SELECT 'fraud_decisions_blocked_ratio', 'gauge', 'Share of the last thousand payments that was blocked.', '{}'::jsonb, newest.blocked::float8 / nullif(newest.payments, 0) WHERE newest.payments > 0;
+        RETURN QUERY SELECT 'fraud_decisions_alerted_ratio', 'gauge', 'Share of the last thousand payments that raised an alert.', '{}'::jsonb, newest.alerted::float8 / nullif(newest.payments, 0) WHERE newest.payments > 0;
+    EXCEPTION WHEN lock_not_available THEN
+        NULL;
+    END;
     RETURN QUERY SELECT 'fraud_outbox_oldest_age_seconds', 'gauge', 'How long the message that waits longest has waited to be addressed.', '{}'::jsonb,
         coalesce(extract(epoch FROM now() - (SELECT o.created_at FROM fraud.outbox o WHERE o.dispatched_at IS NULL ORDER BY o.outbox_id LIMIT 1)), 0)::float8;
     RETURN QUERY SELECT 'fraud_channel_delivered_total', 'counter', 'Deliveries of a channel.', jsonb_build_object('channel', s.name), s.delivered::float8 FROM fraud.channel_state s;
     RETURN QUERY SELECT 'fraud_channel_failures_total', 'counter', 'Attempts of a channel that failed.', jsonb_build_object('channel', s.name), s.failures::float8 FROM fraud.channel_state s;
-    RETURN QUERY SELECT 'fraud_channel_overdue_seconds', 'gauge', 'How long the oldest due delivery of a channel has been due.', jsonb_build_object('channel', c.name),
-        coalesce(greatest(extract(epoch FROM now() - c.due_at), 0), 0)::float8 FROM fraud.channel_status c;
+    RETURN QUERY SELECT 'fraud_channel_overdue_seconds', 'gauge', 'How long the oldest due delivery of a channel that is sent to has been due.', jsonb_build_object('channel', c.name),
+        CASE WHEN c.state IN ('paused', 'restored') THEN 0 ELSE coalesce(greatest(extract(epoch FROM now() - c.due_at), 0), 0) END::float8 FROM fraud.channel_status c;
     RETURN QUERY SELECT 'fraud_job_last_success_timestamp_seconds', 'gauge', 'When a job ended well last.', jsonb_build_object('job', s.job), extract(epoch FROM s.succeeded_at)::float8
         FROM fraud.job_state s WHERE s.succeeded_at IS NOT NULL;
     RETURN QUERY SELECT 'fraud_job_failures', 'gauge', 'How often a job has failed in a row.', jsonb_build_object('job', s.job), s.failures::float8 FROM fraud.job_state s;
     RETURN QUERY SELECT 'fraud_changes_queued', 'gauge', 'About how many changes wait to be added to the sums.', '{}'::jsonb,
         greatest(s.last_value - greatest(m.folded_to, f.last_id), 0)::float8 FROM fraud.change_ids s, fraud.change_mark m, fraud.folding f;
-    RETURN QUERY SELECT 'fraud_size_bytes', 'gauge', 'Bytes of tables with their indexes.', jsonb_build_object('part', s.part), sum(s.bytes)::float8 FROM fraud._sizes() s GROUP BY s.part ORDER BY s.part;
-    RETURN QUERY SELECT 'fraud_database_size_bytes', 'gauge', 'Bytes of the database.', '{}'::jsonb, pg_database_size(current_database())::float8;
-    RETURN QUERY SELECT 'fraud_payments_rows', 'gauge', 'Payments stored, as the last ANALYZE of each month counted them.', '{}'::jsonb, coalesce(sum(s.rows), 0)::float8 FROM fraud._sizes() s WHERE s.relname ~ '^transactions_';
     RETURN QUERY SELECT 'fraud_oldest_snapshot_age_seconds', 'gauge', 'Age of the oldest transaction with a snapshot.', '{}'::jsonb,
         coalesce(extract(epoch FROM now() - min(a.xact_start)), 0)::float8 FROM pg_stat_activity a WHERE a.backend_xmin IS NOT NULL AND a.datname = current_database();
     RETURN QUERY SELECT 'fraud_oldest_prepared_age_seconds', 'gauge', 'Age of the oldest prepared transaction.', '{}'::jsonb,
@@ -60,6 +62,11 @@ BEGIN
         coalesce(extract(epoch FROM now() - min(l.waitstart)), 0)::float8 FROM pg_locks l WHERE NOT l.granted;
     RETURN QUERY SELECT 'fraud_standby_lag_seconds', 'gauge', 'How far a standby is behind in replay.', jsonb_build_object('standby', coalesce(nullif(r.application_name, ''), r.pid::text)),
         coalesce(extract(epoch FROM max(r.replay_lag)), 0)::float8 FROM pg_stat_replication r GROUP BY 4;
+    RETURN QUERY SELECT 'fraud_size_bytes', 'gauge', 'Bytes of tables with their indexes.', jsonb_build_object('part', s.part), sum(s.bytes)::float8 FROM fraud._sizes() s GROUP BY s.part ORDER BY s.part;
+    RETURN QUERY SELECT 'fraud_database_size_bytes', 'gauge', 'Bytes of the database.', '{}'::jsonb, pg_database_size(current_database())::float8;
+    RETURN QUERY SELECT 'fraud_payments_rows', 'gauge', 'Payments stored, as the last ANALYZE of each month counted them.', '{}'::jsonb, coalesce(sum(s.rows), 0)::float8 FROM fraud._sizes() s WHERE s.relname ~ '^transactions_';
+EXCEPTION WHEN lock_not_available THEN
+    NULL;  -- what came before is told, and the item health says what could not be looked at
 END
 $$;
 COMMENT ON FUNCTION fraud._metric_rows() IS 'internal: the samples of fraud.metrics()';
@@ -67,6 +74,8 @@ COMMENT ON FUNCTION fraud._metric_rows() IS 'internal: the samples of fraud.metr
 CREATE FUNCTION fraud.metrics() RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- All digits of a number, whatever the session shows.
+SET extra_float_digits = 1
 AS $$
 BEGIN
     RETURN (

@@ -107,6 +107,7 @@ BEGIN
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.source_status, fraud.source_fields, fraud.inbox_status, fraud.model_memory, fraud.stream_status',
             'EXECUTE ON FUNCTION fraud._stream_triggers(text)',
+            'SELECT (held_since, next_try_at, attempts, reason, blocking_pid, month) ON fraud.held_customers',
             'SELECT (error_id, source, reason, payload, payload_size, last_four, transaction_id, occurrences, first_seen_at, last_seen_at, digest, occurred_at, received_at, waits_for) ON fraud.ingest_errors',
             'SELECT ON fraud.channel_status, fraud.notifications, fraud.notification_messages, fraud.notification_attempts, fraud.notification_log',
             'EXECUTE ON FUNCTION fraud._shared_models()',

@@ -52,6 +52,9 @@ constexpr int64_t kSecond = 1000 * kMillisecond;
 constexpr int64_t kIdleInterval = 60 * kSecond;
 // What is addressed, and what listeners are told, in one turn.
 constexpr size_t kAddressAtOnce = 200;
+// The same while deliveries are under way: an answer takes some turns to be sent, had and noted, so that
+// what takes long in each keeps all receivers waiting.
+constexpr size_t kAddressBeside = 40;
 constexpr int64_t kAddressUs = 20 * kMillisecond;
 constexpr size_t kTellAtOnce = 500;
 // So many outcomes are noted at once, or those of so long.
@@ -223,7 +226,7 @@ class NotifyWorker {
   }
 
   bool address_some(Spi& spi) {
-    const std::vector<int64_t> batch = outbox_.take_to_address(kAddressAtOnce);
+    const std::vector<int64_t> batch = outbox_.take_to_address(under_way_.empty() ? kAddressAtOnce : kAddressBeside);
     if (batch.empty()) return false;
     Column crowded(TEXTOID);
     for (auto& [name, channel] : channels_) {
