@@ -47,7 +47,7 @@ size_t update_customers(std::vector<Entry>& entries, Snapshot snapshot);
 bool merchants_are_there(const std::vector<Entry>& entries, Snapshot snapshot);
 
 // What the payment itself says, as the columns of fraud.transactions that these names are of.
-extern const char* const kPaymentColumnNames[];
+extern const PlainColumn kPaymentColumnNames[];
 std::array<SqlValue, 15> stored_values(const Entry& entry);
 
 // Stores the payments and their rows of the log of changes; false, and nothing was done, where that takes
