@@ -29,16 +29,6 @@ Oid relation(const char* name) {
   });
 }
 
-Oid primary_key(Oid table) {
-  return protect([&] {
-    Relation opened = table_open(table, AccessShareLock);
-    list_free(RelationGetIndexList(opened));
-    const Oid index = opened->rd_pkindex;
-    table_close(opened, NoLock);
-    return index;
-  });
-}
-
 // The values of a row, as PlainTable takes them.
 template <size_t N>
 struct Row {
@@ -80,11 +70,11 @@ CurrentSnapshot::~CurrentSnapshot() noexcept {
 }
 
 KeyRows::KeyRows()
-    : table_(relation("payment_keys"), kKeyColumns, PlainTable::Use::kInsert), index_(primary_key(relation("payment_keys"))) {}
+    : table_(relation("payment_keys"), kKeyColumns, PlainTable::Use::kInsert, 2) {}
 
 bool KeyRows::find(const Entry& entry, Snapshot snapshot, std::optional<int64_t>* content) {
   const Datum keys[] = {text_param(entry.payment->transaction_id).value, uuid_param(card_uuid(entry.card)).value};
-  if (!table_.find(index_, keys, 2, snapshot)) return false;
+  if (!table_.find(keys, snapshot)) return false;
   *content = table_.is_null(3) ? std::nullopt : std::optional<int64_t>(DatumGetInt64(table_.value(3)));
   return true;
 }
@@ -109,14 +99,13 @@ bool fulfils_check(const Payment& payment) {
 }  // namespace
 
 size_t update_customers(std::vector<Entry>& entries, Snapshot snapshot) {
-  PlainTable table(relation("customers"), kCustomerNames, PlainTable::Use::kUpdate, "customers_last_four_check");
+  PlainTable table(relation("customers"), kCustomerNames, PlainTable::Use::kUpdate, 1, "customers_last_four_check");
   if (!table.is_plain()) return 0;
-  const Oid index = primary_key(relation("customers"));
   for (size_t begin = 0, end; begin < entries.size(); begin = end) {
     end = begin + 1;
     while (end < entries.size() && entries[end].card == entries[begin].card) ++end;
     const Datum key = uuid_param(card_uuid(entries[begin].card)).value;
-    if (!fulfils_check(*entries[end - 1].payment) || !table.find(index, &key, 1, snapshot)) return begin;
+    if (!fulfils_check(*entries[end - 1].payment) || !table.find(&key, snapshot)) return begin;
     const std::vector<SqlValue> given = customer_values(entries, begin, end);
     const bool later = DatumGetTimestampTz(given[kLastAt].value) >= DatumGetTimestampTz(table.value(kLastAt));
     Row<kCustomerColumns> row;
@@ -140,14 +129,13 @@ size_t update_customers(std::vector<Entry>& entries, Snapshot snapshot) {
 }
 
 bool merchants_are_there(const std::vector<Entry>& entries, Snapshot snapshot) {
-  PlainTable table(relation("merchants"), kMerchantColumns, PlainTable::Use::kInsert);
+  PlainTable table(relation("merchants"), kMerchantColumns, PlainTable::Use::kInsert, 1);
   if (!table.is_plain()) return false;
-  const Oid index = primary_key(relation("merchants"));
   std::map<std::string_view, bool> seen;
   for (const Entry& entry : entries) {
     if (!seen.emplace(entry.payment->merchant, true).second) continue;
     const Datum key = text_param(entry.payment->merchant).value;
-    if (!table.find(index, &key, 1, snapshot)) return false;
+    if (!table.find(&key, snapshot)) return false;
   }
   return true;
 }
@@ -199,14 +187,14 @@ bool insert_payments(const std::vector<Entry>& entries, const StoredAs& as) {
     const Oid month = month_partition(entry.occurred_at);
     if (!OidIsValid(month)) return false;
     std::unique_ptr<PlainTable>& table = months[month];
-    if (table == nullptr) table = std::make_unique<PlainTable>(month, kPaymentColumns, PlainTable::Use::kInsert, "transactions_decision_check", payments);
+    if (table == nullptr) table = std::make_unique<PlainTable>(month, kPaymentColumns, PlainTable::Use::kInsert, 0, "transactions_decision_check", payments);
     if (!table->is_plain()) return false;
     tables.push_back(table.get());
   }
   // The log before the slot's table, as everybody does who locks both.
   protect([&] { LockRelationOid(log, RowExclusiveLock); });
   const OpenSlot slot = open_slot();
-  PlainTable changes(slot.table, kChangeColumns, PlainTable::Use::kInsert, "changes_check", log);
+  PlainTable changes(slot.table, kChangeColumns, PlainTable::Use::kInsert, 0, "changes_check", log);
   if (!changes.is_plain()) return false;
   const SqlValue model = text_param(as.model.model), version = int4_param(as.model.version);
   for (size_t i = 0; i < entries.size(); ++i) {

@@ -35,7 +35,6 @@ class KeyRows {
 
  private:
   PlainTable table_;
-  Oid index_;
 };
 
 // Updates the customers of the entries, which are sorted by card, in that order, and thereby locks them. Stops at the first who

@@ -75,8 +75,8 @@ bool may_use(Oid table, AclMode right) {
   return pg_class_aclcheck(table, GetUserId(), right) == ACLCHECK_OK && check_enable_rls(table, InvalidOid, true) != RLS_ENABLED;
 }
 
-PlainTable::PlainTable(Oid table, const PlainColumn* columns, Use use, const char* check, Oid parent)
-    : exceptions_(std::uncaught_exceptions()) {
+PlainTable::PlainTable(Oid table, const PlainColumn* columns, Use use, int keys, const char* check, Oid parent)
+    : keys_(keys), exceptions_(std::uncaught_exceptions()) {
   int count = 0;
   while (columns[count].name != nullptr) ++count;
   places_.resize(static_cast<size_t>(count));
@@ -125,7 +125,13 @@ PlainTable::PlainTable(Oid table, const PlainColumn* columns, Use use, const cha
       opened[i] = index_open(list_nth_oid(indexes, i), RowExclusiveLock);
       infos[i] = BuildIndexInfo(opened[i]);
       if (infos[i]->ii_ExclusionOps != nullptr || !opened[i]->rd_index->indimmediate) plain_ = false;
+      if (RelationGetRelid(opened[i]) == table_->rd_pkindex) key_ = opened[i];
     }
+    if (keys_ == 0) return;
+    // Users make keys anew, of others or in another order.
+    bool found = key_ != nullptr && key_->rd_index->indisvalid && !key_->rd_index->indcheckxmin && key_->rd_index->indnkeyatts == keys_;
+    for (int i = 0; found && i < keys_; ++i) found = key_->rd_index->indkey.values[i] == places[i];
+    plain_ = plain_ && found;
   });
 }
 
@@ -223,16 +229,13 @@ void PlainTable::insert(const Datum* values, const bool* nulls) {
   });
 }
 
-bool PlainTable::find(Oid index, const Datum* keys, int count, Snapshot snapshot) {
+bool PlainTable::find(const Datum* keys, Snapshot snapshot) {
   Datum* values = found_values_.data();
   char* nulls = found_nulls_.data();
   return protect([&] {
     if (found_ == nullptr) found_ = table_slot_create(table_, nullptr);
-    Relation by = nullptr;
-    for (Relation each : indexes_) {
-      if (RelationGetRelid(each) == index) by = each;
-    }
-    if (by == nullptr) elog(ERROR, "index %u is not of table %u", index, RelationGetRelid(table_));
+    Relation by = key_;
+    const int count = keys_;
     ScanKeyData conditions[INDEX_MAX_KEYS];
     for (int i = 0; i < count; ++i) {
       const Oid operation = get_opfamily_member(by->rd_opfamily[i], by->rd_opcintype[i], by->rd_opcintype[i], BTEqualStrategyNumber);

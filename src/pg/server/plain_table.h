@@ -39,8 +39,8 @@ class PlainTable {
 
   // Opens the table for one column list; `columns` end with one whose name is nullptr. `check` is the
   // CHECK constraint that is ours, which the rows fulfil; `parent` the table that it is a partition of, which statements
-  // name. Locks both as a statement would. Throws PgError.
-  PlainTable(Oid table, const PlainColumn* columns, Use use, const char* check = nullptr, Oid parent = InvalidOid);
+  // name. The first `keys` columns are the primary key, for find(). Locks tables as a statement would. Throws PgError.
+  PlainTable(Oid table, const PlainColumn* columns, Use use, int keys = 0, const char* check = nullptr, Oid parent = InvalidOid);
   ~PlainTable() noexcept;
   PlainTable(const PlainTable&) = delete;
   PlainTable& operator=(const PlainTable&) = delete;
@@ -51,9 +51,9 @@ class PlainTable {
   // an error, and so is null where a column must not be.
   void insert(const Datum* values, const bool* nulls);
 
-  // Finds the row that the snapshot sees by the columns of an index (a btree), equal to `keys`; null where there is none.
-  // Values in the order of the columns. The row is that of the last find().
-  bool find(Oid index, const Datum* keys, int count, Snapshot snapshot);
+  // Finds the row that the snapshot sees with that primary key; false where there is none. Its values are in the order of
+  // the columns, until the next find().
+  bool find(const Datum* keys, Snapshot snapshot);
   Datum value(int column) const noexcept { return found_values_[static_cast<size_t>(column)]; }
   bool is_null(int column) const noexcept { return found_nulls_[static_cast<size_t>(column)] != 0; }
 
@@ -66,6 +66,8 @@ class PlainTable {
 
   Relation table_ = nullptr;
   bool plain_ = false;
+  int keys_ = 0;
+  Relation key_ = nullptr;  // one of the indexes
   std::vector<AttrNumber> places_;  // of the columns
   std::vector<Relation> indexes_;
   std::vector<IndexInfo*> index_infos_;
