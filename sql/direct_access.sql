@@ -137,6 +137,81 @@ CREATE INDEX transactions_2020_01_merchant_occurred_at_transaction_id_ba_idx ON 
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-53", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-10 13:00:00"}');
 SELECT count(*) FROM fraud.verify_parity('payments', 2000);
 
+-- A month that has another name while the session reads it.
+ALTER TABLE fraud.transactions_2020_01 RENAME TO da_renamed;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-61", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-11 10:00:00"}');
+ALTER TABLE fraud.da_renamed RENAME TO transactions_2020_01;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-62", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-11 11:00:00"}');
+
+-- An index whose order is another than the column's.
+DROP INDEX fraud.transactions_2020_02_merchant_occurred_at_transaction_id_ba_idx;
+CREATE INDEX da_index ON fraud.transactions_2020_02 (merchant, occurred_at, transaction_id COLLATE "en-x-icu");
+SELECT status FROM fraud.ingest('[
+ {"cc_num": 4000000000990001, "trans_num": "da-a", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-12 10:00:00"},
+ {"cc_num": 4000000000990001, "trans_num": "da-B", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-12 10:00:00"},
+ {"cc_num": 4000000000990001, "trans_num": "da-c", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-12 10:00:00"}]');
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-C", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-12 10:00:00"}');
+SELECT count(*) FROM fraud.verify_parity('payments', 100000);
+DROP INDEX fraud.da_index;
+CREATE INDEX transactions_2020_02_merchant_occurred_at_transaction_id_ba_idx ON fraud.transactions_2020_02 (merchant, occurred_at, transaction_id);
+
+-- A trigger of the insertion that finds the customer there; a default that the partitioned table alone has; another CHECK than
+-- ours; NOT NULL; a column of another type; keys that are of others or in another order, or are not there.
+CREATE FUNCTION da_job() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.job := 'by trigger'; RETURN NEW; END $$;
+CREATE TRIGGER da_job BEFORE INSERT ON fraud.customers FOR EACH ROW EXECUTE FUNCTION da_job();
+ALTER TABLE fraud.transactions ADD COLUMN da_note text;
+ALTER TABLE ONLY fraud.transactions ALTER COLUMN da_note SET DEFAULT 'of the parent';
+ALTER TABLE fraud.customers ALTER COLUMN city_population TYPE text;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-71", "amt": 5, "merchant": "DA one", "city_pop": 777, "trans_date_trans_time": "2020-02-13 10:00:00"}');
+SELECT t.da_note, c.job, c.city_population FROM fraud.transactions t JOIN fraud.customers c USING (card) WHERE t.transaction_id = 'da-71';
+DROP TRIGGER da_job ON fraud.customers;
+ALTER TABLE fraud.transactions DROP COLUMN da_note;
+ALTER TABLE fraud.customers ALTER COLUMN city_population TYPE bigint USING city_population::bigint;
+\set VERBOSITY terse
+ALTER TABLE fraud.customers DROP CONSTRAINT customers_last_four_check;
+ALTER TABLE fraud.customers ADD CONSTRAINT da_check CHECK (last_payment_at < '2020-02-14') NOT VALID;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-72", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-15 10:00:00"}');
+ALTER TABLE fraud.customers DROP CONSTRAINT da_check;
+ALTER TABLE fraud.customers ADD CONSTRAINT customers_last_four_check CHECK (last_four ~ '^[0-9]{4}$');
+SELECT count(fraud._ensure_partition('2020-04-01'));
+ALTER TABLE fraud.transactions_2020_04 ALTER COLUMN category SET NOT NULL;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-73", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-04-15 10:00:00"}');
+\set VERBOSITY default
+ALTER TABLE fraud.payment_keys DROP CONSTRAINT payment_keys_pkey;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-74", "amt": 5, "merchant": "DA one", "category": "home", "trans_date_trans_time": "2020-03-16 10:00:00"}');
+ALTER TABLE fraud.payment_keys ADD PRIMARY KEY (card, transaction_id);
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-74", "amt": 5, "merchant": "DA one", "category": "home", "trans_date_trans_time": "2020-03-16 10:00:00"}');
+ALTER TABLE fraud.payment_keys DROP CONSTRAINT payment_keys_pkey, ADD PRIMARY KEY (transaction_id, card);
+
+-- What is stored already is told without a change, so in a transaction that may only read, too.
+BEGIN READ ONLY;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-74", "amt": 5, "merchant": "DA one", "category": "home", "trans_date_trans_time": "2020-03-16 10:00:00"}');
+ROLLBACK;
+
+-- A history goes where the partitions are, be they halves of a month, or partitioned themselves.
+CREATE TABLE fraud.da_half_1 (LIKE fraud.transactions INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+CREATE TABLE fraud.da_half_2 (LIKE fraud.transactions INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+CREATE TABLE fraud.da_sub (LIKE fraud.transactions INCLUDING DEFAULTS INCLUDING CONSTRAINTS) PARTITION BY HASH (transaction_id);
+CREATE TABLE fraud.da_sub_1 PARTITION OF fraud.da_sub FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+ALTER TABLE fraud.transactions ATTACH PARTITION fraud.da_half_1 FOR VALUES FROM ('2015-03-01') TO ('2015-03-15');
+ALTER TABLE fraud.transactions ATTACH PARTITION fraud.da_half_2 FOR VALUES FROM ('2015-03-15') TO ('2015-04-01');
+CREATE TABLE da_history AS
+    SELECT 4000000000990100 + n % 3 AS cc_num, 'da-h' || n AS trans_num, 5.0 AS amt, 'DA one' AS merchant, '2015-03-01 10:00:00'::timestamp + n * interval '1 day' AS trans_date_trans_time
+    FROM generate_series(0, 30) n;
+SELECT fraud.load_history('da_history');
+SELECT t.tableoid::regclass, count(*), max(t.occurred_at) FROM fraud.transactions t WHERE t.transaction_id LIKE 'da-h%' GROUP BY 1 ORDER BY 1;
+ALTER TABLE fraud.transactions ATTACH PARTITION fraud.da_sub FOR VALUES FROM ('2015-04-01') TO ('2015-05-01');
+UPDATE da_history SET trans_num = 'da-s' || trans_num, trans_date_trans_time = trans_date_trans_time + interval '20 days';
+SELECT fraud.load_history('da_history');
+SELECT t.tableoid::regclass, count(*), max(t.occurred_at) FROM fraud.transactions t WHERE t.transaction_id LIKE 'da-s%' GROUP BY 1 ORDER BY 1;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990100, "trans_num": "da-75", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2015-04-05 10:00:00"}');
+SELECT count(*) FROM fraud.verify_parity('payments', 100000);
+
+DELETE FROM fraud.transactions WHERE occurred_at < '2016-01-01';
+DELETE FROM fraud.payment_keys WHERE occurred_at < '2016-01-01';
+DROP TABLE fraud.da_half_1, fraud.da_half_2, fraud.da_sub, fraud.transactions_2020_04;
+DROP TABLE da_history;
+DROP FUNCTION da_job();
 DROP TABLE bodies, answers, fired;
 DROP PROCEDURE both_ways;
 DROP FUNCTION all_rows(), note();

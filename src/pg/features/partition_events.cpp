@@ -15,6 +15,8 @@ extern "C" {
 #include "access/tableam.h"
 #include "access/visibilitymap.h"
 #include "catalog/index.h"
+#include "commands/defrem.h"
+#include "storage/lmgr.h"
 #include "catalog/partition.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
@@ -79,12 +81,19 @@ AttrNumber column_of(TargetEntry* entry) {
 }
 
 // An index that is what an index scan of those columns, in this order, asks for.
-bool fits(Relation index, const AttrNumber* columns) {
+bool fits(Relation index, TupleDesc rows, const AttrNumber* columns) {
   Form_pg_index form = index->rd_index;
   if (index->rd_rel->relam != BTREE_AM_OID || !form->indisvalid || form->indcheckxmin || form->indnkeyatts < kIndexed) return false;
   if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr)) return false;
   for (int i = 0; i < kIndexed; ++i) {
     if (form->indkey.values[i] != columns[i] || (index->rd_indoption[i] & (INDOPTION_DESC | INDOPTION_NULLS_FIRST)) != 0) return false;
+    // In its column's own order: that of the comparisons in a query.
+    Form_pg_attribute attribute = TupleDescAttr(rows, columns[i] - 1);
+    const Oid usual = GetDefaultOpClass(attribute->atttypid, BTREE_AM_OID);
+    if (index->rd_indcollation[i] != attribute->attcollation || !OidIsValid(usual) ||
+        index->rd_opfamily[i] != get_opclass_family(usual) || index->rd_opcintype[i] != get_opclass_input_type(usual)) {
+      return false;
+    }
   }
   return true;
 }
@@ -127,7 +136,12 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
       if (cached != nullptr) ReleaseCachedPlan(cached, CurrentResourceOwner);
     });
   };
-  if (one.plan != nullptr) {
+  // What was told of a renaming is heard with the lock; a plan that is out of date would look for the old name.
+  const bool valid = one.plan != nullptr && protect([&] {
+    LockRelationOid(table, AccessShareLock);
+    return SPI_plan_is_valid(one.plan);
+  });
+  if (valid) {
     look();
     if (cached != nullptr && cached == one.cached && cached->generation == one.generation) return one.made.usable ? &one : nullptr;
   }
@@ -141,7 +155,7 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
   const bool by_key = !key_.empty();
   const std::string sql = list_ + (by_key ? ", " + key_ : "") + " FROM (SELECT " + stored_.columns + " FROM ONLY " + name + " t) e";
   const char* text = sql.c_str();
-  const char* const* names = stored_.names;
+  const PlainColumn* names = stored_.names;
   protect([&] { one.plan = plan_scan(text); });
   look();
   if (cached == nullptr) return nullptr;
@@ -162,7 +176,7 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
       ListCell* cell;
       foreach (cell, RelationGetIndexList(relation)) {
         Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-        if (!OidIsValid(one.made.index) && fits(index, wanted)) {
+        if (!OidIsValid(one.made.index) && fits(index, RelationGetDescr(relation), wanted)) {
           one.made.index = RelationGetRelid(index);
           Oid family = index->rd_opfamily[0], type = index->rd_opcintype[0];
           one.made.key_equals = get_opcode(get_opfamily_member(family, type, type, BTEqualStrategyNumber));
@@ -191,12 +205,13 @@ PartitionEvents::Partition* PartitionEvents::ready(Oid table) {
     if (!by_key) {
       TupleDesc descriptor = CreateTupleDescCopyConstr(RelationGetDescr(relation));
       int count = 0;
-      while (names[count] != nullptr) ++count;
+      while (names[count].name != nullptr) ++count;
       one.made.given_places = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * static_cast<size_t>(count)));
       one.made.usable = relation->rd_rel->relkind == RELKIND_RELATION;
       for (int i = 0; i < count; ++i) {
-        one.made.given_places[i] = static_cast<AttrNumber>(attribute_named(descriptor, names[i], strlen(names[i])) + 1);
-        one.made.usable = one.made.usable && one.made.given_places[i] > 0;
+        const int at = attribute_named(descriptor, names[i].name, strlen(names[i].name));
+        one.made.given_places[i] = static_cast<AttrNumber>(at + 1);
+        one.made.usable = one.made.usable && at >= 0 && takes_as_is(names[i], TupleDescAttr(descriptor, at));
       }
       one.made.row = one.made.given = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
     }
@@ -227,7 +242,7 @@ bool partitions_between(Oid table, TimestampTz from, TimestampTz to, Oid* found,
   Relation relation = table_open(table, AccessShareLock);
   PartitionKey key = RelationGetPartitionKey(relation);
   bool sound = key != nullptr && key->strategy == PARTITION_STRATEGY_RANGE && key->partnatts == 1 && key->partattrs[0] != 0 &&
-               key->parttypid[0] == TIMESTAMPTZOID && !relation->rd_rel->relforcerowsecurity;
+               key->parttypid[0] == TIMESTAMPTZOID && !relation->rd_rel->relforcerowsecurity && may_use(table, ACL_SELECT);
   if (sound) {
     PartitionDesc parts = RelationGetPartitionDesc(relation, true);
     PartitionBoundInfo bounds = parts->boundinfo;
@@ -258,10 +273,23 @@ bool comes_before(TupleTableSlot* slot, AttrNumber time, AttrNumber id, const Ev
   return DatumGetInt32(FunctionCall2Coll(compare, index->rd_indcollation[kIndexed - 1], value, range.before_id)) < 0;
 }
 
+// While it lives, nobody takes what is in use away: planning, too, may run a user's functions.
+class Reading {
+ public:
+  explicit Reading(bool* reading) : reading_(reading) { *reading_ = true; }
+  ~Reading() noexcept { *reading_ = false; }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+
+ private:
+  bool* reading_;
+};
+
 }  // namespace
 
 bool PartitionEvents::give(const std::vector<NewRow>& rows, DestReceiver* receiver) {
   if (reading_ || rows.empty()) return false;
+  Reading reading(&reading_);
   std::vector<Partition*> parts;
   Oid root = stored_.table;
   for (const NewRow& row : rows) {
@@ -273,18 +301,17 @@ bool PartitionEvents::give(const std::vector<NewRow>& rows, DestReceiver* receiv
     if (one == nullptr) return false;
     parts.push_back(one);
   }
-  reading_ = true;
   try {
     for (size_t i = 0; i < rows.size(); ++i) {
       Partition& one = *parts[i];
       const SqlValue* values = rows[i].values;
-      const char* const* names = stored_.names;
+      const PlainColumn* names = stored_.names;
       const bool starts = i == 0 || parts[i] != parts[i - 1];
       protect([&] {
         TupleTableSlot* row = one.made.given;
         ExecClearTuple(row);
         memset(row->tts_isnull, true, static_cast<size_t>(row->tts_tupleDescriptor->natts));
-        for (int column = 0; names[column] != nullptr; ++column) {
+        for (int column = 0; names[column].name != nullptr; ++column) {
           row->tts_values[one.made.given_places[column] - 1] = values[column].value;
           row->tts_isnull[one.made.given_places[column] - 1] = values[column].null;
         }
@@ -299,10 +326,8 @@ bool PartitionEvents::give(const std::vector<NewRow>& rows, DestReceiver* receiv
     }
   } catch (...) {
     for (Partition* one : parts) one->forget();
-    reading_ = false;
     throw;
   }
-  reading_ = false;
   return true;
 }
 
@@ -310,6 +335,7 @@ bool PartitionEvents::read(const EventRange& range, DestReceiver* receiver, Snap
   // An expression that asks for features itself.
   if (reading_) return false;
   if (range.until <= range.after) return true;
+  Reading reading(&reading_);
   constexpr int kMost = 64;
   Oid tables[kMost];
   int count = 0;
@@ -322,7 +348,6 @@ bool PartitionEvents::read(const EventRange& range, DestReceiver* receiver, Snap
     if (one == nullptr) return false;
     parts.push_back(one);
   }
-  reading_ = true;
   try {
     for (Partition* each : parts) {
       Partition& one = *each;
@@ -384,10 +409,8 @@ bool PartitionEvents::read(const EventRange& range, DestReceiver* receiver, Snap
   } catch (...) {
     // Slots may hold what the abort releases.
     for (Partition* one : parts) one->forget();
-    reading_ = false;
     throw;
   }
-  reading_ = false;
   return true;
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "pg/server/plain_table.h"
 #include "pg/server/server.h"
 #include "pg/server/spi.h"
 
@@ -25,7 +26,7 @@ namespace fraud::pg {
 struct StoredEvents {
   Oid table = InvalidOid;  // partitioned by the range of the events' time; invalid: there is none
   std::string columns;     // the events' columns, as a select list over rows called t
-  const char* const* names = nullptr;  // what a NewRow gives of the table's columns; nullptr ends them
+  const PlainColumn* names = nullptr;  // what a NewRow gives of the table's columns; one without a name ends them
 };
 
 // A row that is not stored yet: values in the order of StoredEvents::names; its other columns are null.

@@ -13,6 +13,7 @@
 
 extern "C" {
 #include "access/table.h"
+#include "storage/lmgr.h"
 }
 
 namespace fraud::pg {
@@ -28,16 +29,6 @@ Oid relation(const char* name) {
   });
 }
 
-Oid primary_key(Oid table) {
-  return protect([&] {
-    Relation opened = table_open(table, AccessShareLock);
-    list_free(RelationGetIndexList(opened));
-    const Oid index = opened->rd_pkindex;
-    table_close(opened, NoLock);
-    return index;
-  });
-}
-
 // The values of a row, as PlainTable takes them.
 template <size_t N>
 struct Row {
@@ -49,16 +40,19 @@ struct Row {
   }
 };
 
-const char* const kKeyColumns[] = {"transaction_id", "card", "occurred_at", "content_hash", nullptr};
+const PlainColumn kKeyColumns[] = {{"transaction_id", TEXTOID}, {"card", UUIDOID}, {"occurred_at", TIMESTAMPTZOID}, {"content_hash", INT8OID},
+                                   nullptr};
 
 // Those of which the later payment's value counts, or the one that there is, are between others.
 enum CustomerColumn { kCard, kLastFour, kFirstName, kLastName, kGender, kStreet, kCity, kState, kZip, kJob, kLatitude, kLongitude,
                       kPopulation, kBirth, kKind, kCustomerId, kFirstAt, kLastAt, kCustomerColumns };
-const char* const kCustomerNames[] = {"card", "last_four", "first_name", "last_name", "gender", "street", "city", "state", "zip", "job",
-                                      "latitude", "longitude", "city_population", "date_of_birth", "customer_kind", "customer_id",
-                                      "first_payment_at", "last_payment_at", nullptr};
+const PlainColumn kCustomerNames[] = {
+    {"card", UUIDOID}, {"last_four", TEXTOID}, {"first_name", TEXTOID}, {"last_name", TEXTOID}, {"gender", TEXTOID}, {"street", TEXTOID},
+    {"city", TEXTOID}, {"state", TEXTOID}, {"zip", TEXTOID}, {"job", TEXTOID}, {"latitude", FLOAT8OID}, {"longitude", FLOAT8OID},
+    {"city_population", INT8OID}, {"date_of_birth", DATEOID}, {"customer_kind", TEXTOID}, {"customer_id", TEXTOID},
+    {"first_payment_at", TIMESTAMPTZOID}, {"last_payment_at", TIMESTAMPTZOID}, nullptr};
 
-const char* const kMerchantColumns[] = {"merchant", nullptr};
+const PlainColumn kMerchantColumns[] = {{"merchant", TEXTOID}, {"category", TEXTOID}, {"first_payment_at", TIMESTAMPTZOID}, nullptr};
 
 }  // namespace
 
@@ -76,11 +70,11 @@ CurrentSnapshot::~CurrentSnapshot() noexcept {
 }
 
 KeyRows::KeyRows()
-    : table_(relation("payment_keys"), kKeyColumns, PlainTable::Use::kInsert), index_(primary_key(relation("payment_keys"))) {}
+    : table_(relation("payment_keys"), kKeyColumns, PlainTable::Use::kInsert, 2) {}
 
 bool KeyRows::find(const Entry& entry, Snapshot snapshot, std::optional<int64_t>* content) {
   const Datum keys[] = {text_param(entry.payment->transaction_id).value, uuid_param(card_uuid(entry.card)).value};
-  if (!table_.find(index_, keys, 2, snapshot)) return false;
+  if (!table_.find(keys, snapshot)) return false;
   *content = table_.is_null(3) ? std::nullopt : std::optional<int64_t>(DatumGetInt64(table_.value(3)));
   return true;
 }
@@ -91,7 +85,7 @@ void KeyRows::insert(const Entry& entry) {
   row.set(1, uuid_param(card_uuid(entry.card)));
   row.set(2, time_param(entry.occurred_at));
   row.set(3, int8_param(entry.content));
-  if (!table_.insert(row.values.data(), row.nulls.data())) throw SqlError(ERRCODE_INTERNAL_ERROR, "the key of a payment has a null");
+  table_.insert(row.values.data(), row.nulls.data());
 }
 
 namespace {
@@ -105,14 +99,13 @@ bool fulfils_check(const Payment& payment) {
 }  // namespace
 
 size_t update_customers(std::vector<Entry>& entries, Snapshot snapshot) {
-  PlainTable table(relation("customers"), kCustomerNames, PlainTable::Use::kUpdate, 1);
+  PlainTable table(relation("customers"), kCustomerNames, PlainTable::Use::kUpdate, 1, "customers_last_four_check");
   if (!table.is_plain()) return 0;
-  const Oid index = primary_key(relation("customers"));
   for (size_t begin = 0, end; begin < entries.size(); begin = end) {
     end = begin + 1;
     while (end < entries.size() && entries[end].card == entries[begin].card) ++end;
     const Datum key = uuid_param(card_uuid(entries[begin].card)).value;
-    if (!fulfils_check(*entries[end - 1].payment) || !table.find(index, &key, 1, snapshot)) return begin;
+    if (!fulfils_check(*entries[end - 1].payment) || !table.find(&key, snapshot)) return begin;
     const std::vector<SqlValue> given = customer_values(entries, begin, end);
     const bool later = DatumGetTimestampTz(given[kLastAt].value) >= DatumGetTimestampTz(table.value(kLastAt));
     Row<kCustomerColumns> row;
@@ -136,28 +129,31 @@ size_t update_customers(std::vector<Entry>& entries, Snapshot snapshot) {
 }
 
 bool merchants_are_there(const std::vector<Entry>& entries, Snapshot snapshot) {
-  PlainTable table(relation("merchants"), kMerchantColumns, PlainTable::Use::kInsert);
+  PlainTable table(relation("merchants"), kMerchantColumns, PlainTable::Use::kInsert, 1);
   if (!table.is_plain()) return false;
-  const Oid index = primary_key(relation("merchants"));
   std::map<std::string_view, bool> seen;
   for (const Entry& entry : entries) {
     if (!seen.emplace(entry.payment->merchant, true).second) continue;
     const Datum key = text_param(entry.payment->merchant).value;
-    if (!table.find(index, &key, 1, snapshot)) return false;
+    if (!table.find(&key, snapshot)) return false;
   }
   return true;
 }
 
 namespace {
 
-const char* const kPaymentColumns[] = {"card", "transaction_id", "occurred_at", "amount", "merchant", "category", "merchant_latitude",
-                                       "merchant_longitude", "home_latitude", "home_longitude", "city_population", "age", "currency",
-                                       "base_amount", "attributes", "score", "decision", "source", "received_at", "model",
-                                       "model_version", "features", nullptr};
+const PlainColumn kPaymentColumns[] = {
+    {"card", UUIDOID}, {"transaction_id", TEXTOID}, {"occurred_at", TIMESTAMPTZOID}, {"amount", NUMERICOID}, {"merchant", TEXTOID},
+    {"category", TEXTOID}, {"merchant_latitude", FLOAT8OID}, {"merchant_longitude", FLOAT8OID}, {"home_latitude", FLOAT8OID},
+    {"home_longitude", FLOAT8OID}, {"city_population", INT8OID}, {"age", FLOAT4OID}, {"currency", TEXTOID}, {"base_amount", NUMERICOID},
+    {"attributes", JSONBOID}, {"score", FLOAT8OID}, {"decision", TEXTOID}, {"source", TEXTOID}, {"received_at", TIMESTAMPTZOID},
+    {"model", TEXTOID}, {"model_version", INT4OID}, {"features", FLOAT4ARRAYOID}, nullptr};
 constexpr size_t kPaymentValues = 22, kAmount = 3, kBaseAmount = 13;
 
-const char* const kChangeColumns[] = {"change_id", "slot", "sign", "card", "transaction_id", "occurred_at", "amount", "merchant", "category",
-                                      "state", "model", "model_version", "score", "decision", nullptr};
+const PlainColumn kChangeColumns[] = {
+    {"change_id", INT8OID}, {"slot", INT2OID}, {"sign", INT2OID}, {"card", UUIDOID}, {"transaction_id", TEXTOID},
+    {"occurred_at", TIMESTAMPTZOID}, {"amount", NUMERICOID}, {"merchant", TEXTOID}, {"category", TEXTOID}, {"state", TEXTOID},
+    {"model", TEXTOID}, {"model_version", INT4OID}, {"score", FLOAT8OID}, {"decision", TEXTOID}, nullptr};
 constexpr size_t kChangeValues = 14;
 
 SqlValue numeric_param(const std::string& text) {
@@ -169,9 +165,11 @@ SqlValue numeric_param(const std::string& text) {
 
 }  // namespace
 
-const char* const kPaymentColumnNames[] = {"card", "transaction_id", "occurred_at", "amount", "merchant", "category", "merchant_latitude",
-                                           "merchant_longitude", "home_latitude", "home_longitude", "city_population", "age", "currency",
-                                           "base_amount", "attributes", nullptr};
+const PlainColumn kPaymentColumnNames[] = {
+    {"card", UUIDOID}, {"transaction_id", TEXTOID}, {"occurred_at", TIMESTAMPTZOID}, {"amount", NUMERICOID}, {"merchant", TEXTOID},
+    {"category", TEXTOID}, {"merchant_latitude", FLOAT8OID}, {"merchant_longitude", FLOAT8OID}, {"home_latitude", FLOAT8OID},
+    {"home_longitude", FLOAT8OID}, {"city_population", INT8OID}, {"age", FLOAT4OID}, {"currency", TEXTOID}, {"base_amount", NUMERICOID},
+    {"attributes", JSONBOID}, nullptr};
 
 std::array<SqlValue, 15> stored_values(const Entry& entry) {
   std::array<SqlValue, 15> values = payment_values(entry);
@@ -189,12 +187,14 @@ bool insert_payments(const std::vector<Entry>& entries, const StoredAs& as) {
     const Oid month = month_partition(entry.occurred_at);
     if (!OidIsValid(month)) return false;
     std::unique_ptr<PlainTable>& table = months[month];
-    if (table == nullptr) table = std::make_unique<PlainTable>(month, kPaymentColumns, PlainTable::Use::kInsert, 1, payments);
+    if (table == nullptr) table = std::make_unique<PlainTable>(month, kPaymentColumns, PlainTable::Use::kInsert, 0, "transactions_decision_check", payments);
     if (!table->is_plain()) return false;
     tables.push_back(table.get());
   }
+  // The log before the slot's table, as everybody does who locks both.
+  protect([&] { LockRelationOid(log, RowExclusiveLock); });
   const OpenSlot slot = open_slot();
-  PlainTable changes(slot.table, kChangeColumns, PlainTable::Use::kInsert, 1, log);
+  PlainTable changes(slot.table, kChangeColumns, PlainTable::Use::kInsert, 0, "changes_check", log);
   if (!changes.is_plain()) return false;
   const SqlValue model = text_param(as.model.model), version = int4_param(as.model.version);
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -206,13 +206,13 @@ bool insert_payments(const std::vector<Entry>& entries, const StoredAs& as) {
     VectorColumn vector(as.set);
     vector.add(entry.features.data());
     for (const SqlValue& value : {score, decision, as.sources[i], as.received_at[i], model, version, vector.array()}) row.set(column++, value);
-    if (!tables[i]->insert(row.values.data(), row.nulls.data())) throw SqlError(ERRCODE_NOT_NULL_VIOLATION, "a payment lacks a value");
+    tables[i]->insert(row.values.data(), row.nulls.data());
     Row<kChangeValues> change;
     const SqlValue values[] = {int8_param(next_change()), {Int16GetDatum(slot.slot)}, {Int16GetDatum(1)},
                                {row.values[0]}, {row.values[1]}, {row.values[2]}, {row.values[kBaseAmount]}, {row.values[4]},
                                {row.values[5], row.nulls[5]}, entry.home_state, model, version, score, decision};
     for (size_t c = 0; c < kChangeValues; ++c) change.set(c, values[c]);
-    if (!changes.insert(change.values.data(), change.nulls.data())) throw SqlError(ERRCODE_NOT_NULL_VIOLATION, "a change of a payment lacks a value");
+    changes.insert(change.values.data(), change.nulls.data());
   }
   return true;
 }

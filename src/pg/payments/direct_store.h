@@ -35,7 +35,6 @@ class KeyRows {
 
  private:
   PlainTable table_;
-  Oid index_;
 };
 
 // Updates the customers of the entries, which are sorted by card, in that order, and thereby locks them. Stops at the first who
@@ -47,7 +46,7 @@ size_t update_customers(std::vector<Entry>& entries, Snapshot snapshot);
 bool merchants_are_there(const std::vector<Entry>& entries, Snapshot snapshot);
 
 // What the payment itself says, as the columns of fraud.transactions that these names are of.
-extern const char* const kPaymentColumnNames[];
+extern const PlainColumn kPaymentColumnNames[];
 std::array<SqlValue, 15> stored_values(const Entry& entry);
 
 // Stores the payments and their rows of the log of changes; false, and nothing was done, where that takes

@@ -155,12 +155,18 @@ constexpr size_t kTransactionColumns = 25, kChangeColumns = 16;
 
 RowWriter::RowWriter(TimestampTz first, TimestampTz last)
     : context_(CurrentMemoryContext),
-      transaction_writer_({"card", "transaction_id", "occurred_at", "received_at", "amount", "merchant", "category",
-                           "merchant_latitude", "merchant_longitude", "home_latitude", "home_longitude", "city_population",
-                           "age", "source", "model", "model_version", "score", "decision", "features", "is_fraud",
-                           "label_known_at", "label_changes", "currency", "base_amount", "attributes"}),
-      change_writer_({"change_id", "slot", "sign", "card", "transaction_id", "occurred_at", "amount", "merchant", "category",
-                      "state", "model", "model_version", "score", "decision", "is_fraud", "known_at"}) {
+      transaction_writer_({
+          {"card", UUIDOID}, {"transaction_id", TEXTOID}, {"occurred_at", TIMESTAMPTZOID}, {"received_at", TIMESTAMPTZOID},
+          {"amount", NUMERICOID}, {"merchant", TEXTOID}, {"category", TEXTOID}, {"merchant_latitude", FLOAT8OID},
+          {"merchant_longitude", FLOAT8OID}, {"home_latitude", FLOAT8OID}, {"home_longitude", FLOAT8OID}, {"city_population", INT8OID},
+          {"age", FLOAT4OID}, {"source", TEXTOID}, {"model", TEXTOID}, {"model_version", INT4OID}, {"score", FLOAT8OID},
+          {"decision", TEXTOID}, {"features", FLOAT4ARRAYOID}, {"is_fraud", BOOLOID}, {"label_known_at", TIMESTAMPTZOID},
+          {"label_changes", TIMESTAMPTZARRAYOID}, {"currency", TEXTOID}, {"base_amount", NUMERICOID}, {"attributes", JSONBOID}}),
+      change_writer_({
+          {"change_id", INT8OID}, {"slot", INT2OID}, {"sign", INT2OID}, {"card", UUIDOID}, {"transaction_id", TEXTOID},
+          {"occurred_at", TIMESTAMPTZOID}, {"amount", NUMERICOID}, {"merchant", TEXTOID}, {"category", TEXTOID}, {"state", TEXTOID},
+          {"model", TEXTOID}, {"model_version", INT4OID}, {"score", FLOAT8OID}, {"decision", TEXTOID}, {"is_fraud", BOOLOID},
+          {"known_at", TIMESTAMPTZOID}}) {
   const Oid schema = fraud_schema();
   protect([&] {
     transactions_ = get_relname_relid("transactions", schema);
@@ -168,15 +174,16 @@ RowWriter::RowWriter(TimestampTz first, TimestampTz last)
     ids_ = get_relname_relid("change_ids", schema);
     block_context_ = AllocSetContextCreate(context_, "fraud_detect history rows", ALLOCSET_DEFAULT_SIZES);
   });
-  direct_ = guc_direct_access && transaction_writer_.takes(transactions_) && change_writer_.takes(changes_);
-  // Months from the first payment's to the last's; each has its table by now.
-  for (TimestampTz time = month_of(first); direct_ && time <= last; time = month_of(time + int64_t{32} * 86400 * 1000000)) {
-    const Oid month = partition_at(transactions_, time);
-    direct_ = !OidIsValid(month) || transaction_writer_.takes(month);
+  direct_ = guc_direct_access && transaction_writer_.takes(transactions_, false) && change_writer_.takes(changes_, false);
+  // From the first payment's to the last's; each has its table by now. Mostly they are months.
+  TimestampTz ends;
+  for (TimestampTz time = first; direct_ && time <= last; time = ends) {
+    const Oid part = partition_at(transactions_, time, &ends);
+    direct_ = !OidIsValid(part) || transaction_writer_.takes(part, true);
   }
   for (int16 slot = 0; direct_ && slot < 4; ++slot) {
     const Oid part = partition_of(changes_, slot);
-    direct_ = OidIsValid(part) && change_writer_.takes(part);
+    direct_ = OidIsValid(part) && change_writer_.takes(part, true);
   }
 }
 
@@ -247,8 +254,7 @@ int64_t RowWriter::store_directly(const FeatureBlock& block, SetScorer& scorer, 
       return PointerGetDatum(array);
     });
     if (block.times[i] >= month_ends) {
-      month = partition_at(transactions_, block.times[i]);
-      month_ends = month_of(month_of(block.times[i]) + int64_t{32} * 86400 * 1000000);
+      month = partition_at(transactions_, block.times[i], &month_ends);
       if (!OidIsValid(month)) {
         throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "fraud.transactions has no partition for a payment's time");
       }

@@ -15,6 +15,9 @@ extern "C" {
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "utils/acl.h"
+#include "utils/datum.h"
+#include "utils/rls.h"
 }
 
 namespace fraud::pg {
@@ -25,42 +28,75 @@ namespace {
 bool fires_triggers(Relation table, PlainTable::Use use) {
   const TriggerDesc* triggers = table->trigdesc;
   if (triggers == nullptr) return false;
-  if (use == PlainTable::Use::kInsert) {
-    return triggers->trig_insert_before_row || triggers->trig_insert_after_row || triggers->trig_insert_instead_row ||
-           triggers->trig_insert_before_statement || triggers->trig_insert_after_statement || triggers->trig_insert_new_table;
+  if (triggers->trig_insert_before_row || triggers->trig_insert_after_row || triggers->trig_insert_instead_row ||
+      triggers->trig_insert_before_statement || triggers->trig_insert_after_statement || triggers->trig_insert_new_table) {
+    return true;
   }
+  if (use == PlainTable::Use::kInsert) return false;
   return triggers->trig_update_before_row || triggers->trig_update_after_row || triggers->trig_update_instead_row ||
          triggers->trig_update_before_statement || triggers->trig_update_after_statement || triggers->trig_update_new_table ||
          triggers->trig_update_old_table;
 }
 
 // Of a partition the parents count too: statements name those.
-bool does_no_more(Relation table, PlainTable::Use use, int checks) {
+bool does_no_more(Relation table, PlainTable::Use use, const char* check) {
   if (table->rd_rel->relhasrules || table->rd_rel->relforcerowsecurity || fires_triggers(table, use)) return false;
   const TupleConstr* constraints = RelationGetDescr(table)->constr;
-  return constraints == nullptr || (!constraints->has_generated_stored && constraints->num_check == checks);
+  if (constraints == nullptr) return true;
+  if (constraints->has_generated_stored) return false;
+  for (int i = 0; i < constraints->num_check; ++i) {
+    if (check == nullptr || strcmp(constraints->check[i].ccname, check) != 0) return false;
+  }
+  return true;
+}
+
+// Whether a column that is not given has a value all the same, or needs one. Of a partition the
+// parent's defaults are those that a statement takes.
+bool fills_others(TupleDesc descriptor, const PlainColumn* columns) {
+  for (int at = 0; at < descriptor->natts; ++at) {
+    Form_pg_attribute attribute = TupleDescAttr(descriptor, at);
+    if (attribute->attisdropped || (!attribute->atthasdef && attribute->attidentity == '\0' && !attribute->attnotnull)) continue;
+    bool given = false;
+    for (const PlainColumn* column = columns; column->name != nullptr && !given; ++column) {
+      given = strcmp(NameStr(attribute->attname), column->name) == 0;
+    }
+    if (!given) return true;
+  }
+  return false;
 }
 
 }  // namespace
 
-PlainTable::PlainTable(Oid table, const char* const* columns, Use use, int checks, Oid parent)
-    : exceptions_(std::uncaught_exceptions()) {
+bool takes_as_is(const PlainColumn& column, Form_pg_attribute attribute) {
+  return column.type == InvalidOid || (attribute->atttypid == column.type && attribute->atttypmod == -1);
+}
+
+bool may_use(Oid table, AclMode right) {
+  return pg_class_aclcheck(table, GetUserId(), right) == ACLCHECK_OK && check_enable_rls(table, InvalidOid, true) != RLS_ENABLED;
+}
+
+PlainTable::PlainTable(Oid table, const PlainColumn* columns, Use use, int keys, const char* check, Oid parent)
+    : keys_(keys), exceptions_(std::uncaught_exceptions()) {
   int count = 0;
-  while (columns[count] != nullptr) ++count;
+  while (columns[count].name != nullptr) ++count;
   places_.resize(static_cast<size_t>(count));
   found_values_.resize(static_cast<size_t>(count));
   found_nulls_.resize(static_cast<size_t>(count));
   AttrNumber* places = places_.data();
   List* indexes = NIL;
   protect([&] {
+    // The parent first, as everybody does who locks both.
+    Relation above = OidIsValid(parent) ? table_open(parent, RowExclusiveLock) : nullptr;
     table_ = table_open(table, RowExclusiveLock);
-    plain_ = table_->rd_rel->relkind == RELKIND_RELATION && does_no_more(table_, use, checks) && !IsolationUsesXactSnapshot();
+    plain_ = table_->rd_rel->relkind == RELKIND_RELATION && does_no_more(table_, use, check) && !IsolationUsesXactSnapshot();
     plain_ = plain_ && table_->rd_rel->relispartition == OidIsValid(parent);
-    if (plain_ && OidIsValid(parent)) {
-      Relation above = table_open(parent, RowExclusiveLock);
-      plain_ = does_no_more(above, use, checks);
+    if (above != nullptr) {
+      plain_ = plain_ && does_no_more(above, use, check) && !fills_others(RelationGetDescr(above), columns);
       table_close(above, NoLock);
     }
+    // A statement's rights are those on what it names.
+    const Oid named = OidIsValid(parent) ? parent : table;
+    plain_ = plain_ && may_use(named, ACL_SELECT) && may_use(named, ACL_INSERT) && (use == Use::kInsert || may_use(named, ACL_UPDATE));
     TupleDesc descriptor = RelationGetDescr(table_);
     for (int i = 0; i < count; ++i) {
       places[i] = 0;
@@ -68,23 +104,14 @@ PlainTable::PlainTable(Oid table, const char* const* columns, Use use, int check
       for (int step = 0; step < descriptor->natts && places[i] == 0; ++step) {
         const int at = (i + step) % descriptor->natts;
         Form_pg_attribute attribute = TupleDescAttr(descriptor, at);
-        if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), columns[i]) == 0) places[i] = static_cast<AttrNumber>(at + 1);
+        if (attribute->attisdropped || strcmp(NameStr(attribute->attname), columns[i].name) != 0) continue;
+        places[i] = static_cast<AttrNumber>(at + 1);
+        if (!takes_as_is(columns[i], attribute)) plain_ = false;
       }
       if (places[i] == 0) plain_ = false;
     }
-    // A column of a user's may have a default.
-    if (plain_ && use == Use::kInsert) {
-      for (int at = 0; at < descriptor->natts; ++at) {
-        Form_pg_attribute attribute = TupleDescAttr(descriptor, at);
-        bool given = false;
-        for (int i = 0; i < count; ++i) given = given || places[i] == at + 1;
-        if (!given && !attribute->attisdropped && (attribute->atthasdef || attribute->attidentity != '\0')) plain_ = false;
-      }
-    }
+    if (plain_ && use == Use::kInsert) plain_ = !fills_others(descriptor, columns);
     if (!plain_) return;
-    if (use == Use::kUpdate) CheckCmdReplicaIdentity(table_, CMD_UPDATE);
-    PreventCommandIfReadOnly(use == Use::kInsert ? "INSERT" : "UPDATE");
-    PreventCommandIfParallelMode(use == Use::kInsert ? "INSERT" : "UPDATE");
     row_ = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
     indexes = RelationGetIndexList(table_);
   });
@@ -98,7 +125,13 @@ PlainTable::PlainTable(Oid table, const char* const* columns, Use use, int check
       opened[i] = index_open(list_nth_oid(indexes, i), RowExclusiveLock);
       infos[i] = BuildIndexInfo(opened[i]);
       if (infos[i]->ii_ExclusionOps != nullptr || !opened[i]->rd_index->indimmediate) plain_ = false;
+      if (RelationGetRelid(opened[i]) == table_->rd_pkindex) key_ = opened[i];
     }
+    if (keys_ == 0) return;
+    // Users make keys anew, of others or in another order.
+    bool found = key_ != nullptr && key_->rd_index->indisvalid && !key_->rd_index->indcheckxmin && key_->rd_index->indnkeyatts == keys_;
+    for (int i = 0; found && i < keys_; ++i) found = key_->rd_index->indkey.values[i] == places[i];
+    plain_ = plain_ && found;
   });
 }
 
@@ -115,7 +148,7 @@ PlainTable::~PlainTable() noexcept {
   table_close(table_, NoLock);
 }
 
-// Plain Postgres code, for protect(). Returns nullptr where a column must not be null.
+// Plain Postgres code, for protect(). Returns nullptr where a column of the old row must not be null.
 TupleTableSlot* PlainTable::new_row(const Datum* values, const bool* nulls, TupleTableSlot* old) {
   TupleDesc descriptor = RelationGetDescr(table_);
   const auto count = static_cast<size_t>(descriptor->natts);
@@ -134,15 +167,37 @@ TupleTableSlot* PlainTable::new_row(const Datum* values, const bool* nulls, Tupl
   }
   for (int at = 0; at < descriptor->natts; ++at) {
     Form_pg_attribute attribute = TupleDescAttr(descriptor, at);
-    if (row_->tts_isnull[at] && attribute->attnotnull && !attribute->attisdropped) return nullptr;
+    if (attribute->attisdropped) row_->tts_isnull[at] = true;
+    if (!row_->tts_isnull[at] || !attribute->attnotnull || attribute->attisdropped) continue;
+    if (old != nullptr) return nullptr;
+    ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                    errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint", NameStr(attribute->attname),
+                           RelationGetRelationName(table_)),
+                    errtablecol(table_, at + 1)));
   }
   ExecStoreVirtualTuple(row_);
   row_->tts_tableOid = RelationGetRelid(table_);
   return row_;
 }
 
+namespace {
+
+// Whether the index has the same values of both rows, which tells it that the old ones will soon be of no use.
+bool same_keys(const IndexInfo* info, TupleDesc descriptor, const TupleTableSlot* old, const TupleTableSlot* row) {
+  if (info->ii_Expressions != NIL) return false;
+  for (int i = 0; i < info->ii_NumIndexKeyAttrs; ++i) {
+    const int at = info->ii_IndexAttrNumbers[i] - 1;
+    if (at < 0 || old->tts_isnull[at] != row->tts_isnull[at]) return false;
+    Form_pg_attribute attribute = TupleDescAttr(descriptor, at);
+    if (!row->tts_isnull[at] && !datumIsEqual(old->tts_values[at], row->tts_values[at], attribute->attbyval, attribute->attlen)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 // Plain Postgres code, for protect().
-void PlainTable::add_to_indexes(bool summarizing_only) {
+void PlainTable::add_to_indexes(bool summarizing_only, const TupleTableSlot* old) {
   for (size_t i = 0; i < indexes_.size(); ++i) {
     IndexInfo* info = index_infos_[i];
     if (!info->ii_ReadyForInserts || (summarizing_only && !is_summarizing(info))) continue;
@@ -159,30 +214,28 @@ void PlainTable::add_to_indexes(bool summarizing_only) {
     Datum values[INDEX_MAX_KEYS];
     bool nulls[INDEX_MAX_KEYS];
     FormIndexDatum(info, row_, executor_, values, nulls);
-    index_insert(indexes_[i], values, nulls, &row_->tts_tid, table_, info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false,
-                 info);
+    index_insert(indexes_[i], values, nulls, &row_->tts_tid, table_, info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+                 old != nullptr && same_keys(info, RelationGetDescr(table_), old, row_), info);
   }
 }
 
-bool PlainTable::insert(const Datum* values, const bool* nulls) {
-  return protect([&] {
-    if (new_row(values, nulls, nullptr) == nullptr) return false;
+void PlainTable::insert(const Datum* values, const bool* nulls) {
+  protect([&] {
+    PreventCommandIfReadOnly("INSERT");
+    PreventCommandIfParallelMode("INSERT");
+    (void)new_row(values, nulls, nullptr);
     table_tuple_insert(table_, row_, GetCurrentCommandId(true), 0, nullptr);
-    add_to_indexes(false);
-    return true;
+    add_to_indexes(false, nullptr);
   });
 }
 
-bool PlainTable::find(Oid index, const Datum* keys, int count, Snapshot snapshot) {
+bool PlainTable::find(const Datum* keys, Snapshot snapshot) {
   Datum* values = found_values_.data();
   char* nulls = found_nulls_.data();
   return protect([&] {
     if (found_ == nullptr) found_ = table_slot_create(table_, nullptr);
-    Relation by = nullptr;
-    for (Relation each : indexes_) {
-      if (RelationGetRelid(each) == index) by = each;
-    }
-    if (by == nullptr) elog(ERROR, "index %u is not of table %u", index, RelationGetRelid(table_));
+    Relation by = key_;
+    const int count = keys_;
     ScanKeyData conditions[INDEX_MAX_KEYS];
     for (int i = 0; i < count; ++i) {
       const Oid operation = get_opfamily_member(by->rd_opfamily[i], by->rd_opcintype[i], by->rd_opcintype[i], BTEqualStrategyNumber);
@@ -206,6 +259,9 @@ bool PlainTable::find(Oid index, const Datum* keys, int count, Snapshot snapshot
 
 bool PlainTable::update(const Datum* values, const bool* nulls, Snapshot snapshot) {
   return protect([&] {
+    PreventCommandIfReadOnly("INSERT");
+    PreventCommandIfParallelMode("INSERT");
+    CheckCmdReplicaIdentity(table_, CMD_UPDATE);
     if (new_row(values, nulls, found_) == nullptr) return false;
     TM_FailureData failure;
     LockTupleMode mode;
@@ -214,7 +270,7 @@ bool PlainTable::update(const Datum* values, const bool* nulls, Snapshot snapsho
     const TM_Result result = table_tuple_update(table_, &place, row_, GetCurrentCommandId(true), snapshot, InvalidSnapshot, true, &failure,
                                                 &mode, &updates);
     if (result != TM_Ok) return false;
-    if (wants_indexes(updates)) add_to_indexes(wants_summarizing_only(updates));
+    if (wants_indexes(updates)) add_to_indexes(wants_summarizing_only(updates), found_);
     return true;
   });
 }

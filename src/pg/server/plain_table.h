@@ -2,9 +2,10 @@
 // methods, as the executor does it. An executor that is started for one row costs several times
 // what the row does.
 //
-// Only where nothing but that would happen: with triggers that it would fire, rules, row security that is
-// forced, generated columns, constraints of others, or beyond READ COMMITTED (where a statement must
-// find what its snapshot does not see), is_plain() says no, and the caller runs his statement.
+// Only where nothing but that would happen: with triggers that it would fire, rules, row security that
+// counts for us, rights that we lack, generated columns, constraints and defaults of others, columns of other types, or
+// beyond READ COMMITTED (where a statement must find what its snapshot does not see), is_plain() says no, and the
+// caller runs his statement.
 #pragma once
 
 #include <vector>
@@ -18,14 +19,28 @@ extern "C" {
 
 namespace fraud::pg {
 
+// A column, and the type that the values for it have: nobody converts them.
+struct PlainColumn {
+  PlainColumn(const char* the_name, Oid the_type = InvalidOid) : name(the_name), type(the_type) {}
+  const char* name;
+  Oid type;
+};
+
+// Whether the attribute takes values of the column's type as they are.
+bool takes_as_is(const PlainColumn& column, Form_pg_attribute attribute);
+
+// Whether the session's user may do this with the table, and no policy has a say in it. Plain Postgres code, for protect().
+bool may_use(Oid table, AclMode right);
+
 class PlainTable {
  public:
+  // kUpdate stands for INSERT … ON CONFLICT DO UPDATE that finds a row, which fires the triggers of both.
   enum class Use { kInsert, kUpdate };
 
-  // Opens the table for one column list; `columns` are names that end with a nullptr. `checks` is how many
-  // CHECK constraints are ours, all of which the rows fulfil; `parent` the table that it is a partition of, which statements
-  // name. Locks both as a statement would. Throws PgError.
-  PlainTable(Oid table, const char* const* columns, Use use, int checks = 0, Oid parent = InvalidOid);
+  // Opens the table for one column list; `columns` end with one whose name is nullptr. `check` is the
+  // CHECK constraint that is ours, which the rows fulfil; `parent` the table that it is a partition of, which statements
+  // name. The first `keys` columns are the primary key, for find(). Locks tables as a statement would. Throws PgError.
+  PlainTable(Oid table, const PlainColumn* columns, Use use, int keys = 0, const char* check = nullptr, Oid parent = InvalidOid);
   ~PlainTable() noexcept;
   PlainTable(const PlainTable&) = delete;
   PlainTable& operator=(const PlainTable&) = delete;
@@ -33,12 +48,12 @@ class PlainTable {
   bool is_plain() const noexcept { return plain_; }
 
   // Adds a row: values and nulls in the order of the columns; all others are null. A key that is there already is
-  // an error. False, and nothing was done, where a column must not be null.
-  bool insert(const Datum* values, const bool* nulls);
+  // an error, and so is null where a column must not be.
+  void insert(const Datum* values, const bool* nulls);
 
-  // Finds the row that the snapshot sees by the columns of an index (a btree), equal to `keys`; null where there is none.
-  // Values in the order of the columns. The row is that of the last find().
-  bool find(Oid index, const Datum* keys, int count, Snapshot snapshot);
+  // Finds the row that the snapshot sees with that primary key; false where there is none. Its values are in the order of
+  // the columns, until the next find().
+  bool find(const Datum* keys, Snapshot snapshot);
   Datum value(int column) const noexcept { return found_values_[static_cast<size_t>(column)]; }
   bool is_null(int column) const noexcept { return found_nulls_[static_cast<size_t>(column)] != 0; }
 
@@ -46,11 +61,13 @@ class PlainTable {
   bool update(const Datum* values, const bool* nulls, Snapshot snapshot);
 
  private:
-  void add_to_indexes(bool summarizing_only);
+  void add_to_indexes(bool summarizing_only, const TupleTableSlot* old);
   TupleTableSlot* new_row(const Datum* values, const bool* nulls, TupleTableSlot* old);
 
   Relation table_ = nullptr;
   bool plain_ = false;
+  int keys_ = 0;
+  Relation key_ = nullptr;  // one of the indexes
   std::vector<AttrNumber> places_;  // of the columns
   std::vector<Relation> indexes_;
   std::vector<IndexInfo*> index_infos_;

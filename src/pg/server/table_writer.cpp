@@ -29,9 +29,11 @@ namespace {
 constexpr size_t kRowsAtOnce = 16384, kRowsAtOnceToHeap = 1000;
 
 // Plain Postgres code, for protect().
-bool is_plain(Relation relation) {
+bool is_plain(Relation relation, bool leaf) {
   const char kind = relation->rd_rel->relkind;
-  if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE) return false;
+  if (kind != (leaf ? RELKIND_RELATION : RELKIND_PARTITIONED_TABLE)) return false;
+  // A statement's rights are those on what it names.
+  if (!leaf && !may_use(RelationGetRelid(relation), ACL_INSERT)) return false;
   if (relation->rd_rel->relrowsecurity || relation->rd_rules != nullptr) return false;
   if (relation->rd_att->constr != nullptr && relation->rd_att->constr->has_generated_stored) return false;
   const TriggerDesc* triggers = relation->trigdesc;
@@ -56,7 +58,7 @@ struct TableWriter::Target {
   int* places = nullptr;  // of each attribute, the column that is given; -1: dropped
   size_t made = 0, waiting = 0;
 
-  void open(Oid the_table, MemoryContext parent, const char* const* columns, size_t count);
+  void open(Oid the_table, MemoryContext parent, const PlainColumn* columns, size_t count);
   void put(const Datum* values, const bool* nulls);
   void write();
   bool is_sorted(int index) const;
@@ -65,7 +67,7 @@ struct TableWriter::Target {
 };
 
 // This one and those that follow are plain Postgres code, for protect().
-void TableWriter::Target::open(Oid the_table, MemoryContext parent, const char* const* columns, size_t count) {
+void TableWriter::Target::open(Oid the_table, MemoryContext parent, const PlainColumn* columns, size_t count) {
   table = the_table;
   context = AllocSetContextCreate(parent, "fraud_detect table writer", ALLOCSET_DEFAULT_SIZES);
   MemoryContext old = MemoryContextSwitchTo(context);
@@ -76,7 +78,7 @@ void TableWriter::Target::open(Oid the_table, MemoryContext parent, const char* 
     Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
     places[i] = -1;
     for (size_t c = 0; c < count && !attribute->attisdropped; ++c) {
-      if (strcmp(columns[c], NameStr(attribute->attname)) == 0) places[i] = static_cast<int>(c);
+      if (strcmp(columns[c].name, NameStr(attribute->attname)) == 0) places[i] = static_cast<int>(c);
     }
   }
   state = CreateExecutorState();
@@ -174,7 +176,7 @@ void TableWriter::Target::close() {
   MemoryContextDelete(context);
 }
 
-TableWriter::TableWriter(std::vector<const char*> columns)
+TableWriter::TableWriter(std::vector<PlainColumn> columns)
     : columns_(std::move(columns)), context_(CurrentMemoryContext) {}
 
 TableWriter::~TableWriter() noexcept {
@@ -183,19 +185,21 @@ TableWriter::~TableWriter() noexcept {
   for (const std::unique_ptr<Target>& target : targets_) target->close();
 }
 
-bool TableWriter::takes(Oid table) const {
-  const char* const* columns = columns_.data();
+bool TableWriter::takes(Oid table, bool leaf) const {
+  const PlainColumn* columns = columns_.data();
   const size_t count = columns_.size();
   return protect([&] {
     Relation relation = table_open(table, RowExclusiveLock);
-    bool plain = is_plain(relation);
+    bool plain = is_plain(relation, leaf);
     size_t known = 0;
     TupleDesc descriptor = RelationGetDescr(relation);
     for (int i = 0; plain && i < descriptor->natts; ++i) {
       Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
       if (attribute->attisdropped) continue;
       plain = false;
-      for (size_t c = 0; c < count && !plain; ++c) plain = strcmp(columns[c], NameStr(attribute->attname)) == 0;
+      for (size_t c = 0; c < count && !plain; ++c) {
+        plain = strcmp(columns[c].name, NameStr(attribute->attname)) == 0 && takes_as_is(columns[c], attribute);
+      }
       ++known;
     }
     table_close(relation, NoLock);
@@ -210,7 +214,7 @@ TableWriter::Target& TableWriter::target(Oid table) {
   }
   targets_.push_back(std::make_unique<Target>());
   Target& opened = *targets_.back();
-  const char* const* columns = columns_.data();
+  const PlainColumn* columns = columns_.data();
   const size_t count = columns_.size();
   MemoryContext parent = context_;
   protect([&] { opened.open(table, parent, columns, count); });
@@ -239,7 +243,7 @@ void TableWriter::flush() {
 
 namespace {
 
-Oid find_partition(Oid root, Datum value, bool ranges) {
+Oid find_partition(Oid root, Datum value, TimestampTz* ends) {
   return protect([&] {
     Relation relation = table_open(root, RowExclusiveLock);
     PartitionKey key = RelationGetPartitionKey(relation);
@@ -248,9 +252,11 @@ Oid find_partition(Oid root, Datum value, bool ranges) {
     if (parts->boundinfo != nullptr) {
       bool equal = false;
       int at;
-      if (ranges) {
-        at = parts->boundinfo->indexes[partition_range_datum_bsearch(key->partsupfunc, key->partcollation, parts->boundinfo,
-                                                                     1, &value, &equal) + 1];
+      if (ends != nullptr) {
+        const int next = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, parts->boundinfo, 1, &value, &equal) + 1;
+        at = parts->boundinfo->indexes[next];
+        const bool bounded = next < parts->boundinfo->ndatums && parts->boundinfo->kind[next][0] == PARTITION_RANGE_DATUM_VALUE;
+        *ends = bounded ? DatumGetTimestampTz(parts->boundinfo->datums[next][0]) : DT_NOEND;
       } else {
         const int below = partition_list_bsearch(key->partsupfunc, key->partcollation, parts->boundinfo, value, &equal);
         at = below >= 0 && equal ? parts->boundinfo->indexes[below] : -1;
@@ -264,7 +270,10 @@ Oid find_partition(Oid root, Datum value, bool ranges) {
 
 }  // namespace
 
-Oid partition_at(Oid root, TimestampTz time) { return find_partition(root, TimestampTzGetDatum(time), true); }
-Oid partition_of(Oid root, int16 value) { return find_partition(root, Int16GetDatum(value), false); }
+Oid partition_at(Oid root, TimestampTz time, TimestampTz* ends) {
+  *ends = DT_NOEND;
+  return find_partition(root, TimestampTzGetDatum(time), ends);
+}
+Oid partition_of(Oid root, int16 value) { return find_partition(root, Int16GetDatum(value), nullptr); }
 
 }  // namespace fraud::pg
