@@ -26,6 +26,19 @@ END;
 COMMENT ON FUNCTION fraud.report_timezone() IS
     'the time zone whose days the reports count: that of the rollups, which take fraud_detect.report_timezone at the first fraud.refresh_rollups() and at fraud.rebuild_rollups()';
 
+-- Where retention has dropped payments, their sums are all there is. Kept are the months
+-- of which payments are gone.
+CREATE FUNCTION fraud._complete_from() RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT coalesce((SELECT CASE WHEN m.month < m.dropped_before THEN (m.month AT TIME ZONE m.timezone + interval '1 month') AT TIME ZONE m.timezone
+                                 ELSE m.month END
+                     FROM (SELECT s.dropped_before, s.timezone, date_trunc('month', s.dropped_before, s.timezone) AS month
+                           FROM fraud.rollup_state s) m), '-infinity');
+END;
+COMMENT ON FUNCTION fraud._complete_from() IS 'internal: from when on all payments are there, of whole months in the time zone of the sums';
+
 -- ---------------------------------------------------------------- tables
 CREATE TABLE fraud.rollups (
     rollup_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -163,6 +176,31 @@ CREATE VIEW fraud._queued_labels AS
 COMMENT ON VIEW fraud._queued_labels IS
     'internal: payments whose label is another than fraud.rollups count, as known now, and that one';
 
+CREATE VIEW fraud._queued_facts AS
+    SELECT q.card, q.occurred_at, q.amount, q.merchant, q.category, q.state,
+           q.model, q.model_version, q.score, q.decision,
+           q.sign::int AS payments, 0 AS fraud, 0 AS legitimate
+    FROM fraud._queued_changes q WHERE q.sign <> 0
+    UNION ALL
+    SELECT (v.label).card, (v.label).occurred_at, (v.label).amount, (v.label).merchant, (v.label).category, (v.label).state,
+           (v.label).model, (v.label).model_version, (v.label).score, (v.label).decision,
+           0, v.sign * ((v.label).is_fraud)::int, v.sign * (NOT (v.label).is_fraud)::int
+    FROM fraud._queued_labels l CROSS JOIN LATERAL (VALUES (1, l.counted), (-1, l.was)) v(sign, label)
+    WHERE (v.label).is_fraud IS NOT NULL;
+COMMENT ON VIEW fraud._queued_facts IS
+    'internal: what is to be added to fraud.rollups: payments, taken away where they are no more, and what labels changed';
+
+-- The same of all payments that are stored: what a rebuild sums up.
+CREATE VIEW fraud._stored_facts AS
+    SELECT t.card, t.occurred_at, t.base_amount AS amount, t.merchant, t.category, c.state,
+           t.model, t.model_version, t.score, t.decision,
+           1 AS payments, coalesce(l.is_fraud::int, 0) AS fraud, coalesce((NOT l.is_fraud)::int, 0) AS legitimate
+    FROM fraud.transactions t
+    LEFT JOIN fraud.customers c ON c.card = t.card
+    LEFT JOIN fraud.current_labels l ON l.card = t.card AND l.transaction_id = t.transaction_id
+    WHERE t.occurred_at >= (SELECT fraud._complete_from());
+COMMENT ON VIEW fraud._stored_facts IS 'internal: as _queued_facts, of all payments whose sums can be made from them';
+
 -- OFFSET 0: each of these is computed once a payment, not once for each sum that it
 -- goes into. Amounts are whole minor units of the base currency and scores whole millionths, whose sums are
 -- exact in any order, and quick. The zone is looked up once a query.
@@ -182,19 +220,9 @@ CREATE VIEW fraud._queued AS
            f.payments * (f.score IS NOT NULL)::int AS scored,
            coalesce(f.decision IN ('review', 'block'), false)::int AS alerted,
            f.fraud, f.legitimate
-    FROM (SELECT q.card, q.occurred_at, q.amount, q.merchant, q.category, q.state,
-                 q.model, q.model_version, q.score, q.decision,
-                 q.sign::int AS payments, 0 AS fraud, 0 AS legitimate
-          FROM fraud._queued_changes q WHERE q.sign <> 0
-          UNION ALL
-          SELECT (v.label).card, (v.label).occurred_at, (v.label).amount, (v.label).merchant, (v.label).category, (v.label).state,
-                 (v.label).model, (v.label).model_version, (v.label).score, (v.label).decision,
-                 0, v.sign * ((v.label).is_fraud)::int, v.sign * (NOT (v.label).is_fraud)::int
-          FROM fraud._queued_labels l CROSS JOIN LATERAL (VALUES (1, l.counted), (-1, l.was)) v(sign, label)
-          WHERE (v.label).is_fraud IS NOT NULL) f
+    FROM fraud._queued_facts f
     OFFSET 0;
-COMMENT ON VIEW fraud._queued IS
-    'internal: what is to be added to fraud.rollups: payments, taken away where they are no more, and what labels changed';
+COMMENT ON VIEW fraud._queued IS 'internal: _queued_facts, with what is summed up of them, and by what';
 
 CREATE VIEW fraud._queued_rollups AS
     SELECT b.kind COLLATE "C" AS kind, b.starts_at, b.key COLLATE "C" AS key, b.model COLLATE "C" AS model,
@@ -271,54 +299,71 @@ CREATE VIEW fraud._queued_cards AS
                GROUP BY d.card, d.month) d ON d.card = q.card AND d.month = q.month;
 COMMENT ON VIEW fraud._queued_cards IS 'internal: what is queued, summed up as rows of fraud.rollup_cards';
 
--- The same of a piece: fold and views compute alike, because it is one text, but for the sums
--- themselves.
+-- What a fold adds. It wants all kinds of sums, those of customers too, and makes them in one
+-- pass; a view wants one kind of them, and leaves out the others before they are made. What
+-- few payments have is filtered: then nothing is added for the others, seven times each.
+CREATE VIEW fraud._queued_sums AS
+    SELECT CASE s.absent WHEN 63 THEN 'day' WHEN 31 THEN 'hour' WHEN 47 THEN 'merchant' WHEN 55 THEN 'category'
+                         WHEN 59 THEN 'state' WHEN 61 THEN 'score' WHEN 62 THEN 'card' END COLLATE "C" AS kind,
+           CASE s.absent WHEN 31 THEN s.hour WHEN 62 THEN s.month ELSE s.day END AS starts_at,
+           (CASE s.absent WHEN 31 THEN CASE WHEN s.is_history THEN 'history' ELSE 'live' END WHEN 47 THEN s.merchant
+                          WHEN 55 THEN s.category WHEN 59 THEN s.state WHEN 61 THEN s.score_bin END) COLLATE "C" AS key,
+           s.model COLLATE "C" AS model, s.model_version, s.card, coalesce(s.days_more, 0) AS days_more, coalesce(s.days_less, 0) AS days_less,
+           s.payments, s.cents * fraud._base_unit() AS volume, coalesce(s.approved, 0) AS approved, coalesce(s.reviewed, 0) AS reviewed,
+           coalesce(s.blocked, 0) AS blocked, coalesce(s.alerted_cents, 0) * fraud._base_unit() AS alerted_volume,
+           coalesce(s.scored, 0) AS scored, coalesce(s.score_sum, 0) * 0.000001 AS score_sum,
+           coalesce(s.fraud, 0) AS fraud, coalesce(s.legitimate, 0) AS legitimate, coalesce(s.fraud_alerted, 0) AS fraud_alerted,
+           coalesce(s.legitimate_alerted, 0) AS legitimate_alerted, coalesce(s.fraud_cents, 0) * fraud._base_unit() AS fraud_volume,
+           coalesce(s.fraud_alerted_cents, 0) * fraud._base_unit() AS fraud_alerted_volume
+    -- A bit for each of hour, merchant, category, state, score and customer that it is not by.
+    FROM (SELECT grouping(q.hour, q.merchant, q.category, q.state, q.score_bin, q.card) AS absent,
+                 q.day, q.hour, q.month, q.decision IS NULL AS is_history, q.merchant, q.category, q.state, q.score_bin, q.card, q.model, q.model_version,
+                 bit_or(q.day_bit) FILTER (WHERE q.payments > 0) AS days_more,
+                 bit_or(q.day_bit) FILTER (WHERE q.payments < 0) AS days_less,
+                 sum(q.payments) AS payments,
+                 sum(q.payments * q.cents) AS cents,
+                 sum(q.approved) FILTER (WHERE q.approved <> 0) AS approved,
+                 sum(q.reviewed) FILTER (WHERE q.reviewed <> 0) AS reviewed,
+                 sum(q.blocked) FILTER (WHERE q.blocked <> 0) AS blocked,
+                 sum(q.payments * q.cents) FILTER (WHERE q.alerted <> 0) AS alerted_cents,
+                 sum(q.scored) FILTER (WHERE q.scored <> 0) AS scored,
+                 sum(q.scored * q.score) FILTER (WHERE q.scored <> 0) AS score_sum,
+                 sum(q.fraud) FILTER (WHERE q.fraud <> 0) AS fraud,
+                 sum(q.legitimate) FILTER (WHERE q.legitimate <> 0) AS legitimate,
+                 sum(q.fraud) FILTER (WHERE q.fraud * q.alerted <> 0) AS fraud_alerted,
+                 sum(q.legitimate) FILTER (WHERE q.legitimate * q.alerted <> 0) AS legitimate_alerted,
+                 sum(q.fraud * q.cents) FILTER (WHERE q.fraud <> 0) AS fraud_cents,
+                 sum(q.fraud * q.cents) FILTER (WHERE q.fraud * q.alerted <> 0) AS fraud_alerted_cents
+          FROM fraud._queued q
+          GROUP BY GROUPING SETS ((q.day), (q.hour, q.decision IS NULL, q.model, q.model_version), (q.day, q.merchant),
+                                  (q.day, q.category), (q.day, q.state), (q.day, q.score_bin, q.model, q.model_version),
+                                  (q.card, q.month))) s
+    WHERE s.absent <> 61 OR s.score_bin IS NOT NULL;
+COMMENT ON VIEW fraud._queued_sums IS
+    'internal: what is queued, as rows of fraud.rollups (_queued_rollups, but for customers) and, of kind card, of fraud.rollup_cards';
+COMMENT ON COLUMN fraud._queued_sums.days_more IS 'of kind card: days of the month with a payment that came, a bit each';
+COMMENT ON COLUMN fraud._queued_sums.days_less IS 'of kind card: days of the month with a payment that went';
+
+-- The same of a piece, and of all that is stored: views, fold and rebuild compute alike, because
+-- it is one text.
 DO $$
 DECLARE
     of_log text;
-    of_piece text;
+    made record;
+    name text;
 BEGIN
-    FOREACH of_log IN ARRAY '{_queued_labels,_queued,_queued_days,_queued_customers,_queued_cards}'::text[] LOOP
-        of_piece := replace(of_log, '_queued', '_piece');
-        EXECUTE format('CREATE VIEW fraud.%I AS %s', of_piece,
-                       replace(pg_get_viewdef(format('fraud.%I', of_log)::regclass), 'fraud._queued', 'fraud._piece'));
-        EXECUTE format('COMMENT ON VIEW fraud.%I IS %L', of_piece, format('internal: as %s, of the piece that is folded', of_log));
+    FOREACH of_log IN ARRAY '{_queued_labels,_queued_facts,_queued,_queued_sums}'::text[] LOOP
+        FOR made IN SELECT * FROM (VALUES ('_piece', 'of the piece that is folded'), ('_stored', 'of all payments that are stored')) v(prefix, what) LOOP
+            name := replace(of_log, '_queued', made.prefix);
+            CONTINUE WHEN to_regclass(format('fraud.%I', name)) IS NOT NULL OR name = '_stored_labels';
+            EXECUTE format('CREATE VIEW fraud.%I AS %s', name,
+                           replace(pg_get_viewdef(format('fraud.%I', of_log)::regclass), 'fraud._queued', 'fraud.' || made.prefix));
+            EXECUTE format('COMMENT ON VIEW fraud.%I IS %L', name, format('internal: as %s, %s', of_log, made.what));
+        END LOOP;
     END LOOP;
 END
 $$;
-
--- A fold wants all kinds of sums and makes them in one pass, in half the time; a view wants
--- one kind of them, and leaves out the others before they are made.
-CREATE VIEW fraud._piece_rollups AS
-    SELECT k.kind COLLATE "C" AS kind, CASE k.kind WHEN 'hour' THEN s.hour ELSE s.day END AS starts_at,
-           (CASE k.kind WHEN 'hour' THEN CASE WHEN s.is_history THEN 'history' ELSE 'live' END WHEN 'merchant' THEN s.merchant
-                        WHEN 'category' THEN s.category WHEN 'state' THEN s.state WHEN 'score' THEN s.score_bin END) COLLATE "C" AS key,
-           s.model COLLATE "C" AS model, s.model_version, s.payments, s.volume, s.approved, s.reviewed, s.blocked, s.alerted_volume,
-           s.scored, s.score_sum, s.fraud, s.legitimate, s.fraud_alerted, s.legitimate_alerted, s.fraud_volume, s.fraud_alerted_volume
-    FROM (SELECT grouping(q.hour, q.merchant, q.category, q.state, q.score_bin) AS absent,
-                 q.day, q.hour, q.decision IS NULL AS is_history, q.merchant, q.category, q.state, q.score_bin, q.model, q.model_version,
-                 sum(q.payments) AS payments,
-                 sum(q.payments * q.cents) * fraud._base_unit() AS volume,
-                 sum(q.approved) AS approved,
-                 sum(q.reviewed) AS reviewed,
-                 sum(q.blocked) AS blocked,
-                 sum(q.payments * q.alerted * q.cents) * fraud._base_unit() AS alerted_volume,
-                 sum(q.scored) AS scored,
-                 coalesce(sum(q.scored * q.score), 0) * 0.000001 AS score_sum,
-                 sum(q.fraud) AS fraud,
-                 sum(q.legitimate) AS legitimate,
-                 sum(q.fraud * q.alerted) AS fraud_alerted,
-                 sum(q.legitimate * q.alerted) AS legitimate_alerted,
-                 sum(q.fraud * q.cents) * fraud._base_unit() AS fraud_volume,
-                 sum(q.fraud * q.alerted * q.cents) * fraud._base_unit() AS fraud_alerted_volume
-          FROM fraud._piece q
-          GROUP BY GROUPING SETS ((q.day), (q.hour, q.decision IS NULL, q.model, q.model_version), (q.day, q.merchant),
-                                  (q.day, q.category), (q.day, q.state), (q.day, q.score_bin, q.model, q.model_version))) s
-    -- A bit for each of hour, merchant, category, state and score that it is not by.
-    JOIN (VALUES (31, 'day'), (15, 'hour'), (23, 'merchant'), (27, 'category'), (29, 'state'), (30, 'score')) k(absent, kind)
-      ON k.absent = s.absent
-    WHERE k.kind <> 'score' OR s.score_bin IS NOT NULL;
-COMMENT ON VIEW fraud._piece_rollups IS 'internal: as _queued_rollups, of the piece that is folded';
+DROP VIEW fraud._queued_sums;  -- only their text is wanted
 
 -- ------------------------------------------------- sums and log together
 CREATE VIEW fraud._rollups AS
