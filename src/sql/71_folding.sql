@@ -14,7 +14,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT coalesce(bit_or(1 << d.day), 0)
     FROM generate_series(0, 30) d(day)
-    WHERE days & 1 << d.day <> 0
+    WHERE days & (1 << d.day) <> 0
       AND EXISTS (SELECT FROM fraud.transactions t
                   WHERE t.card = _days_with_payments.card AND t.occurred_at >= fraud._day_of_month(month, d.day, zone)
                     AND t.occurred_at < fraud._day_of_month(month, d.day + 1, zone));
@@ -122,8 +122,8 @@ BEGIN
                (SELECT m.part FROM fraud.change_mark m)
         FROM piece q
         LEFT JOIN (SELECT fraud._day_of_month(q.month, d.day, fraud.report_timezone()) AS starts_at,
-                          sum(CASE WHEN q.days & 1 << d.day <> 0 THEN 1 ELSE -1 END) AS customers
-                   FROM of_cards q JOIN generate_series(0, 30) d(day) ON (q.days # q.days_before) & 1 << d.day <> 0
+                          sum(CASE WHEN q.days & (1 << d.day) <> 0 THEN 1 ELSE -1 END) AS customers
+                   FROM of_cards q JOIN generate_series(0, 30) d(day) ON (q.days # q.days_before) & (1 << d.day) <> 0
                    WHERE q.days <> q.days_before
                    GROUP BY q.month, d.day) c ON q.kind = 'day' AND c.starts_at = q.starts_at
         WHERE q.kind <> 'card'
@@ -352,8 +352,7 @@ BEGIN
     DELETE FROM fraud.rollup_cards c WHERE c.month >= complete_from;
     DELETE FROM fraud.rollup_labels o WHERE o.occurred_at >= complete_from OR o.occurred_at IS NULL;
     -- One statement, one snapshot: a payment that is seen here is not in the log, or taken out of it, and
-    -- one that commits meanwhile stays in it. Labels too: of those only the difference to what is
-    -- counted is ever added.
+    -- one that commits meanwhile stays in it. Labels too.
     WITH gone AS (
         DELETE FROM fraud.changes c WHERE c.occurred_at >= complete_from OR c.occurred_at IS NULL
     ), no_label_waits AS (
@@ -366,12 +365,13 @@ BEGIN
     ), labelled AS (
         INSERT INTO fraud.rollup_labels (card, transaction_id, is_fraud, occurred_at, amount, merchant, category, state,
                                          model, model_version, score, decision)
-        SELECT t.card, t.transaction_id, l.is_fraud, t.occurred_at, t.base_amount, t.merchant, t.category, c.state,
-               t.model, t.model_version, t.score, t.decision
-        FROM fraud.current_labels l
-        JOIN fraud.transactions t ON t.card = l.card AND t.transaction_id = l.transaction_id
-        LEFT JOIN fraud.customers c ON c.card = t.card
-        WHERE t.occurred_at >= complete_from
+        SELECT * FROM (
+            SELECT t.card, t.transaction_id, fraud._believed_now(t.card, t.transaction_id) AS is_fraud, t.occurred_at, t.base_amount,
+                   t.merchant, t.category, c.state, t.model, t.model_version, t.score, t.decision
+            FROM fraud.transactions t LEFT JOIN fraud.customers c ON c.card = t.card
+            WHERE (t.occurred_at >= complete_from AND t.label_known_at IS NOT NULL) IS TRUE
+            OFFSET 0) l
+        WHERE l.is_fraud IS NOT NULL
     ), stored AS MATERIALIZED (
         SELECT * FROM fraud._stored_sums
     ), cards AS (
@@ -390,7 +390,7 @@ BEGIN
                (SELECT m.part FROM fraud.change_mark m)
         FROM stored q
         LEFT JOIN (SELECT fraud._day_of_month(q.starts_at, d.day, zone) AS starts_at, count(*) AS customers
-                   FROM stored q JOIN generate_series(0, 30) d(day) ON q.days_more & 1 << d.day <> 0
+                   FROM stored q JOIN generate_series(0, 30) d(day) ON q.days_more & (1 << d.day) <> 0
                    WHERE q.kind = 'card'
                    GROUP BY q.starts_at, d.day) c ON q.kind = 'day' AND c.starts_at = q.starts_at
         WHERE q.kind <> 'card'
