@@ -316,7 +316,7 @@ AS $$
 BEGIN
     -- One at a time. Payments never wait for this lock, nor it for them.
     PERFORM fraud._lock('rollups');
-    RETURN fraud._fold_all(10000);
+    RETURN fraud._fold_all(50000);
 END
 $$;
 COMMENT ON FUNCTION fraud._refresh_rollups() IS 'internal: the body of fraud.refresh_rollups, run as the owner';
