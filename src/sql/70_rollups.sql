@@ -310,45 +310,67 @@ CREATE VIEW fraud._queued_cards AS
 COMMENT ON VIEW fraud._queued_cards IS 'internal: what is queued, summed up as rows of fraud.rollup_cards';
 
 -- What a fold adds. It wants all kinds of sums, those of customers too, and makes them in one
--- pass; a view wants one kind of them, and leaves out the others before they are made. What
--- few payments have is filtered: then nothing is added for the others, seven times each.
+-- pass; a view wants one kind of them, and leaves out the others before they are made. Each
+-- payment goes into four sums, and those into the others: a category's and a home state's come from
+-- those of both, a day's, an hour's and a score's from those of an hour and score. What few
+-- payments have is filtered: then nothing is added for the others, four times each.
 CREATE VIEW fraud._queued_sums AS
-    SELECT CASE s.absent WHEN 63 THEN 'day' WHEN 31 THEN 'hour' WHEN 47 THEN 'merchant' WHEN 55 THEN 'category'
-                         WHEN 59 THEN 'state' WHEN 61 THEN 'score' WHEN 62 THEN 'card' END COLLATE "C" AS kind,
-           CASE s.absent WHEN 31 THEN s.hour WHEN 62 THEN s.month ELSE s.day END AS starts_at,
-           (CASE s.absent WHEN 31 THEN CASE WHEN s.is_history THEN 'history' ELSE 'live' END WHEN 47 THEN s.merchant
-                          WHEN 55 THEN s.category WHEN 59 THEN s.state WHEN 61 THEN s.score_bin END) COLLATE "C" AS key,
-           s.model COLLATE "C" AS model, s.model_version, s.card, coalesce(s.days_more, 0) AS days_more, coalesce(s.days_less, 0) AS days_less,
+    WITH parts AS MATERIALIZED (
+        -- A bit for each of hour, merchant, category and customer that it is not by.
+        SELECT grouping(q.hour, q.merchant, q.category, q.card) AS absent,
+               q.day, q.hour, q.month, q.decision IS NULL AS is_history, q.merchant, q.category, q.state, q.score_bin, q.card, q.model, q.model_version,
+               bit_or(q.day_bit) FILTER (WHERE q.payments > 0) AS days_more,
+               bit_or(q.day_bit) FILTER (WHERE q.payments < 0) AS days_less,
+               sum(q.payments) AS payments,
+               sum(q.payments * q.cents) AS cents,
+               sum(q.approved) FILTER (WHERE q.approved <> 0) AS approved,
+               sum(q.reviewed) FILTER (WHERE q.reviewed <> 0) AS reviewed,
+               sum(q.blocked) FILTER (WHERE q.blocked <> 0) AS blocked,
+               sum(q.payments * q.cents) FILTER (WHERE q.alerted <> 0) AS alerted_cents,
+               sum(q.scored) FILTER (WHERE q.scored <> 0) AS scored,
+               sum(q.scored * q.score) FILTER (WHERE q.scored <> 0) AS score_sum,
+               sum(q.fraud) FILTER (WHERE q.fraud <> 0) AS fraud,
+               sum(q.legitimate) FILTER (WHERE q.legitimate <> 0) AS legitimate,
+               sum(q.fraud) FILTER (WHERE q.fraud * q.alerted <> 0) AS fraud_alerted,
+               sum(q.legitimate) FILTER (WHERE q.legitimate * q.alerted <> 0) AS legitimate_alerted,
+               sum(q.fraud * q.cents) FILTER (WHERE q.fraud <> 0) AS fraud_cents,
+               sum(q.fraud * q.cents) FILTER (WHERE q.fraud * q.alerted <> 0) AS fraud_alerted_cents
+        FROM fraud._queued q
+        GROUP BY GROUPING SETS ((q.day, q.merchant), (q.day, q.category, q.state),
+                                (q.day, q.hour, q.decision IS NULL, q.score_bin, q.model, q.model_version), (q.card, q.month))
+    )
+    SELECT s.kind COLLATE "C" AS kind, s.starts_at, s.key COLLATE "C" AS key, s.model COLLATE "C" AS model, s.model_version,
+           s.card, coalesce(s.days_more, 0) AS days_more, coalesce(s.days_less, 0) AS days_less,
            s.payments, s.cents * fraud._base_unit() AS volume, coalesce(s.approved, 0) AS approved, coalesce(s.reviewed, 0) AS reviewed,
            coalesce(s.blocked, 0) AS blocked, coalesce(s.alerted_cents, 0) * fraud._base_unit() AS alerted_volume,
            coalesce(s.scored, 0) AS scored, coalesce(s.score_sum, 0) * 0.000001 AS score_sum,
            coalesce(s.fraud, 0) AS fraud, coalesce(s.legitimate, 0) AS legitimate, coalesce(s.fraud_alerted, 0) AS fraud_alerted,
            coalesce(s.legitimate_alerted, 0) AS legitimate_alerted, coalesce(s.fraud_cents, 0) * fraud._base_unit() AS fraud_volume,
            coalesce(s.fraud_alerted_cents, 0) * fraud._base_unit() AS fraud_alerted_volume
-    -- A bit for each of hour, merchant, category, state, score and customer that it is not by.
-    FROM (SELECT grouping(q.hour, q.merchant, q.category, q.state, q.score_bin, q.card) AS absent,
-                 q.day, q.hour, q.month, q.decision IS NULL AS is_history, q.merchant, q.category, q.state, q.score_bin, q.card, q.model, q.model_version,
-                 bit_or(q.day_bit) FILTER (WHERE q.payments > 0) AS days_more,
-                 bit_or(q.day_bit) FILTER (WHERE q.payments < 0) AS days_less,
-                 sum(q.payments) AS payments,
-                 sum(q.payments * q.cents) AS cents,
-                 sum(q.approved) FILTER (WHERE q.approved <> 0) AS approved,
-                 sum(q.reviewed) FILTER (WHERE q.reviewed <> 0) AS reviewed,
-                 sum(q.blocked) FILTER (WHERE q.blocked <> 0) AS blocked,
-                 sum(q.payments * q.cents) FILTER (WHERE q.alerted <> 0) AS alerted_cents,
-                 sum(q.scored) FILTER (WHERE q.scored <> 0) AS scored,
-                 sum(q.scored * q.score) FILTER (WHERE q.scored <> 0) AS score_sum,
-                 sum(q.fraud) FILTER (WHERE q.fraud <> 0) AS fraud,
-                 sum(q.legitimate) FILTER (WHERE q.legitimate <> 0) AS legitimate,
-                 sum(q.fraud) FILTER (WHERE q.fraud * q.alerted <> 0) AS fraud_alerted,
-                 sum(q.legitimate) FILTER (WHERE q.legitimate * q.alerted <> 0) AS legitimate_alerted,
-                 sum(q.fraud * q.cents) FILTER (WHERE q.fraud <> 0) AS fraud_cents,
-                 sum(q.fraud * q.cents) FILTER (WHERE q.fraud * q.alerted <> 0) AS fraud_alerted_cents
-          FROM fraud._queued q
-          GROUP BY GROUPING SETS ((q.day), (q.hour, q.decision IS NULL, q.model, q.model_version), (q.day, q.merchant),
-                                  (q.day, q.category), (q.day, q.state), (q.day, q.score_bin, q.model, q.model_version),
-                                  (q.card, q.month))) s
-    WHERE s.absent <> 61 OR s.score_bin IS NOT NULL;
+    FROM (SELECT CASE p.absent WHEN 11 THEN 'merchant' ELSE 'card' END AS kind, CASE p.absent WHEN 11 THEN p.day ELSE p.month END AS starts_at,
+                 p.merchant AS key, p.model, p.model_version, p.card, p.days_more, p.days_less,
+                 p.payments, p.cents, p.approved, p.reviewed, p.blocked, p.alerted_cents, p.scored,
+                 p.score_sum, p.fraud, p.legitimate, p.fraud_alerted, p.legitimate_alerted, p.fraud_cents, p.fraud_alerted_cents
+          FROM parts p WHERE p.absent IN (11, 14)
+          UNION ALL
+          SELECT CASE grouping(p.category) WHEN 0 THEN 'category' ELSE 'state' END, p.day,
+                 CASE grouping(p.category) WHEN 0 THEN p.category ELSE p.state END, NULL, NULL, NULL, NULL, NULL,
+                 sum(p.payments)::bigint, sum(p.cents), sum(p.approved)::bigint, sum(p.reviewed)::bigint, sum(p.blocked)::bigint,
+                 sum(p.alerted_cents), sum(p.scored)::bigint, sum(p.score_sum), sum(p.fraud)::bigint, sum(p.legitimate)::bigint,
+                 sum(p.fraud_alerted)::bigint, sum(p.legitimate_alerted)::bigint, sum(p.fraud_cents), sum(p.fraud_alerted_cents)
+          FROM parts p WHERE p.absent = 13
+          GROUP BY GROUPING SETS ((p.day, p.category), (p.day, p.state))
+          UNION ALL
+          SELECT CASE grouping(p.hour, p.score_bin) WHEN 3 THEN 'day' WHEN 1 THEN 'hour' ELSE 'score' END,
+                 CASE grouping(p.hour) WHEN 0 THEN p.hour ELSE p.day END,
+                 CASE grouping(p.hour, p.score_bin) WHEN 1 THEN CASE WHEN p.is_history THEN 'history' ELSE 'live' END WHEN 2 THEN p.score_bin END,
+                 p.model, p.model_version, NULL, NULL, NULL,
+                 sum(p.payments)::bigint, sum(p.cents), sum(p.approved)::bigint, sum(p.reviewed)::bigint, sum(p.blocked)::bigint,
+                 sum(p.alerted_cents), sum(p.scored)::bigint, sum(p.score_sum), sum(p.fraud)::bigint, sum(p.legitimate)::bigint,
+                 sum(p.fraud_alerted)::bigint, sum(p.legitimate_alerted)::bigint, sum(p.fraud_cents), sum(p.fraud_alerted_cents)
+          FROM parts p WHERE p.absent = 7
+          GROUP BY GROUPING SETS ((p.day), (p.hour, p.is_history, p.model, p.model_version), (p.day, p.score_bin, p.model, p.model_version))) s
+    WHERE s.kind <> 'score' OR s.key IS NOT NULL;
 COMMENT ON VIEW fraud._queued_sums IS
     'internal: what is queued, as rows of fraud.rollups (_queued_rollups, but for customers) and, of kind card, of fraud.rollup_cards';
 COMMENT ON COLUMN fraud._queued_sums.days_more IS 'of kind card: days of the month with a payment that came, a bit each';
