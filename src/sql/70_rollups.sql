@@ -115,10 +115,12 @@ CREATE TABLE fraud.folding (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     slot smallint NOT NULL,
     after_id bigint NOT NULL,
-    last_id bigint NOT NULL
+    last_id bigint NOT NULL,
+    only_new boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 INSERT INTO fraud.folding (slot, after_id, last_id) VALUES (0, 0, 0);
 COMMENT ON TABLE fraud.folding IS 'internal: the piece of fraud.changes that is folded, or was last';
+COMMENT ON COLUMN fraud.folding.only_new IS 'whether all in it are payments that were stored: then nobody looks for others';
 
 -- ------------------------------------------------------- what is in the log
 -- Labels whose time has come count, be they in the log or not back in it yet.
@@ -131,13 +133,22 @@ CREATE VIEW fraud._queued_changes AS
     FROM fraud.waiting_labels w WHERE w.known_at OPERATOR(pg_catalog.<=) now();
 COMMENT ON VIEW fraud._queued_changes IS 'internal: the changes that fraud.rollups do not count yet, as known now';
 
+-- Nearly always all are payments that were stored. A part whose condition on the sign is never met is left
+-- out of the plan, and the other one is not looked into where there is nothing.
 CREATE VIEW fraud._piece_changes AS
     SELECT c.sign, c.card, c.transaction_id, c.occurred_at, c.amount, c.merchant, c.category, c.state,
            c.model, c.model_version, c.score, c.decision
     FROM fraud.changes c
     WHERE c.slot = (SELECT f.slot FROM fraud.folding f)
       AND c.change_id > (SELECT f.after_id FROM fraud.folding f) AND c.change_id <= (SELECT f.last_id FROM fraud.folding f)
-      AND (c.sign <> 0 OR c.known_at OPERATOR(pg_catalog.<=) now());
+      AND c.sign = 1
+    UNION ALL
+    SELECT c.sign, c.card, c.transaction_id, c.occurred_at, c.amount, c.merchant, c.category, c.state,
+           c.model, c.model_version, c.score, c.decision
+    FROM fraud.changes c
+    WHERE c.slot = (SELECT f.slot FROM fraud.folding f)
+      AND c.change_id > (SELECT f.after_id FROM fraud.folding f) AND c.change_id <= (SELECT f.last_id FROM fraud.folding f)
+      AND (c.sign = 0 AND c.known_at OPERATOR(pg_catalog.<=) now() OR c.sign = -1) AND NOT (SELECT f.only_new FROM fraud.folding f);
 COMMENT ON VIEW fraud._piece_changes IS 'internal: as _queued_changes, of the piece that is folded';
 
 -- The label that each payment has now, beside the one that is counted. Not a change of it
@@ -216,13 +227,13 @@ COMMENT ON VIEW fraud._stored_facts IS 'internal: as _queued_facts, of all payme
 -- exact in any order, and quick. The zone is looked up once a query.
 CREATE VIEW fraud._queued AS
     SELECT f.card, f.merchant, f.category, f.state, f.model, f.model_version, f.decision,
-           (f.amount * fraud._base_units())::bigint AS cents,
+           (f.amount * (SELECT fraud._base_units()))::bigint AS cents,
            least(99, floor(f.score * 100))::int::text AS score_bin,
            round(f.score * 1000000)::bigint AS score,
            date_trunc('hour', f.occurred_at, (SELECT fraud.report_timezone())) AS hour,
            date_trunc('day', f.occurred_at, (SELECT fraud.report_timezone())) AS day,
            date_trunc('month', f.occurred_at, (SELECT fraud.report_timezone())) AS month,
-           1 << (extract(day FROM f.occurred_at AT TIME ZONE (SELECT fraud.report_timezone()))::int - 1) AS day_bit,
+           1 << (date_part('day', f.occurred_at AT TIME ZONE (SELECT fraud.report_timezone()))::int - 1) AS day_bit,
            f.payments,
            f.payments * (f.decision IS NOT DISTINCT FROM 'approve')::int AS approved,
            f.payments * (f.decision IS NOT DISTINCT FROM 'review')::int AS reviewed,
