@@ -26,6 +26,19 @@ END;
 COMMENT ON FUNCTION fraud.report_timezone() IS
     'the time zone whose days the reports count: that of the rollups, which take fraud_detect.report_timezone at the first fraud.refresh_rollups() and at fraud.rebuild_rollups()';
 
+-- Where retention has dropped payments, their sums are all there is. Kept are the months
+-- of which payments are gone.
+CREATE FUNCTION fraud._complete_from() RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT coalesce((SELECT CASE WHEN m.month < m.dropped_before THEN (m.month AT TIME ZONE m.timezone + interval '1 month') AT TIME ZONE m.timezone
+                                 ELSE m.month END
+                     FROM (SELECT s.dropped_before, s.timezone, date_trunc('month', s.dropped_before, s.timezone) AS month
+                           FROM fraud.rollup_state s) m), '-infinity');
+END;
+COMMENT ON FUNCTION fraud._complete_from() IS 'internal: from when on all payments are there, of whole months in the time zone of the sums';
+
 -- ---------------------------------------------------------------- tables
 CREATE TABLE fraud.rollups (
     rollup_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -102,10 +115,12 @@ CREATE TABLE fraud.folding (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     slot smallint NOT NULL,
     after_id bigint NOT NULL,
-    last_id bigint NOT NULL
+    last_id bigint NOT NULL,
+    only_new boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 INSERT INTO fraud.folding (slot, after_id, last_id) VALUES (0, 0, 0);
 COMMENT ON TABLE fraud.folding IS 'internal: the piece of fraud.changes that is folded, or was last';
+COMMENT ON COLUMN fraud.folding.only_new IS 'whether all in it are payments that were stored: then nobody looks for others';
 
 -- ------------------------------------------------------- what is in the log
 -- Labels whose time has come count, be they in the log or not back in it yet.
@@ -118,13 +133,22 @@ CREATE VIEW fraud._queued_changes AS
     FROM fraud.waiting_labels w WHERE w.known_at OPERATOR(pg_catalog.<=) now();
 COMMENT ON VIEW fraud._queued_changes IS 'internal: the changes that fraud.rollups do not count yet, as known now';
 
+-- Nearly always all are payments that were stored. A part whose condition on the sign is never met is left
+-- out of the plan, and the other one is not looked into where there is nothing.
 CREATE VIEW fraud._piece_changes AS
     SELECT c.sign, c.card, c.transaction_id, c.occurred_at, c.amount, c.merchant, c.category, c.state,
            c.model, c.model_version, c.score, c.decision
     FROM fraud.changes c
     WHERE c.slot = (SELECT f.slot FROM fraud.folding f)
       AND c.change_id > (SELECT f.after_id FROM fraud.folding f) AND c.change_id <= (SELECT f.last_id FROM fraud.folding f)
-      AND (c.sign <> 0 OR c.known_at OPERATOR(pg_catalog.<=) now());
+      AND c.sign = 1
+    UNION ALL
+    SELECT c.sign, c.card, c.transaction_id, c.occurred_at, c.amount, c.merchant, c.category, c.state,
+           c.model, c.model_version, c.score, c.decision
+    FROM fraud.changes c
+    WHERE c.slot = (SELECT f.slot FROM fraud.folding f)
+      AND c.change_id > (SELECT f.after_id FROM fraud.folding f) AND c.change_id <= (SELECT f.last_id FROM fraud.folding f)
+      AND (c.sign = 0 AND c.known_at OPERATOR(pg_catalog.<=) now() OR c.sign = -1) AND NOT (SELECT f.only_new FROM fraud.folding f);
 COMMENT ON VIEW fraud._piece_changes IS 'internal: as _queued_changes, of the piece that is folded';
 
 -- The label that each payment has now, beside the one that is counted. Not a change of it
@@ -163,18 +187,53 @@ CREATE VIEW fraud._queued_labels AS
 COMMENT ON VIEW fraud._queued_labels IS
     'internal: payments whose label is another than fraud.rollups count, as known now, and that one';
 
+CREATE FUNCTION fraud._believed_now(card uuid, transaction_id text) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT (fraud._believed(l)).is_fraud FROM fraud.labels l
+    WHERE l.card = _believed_now.card AND l.transaction_id = _believed_now.transaction_id AND l.known_at <= now();
+END;
+COMMENT ON FUNCTION fraud._believed_now(uuid, text) IS 'internal: what the label of a payment says that counts, as known now';
+
+CREATE VIEW fraud._queued_facts AS
+    SELECT q.card, q.occurred_at, q.amount, q.merchant, q.category, q.state,
+           q.model, q.model_version, q.score, q.decision,
+           q.sign::int AS payments, 0 AS fraud, 0 AS legitimate
+    FROM fraud._queued_changes q WHERE q.sign <> 0
+    UNION ALL
+    SELECT (v.label).card, (v.label).occurred_at, (v.label).amount, (v.label).merchant, (v.label).category, (v.label).state,
+           (v.label).model, (v.label).model_version, (v.label).score, (v.label).decision,
+           0, v.sign * ((v.label).is_fraud)::int, v.sign * (NOT (v.label).is_fraud)::int
+    FROM fraud._queued_labels l CROSS JOIN LATERAL (VALUES (1, l.counted), (-1, l.was)) v(sign, label)
+    WHERE (v.label).is_fraud IS NOT NULL;
+COMMENT ON VIEW fraud._queued_facts IS
+    'internal: what is to be added to fraud.rollups: payments, taken away where they are no more, and what labels changed';
+
+-- The same of all payments that are stored: what a rebuild sums up. A payment that has labels
+-- tells so, and then they are asked. IS TRUE: nearly all is read, an index is no help.
+CREATE VIEW fraud._stored_facts AS
+    SELECT p.card, p.occurred_at, p.amount, p.merchant, p.category, p.state, p.model, p.model_version, p.score, p.decision,
+           1 AS payments, coalesce(p.is_fraud::int, 0) AS fraud, coalesce((NOT p.is_fraud)::int, 0) AS legitimate
+    FROM (SELECT t.card, t.occurred_at, t.base_amount AS amount, t.merchant, t.category, c.state,
+                 t.model, t.model_version, t.score, t.decision,
+                 CASE WHEN t.label_known_at IS NOT NULL THEN fraud._believed_now(t.card, t.transaction_id) END AS is_fraud
+          FROM fraud.transactions t LEFT JOIN fraud.customers c ON c.card = t.card
+          WHERE (t.occurred_at >= (SELECT fraud._complete_from())) IS TRUE
+          OFFSET 0) p;
+COMMENT ON VIEW fraud._stored_facts IS 'internal: as _queued_facts, of all payments whose sums can be made from them';
+
 -- OFFSET 0: each of these is computed once a payment, not once for each sum that it
 -- goes into. Amounts are whole minor units of the base currency and scores whole millionths, whose sums are
 -- exact in any order, and quick. The zone is looked up once a query.
 CREATE VIEW fraud._queued AS
     SELECT f.card, f.merchant, f.category, f.state, f.model, f.model_version, f.decision,
-           (f.amount * fraud._base_units())::bigint AS cents,
+           (f.amount * (SELECT fraud._base_units()))::bigint AS cents,
            least(99, floor(f.score * 100))::int::text AS score_bin,
            round(f.score * 1000000)::bigint AS score,
            date_trunc('hour', f.occurred_at, (SELECT fraud.report_timezone())) AS hour,
            date_trunc('day', f.occurred_at, (SELECT fraud.report_timezone())) AS day,
            date_trunc('month', f.occurred_at, (SELECT fraud.report_timezone())) AS month,
-           1 << (extract(day FROM f.occurred_at AT TIME ZONE (SELECT fraud.report_timezone()))::int - 1) AS day_bit,
+           1 << (date_part('day', f.occurred_at AT TIME ZONE (SELECT fraud.report_timezone()))::int - 1) AS day_bit,
            f.payments,
            f.payments * (f.decision IS NOT DISTINCT FROM 'approve')::int AS approved,
            f.payments * (f.decision IS NOT DISTINCT FROM 'review')::int AS reviewed,
@@ -182,19 +241,9 @@ CREATE VIEW fraud._queued AS
            f.payments * (f.score IS NOT NULL)::int AS scored,
            coalesce(f.decision IN ('review', 'block'), false)::int AS alerted,
            f.fraud, f.legitimate
-    FROM (SELECT q.card, q.occurred_at, q.amount, q.merchant, q.category, q.state,
-                 q.model, q.model_version, q.score, q.decision,
-                 q.sign::int AS payments, 0 AS fraud, 0 AS legitimate
-          FROM fraud._queued_changes q WHERE q.sign <> 0
-          UNION ALL
-          SELECT (v.label).card, (v.label).occurred_at, (v.label).amount, (v.label).merchant, (v.label).category, (v.label).state,
-                 (v.label).model, (v.label).model_version, (v.label).score, (v.label).decision,
-                 0, v.sign * ((v.label).is_fraud)::int, v.sign * (NOT (v.label).is_fraud)::int
-          FROM fraud._queued_labels l CROSS JOIN LATERAL (VALUES (1, l.counted), (-1, l.was)) v(sign, label)
-          WHERE (v.label).is_fraud IS NOT NULL) f
+    FROM fraud._queued_facts f
     OFFSET 0;
-COMMENT ON VIEW fraud._queued IS
-    'internal: what is to be added to fraud.rollups: payments, taken away where they are no more, and what labels changed';
+COMMENT ON VIEW fraud._queued IS 'internal: _queued_facts, with what is summed up of them, and by what';
 
 CREATE VIEW fraud._queued_rollups AS
     SELECT b.kind COLLATE "C" AS kind, b.starts_at, b.key COLLATE "C" AS key, b.model COLLATE "C" AS model,
@@ -271,54 +320,93 @@ CREATE VIEW fraud._queued_cards AS
                GROUP BY d.card, d.month) d ON d.card = q.card AND d.month = q.month;
 COMMENT ON VIEW fraud._queued_cards IS 'internal: what is queued, summed up as rows of fraud.rollup_cards';
 
--- The same of a piece: fold and views compute alike, because it is one text, but for the sums
--- themselves.
+-- What a fold adds. It wants all kinds of sums, those of customers too, and makes them in one
+-- pass; a view wants one kind of them, and leaves out the others before they are made. Each
+-- payment goes into four sums, and those into the others: a category's and a home state's come from
+-- those of both, a day's, an hour's and a score's from those of an hour and score. What few
+-- payments have is filtered: then nothing is added for the others, four times each.
+CREATE VIEW fraud._queued_sums AS
+    WITH parts AS MATERIALIZED (
+        -- A bit for each of hour, merchant, category and customer that it is not by.
+        SELECT grouping(q.hour, q.merchant, q.category, q.card) AS absent,
+               q.day, q.hour, q.month, q.decision IS NULL AS is_history, q.merchant, q.category, q.state, q.score_bin, q.card, q.model, q.model_version,
+               bit_or(q.day_bit) FILTER (WHERE q.payments > 0) AS days_more,
+               bit_or(q.day_bit) FILTER (WHERE q.payments < 0) AS days_less,
+               sum(q.payments) AS payments,
+               sum(q.payments * q.cents) AS cents,
+               sum(q.approved) FILTER (WHERE q.approved <> 0) AS approved,
+               sum(q.reviewed) FILTER (WHERE q.reviewed <> 0) AS reviewed,
+               sum(q.blocked) FILTER (WHERE q.blocked <> 0) AS blocked,
+               sum(q.payments * q.cents) FILTER (WHERE q.alerted <> 0) AS alerted_cents,
+               sum(q.scored) FILTER (WHERE q.scored <> 0) AS scored,
+               sum(q.scored * q.score) FILTER (WHERE q.scored <> 0) AS score_sum,
+               sum(q.fraud) FILTER (WHERE q.fraud <> 0) AS fraud,
+               sum(q.legitimate) FILTER (WHERE q.legitimate <> 0) AS legitimate,
+               sum(q.fraud) FILTER (WHERE q.fraud * q.alerted <> 0) AS fraud_alerted,
+               sum(q.legitimate) FILTER (WHERE q.legitimate * q.alerted <> 0) AS legitimate_alerted,
+               sum(q.fraud * q.cents) FILTER (WHERE q.fraud <> 0) AS fraud_cents,
+               sum(q.fraud * q.cents) FILTER (WHERE q.fraud * q.alerted <> 0) AS fraud_alerted_cents
+        FROM fraud._queued q
+        GROUP BY GROUPING SETS ((q.day, q.merchant), (q.day, q.category, q.state),
+                                (q.day, q.hour, q.decision IS NULL, q.score_bin, q.model, q.model_version), (q.card, q.month))
+    )
+    SELECT s.kind COLLATE "C" AS kind, s.starts_at, s.key COLLATE "C" AS key, s.model COLLATE "C" AS model, s.model_version,
+           s.card, coalesce(s.days_more, 0) AS days_more, coalesce(s.days_less, 0) AS days_less,
+           s.payments, s.cents * fraud._base_unit() AS volume, coalesce(s.approved, 0) AS approved, coalesce(s.reviewed, 0) AS reviewed,
+           coalesce(s.blocked, 0) AS blocked, coalesce(s.alerted_cents, 0) * fraud._base_unit() AS alerted_volume,
+           coalesce(s.scored, 0) AS scored, coalesce(s.score_sum, 0) * 0.000001 AS score_sum,
+           coalesce(s.fraud, 0) AS fraud, coalesce(s.legitimate, 0) AS legitimate, coalesce(s.fraud_alerted, 0) AS fraud_alerted,
+           coalesce(s.legitimate_alerted, 0) AS legitimate_alerted, coalesce(s.fraud_cents, 0) * fraud._base_unit() AS fraud_volume,
+           coalesce(s.fraud_alerted_cents, 0) * fraud._base_unit() AS fraud_alerted_volume
+    FROM (SELECT CASE p.absent WHEN 11 THEN 'merchant' ELSE 'card' END AS kind, CASE p.absent WHEN 11 THEN p.day ELSE p.month END AS starts_at,
+                 p.merchant AS key, p.model, p.model_version, p.card, p.days_more, p.days_less,
+                 p.payments, p.cents, p.approved, p.reviewed, p.blocked, p.alerted_cents, p.scored,
+                 p.score_sum, p.fraud, p.legitimate, p.fraud_alerted, p.legitimate_alerted, p.fraud_cents, p.fraud_alerted_cents
+          FROM parts p WHERE p.absent IN (11, 14)
+          UNION ALL
+          SELECT CASE grouping(p.category) WHEN 0 THEN 'category' ELSE 'state' END, p.day,
+                 CASE grouping(p.category) WHEN 0 THEN p.category ELSE p.state END, NULL, NULL, NULL, NULL, NULL,
+                 sum(p.payments)::bigint, sum(p.cents), sum(p.approved)::bigint, sum(p.reviewed)::bigint, sum(p.blocked)::bigint,
+                 sum(p.alerted_cents), sum(p.scored)::bigint, sum(p.score_sum), sum(p.fraud)::bigint, sum(p.legitimate)::bigint,
+                 sum(p.fraud_alerted)::bigint, sum(p.legitimate_alerted)::bigint, sum(p.fraud_cents), sum(p.fraud_alerted_cents)
+          FROM parts p WHERE p.absent = 13
+          GROUP BY GROUPING SETS ((p.day, p.category), (p.day, p.state))
+          UNION ALL
+          SELECT CASE grouping(p.hour, p.score_bin) WHEN 3 THEN 'day' WHEN 1 THEN 'hour' ELSE 'score' END,
+                 CASE grouping(p.hour) WHEN 0 THEN p.hour ELSE p.day END,
+                 CASE grouping(p.hour, p.score_bin) WHEN 1 THEN CASE WHEN p.is_history THEN 'history' ELSE 'live' END WHEN 2 THEN p.score_bin END,
+                 p.model, p.model_version, NULL, NULL, NULL,
+                 sum(p.payments)::bigint, sum(p.cents), sum(p.approved)::bigint, sum(p.reviewed)::bigint, sum(p.blocked)::bigint,
+                 sum(p.alerted_cents), sum(p.scored)::bigint, sum(p.score_sum), sum(p.fraud)::bigint, sum(p.legitimate)::bigint,
+                 sum(p.fraud_alerted)::bigint, sum(p.legitimate_alerted)::bigint, sum(p.fraud_cents), sum(p.fraud_alerted_cents)
+          FROM parts p WHERE p.absent = 7
+          GROUP BY GROUPING SETS ((p.day), (p.hour, p.is_history, p.model, p.model_version), (p.day, p.score_bin, p.model, p.model_version))) s
+    WHERE s.kind <> 'score' OR s.key IS NOT NULL;
+COMMENT ON VIEW fraud._queued_sums IS
+    'internal: what is queued, as rows of fraud.rollups (_queued_rollups, but for customers) and, of kind card, of fraud.rollup_cards';
+COMMENT ON COLUMN fraud._queued_sums.days_more IS 'of kind card: days of the month with a payment that came, a bit each';
+COMMENT ON COLUMN fraud._queued_sums.days_less IS 'of kind card: days of the month with a payment that went';
+
+-- The same of a piece, and of all that is stored: views, fold and rebuild compute alike, because
+-- it is one text.
 DO $$
 DECLARE
     of_log text;
-    of_piece text;
+    made record;
+    name text;
 BEGIN
-    FOREACH of_log IN ARRAY '{_queued_labels,_queued,_queued_days,_queued_customers,_queued_cards}'::text[] LOOP
-        of_piece := replace(of_log, '_queued', '_piece');
-        EXECUTE format('CREATE VIEW fraud.%I AS %s', of_piece,
-                       replace(pg_get_viewdef(format('fraud.%I', of_log)::regclass), 'fraud._queued', 'fraud._piece'));
-        EXECUTE format('COMMENT ON VIEW fraud.%I IS %L', of_piece, format('internal: as %s, of the piece that is folded', of_log));
+    FOREACH of_log IN ARRAY '{_queued_labels,_queued_facts,_queued,_queued_sums}'::text[] LOOP
+        FOR made IN SELECT * FROM (VALUES ('_piece', 'of the piece that is folded'), ('_stored', 'of all payments that are stored')) v(prefix, what) LOOP
+            name := replace(of_log, '_queued', made.prefix);
+            CONTINUE WHEN to_regclass(format('fraud.%I', name)) IS NOT NULL OR name = '_stored_labels';
+            EXECUTE format('CREATE VIEW fraud.%I AS %s', name,
+                           replace(pg_get_viewdef(format('fraud.%I', of_log)::regclass), 'fraud._queued', 'fraud.' || made.prefix));
+            EXECUTE format('COMMENT ON VIEW fraud.%I IS %L', name, format('internal: as %s, %s', of_log, made.what));
+        END LOOP;
     END LOOP;
 END
 $$;
-
--- A fold wants all kinds of sums and makes them in one pass, in half the time; a view wants
--- one kind of them, and leaves out the others before they are made.
-CREATE VIEW fraud._piece_rollups AS
-    SELECT k.kind COLLATE "C" AS kind, CASE k.kind WHEN 'hour' THEN s.hour ELSE s.day END AS starts_at,
-           (CASE k.kind WHEN 'hour' THEN CASE WHEN s.is_history THEN 'history' ELSE 'live' END WHEN 'merchant' THEN s.merchant
-                        WHEN 'category' THEN s.category WHEN 'state' THEN s.state WHEN 'score' THEN s.score_bin END) COLLATE "C" AS key,
-           s.model COLLATE "C" AS model, s.model_version, s.payments, s.volume, s.approved, s.reviewed, s.blocked, s.alerted_volume,
-           s.scored, s.score_sum, s.fraud, s.legitimate, s.fraud_alerted, s.legitimate_alerted, s.fraud_volume, s.fraud_alerted_volume
-    FROM (SELECT grouping(q.hour, q.merchant, q.category, q.state, q.score_bin) AS absent,
-                 q.day, q.hour, q.decision IS NULL AS is_history, q.merchant, q.category, q.state, q.score_bin, q.model, q.model_version,
-                 sum(q.payments) AS payments,
-                 sum(q.payments * q.cents) * fraud._base_unit() AS volume,
-                 sum(q.approved) AS approved,
-                 sum(q.reviewed) AS reviewed,
-                 sum(q.blocked) AS blocked,
-                 sum(q.payments * q.alerted * q.cents) * fraud._base_unit() AS alerted_volume,
-                 sum(q.scored) AS scored,
-                 coalesce(sum(q.scored * q.score), 0) * 0.000001 AS score_sum,
-                 sum(q.fraud) AS fraud,
-                 sum(q.legitimate) AS legitimate,
-                 sum(q.fraud * q.alerted) AS fraud_alerted,
-                 sum(q.legitimate * q.alerted) AS legitimate_alerted,
-                 sum(q.fraud * q.cents) * fraud._base_unit() AS fraud_volume,
-                 sum(q.fraud * q.alerted * q.cents) * fraud._base_unit() AS fraud_alerted_volume
-          FROM fraud._piece q
-          GROUP BY GROUPING SETS ((q.day), (q.hour, q.decision IS NULL, q.model, q.model_version), (q.day, q.merchant),
-                                  (q.day, q.category), (q.day, q.state), (q.day, q.score_bin, q.model, q.model_version))) s
-    -- A bit for each of hour, merchant, category, state and score that it is not by.
-    JOIN (VALUES (31, 'day'), (15, 'hour'), (23, 'merchant'), (27, 'category'), (29, 'state'), (30, 'score')) k(absent, kind)
-      ON k.absent = s.absent
-    WHERE k.kind <> 'score' OR s.score_bin IS NOT NULL;
-COMMENT ON VIEW fraud._piece_rollups IS 'internal: as _queued_rollups, of the piece that is folded';
+DROP VIEW fraud._queued_sums;  -- only their text is wanted
 
 -- ------------------------------------------------- sums and log together
 CREATE VIEW fraud._rollups AS

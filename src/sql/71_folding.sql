@@ -1,5 +1,27 @@
 -- Folding: changes are taken out of the log and added to the sums, a piece at a time.
 
+CREATE FUNCTION fraud._day_of_month(month timestamptz, day int, zone text) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT date_trunc('day', (month AT TIME ZONE zone + make_interval(days => day)) AT TIME ZONE zone, zone);
+END;
+COMMENT ON FUNCTION fraud._day_of_month(timestamptz, int, text) IS 'internal: the start of a day of a month, 0: its first';
+
+-- Where payments were taken away, those that are there tell.
+CREATE FUNCTION fraud._days_with_payments(card uuid, month timestamptz, days int, zone text) RETURNS int
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT coalesce(bit_or(1 << d.day), 0)
+    FROM generate_series(0, 30) d(day)
+    WHERE days & (1 << d.day) <> 0
+      AND EXISTS (SELECT FROM fraud.transactions t
+                  WHERE t.card = _days_with_payments.card AND t.occurred_at >= fraud._day_of_month(month, d.day, zone)
+                    AND t.occurred_at < fraud._day_of_month(month, d.day + 1, zone));
+END;
+COMMENT ON FUNCTION fraud._days_with_payments(uuid, timestamptz, int, text) IS
+    'internal: of the days of a month, a bit each, those with payments of the card';
+
 -- The plan is made when the log may look empty; it must serve when a history has
 -- filled it: sums by hashing, no JIT for what only looks costly.
 CREATE FUNCTION fraud._fold_piece(most int, least_rows int, up_to bigint, OUT changes bigint, OUT payments bigint)
@@ -16,6 +38,7 @@ AS $$
 DECLARE
     piece record;
     up_to_id bigint;
+    all_new boolean;
 BEGIN
     changes := 0;
     payments := 0;
@@ -30,8 +53,8 @@ BEGIN
               CROSS JOIN LATERAL (VALUES (0, least(m.began_at, _fold_piece.up_to)), (m.folded_to, _fold_piece.up_to)) a(after_id, up_to)
               WHERE s.state <> 'retired' ORDER BY s.first_id NULLS LAST, s.slot, a.after_id) p
     LOOP
-        SELECT count(*), max(c.change_id) INTO changes, up_to_id
-        FROM (SELECT c.change_id FROM fraud.changes c
+        SELECT count(*), max(c.change_id), bool_and(c.sign = 1) INTO changes, up_to_id, all_new
+        FROM (SELECT c.change_id, c.sign FROM fraud.changes c
               WHERE c.slot = piece.slot AND c.change_id > piece.after_id AND c.change_id <= piece.up_to
               ORDER BY c.change_id LIMIT most) c;
         EXIT WHEN changes >= least_rows;
@@ -40,7 +63,7 @@ BEGIN
     IF changes = 0 THEN
         RETURN;
     END IF;
-    UPDATE fraud.folding SET slot = piece.slot, after_id = piece.after_id, last_id = up_to_id;
+    UPDATE fraud.folding f SET slot = piece.slot, after_id = piece.after_id, last_id = up_to_id, only_new = all_new;
     -- All parts of one statement read one snapshot: exactly the changes that are summed
     -- up are taken out, and nothing that commits meanwhile.
     WITH taken AS (
@@ -66,12 +89,21 @@ BEGIN
             model_version = excluded.model_version,
             score = excluded.score,
             decision = excluded.decision
+    ), piece AS MATERIALIZED (
+        SELECT * FROM fraud._piece_sums
+    ), of_cards AS MATERIALIZED (
+        SELECT q.card, q.starts_at AS month, coalesce(c.days, 0) AS days_before,
+               (coalesce(c.days, 0) | q.days_more) & ~q.days_less
+                   | CASE WHEN q.days_less = 0 THEN 0 ELSE fraud._days_with_payments(q.card, q.starts_at, q.days_less, fraud.report_timezone()) END AS days,
+               q.payments, q.volume, q.reviewed + q.blocked AS alerts, q.fraud, q.fraud_volume
+        FROM piece q
+        LEFT JOIN LATERAL (SELECT c.days FROM fraud.rollup_cards c
+                           WHERE c.card = q.card AND c.month = q.starts_at LIMIT 1) c ON true
+        WHERE q.kind = 'card'
     ), cards AS (
         INSERT INTO fraud.rollup_cards AS o (card, month, days, payments, volume, alerts, fraud, fraud_volume)
-        SELECT q.card, q.month, coalesce(c.days & ~q.days_gone, 0) | q.days, q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
-        FROM fraud._piece_cards q
-        LEFT JOIN LATERAL (SELECT c.days FROM fraud.rollup_cards c
-                           WHERE c.card = q.card AND c.month = q.month LIMIT 1) c ON true
+        SELECT q.card, q.month, q.days, q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
+        FROM of_cards q
         ON CONFLICT (card, month) DO UPDATE SET
             days = excluded.days,
             payments = o.payments + excluded.payments,
@@ -89,8 +121,13 @@ BEGIN
                q.alerted_volume, q.scored, q.score_sum, q.fraud, q.legitimate,
                q.fraud_alerted, q.legitimate_alerted, q.fraud_volume, q.fraud_alerted_volume,
                (SELECT m.part FROM fraud.change_mark m)
-        FROM fraud._piece_rollups q
-        LEFT JOIN fraud._piece_customers c ON q.kind = 'day' AND c.starts_at = q.starts_at
+        FROM piece q
+        LEFT JOIN (SELECT fraud._day_of_month(q.month, d.day, fraud.report_timezone()) AS starts_at,
+                          sum(CASE WHEN q.days & (1 << d.day) <> 0 THEN 1 ELSE -1 END) AS customers
+                   FROM of_cards q JOIN generate_series(0, 30) d(day) ON (q.days # q.days_before) & (1 << d.day) <> 0
+                   WHERE q.days <> q.days_before
+                   GROUP BY q.month, d.day) c ON q.kind = 'day' AND c.starts_at = q.starts_at
+        WHERE q.kind <> 'card'
         ON CONFLICT ON CONSTRAINT rollups_key DO UPDATE SET
             payments = o.payments + excluded.payments,
             customers = o.customers + excluded.customers,
@@ -280,7 +317,7 @@ AS $$
 BEGIN
     -- One at a time. Payments never wait for this lock, nor it for them.
     PERFORM fraud._lock('rollups');
-    RETURN fraud._fold_all(10000);
+    RETURN fraud._fold_all(50000);
 END
 $$;
 COMMENT ON FUNCTION fraud._refresh_rollups() IS 'internal: the body of fraud.refresh_rollups, run as the owner';
@@ -294,49 +331,74 @@ COMMENT ON FUNCTION fraud.refresh_rollups() IS
 CREATE FUNCTION fraud._rebuild_rollups() RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- One plan for all payments, made now: sums and joins by hashing.
+SET enable_sort = off
+SET enable_nestloop = off
+SET jit = off
+SET work_mem = '128MB'
 AS $$
 DECLARE
     zone text := coalesce(nullif(current_setting('fraud_detect.report_timezone', true), ''), 'UTC');
     before text;
-    dropped timestamptz;
     complete_from timestamptz;
+    summed bigint;
 BEGIN
-    -- With everything in the sums, what is logged below is all that is in the log.
+    -- With everything in the sums, little is left that is taken from the log below.
     PERFORM fraud.refresh_rollups();
-    -- Where retention has dropped payments, their sums are all there is. Kept are the
-    -- months, in the zone to come, of which payments are gone.
-    SELECT s.dropped_before INTO dropped FROM fraud.rollup_state s;
-    complete_from := date_trunc('month', dropped, zone);
-    IF complete_from < dropped THEN
-        complete_from := (complete_from AT TIME ZONE zone + interval '1 month') AT TIME ZONE zone;
-    END IF;
-    complete_from := coalesce(complete_from, '-infinity');
     SELECT s.timezone INTO before FROM fraud.rollup_state s;
     PERFORM fraud._audit('rebuild', 'rollups', NULL, jsonb_build_object('timezone', before), jsonb_build_object('timezone', zone));
     UPDATE fraud.rollup_state SET timezone = zone;
+    complete_from := fraud._complete_from();
     DELETE FROM fraud.rollups r WHERE r.starts_at >= complete_from;
     DELETE FROM fraud.rollup_cards c WHERE c.month >= complete_from;
-    DELETE FROM fraud.rollup_labels o USING fraud.payment_keys k
-    WHERE k.card = o.card AND k.transaction_id = o.transaction_id AND k.occurred_at >= complete_from;
-    -- One snapshot: a payment that is seen here is not in the log, or taken out of it, and
-    -- one that commits meanwhile stays in it.
+    DELETE FROM fraud.rollup_labels o WHERE o.occurred_at >= complete_from OR o.occurred_at IS NULL;
+    -- One statement, one snapshot: a payment that is seen here is not in the log, or taken out of it, and
+    -- one that commits meanwhile stays in it. Labels too.
     WITH gone AS (
         DELETE FROM fraud.changes c WHERE c.occurred_at >= complete_from OR c.occurred_at IS NULL
     ), no_label_waits AS (
         DELETE FROM fraud.waiting_labels w WHERE w.occurred_at >= complete_from OR w.occurred_at IS NULL
-    ), labels AS (
-        INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, is_fraud, known_at)
-        SELECT (SELECT fraud._open_slot()), 0, l.card, l.transaction_id, k.occurred_at, l.is_fraud, l.known_at
+    ), waits AS (
+        INSERT INTO fraud.waiting_labels (change_id, card, transaction_id, occurred_at, is_fraud, known_at)
+        SELECT nextval('fraud.change_ids'), l.card, l.transaction_id, k.occurred_at, l.is_fraud, l.known_at
         FROM fraud.labels l JOIN fraud.payment_keys k USING (card, transaction_id)
-        WHERE k.occurred_at >= complete_from
+        WHERE k.occurred_at >= complete_from AND l.known_at > now()
+    ), labelled AS (
+        INSERT INTO fraud.rollup_labels (card, transaction_id, is_fraud, occurred_at, amount, merchant, category, state,
+                                         model, model_version, score, decision)
+        SELECT * FROM (
+            SELECT t.card, t.transaction_id, fraud._believed_now(t.card, t.transaction_id) AS is_fraud, t.occurred_at, t.base_amount,
+                   t.merchant, t.category, c.state, t.model, t.model_version, t.score, t.decision
+            FROM fraud.transactions t LEFT JOIN fraud.customers c ON c.card = t.card
+            WHERE (t.occurred_at >= complete_from AND t.label_known_at IS NOT NULL) IS TRUE
+            OFFSET 0) l
+        WHERE l.is_fraud IS NOT NULL
+    ), stored AS MATERIALIZED (
+        SELECT * FROM fraud._stored_sums
+    ), cards AS (
+        INSERT INTO fraud.rollup_cards (card, month, days, payments, volume, alerts, fraud, fraud_volume)
+        SELECT q.card, q.starts_at, q.days_more, q.payments, q.volume, q.reviewed + q.blocked, q.fraud, q.fraud_volume
+        FROM stored q WHERE q.kind = 'card'
+    ), sums AS (
+        INSERT INTO fraud.rollups (
+            kind, starts_at, key, model, model_version, payments, customers, volume,
+            approved, reviewed, blocked, alerted_volume, scored, score_sum,
+            fraud, legitimate, fraud_alerted, legitimate_alerted, fraud_volume, fraud_alerted_volume, part)
+        SELECT q.kind, q.starts_at, q.key, q.model, q.model_version, q.payments,
+               coalesce(c.customers, 0), q.volume, q.approved, q.reviewed, q.blocked,
+               q.alerted_volume, q.scored, q.score_sum, q.fraud, q.legitimate,
+               q.fraud_alerted, q.legitimate_alerted, q.fraud_volume, q.fraud_alerted_volume,
+               (SELECT m.part FROM fraud.change_mark m)
+        FROM stored q
+        LEFT JOIN (SELECT fraud._day_of_month(q.starts_at, d.day, zone) AS starts_at, count(*) AS customers
+                   FROM stored q JOIN generate_series(0, 30) d(day) ON q.days_more & (1 << d.day) <> 0
+                   WHERE q.kind = 'card'
+                   GROUP BY q.starts_at, d.day) c ON q.kind = 'day' AND c.starts_at = q.starts_at
+        WHERE q.kind <> 'card'
     )
-    INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
-                               model, model_version, score, decision)
-    SELECT (SELECT fraud._open_slot()), 1, t.card, t.transaction_id, t.occurred_at, t.base_amount, t.merchant, t.category, c.state,
-           t.model, t.model_version, t.score, t.decision
-    FROM fraud.transactions t LEFT JOIN fraud.customers c ON c.card = t.card
-    WHERE t.occurred_at >= complete_from;
-    RETURN fraud._fold_all(200000);
+    SELECT coalesce(sum(q.payments), 0) INTO summed FROM stored q WHERE q.kind = 'day';
+    -- What came meanwhile.
+    RETURN summed + fraud._fold_all(10000);
 END
 $$;
 COMMENT ON FUNCTION fraud._rebuild_rollups() IS 'internal: the body of fraud.rebuild_rollups, run as the owner';
