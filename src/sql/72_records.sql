@@ -163,8 +163,7 @@ BEGIN
                 DELETE FROM fraud.case_history h WHERE h.card = gone.card AND h.case_id = gone.case_id;
                 rows := rows + 1;
             EXCEPTION WHEN lock_not_available THEN
-                -- Somebody has an alert of it: erases its customer, say.
-                swept.passed_over := swept.passed_over + 1;
+                NULL;  -- somebody has an alert of it: erases its customer, say
             END;
         END LOOP;
     ELSE
@@ -175,10 +174,10 @@ BEGIN
         -- In the last block there may be more, unless nothing of it went.
         last := (SELECT max((f.ctid::text::point)[0]) FROM unnest(free) f(ctid));
         until := CASE WHEN rows = 0 THEN last + 1 ELSE last END;
-    ELSE
-        EXECUTE format('SELECT $4 + count(*) FROM %s r WHERE r.ctid >= $2 AND r.ctid < $3 AND (%s)', relation, condition) INTO swept.passed_over
-            USING sweep.cutoff, format('(%s,0)', sweep.next_block)::tid, format('(%s,0)', until)::tid, sweep.passed_over;
     END IF;
+    -- What is left behind is in somebody's hands.
+    EXECUTE format('SELECT $4 + count(*) FROM %s r WHERE r.ctid >= $2 AND r.ctid < $3 AND (%s)', relation, condition) INTO swept.passed_over
+        USING sweep.cutoff, format('(%s,0)', sweep.next_block)::tid, format('(%s,0)', until)::tid, sweep.passed_over;
     blocks := until - sweep.next_block + 1;
     swept.next_block := nullif(until, size);
     IF until >= size THEN
