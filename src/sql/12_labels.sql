@@ -119,7 +119,7 @@ CREATE TRIGGER note_labels AFTER INSERT ON fraud.labels
     REFERENCING NEW TABLE AS new_labels
     FOR EACH STATEMENT EXECUTE FUNCTION fraud._note_labels();
 
-CREATE TRIGGER labels_append_only BEFORE UPDATE ON fraud.labels
+CREATE TRIGGER labels_append_only BEFORE UPDATE OR DELETE ON fraud.labels
     FOR EACH ROW EXECUTE FUNCTION fraud._append_only('source');
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON fraud.labels
     FOR EACH STATEMENT EXECUTE FUNCTION fraud._append_only();

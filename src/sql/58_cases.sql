@@ -1,10 +1,10 @@
 -- What analysts do with cases. A decision writes labels in the same transaction,
 -- and taking it back takes those back.
-CREATE TRIGGER case_history_append_only BEFORE UPDATE ON fraud.case_history
+CREATE TRIGGER case_history_append_only BEFORE UPDATE OR DELETE ON fraud.case_history
     FOR EACH ROW EXECUTE FUNCTION fraud._append_only('note');
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON fraud.case_history
     FOR EACH STATEMENT EXECUTE FUNCTION fraud._append_only();
-CREATE TRIGGER alerts_append_only BEFORE UPDATE ON fraud.alerts
+CREATE TRIGGER alerts_append_only BEFORE UPDATE OR DELETE ON fraud.alerts
     FOR EACH ROW EXECUTE FUNCTION fraud._append_only('reasons');
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON fraud.alerts
     FOR EACH STATEMENT EXECUTE FUNCTION fraud._append_only();

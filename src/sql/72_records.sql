@@ -56,44 +56,31 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._first_month() IS 'internal: the start of the earliest month of fraud.transactions';
 
--- By its trigger, not by who deletes: nobody removes what retention does not take.
-CREATE FUNCTION fraud._keep_records() RETURNS trigger
-LANGUAGE plpgsql
+-- What the tables' triggers ask (fraud._append_only): by the row, not by who deletes, so that
+-- nobody removes what retention does not take.
+CREATE FUNCTION fraud._is_past_record(relation name, removed jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    cutoff timestamptz := (SELECT s.cutoff FROM fraud.sweeps s WHERE s.relation = CASE TG_TABLE_NAME WHEN 'labels' THEN 'labels' ELSE 'case_states' END);
-    may_go boolean := false;
+    cutoff timestamptz := (SELECT s.cutoff FROM fraud.sweeps s WHERE s.relation = CASE _is_past_record.relation WHEN 'labels' THEN 'labels' ELSE 'case_states' END);
 BEGIN
-    IF cutoff IS NOT NULL THEN
-        CASE TG_TABLE_NAME
-            WHEN 'labels' THEN
-                SELECT coalesce(k.occurred_at, OLD.known_at) < cutoff INTO may_go
-                FROM (SELECT) n LEFT JOIN fraud.payment_keys k ON k.transaction_id = OLD.transaction_id AND k.card = OLD.card;
-            WHEN 'alerts' THEN
-                may_go := OLD.occurred_at < cutoff;
-            ELSE
-                -- The history of a case that has gone.
-                may_go := NOT EXISTS (SELECT FROM fraud.case_states c WHERE c.card = OLD.card AND c.case_id = OLD.case_id);
-        END CASE;
+    IF cutoff IS NULL THEN
+        RETURN false;
     END IF;
-    IF may_go THEN
-        RETURN OLD;
-    END IF;
-    RAISE EXCEPTION 'rows of %.% cannot be changed or removed', TG_TABLE_SCHEMA, TG_TABLE_NAME
-        USING ERRCODE = 'object_not_in_prerequisite_state',
-              HINT = CASE TG_TABLE_NAME
-                  WHEN 'alerts' THEN 'Decide its case: fraud.dismiss_case, fraud.confirm_case.'
-                  WHEN 'case_history' THEN 'Reopen the case, or decide it anew.'
-                  ELSE 'Record another label with fraud.label.'
-              END;
+    RETURN CASE relation
+        WHEN 'labels' THEN
+            coalesce((SELECT k.occurred_at FROM fraud.payment_keys k WHERE k.transaction_id = removed ->> 'transaction_id' AND k.card = (removed ->> 'card')::uuid),
+                     (removed ->> 'known_at')::timestamptz) < cutoff
+        WHEN 'alerts' THEN (removed ->> 'occurred_at')::timestamptz < cutoff
+        -- The history of a case that has gone.
+        WHEN 'case_history' THEN
+            NOT EXISTS (SELECT FROM fraud.case_states c WHERE c.card = (removed ->> 'card')::uuid AND c.case_id = (removed ->> 'case_id')::bigint)
+        ELSE false
+        END;
 END
 $$;
-COMMENT ON FUNCTION fraud._keep_records() IS 'internal: refuses to remove what is not past fraud_detect.record_retention';
-
-CREATE TRIGGER labels_keep BEFORE DELETE ON fraud.labels FOR EACH ROW EXECUTE FUNCTION fraud._keep_records();
-CREATE TRIGGER alerts_keep BEFORE DELETE ON fraud.alerts FOR EACH ROW EXECUTE FUNCTION fraud._keep_records();
-CREATE TRIGGER case_history_keep BEFORE DELETE ON fraud.case_history FOR EACH ROW EXECUTE FUNCTION fraud._keep_records();
+COMMENT ON FUNCTION fraud._is_past_record(name, jsonb) IS 'internal: whether retention takes a row of labels, alerts or case_history (fraud_detect.record_retention)';
 
 -- Which rows r of a table may go before $1. That no payment is stored is looked up, not
 -- concluded: one from long ago may be stored by hand at any time.
