@@ -105,6 +105,8 @@ INSERT INTO acts (function, call, setup) VALUES
     ('expect_payments', $$SELECT fraud.expect_payments('expected', '1 hour')$$, DEFAULT),
     ('purge', $$SELECT fraud.purge()$$, $$INSERT INTO fraud.audit_log (at, action, object_kind) VALUES (now() - interval '2 days', 'test', 'x');
         SET LOCAL fraud_detect.audit_retention = '1d'$$),
+    ('purge_records', $$SELECT fraud.purge_records()$$, $$INSERT INTO fraud.payment_keys VALUES ('long ago', gen_random_uuid(), '1990-01-01');
+        SET LOCAL fraud_detect.transaction_retention = '9000d'$$),
     ('customer_data', format('SELECT fraud.customer_data(%L)', :'audited_card'), DEFAULT),
     ('erase_customer', format('SELECT fraud.erase_customer(%L, ''asked'', true)', :'audited_card'), DEFAULT),
     ('hold_customer', format('SELECT fraud.hold_customer(%L, ''a court'')', :'audited_card'), DEFAULT),

@@ -90,6 +90,11 @@ BEGIN
             RETURN NEW;
         END IF;
     END IF;
+    IF TG_OP = 'DELETE' AND TG_TABLE_NAME IN ('labels', 'alerts', 'case_history') THEN
+        IF fraud._is_past_record(TG_TABLE_NAME, to_jsonb(OLD)) THEN
+            RETURN OLD;
+        END IF;
+    END IF;
     RAISE EXCEPTION 'rows of %.% cannot be changed or removed', TG_TABLE_SCHEMA, TG_TABLE_NAME
         USING ERRCODE = 'object_not_in_prerequisite_state',
               HINT = CASE TG_TABLE_NAME

@@ -72,7 +72,7 @@ CREATE TABLE fraud.payment_keys (
     PRIMARY KEY (transaction_id, card)
 );
 COMMENT ON TABLE fraud.payment_keys IS
-    'which payments are stored, and at what time: a payment is stored once, whatever time it comes with again';
+    'which payments are stored, or were before retention took them (known for fraud_detect.key_retention), and at what time: a payment is stored once, whatever time it comes with again';
 COMMENT ON COLUMN fraud.payment_keys.content_hash IS
     'CRC-32C of the amount (upper half) and of the merchant: a payment of this id with others is no repetition. Null: not known, compares to nothing';
 
@@ -167,7 +167,7 @@ CREATE TABLE fraud.case_history (
     PRIMARY KEY (card, event_id)
 );
 CREATE INDEX case_history_case_id_idx ON fraud.case_history (case_id);
-COMMENT ON TABLE fraud.case_history IS 'who did what to a case, when and why; rows are only added';
+COMMENT ON TABLE fraud.case_history IS 'who did what to a case, when and why; rows are only added, and removed only with their case, by fraud.purge_records()';
 COMMENT ON COLUMN fraud.case_history.note IS 'free text; card numbers in it are masked';
 
 CREATE TABLE fraud.alerts (
@@ -189,7 +189,7 @@ CREATE TABLE fraud.alerts (
 CREATE INDEX alerts_alert_id_idx ON fraud.alerts (alert_id);
 CREATE INDEX alerts_raised_at_idx ON fraud.alerts (raised_at);
 CREATE INDEX alerts_case_idx ON fraud.alerts (case_id, card);
-COMMENT ON TABLE fraud.alerts IS 'one row a payment that was decided review or block; rows are only added';
+COMMENT ON TABLE fraud.alerts IS 'one row a payment that was decided review or block; rows are only added, and removed only by fraud.purge_records() past fraud_detect.record_retention';
 COMMENT ON COLUMN fraud.alerts.case_id IS 'the case that it belongs to: fraud.cases says how that stands';
 COMMENT ON COLUMN fraud.alerts.occurred_at IS 'the payment''s own time';
 COMMENT ON COLUMN fraud.alerts.raised_at IS 'when the alert was raised: the commit''s transaction start';
@@ -233,7 +233,7 @@ CREATE TABLE fraud.labels (
 CREATE INDEX labels_transaction_idx ON fraud.labels (transaction_id, card);
 CREATE INDEX labels_known_at_idx ON fraud.labels (known_at);
 COMMENT ON TABLE fraud.labels IS
-    'what was said of payments, by whom and since when known; rows are only added. fraud.current_labels has what counts of it';
+    'what was said of payments, by whom and since when known; rows are only added, and removed only by fraud.purge_records() past fraud_detect.record_retention. fraud.current_labels has what counts of it';
 COMMENT ON COLUMN fraud.labels.is_fraud IS 'null: what this source said before is taken back';
 COMMENT ON COLUMN fraud.labels.source IS 'who says so: payload, history, simulation, chargeback, analyst, …; a chargeback goes before all others, an analyst after';
 COMMENT ON COLUMN fraud.labels.known_at IS 'when we learned it: before that moment it does not count';

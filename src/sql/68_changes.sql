@@ -144,7 +144,11 @@ BEGIN
            (SELECT k.occurred_at FROM fraud.payment_keys k
             WHERE k.transaction_id = n.transaction_id AND k.card = n.card),
            n.is_fraud, n.known_at
-    FROM new_labels n;
+    FROM new_labels n
+    -- Labels go with retention when their payments have gone, whose sums stay.
+    WHERE TG_OP <> 'DELETE'
+       OR EXISTS (SELECT FROM fraud.payment_keys k JOIN fraud.transactions t USING (card, occurred_at, transaction_id)
+                  WHERE k.transaction_id = n.transaction_id AND k.card = n.card);
     RETURN NULL;
 END
 $$;

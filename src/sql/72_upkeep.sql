@@ -143,7 +143,7 @@ CREATE FUNCTION fraud.drop_past_month() RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.drop_past_month() IS
-    'drops what the call before took out of fraud.transactions, and takes out the oldest month that ended longer ago than fraud_detect.transaction_retention (0: none); the views keep its sums, and the payments'' ids stay known. Returns the month, null when there is none: call it, each time in a transaction of its own, until then. No payment waits for it longer than a twentieth of a second; where somebody reads fraud.transactions all the while it fails and names the session';
+    'drops what the call before took out of fraud.transactions, and takes out the oldest month that ended longer ago than fraud_detect.transaction_retention (0: none); the views keep its sums, and the payments'' ids stay known for fraud_detect.key_retention. Returns the month, null when there is none: call it, each time in a transaction of its own, until then. No payment waits for it longer than a twentieth of a second; where somebody reads fraud.transactions all the while it fails and names the session';
 
 -- ------------------------------------------------------- how far back we look
 CREATE FUNCTION fraud._longest_reach() RETURNS TABLE (reach interval, feature_set text, feature text)

@@ -11,6 +11,7 @@ BEGIN ATOMIC
         ('reports', '*/5 * * * *', 'SELECT fraud.close_due_days()', interval '5 minutes', interval '30 minutes', 'closes yesterday at its hour'),
         ('partitions', '13 * * * *', 'SELECT fraud.maintain_partitions()', interval '1 hour', interval '3 hours', 'makes months to come'),
         ('retention', '* * * * *', 'SELECT fraud.drop_past_month()', interval '1 minute', interval '3 hours', 'takes out months past retention, one at a time'),
+        ('records', '* * * * *', 'SELECT fraud.purge_records()', interval '1 minute', interval '3 hours', 'removes what is kept of payments past retention, a piece at a time'),
         ('purge', '23 * * * *', 'SELECT fraud.purge()', interval '1 hour', interval '3 hours', 'clears what is delivered or too old'),
         ('health', '*/5 * * * *', 'SELECT fraud.notify_health()', interval '5 minutes', interval '30 minutes', 'tells the channels what has failed, where no worker does');
 END;
@@ -133,7 +134,7 @@ CREATE FUNCTION fraud.run_job(job text) RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.run_job(text) IS
-    'runs a job (rollups, reports, partitions, retention, purge, health) and notes how it went, for fraud.health(); a failure is a warning and is noted too, and so is a lock that somebody holds for longer than 10 seconds, with who it is';
+    'runs a job (rollups, reports, partitions, retention, records, purge, health) and notes how it went, for fraud.health(); a failure is a warning and is noted too, and so is a lock that somebody holds for longer than 10 seconds, with who it is';
 
 -- --------------------------------------------------------------- pg_cron
 CREATE FUNCTION fraud.__start_closing(since date) RETURNS void

@@ -119,7 +119,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.health(), fraud._waits_read_only()',
             'EXECUTE ON FUNCTION fraud.run_job(text)',
             'EXECUTE ON FUNCTION fraud.maintain_partitions(), fraud.drop_past_month()',
-            'EXECUTE ON FUNCTION fraud.purge()',
+            'EXECUTE ON FUNCTION fraud.purge(), fraud.purge_records(int)',
             'EXECUTE ON FUNCTION fraud.notify_health(), fraud.expect_payments(text, interval), fraud.metrics()',
             'EXECUTE ON FUNCTION fraud._scheduled_by(), fraud._local_scheduler()',
             'EXECUTE ON FUNCTION fraud.schedule(date)',
@@ -226,7 +226,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('locks', 'held_customers', 'poll_requests', 'source_counts', 'source_field_counts', 'source_state', 'change_ids', 'change_slot', 'change_slots', 'change_mark', 'folding', 'channel_state', 'training_queue', 'job_state', 'job_skips', 'health_states', 'health_told', 'health_marks', 'source_samples')
+          AND c.relname NOT IN ('locks', 'held_customers', 'poll_requests', 'source_counts', 'source_field_counts', 'source_state', 'change_ids', 'change_slot', 'change_slots', 'change_mark', 'folding', 'channel_state', 'training_queue', 'job_state', 'job_skips', 'sweeps', 'health_states', 'health_told', 'health_marks', 'source_samples')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');

@@ -37,7 +37,7 @@ is(value("SELECT count(*) FROM cron.job WHERE jobname LIKE 'fraud\\_detect:postg
 
 # Each minute, so as not to wait for five.
 value("UPDATE cron.job SET schedule = '* * * * *' WHERE jobname ~ ':(reports|partitions|purge|health|cron_log)\$'");
-ok(wait_for(sub { value('SELECT count(*) FROM fraud.job_state WHERE succeeded_at IS NOT NULL') == 6 }, 'all jobs ran', 300), 'the jobs run');
+ok(wait_for(sub { value('SELECT count(*) FROM fraud.job_state WHERE succeeded_at IS NOT NULL') == 7 }, 'all jobs ran', 300), 'the jobs run');
 is(value("SELECT day - '$today'::date, revision, payments FROM fraud.daily_reports WHERE day < '$today' ORDER BY day"), "-2|1|1\n-1|1|0", 'the missed days are closed, once');
 is(value("SELECT count(*) FROM fraud._log"), '0', 'the rollups are refreshed');
 is(value("SELECT string_agg(item || ' ' || status, ', ') FROM fraud.health() WHERE item ~ '^(job|closed|pg_cron|partitions)' AND status <> 'ok'"), '', 'and all is well');
@@ -64,7 +64,7 @@ for my $name (@odd)
     value(qq(CREATE DATABASE "$name"));
     value('CREATE EXTENSION fraud_detect; CREATE EXTENSION dblink', $name);
     value('SELECT fraud.schedule()', $name);
-    is(value("SELECT count(*) FROM cron.job WHERE database = '$name'"), '6', 'a database of any name has its jobs');
+    is(value("SELECT count(*) FROM cron.job WHERE database = '$name'"), '7', 'a database of any name has its jobs');
 }
 is(value('SELECT fraud.unschedule()', $_), '7', 'and takes them off, and no others') for @odd;
 
@@ -86,7 +86,7 @@ sub as_role
 like(as_role('clerk', 'SELECT fraud.schedule()'), qr/role "clerk" may not log in.*session of the role/s, 'a role that cannot have sessions is refused');
 like(as_role('op', 'SELECT fraud.schedule()'), qr/permission denied for schema cron.*HINT:  GRANT USAGE ON SCHEMA cron TO op;/s, 'without it the error names it');
 value('GRANT USAGE ON SCHEMA cron TO op');
-is(as_role('op', 'SELECT count(*) FROM fraud.schedule()'), '6', 'with it an operator sets up the jobs');
+is(as_role('op', 'SELECT count(*) FROM fraud.schedule()'), '7', 'with it an operator sets up the jobs');
 is(value("SELECT string_agg(DISTINCT username || ' ' || database, ',') FROM cron.job"), 'op postgres', 'which are his, in this database');
 value("UPDATE cron.job SET schedule = '* * * * *'");
 my $runs = "FROM cron.job_run_details WHERE username = 'op'";
@@ -95,21 +95,21 @@ is(value("SELECT string_agg(DISTINCT command || ': ' || return_message, chr(10))
 is(value('SELECT count(*) FROM fraud.job_state WHERE failures > 0'), '0', 'nor does what they do');
 # Two roles that both set them up have one set.
 value("CREATE ROLE op2 LOGIN; SELECT fraud.grant_access('op2', 'operator'); GRANT USAGE ON SCHEMA cron TO op2");
-like(as_role('op2', 'SELECT count(*) FROM fraud.schedule()'), qr/^6.*NOTICE:  the jobs are set up already, by role "op"/s, 'another operator who sets them up is told whose they are');
+like(as_role('op2', 'SELECT count(*) FROM fraud.schedule()'), qr/^7.*NOTICE:  the jobs are set up already, by role "op"/s, 'another operator who sets them up is told whose they are');
 like(failure('SELECT fraud.schedule()'), qr/NOTICE:  the jobs are set up already, by role "op"/, 'a superuser too');
 is(value("SELECT count(*), string_agg(DISTINCT username, ' ') FROM cron.job"), '7|op', 'and there is one set');
 like(value("SELECT detail FROM fraud.health() WHERE item = 'pg_cron'"), qr/the jobs are those of role "op"/, 'health says whose');
 like(as_role('op2', 'SELECT fraud.unschedule()'), qr/ERROR:  the jobs are those of role "op"\nHINT:  That role calls fraud.unschedule\(\), or a superuser does/, 'who did not set them up does not take them off');
 is(value('SELECT count(*) FROM cron.job'), '7', 'none of them');
 is(as_role('op', 'SELECT fraud.unschedule()'), '7', 'he does');
-is(as_role('op2', 'SELECT count(*) FROM fraud.schedule()'), '6', 'then another may');
+is(as_role('op2', 'SELECT count(*) FROM fraud.schedule()'), '7', 'then another may');
 is(value("SELECT count(*), string_agg(DISTINCT username, ' ') FROM cron.job"), '7|op2', 'and they are his');
 value('SELECT fraud.unschedule()');
 is(value('SELECT count(*) FROM cron.job'), '0', 'a superuser takes them off, whoever set them up');
 # Who set them up is gone: the jobs go with him, and do not stand in the way.
-is(as_role('op2', 'SELECT count(*) FROM fraud.schedule()'), '6', 'set up again');
+is(as_role('op2', 'SELECT count(*) FROM fraud.schedule()'), '7', 'set up again');
 value('SELECT fraud.revoke_access($$op2$$, $$operator$$); REVOKE USAGE ON SCHEMA cron FROM op2; DROP ROLE op2');
-is(as_role('op', 'SELECT count(*) FROM fraud.schedule()'), '6', 'those of a role that was dropped are in nobody\'s way');
+is(as_role('op', 'SELECT count(*) FROM fraud.schedule()'), '7', 'those of a role that was dropped are in nobody\'s way');
 is(as_role('op', 'SELECT fraud.unschedule()'), '7', 'and he takes them off again');
 
 # What docs/operations.md gives an operator to call, he can.

@@ -124,8 +124,8 @@ is(value(q{SELECT string_agg(c.oid::regclass::text, ' ') FROM pg_class c WHERE c
 value('CREATE PUBLICATION everything FOR ALL TABLES');
 value(q{SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num', 4000000000000002, 'trans_num', 'q-' || i, 'amt', 10, 'merchant', 'M', 'unix_time', extract(epoch FROM now())::bigint - i)) FROM generate_series(1, 30) i))});
 is(failure("SELECT fraud.label('q-1', true, 'chargeback')"), '', 'with one, payments are labelled');
-is(value("SELECT string_agg(j || ' ' || fraud.run_job(j), ', ') FROM unnest('{rollups,reports,partitions,retention,purge,health}'::text[]) j"),
-    'rollups done, reports done, partitions done, retention done, purge done, health done', 'all jobs run');
+is(value("SELECT string_agg(j || ' ' || fraud.run_job(j), ', ') FROM unnest('{rollups,reports,partitions,retention,records,purge,health}'::text[]) j"),
+    'rollups done, reports done, partitions done, retention done, records done, purge done, health done', 'all jobs run');
 is(failure("UPDATE fraud.transactions SET amount = 11 WHERE transaction_id = 'q-2'; DELETE FROM fraud.transactions WHERE transaction_id = 'q-3'; SELECT fraud.refresh_rollups()"), '', 'payments are corrected');
 is(failure("SELECT fraud.rebuild_rollups(), fraud.erase_customer((SELECT card FROM fraud.customers LIMIT 1), 'asked', force => true)"), '', 'sums are rebuilt and customers erased');
 

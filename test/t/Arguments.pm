@@ -139,6 +139,8 @@ my %good = (
     evidence_to => "'2026-01-04'::timestamptz", starts => "'2026-01-01'::timestamptz", ends => "'2026-01-02'::timestamptz", not_before => "'2025-01-01'::timestamptz", after => "'train'",
     day => "'2026-01-02'::date", of_day => "'2026-01-02'::date", since => "'2026-01-01'::date", first_day => "'2026-01-01'::date", 'days date[]' => "'{2026-01-01,2026-01-02}'::date[]",
     # dead letters, months
+    max_rows => '100', 'max_rows bigint' => '100::bigint', max_blocks => '100::bigint', 'relation name' => "'labels'::name", removed => q('{}'::jsonb),
+    sweep => q{(SELECT ROW(s.relation, s.place, timestamptz '2020-01-01', 0, 0, NULL)::fraud.sweeps FROM fraud.sweeps s WHERE s.relation = 'labels')},
     error_id => '1::bigint', ids => "'{1}'::bigint[]", repaired => q('{"amt": 5}'::jsonb), max_age => "'400 days'::interval",
     # measures
     threshold => '0.5::float8', alert_rates => "'{0.01,0.1}'::float8[]", cards => 10, points => 5, bins => 4, strategy => "'uniform'", alerts_per_day => '10::float8',

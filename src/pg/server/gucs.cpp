@@ -43,6 +43,7 @@ int guc_ingest_batch_size = 1000;
 int guc_ingest_workers = 2;
 bool guc_direct_access = true;
 int guc_kernel = 0;
+int guc_key_retention_min = 396 * 24 * 60;
 int guc_label_maturity_min = 7 * 24 * 60;
 int guc_max_age_min = 400 * 24 * 60;
 double guc_max_alert_share = 0.5;
@@ -69,6 +70,7 @@ int guc_notify_timeout_ms = 10000;
 int guc_outbox_limit = 100000;
 int guc_outbox_retention_min = 7 * 24 * 60;
 int guc_poll_timeout_ms = 30000;
+int guc_record_retention_min = 0;
 int guc_report_hour = 6;
 char* guc_report_timezone = nullptr;
 int guc_shared_model_kb = 65536;
@@ -305,6 +307,12 @@ void define_gucs() {
                            "All give the same scores, bit for bit. \"auto\" takes the fastest.",
                            &guc_kernel, 0, kKernelOptions, PGC_USERSET, 0, check_kernel, nullptr,
                            nullptr);
+  DefineCustomIntVariable("fraud_detect.key_retention",
+                          "How long ids of payments whose month was dropped stay known, from the payment's time on.",
+                          "0: for ever. fraud.purge_records() removes the others, but none that is younger than "
+                          "fraud_detect.max_age.",
+                          &guc_key_retention_min, 396 * 24 * 60, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MIN, nullptr, nullptr,
+                          nullptr);
   DefineCustomIntVariable("fraud_detect.label_maturity",
                           "How long after its day a payment that is not labelled counts as "
                           "legitimate.",
@@ -406,6 +414,11 @@ void define_gucs() {
   DefineCustomIntVariable("fraud_detect.poll_timeout", "Longest time for one poll.", nullptr,
                           &guc_poll_timeout_ms, 30000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
                           nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.record_retention",
+                          "How long alerts, cases, labels, shadow scores and follow-ups of payments whose month was "
+                          "dropped are kept, from the payment's time on.",
+                          "0: for ever. fraud.purge_records() removes the others.", &guc_record_retention_min, 0, 0,
+                          INT_MAX, PGC_SUSET, GUC_UNIT_MIN, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.report_hour",
                           "Hour, in the reports' time zone, from which the day before is closed.",
                           nullptr, &guc_report_hour, 6, 0, 23, PGC_USERSET, 0, nullptr, nullptr,

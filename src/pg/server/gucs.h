@@ -26,6 +26,7 @@ extern int guc_ingest_batch_size;
 extern int guc_ingest_workers;
 extern bool guc_direct_access;
 extern int guc_kernel;  // index in kKernelNames
+extern int guc_key_retention_min;
 extern int guc_label_maturity_min;
 extern int guc_max_age_min;
 extern int guc_max_attributes_kb;
@@ -50,6 +51,7 @@ extern int guc_notify_timeout_ms;
 extern int guc_outbox_limit;
 extern int guc_outbox_retention_min;
 extern int guc_poll_timeout_ms;
+extern int guc_record_retention_min;
 extern int guc_report_hour;
 extern char* guc_report_timezone;
 extern int guc_shared_model_kb;
