@@ -61,6 +61,7 @@ SQL
     # The open slot counts as full, so that each refresh turns to another.
     script('refresh', 2, "BEGIN; SELECT fraud._lock('rollups'); UPDATE fraud.change_slots SET first_id = 1 WHERE slot = (SELECT last_value FROM fraud.change_slot); COMMIT;\nSELECT fraud.refresh_rollups();\n"),
     script('piece', 2, "SELECT fraud._fold(3);\n"),
+    script('rebuild', 1, "SELECT fraud.rebuild_rollups();\n"),
     script('compare', 2, $compare),
     script('old_snapshot', 1, "BEGIN ISOLATION LEVEL REPEATABLE READ;\n${compare}\\sleep 300 ms\n${compare}COMMIT;\n"),
     # With a snapshot that is older than the slot which is open when it writes; when it commits, another is.
