@@ -41,7 +41,7 @@ sub outcomes
     {
         my $file = "$directory/calls.sql";
         open(my $out, '>', $file) or die $!;
-        print $out "\\set VERBOSITY verbose\n\\o /dev/null\nSET statement_timeout = '5s'; SET client_min_messages = error;\n";
+        print $out "\\set VERBOSITY verbose\n\\o /dev/null\nSET statement_timeout = '30s'; SET client_min_messages = error;\n";
         print $out "BEGIN;\n";
         print $out "\\warn call $_\n$calls[$_]{sql};\nROLLBACK\\; BEGIN;\n" for $first .. $#calls;
         close $out;
