@@ -101,7 +101,7 @@ CREATE TABLE fraud.source_field_counts (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.source_field_counts IS 'the ingest worker''s counts of what payments hold beside the fields with a name; read fraud.source_fields';
 
-CREATE VIEW fraud.source_fields AS
+CREATE VIEW fraud.source_fields WITH (security_barrier) AS
     SELECT f.source, f.name, f.type, f.payments, round(least(f.payments / nullif(s.received, 0), 1), 4) AS share, f.example,
            f.first_seen_at, f.last_seen_at
     FROM fraud.source_field_counts f

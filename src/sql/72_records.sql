@@ -131,7 +131,7 @@ DECLARE
     size bigint := pg_relation_size(relation) / current_setting('block_size')::int;
     until bigint := least(size, sweep.next_block + max_blocks);
     free tid[];
-    gone record;
+    gone fraud.case_states;
     last bigint;
 BEGIN
     swept := sweep;
@@ -141,7 +141,7 @@ BEGIN
     rows := 0;
     looked_at := cardinality(free);
     IF sweep.relation = 'case_states' THEN
-        FOR gone IN EXECUTE format('SELECT r.card, r.case_id FROM fraud.case_states r WHERE r.ctid = ANY ($2) AND (%s)', condition)
+        FOR gone IN EXECUTE format('SELECT r.* FROM fraud.case_states r WHERE r.ctid = ANY ($2) AND (%s)', condition)
             USING sweep.cutoff, free
         LOOP
             BEGIN

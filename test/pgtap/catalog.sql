@@ -78,7 +78,7 @@ CREATE TEMP VIEW contract_functions AS
 -- How they are called: names of arguments, defaults, and what comes back.
 CREATE TEMP VIEW contract_calls AS
     SELECT f.key, f.key || E'\n    takes ' || coalesce(nullif(pg_temp.short(pg_get_function_arguments(f.oid)), ''), 'nothing')
-           || E'\n    gives ' || pg_temp.short(pg_get_function_result(f.oid)) AS line
+           || E'\n    gives ' || pg_temp.short(coalesce(pg_get_function_result(f.oid), 'nothing')) AS line
     FROM functions f WHERE f.proname !~ '^_' AND f.prorettype <> 'trigger'::regtype;
 
 -- ------------------------------------------------------------- relations
