@@ -108,7 +108,7 @@ SELECT t.da_note, c.da_flag, c.zip FROM fraud.transactions t JOIN fraud.customer
 ALTER TABLE fraud.transactions DROP COLUMN da_note;
 ALTER TABLE fraud.customers DROP COLUMN da_flag;
 \set VERBOSITY terse
-ALTER TABLE fraud.transactions ADD CONSTRAINT da_check CHECK (amount < 1000 OR merchant NOT LIKE 'DA %') NOT VALID;
+ALTER TABLE fraud.transactions ADD CONSTRAINT da_check CHECK (amount OPERATOR(pg_catalog.<) 1000::numeric OR merchant OPERATOR(pg_catalog.!~~) 'DA %') NOT VALID;
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-43", "amt": 5000, "merchant": "DA one", "trans_date_trans_time": "2020-02-09 13:00:00"}');
 \set VERBOSITY default
 ALTER TABLE fraud.transactions DROP CONSTRAINT da_check;
@@ -172,7 +172,7 @@ ALTER TABLE fraud.customers DROP CONSTRAINT customers_last_four_check;
 ALTER TABLE fraud.customers ADD CONSTRAINT da_check CHECK (last_payment_at < '2020-02-14') NOT VALID;
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-72", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-02-15 10:00:00"}');
 ALTER TABLE fraud.customers DROP CONSTRAINT da_check;
-ALTER TABLE fraud.customers ADD CONSTRAINT customers_last_four_check CHECK (last_four ~ '^[0-9]{4}$');
+ALTER TABLE fraud.customers ADD CONSTRAINT customers_last_four_check CHECK (last_four OPERATOR(pg_catalog.~) '^[0-9]{4}$');
 SELECT count(fraud._ensure_partition('2020-04-01'));
 ALTER TABLE fraud.transactions_2020_04 ALTER COLUMN category SET NOT NULL;
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-73", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-04-15 10:00:00"}');
