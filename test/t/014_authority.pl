@@ -144,7 +144,7 @@ for my $call (
 my $stranger = $node->background_psql('postgres', extra_params => [ '-U', 'nobody' ]);
 $stranger->query_safe("SELECT pg_advisory_lock(1717985636, k) FROM unnest(ARRAY[1, 2]) k") ;
 $stranger->query_safe("SELECT pg_advisory_lock(1717985636, hashtext('job ' || j)) FROM unnest(ARRAY['rollups', 'reports', 'partitions', 'purge', 'health']) j");
-is(value("SET statement_timeout = '20s'; SELECT string_agg(fraud.run_job(job), ' ') FROM fraud._job_list()"), 'done done done done done done', 'jobs run, whatever a stranger has locked');
+is(value("SET statement_timeout = '20s'; SELECT string_agg(fraud.run_job(job), ' ') FROM fraud._job_list()"), 'done done done done done done done', 'jobs run, whatever a stranger has locked');
 my ($status, $out, $err) = $node->psql('postgres', "BEGIN; LOCK TABLE fraud.locks", extra_params => [ '-U', 'nobody' ]);
 like($err, qr/permission denied/, 'whose own locks he cannot take');
 $stranger->quit;

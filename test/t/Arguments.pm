@@ -148,7 +148,7 @@ my %good = (
     steps => '10::float8', score => '0.5::float8', is_fraud => 'true', k => 2, 'card text' => "'c1'", remove_caught => 'true',
     # training
     params => q('{"max_depth": 2, "num_boost_round": 2}'::jsonb), search => 'NULL::jsonb', trials => 'NULL::int', seed => '1::bigint', folds => 0, delay => "'0'::interval", run => '1::bigint',
-    'run jsonb' => q((SELECT to_jsonb(r) - 'run' FROM world.runs r LIMIT 1)), timeout => "'10 ms'::interval", caller_path => "'public'", caller_zone => "'UTC'", tags => q('{"team": "x"}'::jsonb),
+    'run jsonb' => q((SELECT to_jsonb(r) - 'run' FROM world.runs r LIMIT 1)), timeout => "'10 ms'::interval", caller_path => "'public'", caller_zone => "'UTC'", zone => "'UTC'", 'day int' => '1', 'day integer' => '1', tags => q('{"team": "x"}'::jsonb),
     override_gate => 'true', review_at => '0.1::float8', block_at => '0.9::float8', evidence => "'{}'::jsonb", best_iteration => 'false', iterations => 1, 'rollback.alias' => "'champion'",
     # channels, sources, jobs
     within => "'1 hour'::interval", settled => 'NULL::bigint', names => "'{x}'::text[]", relations => "'{fraud.locks}'::regclass[]", part => "'x'",
