@@ -115,12 +115,10 @@ CREATE TABLE fraud.folding (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     slot smallint NOT NULL,
     after_id bigint NOT NULL,
-    last_id bigint NOT NULL,
-    only_new boolean NOT NULL DEFAULT false
+    last_id bigint NOT NULL
 ) WITH (fillfactor = 50);
 INSERT INTO fraud.folding (slot, after_id, last_id) VALUES (0, 0, 0);
 COMMENT ON TABLE fraud.folding IS 'internal: the piece of fraud.changes that is folded, or was last';
-COMMENT ON COLUMN fraud.folding.only_new IS 'whether all in it are payments that were stored: then nobody looks for others';
 
 -- ------------------------------------------------------- what is in the log
 -- Labels whose time has come count, be they in the log or not back in it yet.
@@ -148,7 +146,7 @@ CREATE VIEW fraud._piece_changes AS
     FROM fraud.changes c
     WHERE c.slot = (SELECT f.slot FROM fraud.folding f)
       AND c.change_id > (SELECT f.after_id FROM fraud.folding f) AND c.change_id <= (SELECT f.last_id FROM fraud.folding f)
-      AND (c.sign = 0 AND c.known_at OPERATOR(pg_catalog.<=) now() OR c.sign = -1) AND NOT (SELECT f.only_new FROM fraud.folding f);
+      AND (c.sign = 0 AND c.known_at OPERATOR(pg_catalog.<=) now() OR c.sign = -1);
 COMMENT ON VIEW fraud._piece_changes IS 'internal: as _queued_changes, of the piece that is folded';
 
 -- The label that each payment has now, beside the one that is counted. Not a change of it

@@ -38,7 +38,6 @@ AS $$
 DECLARE
     piece record;
     up_to_id bigint;
-    all_new boolean;
 BEGIN
     changes := 0;
     payments := 0;
@@ -53,8 +52,8 @@ BEGIN
               CROSS JOIN LATERAL (VALUES (0, least(m.began_at, _fold_piece.up_to)), (m.folded_to, _fold_piece.up_to)) a(after_id, up_to)
               WHERE s.state <> 'retired' ORDER BY s.first_id NULLS LAST, s.slot, a.after_id) p
     LOOP
-        SELECT count(*), max(c.change_id), bool_and(c.sign = 1) INTO changes, up_to_id, all_new
-        FROM (SELECT c.change_id, c.sign FROM fraud.changes c
+        SELECT count(*), max(c.change_id) INTO changes, up_to_id
+        FROM (SELECT c.change_id FROM fraud.changes c
               WHERE c.slot = piece.slot AND c.change_id > piece.after_id AND c.change_id <= piece.up_to
               ORDER BY c.change_id LIMIT most) c;
         EXIT WHEN changes >= least_rows;
@@ -63,7 +62,7 @@ BEGIN
     IF changes = 0 THEN
         RETURN;
     END IF;
-    UPDATE fraud.folding f SET slot = piece.slot, after_id = piece.after_id, last_id = up_to_id, only_new = all_new;
+    UPDATE fraud.folding f SET slot = piece.slot, after_id = piece.after_id, last_id = up_to_id;
     -- All parts of one statement read one snapshot: exactly the changes that are summed
     -- up are taken out, and nothing that commits meanwhile.
     WITH taken AS (
