@@ -66,4 +66,30 @@ is(value('SELECT sum(payments) = (SELECT count(*) FROM fraud.transactions) FROM 
 $holder->query_safe('COMMIT');
 $holder->quit;
 
+# A label that commits between a fold's two looks, with a number before those that it saw, is summed up or
+# stays in the log.
+value("SELECT fraud.refresh_rollups()");
+my $fraud = 'SELECT coalesce(sum(labelled_fraud), 0) FROM fraud.daily_report';
+my $labelled = value($fraud);
+my ($first, $second) = map { payment(cc_num => 4000000000000002, trans_num => qq("between-$_")) } 1, 2;
+value("SELECT status FROM fraud.ingest('$first')");
+value("SELECT fraud.refresh_rollups()");
+my $label = $node->background_psql('postgres');
+$label->query_safe("BEGIN; SELECT fraud.label('between-1', true, 'chargeback')");
+value("SELECT status FROM fraud.ingest('$second')");
+my $holds = $node->background_psql('postgres');
+$holds->query_safe('BEGIN; SELECT 1 FROM fraud.folding FOR UPDATE');
+my $folds = $node->background_psql('postgres');
+$folds->query_until(qr/begun/, "\\echo begun\nSELECT fraud.refresh_rollups();\n\\echo folded\n");
+ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%refresh_rollups%' AND pid <> pg_backend_pid()"), 'a fold waits between its looks');
+$label->query_safe('COMMIT');
+$label->quit;
+$holds->query_safe('ROLLBACK');
+$holds->quit;
+$folds->query_until(qr/folded/, '');
+$folds->quit;
+is(value($fraud), $labelled + 1, 'a label that commits there is counted');
+value('SELECT fraud.refresh_rollups()');
+is(value($fraud), $labelled + 1, 'and once');
+
 done_testing();
