@@ -113,14 +113,14 @@ JOIN LATERAL jsonb_each_text(to_jsonb(f)) g ON g.key = w.key
 
 -- One event at a time: nothing differs in any bit, with or without indexes.
 SELECT * FROM fraud.verify_parity('orders', 400);
-SELECT * FROM fraud.feature_indexes('orders');
+SELECT definition, present, obstacle, may_fail FROM fraud.feature_indexes('orders');
 SELECT fraud.create_feature_indexes('orders');
 SELECT present, count(*) FROM fraud.feature_indexes('orders') GROUP BY 1;
 -- The same while others write: statements for psql.
 SELECT format('DROP INDEX %s', indexrelid::regclass) FROM pg_index WHERE indrelid = 'orders'::regclass AND indnkeyatts = 4 \gexec
-SELECT concurrent_definition FROM fraud.feature_indexes('orders') WHERE NOT present;
-SELECT concurrent_definition FROM fraud.feature_indexes('orders') WHERE NOT present \gexec
-SELECT present, count(*), count(concurrent_definition) FROM fraud.feature_indexes('orders') GROUP BY 1;
+SELECT unnest(concurrent_statements) FROM fraud.feature_indexes('orders') WHERE NOT present;
+SELECT unnest(concurrent_statements) FROM fraud.feature_indexes('orders') WHERE NOT present \gexec
+SELECT present, count(*), count(concurrent_statements) FROM fraud.feature_indexes('orders') GROUP BY 1;
 SELECT * FROM fraud.verify_parity('orders', 400);
 SELECT fraud.features('orders', o) = to_jsonb(f) - '{event_id,event_time,label}'::text[] AS same
 FROM orders o JOIN order_features f ON f.event_id = o.no WHERE o.no = 399;

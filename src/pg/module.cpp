@@ -5,6 +5,7 @@
 
 #include "pg/hooks.h"
 #include "pg/models/model_store.h"
+#include "pg/models/score_blocks.h"
 #include "pg/payments/number_watch.h"
 #include "pg/server/gucs.h"
 #include "pg/server/shared_state.h"
@@ -21,6 +22,7 @@ PG_MODULE_MAGIC;
 void _PG_init(void);
 void _PG_init(void) {
   fraud::pg::define_gucs();
+  fraud::pg::install_score_blocks();
   if (!process_shared_preload_libraries_in_progress) return;
   fraud::pg::request_shared_state();
   fraud::pg::request_model_store();

@@ -88,7 +88,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.drop_feature_set(text)',
             'EXECUTE ON FUNCTION fraud.feature_set_definition(text)',
             'EXECUTE ON FUNCTION fraud.feature_set_hash(text)',
-            'EXECUTE ON FUNCTION fraud._index_columns(oid), fraud._feature_keys(text), fraud._indexed_part(text, text), fraud._most_bytes(regclass, text), fraud._expression_columns(text, text)',
+            'EXECUTE ON FUNCTION fraud._index_columns(oid), fraud._feature_keys(text), fraud._indexed_part(text, text), fraud._index_obstacle(text, text), fraud._may_fail(text, text), fraud._most_bytes(regclass, text), fraud._feature_index_name(regclass, text), fraud._has_feature_index(regclass, text[], text[], text[]), fraud._concurrent_statements(regclass, text), fraud._expression_columns(text, text)',
             'EXECUTE ON FUNCTION fraud.feature_indexes(text)',
             'EXECUTE ON FUNCTION fraud.create_feature_indexes(text)',
             'EXECUTE ON FUNCTION fraud.add_column_features(text, text[], text[], int)',

@@ -9,6 +9,7 @@
 
 #include "core/forest/explain.h"
 #include "core/forest/flat_model.h"
+#include "core/forest/kernel_block.h"
 
 namespace fraud {
 
@@ -27,6 +28,9 @@ struct Kernel {
 
   // Adds a row's contributions to phi; see core/forest/explain.h.
   void (*explain)(const FlatModel& model, const uint8_t* keys, Choice* choices, double* phi);
+
+  // Does add_trees for a block of rows and all trees; null where rows are scored one by one.
+  AddBlock add_block = nullptr;
 };
 
 // Returns the kernel "scalar", "avx2" or "avx512", or null when this build or this

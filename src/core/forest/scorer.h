@@ -63,7 +63,8 @@ class Scorer {
   const Kernel* kernel_;
   size_t key_bytes_;
   AlignedBytes keys_;   // of one row
-  AlignedBytes block_;  // of kRowBlock rows, made when first needed
+  AlignedBytes block_;  // of kBlockRows rows, made when first needed
+  AlignedBytes columns_, thresholds_;  // for Kernel::add_block, made when first needed
   std::vector<float> row_;  // of a model with a placeholder
 };
 

@@ -40,11 +40,57 @@ bool reads_clock(::Node* node, void* context) {
   return walk_expression(node, reads_clock, context);
 }
 
+// What is no error for any value: what Postgres says so of, and what keys are often made of.
+bool may_fail_function(Oid function, void*) {
+  switch (function) {
+    case F_LOWER_TEXT:
+    case F_UPPER_TEXT:
+    case F_BTRIM_TEXT:
+    case F_LTRIM_TEXT:
+    case F_RTRIM_TEXT:
+    case F_LEFT:
+    case F_RIGHT:
+    case F_REVERSE:
+    case F_LENGTH_TEXT:
+    case F_MD5_TEXT:
+    case F_TEXTCAT:
+    case F_TEXT_BPCHAR:
+    case F_TEXT_BOOL:
+    case F_JSONB_OBJECT_FIELD:
+    case F_JSONB_OBJECT_FIELD_TEXT:
+    case F_JSONB_ARRAY_ELEMENT:
+    case F_JSONB_ARRAY_ELEMENT_TEXT:
+    case F_JSONB_EXTRACT_PATH:
+    case F_JSONB_EXTRACT_PATH_TEXT:
+      return false;
+    default:
+      return !get_func_leakproof(function);
+  }
+}
+
+bool may_fail(::Node* node, void* context) {
+  if (node == nullptr) return false;
+  switch (nodeTag(node)) {
+    case T_CoerceViaIO: {
+      // Writing a value as text does not fail; reading one does.
+      auto* coercion = reinterpret_cast<CoerceViaIO*>(node);
+      return coercion->resulttype != TEXTOID || may_fail(reinterpret_cast<::Node*>(coercion->arg), context);
+    }
+    case T_CoerceToDomain:
+    case T_XmlExpr:
+      return true;
+    default:
+      if (check_functions_in_node(node, may_fail_function, context)) return true;
+      return walk_expression(node, may_fail, context);
+  }
+}
+
 struct Parsed {
   const char* text;
   Oid type;
   Oid collation;
   bool is_immutable;
+  bool may_fail;
   Bitmapset* columns;  // attribute numbers, offset by FirstLowInvalidHeapAttributeNumber
 };
 
@@ -109,7 +155,9 @@ Parsed* parse_list(Oid relation_oid, const char* text, int* count) {
     AtEOXact_GUC(false, level);
     parsed->type = getBaseType(exprType(expression));
     // Planned as an index's expression is: what is inlined may be less than it seems.
-    parsed->is_immutable = !contain_mutable_functions(reinterpret_cast<::Node*>(expression_planner(static_cast<Expr*>(copyObjectImpl(expression)))));
+    auto* planned = reinterpret_cast<::Node*>(expression_planner(static_cast<Expr*>(copyObjectImpl(expression))));
+    parsed->is_immutable = !contain_mutable_functions(planned);
+    parsed->may_fail = may_fail(planned, nullptr);
     parsed->collation = exprCollation(expression);
   }
   relation_close(relation, NoLock);
@@ -160,6 +208,7 @@ std::vector<FeatureExpression> parse_expressions(Oid relation, const char* what,
     expression.type = parsed[i].type;
     expression.collation = parsed[i].collation;
     expression.is_immutable = parsed[i].is_immutable;
+    expression.may_fail = parsed[i].may_fail;
     for (int member = -1; (member = bms_next_member(parsed[i].columns, member)) >= 0;) {
       const int attribute = member + FirstLowInvalidHeapAttributeNumber;
       if (attribute <= 0) continue;

@@ -15,6 +15,7 @@ struct FeatureExpression {
   Oid type = InvalidOid;       // of a domain: its base type
   Oid collation = InvalidOid;
   bool is_immutable = false;         // as an index wants it
+  bool may_fail = true;              // for some values; false: certainly for none
   std::vector<std::string> columns;  // of the relation, that it uses
 };
 

@@ -83,7 +83,7 @@ Statement scorers_of_feature(
     "  AND $1 = ANY (v.feature_names) ORDER BY a.alias LIMIT 1",
     {TEXTOID, TEXTOID});
 Statement stream_of_set("SELECT 1 FROM fraud.streams s WHERE s.stream = $1 AND s.unwatched_at IS NULL", {TEXTOID});
-Statement missing_indexes("SELECT i.definition FROM fraud.feature_indexes($1) i WHERE NOT i.present", {TEXTOID});
+Statement missing_indexes("SELECT i.definition FROM fraud.feature_indexes($1) i WHERE NOT i.present AND i.obstacle IS NULL", {TEXTOID});
 Statement delete_set("DELETE FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
 Statement note_set(
     "SELECT fraud._audit('add', 'feature set', $1, NULL, to_jsonb(s) - '{feature_set,revision,builtin,last_position,created_at}'::text[])"
@@ -207,6 +207,29 @@ Oid relation_argument(FunctionCallInfo fcinfo, int index) {
     }
   });
   return relation;
+}
+
+// Refuses to promise indexes that could not be made when a window asks for one.
+void check_indexable(Oid relation, const FeatureExpression& id, const FeatureExpression& time) {
+  const char kind = protect([&] { return get_rel_relkind(relation); });
+  const std::string name = protect([&] { return get_rel_name(relation); });
+  if (kind == 'v' || kind == 'f') {
+    throw SqlError(ERRCODE_WRONG_OBJECT_TYPE, "create_indexes is not for " + std::string(kind == 'v' ? "a view" : "a foreign table"),
+                   "\"" + name + "\" has no indexes.", "Leave it out, and index the tables behind it.");
+  }
+  if (!protect([&] { return owns_relation(relation, GetUserId()); })) {
+    throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "create_indexes is for the owner of table \"" + name + "\"", {},
+                   "Leave it out, and have the owner make what fraud.feature_indexes lists.");
+  }
+  if (!time.is_immutable) {
+    throw SqlError(ERRCODE_INVALID_OBJECT_DEFINITION, "event_time cannot be indexed: it depends on the session's settings",
+                   "A timestamp with time zone and an interval add up by the session's time zone.",
+                   "A timestamp is read as UTC and can be indexed: timestamp '2024-01-01' + step * interval '1 hour', or to_timestamp(…).");
+  }
+  if (!id.is_immutable) {
+    throw SqlError(ERRCODE_INVALID_OBJECT_DEFINITION, "event_id cannot be indexed: it depends on the session's settings", {},
+                   "Take a column, or an expression that is the same in every session.");
+  }
 }
 
 // A set that the caller changes: its row is locked and has a new revision.
@@ -435,11 +458,7 @@ FRAUD_FUNCTION(create_feature_set) {
     label_changes = expression.text;
   }
   if (PG_ARGISNULL(7)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "create_indexes must not be null");
-  if (PG_GETARG_BOOL(7) && !time.is_immutable) {
-    throw SqlError(ERRCODE_INVALID_OBJECT_DEFINITION, "event_time cannot be indexed: it depends on the session's settings",
-                   "A timestamp with time zone and an interval add up by the session's time zone.",
-                   "A timestamp is read as UTC and can be indexed: timestamp '2024-01-01' + step * interval '1 hour'.");
-  }
+  if (PG_GETARG_BOOL(7)) check_indexable(relation, id, time);
   const char* definer = protect([] { return GetUserNameFromId(GetUserId(), false); });
   OwnerScope owner;
   Spi spi;
@@ -670,5 +689,16 @@ FRAUD_FUNCTION(indexed_part) {
   }
   return text_param(part).value;
 }
+
+FRAUD_FUNCTION(index_obstacle) {
+  const std::string obstacle = index_obstacle(stored_argument(fcinfo));
+  if (obstacle.empty()) {
+    fcinfo->isnull = true;
+    return (Datum)0;
+  }
+  return text_param(obstacle).value;
+}
+
+FRAUD_FUNCTION(may_fail) { return BoolGetDatum(stored_argument(fcinfo).may_fail); }
 
 FRAUD_FUNCTION(expression_columns) { return text_array(stored_argument(fcinfo).columns).value; }

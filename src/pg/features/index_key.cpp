@@ -12,22 +12,45 @@ extern "C" {
 
 namespace fraud::pg {
 
+namespace {
+
+constexpr int16 kMostBytes = NAMEDATALEN;  // of a value that is indexed as it is
+
+}  // namespace
+
 std::string indexed_part(const std::string& sql, Oid type, Oid collation) {
   const char* hash = protect([&]() -> const char* {
     const Oid base = getBaseType(type);
-    if (get_typlen(base) > 0) return "";
+    const int16 length = get_typlen(base);
+    if (length > 0 && length <= kMostBytes) return "";
     // The collation of what it is compared to may be another.
     if (OidIsValid(collation) && !get_collation_isdeterministic(collation)) return nullptr;
-    // That of bytea is not for SQL.
-    if (base == BYTEAOID) return "sha256";
+    // That of bytea is not for SQL, and strings of bits have none.
+    if (base == BYTEAOID || base == BITOID || base == VARBITOID) return "sha256";
     const Oid function = lookup_type_cache(base, TYPECACHE_HASH_EXTENDED_PROC)->hash_extended_proc;
     if (!OidIsValid(function) || get_func_namespace(function) != PG_CATALOG_NAMESPACE) return nullptr;
     return get_func_name(function);
   });
   if (hash == nullptr) return {};
   if (*hash == '\0') return sql;
-  const char* seed = getBaseType(type) == BYTEAOID ? "" : ", '0'::bigint";
-  return "pg_catalog." + std::string(hash) + "(" + sql + seed + ")";
+  const std::string call = "pg_catalog." + std::string(hash) + "(";
+  switch (protect([&] { return getBaseType(type); })) {
+    case BYTEAOID:
+      return call + sql + ")";
+    case BITOID:
+      return call + "pg_catalog.bit_send(" + sql + "))";
+    case VARBITOID:
+      return call + "pg_catalog.varbit_send(" + sql + "))";
+    default:
+      return call + sql + ", '0'::bigint)";
+  }
+}
+
+std::string index_obstacle(const FeatureExpression& expression) {
+  if (!expression.is_immutable) return expression.text + " depends on the session's settings";
+  if (!indexed_part(expression.text, expression.type, expression.collation).empty()) return {};
+  const char* type = protect([&] { return format_type_be(expression.type); });
+  return "type " + std::string(type) + " of " + expression.text + " has no hash that agrees with its equality";
 }
 
 }  // namespace fraud::pg

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "pg/features/feature_expression.h"
 #include "pg/server/server.h"
 
 namespace fraud::pg {
@@ -12,5 +13,8 @@ namespace fraud::pg {
 // small (at most 64 bytes); else its hash, by the type's own function; or "" where it has none
 // that agrees with its equality. What is read by the hash must be compared, too.
 std::string indexed_part(const std::string& sql, Oid type, Oid collation);
+
+// Tells in words why no index can have an expression, be it as it is or by its hash; "" where one can.
+std::string index_obstacle(const FeatureExpression& expression);
 
 }  // namespace fraud::pg

@@ -344,4 +344,28 @@ void CallSite::read_arguments(FunctionCallInfo fcinfo, int first, Datum names) {
   }
 }
 
+// -------------------------------------------------------------------- blocks
+
+void CallSite::begin_block(FunctionCallInfo call) {
+  resolve(protect([&] { return DatumGetTextPP(call->args[0].value); }));
+  if (!is_mapped_) map_arguments(call, 2, protect([&] { return DatumGetArrayTypeP(call->args[1].value); }));
+  block_.resize(kMostBlockRows * row_.size());
+  margins_.resize(kMostBlockRows);
+}
+
+void CallSite::read_block_row(size_t i, const Datum* values, const bool* nulls, const int16* attributes) {
+  float* const row = block_.data() + i * row_.size();
+  for (size_t feature = 0; feature < sources_.size(); ++feature) {
+    const Source& source = sources_[feature];
+    const int place = attributes[source.place - 2] - 1;
+    row[feature] = nulls[place] ? kMissing : to_float(values[place], source.kind);
+  }
+}
+
+void CallSite::score_block(size_t count, double* scores) {
+  scorer_->margins(block_.data(), count, row_.size(), margins_.data());
+  const Transform transform = model().transform();
+  for (size_t i = 0; i < count; ++i) scores[i] = static_cast<double>(transform_margin(transform, margins_[i]));
+}
+
 }  // namespace fraud::pg

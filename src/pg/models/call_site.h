@@ -33,6 +33,14 @@ class CallSite {
   void read_stored_vector(Datum value, bool null);
   void read_arguments(FunctionCallInfo fcinfo, int first, Datum names);  // as a stranger gives them
 
+  // The same for rows of a block: the columns of row i are values[attributes[a] - 1] of the arguments a behind
+  // the names, which `call` has, with their types. Sites that have rows of blocks have no others.
+  void begin_block(FunctionCallInfo call);
+  void read_block_row(size_t i, const Datum* values, const bool* nulls, const int16* attributes);
+  // Writes the scores of the first `count` rows of the block.
+  void score_block(size_t count, double* scores);
+  static constexpr size_t kMostBlockRows = 64;
+
   float score() noexcept { return scorer_->score(row_.data()); }
 
   const FlatModel& model() const noexcept { return *resolved_.flat; }
@@ -66,6 +74,7 @@ class CallSite {
   ResolvedModel resolved_;
   std::unique_ptr<Scorer> scorer_;
   std::vector<float> row_;
+  std::vector<float> block_, margins_;  // of kMostBlockRows rows
 
   bool is_mapped_ = false;       // arguments
   std::string names_;            // the array, that sources_ was made for

@@ -2,6 +2,7 @@
 // when the query is planned, so that no row value is formed for each row.
 //
 // Plain Postgres code: no C++ object lives here, so errors may pass through.
+#include "pg/models/score_blocks.h"
 #include "pg/server/row_types.h"
 
 extern "C" {
@@ -86,6 +87,7 @@ Node* take_apart(PlannerInfo* root, FuncExpr* call) {
                                           TYPALIGN_INT);
   Const* name_constant = makeConst(TEXTARRAYOID, -1, DEFAULT_COLLATION_OID, -1,
                                    PointerGetDatum(name_array), false, false);
+  note_score_call();
   const Oid types[3] = {TEXTOID, TEXTARRAYOID, ANYOID};
   return make_call("_score_columns", types, 3,
                    list_concat(list_make2(model, name_constant), columns));

@@ -4,6 +4,7 @@
 #include "core/payments/payment.h"
 
 #include "pg/server/gucs.h"
+#include "pg/server/planner_gucs.h"
 
 #include "pg/server/server.h"
 
@@ -41,6 +42,7 @@ int guc_health_reminder_s = 86400;
 char* guc_http_proxy = nullptr;
 int guc_ingest_batch_size = 1000;
 int guc_ingest_workers = 2;
+bool guc_score_blocks = true;
 bool guc_direct_access = true;
 int guc_kernel = 0;
 int guc_key_retention_min = 396 * 24 * 60;
@@ -427,6 +429,10 @@ void define_gucs() {
                              "Time zone whose days the reports count.", nullptr,
                              &guc_report_timezone, "UTC", PGC_USERSET, 0, check_timezone, nullptr,
                              nullptr);
+  DefineCustomBoolVariable("fraud_detect.score_blocks",
+                           "Scores rows that an aggregate reads 64 at a time.",
+                           "Off: one by one, which gives the same scores and takes longer.", &guc_score_blocks, true,
+                           PGC_USERSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.train_max_rows", "Most rows that one training run reads.",
                           nullptr, &guc_train_max_rows, 20000000, 1, INT_MAX, PGC_SIGHUP, 0,
                           nullptr, nullptr, nullptr);

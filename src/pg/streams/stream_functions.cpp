@@ -27,7 +27,7 @@ Statement insert_stream(
     "  on_error = excluded.on_error, watched_at = excluded.watched_at, watched_by = excluded.watched_by, unwatched_at = NULL"
     " WHERE s.unwatched_at IS NOT NULL",
     {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID});
-Statement missing_indexes("SELECT i.definition FROM fraud.feature_indexes($1) i WHERE NOT i.present", {TEXTOID});
+Statement missing_indexes("SELECT i.definition FROM fraud.feature_indexes($1) i WHERE NOT i.present AND i.obstacle IS NULL", {TEXTOID});
 Statement end_stream(
     "UPDATE fraud.streams s SET unwatched_at = now() WHERE s.stream = $1 AND s.unwatched_at IS NULL"
     " RETURNING s.watched_by::text",
