@@ -163,7 +163,6 @@ SELECT fraud.create_feature_set('parts', 'parts', 'id', 'at');
 SELECT fraud.add_window_feature('parts', 'n', 'count', NULL, 'who', '1 day');
 SELECT unnest(concurrent_statements) FROM fraud.feature_indexes('parts');
 -- The last of them makes nothing anew: it takes what is there.
-CREATE INDEX CONCURRENTLY ON parts_1 ((1 / (id - 7)));
 SELECT unnest(concurrent_statements) FROM fraud.feature_indexes('parts') LIMIT 1 \gexec
 SELECT unnest(concurrent_statements) FROM fraud.feature_indexes('parts');
 -- One of them broken off: the next list begins by dropping it.

@@ -111,7 +111,7 @@ BEGIN
     END LOOP;
 END
 $$;
--- A prepared plan follows the table, promotions and grants; what changes rows meanwhile is seen as by any scan.
+-- A prepared plan follows the table; what changes rows meanwhile is seen as by any scan.
 SET plan_cache_mode = force_generic_plan;
 PREPARE total AS SELECT sum(fraud_score(r, 'blocks')) FROM block_rows r WHERE id <= 1000;
 EXECUTE total \gset before_

@@ -248,6 +248,15 @@ BEGIN
             USING ERRCODE = 'insufficient_privilege', DETAIL = format('Such as %s.', foreign_part),
                   HINT = 'Call it as the definer, or look at fraud.feature_indexes and run what it says.';
     END IF;
+    -- One that was made when a column had another type may have become too narrow for what it holds now.
+    FOR superfluous IN
+        SELECT x.indexrelid FROM fraud.feature_sets s JOIN pg_index x ON x.indrelid = s.events
+        WHERE s.feature_set = create_feature_indexes.feature_set AND obj_description(x.indexrelid, 'pg_class') = mark
+          AND EXISTS (SELECT FROM unnest(x.indkey::int2[]) k JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k AND k > 0
+                      WHERE fraud._most_bytes(x.indrelid, quote_ident(a.attname)) IS NULL)
+    LOOP
+        EXECUTE format('DROP INDEX %s', superfluous);
+    END LOOP;
     FOR missing IN
         SELECT i.obstacle, i.may_fail, m[1]::regclass AS events, m[2] AS columns
         FROM fraud.feature_indexes(feature_set) i
@@ -256,7 +265,7 @@ BEGIN
     LOOP
         IF missing.obstacle IS NOT NULL THEN
             RAISE WARNING 'no index was made for a key of feature set "%": %', feature_set, missing.obstacle
-                USING ERRCODE = 'warning', HINT = 'fraud.features reads all events for such a key.';
+                USING ERRCODE = '01000', HINT = 'fraud.features reads all events for such a key.';
             CONTINUE;
         END IF;
         SELECT n.nspname, fraud._feature_index_name(missing.events, missing.columns) INTO place, name
@@ -269,7 +278,7 @@ BEGIN
             EXECUTE format('CREATE INDEX %I ON %s %s', name, missing.events, missing.columns);
         EXCEPTION WHEN data_exception OR raise_exception OR invalid_object_definition OR program_limit_exceeded OR feature_not_supported THEN
             RAISE WARNING 'no index was made for a key of feature set "%": %', feature_set, SQLERRM
-                USING ERRCODE = 'warning', DETAIL = format('CREATE INDEX ON %s %s', missing.events, missing.columns),
+                USING ERRCODE = '01000', DETAIL = format('CREATE INDEX ON %s %s', missing.events, missing.columns),
                       HINT = 'The other indexes are made all the same. fraud.features reads all events for such a key.';
             CONTINUE;
         END;
@@ -291,15 +300,6 @@ BEGIN
             EXECUTE format('DROP INDEX %s', superfluous);
         END LOOP;
         made := made + 1;
-    END LOOP;
-    -- One that was made when a column had another type may have become too narrow for what it holds now.
-    FOR superfluous IN
-        SELECT x.indexrelid FROM fraud.feature_sets s JOIN pg_index x ON x.indrelid = s.events
-        WHERE s.feature_set = create_feature_indexes.feature_set AND obj_description(x.indexrelid, 'pg_class') = mark
-          AND EXISTS (SELECT FROM unnest(x.indkey::int2[]) k JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k AND k > 0
-                      WHERE fraud._most_bytes(x.indrelid, quote_ident(a.attname)) IS NULL)
-    LOOP
-        EXECUTE format('DROP INDEX %s', superfluous);
     END LOOP;
     RETURN made;
 END

@@ -115,6 +115,8 @@ const Shape kShapes[] = {
     {"Categories", 30, 6, 10, 60, 0.1F, 0.3F},
     {"ManyCategories", 100, 7, 30, 60, 0.1F, 0.5F},
     {"OnlyCategories", 10, 3, 2, 1, 0, 1},
+    {"FiveLevels", 21, 5, 24, 60, 0.1F, 0},
+    {"ThreeLevels", 21, 3, 24, 60, 0.1F, 0},
 };
 
 class EveryKernel : public testing::TestWithParam<Shape> {};
@@ -137,6 +139,24 @@ TEST_P(EveryKernel, GivesTheForestsMargins) {
     }
     EXPECT_EQ(wrong_alone, 0U) << kernel->name;
     EXPECT_EQ(wrong_in_batch, 0U) << kernel->name;
+  }
+}
+
+// Blocks that are full, almost, and few rows, whatever was in the block before.
+TEST_P(EveryKernel, GivesTheSameInBlocksOfAnySize) {
+  const Forest forest = random_forest(GetParam(), 3);
+  constexpr size_t kRows = 200;
+  const std::vector<float> rows = nasty_rows(forest, kRows, 4);
+  for (const Kernel* kernel : kernels()) {
+    Compiled compiled(forest, *kernel);
+    for (size_t count : {200, 1, 15, 16, 17, 63, 64, 65, 79, 80, 128, 0}) {
+      std::vector<float> margins(kRows, 7);
+      compiled.scorer.margins(rows.data(), count, forest.feature_count(), margins.data());
+      for (size_t i = 0; i < kRows; ++i) {
+        const float expected = i < count ? forest.margin(&rows[i * forest.feature_count()]) : 7;
+        ASSERT_EQ(bits(margins[i]), bits(expected)) << kernel->name << " " << count << " " << i;
+      }
+    }
   }
 }
 

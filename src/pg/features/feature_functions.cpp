@@ -682,10 +682,15 @@ FRAUD_FUNCTION(drop_feature_set) {
 
 FRAUD_FUNCTION(indexed_part) {
   const FeatureExpression expression = stored_argument(fcinfo);
-  const std::string part = indexed_part(expression.text, expression.type, expression.collation);
+  std::string part = indexed_part(expression.text, expression.type, expression.collation);
   if (part.empty()) {
     fcinfo->isnull = true;
     return (Datum)0;
+  }
+  // As Postgres prints it in an index: there it has casts, for example of a domain.
+  if (part != expression.text) {
+    const std::shared_ptr<const FeatureSet> set = find_feature_set(text_argument(fcinfo, 0, "feature_set"), true);
+    part = qualified_part(parse_stored_expression(*set, "index", part).text);
   }
   return text_param(part).value;
 }

@@ -46,6 +46,14 @@ std::string indexed_part(const std::string& sql, Oid type, Oid collation) {
   }
 }
 
+std::string qualified_part(std::string printed) {
+  static constexpr const char kSchema[] = "pg_catalog.";
+  if (const size_t inner = printed.find('(') + 1; printed.compare(inner, 8, "bit_send") == 0 || printed.compare(inner, 11, "varbit_send") == 0) {
+    printed.insert(inner, kSchema);
+  }
+  return kSchema + printed;
+}
+
 std::string index_obstacle(const FeatureExpression& expression) {
   if (!expression.is_immutable) return expression.text + " depends on the session's settings";
   if (!indexed_part(expression.text, expression.type, expression.collation).empty()) return {};

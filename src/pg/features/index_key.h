@@ -14,6 +14,9 @@ namespace fraud::pg {
 // that agrees with its equality. What is read by the hash must be compared, too.
 std::string indexed_part(const std::string& sql, Oid type, Oid collation);
 
+// Returns what indexed_part() has made, as Postgres prints it, with its functions qualified again.
+std::string qualified_part(std::string printed);
+
 // Tells in words why no index can have an expression, be it as it is or by its hash; "" where one can.
 std::string index_obstacle(const FeatureExpression& expression);
 
