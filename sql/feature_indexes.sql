@@ -93,7 +93,7 @@ SELECT fraud.create_feature_set('mixed', 'mixed', 'id', 'at');
 SELECT fraud.add_window_feature('mixed', 'by_day', 'count', NULL, 'at::date', '1 day');
 SELECT fraud.add_window_feature('mixed', 'by_who', 'count', NULL, 'lower(who)', '1 day');
 SELECT fraud.add_window_feature('mixed', 'by_flags', 'count', NULL, 'flags', '1 day');
-SELECT fraud.add_window_feature('mixed', 'by_day_and_who', 'count', NULL, 'agent, at::date', '1 day');
+SELECT fraud.add_window_feature('mixed', 'by_day_and_who', 'count', NULL, 'agent, at::date', '2 days');
 SELECT fraud.add_window_feature('mixed', 'by_device', 'count', NULL, '(details ->> ''device'')::bigint', '1 day');
 SELECT definition, obstacle, may_fail FROM fraud.feature_indexes('mixed');
 INSERT INTO mixed SELECT g, timestamptz '2026-01-01 00:00Z' + g * interval '1 hour', 'W' || g % 3, 'a', (g % 4)::bit(9), jsonb_build_object('device', 7) FROM generate_series(1, 60) g;

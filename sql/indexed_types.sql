@@ -14,7 +14,7 @@ CREATE TYPE text_span AS RANGE (subtype = text);
 CREATE TABLE tried (type text PRIMARY KEY, base oid NOT NULL);
 INSERT INTO tried
 SELECT format_type(t.oid, NULL), t.oid FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem
-WHERE t.typisdefined AND t.typtype IN ('b', 'd', 'e', 'r', 'm', 'c') AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid IN (t.typrelid, e.typrelid) AND c.relkind <> 'c')
+WHERE t.typisdefined AND e.typtype IS DISTINCT FROM 'p' AND t.typtype IN ('b', 'd', 'e', 'r', 'm', 'c') AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid IN (t.typrelid, e.typrelid) AND c.relkind <> 'c')
   AND t.typnamespace IN ('pg_catalog'::regnamespace, 'typed'::regnamespace, 'information_schema'::regnamespace);
 INSERT INTO tried SELECT x, split_part(x, '(', 1)::regtype
 FROM unnest('{varchar(10),varchar(450),varchar(4000),character(2000),"numeric(12,2)","numeric(900,3)","numeric(4,-2)",bit(3000),bit varying(9000)}'::text[]) x;
@@ -23,10 +23,12 @@ FROM unnest('{varchar(10),varchar(450),varchar(4000),character(2000),"numeric(12
 CREATE TABLE literals (no int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, is_long boolean, value text);
 CREATE FUNCTION digits(n int) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(translate(md5(i::text), 'abcdef', '123456'), '') FROM generate_series(1, n) i $$;
 CREATE FUNCTION letters(n int) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(md5(i::text), '') FROM generate_series(1, n) i $$;
+CREATE FUNCTION bits(n int) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(CASE WHEN ascii(x) % 2 = 0 THEN '1' ELSE '0' END, '') FROM regexp_split_to_table(left(letters(1500), n), '') x $$;
 INSERT INTO literals (is_long, value)
 SELECT true, v FROM unnest(ARRAY[
     letters(800), '\x' || letters(800), digits(300), left(digits(30), 890), '{"k": "' || letters(800) || '"}', '<k>' || letters(800) || '</k>',
-    (SELECT string_agg(CASE WHEN ascii(x) % 2 = 0 THEN '1' ELSE '0' END, '') FROM regexp_split_to_table(letters(1500), '') x),
+    left(letters(800), 4000), left(letters(800), 2000), left(letters(800), 450), bits(48000), bits(9000), bits(3000),
     (SELECT '{' || string_agg(x, ',') || '}' FROM regexp_split_to_table(rtrim(regexp_replace(digits(800), '(\d{7})', '\1 ', 'g')), ' ') x),
     (SELECT '{' || string_agg(md5(i::text), ',') || '}' FROM generate_series(1, 2000) i),
     (SELECT '{' || string_agg(md5(i::text)::uuid::text, ',') || '}' FROM generate_series(1, 2000) i),
@@ -52,15 +54,17 @@ DECLARE
     problem text;
     differences bigint;
 BEGIN
+    EXECUTE format('CREATE TABLE gauge (k %s)', the_type);
     FOR l IN SELECT * FROM literals ORDER BY is_long DESC, no LOOP
         BEGIN
-            EXECUTE format('SELECT %L::%s', l.value, the_type);
+            EXECUTE format('INSERT INTO gauge VALUES (%L)', l.value);
             literal := l.value;
             INSERT INTO found VALUES (the_type, CASE WHEN l.is_long THEN 'long value' ELSE 'value' END);
             EXIT;
         EXCEPTION WHEN OTHERS THEN NULL;
         END;
     END LOOP;
+    DROP TABLE gauge;
     -- As the key, as what is aggregated, and as the id.
     FOREACH use IN ARRAY '{key,value,id}'::text[] LOOP
         EXECUTE format('CREATE TABLE probe (no int, at timestamptz NOT NULL, k %s, other int)', the_type);

@@ -29,6 +29,10 @@ std::string indexed_part(const std::string& sql, Oid type, Oid collation) {
     if (base == BYTEAOID || base == BITOID || base == VARBITOID) return "sha256";
     const Oid function = lookup_type_cache(base, TYPECACHE_HASH_EXTENDED_PROC)->hash_extended_proc;
     if (!OidIsValid(function) || get_func_namespace(function) != PG_CATALOG_NAMESPACE) return nullptr;
+    Oid* arguments = nullptr;
+    int count = 0;
+    get_func_signature(function, &arguments, &count);
+    if (count != 2 || arguments[0] == INTERNALOID) return nullptr;  // not for SQL either
     return get_func_name(function);
   });
   if (hash == nullptr) return {};
