@@ -136,10 +136,7 @@ Plan* make_node(Plan* child, Search* search, int plan_node_id) {
   Plan* plan = &scan->scan.plan;
   plan->targetlist = targets;
   plan->lefttree = child;
-  plan->startup_cost = child->startup_cost;
-  plan->total_cost = child->total_cost;
-  plan->plan_rows = child->plan_rows;
-  plan->plan_width = child->plan_width;
+  copy_costs(plan, child);
   plan->parallel_safe = child->parallel_safe;
   plan->plan_node_id = plan_node_id;
   plan->extParam = bms_copy(child->extParam);
