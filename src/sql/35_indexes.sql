@@ -76,7 +76,8 @@ COMMENT ON FUNCTION fraud._has_feature_index(regclass, text[], text[], text[]) I
     'internal: whether a table has an index that begins with these expressions and has those columns beside it';
 
 -- An index on a partitioned table takes for its parts those that its partitions have already: so these are made
--- first, each while others write, and the one on the table itself is then a matter of a moment.
+-- first, each while others write, and the one on the table itself is then a matter of a moment. Those of the
+-- newest months come first: new events read them.
 CREATE FUNCTION fraud._concurrent_statements(relation regclass, columns text) RETURNS text[]
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -91,7 +92,7 @@ BEGIN ATOMIC
         FROM tables t LEFT JOIN (pg_class i JOIN pg_namespace n ON n.oid = i.relnamespace JOIN pg_index x ON x.indexrelid = i.oid)
              ON x.indrelid = t.relid AND i.relname = t.name AND n.nspname = t.place
     )
-    SELECT array_agg(s.statement ORDER BY t.is_part DESC, t.relid, s.step)
+    SELECT array_agg(s.statement ORDER BY t.is_part DESC, t.relid::regclass::text COLLATE "C" DESC, s.step)
     FROM there t
     CROSS JOIN LATERAL (
         -- What was broken off has left an index that serves nobody.

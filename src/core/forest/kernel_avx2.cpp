@@ -128,7 +128,7 @@ void add_trees(const FlatModel& model, uint32_t first, uint32_t last, const uint
 
 }  // namespace
 
-const Kernel kAvx2Kernel = {"avx2", make_keys, add_trees, explain_avx2};
+const Kernel kAvx2Kernel = {"avx2", make_keys, add_trees, explain_avx2, add_block_avx2};
 
 }  // namespace fraud
 

@@ -33,6 +33,8 @@ inline void spread_thresholds(const FlatModel& model, uint32_t* thresholds) noex
 }
 
 #if defined(__x86_64__)
+void add_block_avx2(const FlatModel& model, const uint32_t* thresholds, const uint8_t* keys, size_t stride,
+                    uint8_t* columns, float* sums);
 void add_block_avx512(const FlatModel& model, const uint32_t* thresholds, const uint8_t* keys, size_t stride,
                       uint8_t* columns, float* sums);
 #endif
