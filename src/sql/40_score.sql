@@ -56,6 +56,14 @@ LANGUAGE C STABLE STRICT PARALLEL SAFE COST 50000 ROWS 25;
 COMMENT ON FUNCTION @extschema@.fraud_explain(record, text) IS
     'exact TreeSHAP contributions in units of the margin (log-odds for a logistic objective), one row a feature and one named (bias); they add up to the margin of the score';
 
+-- Of a stored vector and nothing else: who may look into a case needs no right to the payments' features.
+CREATE FUNCTION fraud._explain_stored(features float4[], model text,
+    OUT feature text, OUT value float8, OUT contribution float8, OUT told text) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'fraud_detect_explain_stored'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 50000 ROWS 25;
+COMMENT ON FUNCTION fraud._explain_stored(float4[], text) IS
+    'internal: fraud_explain of a payment''s stored vector, with each value in words (a category by its name); told is null of (bias)';
+
 CREATE FUNCTION fraud.payment_features() RETURNS text[]
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
