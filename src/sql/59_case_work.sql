@@ -59,7 +59,8 @@ BEGIN
         RAISE EXCEPTION '%', CASE cardinality(unknown) WHEN 1 THEN format('case %s does not exist', unknown[1])
                                   ELSE format('%s cases do not exist', cardinality(unknown)) END
             USING ERRCODE = 'no_data_found',
-                  DETAIL = format('Their numbers: %s%s.', array_to_string(unknown[1:100], ', '), CASE WHEN cardinality(unknown) > 100 THEN ', …' ELSE '' END),
+                  DETAIL = CASE WHEN cardinality(unknown) > 1 THEN format('Their numbers: %s%s.', array_to_string(unknown[1:100], ', '),
+                                                                          CASE WHEN cardinality(unknown) > 100 THEN ', …' ELSE '' END) ELSE '' END,
                   HINT = 'fraud.cases lists the cases.';
     END IF;
 END

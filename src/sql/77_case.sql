@@ -11,7 +11,10 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT a.transaction_id, a.occurred_at, t.amount, t.currency, a.payment_amount, t.merchant, t.category,
            fraud.distance_km(t.home_latitude, t.home_longitude, t.merchant_latitude, t.merchant_longitude),
-           a.score, a.decision, a.model, a.model_version, a.reasons, t.is_fraud, t.attributes, t.features, a.alert_id, a.raised_at
+           a.score, a.decision, a.model, a.model_version, a.reasons, t.is_fraud, t.attributes,
+           -- What an erasure has left of a vector would explain another score.
+           CASE WHEN NOT EXISTS (SELECT FROM fraud.customers c WHERE c.card = a.card AND c.erased_at IS NOT NULL) THEN t.features END,
+           a.alert_id, a.raised_at
     FROM fraud.alerts a
     LEFT JOIN fraud.transactions t ON t.card = a.card AND t.occurred_at = a.occurred_at AND t.transaction_id = a.transaction_id
     WHERE a.card = _case_payments.card AND a.case_id = _case_payments.case_id

@@ -33,7 +33,7 @@ BEGIN ATOMIC
                   || CASE WHEN matter.status_by IS NOT NULL THEN fraud._html(format(' by %s', matter.status_by)) ELSE '' END,
                   coalesce(format('<span class="%s">%s</span>', matter.decision, matter.decision), '–'),
                   fraud._html_time(matter.opened_at, zone), coalesce(fraud._html_time(matter.last_alert_at, zone), '–'), fraud._html(zone), fraud._html(fraud.base_currency()))
-        || '<div class="tiles">'
+        || '<div class="tiles facts">'
         || fraud._html_fact('Expected loss', fraud._number(matter.priority::numeric, 2), 'score × amount, summed')
         || fraud._html_fact('Amount', fraud._number(matter.amount, 2), CASE matter.alerts WHEN 1 THEN '1 payment' ELSE format('%s payments', fraud._number(matter.alerts)) END)
         || fraud._html_fact('Highest score', to_char(matter.max_score, 'FM0.0000'), 'probability of fraud')
@@ -78,7 +78,7 @@ BEGIN ATOMIC
     )
     SELECT coalesce('<table class="bars waterfall"><tbody>'
         || string_agg(format('<tr><td class="name">%s%s</td><td class="bar"><svg viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label="%s">'
-               '<line class="grid" x1="%s" x2="%6$s" y1="0" y2="14"/><rect class="%s" x="%s" y="1" width="%s" height="12"/></svg></td><td class="n">%s</td></tr>',
+               '<line class="grid" x1="%s" x2="%4$s" y1="0" y2="14"/><rect class="%s" x="%s" y="1" width="%s" height="12"/></svg></td><td class="n">%s</td></tr>',
                CASE WHEN r.place = 0 THEN 'where the model begins' ELSE fraud._html(r.told) END,
                CASE WHEN r.place BETWEEN 1 AND 12 AND r.told NOT LIKE r.feature || ' %' THEN format('<span class="dim"> %s</span>', fraud._html(r.feature)) ELSE '' END,
                round(r.phi, 2), round(-s.low * 100 / (s.high - s.low), 2),
@@ -112,7 +112,7 @@ BEGIN ATOMIC
                         || CASE WHEN p.currency <> fraud.base_currency() THEN format('<br><span class="dim">%s %s</span>', fraud._number(p.amount, 2), fraud._html(p.currency)) ELSE '' END)
                     || fraud._html_cell('Merchant', '', fraud._html(p.merchant)) || fraud._html_cell('Category', '', fraud._html(p.category))
                     || fraud._html_cell('From home', 'n', round(p.distance_km::numeric) || ' km') || fraud._html_cell('Known', '', fraud._html_label(p.is_fraud))
-                    || fraud._html_cell('Reasons', '', '<ul>' || (SELECT string_agg('<li>' || fraud._html(r) || '</li>', '' ORDER BY i) FROM unnest(p.reasons) WITH ORDINALITY r(r, i)) || '</ul>'
+                    || fraud._html_cell('Reasons', 'wide', '<ul>' || (SELECT string_agg('<li>' || fraud._html(r) || '</li>', '' ORDER BY i) FROM unnest(p.reasons) WITH ORDINALITY r(r, i)) || '</ul>'
                         || format('<span class="dim">%s</span>', fraud._html(p.transaction_id)))
                     || '</tr>', '' ORDER BY p.place) FROM payment p)
             || '</tbody></table></div>', '<p class="empty">none: see the case that it was merged into</p>')
@@ -181,8 +181,8 @@ BEGIN ATOMIC
                 || fraud._html_cell('From home', 'n', round(p.distance_km::numeric) || ' km')
                 || fraud._html_cell('Place', 't', round(p.latitude::numeric, 2) || ', ' || round(p.longitude::numeric, 2))
                 || fraud._html_cell('Decision', coalesce(p.decision, ''), p.decision) || fraud._html_cell('Known', '', fraud._html_label(p.is_fraud)) || '</tr>', '' ORDER BY p.place)
-            FROM payment p WHERE p.place <= 30)
-        || '</tbody></table></div>' || CASE WHEN s.n > 30 THEN '<p class="dim">The newest 30 of them.</p>' ELSE '' END END
+            FROM payment p WHERE p.place <= 15)
+        || '</tbody></table></div>' || CASE WHEN s.n > 15 THEN '<p class="dim">The newest 15 of them.</p>' ELSE '' END END
     FROM span s, drawn d;
 END;
 COMMENT ON FUNCTION fraud._html_case_timeline(fraud.cases, text) IS 'internal: the case page''s course of the customer''s payments';
@@ -215,7 +215,7 @@ BEGIN ATOMIC
                 || fraud._html_cell('What', '', h.action
                     || CASE h.action WHEN 'assign' THEN fraud._html(format(' to %s', h.assignee)) WHEN 'merge' THEN format(' with case %s', h.other_case)
                                      WHEN 'decide' THEN format(': %s', h.new_status) ELSE '' END)
-                || fraud._html_cell('Note', 'w', fraud._html(h.note)) || '</tr>', '' ORDER BY h.event_id)
+                || fraud._html_cell('Note', 'w wide', fraud._html(h.note)) || '</tr>', '' ORDER BY h.event_id)
             || '</tbody></table></div>', '<p class="empty">nobody has looked at it yet</p>')
     FROM fraud.case_history h WHERE h.card = matter.card AND h.case_id = matter.case_id;
 END;
