@@ -99,6 +99,15 @@ INSERT INTO acts (function, call, setup) VALUES
     ('decide_stream_case', $$SELECT fraud.decide_stream_case(max(case_id), 'acknowledged') FROM fraud.stream_case_states$$,
         $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
         SELECT fraud.promote('audited', 1, review_at => 0, block_at => 1); SELECT fraud.watch('audited'); INSERT INTO audited_events VALUES (9, '2026-01-03', 'k', 5, 'a')$$),
+    ('take_stream_case', 'SELECT fraud.take_stream_case()',
+        $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
+        SELECT fraud.promote('audited', 1, review_at => 0, block_at => 1); SELECT fraud.watch('audited'); INSERT INTO audited_events VALUES (9, '2026-01-03', 'k', 5, 'a')$$),
+    ('assign_stream_case', 'SELECT fraud.assign_stream_case(max(case_id), current_user) FROM fraud.stream_case_states',
+        $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
+        SELECT fraud.promote('audited', 1, review_at => 0, block_at => 1); SELECT fraud.watch('audited'); INSERT INTO audited_events VALUES (9, '2026-01-03', 'k', 5, 'a')$$),
+    ('note_stream_case', 'SELECT fraud.note_stream_case(max(case_id), ''seen'') FROM fraud.stream_case_states',
+        $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
+        SELECT fraud.promote('audited', 1, review_at => 0, block_at => 1); SELECT fraud.watch('audited'); INSERT INTO audited_events VALUES (9, '2026-01-03', 'k', 5, 'a')$$),
     ('materialize_features', $$SELECT fraud.materialize_features('audited', 'public.audited_out', '2026-01-01', '2026-01-03')$$, DEFAULT),
     ('load_history', $$SELECT fraud.load_history('audited_history')$$, DEFAULT),
     ('simulate', $$SELECT fraud.simulate(1, 2, 1)$$, DEFAULT),

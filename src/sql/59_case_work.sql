@@ -67,6 +67,24 @@ END
 $$;
 COMMENT ON FUNCTION fraud._check_cases(bigint[], text) IS 'internal: refuses cases that do not exist, and a note that is too long';
 
+CREATE FUNCTION fraud._check_assignee(assignee name) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF assignee IS NULL THEN
+        RETURN;
+    ELSIF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = assignee) THEN
+        RAISE EXCEPTION 'role "%" does not exist', assignee
+            USING ERRCODE = 'undefined_object', HINT = 'A case is assigned to a database role, or to nobody: null.';
+    ELSIF NOT has_function_privilege(assignee, 'fraud.note_case(bigint, text)', 'EXECUTE') THEN
+        RAISE EXCEPTION 'role "%" may not work on cases', assignee
+            USING ERRCODE = 'invalid_parameter_value', HINT = format('Give it the access: SELECT fraud.grant_access(%L, ''analyst'').', assignee);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._check_assignee(name) IS 'internal: refuses to give a case to who cannot work on it';
+
 -- ------------------------------------------------------------------- assign
 CREATE FUNCTION fraud._assign_cases(case_ids bigint[], assignee name, note text) RETURNS SETOF fraud.cases
 LANGUAGE plpgsql
@@ -78,13 +96,7 @@ DECLARE
     changed bigint[] := '{}';
 BEGIN
     PERFORM fraud._check_cases(case_ids, note);
-    IF to_whom IS NOT NULL AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = to_whom) THEN
-        RAISE EXCEPTION 'role "%" does not exist', to_whom
-            USING ERRCODE = 'undefined_object', HINT = 'A case is assigned to a database role, or to nobody: null.';
-    ELSIF to_whom IS NOT NULL AND NOT has_function_privilege(to_whom, 'fraud.note_case(bigint, text)', 'EXECUTE') THEN
-        RAISE EXCEPTION 'role "%" may not work on cases', to_whom
-            USING ERRCODE = 'invalid_parameter_value', HINT = format('Give it the access: SELECT fraud.grant_access(%L, ''analyst'').', to_whom);
-    END IF;
+    PERFORM fraud._check_assignee(to_whom);
     PERFORM fraud._lock_cases(case_ids);
     FOR matter IN
         SELECT c.* FROM fraud.case_states c

@@ -63,6 +63,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.confirm_case(bigint, text, timestamptz, boolean), fraud.confirm_cases(bigint[], text, timestamptz, boolean)',
             'EXECUTE ON FUNCTION fraud.dismiss_case(bigint, text, timestamptz, boolean), fraud.dismiss_cases(bigint[], text, timestamptz, boolean)',
             'EXECUTE ON FUNCTION fraud.reopen_case(bigint, text), fraud.reopen_cases(bigint[], text)',
+            'SELECT ON fraud.stream_case_queue', 'EXECUTE ON FUNCTION fraud.take_stream_case(text, int), fraud.assign_stream_case(bigint, name, text), fraud.note_stream_case(bigint, text)',
             'SELECT ON fraud.case_queue', 'SELECT (transaction_id, card, occurred_at) ON fraud.payment_keys',
             'EXECUTE ON FUNCTION @extschema@.fraud_explain(record, text), @extschema@.fraud_explain(jsonb, text), fraud._explain_stored(float4[], text), fraud.distance_km(float8, float8, float8, float8)',
             'EXECUTE ON FUNCTION fraud.payment(text, uuid), fraud.find_payments(text, text, text, text, timestamptz, timestamptz, numeric, numeric, uuid, int), fraud._search_payments(text, text, text, text, timestamptz, timestamptz, numeric, numeric, uuid, int)',
