@@ -26,7 +26,7 @@ BEGIN
     RETURN 'no error';
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
-    RETURN regexp_replace(format('%s (%s)', message, hint), '\m[0-9]{4,}\M', 'N', 'g') || ' ' || SQLSTATE;
+    RETURN regexp_replace(format('%s (%s)', message, hint), 'case [0-9]+', 'case N', 'g') || ' ' || SQLSTATE;
 END $$;
 GRANT EXECUTE ON FUNCTION fault TO PUBLIC;
 CREATE VIEW queue AS
@@ -189,8 +189,9 @@ SET fraud_detect.case_url = 'javascript:alert({case_id})';
 SET fraud_detect.case_url = 'https://desk.example/cases/';
 SET fraud_detect.case_url = 'https://desk.example/"{case_id}';
 SET fraud_detect.case_url = 'https://desk.example/cases/{case_id}?a=1&b=2';
-SELECT replace(fraud.case(case_of('cw-2')) -> 'case' ->> 'url', case_of('cw-2')::text, 'N') AS url;
-SELECT replace(fraud._told_alert(payload) ->> 'case_url', case_of('cw-2')::text, 'N') AS url, fraud._told_alert(payload) ? 'local_time' AS another_time FROM fraud.outbox WHERE payload ->> 'transaction_id' = 'cw-2';
+SELECT replace(fraud.case(case_of('cw-2')) -> 'case' ->> 'url', '/' || case_of('cw-2') || '?', '/N?') AS url;
+SELECT replace(fraud._told_alert(payload) ->> 'case_url', '/' || case_of('cw-2') || '?', '/N?') AS url, fraud._told_alert(payload) ? 'local_time' AS another_time FROM fraud.outbox WHERE payload ->> 'transaction_id' = 'cw-2';
+SELECT fraud.refresh_rollups() >= 0 AS summed;
 BEGIN;
 UPDATE fraud.rollup_state SET timezone = 'America/New_York';
 SELECT fraud._told_alert(payload) ->> 'local_time' AS local_time FROM fraud.outbox WHERE payload ->> 'transaction_id' = 'cw-2';
