@@ -183,7 +183,7 @@ BEGIN
 EXCEPTION WHEN object_not_in_prerequisite_state THEN RAISE NOTICE '%', regexp_replace(SQLERRM, '[0-9]+', 'N');
 END $$;
 -- Who works on which, as with cases of payments.
-SELECT entity, priority > 0 AS weighs, due_at - opened_at AS due, overdue FROM fraud.stream_case_queue ORDER BY entity;
+SELECT entity, priority > 0 AS weighs, due_at - opened_at >= interval '1 day' AS due, overdue FROM fraud.stream_case_queue WHERE entity !~ '^pan_' ORDER BY entity;
 SELECT case_id AS taken, status, assignee = current_user AS mine FROM fraud.take_stream_case() \gset
 SELECT :'status' AS status, :'mine' AS mine;
 SELECT count(*) AS the_same_again FROM fraud.take_stream_case(count => 1000) WHERE case_id = :taken;
