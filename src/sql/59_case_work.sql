@@ -18,7 +18,7 @@ BEGIN
         BEGIN
             FOR n IN SELECT c.card, c.case_id FROM fraud.case_states c WHERE c.case_id = ANY (case_ids) ORDER BY c.card, c.case_id LOOP
                 PERFORM FROM fraud.case_states c WHERE c.card = n.card AND c.case_id = n.case_id FOR NO KEY UPDATE SKIP LOCKED;
-                IF NOT FOUND THEN
+                IF NOT FOUND AND NOT fraud._wait_for_alert(n.card, n.case_id) THEN
                     busy := n;
                     RAISE SQLSTATE 'FD001';
                 END IF;
@@ -324,7 +324,7 @@ COMMENT ON FUNCTION fraud.decide_case(bigint, text[], text[], text, timestamptz,
     'decides each payment of a case by itself: those of the ids in frauds are fraud, those in legitimate (by default all others) are not, the rest stays without a label of an analyst; the case is confirmed if any is fraud, else dismissed; returns it. Labels and overrule as in fraud.confirm_case';
 
 -- -------------------------------------------------------------------- merge
-CREATE FUNCTION fraud._merge_cases("into" bigint, case_ids bigint[], note text) RETURNS fraud.cases
+CREATE FUNCTION fraud._merge_cases(case_id bigint, other_cases bigint[], note text) RETURNS fraud.cases
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -333,48 +333,48 @@ DECLARE
     matter fraud.case_states;
     result fraud.cases;
 BEGIN
-    PERFORM fraud._check_cases("into" || case_ids, note);
-    IF "into" = ANY (case_ids) THEN
-        RAISE EXCEPTION 'case % cannot be merged into itself', "into" USING ERRCODE = 'invalid_parameter_value';
-    ELSIF cardinality(case_ids) = 0 THEN
-        RAISE EXCEPTION 'case_ids is empty' USING ERRCODE = 'invalid_parameter_value';
+    PERFORM fraud._check_cases(_merge_cases.case_id || other_cases, note);
+    IF case_id = ANY (other_cases) THEN
+        RAISE EXCEPTION 'case % cannot be merged into itself', case_id USING ERRCODE = 'invalid_parameter_value';
+    ELSIF cardinality(other_cases) = 0 THEN
+        RAISE EXCEPTION 'other_cases is empty' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM fraud._lock_matters("into" || case_ids, NULL, NULL);
-    SELECT c.* INTO target FROM fraud.case_states c WHERE c.case_id = "into";
+    PERFORM fraud._lock_matters(_merge_cases.case_id || other_cases, NULL, NULL);
+    SELECT c.* INTO target FROM fraud.case_states c WHERE c.case_id = _merge_cases.case_id;
     SELECT c.* INTO matter FROM fraud.case_states c
-    WHERE c.case_id = ANY ("into" || case_ids) AND c.status NOT IN ('open', 'acknowledged') ORDER BY c.case_id LIMIT 1;
+    WHERE c.case_id = ANY (_merge_cases.case_id || other_cases) AND c.status NOT IN ('open', 'acknowledged') ORDER BY c.case_id LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'case % is %, expected open or acknowledged', matter.case_id, matter.status
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Reopen it first: fraud.reopen_case.';
     END IF;
-    SELECT c.* INTO matter FROM fraud.case_states c WHERE c.case_id = ANY (case_ids) AND c.card <> target.card ORDER BY c.case_id LIMIT 1;
+    SELECT c.* INTO matter FROM fraud.case_states c WHERE c.case_id = ANY (other_cases) AND c.card <> target.card ORDER BY c.case_id LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'case % is of another customer than case %', matter.case_id, "into"
+        RAISE EXCEPTION 'case % is of another customer than case %', matter.case_id, target.case_id
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'A case is of one customer. fraud.case_links shows what customers share; fraud.note_cases writes the same into several cases.';
     END IF;
-    FOR matter IN SELECT c.* FROM fraud.case_states c WHERE c.card = target.card AND c.case_id = ANY (case_ids) ORDER BY c.case_id LOOP
-        UPDATE fraud.case_states c SET status = 'merged', status_at = now(), status_by = fraud._caller(), merged_into = "into"
+    FOR matter IN SELECT c.* FROM fraud.case_states c WHERE c.card = target.card AND c.case_id = ANY (other_cases) ORDER BY c.case_id LOOP
+        UPDATE fraud.case_states c SET status = 'merged', status_at = now(), status_by = fraud._caller(), merged_into = target.case_id
         WHERE c.card = matter.card AND c.case_id = matter.case_id;
-        UPDATE fraud.alerts a SET case_id = "into" WHERE a.card = matter.card AND a.case_id = matter.case_id;
+        UPDATE fraud.alerts a SET case_id = target.case_id WHERE a.card = matter.card AND a.case_id = matter.case_id;
         INSERT INTO fraud.case_history (card, case_id, action, old_status, new_status, assignee, other_case, note)
-        VALUES (matter.card, matter.case_id, 'merge', matter.status, 'merged', matter.assignee, "into", fraud._mask_card_numbers(note)),
+        VALUES (matter.card, matter.case_id, 'merge', matter.status, 'merged', matter.assignee, target.case_id, fraud._mask_card_numbers(note)),
                (target.card, target.case_id, 'merge', target.status, target.status, target.assignee, matter.case_id, fraud._mask_card_numbers(note));
         PERFORM fraud._audit('merge', 'case', matter.case_id::text, jsonb_build_object('status', matter.status),
-                             jsonb_build_object('status', 'merged', 'into', "into"));
+                             jsonb_build_object('status', 'merged', 'into', target.case_id));
     END LOOP;
     UPDATE fraud.case_states c
     SET priority = o.priority, due_at = o.due_at, opened_at = o.opened_at
     FROM (SELECT sum(m.priority) AS priority, min(m.due_at) AS due_at, min(m.opened_at) AS opened_at
-          FROM fraud.case_states m WHERE m.card = target.card AND m.case_id = ANY ("into" || case_ids)) o
-    WHERE c.card = target.card AND c.case_id = "into";
-    SELECT c.* INTO result FROM fraud.cases c WHERE c.card = target.card AND c.case_id = "into";
+          FROM fraud.case_states m WHERE m.card = target.card AND m.case_id = ANY (_merge_cases.case_id || other_cases)) o
+    WHERE c.card = target.card AND c.case_id = _merge_cases.case_id;
+    SELECT c.* INTO result FROM fraud.cases c WHERE c.card = target.card AND c.case_id = _merge_cases.case_id;
     RETURN result;
 END
 $$;
 COMMENT ON FUNCTION fraud._merge_cases(bigint, bigint[], text) IS 'internal: the body of fraud.merge_cases, run as the owner';
 
-CREATE FUNCTION fraud.merge_cases("into" bigint, case_ids bigint[], note text DEFAULT NULL) RETURNS fraud.cases
+CREATE FUNCTION fraud.merge_cases(case_id bigint, other_cases bigint[], note text DEFAULT NULL) RETURNS fraud.cases
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.merge_cases(bigint, bigint[], text) IS

@@ -34,7 +34,6 @@ DECLARE
     until timestamptz;
     of_values text[];
     one text;
-    shared record;
     link record;
 BEGIN
     IF around IS NULL THEN
@@ -64,17 +63,10 @@ BEGIN
                 ' FROM (SELECT t.card, t.base_amount, t.decision, t.is_fraud, t.occurred_at FROM fraud.transactions t'
                 '       WHERE %s = CAST(%L AS %s) AND t.occurred_at >= $1 AND t.occurred_at <= $2 ORDER BY t.occurred_at DESC LIMIT $3) s',
                 link.expression, one, link.type)
-                INTO shared USING since, until, most;
+                INTO payments, customers, amount, alerts, frauds, first_at, last_at USING since, until, most;
             kind := link.kind;
             value := one;
-            payments := shared.payments;
-            customers := shared.customers;
-            amount := shared.amount;
-            alerts := shared.alerts;
-            frauds := shared.frauds;
-            first_at := shared.first_at;
-            last_at := shared.last_at;
-            capped := shared.payments >= most;
+            capped := payments >= most;
             RETURN NEXT;
         END LOOP;
     END LOOP;

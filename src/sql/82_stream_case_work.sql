@@ -51,7 +51,7 @@ COMMENT ON FUNCTION fraud.take_stream_case(text, int) IS
     'as fraud.take_case, of the cases of a stream, or of all streams: gives the caller the open case of the greatest priority that nobody has, or so many (1 to 1000), and acknowledges it';
 
 CREATE FUNCTION fraud._stream_case_of(case_id bigint, note text) RETURNS fraud.stream_case_states
-LANGUAGE plpgsql
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -144,11 +144,11 @@ sub ready
 value('CREATE TABLE test_cases AS SELECT row_number() OVER (ORDER BY c.card, c.case_id) AS n, c.card, c.case_id, min(a.transaction_id) AS transaction_id'
       . ' FROM fraud.case_states c JOIN fraud.alerts a USING (card, case_id) GROUP BY c.card, c.case_id');
 my ($failed, $pairs, $waits, $slow_alerts) = (0, 0, 0, 0);
-my $one = $node->background_psql('postgres', on_error_stop => 0);
-my $two = $node->background_psql('postgres', on_error_stop => 0);
-my $pid = $two->query_safe('SELECT pg_backend_pid()');
 for my $a (@public)
 {
+    # Anew for each: a session has its time.
+    my ($one, $two) = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
+    my $pid = $two->query_safe('SELECT pg_backend_pid()');
     for my $b (@public)
     {
         # One holds 5; two wants that, or 1 to 9; one goes on to 2, which two would hold if it
@@ -179,9 +179,9 @@ for my $a (@public)
         $two->{stderr} = $two->{stdout} = $one->{stderr} = '';
         $pairs++;
     }
+    $one->quit;
+    $two->quit;
 }
-$one->quit;
-$two->quit;
 cmp_ok($waits, '>', $pairs / 2, "of $pairs pairs $waits have waited for each other");
 is($failed, 0, "none of $pairs pairs ends in a deadlock");
 is($slow_alerts, 0, 'and no alert has waited for any');

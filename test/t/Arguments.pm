@@ -130,7 +130,7 @@ my %good = (
     '_index_payment_field.name' => "'fresh'", 'type text' => "'text'", of_row => "'t'", 'month text' => "'transactions_2026_01'", 'attributes jsonb' => q('{"x": "1"}'::jsonb),
     'assign_case.case_id' => "(SELECT max(case_id) FROM fraud.cases WHERE status = 'open')", assignee => "'analyst'::name", frauds => "'{}'::text[]", legitimate => 'NULL::text[]', count => 1,
     (map { $_ . '_stream_case.case_id' => '(SELECT case_id FROM world.stream_case)' } qw(assign _assign note _note)),
-    'merge_cases.into' => "(SELECT max(case_id) FROM world.mergeable)", 'merge_cases.case_ids' => "(SELECT ARRAY[min(case_id)] FROM world.mergeable)",
+    'merge_cases.case_id' => "(SELECT max(case_id) FROM world.mergeable)", 'merge_cases.other_cases' => "(SELECT ARRAY[min(case_id)] FROM world.mergeable)",
     'decide_case.case_id' => "(SELECT max(case_id) FROM fraud.cases WHERE status = 'open')", around => "'1 day'::interval", 'payment.id' => "'p2'", 'payment.card' => 'NULL::uuid', 'case.id' => '1::bigint', 'case_page.id' => '1::bigint',
     'find_payments.last_four' => "'0002'", 'find_payments.attribute' => 'NULL::text', 'find_payments.value' => 'NULL::text', 'find_payments.merchant' => "'M'", max_rows => '10',
     matter => '(SELECT c FROM fraud.cases c LIMIT 1)', '_set_case.matter' => '(SELECT c FROM fraud.case_states c LIMIT 1)', '_set_case.action' => "'note'", '_explain_stored.features' => "(SELECT features FROM fraud.transactions WHERE transaction_id = 'p2')",
