@@ -11,10 +11,10 @@ SELECT fraud.promote('payments', 1, review_at => 0, block_at => 1, reason => 'al
 SELECT count(*) >= 0 AS closed FROM fraud.acknowledge_cases(ARRAY(SELECT case_id FROM fraud.cases WHERE status = 'open'));
 SELECT count(*) >= 0 AS closed FROM fraud.assign_cases(ARRAY(SELECT case_id FROM fraud.cases WHERE status = 'acknowledged'), current_user::name);
 SET fraud_detect.alert_window = '1 h';
-SELECT fraud.add_payment_field('cw_device', 'text', '$.device', index => true);
+SELECT fraud.add_payment_field('cw_device', 'text', '$.device', index => true), fraud.add_payment_field('cw_ip', 'inet', '$.ip', index => true);
 CREATE FUNCTION pay(card bigint, id text, amount numeric, device text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
     SELECT status FROM fraud.ingest(jsonb_strip_nulls(jsonb_build_object('cc_num', card, 'trans_num', id, 'amt', amount, 'merchant', 'cw ' || id, 'category', 'travel',
-        'unix_time', 1490000000 + length(id), 'lat', 40, 'long', -70, 'merch_lat', 41, 'merch_long', -71, 'device', device)))
+        'unix_time', 1490000000 + length(id), 'lat', 40, 'long', -70, 'merch_lat', 41, 'merch_long', -71, 'device', device, 'ip', CASE WHEN device IS NOT NULL THEN '203.0.113.9' END)))
 $$;
 CREATE FUNCTION case_of(id text) RETURNS bigint LANGUAGE sql AS $$ SELECT case_id FROM fraud.alerts WHERE transaction_id = id $$;
 GRANT EXECUTE ON FUNCTION case_of TO PUBLIC;
@@ -229,7 +229,7 @@ SELECT count(*) > 0 AS erased FROM fraud.erase_customer(:'gone', 'asked for', fo
 SELECT count(*) AS notes FROM fraud.case_history WHERE card = :'gone' AND note IS NOT NULL;
 SELECT page NOT LIKE '%0302%' AS no_digits, page NOT LIKE '%script%' AS no_note, page LIKE '%; erased on %' AS said FROM fraud.case_page(case_of('cw-2')) page;
 
-SELECT fraud.drop_payment_field('cw_device');
+SELECT fraud.drop_payment_field('cw_device'), fraud.drop_payment_field('cw_ip');
 DROP VIEW queue, known;
 DROP FUNCTION pay(bigint, text, numeric, text), case_of(text), fault(text);
 SELECT fraud.rollback('payments') IS NOT NULL AS back;

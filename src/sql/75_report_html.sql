@@ -130,7 +130,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC SELECT format('<td data-name="%s" class="%s"><div>%s</div></td>', name, class, coalesce(html, '–')); END;
 COMMENT ON FUNCTION fraud._html_cell(text, text, text) IS 'internal: a cell of a table that folds; the text is HTML already';
 
-CREATE FUNCTION fraud._html_columns(VARIADIC names text[]) RETURNS text
+CREATE FUNCTION fraud._html_columns(names text[]) RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -249,7 +249,7 @@ BEGIN ATOMIC
     )
     SELECT '<h2>Alerts</h2>' || CASE WHEN count(*) = 0 THEN '<p class="empty">none this day</p>' ELSE
         CASE WHEN count(*) > 50 THEN format('<p class="dim">The 50 with the highest scores, of %s.</p>', fraud._number(count(*))) ELSE '' END
-        || '<div class="scroll">' || fraud._html_columns('Time', 'Decision', '#Score', '#Amount', 'Merchant', 'Category', 'Card', 'State', 'Reasons')
+        || '<div class="scroll">' || fraud._html_columns(ARRAY['Time', 'Decision', '#Score', '#Amount', 'Merchant', 'Category', 'Card', 'State', 'Reasons'])
         || string_agg('<tr>' || fraud._html_cell('Time', 't', to_char(a.local_time, 'HH24:MI:SS')) || fraud._html_cell('Decision', a.decision, a.decision)
                || fraud._html_cell('Score', 'n', round(a.score::numeric, 3)::text) || fraud._html_cell('Amount', 'n', fraud._number(a.amount, 2))
                || fraud._html_cell('Merchant', '', fraud._html(a.merchant)) || fraud._html_cell('Category', '', fraud._html(a.category))

@@ -51,9 +51,11 @@ BEGIN
         ORDER BY place
     LOOP
         EXECUTE format(
-            'SELECT ARRAY(SELECT (%s)::text AS v FROM fraud.alerts a'
+            -- An address is told without the /32 of a whole one.
+            'SELECT ARRAY(SELECT %s AS v FROM fraud.alerts a'
             ' JOIN fraud.transactions t ON t.card = a.card AND t.occurred_at = a.occurred_at AND t.transaction_id = a.transaction_id'
-            ' WHERE a.card = $1 AND a.case_id = $2 AND %1$s IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 20)', link.expression)
+            ' WHERE a.card = $1 AND a.case_id = $2 AND %s IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 20)',
+            CASE link.type WHEN 'inet' THEN format('abbrev(%s)', link.expression) ELSE format('(%s)::text', link.expression) END, link.expression)
             INTO of_values USING matter.card, matter.case_id;
         FOREACH one IN ARRAY of_values LOOP
             EXECUTE format(

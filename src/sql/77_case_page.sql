@@ -105,7 +105,7 @@ BEGIN ATOMIC
     )
     SELECT '<h2>Payments</h2>'
         || CASE WHEN matter.alerts > 20 THEN format('<p class="dim">The 20 that weigh most, of %s.</p>', fraud._number(matter.alerts)) ELSE '' END
-        || coalesce('<div class="scroll">' || fraud._html_columns('Time', 'Decision', '#Score', '#Amount', 'Merchant', 'Category', '#From home', 'Known', 'Reasons')
+        || coalesce('<div class="scroll">' || fraud._html_columns(ARRAY['Time', 'Decision', '#Score', '#Amount', 'Merchant', 'Category', '#From home', 'Known', 'Reasons'])
             || (SELECT string_agg('<tr>' || fraud._html_cell('Time', 't', fraud._html_time(p.occurred_at, zone))
                     || fraud._html_cell('Decision', p.decision, p.decision) || fraud._html_cell('Score', 'n', to_char(p.score, 'FM0.0000'))
                     || fraud._html_cell('Amount', 'n', fraud._number(p.base_amount, 2)
@@ -174,7 +174,7 @@ BEGIN ATOMIC
                   CASE s.n WHEN 1 THEN '1 payment' ELSE format('%s payments', s.n) END, CASE WHEN s.n = 200 THEN ': the newest 200' ELSE '' END)
         || coalesce(fraud._svg_timeline('Amount', fraud.base_currency(), d.at, d.amounts, d.classes, d.told, to_char(s.first AT TIME ZONE zone, 'YYYY-MM-DD'), to_char(s.last AT TIME ZONE zone, 'YYYY-MM-DD')), '')
         || coalesce(fraud._svg_timeline('Distance from home', 'km', d.at, d.distances, d.classes, d.told, to_char(s.first AT TIME ZONE zone, 'YYYY-MM-DD'), to_char(s.last AT TIME ZONE zone, 'YYYY-MM-DD')), '')
-        || '</div><div class="scroll">' || fraud._html_columns('Time', '#Amount', 'Merchant', 'Category', '#From home', 'Place', 'Decision', 'Known')
+        || '</div><div class="scroll">' || fraud._html_columns(ARRAY['Time', '#Amount', 'Merchant', 'Category', '#From home', 'Place', 'Decision', 'Known'])
         || (SELECT string_agg(format('<tr%s>', CASE WHEN p.of_case THEN ' class="mark"' ELSE '' END)
                 || fraud._html_cell('Time', 't', fraud._html_time(p.occurred_at, zone)) || fraud._html_cell('Amount', 'n', fraud._number(p.base_amount, 2))
                 || fraud._html_cell('Merchant', '', fraud._html(p.merchant)) || fraud._html_cell('Category', '', fraud._html(p.category))
@@ -192,7 +192,7 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT '<h2>What it shares</h2><p class="dim">Payments of all customers from 7 days before to 7 days after, with the same merchant or field.</p>'
-        || coalesce('<div class="scroll">' || fraud._html_columns('What', 'Value', '#Payments', '#Customers', '#Amount', '#Alerts', '#Known frauds', 'From', 'To')
+        || coalesce('<div class="scroll">' || fraud._html_columns(ARRAY['What', 'Value', '#Payments', '#Customers', '#Amount', '#Alerts', '#Known frauds', 'From', 'To'])
             || string_agg('<tr>' || fraud._html_cell('What', '', fraud._html(l.kind)) || fraud._html_cell('Value', 'w', fraud._html(l.value))
                 || fraud._html_cell('Payments', 'n', CASE WHEN l.capped THEN 'newest ' ELSE '' END || fraud._number(l.payments))
                 || fraud._html_cell('Customers', 'n', fraud._number(l.customers)) || fraud._html_cell('Amount', 'n', fraud._number(l.amount, 2))
@@ -210,7 +210,7 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT '<h2>History</h2>'
-        || coalesce('<div class="scroll">' || fraud._html_columns('Time', 'Who', 'What', 'Note')
+        || coalesce('<div class="scroll">' || fraud._html_columns(ARRAY['Time', 'Who', 'What', 'Note'])
             || string_agg('<tr>' || fraud._html_cell('Time', 't', fraud._html_time(h.changed_at, zone)) || fraud._html_cell('Who', '', fraud._html(h.changed_by))
                 || fraud._html_cell('What', '', h.action
                     || CASE h.action WHEN 'assign' THEN fraud._html(format(' to %s', h.assignee)) WHEN 'merge' THEN format(' with case %s', h.other_case)
@@ -225,7 +225,7 @@ CREATE FUNCTION fraud._html_case_others(matter fraud.cases, zone text) RETURNS t
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT coalesce('<h2>Other cases of the customer</h2><div class="scroll">' || fraud._html_columns('Case', 'Status', 'Opened', '#Payments', '#Amount')
+    SELECT coalesce('<h2>Other cases of the customer</h2><div class="scroll">' || fraud._html_columns(ARRAY['Case', 'Status', 'Opened', '#Payments', '#Amount'])
         || string_agg('<tr>' || fraud._html_cell('Case', '', CASE WHEN u.url = '' THEN o.case_id::text
                    ELSE format('<a href="%s">%s</a>', fraud._html(replace(u.url, '{case_id}', o.case_id::text)), o.case_id) END)
             || fraud._html_cell('Status', '', o.status) || fraud._html_cell('Opened', 't', fraud._html_time(o.opened_at, zone))
