@@ -40,6 +40,16 @@ INSERT INTO acts (function, call, setup) VALUES
     ('confirm_cases', format('SELECT fraud.confirm_cases(%L)', ARRAY[:'audited_case']), DEFAULT),
     ('dismiss_cases', format('SELECT fraud.dismiss_cases(%L)', ARRAY[:'audited_case']), DEFAULT),
     ('reopen_cases', format('SELECT fraud.reopen_cases(%L)', ARRAY[:'audited_case']), format('SELECT fraud.dismiss_case(%s)', :'audited_case')),
+    ('assign_case', format('SELECT fraud.assign_case(%s, %L)', :'audited_case', current_user), DEFAULT),
+    ('assign_cases', format('SELECT fraud.assign_cases(%L, %L)', ARRAY[:'audited_case'], current_user), DEFAULT),
+    ('take_case', 'SELECT fraud.take_case()', DEFAULT),
+    ('note_case', format('SELECT fraud.note_case(%s, ''seen'')', :'audited_case'), DEFAULT),
+    ('note_cases', format('SELECT fraud.note_cases(%L, ''seen'')', ARRAY[:'audited_case']), DEFAULT),
+    ('decide_case', format('SELECT fraud.decide_case(%s, ''{au-1}'')', :'audited_case'), DEFAULT),
+    ('merge_cases', format('SELECT fraud.merge_cases(%s, ARRAY(SELECT max(case_id) FROM fraud.alerts WHERE transaction_id = ''au-2''))', :'audited_case'),
+        $$SET LOCAL fraud_detect.alert_window = 0; SELECT fraud.promote('payments', 1, review_at => 0, block_at => 1);
+        SELECT fraud.ingest('{"cc_num": 4929000000777777, "trans_num": "au-2", "amt": 5, "merchant": "m", "unix_time": 1480000000}')$$),
+    ('close_flood', $$SELECT fraud.close_flood('2000-01-01', '2000-01-02', 'none came')$$, DEFAULT),
     ('label', $$SELECT fraud.label('au-1', true)$$, DEFAULT),
     ('rotate_card_key', $$SELECT fraud.rotate_card_key() IS NOT NULL$$, DEFAULT),
     ('destroy_card_key', $$SELECT fraud.destroy_card_key(key_id) FROM fraud.card_keys WHERE retired_at IS NOT NULL AND destroyed_at IS NULL LIMIT 1$$,
@@ -87,6 +97,15 @@ INSERT INTO acts (function, call, setup) VALUES
         SELECT fraud.promote('audited', 1); SELECT fraud.watch('audited')$$),
     ('label_event', $$SELECT fraud.label_event('audited', '1', true)$$, DEFAULT),
     ('decide_stream_case', $$SELECT fraud.decide_stream_case(max(case_id), 'acknowledged') FROM fraud.stream_case_states$$,
+        $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
+        SELECT fraud.promote('audited', 1, review_at => 0, block_at => 1); SELECT fraud.watch('audited'); INSERT INTO audited_events VALUES (9, '2026-01-03', 'k', 5, 'a')$$),
+    ('take_stream_case', 'SELECT fraud.take_stream_case()',
+        $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
+        SELECT fraud.promote('audited', 1, review_at => 0, block_at => 1); SELECT fraud.watch('audited'); INSERT INTO audited_events VALUES (9, '2026-01-03', 'k', 5, 'a')$$),
+    ('assign_stream_case', 'SELECT fraud.assign_stream_case(max(case_id), current_user) FROM fraud.stream_case_states',
+        $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
+        SELECT fraud.promote('audited', 1, review_at => 0, block_at => 1); SELECT fraud.watch('audited'); INSERT INTO audited_events VALUES (9, '2026-01-03', 'k', 5, 'a')$$),
+    ('note_stream_case', 'SELECT fraud.note_stream_case(max(case_id), ''seen'') FROM fraud.stream_case_states',
         $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
         SELECT fraud.promote('audited', 1, review_at => 0, block_at => 1); SELECT fraud.watch('audited'); INSERT INTO audited_events VALUES (9, '2026-01-03', 'k', 5, 'a')$$),
     ('materialize_features', $$SELECT fraud.materialize_features('audited', 'public.audited_out', '2026-01-01', '2026-01-03')$$, DEFAULT),

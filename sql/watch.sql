@@ -182,6 +182,19 @@ BEGIN
     PERFORM fraud.decide_stream_case((SELECT case_id FROM fraud.stream_cases WHERE entity = 'cid'), 'open');
 EXCEPTION WHEN object_not_in_prerequisite_state THEN RAISE NOTICE '%', regexp_replace(SQLERRM, '[0-9]+', 'N');
 END $$;
+-- Who works on which, as with cases of payments.
+SELECT entity, priority > 0 AS weighs, due_at - opened_at >= interval '1 day' AS due, overdue FROM fraud.stream_case_queue WHERE entity !~ '^pan_' ORDER BY entity;
+SELECT case_id AS taken, status, assignee = current_user AS mine FROM fraud.take_stream_case() \gset
+SELECT :'status' AS status, :'mine' AS mine;
+SELECT count(*) AS the_same_again FROM fraud.take_stream_case(count => 1000) WHERE case_id = :taken;
+SELECT fraud.take_stream_case('no such stream');
+SELECT assignee FROM fraud.assign_stream_case(:taken, NULL, 'not mine');
+SELECT fraud.assign_stream_case(:taken, 'no such role');
+SELECT status FROM fraud.note_stream_case(:taken, 'card 4929 0000 0012 3455');
+SELECT fraud.note_stream_case(:taken, ' ');
+SELECT fraud.note_stream_case(0, 'x');
+SELECT action, old_status, new_status, assignee = current_user AS mine, note FROM fraud.stream_case_history WHERE case_id = :taken AND action IN ('take', 'release', 'note') ORDER BY history_id;
+SELECT bool_and(abs(c.priority - (SELECT sum(a.score * coalesce(a.amount, 1)) FROM fraud.stream_alerts a WHERE a.stream = c.stream AND a.case_id = c.case_id)::float8) < 1e-9) AS priority_is_the_sum FROM fraud.stream_cases c;
 SELECT fraud.decide_stream_case(0, 'open');
 SELECT fraud.decide_stream_case(1, 'closed');
 SELECT fraud.decide_stream_case(NULL, 'open');

@@ -9,9 +9,9 @@ CREATE TABLE fraud.audit_log (
     who name NOT NULL DEFAULT fraud._caller(),
     login name NOT NULL DEFAULT session_user,
     action text NOT NULL CHECK (action IN (
-        'acknowledge', 'add', 'alter', 'cancel', 'close', 'confirm', 'delete', 'describe', 'dismiss', 'drop', 'erase',
-        'export', 'grant', 'hold', 'import', 'label', 'limit', 'load', 'pause', 'poll', 'preview', 'promote', 'purge', 'rebuild',
-        'release', 'reopen', 'resume', 'retry', 'revoke', 'rollback', 'rotate', 'schedule', 'simulate', 'tag', 'test',
+        'acknowledge', 'add', 'alter', 'assign', 'cancel', 'close', 'confirm', 'decide', 'delete', 'describe', 'dismiss', 'drop', 'erase',
+        'export', 'grant', 'hold', 'import', 'label', 'limit', 'load', 'merge', 'note', 'pause', 'poll', 'preview', 'promote', 'purge', 'rebuild',
+        'release', 'reopen', 'resume', 'retry', 'revoke', 'rollback', 'rotate', 'schedule', 'simulate', 'tag', 'take', 'test',
         'train', 'unschedule', 'warn')),
     object_kind text NOT NULL,
     object_name text,
@@ -87,6 +87,15 @@ BEGIN
     IF TG_OP = 'UPDATE' AND TG_NARGS = 1 THEN
         IF to_jsonb(NEW) - TG_ARGV[0] = to_jsonb(OLD) - TG_ARGV[0]
            AND EXISTS (SELECT FROM fraud.customers c WHERE c.erased_at = now()) THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    -- An alert goes to the case that its own was merged into, and nowhere else.
+    IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'alerts' THEN
+        IF to_jsonb(NEW) - 'case_id' = to_jsonb(OLD) - 'case_id'
+           AND EXISTS (SELECT FROM fraud.case_states c
+                       WHERE c.card = (to_jsonb(OLD) ->> 'card')::uuid AND c.case_id = (to_jsonb(OLD) ->> 'case_id')::bigint
+                         AND c.merged_into = (to_jsonb(NEW) ->> 'case_id')::bigint) THEN
             RETURN NEW;
         END IF;
     END IF;

@@ -37,6 +37,8 @@ CREATE TABLE fraud.customers (
     customer_kind text,
     customer_id text
 ) WITH (fillfactor = 80);
+-- People look for a card by its last digits (fraud.find_payments); an update of the row changes none of them.
+CREATE INDEX customers_last_four_idx ON fraud.customers (last_four);
 CREATE INDEX customers_erased_at_idx ON fraud.customers (erased_at) WHERE erased_at IS NOT NULL;
 COMMENT ON TABLE fraud.customers IS 'one row a customer (a card, or who else pays), as of the latest payment';
 COMMENT ON COLUMN fraud.customers.card IS
@@ -135,32 +137,53 @@ COMMENT ON COLUMN fraud.transactions.features IS
 
 -- ------------------------------------------------- cases, alerts, labels
 -- What an analyst works on: the alerts of one card that came close together. What they sum
--- up to is not kept here but told by the view fraud.cases: an alert changes no row that an
--- analyst's transaction may hold. It takes its case FOR KEY SHARE, passing over one that
--- is locked; who decides a case takes it FOR UPDATE (fraud._lock_matters).
+-- up to is not kept here but told by the view fraud.cases, save the priority, by which cases
+-- are taken in order. An alert waits for no row that an analyst's transaction may hold: it
+-- takes its case FOR NO KEY UPDATE, passing over one that is locked, and adds to the priority;
+-- who decides a case takes it FOR UPDATE (fraud._lock_matters).
 CREATE TABLE fraud.case_states (
     case_id bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME fraud.cases_case_id_seq),
     card uuid NOT NULL,
     status text NOT NULL DEFAULT 'open'
-        CHECK (status IN ('open', 'acknowledged', 'confirmed', 'dismissed')),
+        CHECK (status IN ('open', 'acknowledged', 'confirmed', 'dismissed', 'closed', 'merged')),
     status_at timestamptz NOT NULL DEFAULT now(),
     status_by name,
     opened_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (card, case_id)
+    priority float8 NOT NULL DEFAULT 0,
+    due_at timestamptz DEFAULT now()
+        + nullif(coalesce(nullif(current_setting('fraud_detect.case_due', true), ''), '1d')::interval, interval '0'),
+    assignee name,
+    assigned_at timestamptz,
+    merged_into bigint,
+    PRIMARY KEY (card, case_id),
+    CHECK ((status = 'merged') = (merged_into IS NOT NULL)),
+    CHECK ((assignee IS NULL) = (assigned_at IS NULL))
 ) WITH (fillfactor = 80);
 CREATE INDEX case_states_case_id_idx ON fraud.case_states (case_id);
 CREATE INDEX case_states_opened_at_idx ON fraud.case_states (opened_at);
 CREATE INDEX case_states_unresolved_idx ON fraud.case_states (card, case_id) WHERE status IN ('open', 'acknowledged');
+-- The order in which cases are worked: fraud.case_queue, fraud.take_case.
+CREATE INDEX case_states_queue_idx ON fraud.case_states (priority DESC, case_id) WHERE status IN ('open', 'acknowledged');
+CREATE INDEX case_states_assignee_idx ON fraud.case_states (assignee, priority DESC) WHERE status IN ('open', 'acknowledged') AND assignee IS NOT NULL;
 COMMENT ON TABLE fraud.case_states IS 'how each case stands; read fraud.cases, which sums up its alerts too';
-COMMENT ON COLUMN fraud.case_states.status IS 'open, acknowledged, confirmed (fraud) or dismissed; changed by fraud.acknowledge_case and its like';
+COMMENT ON COLUMN fraud.case_states.status IS 'open, acknowledged, confirmed (fraud), dismissed, closed (decided of nothing: fraud.close_flood) or merged (its alerts are another case''s); changed by fraud.acknowledge_case and its like';
 COMMENT ON COLUMN fraud.case_states.status_by IS 'who set the status; null while nobody has looked';
+COMMENT ON COLUMN fraud.case_states.priority IS
+    'sum of score × payment_amount of its alerts: the loss to be expected, in fraud_detect.base_currency; the greatest is worked first';
+COMMENT ON COLUMN fraud.case_states.due_at IS 'until when it should be decided: fraud_detect.case_due after it was opened, or reopened; null: no time';
+COMMENT ON COLUMN fraud.case_states.assignee IS 'the role that works on it, or did; null: nobody';
+COMMENT ON COLUMN fraud.case_states.merged_into IS 'of a merged case: the case that has its alerts now';
 
 CREATE TABLE fraud.case_history (
     event_id bigint GENERATED ALWAYS AS IDENTITY,
     card uuid NOT NULL,
     case_id bigint NOT NULL,
+    action text NOT NULL CHECK (action IN (
+        'acknowledge', 'assign', 'close', 'confirm', 'decide', 'dismiss', 'merge', 'note', 'release', 'reopen', 'take')),
     old_status text NOT NULL,
     new_status text NOT NULL,
+    assignee name,
+    other_case bigint,
     note text,
     changed_at timestamptz NOT NULL DEFAULT now(),
     changed_by name NOT NULL DEFAULT fraud._caller(),
@@ -168,6 +191,10 @@ CREATE TABLE fraud.case_history (
 );
 CREATE INDEX case_history_case_id_idx ON fraud.case_history (case_id);
 COMMENT ON TABLE fraud.case_history IS 'who did what to a case, when and why; rows are only added, and removed only with their case, by fraud.purge_records()';
+COMMENT ON COLUMN fraud.case_history.action IS 'what was done: the function''s verb';
+COMMENT ON COLUMN fraud.case_history.old_status IS 'the status before; the same as new_status where only a note was added, or somebody else works on it';
+COMMENT ON COLUMN fraud.case_history.assignee IS 'who works on it since then; null: nobody';
+COMMENT ON COLUMN fraud.case_history.other_case IS 'of a merge: the other case';
 COMMENT ON COLUMN fraud.case_history.note IS 'free text; card numbers in it are masked';
 
 CREATE TABLE fraud.alerts (
@@ -206,17 +233,23 @@ CREATE VIEW fraud.cases AS
            (SELECT max(a.score) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS max_score,
            (SELECT sum(a.payment_amount) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS amount,
            c.opened_at,
-           (SELECT max(a.raised_at) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS last_alert_at
+           (SELECT max(a.raised_at) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS last_alert_at,
+           c.priority, c.due_at, c.assignee, c.assigned_at, c.merged_into
     FROM fraud.case_states c;
 COMMENT ON VIEW fraud.cases IS
     'the alerts of one card that came within fraud_detect.alert_window of each other, as one matter for an analyst';
-COMMENT ON COLUMN fraud.cases.status IS 'open, acknowledged, confirmed (fraud) or dismissed; changed by fraud.acknowledge_case and its like';
+COMMENT ON COLUMN fraud.cases.status IS 'open, acknowledged, confirmed (fraud), dismissed, closed (decided of nothing: fraud.close_flood) or merged (its alerts are another case''s); changed by fraud.acknowledge_case and its like';
 COMMENT ON COLUMN fraud.cases.status_by IS 'who set the status; null while nobody has looked';
 COMMENT ON COLUMN fraud.cases.alerts IS 'number of alerts';
 COMMENT ON COLUMN fraud.cases.decision IS 'the severest of its alerts';
 COMMENT ON COLUMN fraud.cases.max_score IS 'the highest of its alerts';
 COMMENT ON COLUMN fraud.cases.amount IS 'sum of the alerted payments, in fraud_detect.base_currency';
 COMMENT ON COLUMN fraud.cases.last_alert_at IS 'when its latest alert was raised';
+COMMENT ON COLUMN fraud.cases.priority IS
+    'sum of score × payment_amount of its alerts: the loss to be expected, in fraud_detect.base_currency';
+COMMENT ON COLUMN fraud.cases.due_at IS 'until when it should be decided (fraud_detect.case_due); null: no time';
+COMMENT ON COLUMN fraud.cases.assignee IS 'the role that works on it, or did; null: nobody';
+COMMENT ON COLUMN fraud.cases.merged_into IS 'of a merged case: the case that has its alerts now';
 
 CREATE TABLE fraud.labels (
     label_id bigint GENERATED ALWAYS AS IDENTITY,

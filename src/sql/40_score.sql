@@ -43,18 +43,26 @@ COMMENT ON FUNCTION @extschema@.fraud_score(float4[], text) IS
     'prediction (a probability for a logistic objective) of a vector in the model''s feature order (null and NaN are missing)';
 
 CREATE FUNCTION @extschema@.fraud_explain(features jsonb, model text DEFAULT 'payments',
-    OUT feature text, OUT value float8, OUT contribution float8) RETURNS SETOF record
+    OUT feature text, OUT value float8, OUT contribution float8, OUT category text) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_explain_jsonb'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 50000 ROWS 25;
 COMMENT ON FUNCTION @extschema@.fraud_explain(jsonb, text) IS
-    'exact TreeSHAP contributions in units of the margin (log-odds for a logistic objective), one row a feature and one named (bias); they add up to the margin of the score';
+    'exact TreeSHAP contributions in units of the margin (log-odds for a logistic objective), one row a feature and one named (bias); they add up to the margin of the score. category is the name of the category that the value is the code of, by the feature set that the model was made for; null of other features';
 
 CREATE FUNCTION @extschema@.fraud_explain(features record, model text DEFAULT 'payments',
-    OUT feature text, OUT value float8, OUT contribution float8) RETURNS SETOF record
+    OUT feature text, OUT value float8, OUT contribution float8, OUT category text) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_explain_record'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 50000 ROWS 25;
 COMMENT ON FUNCTION @extschema@.fraud_explain(record, text) IS
-    'exact TreeSHAP contributions in units of the margin (log-odds for a logistic objective), one row a feature and one named (bias); they add up to the margin of the score';
+    'exact TreeSHAP contributions in units of the margin (log-odds for a logistic objective), one row a feature and one named (bias); they add up to the margin of the score. category is the name of the category that the value is the code of, by the feature set that the model was made for; null of other features';
+
+-- Of a stored vector and nothing else: who may look into a case needs no right to the payments' features.
+CREATE FUNCTION fraud._explain_stored(features float4[], model text,
+    OUT feature text, OUT value float8, OUT contribution float8, OUT told text) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'fraud_detect_explain_stored'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 50000 ROWS 25;
+COMMENT ON FUNCTION fraud._explain_stored(float4[], text) IS
+    'internal: fraud_explain of a payment''s stored vector, with each value in words (a category by its name); told is null of (bias)';
 
 CREATE FUNCTION fraud.payment_features() RETURNS text[]
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER

@@ -10,6 +10,25 @@
 -- (a subtransaction that is rolled back). One who confirms case by case in one
 -- transaction holds cases in any order; if others waited for him while holding what he
 -- comes to next, all would end in a deadlock.
+--
+-- An alert that joins a case has it too, until its payment's commit in a moment. For that he waits
+-- with what he has: letting go of forty cases whenever one of them gets an alert, he would never
+-- have them all. A moment is less than the least that a deadlock is looked for after.
+CREATE FUNCTION fraud._wait_for_alert(card uuid, case_id bigint) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '30ms'
+AS $$
+BEGIN
+    PERFORM FROM fraud.case_states c WHERE c.card = _wait_for_alert.card AND c.case_id = _wait_for_alert.case_id FOR NO KEY UPDATE;
+    RETURN true;
+EXCEPTION
+    WHEN lock_not_available THEN RETURN false;
+END
+$$;
+COMMENT ON FUNCTION fraud._wait_for_alert(uuid, bigint) IS
+    'internal: locks a case that somebody has for a moment; false where he has it for longer';
+
 CREATE FUNCTION fraud._lock_matters(case_ids bigint[], cards uuid[], transaction_ids text[], customer uuid DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -25,9 +44,9 @@ BEGIN
         busy_case := NULL;
         BEGIN
             FOR n IN SELECT c.card, c.case_id FROM fraud.case_states c WHERE c.case_id = ANY (case_ids) ORDER BY c.card, c.case_id LOOP
-                -- Against others who decide; an alert that joins the case has it FOR KEY SHARE.
+                -- Against others who decide, and alerts that join the case.
                 PERFORM FROM fraud.case_states c WHERE c.card = n.card AND c.case_id = n.case_id FOR NO KEY UPDATE SKIP LOCKED;
-                IF NOT FOUND THEN
+                IF NOT FOUND AND NOT fraud._wait_for_alert(n.card, n.case_id) THEN
                     of_card := n.card;
                     busy_case := n.case_id;
                     RAISE SQLSTATE 'FD001';

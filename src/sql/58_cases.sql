@@ -9,6 +9,30 @@ CREATE TRIGGER alerts_append_only BEFORE UPDATE OR DELETE ON fraud.alerts
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON fraud.alerts
     FOR EACH STATEMENT EXECUTE FUNCTION fraud._append_only();
 
+-- One step of a case that is locked: how it stands from now on, and its line of history. Who decides
+-- of a case that nobody has, has it; and a case that is opened anew is due anew.
+CREATE FUNCTION fraud._set_case(matter fraud.case_states, new_status text, action text, note text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    me name := fraud._caller();
+BEGIN
+    UPDATE fraud.case_states c
+    SET status = new_status, status_at = now(), status_by = me,
+        assignee = CASE WHEN new_status = 'open' THEN c.assignee ELSE coalesce(c.assignee, me) END,
+        assigned_at = CASE WHEN new_status = 'open' THEN c.assigned_at ELSE coalesce(c.assigned_at, now()) END,
+        due_at = CASE WHEN new_status = 'open' AND c.status <> 'acknowledged'
+                      THEN now() + nullif(coalesce(nullif(current_setting('fraud_detect.case_due', true), ''), '1d')::interval, interval '0')
+                      ELSE c.due_at END
+    WHERE c.card = matter.card AND c.case_id = matter.case_id;
+    INSERT INTO fraud.case_history (card, case_id, action, old_status, new_status, assignee, note)
+    VALUES (matter.card, matter.case_id, action, matter.status, new_status,
+            CASE WHEN new_status = 'open' THEN matter.assignee ELSE coalesce(matter.assignee, me) END, fraud._mask_card_numbers(note));
+END
+$$;
+COMMENT ON FUNCTION fraud._set_case(fraud.case_states, text, text, text) IS 'internal: changes the status of a case, with its line of history';
+
 -- `allowed` are the states from which the change may come; cases in another are left out,
 -- or, of a single one, an error. `is_fraud` is the label for each payment of a case, or
 -- null: take back what was decided before.
@@ -21,6 +45,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     matter record;
+    step fraud.case_states;
+    verb text := CASE new_status WHEN 'acknowledged' THEN 'acknowledge' WHEN 'confirmed' THEN 'confirm'
+                                 WHEN 'dismissed' THEN 'dismiss' ELSE 'reopen' END;
     changed bigint[];
     unknown bigint[];
     of_cards uuid[];
@@ -55,6 +82,8 @@ BEGIN
                 USING ERRCODE = 'object_not_in_prerequisite_state',
                       HINT = CASE WHEN new_status = 'acknowledged' AND matter.status <> new_status
                                   THEN 'Call fraud.reopen_case first.'
+                                  WHEN matter.status = 'merged'
+                                  THEN format('Its alerts are those of case %s now.', (SELECT c.merged_into FROM fraud.case_states c WHERE c.case_id = matter.case_id))
                                   ELSE 'fraud.case_history says who changed it, and when.' END;
         END IF;
     END IF;
@@ -84,17 +113,12 @@ BEGIN
           CROSS JOIN unnest(w.overrules) o(label_id)
           GROUP BY a.case_id) a;
 
-    FOR matter IN SELECT c.* FROM fraud.case_states c WHERE c.case_id = ANY (changed) ORDER BY c.card, c.case_id LOOP
-        UPDATE fraud.case_states c SET status = new_status, status_at = now(), status_by = fraud._caller()
-        WHERE c.card = matter.card AND c.case_id = matter.case_id;
-        INSERT INTO fraud.case_history (card, case_id, old_status, new_status, note)
-        VALUES (matter.card, matter.case_id, matter.status, new_status, fraud._mask_card_numbers(note));
+    FOR step IN SELECT c.* FROM fraud.case_states c WHERE c.case_id = ANY (changed) ORDER BY c.card, c.case_id LOOP
+        PERFORM fraud._set_case(step, new_status, verb, note);
         -- The note is in fraud.case_history alone: it may name the customer, and the log is kept.
-        PERFORM fraud._audit(CASE new_status WHEN 'acknowledged' THEN 'acknowledge' WHEN 'confirmed' THEN 'confirm'
-                                             WHEN 'dismissed' THEN 'dismiss' ELSE 'reopen' END,
-            'case', matter.case_id::text, jsonb_build_object('status', matter.status),
+        PERFORM fraud._audit(verb, 'case', step.case_id::text, jsonb_build_object('status', step.status),
             jsonb_build_object('status', new_status)
-            || CASE WHEN overruled ? matter.case_id::text THEN jsonb_build_object('overrules', overruled -> matter.case_id::text) ELSE '{}' END);
+            || CASE WHEN overruled ? step.case_id::text THEN jsonb_build_object('overrules', overruled -> step.case_id::text) ELSE '{}' END);
     END LOOP;
     RETURN QUERY SELECT c.* FROM fraud.cases c WHERE c.case_id = ANY (changed) ORDER BY c.case_id;
 END
@@ -129,7 +153,7 @@ COMMENT ON FUNCTION fraud.acknowledge_cases(bigint[], text) IS
 CREATE FUNCTION fraud._confirm_case(case_id bigint, note text, known_at timestamptz, overrule boolean) RETURNS fraud.cases
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(ARRAY[case_id], 'confirmed', '{open,acknowledged,dismissed}', note, known_at, true, overrule, true) c; END;
+BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(ARRAY[case_id], 'confirmed', '{open,acknowledged,dismissed,closed}', note, known_at, true, overrule, true) c; END;
 COMMENT ON FUNCTION fraud._confirm_case(bigint, text, timestamptz, boolean) IS 'internal: the body of fraud.confirm_case, run as the owner';
 
 CREATE FUNCTION fraud.confirm_case(case_id bigint, note text DEFAULT NULL, known_at timestamptz DEFAULT now(), overrule boolean DEFAULT false) RETURNS fraud.cases
@@ -141,7 +165,7 @@ COMMENT ON FUNCTION fraud.confirm_case(bigint, text, timestamptz, boolean) IS
 CREATE FUNCTION fraud._confirm_cases(case_ids bigint[], note text, known_at timestamptz, overrule boolean) RETURNS SETOF fraud.cases
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(case_ids, 'confirmed', '{open,acknowledged,dismissed}', note, known_at, true, overrule, false) c; END;
+BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(case_ids, 'confirmed', '{open,acknowledged,dismissed,closed}', note, known_at, true, overrule, false) c; END;
 COMMENT ON FUNCTION fraud._confirm_cases(bigint[], text, timestamptz, boolean) IS 'internal: the body of fraud.confirm_cases, run as the owner';
 
 CREATE FUNCTION fraud.confirm_cases(case_ids bigint[], note text DEFAULT NULL, known_at timestamptz DEFAULT now(), overrule boolean DEFAULT false) RETURNS SETOF fraud.cases
@@ -153,7 +177,7 @@ COMMENT ON FUNCTION fraud.confirm_cases(bigint[], text, timestamptz, boolean) IS
 CREATE FUNCTION fraud._dismiss_case(case_id bigint, note text, known_at timestamptz, overrule boolean) RETURNS fraud.cases
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(ARRAY[case_id], 'dismissed', '{open,acknowledged,confirmed}', note, known_at, false, overrule, true) c; END;
+BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(ARRAY[case_id], 'dismissed', '{open,acknowledged,confirmed,closed}', note, known_at, false, overrule, true) c; END;
 COMMENT ON FUNCTION fraud._dismiss_case(bigint, text, timestamptz, boolean) IS 'internal: the body of fraud.dismiss_case, run as the owner';
 
 CREATE FUNCTION fraud.dismiss_case(case_id bigint, note text DEFAULT NULL, known_at timestamptz DEFAULT now(), overrule boolean DEFAULT false) RETURNS fraud.cases
@@ -165,7 +189,7 @@ COMMENT ON FUNCTION fraud.dismiss_case(bigint, text, timestamptz, boolean) IS
 CREATE FUNCTION fraud._dismiss_cases(case_ids bigint[], note text, known_at timestamptz, overrule boolean) RETURNS SETOF fraud.cases
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(case_ids, 'dismissed', '{open,acknowledged,confirmed}', note, known_at, false, overrule, false) c; END;
+BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(case_ids, 'dismissed', '{open,acknowledged,confirmed,closed}', note, known_at, false, overrule, false) c; END;
 COMMENT ON FUNCTION fraud._dismiss_cases(bigint[], text, timestamptz, boolean) IS 'internal: the body of fraud.dismiss_cases, run as the owner';
 
 CREATE FUNCTION fraud.dismiss_cases(case_ids bigint[], note text DEFAULT NULL, known_at timestamptz DEFAULT now(), overrule boolean DEFAULT false) RETURNS SETOF fraud.cases
@@ -177,7 +201,7 @@ COMMENT ON FUNCTION fraud.dismiss_cases(bigint[], text, timestamptz, boolean) IS
 CREATE FUNCTION fraud._reopen_case(case_id bigint, note text) RETURNS fraud.cases
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(ARRAY[case_id], 'open', '{acknowledged,confirmed,dismissed}', note, now(), NULL, false, true) c; END;
+BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(ARRAY[case_id], 'open', '{acknowledged,confirmed,dismissed,closed}', note, now(), NULL, false, true) c; END;
 COMMENT ON FUNCTION fraud._reopen_case(bigint, text) IS 'internal: the body of fraud.reopen_case, run as the owner';
 
 CREATE FUNCTION fraud.reopen_case(case_id bigint, note text DEFAULT NULL) RETURNS fraud.cases
@@ -189,7 +213,7 @@ COMMENT ON FUNCTION fraud.reopen_case(bigint, text) IS
 CREATE FUNCTION fraud._reopen_cases(case_ids bigint[], note text) RETURNS SETOF fraud.cases
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(case_ids, 'open', '{acknowledged,confirmed,dismissed}', note, now(), NULL, false, false) c; END;
+BEGIN ATOMIC SELECT c.* FROM fraud._change_cases(case_ids, 'open', '{acknowledged,confirmed,dismissed,closed}', note, now(), NULL, false, false) c; END;
 COMMENT ON FUNCTION fraud._reopen_cases(bigint[], text) IS 'internal: the body of fraud.reopen_cases, run as the owner';
 
 CREATE FUNCTION fraud.reopen_cases(case_ids bigint[], note text DEFAULT NULL) RETURNS SETOF fraud.cases

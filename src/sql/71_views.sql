@@ -147,7 +147,8 @@ CREATE VIEW fraud.alert_outcomes AS
            count(*) FILTER (WHERE m.status = 'confirmed') AS confirmed,
            count(*) FILTER (WHERE m.status = 'dismissed') AS dismissed,
            count(*) FILTER (WHERE m.status = 'confirmed')::float8
-               / nullif(count(*) FILTER (WHERE m.status IN ('confirmed', 'dismissed')), 0) AS confirmed_share
+               / nullif(count(*) FILTER (WHERE m.status IN ('confirmed', 'dismissed')), 0) AS confirmed_share,
+           count(*) FILTER (WHERE m.status = 'closed') AS closed
     FROM fraud.alerts a
     JOIN fraud.cases m ON m.card = a.card AND m.case_id = a.case_id
     GROUP BY 1, a.decision, a.model, a.model_version;

@@ -123,6 +123,25 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._html_risk_bars(text, text[], numeric[], numeric[], numeric[], numeric[]) IS 'internal: a bar chart of where the risk is';
 
+-- A cell that knows its column: on a phone rows are shown as lists of these.
+CREATE FUNCTION fraud._html_cell(name text, class text, html text) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC SELECT format('<td data-name="%s" class="%s"><div>%s</div></td>', name, class, coalesce(html, '–')); END;
+COMMENT ON FUNCTION fraud._html_cell(text, text, text) IS 'internal: a cell of a table that folds; the text is HTML already';
+
+CREATE FUNCTION fraud._html_columns(names text[]) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- Numbers stand at the right, as their cells do.
+    SELECT '<table class="fold"><thead><tr>' || string_agg(CASE WHEN n.name LIKE '#%' THEN '<th class="n">' ELSE '<th>' END || ltrim(n.name, '#') || '</th>', '' ORDER BY n.place)
+        || '</tr></thead><tbody>'
+    FROM unnest(names) WITH ORDINALITY n(name, place);
+END;
+COMMENT ON FUNCTION fraud._html_columns(text[]) IS 'internal: the head of a table that folds; # before a column of numbers';
+
+-- On a phone each row of a table that folds is a list of its cells, and charts keep letters that can be read.
 CREATE FUNCTION fraud._html_head(title text) RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -136,13 +155,19 @@ BEGIN ATOMIC
         'h1{font-size:26px;margin:0 0 4px}h2{font-size:18px;margin:32px 0 12px;padding-bottom:4px;border-bottom:1px solid var(--line)}p{margin:4px 0}.dim,.unit,.change{color:var(--dim)}'
         '.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(210px,1fr));gap:12px;margin-top:20px}.tile{background:var(--card);border-radius:8px;padding:12px 14px}'
         '.tile .name{color:var(--dim);font-size:13px}.tile .figure{font-size:24px;font-weight:600;white-space:nowrap}.tile .change{font-size:12px}'
-        '.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(440px,1fr));gap:16px 24px}figure{margin:0 0 12px;min-width:0}figcaption{font-weight:600;margin-bottom:4px}.unit{font-weight:400}'
-        '.key{font-weight:400;font-size:13px;margin-left:14px}.key:before{content:"";display:inline-block;width:10px;height:10px;margin-right:5px;background:currentColor}.key.s1{color:var(--one)}.key.s2{color:var(--two)}'
+        '.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr));gap:16px 24px}figure{margin:0 0 12px;min-width:0}figcaption{font-weight:600;margin-bottom:4px}.unit{font-weight:400}'
+        '.key{font-weight:400;font-size:13px;margin-left:14px;white-space:nowrap}.key:before{content:"";display:inline-block;width:10px;height:10px;margin-right:5px;background:currentColor}.key.s1{color:var(--one)}.key.s2{color:var(--two)}'
         'svg{display:block;width:100%;height:auto}svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",Arial,sans-serif;fill:var(--ink)}svg .tick,svg .note,svg .empty{fill:var(--dim)}'
-        'rect.s1{fill:var(--one)}rect.s2{fill:var(--two)}.grid{stroke:var(--line)}p.empty{color:var(--dim)}'
-        '.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:14px}th{text-align:left;color:var(--dim);font-weight:500}th,td{padding:6px 10px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}'
+        'rect.s1{fill:var(--one)}rect.s2{fill:var(--two)}rect.base,circle.past{fill:var(--dim);opacity:.55}circle.review{fill:var(--warn)}circle.block{fill:var(--bad)}circle.fraud{fill:var(--paper);stroke:var(--bad);stroke-width:2.5}'
+        '.key.past{color:var(--dim)}.key.review,.review{color:var(--warn)}.key.block{color:var(--bad)}.key.fraud{color:var(--bad)}.key.fraud:before{background:none;border:2px solid currentColor;border-radius:50%}a{color:var(--one)}.grid{stroke:var(--line)}p.empty{color:var(--dim)}'
+        '.scroll{overflow-x:auto}tr.mark td{background:var(--card)}td.w{overflow-wrap:anywhere}td.wide{min-width:250px}.tiles.facts{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}table.waterfall{max-width:820px}table.bars.waterfall td.name{max-width:none;white-space:normal;width:52%}tfoot td{font-weight:600}table{border-collapse:collapse;width:100%;font-size:14px}th{text-align:left;color:var(--dim);font-weight:500}th,td{padding:6px 10px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}'
         'td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.t{white-space:nowrap}table.bars{font-size:13px}table.bars td,table.bars th{padding:3px 10px 3px 0;border:0;vertical-align:middle}table.bars td.name{max-width:150px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}table.bars td.bar{width:30%;min-width:60px}table.bars svg{height:14px}.ok{color:var(--good)}.warning{color:var(--warn)}.error,.block{color:var(--bad)}ul{margin:0;padding-left:16px}'
-        '@media print{:root{--ink:#000;--dim:#444;--line:#bbb;--paper:#fff;--card:#fff;--one:#2f6db5;--two:#c8442e;--good:#1d7f4f;--warn:#946300;--bad:#b3261e}body{padding:0;max-width:none;font-size:11pt}.tile{border:1px solid var(--line)}'
+        '@media screen and (max-width:640px){body{padding:14px}h1{font-size:21px}.tiles,.tiles.facts{grid-template-columns:repeat(2,minmax(0,1fr));gap:8px}.tile{padding:9px 10px}.tile .figure{font-size:18px;white-space:normal;overflow-wrap:anywhere}'
+        'svg text{font-size:16px}table.bars td,table.bars th{padding-right:6px}table.bars th.n{white-space:normal}table.bars td.name{max-width:92px}table.bars td.bar{width:14%;min-width:28px}table.bars.waterfall td.bar{width:32%}'
+        'table.fold thead{display:none}table.fold tr{display:block;padding:8px 0;border-bottom:1px solid var(--line)}table.fold td{display:flex;gap:12px;padding:2px 0;border:0;text-align:left;white-space:normal}'
+        'table.fold td:before{content:attr(data-name);flex:0 0 88px;color:var(--dim)}table.fold td>div{min-width:0;overflow-wrap:anywhere}table.fold tr.mark{background:var(--card);margin:0 -8px;padding:8px}}'
+        '@page{size:A4;margin:14mm}'
+        '@media print{:root{--ink:#000;--dim:#444;--line:#bbb;--paper:#fff;--card:#fff;--one:#2f6db5;--two:#c8442e;--good:#1d7f4f;--warn:#946300;--bad:#b3261e}body{padding:0;max-width:none;font-size:10pt}.tiles{grid-template-columns:repeat(4,1fr)}.tiles.facts{grid-template-columns:repeat(5,1fr)}td.wide{min-width:0}.pair{grid-template-columns:1fr 1fr}.scroll{overflow:visible}table{font-size:8.5pt}.tile{border:1px solid var(--line)}'
         '*{print-color-adjust:exact;-webkit-print-color-adjust:exact}figure,tr,.tile{break-inside:avoid}h2{break-after:avoid}}'
         '</style></head><body>';
 END;
@@ -214,6 +239,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     WITH alert AS (
         SELECT a.*, (a.occurred_at AT TIME ZONE z.zone) AS local_time, t.base_amount AS amount, t.merchant, t.category, c.last_four, c.state,
+               coalesce(current_setting('fraud_detect.case_url', true), '') AS case_url,
                row_number() OVER (ORDER BY a.score DESC, a.alert_id) AS place
         FROM (SELECT fraud.report_timezone() AS zone) z
         JOIN fraud.alerts a ON a.occurred_at >= day::timestamp AT TIME ZONE z.zone
@@ -223,12 +249,14 @@ BEGIN ATOMIC
     )
     SELECT '<h2>Alerts</h2>' || CASE WHEN count(*) = 0 THEN '<p class="empty">none this day</p>' ELSE
         CASE WHEN count(*) > 50 THEN format('<p class="dim">The 50 with the highest scores, of %s.</p>', fraud._number(count(*))) ELSE '' END
-        || '<div class="scroll"><table><thead><tr><th>Time</th><th>Decision</th><th class="n">Score</th><th class="n">Amount</th><th>Merchant</th><th>Category</th><th>Card</th><th>State</th><th>Reasons</th></tr></thead><tbody>'
-        || string_agg(format('<tr><td class="t">%s</td><td class="%s">%s</td><td class="n">%s</td><td class="n">%s</td><td>%s</td><td>%s</td><td class="t">%s</td><td>%s</td><td><ul>%s</ul></td></tr>',
-               to_char(a.local_time, 'HH24:MI:SS'), a.decision, a.decision, round(a.score::numeric, 3), fraud._number(a.amount, 2),
-               fraud._html(coalesce(a.merchant, '–')), fraud._html(coalesce(a.category, '–')),
-               fraud._html(coalesce('•••• ' || a.last_four, left(a.card::text, 8) || '…')), fraud._html(coalesce(a.state, '–')),
-               (SELECT string_agg('<li>' || fraud._html(r) || '</li>', '' ORDER BY i) FROM unnest(a.reasons) WITH ORDINALITY r(r, i))),
+        || '<div class="scroll">' || fraud._html_columns(ARRAY['Time', 'Decision', '#Score', '#Amount', 'Merchant', 'Category', 'Card', 'State', 'Reasons'])
+        || string_agg('<tr>' || fraud._html_cell('Time', 't', to_char(a.local_time, 'HH24:MI:SS')) || fraud._html_cell('Decision', a.decision, a.decision)
+               || fraud._html_cell('Score', 'n', round(a.score::numeric, 3)::text) || fraud._html_cell('Amount', 'n', fraud._number(a.amount, 2))
+               || fraud._html_cell('Merchant', '', fraud._html(a.merchant)) || fraud._html_cell('Category', '', fraud._html(a.category))
+               || fraud._html_cell('Card', 't', fraud._html(coalesce('•••• ' || a.last_four, left(a.card::text, 8) || '…'))) || fraud._html_cell('State', '', fraud._html(a.state))
+               || fraud._html_cell('Reasons', 'wide', '<ul>' || coalesce((SELECT string_agg('<li>' || fraud._html(r) || '</li>', '' ORDER BY i) FROM unnest(a.reasons) WITH ORDINALITY r(r, i)), '') || '</ul>'
+                   || CASE WHEN a.case_url = '' THEN format('<span class="dim">case %s</span>', a.case_id)
+                           ELSE format('<a href="%s">case %s</a>', fraud._html(replace(a.case_url, '{case_id}', a.case_id::text)), a.case_id) END) || '</tr>',
                '' ORDER BY a.place) FILTER (WHERE a.place <= 50)
         || '</tbody></table></div>' END
     FROM alert a;
@@ -255,8 +283,8 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT '<h2>Model</h2><div class="pair">'
-        || (SELECT fraud._svg_columns('Payments above a score of 0.1', 'number of payments',
-                       array_agg(to_char(b / 10.0, 'FM0.0') || '–' || to_char((b + 1) / 10.0, 'FM0.0') ORDER BY b), ARRAY['payments'],
+        || (SELECT fraud._svg_columns('Payments above a score of 0.1', 'number of payments in each tenth, from',
+                       array_agg(to_char(b / 10.0, 'FM0.0') ORDER BY b), ARRAY['payments'],
                        array_agg(coalesce(s.payments, 0) ORDER BY b))
             FROM generate_series(1, 9) b
             LEFT JOIN (SELECT floor(s.score_from * 10 + 0.001)::int AS bin, sum(s.payments) AS payments
@@ -333,10 +361,10 @@ SET lc_time = 'C'
 BEGIN ATOMIC
     SELECT fraud._check_day(day);
     SELECT fraud._html_head('Fraud report ' || day)
-        || format('<h1>Fraud report, %s</h1><p class="dim">Time zone %s, as known on %s%s. Amounts in the feed''s currency.</p>',
+        || format('<h1>Fraud report, %s</h1><p class="dim">Time zone %s, as known on %s%s. Amounts in %s.</p>',
                   to_char(day, 'FMDay FMDD FMMonth YYYY'), fraud._html(fraud.report_timezone()),
                   to_char(now() AT TIME ZONE fraud.report_timezone(), 'YYYY-MM-DD HH24:MI'),
-                  (SELECT coalesce('; closed, revision ' || max(r.revision), '; not closed') FROM fraud.daily_reports r WHERE r.day = report_html.day))
+                  (SELECT coalesce('; closed, revision ' || max(r.revision), '; not closed') FROM fraud.daily_reports r WHERE r.day = report_html.day), fraud._html(fraud.base_currency()))
         || fraud._html_headline(day) || fraud._html_hours(day) || fraud._html_top(day)
         || fraud._html_alerts(day) || fraud._html_corrections(day) || fraud._html_models(day) || fraud._html_streams(day) || fraud._html_health()
         || '</body></html>';

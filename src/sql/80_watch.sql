@@ -82,15 +82,25 @@ CREATE TABLE fraud.stream_case_states (
     status_at timestamptz NOT NULL DEFAULT now(),
     status_by name,
     opened_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (stream, case_id)
+    priority float8 NOT NULL DEFAULT 0,
+    due_at timestamptz DEFAULT now()
+        + nullif(coalesce(nullif(current_setting('fraud_detect.case_due', true), ''), '1d')::interval, interval '0'),
+    assignee name,
+    assigned_at timestamptz,
+    PRIMARY KEY (stream, case_id),
+    CHECK ((assignee IS NULL) = (assigned_at IS NULL))
 ) WITH (fillfactor = 80);
 CREATE INDEX stream_case_states_case_id_idx ON fraud.stream_case_states (case_id);
 CREATE INDEX stream_case_states_unresolved_idx ON fraud.stream_case_states (stream, entity, case_id)
     WHERE status IN ('open', 'acknowledged');
+CREATE INDEX stream_case_states_queue_idx ON fraud.stream_case_states (priority DESC, case_id) WHERE status IN ('open', 'acknowledged');
 COMMENT ON TABLE fraud.stream_case_states IS 'how each case of a stream stands; read fraud.stream_cases, which sums up its alerts too';
 COMMENT ON COLUMN fraud.stream_case_states.entity IS 'whose events they are; where the stream names no entity, the event''s id';
 COMMENT ON COLUMN fraud.stream_case_states.status IS 'open, acknowledged, confirmed (fraud) or dismissed; changed by fraud.decide_stream_case';
 COMMENT ON COLUMN fraud.stream_case_states.status_by IS 'who set the status; null while nobody has looked';
+COMMENT ON COLUMN fraud.stream_case_states.priority IS 'sum of score × amount of its alerts, where an event without an amount counts as 1; the greatest is worked first';
+COMMENT ON COLUMN fraud.stream_case_states.due_at IS 'until when it should be decided: fraud_detect.case_due after it was opened, or reopened; null: no time';
+COMMENT ON COLUMN fraud.stream_case_states.assignee IS 'the role that works on it, or did; null: nobody';
 
 CREATE TABLE fraud.stream_alerts (
     alert_id bigint NOT NULL DEFAULT nextval('fraud.alerts_alert_id_seq'),
@@ -121,14 +131,18 @@ CREATE TABLE fraud.stream_case_history (
     history_id bigint GENERATED ALWAYS AS IDENTITY,
     stream text NOT NULL,
     case_id bigint NOT NULL,
+    action text NOT NULL CHECK (action IN ('acknowledge', 'assign', 'confirm', 'dismiss', 'note', 'release', 'reopen', 'take')),
     old_status text NOT NULL,
     new_status text NOT NULL,
+    assignee name,
     note text,
     changed_at timestamptz NOT NULL DEFAULT now(),
     changed_by name NOT NULL DEFAULT fraud._caller(),
     PRIMARY KEY (stream, history_id)
 );
 COMMENT ON TABLE fraud.stream_case_history IS 'who did what to a case of a stream, when and why; rows are only added';
+COMMENT ON COLUMN fraud.stream_case_history.action IS 'what was done: the function''s verb';
+COMMENT ON COLUMN fraud.stream_case_history.assignee IS 'who works on it since then; null: nobody';
 COMMENT ON COLUMN fraud.stream_case_history.note IS 'free text; card numbers in it are masked';
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON fraud.stream_case_history
     FOR EACH ROW EXECUTE FUNCTION fraud._append_only();
@@ -142,7 +156,8 @@ CREATE VIEW fraud.stream_cases AS
            (SELECT max(a.score) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS max_score,
            (SELECT sum(a.amount) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS amount,
            c.opened_at,
-           (SELECT max(a.raised_at) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS last_alert_at
+           (SELECT max(a.raised_at) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS last_alert_at,
+           c.priority, c.due_at, c.assignee, c.assigned_at
     FROM fraud.stream_case_states c;
 COMMENT ON VIEW fraud.stream_cases IS
     'the alerts of one entity of a stream that came within fraud_detect.alert_window of each other, as one matter for an analyst';
@@ -152,6 +167,20 @@ COMMENT ON COLUMN fraud.stream_cases.decision IS 'the severest of its alerts';
 COMMENT ON COLUMN fraud.stream_cases.max_score IS 'the highest of its alerts';
 COMMENT ON COLUMN fraud.stream_cases.amount IS 'sum of its alerts';
 COMMENT ON COLUMN fraud.stream_cases.last_alert_at IS 'when its latest alert was raised';
+COMMENT ON COLUMN fraud.stream_cases.priority IS 'sum of score × amount of its alerts, where an event without an amount counts as 1';
+COMMENT ON COLUMN fraud.stream_cases.due_at IS 'until when it should be decided (fraud_detect.case_due); null: no time';
+COMMENT ON COLUMN fraud.stream_cases.assignee IS 'the role that works on it, or did; null: nobody';
+
+-- As fraud.case_queue: worst first by the index.
+CREATE VIEW fraud.stream_case_queue AS
+    SELECT c.case_id, c.stream, c.entity, c.status, c.priority, c.decision, c.max_score, c.amount, c.alerts,
+           c.opened_at, round(extract(epoch FROM now() - c.opened_at) / 3600, 2) AS age_hours,
+           c.due_at, coalesce(c.due_at < now(), false) AS overdue, c.assignee, c.assigned_at, c.last_alert_at
+    FROM fraud.stream_cases c
+    WHERE c.status IN ('open', 'acknowledged')
+    ORDER BY c.priority DESC, c.case_id;
+COMMENT ON VIEW fraud.stream_case_queue IS 'the cases of streams that wait for a decision, the greatest sum of score × amount first';
+COMMENT ON COLUMN fraud.stream_case_queue.overdue IS 'due_at has passed';
 
 -- ------------------------------------------------------- watching a table
 CREATE FUNCTION fraud._decide_events() RETURNS trigger

@@ -152,6 +152,7 @@ AS $$
 DECLARE
     matter fraud.stream_case_states;
     result fraud.stream_cases;
+    verb text := CASE status WHEN 'acknowledged' THEN 'acknowledge' WHEN 'confirmed' THEN 'confirm' WHEN 'dismissed' THEN 'dismiss' ELSE 'reopen' END;
     allowed text[] := CASE status WHEN 'acknowledged' THEN '{open}'::text[] WHEN 'confirmed' THEN '{open,acknowledged,dismissed}'
                                   WHEN 'dismissed' THEN '{open,acknowledged,confirmed}' WHEN 'open' THEN '{acknowledged,confirmed,dismissed}' END;
 BEGIN
@@ -178,13 +179,19 @@ BEGIN
             ARRAY(SELECT a.event_id FROM fraud.stream_alerts a WHERE a.stream = matter.stream AND a.case_id = matter.case_id),
             CASE status WHEN 'confirmed' THEN true WHEN 'dismissed' THEN false END, 'analyst', known_at);
     END IF;
-    UPDATE fraud.stream_case_states c SET status = _decide_stream_case.status, status_at = now(), status_by = fraud._caller()
+    IF status <> 'open' AND matter.assignee IS NULL THEN  -- who decides of a case that nobody has, has it
+        matter.assignee := fraud._caller();
+        matter.assigned_at := now();
+    END IF;
+    UPDATE fraud.stream_case_states c
+    SET status = _decide_stream_case.status, status_at = now(), status_by = fraud._caller(), assignee = matter.assignee, assigned_at = matter.assigned_at,
+        due_at = CASE WHEN _decide_stream_case.status = 'open' AND c.status <> 'acknowledged'
+                      THEN now() + nullif(coalesce(nullif(current_setting('fraud_detect.case_due', true), ''), '1d')::interval, interval '0')
+                      ELSE c.due_at END
     WHERE c.stream = matter.stream AND c.case_id = matter.case_id;
-    INSERT INTO fraud.stream_case_history (stream, case_id, old_status, new_status, note)
-    VALUES (matter.stream, matter.case_id, matter.status, status, fraud._mask_card_numbers(note));
-    PERFORM fraud._audit(CASE status WHEN 'acknowledged' THEN 'acknowledge' WHEN 'confirmed' THEN 'confirm'
-                                     WHEN 'dismissed' THEN 'dismiss' ELSE 'reopen' END,
-        'stream case', case_id::text, jsonb_build_object('status', matter.status), jsonb_build_object('status', status));
+    INSERT INTO fraud.stream_case_history (stream, case_id, action, old_status, new_status, assignee, note)
+    VALUES (matter.stream, matter.case_id, verb, matter.status, status, matter.assignee, fraud._mask_card_numbers(note));
+    PERFORM fraud._audit(verb, 'stream case', case_id::text, jsonb_build_object('status', matter.status), jsonb_build_object('status', status));
     SELECT * INTO result FROM fraud.stream_cases c WHERE c.stream = matter.stream AND c.case_id = matter.case_id;
     RETURN result;
 END

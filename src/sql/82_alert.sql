@@ -28,3 +28,20 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud.alert(bigint) IS
     'one alert with its payment, or of a stream (docs/streams.md) with its event, as it stands now: what a listener of fraud_alerts looks up, with its own rights; no row where there is no such alert';
+
+-- What a receiver is told of an alert beyond what was written with it: where its case is seen, and the
+-- time as people have it. Both are of the moment of sending: settings change.
+CREATE FUNCTION fraud._told_alert(payload jsonb) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, YMD'
+BEGIN ATOMIC
+    SELECT payload
+        || CASE WHEN s.url <> '' AND payload ->> 'case_id' IS NOT NULL
+                THEN jsonb_build_object('case_url', replace(s.url, '{case_id}', payload ->> 'case_id')) ELSE '{}' END
+        || CASE WHEN s.zone <> 'UTC' AND payload ->> 'occurred_at' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T'
+                THEN jsonb_build_object('local_time', to_char((payload ->> 'occurred_at')::timestamptz AT TIME ZONE s.zone, 'YYYY-MM-DD HH24:MI:SS') || ' ' || s.zone) ELSE '{}' END
+    FROM (SELECT coalesce(current_setting('fraud_detect.case_url', true), '') AS url, fraud.report_timezone() AS zone) s;
+END;
+COMMENT ON FUNCTION fraud._told_alert(jsonb) IS
+    'internal: an alert''s message with case_url (fraud_detect.case_url) and local_time (fraud_detect.report_timezone), where there are such';

@@ -5,22 +5,22 @@ SELECT fraud.create_feature_set('payments', 'fraud.payment_events', 'transaction
     label => 'is_fraud', label_known_at => 'label_known_at', label_changes => 'label_changes', description => 'what payments are scored by');
 
 SELECT fraud.add_feature('payments', 'amount', 'base_amount',
-    reason => 'amount {amount:.2}');
+    reason => 'amount {amount:.2}, where the card''s mean of 30 days is {mean_30d:.2}|amount {amount:.2} with a card that paid nothing in the last 30 days');
 SELECT fraud.add_feature('payments', 'category', 'category', kind => 'code', categories =>
     '{entertainment,food_dining,gas_transport,grocery_net,grocery_pos,health_fitness,home,kids_pets,misc_net,misc_pos,personal_care,shopping_net,shopping_pos,travel}',
-    reason => 'category {category:category}');
+    reason => '~category {category:category}');
 SELECT fraud.add_feature('payments', 'hour', 'extract(hour FROM occurred_at)', description => 'in UTC',
-    reason => 'hour {hour:02}:00 UTC');
+    reason => '~hour {hour:02}:00 UTC');
 SELECT fraud.add_feature('payments', 'weekday', 'extract(dow FROM occurred_at)',
-    description => 'in UTC, Sunday is 0', reason => 'on a {weekday:weekday}');
+    description => 'in UTC, Sunday is 0', reason => '~on a {weekday:weekday}');
 SELECT fraud.add_feature('payments', 'age', 'age', description => 'years',
-    reason => 'customer aged {age:floor}');
+    reason => '~customer aged {age:floor}');
 SELECT fraud.add_feature('payments', 'distance_km',
     'fraud.distance_km(home_latitude, home_longitude, merchant_latitude, merchant_longitude)',
     description => 'from the customer''s home to the merchant',
     reason => 'merchant {distance_km:.0} km from the customer''s home');
 SELECT fraud.add_feature('payments', 'city_population', 'city_population',
-    description => 'of the customer''s home', reason => 'home city of {city_population:.0} people');
+    description => 'of the customer''s home', reason => '~home city of {city_population:.0} people');
 
 -- The card's own past.
 SELECT fraud.add_window_feature('payments', 'count_' || w.name, 'count', NULL, 'card', w.width,

@@ -62,7 +62,16 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.acknowledge_case(bigint, text), fraud.acknowledge_cases(bigint[], text)',
             'EXECUTE ON FUNCTION fraud.confirm_case(bigint, text, timestamptz, boolean), fraud.confirm_cases(bigint[], text, timestamptz, boolean)',
             'EXECUTE ON FUNCTION fraud.dismiss_case(bigint, text, timestamptz, boolean), fraud.dismiss_cases(bigint[], text, timestamptz, boolean)',
-            'EXECUTE ON FUNCTION fraud.reopen_case(bigint, text), fraud.reopen_cases(bigint[], text)'] || measuring
+            'EXECUTE ON FUNCTION fraud.reopen_case(bigint, text), fraud.reopen_cases(bigint[], text)',
+            'SELECT ON fraud.stream_case_queue', 'EXECUTE ON FUNCTION fraud.take_stream_case(text, int), fraud.assign_stream_case(bigint, name, text), fraud.note_stream_case(bigint, text)',
+            'SELECT ON fraud.case_queue', 'SELECT (transaction_id, card, occurred_at) ON fraud.payment_keys',
+            'EXECUTE ON FUNCTION @extschema@.fraud_explain(record, text), @extschema@.fraud_explain(jsonb, text), fraud._explain_stored(float4[], text), fraud.distance_km(float8, float8, float8, float8)',
+            'EXECUTE ON FUNCTION fraud.payment(text, uuid), fraud.find_payments(text, text, text, text, timestamptz, timestamptz, numeric, numeric, uuid, int), fraud._search_payments(text, text, text, text, timestamptz, timestamptz, numeric, numeric, uuid, int)',
+            'EXECUTE ON FUNCTION fraud.case(bigint), fraud.case_links(bigint, interval), fraud._case_of(bigint), fraud._case_payments(uuid, bigint, int), fraud._case_contributions(float4[], text, int), fraud._case_timeline(uuid, bigint, timestamptz, timestamptz, int)',
+            'EXECUTE ON FUNCTION fraud.case_page(bigint), fraud._html(text), fraud._number(numeric, int), fraud._axis_step(numeric), fraud._html_head(text), fraud._html_cell(text, text, text), fraud._html_columns(text[]), fraud._html_fact(text, text, text), fraud._html_time(timestamptz, text), fraud._html_label(boolean), fraud._svg_timeline(text, text, float8[], float8[], text[], text[], text, text), fraud._html_waterfall(text[], text[], float8[])',
+            'EXECUTE ON FUNCTION fraud._html_case_head(fraud.cases, text), fraud._html_case_customer(uuid, text), fraud._html_case_payments(fraud.cases, text), fraud._html_case_timeline(fraud.cases, text), fraud._html_case_links(fraud.cases, text), fraud._html_case_history(fraud.cases, text), fraud._html_case_others(fraud.cases, text)',
+            'EXECUTE ON FUNCTION fraud.assign_case(bigint, name, text), fraud.assign_cases(bigint[], name, text), fraud.take_case(int), fraud.note_case(bigint, text), fraud.note_cases(bigint[], text)',
+            'EXECUTE ON FUNCTION fraud.decide_case(bigint, text[], text[], text, timestamptz, boolean), fraud.merge_cases(bigint, bigint[], text), fraud.close_flood(timestamptz, timestamptz, text)'] || measuring
         WHEN 'scientist' THEN ARRAY[
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.models, fraud.promotions, fraud.model_aliases, fraud.model_memory, fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog, fraud.payment_events, fraud.payment_fields',

@@ -167,7 +167,7 @@ BEGIN
     END IF;
     CREATE OR REPLACE FUNCTION hostile.fraud_score(record, text) RETURNS float8
         AS '$libdir/fraud_detect', 'fraud_detect_score_record' LANGUAGE C STABLE STRICT;
-    CREATE OR REPLACE FUNCTION hostile.fraud_explain(record, text, OUT feature text, OUT value float8, OUT contribution float8) RETURNS SETOF record
+    CREATE OR REPLACE FUNCTION hostile.fraud_explain(record, text, OUT feature text, OUT value float8, OUT contribution float8, OUT category text) RETURNS SETOF record
         AS '$libdir/fraud_detect', 'fraud_detect_explain_record' LANGUAGE C STABLE STRICT;
     FOR f IN
         SELECT p.proname, a.type AS features, b.type AS model, pg_get_function_result(p.oid) AS result, p.proretset

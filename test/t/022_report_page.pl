@@ -21,7 +21,7 @@ my $payment = payment(merchant => '"<script>alert(1)</script>"', amt => 950, cur
 value("SELECT * FROM fraud.ingest('$payment')");
 
 my $directory = PostgreSQL::Test::Utils::tempdir();
-my $page = "$directory/report.html";
+our $page = "$directory/report.html";
 open(my $out, '>', $page) or die $!;
 print $out value("SELECT fraud.report_html('2024-03-08')");
 close $out;
@@ -68,5 +68,46 @@ cmp_ok(length $light, '>', 50_000, 'with something on it');
 isnt($light, $dark, 'which are not the same');
 browse("--print-to-pdf=$directory/report.pdf");
 like(slurp_file("$directory/report.pdf"), qr/^%PDF/, 'it prints');
+like(slurp_file("$directory/report.pdf"), qr{/MediaBox \[0 0 59[45]\S* 84[12]}, 'on A4');
+
+# On a phone: how wide a page is in a frame of 390 px, and what stands out of it.
+sub on_a_phone
+{
+    my ($html) = @_;
+    (my $escaped = $html) =~ s/&/&amp;/g;
+    $escaped =~ s/"/&quot;/g;
+    open(my $frame, '>', "$directory/frame.html") or die $!;
+    print $frame qq{<!DOCTYPE html><body><iframe id=f width=390 height=3000 style="border:0" srcdoc="$escaped"></iframe><script>onload=()=>{
+        const d=document.getElementById("f").contentDocument;
+        const out=[...d.querySelectorAll("body *")].filter(e=>e.getBoundingClientRect().right>390.5&&!e.closest(".scroll")&&!e.closest("svg")).map(e=>e.tagName);
+        document.body.setAttribute("data-w",d.documentElement.scrollWidth+" "+out.join(" "))}</script>};
+    close $frame;
+    local $page = "$directory/frame.html";
+    my ($seen) = browse('--dump-dom');
+    return $seen =~ /data-w="(\d+) ([^"]*)"/ ? ($1, $2) : (0, 'nothing seen');
+}
+my ($width, $out_of_it) = on_a_phone(slurp_file($page));
+ok($width > 300 && $width <= 390, "the report fits a phone: $width px");
+is($out_of_it, '', 'and nothing stands out of it');
+
+# A case: the same style, the same care.
+my $case = value("SELECT case_id FROM fraud.alerts ORDER BY score * payment_amount DESC LIMIT 1");
+value("SELECT fraud.note_case($case, '</td><script>alert(2)</script>')");
+my $case_page = value("SELECT fraud.case_page($case)");
+($width, $out_of_it) = on_a_phone($case_page);
+ok($width > 300 && $width <= 390, "a case's page does, too: $width px");
+is($out_of_it, '', 'and nothing stands out of it');
+$page = "$directory/case.html";
+open($out, '>', $page) or die $!;
+print $out $case_page;
+close $out;
+($dom, $complaints) = browse('--dump-dom');
+unlike($complaints, qr/CONSOLE/, 'the browser has nothing to say of it');
+unlike($dom, qr/<script/, 'a note is not a script');
+like($dom, qr/&lt;\/td&gt;&lt;script&gt;alert\(2\)/, 'but shown as it is');
+is(scalar(() = $dom =~ /<h2>/g), 6, 'all sections are there');
+cmp_ok(scalar(() = $dom =~ /<rect class="s[12]"/g), '>', 8, 'the waterfall has steps');
+unlike($dom, qr/(?:NaN|undefined|\bnull\b|\b(?:x|y|x1|x2|cx|cy|r|width|height)="-)/, 'no figure is missing, no length is negative');
+isnt(picture('case-light'), picture('case-dark', '--blink-settings=preferredColorScheme=0'), 'light and dark are not the same');
 
 done_testing();

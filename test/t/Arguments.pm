@@ -47,6 +47,10 @@ SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num',
 SELECT count(*) FROM fraud.ingest('{"cc_num": 4000000000000010, "trans_num": "q1", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767225600}');
 CREATE TABLE world.closed AS SELECT max(case_id) AS case_id FROM fraud.cases;
 SELECT fraud.dismiss_case(case_id) FROM world.closed;
+SET fraud_detect.alert_window = 0;
+SELECT count(*) FROM fraud.ingest('[{"cc_num": 4000000000000028, "trans_num": "m1", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767225600}, {"cc_num": 4000000000000028, "trans_num": "m2", "amt": 5, "merchant": "M", "category": "misc_pos", "unix_time": 1767225600}]');
+RESET fraud_detect.alert_window;
+CREATE TABLE world.mergeable AS SELECT case_id FROM fraud.alerts WHERE transaction_id IN ('m1', 'm2');
 SELECT count(*) FROM fraud.ingest('{"cc_num": 4000000000000010, "trans_num": "unread", "amt": "x", "merchant": "M", "unix_time": 1767225600}');
 SELECT fraud.label('p1', true, known_at => '2026-01-03');
 SELECT fraud.import_model('payments', fraud.export_model('payments/1'));
@@ -86,7 +90,7 @@ CREATE TABLE world.artifacts AS SELECT fraud.export_model('payments/1') AS a;
 CREATE TABLE world.runs AS SELECT * FROM fraud.training_runs;
 CREATE TABLE world.vector AS SELECT array_fill(1::float4, ARRAY[cardinality(feature_names)]) AS v FROM fraud.model_versions WHERE model = 'payments' AND version = 1;
 DO $$ BEGIN EXECUTE (SELECT 'CREATE TABLE world.vectors AS SELECT ' || string_agg(format('1.5::float8 AS %I', f), ', ') FROM fraud.model_versions, unnest(feature_names) f WHERE model = 'payments' AND version = 1); END $$;
-GRANT SELECT ON world.stream_case, world.closed, world.artifacts, world.runs, world.vector, world.vectors TO PUBLIC;
+GRANT SELECT ON world.stream_case, world.closed, world.mergeable, world.artifacts, world.runs, world.vector, world.vectors TO PUBLIC;
 });
     return @roles;
 }
@@ -124,6 +128,13 @@ my %good = (
     'set_currency_rate.currency' => "'EUR'", 'set_currency_rate.rate' => '1.1::numeric', 'currency text' => "'EUR'", valid_from => "'2026-01-01'::timestamptz", 'path jsonpath' => q('$.x'::jsonpath),
     'add_payment_field.name' => "'fresh'", 'drop_payment_field.name' => "'field'", 'payment_field_values.name' => "'field'", 'add_payment_field.index' => 'false', 'add_payment_field.path' => q('$.fresh'),
     '_index_payment_field.name' => "'fresh'", 'type text' => "'text'", of_row => "'t'", 'month text' => "'transactions_2026_01'", 'attributes jsonb' => q('{"x": "1"}'::jsonb),
+    'assign_case.case_id' => "(SELECT max(case_id) FROM fraud.cases WHERE status = 'open')", assignee => "'analyst'::name", frauds => "'{}'::text[]", legitimate => 'NULL::text[]', count => 1,
+    (map { $_ . '_stream_case.case_id' => '(SELECT case_id FROM world.stream_case)' } qw(assign _assign note _note)),
+    'merge_cases.case_id' => "(SELECT max(case_id) FROM world.mergeable)", 'merge_cases.other_cases' => "(SELECT ARRAY[min(case_id)] FROM world.mergeable)",
+    'decide_case.case_id' => "(SELECT max(case_id) FROM fraud.cases WHERE status = 'open')", around => "'1 day'::interval", 'payment.id' => "'p2'", 'payment.card' => 'NULL::uuid', 'case.id' => '1::bigint', 'case_page.id' => '1::bigint',
+    'of_last_four text' => "'0002'", 'of_merchant text' => "'M'", 'of_attribute text' => 'NULL::text', 'of_value text' => 'NULL::text', 'of_card uuid' => 'NULL::uuid', '_search_payments.since' => "'2026-01-01'::timestamptz",
+    '_search_payments.until' => "'2026-02-01'::timestamptz", 'find_payments.last_four' => "'0002'", 'find_payments.attribute' => 'NULL::text', 'find_payments.value' => 'NULL::text', 'find_payments.merchant' => "'M'", max_rows => '10',
+    matter => '(SELECT c FROM fraud.cases c LIMIT 1)', '_set_case.matter' => '(SELECT c FROM fraud.case_states c LIMIT 1)', '_set_case.action' => "'note'", '_explain_stored.features' => "(SELECT features FROM fraud.transactions WHERE transaction_id = 'p2')",
     transaction_ids => "'{p2,p3}'::text[]", 'cards uuid[]' => 'NULL::uuid[]', '_write_labels.cards' => '(SELECT array_agg(card) FROM fraud.payment_keys WHERE transaction_id = $$p2$$)',
     '_write_labels.transaction_ids' => "'{p2}'::text[]", '_write_labels.known_at' => "'{2026-01-05}'::timestamptz[]", case_ids => "'{1}'::bigint[]", overrule => 'true', single => 'false',
     '_lock.name' => "'rollups'", '_try_lock.name' => "'rollups'",

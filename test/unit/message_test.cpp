@@ -71,13 +71,31 @@ TEST(Message, MailSaysTheSameTwice) {
   MailText mail = mail_text(alert());
   EXPECT_EQ(mail.subject.find("Fraud alert: block: 1250.50 at <!channel> & \"Söhne\""), 0u);
   EXPECT_EQ(mail.subject.find_first_of("\r\n"), std::string::npos);
-  for (const char* what : {"block", "0.9123", "1250.50", "travel", "…0002", "p-1", "payments/1", "3 (alert 2 of it)"}) {
+  for (const char* what : {"block", "0.9123", "1250.50", "travel", "ending in 0002", "2026-03-02 14:05:00 UTC", "p-1", "payments/1", "3 (alert 2 of it)"}) {
     EXPECT_NE(mail.text.find(what), std::string::npos) << what;
     EXPECT_NE(mail.html.find(what), std::string::npos) << what;
   }
   EXPECT_NE(mail.text.find("3 <b>payments</b>"), std::string::npos);
   EXPECT_EQ(mail.html.find("<b>"), std::string::npos);
   EXPECT_NE(mail.html.find("&lt;!channel&gt; &amp; &quot;Söhne&quot;"), std::string::npos);
+}
+
+TEST(Message, MailLinksToTheCase) {
+  Notification notification = alert();
+  Json payload = Json::parse(kAlert);
+  payload["case_url"] = "https://desk.example/cases/3?a=1&b=2";
+  payload["local_time"] = "2026-03-02 09:05:00 America/New_York";
+  notification.messages[0].payload = payload.dump();
+  MailText mail = mail_text(notification);
+  EXPECT_NE(mail.text.find("https://desk.example/cases/3?a=1&b=2\n"), std::string::npos) << mail.text;
+  EXPECT_NE(mail.html.find("<a href=\"https://desk.example/cases/3?a=1&amp;b=2\">"), std::string::npos) << mail.html;
+  EXPECT_NE(mail.text.find("2026-03-02 09:05:00 America/New_York (2026-03-02 14:05:00 UTC)"), std::string::npos) << mail.text;
+  EXPECT_EQ(mail_text(alert()).html.find("<a "), std::string::npos);
+  EXPECT_EQ(Json::parse(webhook_body(notification, R"({"text": "see {{case_url}}"})"))["text"], "see https://desk.example/cases/3?a=1&b=2");
+  // Nobody but the one who set the address makes a link: a feature's words stay words.
+  payload["reasons"] = {"https://evil.example/"};
+  notification.messages[0].payload = payload.dump();
+  EXPECT_EQ(mail_text(notification).html.find("<a href=\"https://evil"), std::string::npos);
 }
 
 TEST(Message, GivenTextsAreTaken) {

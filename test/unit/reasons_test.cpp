@@ -58,6 +58,27 @@ TEST(DescribeReasons, StrongestFirstAndOnlyWhatSpeaksForFraud) {
   EXPECT_EQ(describe_reasons(kFeatures, ones, phi, 1).size(), 1U);
 }
 
+TEST(DescribeReasons, CircumstancesOnlyWhereNothingElseSpeaks) {
+  std::vector<FeatureInfo> features = kFeatures;
+  features[3].reason = "~hour {hour:02}:00 UTC";
+  const std::vector<float> ones(features.size(), 1);
+  std::vector<double> phi(features.size(), -0.5);
+  phi[3] = 2.5;
+  phi[0] = 1.5;
+  EXPECT_EQ(describe_reasons(features, ones, phi, 3), std::vector<std::string>{"amount 1.00 is 1.0 times the card's mean"});
+  phi[0] = -1;
+  EXPECT_EQ(describe_reasons(features, ones, phi, 3), std::vector<std::string>{"hour 01:00 UTC"});
+}
+
+TEST(DescribeReasons, LeavesOutWhatHardlyCounts) {
+  const std::vector<float> ones(kFeatures.size(), 1);
+  std::vector<double> phi(kFeatures.size(), 0.0);
+  phi[0] = 3;
+  phi[1] = 0.31;
+  phi[5] = 0.29;
+  EXPECT_EQ(describe_reasons(kFeatures, ones, phi, 3).size(), 2U);
+}
+
 const std::map<std::string, double, std::less<>> kValues = {
     {"a", 6}, {"b", 4}, {"zero", 0}, {"c", std::numeric_limits<double>::quiet_NaN()}, {"share", 0.0125}, {"long", 90000}};
 

@@ -37,6 +37,12 @@ std::string plain(const FeatureInfo& feature, double value) {
   return feature.name + " is " + number;
 }
 
+// Whether a feature tells a circumstance and not a reason: its template begins with "~".
+bool is_circumstance(const FeatureInfo& feature) { return feature.reason.rfind('~', 0) == 0; }
+
+// A reason that says less than this share of what the strongest says is left out.
+constexpr double kLeastShare = 0.1;
+
 }  // namespace
 
 std::string describe_feature(const std::vector<FeatureInfo>& features,
@@ -59,7 +65,9 @@ std::string describe_feature(const std::vector<FeatureInfo>& features,
     return category_named(features[place_of(name)], code);
   };
   if (!feature.reason.empty()) {
-    if (auto reason = fill_reason(feature.reason, filled)) return cut(std::move(*reason));
+    std::string_view templates = feature.reason;
+    while (!templates.empty() && (templates.front() == '~' || templates.front() == ' ')) templates.remove_prefix(1);
+    if (auto reason = fill_reason(templates, filled)) return cut(std::move(*reason));
   }
   return cut(plain(feature, static_cast<double>(values[index])));
 }
@@ -72,9 +80,16 @@ std::vector<std::string> describe_reasons(const std::vector<FeatureInfo>& featur
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return contributions[a] > contributions[b]; });
   std::vector<std::string> reasons;
-  for (size_t index : order) {
-    if (reasons.size() >= most || !(contributions[index] > 0)) break;
-    reasons.push_back(describe_feature(features, values, index));
+  // The hour of a payment explains nothing to a person, beside what does; alone it is all that there is to say.
+  for (const bool circumstances : {false, true}) {
+    double strongest = 0;
+    for (size_t index : order) {
+      if (is_circumstance(features[index]) != circumstances) continue;
+      if (strongest == 0) strongest = contributions[index];
+      if (reasons.size() >= most || !(contributions[index] > 0) || contributions[index] < kLeastShare * strongest) break;
+      reasons.push_back(describe_feature(features, values, index));
+    }
+    if (!reasons.empty()) break;
   }
   return reasons;
 }

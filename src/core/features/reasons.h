@@ -23,7 +23,8 @@ std::string describe_feature(const std::vector<FeatureInfo>& features,
                              const std::vector<float>& values, size_t index);
 
 // Returns the sentences of up to `most` features that pushed the score up most,
-// strongest first. contributions has one log-odds value a feature, zero for those
+// strongest first: none that says less than a tenth of what the strongest says, and circumstances
+// (templates that begin with "~") only where there is nothing else. contributions has one log-odds value a feature, zero for those
 // that the model does not use.
 std::vector<std::string> describe_reasons(const std::vector<FeatureInfo>& features,
                                           const std::vector<float>& values,

@@ -21,10 +21,10 @@ constexpr size_t kMaxSubject = 160;  // bytes
 constexpr std::array<std::string_view, 9> kMessageFields = {
     "id", "kind", "created_at", "digest", "count", "subject", "text", "html", "payload"};
 // Of an alert's payload, without "payload." before it.
-constexpr std::array<std::string_view, 20> kAlertFields = {
+constexpr std::array<std::string_view, 22> kAlertFields = {
     "alert_id", "case_id",  "case_alerts", "escalated", "transaction_id", "card",  "last_four",
     "amount",   "merchant", "category",    "score",     "decision",       "model", "occurred_at",
-    "currency", "base_amount", "attributes", "stream", "event_id", "entity"};
+    "currency", "base_amount", "attributes", "stream", "event_id", "entity", "case_url", "local_time"};
 
 Json parse(std::string_view text) { return Json::parse(text, nullptr, false); }
 
@@ -92,7 +92,7 @@ std::string alert_line(const Json& alert) {
     if (!field(alert, "amount").empty()) line += ", amount " + two_decimals(alert, "amount", 2);
   } else {
     line += amount_of(alert) + " at " + field(alert, "merchant");
-    if (!field(alert, "last_four").empty()) line += ", card …" + field(alert, "last_four");
+    if (!field(alert, "last_four").empty()) line += ", card ending in " + field(alert, "last_four");
   }
   line += ", score " + two_decimals(alert, "score", 3);
   if (alert.value("case_alerts", Json(1)) != Json(1)) {
@@ -100,6 +100,16 @@ std::string alert_line(const Json& alert) {
   }
   return one_line(std::move(line));
 }
+
+// The payment's time as people read it: of the reports' time zone, where that is another, and in UTC.
+std::string time_of(const Json& alert) {
+  std::string utc = field(alert, "occurred_at");
+  if (utc.size() >= 20 && utc[10] == 'T' && utc.back() == 'Z') utc = utc.substr(0, 10) + " " + utc.substr(11, 8) + " UTC";
+  const std::string local = field(alert, "local_time");
+  return local.empty() ? utc : local + " (" + utc + ")";
+}
+
+constexpr const char* kLink = "Link";
 
 // An alert's particulars, for people: name and value.
 std::vector<std::pair<std::string, std::string>> alert_rows(const Json& alert) {
@@ -111,18 +121,19 @@ std::vector<std::pair<std::string, std::string>> alert_rows(const Json& alert) {
   if (of_stream(alert)) {
     rows.insert(rows.end(), {{"Stream", field(alert, "stream")},
                              {"Of", field(alert, "entity")},
-                             {"Time", field(alert, "occurred_at")},
+                             {"Time", time_of(alert)},
                              {"Event", field(alert, "event_id")}});
   } else {
     rows.insert(rows.end(), {{"Merchant", field(alert, "merchant")},
                              {"Category", field(alert, "category")},
                              {"Card", field(alert, "last_four").empty() ? field(alert, "card")
-                                                                        : "…" + field(alert, "last_four")},
-                             {"Time", field(alert, "occurred_at")},
+                                                                        : "ending in " + field(alert, "last_four")},
+                             {"Time", time_of(alert)},
                              {"Payment", field(alert, "transaction_id")}});
   }
   rows.insert(rows.end(), {{"Model", field(alert, "model")},
                            {"Case", field(alert, "case_id") + " (alert " + field(alert, "case_alerts") + " of it)"}});
+  if (!field(alert, "case_url").empty()) rows.emplace_back(kLink, field(alert, "case_url"));
   auto reasons = alert.find("reasons");
   if (reasons != alert.end() && reasons->is_array()) {
     bool first = true;
@@ -167,7 +178,10 @@ std::string text_of(const Message& message, const Json& payload) {
 std::string table_of(const Message& message, const Json& payload) {
   std::string table = "<table>";
   for (const auto& [name, value] : rows_of(message, payload)) {
-    table += "<tr><th>" + escape_html(name) + "</th><td>" + escape_html(value) + "</td></tr>";
+    std::string shown = escape_html(value);
+    // The address is what an administrator has set (fraud_detect.case_url), and of a web page.
+    if (message.kind == "alert" && name == kLink) shown = "<a href=\"" + shown + "\">" + shown + "</a>";
+    table += "<tr><th>" + escape_html(name) + "</th><td>" + shown + "</td></tr>";
   }
   return table + "</table>";
 }

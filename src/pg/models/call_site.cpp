@@ -6,6 +6,7 @@
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/row_types.h"
+#include "pg/server/spi.h"
 
 namespace fraud::pg {
 
@@ -40,7 +41,7 @@ void CallSite::resolve(text* ref_text) {
   SnapshotMark mark = SnapshotMark::current();
   if (is_resolved_ && mark_ == mark && ref_ == ref) return;
   // Places are those of the model that is found, and of the features as they are now.
-  is_resolved_ = is_stored_mapped_ = false;
+  is_resolved_ = is_stored_mapped_ = knows_set_ = false;
   ResolvedModel found = resolve_model(ref, true);
   if (found.flat != resolved_.flat) {
     scorer_ = std::make_unique<Scorer>(make_scorer(*found.flat));
@@ -58,6 +59,36 @@ std::vector<double> CallSite::contributions() {
   std::vector<double> phi(model().feature_count() + 1, 0.0);
   scorer_->contributions(row_.data(), phi.data());
   return phi;
+}
+
+// The shipped model, and others of that name, score payments, whatever they were imported with.
+static Statement set_of_version(
+    "SELECT f.feature_set FROM fraud.model_versions v"
+    " JOIN fraud.feature_sets f ON f.feature_set = coalesce(v.feature_set, CASE v.model WHEN 'payments' THEN 'payments' END)"
+    " WHERE v.model = $1 AND v.version = $2",
+    {TEXTOID, INT4OID});
+
+std::string CallSite::category_of(size_t feature) {
+  if (!knows_set_) {
+    OwnerScope owner;
+    set_.reset();
+    std::string name;
+    {
+      Spi spi;
+      spi.run(set_of_version, {text_param(resolved_.model), int4_param(resolved_.version)}, true);
+      if (spi.rows() > 0) name = *spi.text(0, 1);
+    }
+    if (!name.empty()) set_ = find_feature_set(name, true);
+    knows_set_ = true;
+  }
+  if (!set_) return {};
+  for (const FeatureInfo& known : set_->features) {
+    if (known.name != model().feature_name(feature)) continue;
+    const float code = row_[feature];
+    if (!(code >= 0 && code < static_cast<float>(known.categories.size()))) return {};
+    return known.categories[static_cast<size_t>(code)];
+  }
+  return {};
 }
 
 void CallSite::throw_missing(const std::vector<std::string>& missing) const {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pg/features/feature_set.h"
 #include "pg/models/model_lookup.h"
 
 namespace fraud::pg {
@@ -45,6 +46,9 @@ class CallSite {
 
   const FlatModel& model() const noexcept { return *resolved_.flat; }
   const std::vector<float>& row() const noexcept { return row_; }
+  // The name of the category that a feature's value is the code of, by the feature set that the model was
+  // made for; empty of other features, and where there is no such set any more.
+  std::string category_of(size_t feature);
   std::vector<double> contributions();
 
  private:
@@ -81,6 +85,8 @@ class CallSite {
   std::vector<Source> sources_;  // by feature
   bool is_stored_mapped_ = false;
   std::vector<int> stored_place_;  // by feature: place in a payment's stored vector
+  bool knows_set_ = false;
+  std::shared_ptr<const FeatureSet> set_;  // may be null
   int stored_size_ = 0;            // values that the vector must have at least
 
   Oid row_type_ = InvalidOid;  // that sources_ was made for

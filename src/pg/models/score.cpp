@@ -29,11 +29,14 @@ Datum explain(CallSite& site, FunctionCallInfo fcinfo) {
     bool bias = i == site.row().size();
     std::string_view name = bias ? "(bias)" : site.model().feature_name(i);
     float value = bias ? NAN : site.row()[i];
+    const std::string named = bias ? std::string() : site.category_of(i);
+    const char* category = named.empty() ? nullptr : named.c_str();
     protect([&] {
-      Datum values[3] = {
+      Datum values[4] = {
           PointerGetDatum(cstring_to_text_with_len(name.data(), (int)name.size())),
-          Float8GetDatum((double)value), Float8GetDatum(phi[i])};
-      bool nulls[3] = {false, std::isnan(value), false};
+          Float8GetDatum((double)value), Float8GetDatum(phi[i]),
+          category != nullptr ? CStringGetTextDatum(category) : (Datum)0};
+      bool nulls[4] = {false, std::isnan(value), false, category == nullptr};
       tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     });
   }

@@ -50,19 +50,22 @@ Statement insert_transactions(
 // window (microseconds), else it opens one. The card's lock is held, so alerts of a
 // card take turns. Until this commits nobody decides the case: that takes the row FOR
 // UPDATE. One that an analyst's open transaction has locked is passed over: nobody waits
-// for a person.
+// for a person. What is locked here is changed here: the priority, by which cases are
+// taken in order, is the sum of score times amount.
 Statement insert_alert(
     "WITH latest AS (SELECT c.case_id FROM fraud.case_states c WHERE c.card = $1"
     "  AND c.status IN ('open', 'acknowledged')"
     "  AND EXISTS (SELECT FROM fraud.alerts a WHERE a.case_id = c.case_id AND a.card = $1"
     "   AND a.raised_at > now() - $10 * interval '1 microsecond')"
-    "  ORDER BY c.case_id DESC LIMIT 1 FOR KEY SHARE SKIP LOCKED),"
+    "  ORDER BY c.case_id DESC LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),"
     // In the alphabet, block is before review.
     " joined AS (SELECT l.case_id,"
     "   (SELECT count(*) FROM fraud.alerts a WHERE a.case_id = l.case_id AND a.card = $1) + 1 AS alerts,"
     "   $5 < (SELECT min(a.decision) FROM fraud.alerts a WHERE a.case_id = l.case_id AND a.card = $1) AS escalated"
     "  FROM latest l),"
-    " opened AS (INSERT INTO fraud.case_states (card) SELECT $1 WHERE NOT EXISTS (SELECT FROM latest)"
+    " grown AS (UPDATE fraud.case_states c SET priority = c.priority + $4 * $9::float8 FROM latest l"
+    "  WHERE c.card = $1 AND c.case_id = l.case_id),"
+    " opened AS (INSERT INTO fraud.case_states (card, priority) SELECT $1, $4 * $9::float8 WHERE NOT EXISTS (SELECT FROM latest)"
     "  RETURNING case_id),"
     " the_case AS (SELECT * FROM joined UNION ALL SELECT o.case_id, 1, false FROM opened o)"
     " INSERT INTO fraud.alerts (card, case_id, transaction_id, occurred_at, score, decision, model,"

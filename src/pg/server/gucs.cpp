@@ -30,6 +30,8 @@ char* guc_card_key_file = nullptr;
 int guc_card_key_retention_min = 365 * 24 * 60;
 int guc_card_number_limit = 1000;
 int guc_card_number_warning = 100;
+int guc_case_due_s = 86400;
+char* guc_case_url = nullptr;
 int guc_condition_timeout_ms = 1000;
 int guc_connect_timeout_ms = 10000;
 int guc_dead_letter_retention_min = 90 * 24 * 60;
@@ -200,6 +202,27 @@ bool check_transaction_retention(int* minutes, void**, GucSource source) {
   return false;
 }
 
+// A link in a mail: of a scheme that does nothing but show a page, in characters that need no escape.
+bool check_case_url(char** value, void**, GucSource) {
+  const std::string_view url = *value;
+  if (url.empty()) return true;
+  if (url.substr(0, 8) != "https://" && url.substr(0, 7) != "http://") {
+    GUC_check_errdetail("It does not begin with https:// or http://.");
+    return false;
+  }
+  if (url.find("{case_id}") == std::string_view::npos) {
+    GUC_check_errdetail("It has no {case_id}, where the case's number goes.");
+    return false;
+  }
+  for (const char c : url) {
+    if (c <= ' ' || c > '~' || c == '"' || c == '<' || c == '>' || c == '\\' || c == '`') {
+      GUC_check_errdetail("It has a character that a URL cannot have.");
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 void define_gucs() {
@@ -249,6 +272,13 @@ void define_gucs() {
                           "The first six and the last four digits. 0: it does not.",
                           &guc_card_number_warning, 100, 0, 1000000, PGC_SUSET, 0, nullptr, nullptr,
                           nullptr);
+  DefineCustomIntVariable("fraud_detect.case_due",
+                          "How long after it was opened, or reopened, a case is to be decided.",
+                          "0: it has no time. What is open already keeps its own.", &guc_case_due_s, 86400, 0, INT_MAX,
+                          PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("fraud_detect.case_url",
+                             "Address of a case's page, which mails and webhooks link to; {case_id} stands for its number.",
+                             "Empty: none.", &guc_case_url, "", PGC_SUSET, 0, check_case_url, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.condition_timeout",
                           "Longest time for one look at a channel's condition.", nullptr,
                           &guc_condition_timeout_ms, 1000, 1, 60000, PGC_SIGHUP, GUC_UNIT_MS,

@@ -12,6 +12,8 @@ extern char* guc_card_key_file;
 extern int guc_card_key_retention_min;
 extern int guc_card_number_limit;
 extern int guc_card_number_warning;
+extern int guc_case_due_s;
+extern char* guc_case_url;
 extern int guc_condition_timeout_ms;
 extern int guc_connect_timeout_ms;
 extern int guc_dead_letter_retention_min;

@@ -80,7 +80,7 @@ Statement next_due("SELECT n.next_attempt_at FROM fraud.notifications n"
                    " ORDER BY n.channel, n.next_attempt_at LIMIT 1",
                    {TEXTOID, TIMESTAMPTZOID});
 Statement read_messages("SELECT i.id, m.* FROM unnest($1) WITH ORDINALITY i(id, place) CROSS JOIN LATERAL ("
-                        "  SELECT o.kind, o.payload::text, o.subject, o.body_text, o.body_html"
+                        "  SELECT o.kind, (CASE o.kind WHEN 'alert' THEN fraud._told_alert(o.payload) ELSE o.payload END)::text, o.subject, o.body_text, o.body_html"
                         "  FROM fraud.notification_messages m"
                         "  CROSS JOIN LATERAL (SELECT * FROM fraud.outbox b WHERE b.outbox_id = m.outbox_id OFFSET 0) o"
                         "  WHERE m.notification_id = i.id ORDER BY m.notification_id, m.outbox_id LIMIT $2) m",
