@@ -299,6 +299,24 @@ BEGIN
     UPDATE fraud.alerts a SET reasons = '{}' WHERE a.card = _erase_payments.card AND a.reasons <> '{}';
     GET DIAGNOSTICS rows = ROW_COUNT;
     RETURN NEXT;
+    relation := 'fraud.rule_matches';
+    UPDATE fraud.rule_matches m SET reason = NULL, error = CASE WHEN m.error IS NOT NULL THEN '[erased]' END
+    WHERE m.card = _erase_payments.card AND (m.reason IS NOT NULL OR m.error <> '[erased]');
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
+    -- That the customer is listed or snoozed stays, as do its payments, under the card.
+    relation := 'fraud.list_entries';
+    UPDATE fraud.list_entries e SET reason = fraud._kept_reason(e.card, e.reason), removed_reason = fraud._kept_reason(e.card, e.removed_reason)
+    WHERE e.card = _erase_payments.card
+      AND (e.reason, e.removed_reason) IS DISTINCT FROM (fraud._kept_reason(e.card, e.reason), fraud._kept_reason(e.card, e.removed_reason));
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
+    relation := 'fraud.snoozes';
+    UPDATE fraud.snoozes s SET reason = fraud._kept_reason(s.card, s.reason), end_reason = fraud._kept_reason(s.card, s.end_reason)
+    WHERE s.card = _erase_payments.card
+      AND (s.reason, s.end_reason) IS DISTINCT FROM (fraud._kept_reason(s.card, s.reason), fraud._kept_reason(s.card, s.end_reason));
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
     relation := 'fraud.ingest_errors';
     DELETE FROM fraud.ingest_errors e WHERE e.error_id IN (SELECT fraud._dead_letters_of(_erase_payments.card));
     GET DIAGNOSTICS rows = ROW_COUNT;

@@ -1,0 +1,18 @@
+// What is in the lists (src/sql/83_lists.sql), found by the index without a plan.
+#pragma once
+
+#include "pg/server/server.h"
+
+namespace fraud::pg {
+
+// Until the end of its life, fraud.in_list looks each value of a list up once, and as of `snapshot`: while the rules
+// of one payment are evaluated.
+class ListMemo {
+ public:
+  explicit ListMemo(Snapshot snapshot) noexcept;
+  ~ListMemo() noexcept;
+  ListMemo(const ListMemo&) = delete;
+  ListMemo& operator=(const ListMemo&) = delete;
+};
+
+}  // namespace fraud::pg
