@@ -11,6 +11,7 @@ CREATE TABLE fraud.rule_versions (
     expression text NOT NULL,
     columns text[] NOT NULL,
     lists text[] NOT NULL,
+    plain boolean NOT NULL,
     action text NOT NULL CHECK (action IN ('allow', 'block', 'review', 'raise', 'lower', 'tag')),
     reason text,
     priority int NOT NULL,
@@ -28,6 +29,7 @@ COMMENT ON COLUMN fraud.rule_versions.condition IS 'as it was written';
 COMMENT ON COLUMN fraud.rule_versions.expression IS 'the same as Postgres prints it, every name outside of pg_catalog qualified';
 COMMENT ON COLUMN fraud.rule_versions.columns IS 'of fraud.rule_columns(), that it uses';
 COMMENT ON COLUMN fraud.rule_versions.lists IS 'that it looks into';
+COMMENT ON COLUMN fraud.rule_versions.plain IS 'whether it calls no functions but Postgres''s and ours: others may backtest it';
 COMMENT ON COLUMN fraud.rule_versions.reason IS 'what an alert says of it: {column} stands for a value; null: the rule''s name';
 COMMENT ON COLUMN fraud.rule_versions.priority IS 'of rules of one kind that match, the one with the lowest number is said to have decided';
 COMMENT ON COLUMN fraud.rule_versions.on_error IS 'what an enforced rule does of whose condition fails: ignore (nothing), review or block';
@@ -172,14 +174,14 @@ COMMENT ON FUNCTION fraud._condition_as_of(text) IS
 -- ----------------------------------------------------------- what is live
 CREATE FUNCTION fraud._live_rules(scope text) RETURNS TABLE (
     rule text, version int, expression text, action text, reason text, priority int, on_error text, enforced boolean,
-    valid_from timestamptz, valid_until timestamptz, tag text, defined_by name, snooze_id bigint, snoozed_until timestamptz)
+    valid_from timestamptz, valid_until timestamptz, tag text, defined_by name, snooze_id bigint, snoozed_until timestamptz, asks_lists boolean)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT r.rule, v.version, v.expression, v.action, v.reason, v.priority, v.on_error,
            coalesce(v.version = r.enforced_version, false)
            AND NOT EXISTS (SELECT FROM fraud.slow_rules s WHERE s.rule = v.rule AND s.version = v.version AND s.noticed_at > r.changed_at),
-           v.valid_from, v.valid_until, v.tag, v.created_by, z.snooze_id, z."until"
+           v.valid_from, v.valid_until, v.tag, v.created_by, z.snooze_id, z."until", v.lists <> '{}'
     FROM fraud.rules r
     JOIN fraud.rule_versions v ON v.rule = r.rule AND v.version IN (r.enforced_version, r.observed_version)
     LEFT JOIN LATERAL (SELECT s.snooze_id, s."until" FROM fraud.snoozes s
@@ -204,7 +206,7 @@ COMMENT ON FUNCTION fraud._rules_changed(text) IS 'internal: has sessions read t
 
 -- ---------------------------------------------------------- writing rules
 -- What alter_rule is not told stays as the newest version has it. The lock: of two who change a rule the second sees the first.
-CREATE FUNCTION fraud._write_rule(name text, is_new boolean, condition text, expression text, columns text[], lists text[], action text,
+CREATE FUNCTION fraud._write_rule(name text, is_new boolean, condition text, expression text, columns text[], lists text[], plain boolean, action text,
     reason text, mode text, valid_from timestamptz, valid_until timestamptz, priority int, on_error text, tag text, note text) RETURNS int
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -258,6 +260,7 @@ BEGIN
     new.expression := coalesce(expression, before.expression);
     new.columns := coalesce(columns, before.columns);
     new.lists := coalesce(lists, before.lists);
+    new.plain := coalesce(plain, before.plain);
     new.action := coalesce(action, before.action);
     new.reason := coalesce(fraud._mask_card_numbers(reason), before.reason);
     new.priority := coalesce(priority, before.priority, 100);
@@ -299,7 +302,7 @@ BEGIN
     RETURN new.version;
 END
 $$;
-COMMENT ON FUNCTION fraud._write_rule(text, boolean, text, text, text[], text[], text, text, text, timestamptz, timestamptz, int, text, text, text) IS
+COMMENT ON FUNCTION fraud._write_rule(text, boolean, text, text, text[], text[], boolean, text, text, text, timestamptz, timestamptz, int, text, text, text) IS
     'internal: a rule''s new version, run as the owner once its condition has been read as the caller';
 
 CREATE FUNCTION fraud.add_rule(name text, condition text, action text, reason text DEFAULT NULL, mode text DEFAULT 'observe',
@@ -480,9 +483,9 @@ BEGIN
     IF EXISTS (SELECT FROM fraud.rules r WHERE r.rule = list) THEN
         RETURN;
     END IF;
-    INSERT INTO fraud.rule_versions (rule, version, condition, expression, columns, lists, action, reason, priority, on_error, note, created_by)
+    INSERT INTO fraud.rule_versions (rule, version, condition, expression, columns, lists, plain, action, reason, priority, on_error, note, created_by)
     VALUES (list, coalesce((SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = list), 0) + 1, format('fraud.in_list(%L, %s)', list, of_column),
-            expression, ARRAY[CASE field WHEN 'customer' THEN 'card' ELSE field END], ARRAY[list], action,
+            expression, ARRAY[CASE field WHEN 'customer' THEN 'card' ELSE field END], ARRAY[list], true, action,
             CASE WHEN field = 'customer' THEN format('customer is on the list %s', list) ELSE format('%s {%s} is on the list %s', field, field, list) END,
             10, 'ignore', 'comes with the list', NULL);
     INSERT INTO fraud.rules (rule, enforced_version, of_list) SELECT list, max(v.version), list FROM fraud.rule_versions v WHERE v.rule = list;

@@ -1,5 +1,6 @@
 #include "pg/rules/list_lookup.h"
 
+#include <exception>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -7,8 +8,11 @@
 #include "pg/server/boundary.h"
 #include "pg/server/index_lookup.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/row_types.h"
 
 extern "C" {
+#include "access/stratnum.h"
+#include "access/table.h"
 #include "utils/fmgroids.h"
 }
 
@@ -37,23 +41,61 @@ bool list_exists(Oid schema, std::string_view list, Snapshot snapshot) {
   return found;
 }
 
-// Returns whether the value is in the list at that time. Plain Postgres code.
-bool is_listed(Oid schema, std::string_view list, std::string_view value, TimestampTz at, Snapshot snapshot) {
+// fraud.list_entries, opened for any number of look-ups.
+struct Reader {
   IndexLookup lookup;
+  int added, until, removed;  // attributes
+  bool in_use;                // an error has left it in the middle of a look-up
+};
+
+// Plain Postgres code.
+void open_reader(Reader* reader, Oid schema, Snapshot snapshot) {
+  IndexLookup& lookup = reader->lookup;
+  lookup.heap = table_open(relation_named(schema, "list_entries"), AccessShareLock);
+  lookup.index = index_open(relation_named(schema, "list_entries_value_idx"), AccessShareLock);
+  lookup.slot = table_slot_create(lookup.heap, nullptr);
+  lookup.scan = begin_index_scan(lookup.heap, lookup.index, snapshot, 2);
+  auto attribute = [&lookup](const char* name) { return attribute_named(RelationGetDescr(lookup.heap), name, strlen(name)) + 1; };
+  reader->added = attribute("added_at");
+  reader->until = attribute("until");
+  reader->removed = attribute("removed_at");
+  reader->in_use = false;
+}
+
+// Whether the value is in the list at that time. What is pinned on the way is let go of again: the next look-up may be
+// another subtransaction's. Plain Postgres code.
+bool read_list(Reader* reader, std::string_view list, std::string_view value, TimestampTz at) {
+  IndexLookup& lookup = reader->lookup;
+  ScanKeyData keys[2];
+  ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, lookup.index->rd_indcollation[0], F_TEXTEQ, text_datum(list));
+  ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid, lookup.index->rd_indcollation[1], F_TEXTEQ, text_datum(value));
+  reader->in_use = true;
+  index_rescan(lookup.scan, keys, 2, nullptr, 0);
   bool listed = false;
-  for (bool found = open_lookup(&lookup, schema, "list_entries", "list_entries_value_idx", text_datum(list), F_TEXTEQ,
-                                text_datum(value), snapshot);
-       found && !listed; found = index_getnext_slot(lookup.scan, ForwardScanDirection, lookup.slot)) {
-    bool null = false;
-    const AttrNumber removed = get_attnum(RelationGetRelid(lookup.heap), "removed_at");
-    const TimestampTz until = DatumGetTimestampTz(lookup_column(lookup, "until"));
-    const TimestampTz added = DatumGetTimestampTz(lookup_column(lookup, "added_at"));
-    const Datum end = slot_getattr(lookup.slot, removed, &null);
-    listed = added <= at && at < until && (null || at < DatumGetTimestampTz(end));
+  while (!listed && index_getnext_slot(lookup.scan, ForwardScanDirection, lookup.slot)) {
+    bool null = false, never_removed = false;
+    const TimestampTz added = DatumGetTimestampTz(slot_getattr(lookup.slot, reader->added, &null));
+    const TimestampTz until = DatumGetTimestampTz(slot_getattr(lookup.slot, reader->until, &null));
+    const Datum removed = slot_getattr(lookup.slot, reader->removed, &never_removed);
+    listed = added <= at && at < until && (never_removed || at < DatumGetTimestampTz(removed));
   }
-  close_lookup(&lookup);
+  ExecClearTuple(lookup.slot);
+  index_rescan(lookup.scan, keys, 2, nullptr, 0);
+  reader->in_use = false;
   return listed;
 }
+
+// Plain Postgres code.
+bool is_listed(Oid schema, std::string_view list, std::string_view value, TimestampTz at, Snapshot snapshot) {
+  Reader reader;
+  open_reader(&reader, schema, snapshot);
+  const bool listed = read_list(&reader, list, value, at);
+  close_lookup(&reader.lookup);
+  return listed;
+}
+
+Reader memo_reader;
+bool reader_is_open = false;  // memo_reader
 
 // The value as its list keeps it (fraud._list_value). Plain Postgres code.
 const char* canonical(Site* site, Datum value) {
@@ -106,14 +148,29 @@ Site* make_site(FunctionCallInfo fcinfo, Oid schema, std::string_view list, Snap
 
 }  // namespace
 
-ListMemo::ListMemo(Snapshot snapshot) noexcept {
+ListMemo::ListMemo(Snapshot snapshot, bool opens) {
   memo.clear();
   memo_snapshot = snapshot;
+  reader_is_open = false;
+  if (!opens) return;
+  const Oid schema = fraud_schema();
+  protect([&] { open_reader(&memo_reader, schema, snapshot); });
+  reader_is_open = true;
 }
 
 ListMemo::~ListMemo() noexcept {
   memo.clear();
   memo_snapshot = nullptr;
+  // After an error that ends the transaction, that closes it.
+  if (reader_is_open && std::uncaught_exceptions() == exceptions_) {
+    if (!memo_reader.in_use) {
+      close_lookup(&memo_reader.lookup);
+    } else {
+      index_close(memo_reader.lookup.index, AccessShareLock);
+      table_close(memo_reader.lookup.heap, AccessShareLock);
+    }
+  }
+  reader_is_open = false;
 }
 
 }  // namespace fraud::pg
@@ -124,7 +181,6 @@ using namespace fraud::pg;
 FRAUD_FUNCTION(in_list) {
   const bool as_of = fcinfo->nargs == 3;
   if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || (as_of && PG_ARGISNULL(2))) return BoolGetDatum(false);
-  const Oid schema = fraud_schema();
   // What was looked up before the memo began is of another snapshot.
   const Snapshot snapshot = memo_snapshot != nullptr ? memo_snapshot : GetActiveSnapshot();
   const TimestampTz at = as_of ? PG_GETARG_TIMESTAMPTZ(2) : GetCurrentTransactionStartTimestamp();
@@ -132,17 +188,25 @@ FRAUD_FUNCTION(in_list) {
   protect([&] {
     text* name = PG_GETARG_TEXT_PP(0);
     list = {VARDATA_ANY(name), static_cast<size_t>(VARSIZE_ANY_EXHDR(name))};
-    auto* site = static_cast<Site*>(fcinfo->flinfo->fn_extra);
-    if (site == nullptr || !is_of_list(list, *site)) site = make_site(fcinfo, schema, list, snapshot);
-    value = canonical(site, PG_GETARG_DATUM(1));
   });
-  if (memo_snapshot == nullptr || as_of) return BoolGetDatum(protect([&] { return is_listed(schema, list, value, at, snapshot); }));
+  auto* site = static_cast<Site*>(fcinfo->flinfo->fn_extra);
+  if (site == nullptr || !is_of_list(list, *site)) {
+    const Oid schema = fraud_schema();
+    site = protect([&] { return make_site(fcinfo, schema, list, snapshot); });
+  }
+  protect([&] { value = canonical(site, PG_GETARG_DATUM(1)); });
+  auto look = [&] {
+    if (reader_is_open && !memo_reader.in_use) return protect([&] { return read_list(&memo_reader, list, value, at); });
+    const Oid schema = fraud_schema();
+    return protect([&] { return is_listed(schema, list, value, at, snapshot); });
+  };
+  if (memo_snapshot == nullptr || as_of) return BoolGetDatum(look());
   std::string key(list);
   key += '\0';
   key += value;
   const auto known = memo.find(key);
   if (known != memo.end()) return BoolGetDatum(known->second);
-  const bool listed = protect([&] { return is_listed(schema, list, value, at, snapshot); });
+  const bool listed = look();
   memo.emplace(std::move(key), listed);
   return BoolGetDatum(listed);
 }

@@ -6,6 +6,7 @@
 #include "pg/server/spi.h"
 
 extern "C" {
+#include "catalog/pg_namespace.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
@@ -30,7 +31,8 @@ constexpr char kMark[] = "fraud_rule_condition_ends_here";
 struct Walk {
   Oid in_list = InvalidOid, in_list_at = InvalidOid;
   Var* time = nullptr;  // lists are asked as of it, where it is there
-  bool clock = false, unnamed_list = false;
+  bool clock = false, unnamed_list = false, foreign = false;
+  Oid schema = InvalidOid;
   List* lists = NIL;  // of char*
   Bitmapset* columns = nullptr;
 };
@@ -39,12 +41,19 @@ bool is_clock(Oid function, void*) {
   return function == F_NOW || function == F_STATEMENT_TIMESTAMP || function == F_AGE_TIMESTAMP || function == F_AGE_TIMESTAMPTZ;
 }
 
+// Of whom others have made. What a domain checks may be anything.
+bool is_foreign(Oid function, void* context) {
+  const Oid schema = get_func_namespace(function);
+  return schema != PG_CATALOG_NAMESPACE && schema != static_cast<Walk*>(context)->schema;
+}
+
 bool walk(::Node* node, void* context) {
   if (node == nullptr) return false;
   auto* found = static_cast<Walk*>(context);
   if (IsA(node, Var)) found->columns = bms_add_member(found->columns, reinterpret_cast<Var*>(node)->varattno);
   if (IsA(node, SQLValueFunction)) found->clock = true;
   if (check_functions_in_node(node, is_clock, nullptr)) found->clock = true;
+  if (IsA(node, CoerceToDomain) || check_functions_in_node(node, is_foreign, context)) found->foreign = true;
   if (IsA(node, FuncExpr)) {
     auto* call = reinterpret_cast<FuncExpr*>(node);
     if (call->funcid == found->in_list || call->funcid == found->in_list_at) {
@@ -65,6 +74,7 @@ bool walk(::Node* node, void* context) {
 
 Walk new_walk(Oid schema) {
   Walk found;
+  found.schema = schema;
   auto function = [schema](int args) {
     const Oid types[] = {TEXTOID, ANYOID, TIMESTAMPTZOID};
     oidvector* vector = buildoidvector(types, args);
@@ -209,6 +219,7 @@ Condition parse_condition(const RuleRow& row, std::string_view text) {
   });
   Condition condition;
   condition.text = printed;
+  condition.plain = !found.foreign;
   for (int column = -1; (column = bms_next_member(found.columns, column)) >= 0;) {
     condition.columns.push_back(row.columns[static_cast<size_t>(column) - 1].name);
   }

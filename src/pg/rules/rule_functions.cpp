@@ -9,8 +9,8 @@ namespace fraud::pg {
 namespace {
 
 Statement write_rule(
-    "SELECT fraud._write_rule($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-    {TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
+    "SELECT fraud._write_rule($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+    {TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
      TEXTOID, TEXTOID, TEXTOID});
 
 std::string text_at(FunctionCallInfo fcinfo, int index) {
@@ -31,16 +31,17 @@ SqlValue names(const std::vector<std::string>& values) {
 // Arguments: name, condition, action, reason, mode, valid_from, valid_until, priority, on_error, tag, note.
 Datum write(FunctionCallInfo fcinfo, bool is_new) {
   refuse_when_restricted(is_new ? "add_rule" : "alter_rule");
-  SqlValue expression = null_param(), columns = null_param(), lists = null_param();
+  SqlValue expression = null_param(), columns = null_param(), lists = null_param(), plain = null_param();
   if (!PG_ARGISNULL(1)) {
     const Condition condition = parse_condition(read_rule_row(false), text_at(fcinfo, 1));
     expression = text_param(condition.text);
     columns = names(condition.columns);
     lists = names(condition.lists);
+    plain = bool_param(condition.plain);
   }
   OwnerScope owner;
   Spi spi;
-  spi.run(write_rule, {argument(fcinfo, 0), bool_param(is_new), argument(fcinfo, 1), expression, columns, lists, argument(fcinfo, 2),
+  spi.run(write_rule, {argument(fcinfo, 0), bool_param(is_new), argument(fcinfo, 1), expression, columns, lists, plain, argument(fcinfo, 2),
                        argument(fcinfo, 3), argument(fcinfo, 4), argument(fcinfo, 5), argument(fcinfo, 6), argument(fcinfo, 7),
                        argument(fcinfo, 8), argument(fcinfo, 9), argument(fcinfo, 10)});
   return Int32GetDatum(static_cast<int32_t>(*spi.integer(0, 1)));

@@ -26,7 +26,7 @@ namespace {
 
 Statement live_rules(
     "SELECT l.rule, l.version, l.expression, l.action, l.reason, l.priority, l.on_error, l.enforced::int, l.valid_from, l.valid_until,"
-    "  l.tag, l.defined_by::text, l.snooze_id, l.snoozed_until FROM fraud._live_rules($1) l",
+    "  l.tag, l.defined_by::text, l.snooze_id, l.snoozed_until, l.asks_lists::int FROM fraud._live_rules($1) l",
     {TEXTOID});
 
 // Evaluations after which a rule is judged, and half of which are forgotten at each tenfold.
@@ -141,6 +141,7 @@ void RuleSet::load(int64_t revision, bool read_only) {
         rule.snooze = *snooze;
         rule.snoozed_until = DatumGetTimestampTz(*spi.datum(i, 14));
       }
+      asks_lists_ = asks_lists_ || *spi.integer(i, 15) != 0;
       if (groups_.empty() || groups_.back().role != role) groups_.push_back({InvalidOid, role, rules_.size(), rules_.size()});
       rules_.push_back(std::move(rule));
       groups_.back().end = rules_.size();
@@ -209,12 +210,14 @@ void RuleSet::compile(Group& group) {
 }
 
 void RuleSet::run(const Group& group, std::vector<char>& matched, std::vector<std::string>& errors) {
-  auto evaluate = [this, &matched](Rule& rule, size_t i) {
-    const double began = now_us();
+  double began = 0;
+  auto evaluate = [this, &matched, &began](Rule& rule, size_t i) {
     bool null = false;
     const Datum value = ExecEvalExprSwitchContext(rule.state, evaluation_, &null);
     matched[i] = !null && DatumGetBool(value);
-    rule.spent_us += now_us() - began;
+    const double ended = now_us();
+    rule.spent_us += ended - began;
+    began = ended;
     rule.counted += 1;
     rule.evaluations += 1;
   };
@@ -223,6 +226,7 @@ void RuleSet::run(const Group& group, std::vector<char>& matched, std::vector<st
   const std::optional<std::string> fault = !runs ? std::nullopt : attempt([&] {
     RestrictedScope scope(group.definer);
     protect([&] {
+      began = now_us();
       for (size_t i = group.begin; i < group.end; ++i) {
         if (rules_[i].state != nullptr) evaluate(rules_[i], i);
       }
@@ -236,7 +240,10 @@ void RuleSet::run(const Group& group, std::vector<char>& matched, std::vector<st
       matched[i] = 0;
       const std::optional<std::string> own = attempt([&] {
         RestrictedScope scope(group.definer);
-        protect([&] { evaluate(rule, i); });
+        protect([&] {
+          began = now_us();
+          evaluate(rule, i);
+        });
       });
       if (own) {
         errors[i] = own->empty() ? "unknown error" : *own;
@@ -285,7 +292,7 @@ RuleOutcome RuleSet::evaluate(const std::vector<Datum>& values, const std::vecto
   }
   ExecStoreVirtualTuple(slot_);
   {
-    ListMemo memo(snapshot);
+    ListMemo memo(snapshot, asks_lists_);
     for (const Group& group : groups_) run(group, matched, errors);
   }
   const TimestampTz now = GetCurrentTransactionStartTimestamp();

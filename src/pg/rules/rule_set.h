@@ -92,6 +92,7 @@ class RuleSet {
   std::string features_;  // revision of the feature set
   MemoryContext context_ = nullptr;
   RuleRow row_;
+  bool asks_lists_ = false;
   std::vector<char> used_;
   std::vector<Rule> rules_;
   std::vector<Group> groups_;
