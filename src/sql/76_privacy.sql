@@ -365,8 +365,9 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     VALUES ('case_history', '{note}'::text[], false), ('channel_state', '{last_error}', false),
            ('customer_holds', '{reason}', false), ('held_customers', '{reason}', true), ('ingest_errors', '{reason}', false), ('job_state', '{last_error}', false),
-           ('labels', '{source}', true), ('notification_attempts', '{error}', false), ('notifications', '{last_error}', false),
-           ('outbox', '{payload,subject,body_text,body_html}', false), ('source_state', '{last_error}', false),
+           ('labels', '{source}', true), ('list_entries', '{reason,removed_reason}', false), ('notification_attempts', '{error}', false), ('notifications', '{last_error}', false),
+           ('outbox', '{payload,subject,body_text,body_html}', false), ('rule_history', '{reason}', false), ('rule_versions', '{note}', false),
+           ('snoozes', '{reason,end_reason}', false), ('source_state', '{last_error}', false),
            ('training_runs', '{reason}', false);
 END;
 COMMENT ON FUNCTION fraud._free_texts() IS 'internal: columns of free text, in which a customer may be named';

@@ -297,7 +297,7 @@ BEGIN
             USING ERRCODE = 'undefined_object', HINT = 'fraud.lists has all lists.';
     END IF;
     named := fraud._list_value(list, of_list.type, value);
-    UPDATE fraud.list_entries e SET removed_at = now(), removed_by = fraud._caller(), removed_reason = fraud._mask_card_numbers(reason)
+    UPDATE fraud.list_entries e SET removed_at = now(), removed_by = fraud._caller(), removed_reason = fraud._mask_card_numbers(_remove_from_list.reason)
     WHERE e.list = _remove_from_list.list AND e.value = named AND e.removed_at IS NULL AND e."until" > now();
     removed := FOUND;
     IF removed THEN

@@ -142,7 +142,7 @@ COMMENT ON TABLE fraud.snoozed_alerts IS 'alerts that were not raised, for someb
 -- --------------------------------------------------- what conditions see
 -- As a select list over rows of fraud.transactions called t. A feature that is called as a column is feature_NAME.
 CREATE FUNCTION fraud._rule_row(score text DEFAULT 't.score', decision text DEFAULT 't.decision') RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT 't.card, t.card AS customer, t.transaction_id, t.occurred_at, t.amount, t.merchant, t.category,'
@@ -548,7 +548,7 @@ DECLARE
     ended fraud.snoozes;
 BEGIN
     PERFORM fraud._check_reason(reason, 'to end a snooze');
-    UPDATE fraud.snoozes s SET ended_at = now(), ended_by = fraud._caller(), end_reason = fraud._mask_card_numbers(reason)
+    UPDATE fraud.snoozes s SET ended_at = now(), ended_by = fraud._caller(), end_reason = fraud._mask_card_numbers(_end_snooze.reason)
     WHERE s.snooze_id = _end_snooze.snooze_id AND s.ended_at IS NULL AND s."until" > now() RETURNING * INTO ended;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no snooze % is in force', snooze_id

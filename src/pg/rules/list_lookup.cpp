@@ -135,7 +135,9 @@ Site* make_site(FunctionCallInfo fcinfo, Oid schema, std::string_view list, Snap
   if (site == nullptr) site = static_cast<Site*>(MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Site)));
   memcpy(site->list, list.data(), list.size());
   site->list[list.size()] = '\0';
-  site->type = getBaseType(get_fn_expr_argtype(fcinfo->flinfo, 1));
+  const Oid type = get_fn_expr_argtype(fcinfo->flinfo, 1);
+  if (!OidIsValid(type)) ereport(ERROR, (errcode(ERRCODE_INDETERMINATE_DATATYPE), errmsg("the type of the list's value is not known")));
+  site->type = getBaseType(type);
   if (site->type != UNKNOWNOID) {
     Oid output = InvalidOid;
     bool varlena = false;
