@@ -1,6 +1,7 @@
 \set SHOW_CONTEXT never
 -- Lists of values: what is in them, until when, since when, and who said so.
 SET client_min_messages = warning;
+SELECT fraud.promote('payments', 1, review_at => 0.9999, block_at => 0.99999, reason => 'lists alone');
 SELECT fraud.add_payment_field('li_device', 'text'), fraud.add_payment_field('li_weight', 'numeric'), fraud.add_payment_field('li_ip', 'inet');
 SELECT fraud.create_list('li_devices', 'li_device', 'devices');
 SELECT fraud.create_list('li_weights', 'li_weight'), fraud.create_list('li_ips', 'li_ip'), fraud.create_list('li_customers', 'card');
@@ -88,3 +89,4 @@ DROP ROLE regress_fraud_lister;
 SELECT fraud.drop_rule('block_li_device', 'over'), fraud.drop_rule('allow_customer', 'over'), fraud.drop_list('block_li_device'), fraud.drop_list('allow_customer');
 SELECT fraud.drop_list(list) FROM fraud.lists WHERE list ~ '^li_' ORDER BY list;
 SELECT fraud.drop_payment_field('li_device'), fraud.drop_payment_field('li_weight'), fraud.drop_payment_field('li_ip');
+SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'as it came');

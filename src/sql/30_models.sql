@@ -266,6 +266,10 @@ BEGIN
           FROM (SELECT * FROM fraud.transactions t ORDER BY t.occurred_at DESC LIMIT 1000) t) n;
     most_blocked := coalesce(nullif(current_setting('fraud_detect.max_block_share', true), ''), '1')::float8;
     most_alerted := coalesce(nullif(current_setting('fraud_detect.max_alert_share', true), ''), '1')::float8;
+EXCEPTION
+    -- Stored before the version's features were: nothing can be said.
+    WHEN object_not_in_prerequisite_state OR undefined_column THEN
+        payments := 0;
 END
 $$;
 COMMENT ON FUNCTION fraud._last_payments(int, float8, float8, float8, float8) IS

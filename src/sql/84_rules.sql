@@ -77,7 +77,7 @@ CREATE TABLE fraud.slow_rules (
     version int NOT NULL,
     mean_ms float8 NOT NULL,
     evaluations bigint NOT NULL,
-    noticed_at timestamptz NOT NULL DEFAULT now()
+    noticed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX slow_rules_rule_idx ON fraud.slow_rules (rule, version);
 COMMENT ON TABLE fraud.slow_rules IS
@@ -598,17 +598,17 @@ DECLARE
     r record;
 BEGIN
     FOR r IN SELECT * FROM fraud.rules q WHERE num_nonnulls(q.enforced_version, q.observed_version) > 0 ORDER BY q.rule LOOP
-        -- Of the last hour, and counted up to a point.
+        -- Of the last hour, and counted up to a point. Errors hold values of payments, and what is told here is mailed.
         RETURN QUERY
             SELECT 'rule ' || r.rule, CASE WHEN f.failures > 0 OR s.slow_id IS NOT NULL THEN 'warning' ELSE 'ok' END,
                    coalesce(CASE WHEN s.slow_id IS NOT NULL THEN s.noticed_at END, f.first_at),
                    CASE WHEN s.slow_id IS NOT NULL THEN format('it took %s ms of a payment and is only observed', round(s.mean_ms::numeric, 1))
-                        WHEN f.failures > 0 THEN format('its condition failed on %s payments in the last hour: %s', CASE WHEN f.failures > 1000 THEN 'more than 1000' ELSE f.failures::text END, f.last_error)
+                        WHEN f.failures > 0 THEN format('its condition failed on %s payments in the last hour', CASE WHEN f.failures > 1000 THEN 'more than 1000' ELSE f.failures::text END)
                         ELSE CASE WHEN r.enforced_version IS NULL THEN 'observed' ELSE 'enforced' END END,
                    CASE WHEN s.slow_id IS NOT NULL THEN 'make its condition cheaper (fraud.alter_rule), or fraud.enforce_rule to try again (fraud_detect.rule_time_limit)'
-                        WHEN f.failures > 0 THEN format('mend the condition: fraud.alter_rule(%L, …); SELECT * FROM fraud.rule_matches WHERE error IS NOT NULL', r.rule) END
-            FROM (SELECT count(*) AS failures, min(m.matched_at) AS first_at, (array_agg(m.error ORDER BY m.matched_at DESC))[1] AS last_error
-                  FROM (SELECT m.matched_at, m.error FROM fraud.rule_matches m
+                        WHEN f.failures > 0 THEN format('fraud.rule_matches says why (error); mend the condition: fraud.alter_rule(%L, …)', r.rule) END
+            FROM (SELECT count(*) AS failures, min(m.matched_at) AS first_at
+                  FROM (SELECT m.matched_at FROM fraud.rule_matches m
                         WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 hour' AND m.error IS NOT NULL ORDER BY m.matched_at DESC LIMIT 1001) m) f
             LEFT JOIN LATERAL (SELECT n.* FROM fraud.slow_rules n WHERE n.rule = r.rule AND n.version = r.enforced_version AND n.noticed_at > r.changed_at
                                ORDER BY n.slow_id DESC LIMIT 1) s ON true

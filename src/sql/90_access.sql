@@ -78,7 +78,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.import_model(text, bytea, text, text[], boolean, text)',
             'EXECUTE ON FUNCTION fraud.export_model(text)',
-            'EXECUTE ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_evidence(text, int, int, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_period(text, int, timestamptz, timestamptz)',
+            'EXECUTE ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_evidence(text, int, int, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_period(text, int, timestamptz, timestamptz), fraud._recall_difference(bigint, bigint, bigint)',
             'EXECUTE ON FUNCTION fraud.tag_version(text, int, jsonb), fraud.describe_model(text, text, int), fraud.delete_version(text, int)',
             'SELECT ON fraud.training_runs, fraud.training_trials, fraud.training_queue, fraud.training_progress',
             'EXECUTE ON FUNCTION fraud.train(text, text, jsonb, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, interval, int, jsonb, int, bigint, regclass, jsonb, text[], text)',
@@ -162,7 +162,7 @@ BEGIN
             'SELECT ON fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog',
             'SELECT ON fraud.source_status, fraud.channel_status, fraud.notification_log',
             'SELECT ON fraud.streams, fraud.stream_status, fraud.stream_cases, fraud.stream_case_history',
-            'SELECT ON fraud.lists, fraud.list_entries, fraud.list_values, fraud.rules, fraud.rule_versions, fraud.rule_history, fraud.rule_status, fraud.slow_rules, fraud.snoozes',
+            'SELECT ON fraud.lists, fraud.rules, fraud.rule_versions, fraud.rule_history, fraud.rule_status, fraud.slow_rules',
             'EXECUTE ON FUNCTION fraud._stream_triggers(text)',
             'EXECUTE ON FUNCTION fraud.health(), fraud.metrics()']
         -- Who answers what customers ask of their own data.
