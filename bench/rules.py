@@ -37,7 +37,7 @@ def make(options):
     session.run("SELECT fraud.promote('payments', 1, review_at => 0.999999, block_at => 1, override_gate => true, reason => 'no alerts')")
     session.run("SELECT fraud.add_payment_field('device', 'text')")
     stored = 0
-    while stored < options.payments:
+    while stored < 0.95 * options.payments:
         stored += int(session.value(f"SELECT fraud.simulate({min(5000, max(200, (options.payments - stored) // 167))}, 500, 60, {stored + 7})"))
         print(f"{stored} payments", file=sys.stderr)
     session.run("SELECT fraud.create_list('l' || i, CASE WHEN i < 6 THEN 'device' ELSE 'merchant' END) FROM generate_series(1, 10) i")

@@ -43,7 +43,7 @@ BEGIN
             END IF;
         END LOOP;
     END IF;
-    -- Payments that the rule does not hit come to a few groups, so that one pass has it all.
+    -- What is neither hit nor fraud nor an alert is only counted, which takes no values of it.
     RETURN QUERY EXECUTE format($q$
         WITH counted AS MATERIALIZED (
             SELECT p.hit, p.is_fraud, p.alerted, p.day, p.mask, p.card, count(*) AS payments, sum(p.money) AS money,
@@ -52,12 +52,16 @@ BEGIN
                          CASE WHEN h.backtest_hit THEN h.card END AS card, CASE WHEN h.backtest_hit THEN %3$s END AS mask
                   FROM (SELECT payment.*, (%1$s) IS TRUE AS backtest_hit FROM (
                             SELECT %2$s, coalesce(t.is_fraud, false) AS backtest_fraud, coalesce(t.decision IN ('review', 'block'), false) AS backtest_alerted,
-                                   t.base_amount::float8 AS backtest_money, date_trunc('day', t.occurred_at) AS backtest_day
-                            FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2) payment) h) p
+                                   t.base_amount::float8 AS backtest_money, date_bin('1 day', t.occurred_at, '2000-01-01 00:00+00') AS backtest_day
+                            FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2) payment) h
+                  WHERE h.backtest_hit OR h.backtest_fraud OR h.backtest_alerted) p
             GROUP BY p.hit, p.is_fraud, p.alerted, p.day, p.mask, p.card),
+        days AS MATERIALIZED (
+            SELECT date_bin('1 day', t.occurred_at, '2000-01-01 00:00+00') AS day, count(*) AS payments
+            FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 GROUP BY 1),
         totals AS (
-            SELECT sum(c.payments) AS payments, coalesce(sum(c.payments) FILTER (WHERE c.hit), 0) AS hits,
-                   count(DISTINCT c.day) AS days,
+            SELECT (SELECT sum(d.payments) FROM days d) AS payments, coalesce(sum(c.payments) FILTER (WHERE c.hit), 0) AS hits,
+                   (SELECT count(*) FROM days) AS days,
                    coalesce(sum(c.payments) FILTER (WHERE c.hit AND c.mature), 0) AS mature_hits,
                    coalesce(sum(c.payments) FILTER (WHERE c.mature AND c.is_fraud), 0) AS frauds,
                    coalesce(sum(c.payments) FILTER (WHERE c.hit AND c.mature AND c.is_fraud), 0) AS frauds_hit,
@@ -83,7 +87,7 @@ BEGIN
                         ('customers_bothered_share', s.customers_bothered / nullif(a.customers, 0)::float8)) v(metric, value)
         UNION ALL
         SELECT 'hits_of_day', to_char(d.day, 'YYYY-MM-DD'), d.hits
-        FROM (SELECT c.day, coalesce(sum(c.payments) FILTER (WHERE c.hit), 0)::float8 AS hits FROM counted c GROUP BY c.day ORDER BY c.day) d
+        FROM (SELECT y.day, coalesce(sum(c.payments) FILTER (WHERE c.hit), 0)::float8 AS hits FROM days y LEFT JOIN counted c USING (day) GROUP BY y.day ORDER BY y.day) d
         UNION ALL
         SELECT 'hits_of_rule_too', o.rule, (SELECT coalesce(sum(c.payments), 0) FROM counted c WHERE c.hit AND c.mask & (1::bigint << (o.place - 1)::int) <> 0)::float8
         FROM unnest($4::text[]) WITH ORDINALITY o(rule, place)
