@@ -37,7 +37,20 @@ SELECT fraud.in_list('li_devices', 'd1') AS now, fraud.in_list('li_devices', 'd1
 SELECT removed_by = current_user AS by_me, removed_reason FROM fraud.list_entries WHERE list = 'li_devices' AND value = 'd1';
 UPDATE fraud.list_entries SET "until" = now() - interval '1 second' WHERE value = 'bulk5';
 SELECT fraud.in_list('li_devices', 'bulk5') AS ended, count(*) AS in_force FROM fraud.list_values WHERE list = 'li_devices';
--- At index speed: nothing else is read.
+-- A call that remembers what it has found sees what comes meanwhile.
+DO $$
+BEGIN
+    FOR i IN 1 .. 2 LOOP
+        IF i = 2 THEN
+            PERFORM fraud.add_to_list('li_devices', 'looped', reason => 'x');
+        END IF;
+        RAISE WARNING 'as of now: %', fraud.in_list('li_devices', 'looped', now());
+    END LOOP;
+END
+$$;
+SELECT fraud.remove_from_list('li_devices', 'looped', 'x');
+-- Many values, each as of its own time.
+SELECT count(*) FROM fraud.list_entries e WHERE e.list = 'li_devices' AND e.value <> 'bulk5' AND fraud.in_list('li_devices', e.value, e.added_at);
 SELECT count(*) FROM fraud.list_values WHERE list = 'li_devices' AND fraud.in_list('li_devices', value);
 
 -- Refused.

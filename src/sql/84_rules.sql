@@ -568,7 +568,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.end_snooze(bigint, text) IS 'ends a snooze before its time. Errors: 42704 none of that id is in force, 22023 no reason';
 
 -- ----------------------------------------------------------------- status
-CREATE VIEW fraud.rule_status AS
+CREATE VIEW fraud.rule_status WITH (security_barrier) AS
     SELECT r.rule, CASE WHEN r.enforced_version IS NULL AND r.observed_version IS NULL THEN 'off'
                         WHEN r.enforced_version IS NULL THEN 'observe'
                         WHEN s.slow_id IS NOT NULL THEN 'slow' ELSE 'enforce' END AS mode,

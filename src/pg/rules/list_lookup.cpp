@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "pg/server/boundary.h"
 #include "pg/server/index_lookup.h"
@@ -24,9 +25,27 @@ namespace {
 auto& memo = *new std::unordered_map<std::string, bool>;
 Snapshot memo_snapshot = nullptr;
 
+// When a value was in its list: from `added`, before `end`.
+struct Stay {
+  TimestampTz added, end;
+};
+
+// What a call site that asks as of times has found, as one snapshot sees it: a backtest asks of the same values again and again.
+struct History {
+  std::unordered_map<std::string, std::vector<Stay>> stays;
+  TransactionId xmin = 0, xmax = 0;
+  CommandId command = 0;
+  uint64_t completed = 0;
+  bool is_of(Snapshot snapshot) const noexcept {
+    return xmin == snapshot->xmin && xmax == snapshot->xmax && command == snapshot->curcid && completed == snapshot->snapXactCompletionCount;
+  }
+};
+constexpr size_t kMostValues = 200000;  // that a call site remembers
+
 // What a call site knows of its list: it is looked up once.
 struct Site {
   char list[64];
+  History* history;
   Oid type;         // of the values
   FmgrInfo output;  // of that type
 };
@@ -62,26 +81,36 @@ void open_reader(Reader* reader, Oid schema, Snapshot snapshot) {
   reader->in_use = false;
 }
 
-// Whether the value is in the list at that time. What is pinned on the way is let go of again: the next look-up may be
-// another subtransaction's. Plain Postgres code.
-bool read_list(Reader* reader, std::string_view list, std::string_view value, TimestampTz at) {
+// Calls `use` with each stay of the value in the list until it returns false. What is pinned on the way is let go of
+// again: the next look-up may be another subtransaction's. Plain Postgres code.
+template <typename Use>
+void read_stays(Reader* reader, std::string_view list, std::string_view value, Use&& use) {
   IndexLookup& lookup = reader->lookup;
   ScanKeyData keys[2];
   ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, lookup.index->rd_indcollation[0], F_TEXTEQ, text_datum(list));
   ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid, lookup.index->rd_indcollation[1], F_TEXTEQ, text_datum(value));
   reader->in_use = true;
   index_rescan(lookup.scan, keys, 2, nullptr, 0);
-  bool listed = false;
-  while (!listed && index_getnext_slot(lookup.scan, ForwardScanDirection, lookup.slot)) {
+  bool more = true;
+  while (more && index_getnext_slot(lookup.scan, ForwardScanDirection, lookup.slot)) {
     bool null = false, never_removed = false;
     const TimestampTz added = DatumGetTimestampTz(slot_getattr(lookup.slot, reader->added, &null));
     const TimestampTz until = DatumGetTimestampTz(slot_getattr(lookup.slot, reader->until, &null));
     const Datum removed = slot_getattr(lookup.slot, reader->removed, &never_removed);
-    listed = added <= at && at < until && (never_removed || at < DatumGetTimestampTz(removed));
+    more = use(Stay{added, never_removed ? until : Min(until, DatumGetTimestampTz(removed))});
   }
   ExecClearTuple(lookup.slot);
   index_rescan(lookup.scan, keys, 2, nullptr, 0);
   reader->in_use = false;
+}
+
+// Whether the value is in the list at that time. Plain Postgres code.
+bool read_list(Reader* reader, std::string_view list, std::string_view value, TimestampTz at) {
+  bool listed = false;
+  read_stays(reader, list, value, [&](const Stay& stay) {
+    listed = stay.added <= at && at < stay.end;
+    return !listed;
+  });
   return listed;
 }
 
@@ -92,6 +121,49 @@ bool is_listed(Oid schema, std::string_view list, std::string_view value, Timest
   const bool listed = read_list(&reader, list, value, at);
   close_lookup(&reader.lookup);
   return listed;
+}
+
+void drop_history(void* history) { delete static_cast<History*>(history); }
+
+// Whether the value was in the list at that time, from what the call site remembers, if it does.
+bool was_listed(Site* site, MemoryContext context, std::string_view list, std::string_view value, TimestampTz at, Snapshot snapshot) {
+  if (site->history == nullptr) {
+    auto* callback = static_cast<MemoryContextCallback*>(protect([&] { return MemoryContextAlloc(context, sizeof(MemoryContextCallback)); }));
+    site->history = new History;
+    callback->func = drop_history;
+    callback->arg = site->history;
+    MemoryContextRegisterResetCallback(context, callback);
+  }
+  History& history = *site->history;
+  if (!history.is_of(snapshot) || history.stays.size() >= kMostValues) {
+    history.stays.clear();
+    history.xmin = snapshot->xmin;
+    history.xmax = snapshot->xmax;
+    history.command = snapshot->curcid;
+    history.completed = snapshot->snapXactCompletionCount;
+  }
+  auto known = history.stays.find(std::string(value));
+  if (known == history.stays.end()) {
+    const Oid schema = fraud_schema();
+    Stay* found = nullptr;
+    size_t count = 0;
+    protect([&] {
+      Reader reader;
+      open_reader(&reader, schema, snapshot);
+      read_stays(&reader, list, value, [&](const Stay& stay) {
+        const Size size = sizeof(Stay) * (count + 1);
+        found = static_cast<Stay*>(found == nullptr ? palloc(size) : repalloc(found, size));
+        found[count++] = stay;
+        return true;
+      });
+      close_lookup(&reader.lookup);
+    });
+    known = history.stays.emplace(std::string(value), std::vector<Stay>(found, found + count)).first;
+  }
+  for (const Stay& stay : known->second) {
+    if (stay.added <= at && at < stay.end) return true;
+  }
+  return false;
 }
 
 Reader memo_reader;
@@ -133,6 +205,7 @@ Site* make_site(FunctionCallInfo fcinfo, Oid schema, std::string_view list, Snap
   }
   auto* site = static_cast<Site*>(fcinfo->flinfo->fn_extra);
   if (site == nullptr) site = static_cast<Site*>(MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Site)));
+  if (site->history != nullptr) site->history->stays.clear();
   memcpy(site->list, list.data(), list.size());
   site->list[list.size()] = '\0';
   const Oid type = get_fn_expr_argtype(fcinfo->flinfo, 1);
@@ -202,7 +275,8 @@ FRAUD_FUNCTION(in_list) {
     const Oid schema = fraud_schema();
     return protect([&] { return is_listed(schema, list, value, at, snapshot); });
   };
-  if (memo_snapshot == nullptr || as_of) return BoolGetDatum(look());
+  if (as_of) return BoolGetDatum(was_listed(site, fcinfo->flinfo->fn_mcxt, list, value, at, snapshot));
+  if (memo_snapshot == nullptr) return BoolGetDatum(look());
   std::string key(list);
   key += '\0';
   key += value;
