@@ -27,7 +27,7 @@ SELECT value FROM fraud.backtest_rule('fraud.in_list(''bt_customers'', card)', '
 SELECT value FROM fraud.backtest_rule('NOT fraud.in_list(''bt_customers'', customer)', '2013-05-01', '2013-05-21') WHERE metric = 'hits';
 
 -- Beside the other rules, and the alerts that there were.
-SELECT fraud.add_rule('bt_large', 'amount > 800', 'review'), fraud.add_rule('bt_listed', 'fraud.in_list(''bt_customers'', card)', 'block');
+SELECT fraud.add_rule('bt_large', 'amount OPERATOR(pg_catalog.>) 800', 'review'), fraud.add_rule('bt_listed', 'fraud.in_list(''bt_customers'', card)', 'block');
 CREATE FUNCTION bt_own(numeric) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 5';
 SELECT fraud.add_rule('bt_own', 'bt_own(amount)', 'tag');
 SELECT item, value FROM fraud.backtest_rule('amount > 500', '2013-05-01', '2013-05-21') WHERE metric = 'hits_of_rule_too' ORDER BY item;

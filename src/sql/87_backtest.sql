@@ -2,6 +2,8 @@
 -- the caller's rights, that change nothing and run on a standby. Features are those that were scored,
 -- lists are as they were at each payment's time.
 
+-- Compiling such a query takes seconds, as long as a million payments do.
+
 -- Other rules are evaluated only where that runs no code of somebody else's with the caller's rights.
 CREATE FUNCTION fraud._rules_to_compare(names text[]) RETURNS TABLE (rule text, version int, expression text, action text, own boolean)
 LANGUAGE sql STABLE
@@ -22,6 +24,7 @@ CREATE FUNCTION fraud._backtest_rule(expression text, "from" timestamptz, "to" t
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
+SET jit = off
 AS $$
 DECLARE
     maturity interval := coalesce(nullif(current_setting('fraud_detect.label_maturity', true), ''), '7d')::interval;
@@ -114,6 +117,7 @@ RETURNS TABLE (metric text, present float8, candidate float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
+SET jit = off
 AS $$
 DECLARE
     maturity interval := coalesce(nullif(current_setting('fraud_detect.label_maturity', true), ''), '7d')::interval;
@@ -202,6 +206,7 @@ COMMENT ON FUNCTION fraud.backtest_decision(timestamptz, timestamptz, text, floa
 CREATE FUNCTION fraud._suggested("from" timestamptz, "to" timestamptz, most int) RETURNS TABLE (condition text, sample_precision float8, sample_recall float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 DECLARE
     names text[];
