@@ -30,6 +30,7 @@ SELECT status FROM fraud.ingest('{"cc_num": 4929000000777777, "trans_num": "au-1
 SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'as it came');
 SELECT card AS audited_card, case_id AS audited_case FROM fraud.alerts WHERE transaction_id = 'au-1' \gset
 SELECT fraud.add_source('audited', 'http://127.0.0.1:1/', poll_interval => '1 day'), fraud.pause_source('audited');
+SELECT fraud.create_list('audited', 'merchant'), fraud.add_rule('audited', 'amount > 1e9', 'review');
 SELECT fraud.add_channel('audited', 'webhook', 'http://127.0.0.1:1/'), fraud.pause_channel('audited');
 INSERT INTO acts (function, call, setup) VALUES
     ('acknowledge_case', format('SELECT fraud.acknowledge_case(%s)', :'audited_case'), DEFAULT),
@@ -50,6 +51,19 @@ INSERT INTO acts (function, call, setup) VALUES
         $$SET LOCAL fraud_detect.alert_window = 0; SELECT fraud.promote('payments', 1, review_at => 0, block_at => 1);
         SELECT fraud.ingest('{"cc_num": 4929000000777777, "trans_num": "au-2", "amt": 5, "merchant": "m", "unix_time": 1480000000}')$$),
     ('close_flood', $$SELECT fraud.close_flood('2000-01-01', '2000-01-02', 'none came')$$, DEFAULT),
+    ('create_list', $$SELECT fraud.create_list('audited2', 'merchant')$$, DEFAULT),
+    ('drop_list', $$SELECT fraud.drop_list('audited')$$, DEFAULT),
+    ('add_to_list', $$SELECT fraud.add_to_list('audited', 'm', reason => 'why')$$, DEFAULT),
+    ('remove_from_list', $$SELECT fraud.remove_from_list('audited', 'm', 'why')$$, $$SELECT fraud.add_to_list('audited', 'm', reason => 'why')$$),
+    ('add_rule', $$SELECT fraud.add_rule('audited2', 'amount > 1', 'review')$$, DEFAULT),
+    ('alter_rule', $$SELECT fraud.alter_rule('audited', 'amount > 2')$$, DEFAULT),
+    ('enforce_rule', $$SELECT fraud.enforce_rule('audited', 'why')$$, DEFAULT),
+    ('observe_rule', $$SELECT fraud.observe_rule('audited', 'why')$$, DEFAULT),
+    ('disable_rule', $$SELECT fraud.disable_rule('audited', 'why')$$, DEFAULT),
+    ('rollback_rule', $$SELECT fraud.rollback_rule('audited', 'why')$$, $$SELECT fraud.enforce_rule('audited', 'why'); SELECT fraud.alter_rule('audited', 'amount > 3')$$),
+    ('drop_rule', $$SELECT fraud.drop_rule('audited', 'why')$$, DEFAULT),
+    ('snooze', $$SELECT fraud.snooze('rule', 'audited', now() + interval '1 day', 'why')$$, DEFAULT),
+    ('end_snooze', $$SELECT fraud.end_snooze(max(snooze_id), 'why') FROM fraud.snoozes$$, $$SELECT fraud.snooze('rule', 'audited', now() + interval '1 day', 'why')$$),
     ('label', $$SELECT fraud.label('au-1', true)$$, DEFAULT),
     ('rotate_card_key', $$SELECT fraud.rotate_card_key() IS NOT NULL$$, DEFAULT),
     ('destroy_card_key', $$SELECT fraud.destroy_card_key(key_id) FROM fraud.card_keys WHERE retired_at IS NOT NULL AND destroyed_at IS NULL LIMIT 1$$,

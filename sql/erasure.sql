@@ -20,10 +20,18 @@ CREATE FUNCTION payment(card text, id text, person jsonb) RETURNS jsonb LANGUAGE
 $$;
 \set person '{"first": "Zoë-Ann", "last": "O''Quackenbush (née \\"Xu\\")", "gender": "F", "street": "77 Wisteria+Lane [Apt. 9]", "city": "Quincyville", "state": "ZQ", "zip": 98765, "lat": 47.1234567, "long": -121.1234567, "city_pop": 7654321, "job": "Lighthouse keeper", "dob": "1911-07-23"}'
 \set neighbour '{"first": "Bo", "last": "Li", "street": "78 Wisteria+Lane", "city": "Quincyville", "state": "ZQ", "zip": 98765, "lat": 47.2, "long": -121.2, "city_pop": 1234, "dob": "1932-01-01", "merch_lat": 47.1, "merch_long": -121.1}'
+-- A rule of which the reason says where somebody lives, one that fails on a value, a list, a snooze.
+SELECT fraud.add_rule('erasure', 'merchant = ''erasure shop''', 'tag', 'lives at {home_latitude}, {home_longitude}'),
+       fraud.add_rule('erasure-fails', 'merchant = ''erasure shop'' AND home_latitude::text::int > 0', 'tag'), fraud.create_list('erasure', 'customer');
 SELECT status FROM fraud.ingest(jsonb_build_array(payment('4929000000068817', 'er-1', :'person'), payment('4929000000068817', 'er-10', :'person'),
     payment('4929000000068817', 'er-100', :'person'), payment('4929000000779922', 'er-n', :'neighbour')));
 SELECT card AS card FROM fraud.transactions WHERE transaction_id = 'er-1' \gset
 SELECT card AS other FROM fraud.transactions WHERE transaction_id = 'er-n' \gset
+SELECT fraud.add_to_list('erasure', '4929000000068817', reason => 'Zoë-Ann of 77 Wisteria+Lane [Apt. 9] is a friend'),
+       fraud.snooze('customer', :'card', now() + interval '1 day', 'Zoë-Ann of 77 Wisteria+Lane [Apt. 9] called') > 0;
+SELECT fraud.remove_from_list('erasure', :'card', 'Zoë-Ann is none');
+INSERT INTO fraud.snoozed_alerts SELECT :'card', 'er-1', '2017-03-20', max(snooze_id), 1, 'review' FROM fraud.snoozes;
+SELECT left(reason, 17) AS reason, left(error, 35) AS error FROM fraud.rule_matches WHERE transaction_id = 'er-1' ORDER BY rule;
 -- Dead letters: of the card; whose card cannot be read, by name, by street, by card; a body
 -- that is no JSON, in which a writer spelled everything in ASCII; the neighbour's.
 SELECT status FROM fraud.ingest(payment('4929000000068817', 'er-d1', :'person') || '{"amt": "much"}');
@@ -194,15 +202,17 @@ WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind IN ('r', 'p') AND NOT
   AND a.atttypid IN ('text'::regtype, 'text[]'::regtype, 'jsonb'::regtype, 'bytea'::regtype)
   AND NOT EXISTS (SELECT FROM fraud._free_texts() f WHERE f.relation = c.relname AND a.attname = ANY (f.columns))
   -- Erased by themselves.
-  AND NOT (c.relname = 'inbox' AND a.attname = 'payment' OR c.relname IN ('transactions', 'payment_followups') AND a.attname = 'attributes')
+  AND NOT (c.relname = 'inbox' AND a.attname = 'payment' OR c.relname IN ('transactions', 'payment_followups') AND a.attname = 'attributes'
+           OR c.relname = 'rule_matches' AND a.attname IN ('reason', 'error'))
   -- Of events of users' own tables, whose people are not customers here (docs/streams.md).
   AND c.relname !~ '^(stream|event_labels$|labelled_events$)'
   -- Written by those who look after the system, of the system.
   AND c.relname NOT IN ('audit_log', 'card_keys', 'channels', 'daily_reports', 'deleted_versions', 'feature_categories', 'feature_definitions', 'feature_sets',
-      'health_states', 'health_told', 'change_mark', 'history_loads', 'locks', 'payment_fields', 'source_field_counts', 'model_versions', 'models', 'promotions', 'source_positions', 'sources', 'training_runs', 'training_trials', 'version_tags')
+      'health_states', 'health_told', 'change_mark', 'history_loads', 'lists', 'locks', 'payment_fields', 'rule_sets', 'rule_versions', 'rules', 'slow_rules', 'source_field_counts', 'model_versions', 'models', 'promotions', 'source_positions', 'sources', 'training_runs', 'training_trials', 'version_tags')
   -- Names, ids and words of a list.
   AND a.attname NOT IN ('name', 'kind', 'status', 'state', 'decision', 'model', 'alias', 'source', 'channel', 'job', 'key', 'category', 'merchant', 'transaction_id',
-      'outcome', 'recipient', 'timezone', 'old_status', 'new_status', 'action', 'reasons', 'payload', 'digest', 'last_four', 'currency', 'base_currency', 'reference', 'waits_for')
+      'outcome', 'recipient', 'timezone', 'old_status', 'new_status', 'reasons', 'payload', 'digest', 'last_four', 'currency', 'base_currency', 'reference', 'waits_for',
+      'rule', 'rules', 'act', 'action', 'model_decision', 'tag', 'list', 'value')
   AND c.relname <> 'customers'
 GROUP BY c.relname;
 
@@ -223,3 +233,5 @@ SELECT fraud.revoke_access('regress_fraud_privacy', 'privacy'), fraud.revoke_acc
 DROP FUNCTION payment, erasure_holding, outcome;
 DROP TABLE told, identifying, sums_before, payments_before, others_before;
 DROP ROLE regress_fraud_privacy, regress_fraud_analyst, regress_fraud_operator;
+SELECT fraud.drop_rule('erasure', 'over'), fraud.drop_rule('erasure-fails', 'over'), fraud.drop_list('erasure');
+SELECT fraud.end_snooze(max(snooze_id), 'over') FROM fraud.snoozes;

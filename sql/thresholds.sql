@@ -70,3 +70,42 @@ SELECT fraud.promote('payments', 1, 'challenger', review_at => 0, block_at => 0)
 ROLLBACK;
 RESET fraud_detect.max_block_share;
 RESET fraud_detect.max_alert_share;
+
+-- Nor may alerts jump, from those of the present thresholds, of the same version or of another.
+SET fraud_detect.max_alert_growth = 3;
+BEGIN;
+SELECT fraud.promote('payments', 1, review_at => 1, block_at => 1, reason => 'nothing is alerted');
+SELECT count(*) > 200 AS stored FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num', 4000000000000120 + 1000 * (i % 20), 'trans_num', 'th-' || i, 'amt', 10 * i, 'merchant', 'm', 'category', 'misc_net',
+    'unix_time', 4000000 + extract(epoch FROM now())::bigint - 5000000 + i)) FROM generate_series(1, 1000) i)) WHERE status = 'stored';
+SELECT percentile_disc(0.10) WITHIN GROUP (ORDER BY t.score DESC) AS tenth, percentile_disc(0.02) WITHIN GROUP (ORDER BY t.score DESC) AS fiftieth,
+       percentile_disc(0.05) WITHIN GROUP (ORDER BY t.score DESC) AS twentieth FROM fraud.transactions t WHERE t.transaction_id ~ '^th-' \gset
+SAVEPOINT s;
+\set VERBOSITY sqlstate
+-- One in ten, where there are none at present.
+SELECT fraud.promote('payments', 1, review_at => :tenth, block_at => 1, reason => 'a jump');
+ROLLBACK TO s;
+SELECT fraud.promote('payments', 1, review_at => :fiftieth, block_at => 1, reason => 'one in fifty');
+SAVEPOINT s;
+-- Five times as many; two and a half times.
+SELECT fraud.promote('payments', 1, review_at => :tenth, block_at => 1, reason => 'a jump');
+ROLLBACK TO s;
+SELECT fraud.import_model('payments', fraud.export_model('payments/1')) AS copy \gset
+SAVEPOINT s;
+SELECT fraud.promote('payments', :copy, review_at => :tenth, block_at => 1, alert_rate => 0.1, reason => 'another version''s');
+ROLLBACK TO s;
+\set VERBOSITY default
+SELECT fraud.promote('payments', 1, review_at => :twentieth, block_at => 1, reason => 'more');
+SELECT (evidence -> 'last_payments' ->> 'payments')::int > 500 AS payments, (evidence -> 'last_payments' ->> 'alerts')::int > (evidence -> 'last_payments' ->> 'alerts_now')::int AS more,
+       (evidence -> 'last_payments' ->> 'alerts_per_day')::numeric > 1 AS per_day FROM fraud.promotions ORDER BY promotion_id DESC LIMIT 1;
+SELECT fraud.promote('payments', 1, review_at => 0, block_at => 1, reason => 'meant', override_gate => true);
+SET LOCAL fraud_detect.max_alert_growth = 0;
+SELECT fraud.promote('payments', 1, review_at => 1, block_at => 1, reason => 'nothing'), fraud.promote('payments', 1, review_at => 0, block_at => 1, reason => 'any');
+ROLLBACK;
+RESET fraud_detect.max_alert_growth;
+
+-- Seven frauds tell nothing; seven hundred do. The interval is the same each time.
+SELECT fraud._recall_difference(2, 1, 7) AS seven, fraud._recall_difference(200, 100, 700) AS more, fraud._recall_difference(0, 0, 0) AS none;
+SELECT fraud._recall_difference(2, 1, 7) = fraud._recall_difference(2, 1, 7) AS same;
+-- Of many frauds some are drawn, and the interval is as narrow: 1.96 standard deviations.
+SELECT (d ->> 'high')::float8 - (d ->> 'low')::float8 BETWEEN 0.9 * w.width AND 1.1 * w.width AS as_wide
+FROM fraud._recall_difference(2000, 1000, 10000) d, (SELECT 2 * 1.96 * sqrt((0.3 - 0.1 ^ 2) / 10000) AS width) w;

@@ -210,6 +210,7 @@ CREATE TABLE fraud.alerts (
     model_version int NOT NULL,
     reasons text[] NOT NULL,
     payment_amount numeric NOT NULL,
+    rules text[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (card, alert_id),
     UNIQUE (card, transaction_id)
 );
@@ -220,7 +221,8 @@ COMMENT ON TABLE fraud.alerts IS 'one row a payment that was decided review or b
 COMMENT ON COLUMN fraud.alerts.case_id IS 'the case that it belongs to: fraud.cases says how that stands';
 COMMENT ON COLUMN fraud.alerts.occurred_at IS 'the payment''s own time';
 COMMENT ON COLUMN fraud.alerts.raised_at IS 'when the alert was raised: the commit''s transaction start';
-COMMENT ON COLUMN fraud.alerts.reasons IS 'what spoke most for fraud, in words, strongest first';
+COMMENT ON COLUMN fraud.alerts.reasons IS 'what spoke for fraud, in words: rules, then what did most for the score';
+COMMENT ON COLUMN fraud.alerts.rules IS 'enforced rules that matched, in order of their priority; fraud.rule_matches has all that did';
 COMMENT ON COLUMN fraud.alerts.payment_amount IS 'the payment''s base_amount, which fraud.cases sums up when retention has dropped the payment, too';
 
 -- Each sum by itself: one that is not asked for costs nothing. No row is left out, so it

@@ -248,6 +248,66 @@ $$;
 COMMENT ON FUNCTION fraud._check_promotion(text, int, text, text, boolean) IS
     'internal: locks the model, refuses what cannot be promoted, and returns the champion to be beaten, if any';
 
+-- Of the newest 1000 payments; what a version did not score itself it scores now, from the stored vector.
+CREATE FUNCTION fraud._last_payments(version int, review_at float8, block_at float8, present_review_at float8, present_block_at float8,
+    OUT payments bigint, OUT days float8, OUT alerted bigint, OUT blocked bigint, OUT alerted_now bigint, OUT blocked_now bigint,
+    OUT most_blocked float8, OUT most_alerted float8)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    SELECT count(*), greatest(extract(epoch FROM max(n.occurred_at) - min(n.occurred_at)) / 86400, 1 / 24.0),
+           count(*) FILTER (WHERE n.new_score >= review_at), count(*) FILTER (WHERE n.new_score >= block_at),
+           count(*) FILTER (WHERE n.score >= present_review_at), count(*) FILTER (WHERE n.score >= present_block_at)
+    INTO payments, days, alerted, blocked, alerted_now, blocked_now
+    FROM (SELECT t.occurred_at, t.score,
+                 CASE WHEN t.model = 'payments' AND t.model_version = _last_payments.version THEN t.score
+                      ELSE fraud._score_stored('payments/' || _last_payments.version, t.features) END AS new_score
+          FROM (SELECT * FROM fraud.transactions t ORDER BY t.occurred_at DESC LIMIT 1000) t) n;
+    most_blocked := coalesce(nullif(current_setting('fraud_detect.max_block_share', true), ''), '1')::float8;
+    most_alerted := coalesce(nullif(current_setting('fraud_detect.max_alert_share', true), ''), '1')::float8;
+EXCEPTION
+    -- Stored before the version's features were: nothing can be said.
+    WHEN object_not_in_prerequisite_state OR undefined_column THEN
+        payments := 0;
+END
+$$;
+COMMENT ON FUNCTION fraud._last_payments(int, float8, float8, float8, float8) IS
+    'internal: how many of the newest payments a version with these thresholds would alert on and block, and how many the present thresholds do';
+
+-- Ten more of a thousand are no jump.
+CREATE FUNCTION fraud._is_jump(would bigint, present bigint, payments bigint) RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT g.growth > 0 AND CASE WHEN present > 0 THEN would > g.growth * present AND would - present > 0.01 * payments ELSE would > 0.05 * payments END
+    FROM (SELECT coalesce(nullif(current_setting('fraud_detect.max_alert_growth', true), ''), '0')::float8 AS growth) g;
+END;
+COMMENT ON FUNCTION fraud._is_jump(bigint, bigint, bigint) IS
+    'internal: whether so many alerts in place of those now are too many more (fraud_detect.max_alert_growth)';
+
+CREATE FUNCTION fraud._tell_promotion(model text, version int, review_at float8, block_at float8, old_version int, old_review_at float8, old_block_at float8,
+    reason text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    told text := format('model "%s" is version %s, review_at %s, block_at %s', model, version, coalesce(review_at::text, 'none'), coalesce(block_at::text, 'none'))
+        || CASE WHEN old_version IS NOT NULL THEN format('; it was version %s, review_at %s, block_at %s', old_version, coalesce(old_review_at::text, 'none'), coalesce(old_block_at::text, 'none')) ELSE '' END;
+BEGIN
+    RAISE LOG 'fraud_detect: % (by role "%")', told, fraud._caller();
+    IF EXISTS (SELECT FROM fraud.channels c WHERE 'health' = ANY (c.takes)) THEN
+        PERFORM fraud._enqueue('health', jsonb_build_object('database', current_database(), 'failed', '[]'::jsonb, 'recovered', '[]'::jsonb,
+                'promoted', jsonb_build_object('model', model, 'version', version, 'review_at', review_at, 'block_at', block_at, 'old_version', old_version,
+                    'old_review_at', old_review_at, 'old_block_at', old_block_at, 'by', fraud._caller(), 'reason', fraud._mask_card_numbers(reason))),
+            format('fraud_detect in %s: model %s was promoted', current_database(), model),
+            format(E'%s\nby %s: %s\n', told, fraud._caller(), coalesce(fraud._mask_card_numbers(reason), 'no reason given')), NULL, NULL);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._tell_promotion(text, int, float8, float8, int, float8, float8, text) IS
+    'internal: a line of the log, and a message to the channels that take health, on what decides from COMMIT on';
+
 CREATE FUNCTION fraud._promote(model text, version int, alias text, reason text, review_at float8, block_at float8,
     override_gate boolean, evidence jsonb) RETURNS void
 LANGUAGE plpgsql
@@ -267,7 +327,10 @@ BEGIN
                   DETAIL = format('From %s to %s, at an alert rate of %s, it catches %s of the frauds, the champion %s; their average precision is %s and %s.',
                       evidence ->> 'from', evidence ->> 'to', evidence ->> 'alert_rate',
                       round((evidence -> 'candidate' ->> 'recall')::numeric, 4), round((evidence -> 'champion' ->> 'recall')::numeric, 4),
-                      round((evidence -> 'candidate' ->> 'average_precision')::numeric, 4), round((evidence -> 'champion' ->> 'average_precision')::numeric, 4)),
+                      round((evidence -> 'candidate' ->> 'average_precision')::numeric, 4), round((evidence -> 'champion' ->> 'average_precision')::numeric, 4))
+                      || CASE WHEN (evidence -> 'recall_difference' ->> 'tells')::boolean THEN ''
+                              ELSE format(' %s frauds are too few to tell: the difference in recall is between %s and %s (95 %%, bootstrap).', evidence ->> 'frauds',
+                                          evidence -> 'recall_difference' ->> 'low', evidence -> 'recall_difference' ->> 'high') END,
                   HINT = 'To promote it all the same, give a reason and override_gate => true.';
     END IF;
     SELECT * INTO current FROM fraud.model_aliases a
@@ -287,21 +350,31 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
     END IF;
-    -- A slip of the pen blocks everybody: what the newest payments would have come to, by the scores that this version gave them.
-    IF gives_probability AND alias = 'champion' AND NOT override_gate THEN
-        SELECT count(*) AS payments, count(*) FILTER (WHERE n.score >= block_at) AS blocked, count(*) FILTER (WHERE n.score >= review_at) AS alerted,
-               coalesce(nullif(current_setting('fraud_detect.max_block_share', true), ''), '1')::float8 AS most_blocked,
-               coalesce(nullif(current_setting('fraud_detect.max_alert_share', true), ''), '1')::float8 AS most_alerted
-        INTO slip
-        FROM (SELECT t.score FROM (SELECT * FROM fraud.transactions t ORDER BY t.occurred_at DESC LIMIT 1000) t
-              WHERE t.model = _promote.model AND t.model_version = _promote.version) n;
-        IF slip.payments >= 100 AND (slip.blocked > slip.most_blocked * slip.payments OR slip.alerted > slip.most_alerted * slip.payments) THEN
+    -- A slip of the pen blocks everybody, a jump buries the analysts: what the newest payments would have come to,
+    -- beside what they come to now.
+    IF gives_probability AND alias = 'champion' AND model = 'payments' THEN
+        SELECT * INTO slip FROM fraud._last_payments(version, review_at, block_at, current.review_at, current.block_at);
+        IF slip.payments >= 100 THEN
+            evidence := coalesce(evidence, '{}') || jsonb_build_object('last_payments', jsonb_build_object('payments', slip.payments, 'days', slip.days,
+                'alerts', slip.alerted, 'blocks', slip.blocked, 'alerts_now', slip.alerted_now, 'blocks_now', slip.blocked_now,
+                'alerts_per_day', round((slip.alerted / slip.days)::numeric, 2), 'blocks_per_day', round((slip.blocked / slip.days)::numeric, 2)));
+        END IF;
+        IF override_gate OR slip.payments < 100 THEN
+            NULL;
+        ELSIF slip.blocked > slip.most_blocked * slip.payments OR slip.alerted > slip.most_alerted * slip.payments THEN
             RAISE EXCEPTION 'thresholds %, % of version % would have blocked % and alerted on % of the newest % payments', review_at, block_at, version,
                 slip.blocked, slip.alerted, slip.payments
                 USING ERRCODE = 'object_not_in_prerequisite_state',
                       DETAIL = format('Expected at most %s %% blocked (fraud_detect.max_block_share) and %s %% alerted on (fraud_detect.max_alert_share).',
                                       round((100 * slip.most_blocked)::numeric, 1), round((100 * slip.most_alerted)::numeric, 1)),
                       HINT = 'fraud.choose_threshold finds thresholds for a share of alerts. To promote it all the same, give a reason and override_gate => true.';
+        ELSIF fraud._is_jump(slip.alerted, slip.alerted_now, slip.payments) OR fraud._is_jump(slip.blocked, slip.blocked_now, slip.payments) THEN
+            RAISE EXCEPTION 'thresholds %, % of version % would have raised alerts from % to % and blocks from % to % of the newest % payments', review_at, block_at, version,
+                slip.alerted_now, slip.alerted, slip.blocked_now, slip.blocked, slip.payments
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = format('That is %s alerts and %s blocks a day. Expected at most %s times the present (fraud_detect.max_alert_growth), or 5 %% of payments where there are none at present.',
+                                      round((slip.alerted / slip.days)::numeric, 1), round((slip.blocked / slip.days)::numeric, 1), current_setting('fraud_detect.max_alert_growth', true)),
+                      HINT = 'fraud.choose_threshold finds thresholds for a share of alerts; fraud.backtest_decision tells more. To promote it all the same, give a reason and override_gate => true.';
         END IF;
     END IF;
 
@@ -310,6 +383,9 @@ BEGIN
     PERFORM fraud._audit('promote', 'model', model || '@' || alias,
         jsonb_build_object('version', current.version, 'review_at', current.review_at, 'block_at', current.block_at),
         jsonb_build_object('version', version, 'review_at', review_at, 'block_at', block_at, 'reason', reason, 'overridden', override_gate));
+    IF alias = 'champion' THEN
+        PERFORM fraud._tell_promotion(model, version, review_at, block_at, current.version, current.review_at, current.block_at, reason);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION fraud._promote(text, int, text, text, float8, float8, boolean, jsonb) IS
@@ -332,7 +408,7 @@ CREATE FUNCTION fraud.promote(
 AS 'MODULE_PATHNAME', 'fraud_detect_promote'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb) IS
-    'makes an alias name a version, from COMMIT on; thresholds (probabilities) that are not given stay as the alias has them. A new champion must catch more fraud than the one before, on the same events at the same alert rate, unless there is nothing to measure or override_gate is given with a reason; thresholds that would block or alert on too many of the newest payments (fraud_detect.max_block_share, max_alert_share) are refused likewise';
+    'makes an alias name a version, from COMMIT on; thresholds (probabilities) that are not given stay as the alias has them. A new champion must catch more fraud than the one before, on the same events at the same alert rate, unless there is nothing to measure or override_gate is given with a reason; thresholds, of a new version or of the same, that would block or alert on too many of the newest 1000 payments (fraud_detect.max_block_share, max_alert_share), or on too many more than at present (max_alert_growth), are refused likewise; what they would have come to is in the evidence';
 
 CREATE FUNCTION fraud._rollback(
     model text,
@@ -380,6 +456,9 @@ BEGIN
     PERFORM fraud._audit('rollback', 'model', model || '@' || alias,
         jsonb_build_object('version', current.version, 'review_at', current.review_at, 'block_at', current.block_at),
         jsonb_build_object('version', target.version, 'review_at', target.review_at, 'block_at', target.block_at, 'reason', reason));
+    IF alias = 'champion' THEN
+        PERFORM fraud._tell_promotion(model, target.version, target.review_at, target.block_at, current.version, current.review_at, current.block_at, reason);
+    END IF;
     RETURN target.version;
 END
 $$;

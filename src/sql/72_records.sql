@@ -15,7 +15,7 @@ CREATE TABLE fraud.sweeps (
 INSERT INTO fraud.sweeps (relation, place)
 SELECT r.relation, r.place
 -- The ids last: they tell how old the payment of a label is.
-FROM unnest('{rollup_labels,shadow_scores,payment_followups,labels,case_states,payment_keys}'::name[]) WITH ORDINALITY r(relation, place);
+FROM unnest('{rollup_labels,shadow_scores,rule_matches,snoozed_alerts,payment_followups,labels,case_states,payment_keys}'::name[]) WITH ORDINALITY r(relation, place);
 COMMENT ON TABLE fraud.sweeps IS
     'how far fraud.purge_records has come in each table; rows of payments from before cutoff may be removed there, if these are not stored';
 COMMENT ON COLUMN fraud.sweeps.place IS 'the order in which they are swept';
@@ -106,7 +106,7 @@ BEGIN ATOMIC
         WHEN 'payment_followups' THEN
             'r.occurred_at < $1 AND NOT EXISTS (SELECT FROM fraud.payment_keys k WHERE k.transaction_id = r.reference AND k.card = r.card AND (k.occurred_at >= $1'
             ' OR EXISTS (SELECT FROM fraud.transactions t WHERE t.card = k.card AND t.occurred_at = k.occurred_at AND t.transaction_id = k.transaction_id)))'
-        ELSE  -- rollup_labels, shadow_scores, payment_keys: rows of one payment
+        ELSE  -- rollup_labels, shadow_scores, rule_matches, snoozed_alerts, payment_keys: rows of one payment
             'r.occurred_at < $1 AND NOT EXISTS (SELECT FROM fraud.transactions t'
             ' WHERE t.card = r.card AND t.occurred_at = r.occurred_at AND t.transaction_id = r.transaction_id)'
         END;
@@ -245,4 +245,4 @@ CREATE FUNCTION fraud.purge_records(max_rows int DEFAULT 100000) RETURNS boolean
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.purge_records(int) IS
-    'removes the next piece, at most max_rows rows, of what is kept of payments whose month was dropped: their ids past fraud_detect.key_retention; alerts, cases with their history, labels, shadow scores and follow-ups past fraud_detect.record_retention. Returns whether there is more: call it, each time in a transaction of its own, until it is false. It waits for nobody: what somebody has locked goes at a later call';
+    'removes the next piece, at most max_rows rows, of what is kept of payments whose month was dropped: their ids past fraud_detect.key_retention; alerts, cases with their history, labels, shadow scores, matches of rules, snoozed alerts and follow-ups past fraud_detect.record_retention. Returns whether there is more: call it, each time in a transaction of its own, until it is false. It waits for nobody: what somebody has locked goes at a later call';

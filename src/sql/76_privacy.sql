@@ -299,6 +299,24 @@ BEGIN
     UPDATE fraud.alerts a SET reasons = '{}' WHERE a.card = _erase_payments.card AND a.reasons <> '{}';
     GET DIAGNOSTICS rows = ROW_COUNT;
     RETURN NEXT;
+    relation := 'fraud.rule_matches';
+    UPDATE fraud.rule_matches m SET reason = NULL, error = CASE WHEN m.error IS NOT NULL THEN '[erased]' END
+    WHERE m.card = _erase_payments.card AND (m.reason IS NOT NULL OR m.error <> '[erased]');
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
+    -- That the customer is listed or snoozed stays, as do its payments, under the card.
+    relation := 'fraud.list_entries';
+    UPDATE fraud.list_entries e SET reason = fraud._kept_reason(e.card, e.reason), removed_reason = fraud._kept_reason(e.card, e.removed_reason)
+    WHERE e.card = _erase_payments.card
+      AND (e.reason, e.removed_reason) IS DISTINCT FROM (fraud._kept_reason(e.card, e.reason), fraud._kept_reason(e.card, e.removed_reason));
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
+    relation := 'fraud.snoozes';
+    UPDATE fraud.snoozes s SET reason = fraud._kept_reason(s.card, s.reason), end_reason = fraud._kept_reason(s.card, s.end_reason)
+    WHERE s.card = _erase_payments.card
+      AND (s.reason, s.end_reason) IS DISTINCT FROM (fraud._kept_reason(s.card, s.reason), fraud._kept_reason(s.card, s.end_reason));
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
     relation := 'fraud.ingest_errors';
     DELETE FROM fraud.ingest_errors e WHERE e.error_id IN (SELECT fraud._dead_letters_of(_erase_payments.card));
     GET DIAGNOSTICS rows = ROW_COUNT;
@@ -347,8 +365,9 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     VALUES ('case_history', '{note}'::text[], false), ('channel_state', '{last_error}', false),
            ('customer_holds', '{reason}', false), ('held_customers', '{reason}', true), ('ingest_errors', '{reason}', false), ('job_state', '{last_error}', false),
-           ('labels', '{source}', true), ('notification_attempts', '{error}', false), ('notifications', '{last_error}', false),
-           ('outbox', '{payload,subject,body_text,body_html}', false), ('source_state', '{last_error}', false),
+           ('labels', '{source}', true), ('list_entries', '{reason,removed_reason}', false), ('notification_attempts', '{error}', false), ('notifications', '{last_error}', false),
+           ('outbox', '{payload,subject,body_text,body_html}', false), ('rule_history', '{reason}', false), ('rule_versions', '{note}', false),
+           ('snoozes', '{reason,end_reason}', false), ('source_state', '{last_error}', false),
            ('training_runs', '{reason}', false);
 END;
 COMMENT ON FUNCTION fraud._free_texts() IS 'internal: columns of free text, in which a customer may be named';

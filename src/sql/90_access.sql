@@ -42,6 +42,11 @@ BEGIN
             'USAGE ON SCHEMA fraud',
             'SELECT ON fraud.customers, fraud.merchants, fraud.transactions, fraud.payment_events, fraud.payment_fields, fraud.currency_rates, fraud.payment_followups, fraud.payment_balances, fraud.alerts, fraud.labels, fraud.current_labels, fraud.models, fraud.promotions, fraud.model_aliases, fraud.source_status, fraud.source_fields',
             'SELECT ON fraud.cases, fraud.case_history',
+            'SELECT ON fraud.lists, fraud.list_entries, fraud.list_values, fraud.rules, fraud.rule_versions, fraud.rule_history, fraud.rule_status, fraud.rule_matches, fraud.slow_rules, fraud.snoozes, fraud.snoozed_alerts',
+            'EXECUTE ON FUNCTION fraud.in_list(text, "any"), fraud.in_list(text, "any", timestamptz), fraud.create_list(text, text, text), fraud.drop_list(text), fraud.add_to_list(text, text[], timestamptz, text), fraud.add_to_list(text, text, timestamptz, text), fraud.remove_from_list(text, text, text)',
+            'EXECUTE ON FUNCTION fraud.rule_columns(), fraud.add_rule(text, text, text, text, text, timestamptz, timestamptz, int, text, text, text), fraud.alter_rule(text, text, text, text, text, timestamptz, timestamptz, int, text, text, text), fraud.enforce_rule(text, text, int), fraud.observe_rule(text, text, int), fraud.disable_rule(text, text), fraud.rollback_rule(text, text), fraud.drop_rule(text, text)',
+            'EXECUTE ON FUNCTION fraud.snooze(text, text, timestamptz, text), fraud.end_snooze(bigint, text)',
+            'EXECUTE ON FUNCTION fraud.backtest_rule(text, timestamptz, timestamptz, boolean), fraud.backtest_decision(timestamptz, timestamptz, text, float8, float8, text[]), fraud.suggest_rules(timestamptz, timestamptz, int), fraud._backtest_rule(text, timestamptz, timestamptz, boolean), fraud._backtest_decision(text, float8, float8, text[], timestamptz, timestamptz), fraud._suggested(timestamptz, timestamptz, int), fraud._rules_to_compare(text[]), fraud._rule_row(text, text), fraud._condition_as_of(text), fraud._score_stored(text, float4[])',
             'SELECT ON fraud.daily_report, fraud.hourly_activity, fraud.merchant_risk, fraud.category_risk, fraud.customer_activity, fraud.geography, fraud.alert_queue, fraud.alert_outcomes, fraud.model_performance, fraud.score_distribution',
             'SELECT ON fraud.daily_reports',
             'EXECUTE ON FUNCTION fraud.alert(bigint)',
@@ -82,7 +87,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.import_model(text, bytea, text, text[], boolean, text)',
             'EXECUTE ON FUNCTION fraud.export_model(text)',
-            'EXECUTE ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_evidence(text, int, int, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_period(text, int, timestamptz, timestamptz)',
+            'EXECUTE ON FUNCTION fraud.promote(text, int, text, text, float8, float8, boolean, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_evidence(text, int, int, timestamptz, timestamptz, float8, regclass, jsonb), fraud._gate_period(text, int, timestamptz, timestamptz), fraud._recall_difference(bigint, bigint, bigint)',
             'EXECUTE ON FUNCTION fraud.tag_version(text, int, jsonb), fraud.describe_model(text, text, int), fraud.delete_version(text, int)',
             'SELECT ON fraud.training_runs, fraud.training_trials, fraud.training_queue, fraud.training_progress',
             'EXECUTE ON FUNCTION fraud.train(text, text, jsonb, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, timestamptz, interval, int, jsonb, int, bigint, regclass, jsonb, text[], text)',
@@ -166,6 +171,7 @@ BEGIN
             'SELECT ON fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog',
             'SELECT ON fraud.source_status, fraud.channel_status, fraud.notification_log',
             'SELECT ON fraud.streams, fraud.stream_status, fraud.stream_cases, fraud.stream_case_history',
+            'SELECT ON fraud.lists, fraud.rules, fraud.rule_versions, fraud.rule_history, fraud.rule_status, fraud.slow_rules',
             'EXECUTE ON FUNCTION fraud._stream_triggers(text)',
             'EXECUTE ON FUNCTION fraud.health(), fraud.metrics()']
         -- Who answers what customers ask of their own data.

@@ -56,6 +56,9 @@ SELECT fraud.label('p1', true, known_at => '2026-01-03');
 SELECT fraud.import_model('payments', fraud.export_model('payments/1'));
 SELECT fraud.promote('payments', 2, 'challenger');
 SELECT fraud.add_payment_field('field', 'text');
+SELECT fraud.create_list('list', 'merchant'), fraud.add_to_list('list', 'amount', reason => 'x');
+SELECT fraud.add_rule('rule', 'amount > 1000000', 'review'), fraud.enforce_rule('rule', 'x'), fraud.alter_rule('rule', 'amount > 2000000');
+SELECT fraud.snooze('merchant', 'M', 'tomorrow', 'x');
 SELECT fraud.add_channel('channel', 'notify', 'target');
 SELECT fraud.test_channel('channel');
 SELECT fraud.add_source('source', 'https://payments.invalid/', poll_interval => '1 day');
@@ -135,6 +138,13 @@ my %good = (
     'of_last_four text' => "'0002'", 'of_merchant text' => "'M'", 'of_attribute text' => 'NULL::text', 'of_value text' => 'NULL::text', 'of_card uuid' => 'NULL::uuid', '_search_payments.since' => "'2026-01-01'::timestamptz",
     '_search_payments.until' => "'2026-02-01'::timestamptz", 'find_payments.last_four' => "'0002'", 'find_payments.attribute' => 'NULL::text', 'find_payments.value' => 'NULL::text', 'find_payments.merchant' => "'M'", max_rows => '10',
     matter => '(SELECT c FROM fraud.cases c LIMIT 1)', '_set_case.matter' => '(SELECT c FROM fraud.case_states c LIMIT 1)', '_set_case.action' => "'note'", '_explain_stored.features' => "(SELECT features FROM fraud.transactions WHERE transaction_id = 'p2')",
+    # rules and lists
+    list => "'list'", '_ensure_list.list' => "'list'", 'create_list.list' => "'another'", 'field text' => "'merchant'", values => "'{M}'::text[]", 'until timestamp with time zone' => "now() + interval '1 day'",
+    (map { ($_ . 'add_rule.name' => "'fresh'", $_ . 'add_rule.on_error' => "'ignore'", $_ . 'alter_rule.on_error' => "'ignore'", $_ . 'add_rule.action' => "'review'", $_ . 'alter_rule.action' => "'review'") } ''), mode => "'observe'",
+    (map { ("$_.name" => "'rule'") } qw(alter_rule enforce_rule observe_rule disable_rule rollback_rule drop_rule _rule _set_rule)), 'enforce_rule.version' => '1', 'observe_rule.version' => '1',
+    'snooze.kind' => "'merchant'", 'snooze.name' => "'M'", snooze_id => '1::bigint', most => '2', with_rules => 'true', 'backtest_decision.rules' => "'{rule}'::text[]", 'backtest_decision.model' => "'payments/1'",
+    '_backtest_rule.expression' => "'amount > 1'", '_backtest_decision.rules' => "'{rule}'::text[]", '_backtest_decision.ref' => "'payments/1'", '_rules_to_compare.names' => 'NULL::text[]', '_rule_row.score' => "'t.score'", '_rule_row.decision' => "'t.decision'",
+    '_list_value.type' => "'text'", '_list_field_type.field' => "'merchant'", '_customer_named.name' => "'account:1'",
     transaction_ids => "'{p2,p3}'::text[]", 'cards uuid[]' => 'NULL::uuid[]', '_write_labels.cards' => '(SELECT array_agg(card) FROM fraud.payment_keys WHERE transaction_id = $$p2$$)',
     '_write_labels.transaction_ids' => "'{p2}'::text[]", '_write_labels.known_at' => "'{2026-01-05}'::timestamptz[]", case_ids => "'{1}'::bigint[]", overrule => 'true', single => 'false',
     '_lock.name' => "'rollups'", '_try_lock.name' => "'rollups'",

@@ -24,7 +24,7 @@ sub new_server
     my $node = PostgreSQL::Test::Cluster->new($name);
     # UTF-8, which payments need, whatever the locale that the tests run in.
     $node->init(extra => [ '--encoding=UTF8', '--locale=C' ], %{ $options{init} // {} });
-    $node->append_conf('postgresql.conf', "max_worker_processes = 32\nfraud_detect.max_alert_share = 1\nfraud_detect.max_block_share = 1\ntimezone = 'UTC'\nfraud_detect.max_age = 0\n"
+    $node->append_conf('postgresql.conf', "max_worker_processes = 32\nfraud_detect.max_alert_growth = 0\nfraud_detect.max_alert_share = 1\nfraud_detect.max_block_share = 1\ntimezone = 'UTC'\nfraud_detect.max_age = 0\n"
           . "log_line_prefix = '%m [%p] %b '\nlog_statement = none\n");
     # The stand-ins and receivers listen on loopback.
     my $hosts = exists $options{hosts} ? $options{hosts} : '*, 127.0.0.1';

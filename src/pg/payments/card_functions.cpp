@@ -1,9 +1,13 @@
 // What src/sql/15_card_keys.sql asks of the keys of card numbers and of the watch on them.
+#include "core/payments/field_values.h"
+
 #include "pg/server/boundary.h"
 
 #include <string>
 
 #include "pg/payments/card_keys.h"
+#include "pg/payments/card_lookup.h"
+#include "pg/payments/ingest.h"
 #include "pg/payments/number_watch.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
@@ -15,6 +19,20 @@ namespace {
 
 void put_row(ReturnSetInfo* result, Datum* values, bool* nulls) {
   protect([&] { tuplestore_putvalues(result->setResult, result->setDesc, values, nulls); });
+}
+
+// The card number, or "iban:" and an IBAN, that the text is; empty: it is neither.
+std::string secret_number(const std::string& name) {
+  constexpr std::string_view kIban = "iban:";
+  if (name.compare(0, kIban.size(), kIban) == 0) {
+    const std::optional<std::string> iban = parse_iban(std::string_view(name).substr(kIban.size()));
+    return iban ? std::string(kIban) + *iban : std::string();
+  }
+  std::string digits;
+  for (const char letter : name) {
+    if (letter != ' ' && letter != '-') digits += letter;
+  }
+  return digits.size() >= 12 && digits.size() <= 19 && all_digits(digits) ? digits : std::string();
 }
 
 }  // namespace
@@ -81,4 +99,31 @@ FRAUD_FUNCTION(number_alarms) {
     put_row(result, values, nulls);
   }
   return (Datum)0;
+}
+
+// Returns the card that a text names.
+FRAUD_FUNCTION(customer_named) {
+  text* argument = protect([&] { return PG_GETARG_TEXT_PP(0); });
+  const std::string name(VARDATA_ANY(argument), static_cast<size_t>(VARSIZE_ANY_EXHDR(argument)));
+  const Oid role = caller();
+  const std::string number = secret_number(name);
+  const size_t colon = name.find(':');
+  pg_uuid_t card{};
+  {
+    OwnerScope owner;
+    Spi spi;
+    CardLookup cards(spi, false);
+    if (!number.empty()) {
+      check_may_ask(number, cards, role);
+      card = card_uuid(cards[number].card);
+    } else if (const std::optional<std::string> token = fraud::parse_uuid(name)) {
+      card = fraud::pg::parse_uuid(*token);
+    } else if (colon != std::string::npos && colon > 0 && colon + 1 < name.size()) {
+      card = card_uuid(cards.plain(name.substr(0, colon), name.substr(colon + 1)));
+    } else {
+      throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "no customer is named so", {},
+                     "Expected a card (uuid), a kind and an id (account:17), or a card number.");
+    }
+  }
+  return uuid_param(card).value;
 }

@@ -10,6 +10,7 @@
 #include "pg/payments/direct_store.h"
 #include "pg/payments/follow_ups.h"
 #include "pg/payments/payment_id.h"
+#include "pg/payments/payment_rules.h"
 #include "pg/models/set_scorer.h"
 #include "pg/payments/shadow_scorer.h"
 #include "pg/server/boundary.h"
@@ -69,11 +70,11 @@ Statement insert_alert(
     "  RETURNING case_id),"
     " the_case AS (SELECT * FROM joined UNION ALL SELECT o.case_id, 1, false FROM opened o)"
     " INSERT INTO fraud.alerts (card, case_id, transaction_id, occurred_at, score, decision, model,"
-    "  model_version, reasons, payment_amount)"
-    " SELECT $1, m.case_id, $2, $3, $4, $5, $6, $7, $8, $9::numeric FROM the_case m"
+    "  model_version, reasons, payment_amount, rules)"
+    " SELECT $1, m.case_id, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $11 FROM the_case m"
     " RETURNING alert_id, case_id, (SELECT m.alerts FROM the_case m), (SELECT m.escalated FROM the_case m)",
     {UUIDOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID, TEXTOID, INT4OID, TEXTARRAYOID, TEXTOID,
-     FLOAT8OID});
+     FLOAT8OID, TEXTARRAYOID});
 
 Statement insert_outbox("INSERT INTO fraud.outbox (kind, payload) VALUES ('alert', $1::jsonb)",
                         {TEXTOID});
@@ -118,16 +119,21 @@ void write_transactions(Spi& spi, const FeatureSet& set, const std::vector<Entry
 // Raises the alert of one payment: its row, its place in a case, its message in the outbox, from which the
 // notify worker tells everybody. (A NOTIFY of this transaction would hold a lock of the whole server's
 // through its commit, and fail with it when an idle listener has filled the queue.)
-void raise_alert(Spi& spi, const Entry& entry, SetScorer& scorer) {
+void raise_alert(Spi& spi, const Entry& entry, SetScorer& scorer, const RuleOutcome* rules) {
   const Payment& payment = *entry.payment;
-  std::vector<std::string> reasons = scorer.reasons(entry.features);
+  std::vector<std::string> reasons, matched;
+  if (rules != nullptr) {
+    reasons = rule_reasons(*rules);
+    matched = rule_names(*rules);
+  }
+  for (std::string& reason : scorer.reasons(entry.features)) reasons.push_back(std::move(reason));
   double score = static_cast<double>(entry.score);
   spi.run(insert_alert,
           {uuid_param(card_uuid(entry.card)), text_param(payment.transaction_id),
            time_param(entry.occurred_at), float8_param(score), text_param(entry.decision),
            text_param(scorer.model().model), int4_param(scorer.model().version),
            text_array(reasons), text_param(entry.base_amount),
-           float8_param(guc_alert_window_s * 1e6)});
+           float8_param(guc_alert_window_s * 1e6), text_array(matched)});
   // No card number: card is the keyed hash.
   nlohmann::json message = {
       {"alert_id", *spi.integer(0, 1)},
@@ -148,6 +154,7 @@ void raise_alert(Spi& spi, const Entry& entry, SetScorer& scorer) {
       {"model", scorer.model().name()},
       {"reasons", reasons},
   };
+  if (!matched.empty()) message["rules"] = matched;
   if (!payment.attributes.empty()) {
     message["attributes"] = nlohmann::json::parse(payment.attributes, nullptr, false);
   }
@@ -191,9 +198,16 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
       SetScorer scorer(resolve_model("payments", false), set);
       // A scorer's batch that fails is done again, payment by payment.
       compute_features(set, entries, false, options.apart && entries.size() > 1);
+      PaymentRules rules(set, false);
+      std::vector<RuleOutcome> ruled;
+      std::vector<std::string> model_decisions;
       for (Entry& entry : entries) {
         entry.score = scorer.score(entry.features.data());
         entry.decision = scorer.decide(entry.score);
+        if (!rules.empty()) {
+          model_decisions.push_back(entry.decision);
+          ruled.push_back(rules.apply(entry));
+        }
         IngestOutcome& outcome = results[entry.outcome];
         outcome.scored = true;
         outcome.score = static_cast<double>(entry.score);
@@ -202,11 +216,13 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
       }
       write_transactions(spi, *set, entries, scorer, options, direct);
       write_shadow_scores(spi, entries, scorer);
-      for (const Entry& entry : entries) {
-        if (entry.decision == "review" || entry.decision == "block") {
-          raise_alert(spi, entry, scorer);
-        }
+      for (size_t i = 0; i < entries.size(); ++i) {
+        const Entry& entry = entries[i];
+        if (entry.decision != "review" && entry.decision != "block") continue;
+        const RuleOutcome* outcome = rules.empty() ? nullptr : &ruled[i];
+        if (!is_snoozed(spi, entry, outcome)) raise_alert(spi, entry, scorer, outcome);
       }
+      if (!rules.empty()) rules.write(spi, entries, ruled, model_decisions);
     }
     store_follow_ups(spi, follow_ups,
                      {options.source, GetCurrentTransactionStartTimestamp(), options.receipts.empty() ? nullptr : &options.receipts},
@@ -258,9 +274,6 @@ void dead_letter(const IngestOptions& options, const RejectedPayment& rejected) 
   gate.tell();
 }
 
-namespace {
-
-// Lets the caller ask by the number, or throws; either way before anything is known of it.
 void check_may_ask(const std::string& number, CardLookup& cards, Oid role) {
   NumberGate gate(role);
   const pg_uuid_t hash = cards.hash(number);
@@ -276,8 +289,6 @@ void check_may_ask(const std::string& number, CardLookup& cards, Oid role) {
                  "The limit of fraud_detect.card_number_limit is " + std::to_string(guc_card_number_limit) + ".",
                  "Give \"card\" in place of cc_num, or ask again later.");
 }
-
-}  // namespace
 
 Assessment assess(const Payment& payment, std::string_view model, Oid role, bool with_reasons) {
   if (is_follow_up(payment.kind)) {
@@ -315,7 +326,17 @@ Assessment assess(const Payment& payment, std::string_view model, Oid role, bool
   Assessment result;
   result.score = scorer.score(features.data());
   result.decision = scorer.decide(result.score);
-  if (with_reasons) result.reasons = scorer.reasons(features);
+  PaymentRules rules(set, true);
+  if (!rules.empty()) {
+    entries[0].score = result.score;
+    entries[0].decision = result.decision;
+    const RuleOutcome outcome = rules.apply(entries[0]);
+    result.decision = entries[0].decision;
+    if (with_reasons) result.reasons = rule_reasons(outcome);
+  }
+  if (with_reasons) {
+    for (std::string& reason : scorer.reasons(features)) result.reasons.push_back(std::move(reason));
+  }
   for (size_t i = 0; i < features.size(); ++i) {
     result.features.emplace_back(set->features[i].name, features[i]);
   }

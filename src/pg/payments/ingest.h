@@ -38,6 +38,9 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
 // Puts one unreadable item on the dead-letter list (bytes are masked already).
 void dead_letter(const IngestOptions& options, const RejectedPayment& rejected);
 
+// Lets the role ask by the number, or throws; either way before anything is known of it.
+void check_may_ask(const std::string& number, CardLookup& cards, Oid role);
+
 // What fraud.assess says of a payment.
 struct Assessment {
   float score = 0;

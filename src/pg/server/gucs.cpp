@@ -38,6 +38,7 @@ int guc_dead_letter_retention_min = 90 * 24 * 60;
 int guc_evaluation_memory_kb = 1048576;
 int guc_feature_memory_kb = 1048576;
 int guc_feature_threads = 2;
+bool guc_four_eyes = false;
 int guc_health_heartbeat_s = 0;
 int guc_health_interval_s = 60;
 int guc_health_reminder_s = 86400;
@@ -52,6 +53,7 @@ int guc_label_maturity_min = 7 * 24 * 60;
 int guc_max_age_min = 400 * 24 * 60;
 double guc_max_alert_share = 0.5;
 double guc_max_block_share = 0.2;
+double guc_max_alert_growth = 3;
 int guc_max_attributes_kb = 16;
 int guc_max_databases = 16;
 int guc_max_dead_letter_kb = 1024;
@@ -77,6 +79,7 @@ int guc_poll_timeout_ms = 30000;
 int guc_record_retention_min = 0;
 int guc_report_hour = 6;
 char* guc_report_timezone = nullptr;
+double guc_rule_time_limit_ms = 5;
 int guc_shared_model_kb = 65536;
 int guc_train_max_rows = 20000000;
 int guc_train_memory_mb = 4096;
@@ -309,6 +312,10 @@ void define_gucs() {
                           "Threads of one pass over the events.",
                           "With 2 the features are computed beside reading and writing; more share the computing.",
                           &guc_feature_threads, 2, 1, 64, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("fraud_detect.four_eyes",
+                           "Rules are enforced by another person than who wrote them.",
+                           "fraud.enforce_rule refuses a version whose author calls it; a changed rule is observed first.",
+                           &guc_four_eyes, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.health_heartbeat",
                           "How often channels that take health messages hear that the database lives.",
                           "0: never.", &guc_health_heartbeat_s, 0, 0, 7 * 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr,
@@ -351,6 +358,10 @@ void define_gucs() {
                           "Precision and recall of fraud.model_performance are given from then on.",
                           &guc_label_maturity_min, 7 * 24 * 60, 0, INT_MAX, PGC_USERSET,
                           GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+  DefineCustomRealVariable("fraud_detect.max_alert_growth",
+                           "How many times the present alerts, or blocks, a promotion or new thresholds may come to.",
+                           "One with more is refused, unless the gate is overridden. 0: any.",
+                           &guc_max_alert_growth, 3, 0, 1000000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
   DefineCustomRealVariable("fraud_detect.max_alert_share",
                            "Largest share of the newest payments that the thresholds of a promotion may alert on.",
                            "A promotion with more is refused, unless the gate is overridden. 1: any.", &guc_max_alert_share, 0.5, 0, 1, PGC_SUSET, 0,
@@ -463,6 +474,10 @@ void define_gucs() {
                            "Scores rows that an aggregate reads 64 at a time.",
                            "Off: one by one, which gives the same scores and takes longer.", &guc_score_blocks, true,
                            PGC_USERSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
+  DefineCustomRealVariable("fraud_detect.rule_time_limit",
+                           "How long a rule's condition may take of a payment, on average.",
+                           "One that takes longer is put back to observe: it decides nothing any more. 0: any time.",
+                           &guc_rule_time_limit_ms, 5, 0, 1000000, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.train_max_rows", "Most rows that one training run reads.",
                           nullptr, &guc_train_max_rows, 20000000, 1, INT_MAX, PGC_SIGHUP, 0,
                           nullptr, nullptr, nullptr);

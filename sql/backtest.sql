@@ -1,0 +1,82 @@
+\set SHOW_CONTEXT never
+-- What rules and decisions would have done, among payments of which everything is known.
+SET client_min_messages = warning;
+CREATE ROLE regress_fraud_backtester;
+SELECT fraud.grant_access('regress_fraud_backtester', 'analyst');
+SELECT fraud.promote('payments', 1, review_at => 0.9999, block_at => 0.99999, reason => 'nothing is alerted');
+-- Ten customers pay once a day for 20 days in 2013: 10, and of customer 3 and 4 on the 5th and 15th 900, which is fraud of customer 3.
+SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('customer', 'bt' || c, 'customer_kind', 'account', 'trans_num', 'bt-' || d || '-' || c, 'amt', CASE WHEN c IN (3, 4) AND d IN (5, 15) THEN 900 ELSE 10 END,
+    'merchant', 'bt_shop', 'category', 'misc_net', 'trans_date_trans_time', format('2013-05-%s 12:00:0%s', lpad(d::text, 2, '0'), c - 1)) ORDER BY d, c)
+    FROM generate_series(1, 20) d, generate_series(1, 10) c));
+SELECT count(fraud.label(transaction_id, true, 'chargeback', '2013-06-01', card)) FROM fraud.transactions WHERE transaction_id IN ('bt-5-3', 'bt-15-3');
+
+SELECT metric, item, round(value::numeric, 4) AS value FROM fraud.backtest_rule('amount > 500', '2013-05-01', '2013-05-21') WHERE item IS NULL;
+SELECT item, value FROM fraud.backtest_rule('amount > 500', '2013-05-01', '2013-05-21') WHERE metric = 'hits_of_day' AND value > 0;
+SELECT count(*) FROM fraud.backtest_rule('amount > 500', '2013-05-01', '2013-05-21') WHERE metric = 'hits_of_day';
+-- From and to are those asked for; what is hit by chance is none.
+SELECT metric, value FROM fraud.backtest_rule('amount > 500', '2013-05-06', '2013-05-15') WHERE metric IN ('payments', 'hits', 'frauds', 'recall', 'precision');
+-- By the features that were scored.
+SELECT value FROM fraud.backtest_rule('amount_ratio_30d > 50 AND count_30d > 3', '2013-05-01', '2013-05-21') WHERE metric = 'hits';
+
+-- Lists are as they were at each payment's time.
+SELECT fraud.create_list('bt_customers', 'customer');
+SELECT fraud.add_to_list('bt_customers', 'account:bt3', reason => 'x');
+SELECT value FROM fraud.backtest_rule('fraud.in_list(''bt_customers'', card)', '2013-05-01', '2013-05-21') WHERE metric = 'hits';
+UPDATE fraud.list_entries SET added_at = '2013-05-10', "until" = '2013-05-18' WHERE list = 'bt_customers';
+SELECT value FROM fraud.backtest_rule('fraud.in_list(''bt_customers'', card)', '2013-05-01', '2013-05-21') WHERE metric = 'hits';
+SELECT value FROM fraud.backtest_rule('NOT fraud.in_list(''bt_customers'', customer)', '2013-05-01', '2013-05-21') WHERE metric = 'hits';
+
+-- Beside the other rules, and the alerts that there were.
+SELECT fraud.add_rule('bt_large', 'amount OPERATOR(pg_catalog.>) 800', 'review'), fraud.add_rule('bt_listed', 'fraud.in_list(''bt_customers'', card)', 'block');
+CREATE FUNCTION bt_own(numeric) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 5';
+SELECT fraud.add_rule('bt_own', 'bt_own(amount)', 'tag');
+SELECT item, value FROM fraud.backtest_rule('amount > 500', '2013-05-01', '2013-05-21') WHERE metric = 'hits_of_rule_too' ORDER BY item;
+-- Another's function is run for nobody else.
+SET ROLE regress_fraud_backtester;
+SELECT item, value FROM fraud.backtest_rule('amount > 500', '2013-05-01', '2013-05-21') WHERE metric = 'hits_of_rule_too' ORDER BY item;
+SELECT count(*) FROM fraud.backtest_rule('amount > 500', '2013-05-01', '2013-05-21', with_rules => false) WHERE metric = 'hits_of_rule_too';
+SELECT metric, round(present::numeric, 3) AS present, round(candidate::numeric, 3) AS candidate
+FROM fraud.backtest_decision('2013-05-01', '2013-05-21', rules => '{bt_large,bt_listed}');
+SELECT metric, candidate FROM fraud.backtest_decision('2013-05-01', '2013-05-21', rules => '{bt_large,bt_own}');
+RESET ROLE;
+-- A decision is what payments would get: the same as they got, where nothing is another.
+SELECT metric FROM fraud.backtest_decision('2013-05-01', '2013-05-21', 'payments/1') WHERE present IS DISTINCT FROM candidate;
+-- And it is what the payments then do get.
+SELECT fraud.enforce_rule('bt_large', 'x'), fraud.enforce_rule('bt_listed', 'x');
+UPDATE fraud.list_entries SET added_at = '2013-06-10', "until" = 'infinity' WHERE list = 'bt_customers';
+SELECT decision, count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('customer', 'bt' || c, 'customer_kind', 'account', 'trans_num', 'bt-l' || c, 'amt', CASE WHEN c < 3 THEN 900 ELSE 10 END,
+    'merchant', 'bt_shop', 'category', 'misc_net', 'trans_date_trans_time', '2013-06-20 12:00:00')) FROM generate_series(1, 10) c)) GROUP BY 1 ORDER BY 1;
+SELECT metric, present, candidate FROM fraud.backtest_decision('2013-06-20', '2013-06-21') WHERE metric IN ('payments', 'alerts', 'blocks');
+SELECT metric, present, candidate FROM fraud.backtest_decision('2013-06-20', '2013-06-21', rules => '{}') WHERE metric IN ('payments', 'alerts', 'blocks');
+SELECT metric, present, candidate FROM fraud.backtest_decision('2013-06-20', '2013-06-21', review_at => 0, block_at => 1, rules => '{}') WHERE metric IN ('payments', 'alerts', 'blocks');
+-- allow, raise and lower as they decide payments.
+SELECT fraud.add_rule('bt_allow', 'transaction_id IN (''bt-l1'', ''bt-l5'')', 'allow'), fraud.add_rule('bt_raise', 'transaction_id = ''bt-l6''', 'raise'), fraud.add_rule('bt_lower', 'transaction_id IN (''bt-l7'', ''bt-l8'')', 'lower');
+SELECT metric, candidate FROM fraud.backtest_decision('2013-06-20', '2013-06-21', review_at => 0, block_at => 1, rules => '{bt_allow,bt_raise,bt_lower}') WHERE metric IN ('alerts', 'blocks');
+
+-- In a read-only transaction, as on a standby.
+BEGIN TRANSACTION READ ONLY;
+SELECT count(*) > 10 AS told FROM fraud.backtest_rule('amount > 500', '2013-05-01', '2013-05-21');
+ROLLBACK;
+-- Suggested are conditions that find the frauds; the same again.
+CREATE TABLE bt_suggested AS SELECT * FROM fraud.suggest_rules('2013-05-01', '2013-05-21', 3);
+SELECT count(*), bool_and((backtest ->> 'frauds_hit')::int > 0) AS hit, bool_or((backtest ->> 'recall')::float8 = 1) AS all_found FROM bt_suggested;
+SELECT count(*) AS others FROM (SELECT condition FROM fraud.suggest_rules('2013-05-01', '2013-05-21', 3) EXCEPT SELECT condition FROM bt_suggested) s;
+-- They are conditions.
+SELECT fraud.add_rule('bt_suggested', (SELECT condition FROM bt_suggested LIMIT 1), 'review');
+SELECT count(*) FROM fraud.suggest_rules('2001-01-01', '2001-01-02');
+
+-- Refused.
+SELECT fraud.backtest_rule('amoun > 500', '2013-05-01', '2013-05-21');
+SELECT fraud.backtest_rule('amount > 500', NULL, '2013-05-21');
+SELECT fraud.backtest_decision('2013-05-01', '2013-05-21', 'payments/99');
+SELECT fraud.backtest_decision('2013-05-01', '2013-05-21', review_at => 0.9, block_at => 0.1);
+SELECT fraud.backtest_decision('2013-05-01', '2013-05-21', rules => '{bt_none}');
+SELECT fraud.suggest_rules('2013-05-01', '2013-05-21', 0);
+
+SELECT fraud.drop_rule(rule, 'over') FROM fraud.rules WHERE rule ~ '^bt_' ORDER BY rule;
+SELECT fraud.drop_list('bt_customers');
+SELECT fraud.revoke_access('regress_fraud_backtester', 'analyst');
+DROP ROLE regress_fraud_backtester;
+DROP TABLE bt_suggested;
+DROP FUNCTION bt_own(numeric);
+SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'as it came');

@@ -1,0 +1,247 @@
+#include "pg/payments/payment_rules.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "pg/payments/direct_store.h"
+#include "pg/server/boundary.h"
+#include "pg/server/owner_scope.h"
+
+extern "C" {
+#include "catalog/namespace.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+Statement payment_fields("SELECT f.name, '_attribute_' || f.type, f.path FROM fraud.payment_fields f", {});
+
+Statement insert_matches(
+    "INSERT INTO fraud.rule_matches (card, transaction_id, rule, version, occurred_at, action, enforced, decided, model_decision,"
+    "  decision, reason, tag, error)"
+    " SELECT n.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) n(card, transaction_id, rule, version, occurred_at,"
+    "  action, enforced, decided, model_decision, decision, reason, tag, error)",
+    {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TEXTARRAYOID,
+     TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID});
+
+// Two sessions may note the same.
+Statement insert_slow(
+    "INSERT INTO fraud.slow_rules (rule, version, mean_ms, evaluations) SELECT $1, $2, $3, $4"
+    " WHERE NOT EXISTS (SELECT FROM fraud.slow_rules s JOIN fraud.rules r USING (rule)"
+    "  WHERE s.rule = $1 AND s.version = $2 AND s.noticed_at > r.changed_at)",
+    {TEXTOID, INT4OID, FLOAT8OID, INT8OID});
+
+Statement find_snooze(
+    "SELECT s.snooze_id FROM fraud.snoozes s WHERE s.ended_at IS NULL AND s.until > now()"
+    " AND (s.name = $1 AND s.kind = 'customer' OR s.name = $2 AND s.kind = 'merchant') ORDER BY s.snooze_id LIMIT 1",
+    {TEXTOID, TEXTOID});
+
+Statement insert_snoozed(
+    "INSERT INTO fraud.snoozed_alerts (card, transaction_id, occurred_at, snooze_id, score, decision) VALUES ($1, $2, $3, $4, $5, $6)",
+    {UUIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, FLOAT8OID, TEXTOID});
+
+constexpr std::string_view kFeaturePrefix = "feature_";
+constexpr size_t kAttributes = 14;  // among stored_values()
+
+}  // namespace
+
+PaymentRules::PaymentRules(const std::shared_ptr<const FeatureSet>& set, bool read_only)
+    : set_(set), rules_(find_rules(set->revision, read_only)), read_only_(read_only) {
+  if (rules_ == nullptr) return;
+  // Kept for as long as the rules are the same.
+  static auto& known_rules = *new std::weak_ptr<RuleSet>;
+  static auto& known_sources = *new std::vector<Source>;
+  static auto& known_fields = *new std::vector<Field>;
+  if (known_rules.lock() != rules_) {
+    static MemoryContext context = nullptr;
+    if (context == nullptr) {
+      context = protect([] { return AllocSetContextCreate(CacheMemoryContext, "fraud_detect payment fields", ALLOCSET_SMALL_SIZES); });
+    }
+    known_rules.reset();
+    known_sources.clear();
+    known_fields.clear();
+    protect([] { MemoryContextReset(context); });
+    std::vector<std::string> names;
+    {
+      OwnerScope owner;
+      Spi spi;
+      const Oid schema = fraud_schema();
+      const uint64_t count = spi.run(payment_fields, {}, read_only);
+      for (uint64_t i = 0; i < count; ++i) {
+        names.push_back(*spi.text(i, 1));
+        const std::string function = *spi.text(i, 2);
+        const char* called = function.c_str();
+        const Datum path = *spi.datum(i, 3);
+        Field field{};
+        protect([&] {
+          const Oid types[] = {JSONBOID, JSONPATHOID};
+          oidvector* vector = buildoidvector(types, 2);
+          const Oid oid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(called), PointerGetDatum(vector), ObjectIdGetDatum(schema));
+          fmgr_info_cxt(oid, &field.function, context);
+          MemoryContext outer = MemoryContextSwitchTo(context);
+          field.path = PointerGetDatum(PG_DETOAST_DATUM_COPY(path));
+          MemoryContextSwitchTo(outer);
+        });
+        known_fields.push_back(field);
+      }
+    }
+    for (const RuleColumn& column : rules_->columns()) {
+      Source source;
+      size_t place = 0;
+      for (; kPaymentColumnNames[place].name != nullptr; ++place) {
+        if (column.name == kPaymentColumnNames[place].name) break;
+      }
+      const auto field = std::find(names.begin(), names.end(), column.name);
+      if (kPaymentColumnNames[place].name != nullptr) {
+        source = {From::kPayment, place};
+      } else if (column.name == "customer") {
+        source = {From::kPayment, 0};
+      } else if (column.name == "score") {
+        source.from = From::kScore;
+      } else if (column.name == "decision") {
+        source.from = From::kDecision;
+      } else if (field != names.end()) {
+        source = {From::kField, static_cast<size_t>(field - names.begin())};
+      } else {
+        for (size_t i = 0; i < set->features.size(); ++i) {
+          const std::string& feature = set->features[i].name;
+          if (column.name == feature || (column.name.compare(0, kFeaturePrefix.size(), kFeaturePrefix) == 0 &&
+                                         column.name.compare(kFeaturePrefix.size(), std::string::npos, feature) == 0)) {
+            source = {From::kFeature, i};
+          }
+        }
+      }
+      known_sources.push_back(source);
+    }
+    known_rules = rules_;
+  }
+  sources_ = known_sources;
+  fields_ = known_fields;
+}
+
+RuleOutcome PaymentRules::apply(Entry& entry) {
+  const std::array<SqlValue, 15> payment = stored_values(entry);
+  std::vector<Datum> values(sources_.size(), (Datum)0);
+  std::vector<char> nulls(sources_.size(), 1);
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    if (!rules_->uses(i)) continue;
+    SqlValue value = null_param();
+    const Source& source = sources_[i];
+    switch (source.from) {
+      case From::kPayment:
+        value = payment[source.place];
+        break;
+      case From::kField:
+        if (!payment[kAttributes].null) {
+          Field& field = fields_[source.place];
+          bool null = false;
+          value.null = false;
+          value.value = protect([&] {
+            LOCAL_FCINFO(call, 2);
+            InitFunctionCallInfoData(*call, &field.function, 2, InvalidOid, nullptr, nullptr);
+            call->args[0] = {payment[kAttributes].value, false};
+            call->args[1] = {field.path, false};
+            const Datum result = FunctionCallInvoke(call);
+            null = call->isnull;
+            return result;
+          });
+          value.null = null;
+        }
+        break;
+      case From::kFeature: {
+        const float feature = entry.features[source.place];
+        if (feature == feature) value = float8_param(static_cast<double>(feature));
+        break;
+      }
+      case From::kScore:
+        value = float8_param(static_cast<double>(entry.score));
+        break;
+      case From::kDecision:
+        value = optional_text_param(entry.decision);
+        break;
+      case From::kNowhere:
+        break;
+    }
+    values[i] = value.value;
+    nulls[i] = value.null;
+  }
+  Snapshot snapshot = protect([&] {
+    if (!read_only_) CommandCounterIncrement();
+    return RegisterSnapshot(read_only_ ? GetActiveSnapshot() : GetTransactionSnapshot());
+  });
+  RuleOutcome outcome = rules_->evaluate(values, nulls, entry.decision, snapshot);
+  protect([&] { UnregisterSnapshot(snapshot); });
+  entry.decision = outcome.verdict.decision;
+  return outcome;
+}
+
+void PaymentRules::write(Spi& spi, const std::vector<Entry>& entries, const std::vector<RuleOutcome>& outcomes,
+                         const std::vector<std::string>& model_decisions) {
+  Column cards(UUIDOID), ids(TEXTOID), rules(TEXTOID), versions(INT4OID), times(TIMESTAMPTZOID), actions(TEXTOID), enforced(BOOLOID),
+      decided(BOOLOID), models(TEXTOID), decisions(TEXTOID), reasons(TEXTOID), tags(TEXTOID), errors(TEXTOID);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const std::vector<RuleMatch>& matches = outcomes[i].matches;
+    for (size_t m = 0; m < matches.size(); ++m) {
+      const RuleMatch& match = matches[m];
+      cards.add(uuid_param(card_uuid(entries[i].card)));
+      ids.add(text_param(entries[i].payment->transaction_id));
+      rules.add(text_param(match.rule->name));
+      versions.add(int4_param(match.rule->version));
+      times.add(time_param(entries[i].occurred_at));
+      actions.add(text_param(rule_action_name(match.rule->action)));
+      enforced.add(bool_param(match.rule->enforced));
+      decided.add(bool_param(outcomes[i].verdict.decided_by == static_cast<int>(m)));
+      models.add(optional_text_param(model_decisions[i]));
+      decisions.add(optional_text_param(entries[i].decision));
+      reasons.add(optional_text_param(match.reason));
+      tags.add(optional_text_param(match.rule->tag));
+      errors.add(optional_text_param(match.error));
+    }
+  }
+  if (cards.size() > 0) {
+    spi.run(insert_matches, {cards.array(), ids.array(), rules.array(), versions.array(), times.array(), actions.array(), enforced.array(),
+                             decided.array(), models.array(), decisions.array(), reasons.array(), tags.array(), errors.array()});
+  }
+  for (const RuleSet::Slow& slow : rules_->take_slow()) {
+    spi.run(insert_slow, {text_param(slow.name), int4_param(slow.version), float8_param(slow.mean_ms), int8_param(slow.evaluations)});
+    const char* name = slow.name.c_str();
+    const double mean = slow.mean_ms;
+    protect([&] {
+      ereport(LOG, (errmsg("rule \"%s\" takes %.1f ms of a payment and is put back to observe", name, mean),
+                    errhint("Make its condition cheaper with fraud.alter_rule, or set fraud_detect.rule_time_limit.")));
+    });
+  }
+}
+
+std::vector<std::string> rule_reasons(const RuleOutcome& outcome) {
+  std::vector<std::string> reasons;
+  for (const RuleMatch& match : outcome.matches) {
+    const RuleAction action = match.rule->action;
+    if (match.rule->enforced && match.error.empty() && action != RuleAction::kTag && action != RuleAction::kLower) reasons.push_back(match.reason);
+  }
+  return reasons;
+}
+
+std::vector<std::string> rule_names(const RuleOutcome& outcome) {
+  std::vector<std::string> names;
+  for (const RuleMatch& match : outcome.matches) {
+    if (match.rule->enforced && match.error.empty()) names.push_back(match.rule->name);
+  }
+  return names;
+}
+
+bool is_snoozed(Spi& spi, const Entry& entry, const RuleOutcome* outcome) {
+  auto alerts = [](const std::string& decision) { return decision == "review" || decision == "block"; };
+  std::optional<int64_t> snooze;
+  if (outcome != nullptr && outcome->snooze != 0 && !alerts(outcome->without_snoozed)) snooze = outcome->snooze;
+  if (!snooze && spi.run(find_snooze, {text_param(format_uuid(card_uuid(entry.card))), text_param(entry.payment->merchant)}) > 0) {
+    snooze = spi.integer(0, 1);
+  }
+  if (!snooze) return false;
+  spi.run(insert_snoozed, {uuid_param(card_uuid(entry.card)), text_param(entry.payment->transaction_id), time_param(entry.occurred_at),
+                           int8_param(*snooze), float8_param(static_cast<double>(entry.score)), text_param(entry.decision)});
+  return true;
+}
+
+}  // namespace fraud::pg

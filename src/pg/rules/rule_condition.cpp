@@ -1,0 +1,259 @@
+#include "pg/rules/rule_condition.h"
+
+#include "pg/features/feature_expression.h"
+#include "pg/server/boundary.h"
+#include "pg/server/owner_scope.h"
+#include "pg/server/spi.h"
+
+extern "C" {
+#include "catalog/pg_namespace.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/analyze.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "utils/fmgroids.h"
+#include "utils/ruleutils.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+Statement rule_row("SELECT fraud._rule_row()", {});
+
+constexpr char kMark[] = "fraud_rule_condition_ends_here";
+
+// What the walk over a condition finds and does.
+struct Walk {
+  Oid in_list = InvalidOid, in_list_at = InvalidOid;
+  Var* time = nullptr;  // lists are asked as of it, where it is there
+  bool clock = false, unnamed_list = false, foreign = false;
+  Oid schema = InvalidOid;
+  List* lists = NIL;  // of char*
+  Bitmapset* columns = nullptr;
+};
+
+bool is_clock(Oid function, void*) {
+  return function == F_NOW || function == F_STATEMENT_TIMESTAMP || function == F_AGE_TIMESTAMP || function == F_AGE_TIMESTAMPTZ;
+}
+
+// Of whom others have made. What a domain checks may be anything.
+bool is_foreign(Oid function, void* context) {
+  const Oid schema = get_func_namespace(function);
+  return schema != PG_CATALOG_NAMESPACE && schema != static_cast<Walk*>(context)->schema;
+}
+
+bool walk(::Node* node, void* context) {
+  if (node == nullptr) return false;
+  auto* found = static_cast<Walk*>(context);
+  if (IsA(node, Var)) found->columns = bms_add_member(found->columns, reinterpret_cast<Var*>(node)->varattno);
+  if (IsA(node, SQLValueFunction)) found->clock = true;
+  if (check_functions_in_node(node, is_clock, nullptr)) found->clock = true;
+  if (IsA(node, CoerceToDomain) || check_functions_in_node(node, is_foreign, context)) found->foreign = true;
+  if (IsA(node, FuncExpr)) {
+    auto* call = reinterpret_cast<FuncExpr*>(node);
+    if (call->funcid == found->in_list || call->funcid == found->in_list_at) {
+      auto* list = static_cast<::Node*>(linitial(call->args));
+      if (!IsA(list, Const) || reinterpret_cast<Const*>(list)->constisnull || reinterpret_cast<Const*>(list)->consttype != TEXTOID) {
+        found->unnamed_list = true;
+      } else {
+        found->lists = lappend(found->lists, TextDatumGetCString(reinterpret_cast<Const*>(list)->constvalue));
+      }
+    }
+    if (found->time != nullptr && call->funcid == found->in_list) {
+      call->funcid = found->in_list_at;
+      call->args = lappend(call->args, copyObjectImpl(found->time));
+    }
+  }
+  return walk_expression(node, walk, context);
+}
+
+Walk new_walk(Oid schema) {
+  Walk found;
+  found.schema = schema;
+  auto function = [schema](int args) {
+    const Oid types[] = {TEXTOID, ANYOID, TIMESTAMPTZOID};
+    oidvector* vector = buildoidvector(types, args);
+    return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("in_list"), PointerGetDatum(vector), ObjectIdGetDatum(schema));
+  };
+  found.in_list = function(2);
+  found.in_list_at = function(3);
+  return found;
+}
+
+// The namespace of one item, the row; plain Postgres code.
+ParseState* row_state(const RuleRow& row) {
+  ParseState* state = make_parsestate(nullptr);
+  ParseNamespaceItem* item = addRangeTableEntryForSubquery(state, static_cast<Query*>(copyObjectImpl(row.query)), makeAlias("payment", NIL), false, true);
+  addNSItemToQuery(state, item, true, true, true);
+  return state;
+}
+
+::Node* parse(ParseState* state, const char* text) {
+  List* targets = plain_target_list(raw_parser(text, RAW_PARSE_PLPGSQL_EXPR));
+  if (targets == nullptr || list_length(targets) != 1) {
+    ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("it is not one expression"),
+                    errhint("A condition is written as after WHERE.")));
+  }
+  ::Node* expression = transformExpr(state, linitial_node(ResTarget, targets)->val, EXPR_KIND_INDEX_EXPRESSION);
+  expression = coerce_to_boolean(state, expression, "condition");
+  assign_expr_collations(state, expression);
+  return expression;
+}
+
+void check(::Node* expression, const Walk& found) {
+  if (contain_volatile_functions(expression)) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg("it calls a volatile function"),
+                    errdetail("A condition must come to the same however often it is evaluated.")));
+  }
+  if (found.clock) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg("it depends on the clock or the session"),
+                    errdetail("A backtest would come to something else than the payment did."),
+                    errhint("The payment's own time is occurred_at; fraud.add_rule takes valid_from and valid_until.")));
+  }
+  if (found.unnamed_list) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg("it asks a list that is not named by a constant"),
+                    errhint("Such as fraud.in_list('blocked_devices', device).")));
+  }
+  if (bms_is_member(0, found.columns)) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE), errmsg("it uses the row as a whole"), errhint("Name the columns.")));
+  }
+}
+
+// Prints the expression: a query of it is printed, which knows the row's names, and taken out of that.
+const char* print(ParseState* state, ::Node* expression) {
+  Query* query = makeNode(Query);
+  query->commandType = CMD_SELECT;
+  query->canSetTag = true;
+  query->rtable = state->p_rtable;
+#if PG_VERSION_NUM >= 160000
+  query->rteperminfos = state->p_rteperminfos;
+#endif
+  RangeTblRef* item = makeNode(RangeTblRef);
+  item->rtindex = 1;
+  query->jointree = makeFromExpr(list_make1(item), nullptr);
+  query->targetList = list_make1(makeTargetEntry(reinterpret_cast<Expr*>(expression), 1, pstrdup(kMark), false));
+  const int level = NewGUCNestLevel();
+  (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  char* text = pg_get_querydef(query, false);
+  AtEOXact_GUC(false, level);
+  std::string_view all(text);
+  constexpr std::string_view kSelect = "SELECT ";
+  // The row comes after it and has no such name; a constant of the condition comes before.
+  const std::string_view end = " AS fraud_rule_condition_ends_here";
+  const size_t begin = all.find(kSelect), stop = all.rfind(end);
+  if (begin == std::string_view::npos || stop == std::string_view::npos) elog(ERROR, "unexpected form of a condition: %s", text);
+  return pnstrdup(text + begin + kSelect.size(), stop - begin - kSelect.size());
+}
+
+// The errors of a condition begin with what they are about.
+template <typename Body>
+void named_after(std::string_view condition, Body&& body) {
+  try {
+    protect(body);
+  } catch (const PgError& error) {
+    const ErrorData* data = error.data();
+    if (ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
+    auto or_empty = [](const char* part) { return std::string(part != nullptr ? part : ""); };
+    // Postgres takes it for what is most like it.
+    std::string message = or_empty(data->message);
+    for (const auto& [theirs, ours] : {std::pair<std::string_view, std::string_view>{"index expressions", "conditions"}, {"index expression", "a condition"}}) {
+      const size_t at = message.find(theirs);
+      if (at != std::string::npos) message.replace(at, theirs.size(), ours);
+    }
+    throw SqlError(data->sqlerrcode, "invalid condition \"" + std::string(condition) + "\": " + message,
+                   or_empty(data->detail),
+                   data->sqlerrcode == ERRCODE_UNDEFINED_COLUMN ? "fraud.rule_columns() lists what a condition may name." : or_empty(data->hint));
+  }
+}
+
+}  // namespace
+
+RuleRow read_rule_row(bool read_only) {
+  RuleRow row;
+  std::string text;
+  {
+    OwnerScope owner;
+    Spi spi;
+    spi.run(rule_row, {}, read_only);
+    text = "SELECT " + *spi.text(0, 1) + " FROM fraud.transactions t";
+  }
+  const char* sql = text.c_str();
+  OwnerScope owner;  // names are looked up as ours
+  row.query = protect([&] {
+    return parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT)), sql, nullptr, 0, nullptr);
+  });
+  ListCell* cell;
+  foreach (cell, row.query->targetList) {
+    auto* target = lfirst_node(TargetEntry, cell);
+    auto* value = reinterpret_cast<::Node*>(target->expr);
+    RuleColumn column;
+    protect([&] {
+      column.type = exprType(value);
+      column.modifier = exprTypmod(value);
+      column.collation = exprCollation(value);
+    });
+    column.name = target->resname;
+    row.columns.push_back(std::move(column));
+  }
+  return row;
+}
+
+Condition parse_condition(const RuleRow& row, std::string_view text) {
+  const std::string copy(text);
+  const char* source = copy.c_str();
+  const Oid schema = fraud_schema();
+  const char* printed = nullptr;
+  Walk found;
+  named_after(text, [&] {
+    ParseState* state = row_state(row);
+    ::Node* expression = parse(state, source);
+    found = new_walk(schema);
+    (void)walk(expression, &found);
+    check(expression, found);
+    printed = print(state, expression);
+  });
+  Condition condition;
+  condition.text = printed;
+  condition.plain = !found.foreign;
+  for (int column = -1; (column = bms_next_member(found.columns, column)) >= 0;) {
+    condition.columns.push_back(row.columns[static_cast<size_t>(column) - 1].name);
+  }
+  ListCell* cell;
+  foreach (cell, found.lists) {
+    std::string list = static_cast<const char*>(lfirst(cell));
+    bool known = false;
+    for (const std::string& other : condition.lists) known = known || other == list;
+    if (!known) condition.lists.push_back(std::move(list));
+  }
+  return condition;
+}
+
+::Node* condition_tree(const RuleRow& row, const char* text) { return parse(row_state(row), text); }
+
+std::string condition_as_of(const RuleRow& row, std::string_view text) {
+  const std::string copy(text);
+  const char* source = copy.c_str();
+  const Oid schema = fraud_schema();
+  AttrNumber time = 0;
+  for (size_t i = 0; i < row.columns.size(); ++i) {
+    if (row.columns[i].name == "occurred_at") time = static_cast<AttrNumber>(i + 1);
+  }
+  const char* printed = nullptr;
+  named_after(text, [&] {
+    ParseState* state = row_state(row);
+    ::Node* expression = parse(state, source);
+    Walk found = new_walk(schema);
+    found.time = makeVar(1, time, TIMESTAMPTZOID, -1, InvalidOid, 0);
+    (void)walk(expression, &found);
+    check(expression, found);
+    printed = print(state, expression);
+  });
+  return printed;
+}
+
+}  // namespace fraud::pg

@@ -1,0 +1,77 @@
+// fraud.add_rule and fraud.alter_rule: the condition is read as the caller sees names, and stored as the owner.
+#include "pg/rules/rule_condition.h"
+#include "pg/server/boundary.h"
+#include "pg/server/owner_scope.h"
+#include "pg/server/spi.h"
+
+namespace fraud::pg {
+
+namespace {
+
+Statement write_rule(
+    "SELECT fraud._write_rule($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+    {TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
+     TEXTOID, TEXTOID, TEXTOID});
+
+std::string text_at(FunctionCallInfo fcinfo, int index) {
+  text* value = protect([&] { return PG_GETARG_TEXT_PP(index); });
+  return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
+}
+
+SqlValue argument(FunctionCallInfo fcinfo, int index) {
+  return PG_ARGISNULL(index) ? null_param() : SqlValue{PG_GETARG_DATUM(index), false};
+}
+
+SqlValue names(const std::vector<std::string>& values) {
+  Column column(TEXTOID);
+  for (const std::string& value : values) column.add(text_param(value));
+  return column.array();
+}
+
+// Arguments: name, condition, action, reason, mode, valid_from, valid_until, priority, on_error, tag, note.
+Datum write(FunctionCallInfo fcinfo, bool is_new) {
+  refuse_when_restricted(is_new ? "add_rule" : "alter_rule");
+  SqlValue expression = null_param(), columns = null_param(), lists = null_param(), plain = null_param();
+  if (!PG_ARGISNULL(1)) {
+    const Condition condition = parse_condition(read_rule_row(false), text_at(fcinfo, 1));
+    expression = text_param(condition.text);
+    columns = names(condition.columns);
+    lists = names(condition.lists);
+    plain = bool_param(condition.plain);
+  }
+  OwnerScope owner;
+  Spi spi;
+  spi.run(write_rule, {argument(fcinfo, 0), bool_param(is_new), argument(fcinfo, 1), expression, columns, lists, plain, argument(fcinfo, 2),
+                       argument(fcinfo, 3), argument(fcinfo, 4), argument(fcinfo, 5), argument(fcinfo, 6), argument(fcinfo, 7),
+                       argument(fcinfo, 8), argument(fcinfo, 9), argument(fcinfo, 10)});
+  return Int32GetDatum(static_cast<int32_t>(*spi.integer(0, 1)));
+}
+
+}  // namespace
+
+}  // namespace fraud::pg
+
+using namespace fraud::pg;
+
+FRAUD_FUNCTION(add_rule) { return write(fcinfo, true); }
+
+FRAUD_FUNCTION(alter_rule) { return write(fcinfo, false); }
+
+// Returns a row for each column that conditions see.
+FRAUD_FUNCTION(rule_columns) {
+  protect([&] { InitMaterializedSRF(fcinfo, 0); });
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  for (const RuleColumn& column : read_rule_row(true).columns) {
+    const Oid type = column.type;
+    const char* type_name = protect([&] { return format_type_be(type); });
+    Datum values[2] = {text_param(column.name).value, text_param(type_name).value};
+    bool nulls[2] = {false, false};
+    protect([&] { tuplestore_putvalues(result->setResult, result->setDesc, values, nulls); });
+  }
+  return (Datum)0;
+}
+
+FRAUD_FUNCTION(condition_as_of) {
+  const std::string text = condition_as_of(read_rule_row(true), text_at(fcinfo, 0));
+  return text_param(text).value;
+}

@@ -1,0 +1,362 @@
+#include "pg/rules/rule_set.h"
+
+#include "core/payments/mask.h"
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
+#include "pg/rules/list_lookup.h"
+#include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
+#include "pg/server/index_lookup.h"
+#include "pg/server/owner_scope.h"
+#include "pg/server/spi.h"
+#include "pg/server/subtransaction.h"
+
+extern "C" {
+#include "optimizer/optimizer.h"
+#include "portability/instr_time.h"
+#include "utils/plancache.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+Statement live_rules(
+    "SELECT l.rule, l.version, l.expression, l.action, l.reason, l.priority, l.on_error, l.enforced::int, l.valid_from, l.valid_until,"
+    "  l.tag, l.defined_by::text, l.snooze_id, l.snoozed_until, l.asks_lists::int FROM fraud._live_rules($1) l",
+    {TEXTOID});
+
+// Evaluations after which a rule is judged, and half of which are forgotten at each tenfold.
+constexpr int64_t kJudgedAfter = 10;
+
+// Returns the revision of the rules, or -1 where there are none. Plain Postgres code.
+int64_t live_revision(Oid schema, Snapshot snapshot) {
+  IndexLookup lookup;
+  int64_t revision = -1;
+  if (open_lookup(&lookup, schema, "rule_sets", "rule_sets_pkey", text_datum("payments"), InvalidOid, (Datum)0, snapshot) &&
+      DatumGetInt32(lookup_column(lookup, "live")) > 0) {
+    revision = DatumGetInt64(lookup_column(lookup, "revision"));
+  }
+  close_lookup(&lookup);
+  return revision;
+}
+
+double now_us() {
+  instr_time now;
+  INSTR_TIME_SET_CURRENT(now);
+  return INSTR_TIME_GET_DOUBLE(now) * 1e6;
+}
+
+// Until the end of its life, memory is of the context.
+class InContext {
+ public:
+  explicit InContext(MemoryContext context) noexcept : outer_(MemoryContextSwitchTo(context)) {}
+  ~InContext() noexcept { MemoryContextSwitchTo(outer_); }
+  InContext(const InContext&) = delete;
+  InContext& operator=(const InContext&) = delete;
+
+ private:
+  MemoryContext outer_;
+};
+
+// What failed is about the rule, and not about the statement or the transaction.
+bool is_the_rules(int sqlstate) {
+  const int category = ERRCODE_TO_CATEGORY(sqlstate);
+  return category != ERRCODE_OPERATOR_INTERVENTION && category != ERRCODE_TRANSACTION_ROLLBACK && sqlstate != ERRCODE_DISK_FULL;
+}
+
+// Runs body in a subtransaction; returns what failed, or nothing.
+template <typename Body>
+std::optional<std::string> attempt(Body&& body) {
+  try {
+    in_subtransaction(body);
+    return std::nullopt;
+  } catch (const PgError& error) {
+    ErrorData* data = error.data();
+    if (!is_the_rules(data->sqlerrcode)) throw;
+    std::string fault = data->message != nullptr ? data->message : "error";
+    protect([&] { FreeErrorData(data); });
+    return fault;
+  } catch (const SqlError& error) {
+    return error.what();
+  }
+}
+
+// Errors hold values of the payment.
+std::string kept_error(const std::string& error) {
+  std::string text = mask_card_numbers(error);
+  constexpr size_t kMost = 1000;
+  if (text.size() <= kMost) return text;
+  const char* all = text.c_str();
+  const int length = static_cast<int>(text.size());
+  text.resize(static_cast<size_t>(protect([&] { return pg_mbcliplen(all, length, static_cast<int>(kMost)); })));
+  return text;
+}
+
+}  // namespace
+
+RuleSet::~RuleSet() noexcept {
+  for (Rule& rule : rules_) {
+    if (rule.planned != nullptr) FreeCachedExpression(rule.planned);
+  }
+  if (context_ != nullptr) MemoryContextDelete(context_);
+}
+
+bool RuleSet::is_current() const noexcept {
+  for (const Rule& rule : rules_) {
+    if (rule.planned != nullptr && !rule.planned->is_valid) return false;
+  }
+  return true;
+}
+
+void RuleSet::load(int64_t revision, bool read_only) {
+  revision_ = revision;
+  context_ = protect([] { return AllocSetContextCreate(CacheMemoryContext, "fraud_detect rules", ALLOCSET_DEFAULT_SIZES); });
+  {
+    InContext kept(context_);
+    row_ = read_rule_row(read_only);
+  }
+  {
+    OwnerScope owner;
+    Spi spi;
+    const uint64_t count = spi.run(live_rules, {text_param("payments")}, read_only);
+    for (uint64_t i = 0; i < count; ++i) {
+      Rule rule;
+      rule.name = *spi.text(i, 1);
+      rule.version = static_cast<int>(*spi.integer(i, 2));
+      rule.expression = *spi.text(i, 3);
+      rule.action = rule_action_named(*spi.text(i, 4)).value_or(RuleAction::kTag);
+      rule.reason = spi.text(i, 5).value_or("");
+      rule.priority = static_cast<int>(*spi.integer(i, 6));
+      rule.on_error = rule_action_named(*spi.text(i, 7));
+      rule.enforced = *spi.integer(i, 8) != 0;
+      if (std::optional<Datum> from = spi.datum(i, 9)) rule.valid_from = DatumGetTimestampTz(*from);
+      if (std::optional<Datum> until = spi.datum(i, 10)) rule.valid_until = DatumGetTimestampTz(*until);
+      rule.tag = spi.text(i, 11).value_or("");
+      const std::string role = spi.text(i, 12).value_or("");
+      if (std::optional<int64_t> snooze = spi.integer(i, 13)) {
+        rule.snooze = *snooze;
+        rule.snoozed_until = DatumGetTimestampTz(*spi.datum(i, 14));
+      }
+      asks_lists_ = asks_lists_ || *spi.integer(i, 15) != 0;
+      if (groups_.empty() || groups_.back().role != role) groups_.push_back({InvalidOid, role, rules_.size(), rules_.size()});
+      rules_.push_back(std::move(rule));
+      groups_.back().end = rules_.size();
+    }
+  }
+  used_.assign(row_.columns.size(), 0);
+  protect([&] {
+    MemoryContext outer = MemoryContextSwitchTo(context_);
+    const int count = static_cast<int>(row_.columns.size());
+    TupleDesc shape = CreateTemplateTupleDesc(count);
+    for (int i = 0; i < count; ++i) {
+      const RuleColumn& column = row_.columns[static_cast<size_t>(i)];
+      TupleDescInitEntry(shape, static_cast<AttrNumber>(i + 1), nullptr, column.type, column.modifier, 0);
+      TupleDescInitEntryCollation(shape, static_cast<AttrNumber>(i + 1), column.collation);
+    }
+    slot_ = MakeSingleTupleTableSlot(shape, &TTSOpsVirtual);
+    evaluation_ = CreateStandaloneExprContext();
+    evaluation_->ecxt_scantuple = slot_;
+    MemoryContextSwitchTo(outer);
+  });
+  for (Group& group : groups_) compile(group);
+}
+
+void RuleSet::compile(Group& group) {
+  if (group.role.empty()) {
+    group.definer = fraud_owner();
+  } else {
+    const char* role = group.role.c_str();
+    group.definer = protect([&] { return get_role_oid(role, true); });
+  }
+  for (size_t i = group.begin; i < group.end; ++i) {
+    Rule& rule = rules_[i];
+    if (!OidIsValid(group.definer)) {
+      rule.fault = "its author, role \"" + group.role + "\", is gone";
+      continue;
+    }
+    std::optional<std::string> fault = attempt([&] {
+      RestrictedScope scope(group.definer);
+      const char* text = rule.expression.c_str();
+      InContext kept(context_);
+      protect([&] {
+        ::Node* tree = condition_tree(row_, text);
+        rule.planned = GetCachedExpression(tree);
+        rule.state = ExecInitExpr(reinterpret_cast<Expr*>(rule.planned->expr), nullptr);
+      });
+    });
+    if (fault) {
+      rule.fault = *fault;
+      rule.state = nullptr;
+      continue;
+    }
+    Bitmapset* columns = protect([&] {
+      Bitmapset* found = nullptr;
+      pull_varattnos(rule.planned->expr, 1, &found);
+      return found;
+    });
+    for (int column = -1; (column = bms_next_member(columns, column)) >= 0;) {
+      const int attribute = column + FirstLowInvalidHeapAttributeNumber;
+      if (attribute > 0) used_[static_cast<size_t>(attribute) - 1] = 1;
+    }
+    // A reason's places, too.
+    for (size_t c = 0; c < row_.columns.size(); ++c) {
+      if (rule.reason.find("{" + row_.columns[c].name + "}") != std::string::npos) used_[c] = 1;
+    }
+  }
+}
+
+void RuleSet::run(const Group& group, std::vector<char>& matched, std::vector<std::string>& errors) {
+  double began = 0;
+  auto evaluate = [this, &matched, &began](Rule& rule, size_t i) {
+    bool null = false;
+    const Datum value = ExecEvalExprSwitchContext(rule.state, evaluation_, &null);
+    matched[i] = !null && DatumGetBool(value);
+    const double ended = now_us();
+    rule.spent_us += ended - began;
+    began = ended;
+    rule.counted += 1;
+    rule.evaluations += 1;
+  };
+  const bool runs = std::any_of(rules_.begin() + static_cast<std::ptrdiff_t>(group.begin), rules_.begin() + static_cast<std::ptrdiff_t>(group.end),
+                                [](const Rule& rule) { return rule.state != nullptr; });
+  const std::optional<std::string> fault = !runs ? std::nullopt : attempt([&] {
+    RestrictedScope scope(group.definer);
+    protect([&] {
+      began = now_us();
+      for (size_t i = group.begin; i < group.end; ++i) {
+        if (rules_[i].state != nullptr) evaluate(rules_[i], i);
+      }
+    });
+  });
+  for (size_t i = group.begin; i < group.end; ++i) {
+    Rule& rule = rules_[i];
+    if (rule.state == nullptr) {
+      errors[i] = rule.fault;
+    } else if (fault) {
+      matched[i] = 0;
+      const std::optional<std::string> own = attempt([&] {
+        RestrictedScope scope(group.definer);
+        protect([&] {
+          began = now_us();
+          evaluate(rule, i);
+        });
+      });
+      if (own) {
+        errors[i] = own->empty() ? "unknown error" : *own;
+        matched[i] = 0;
+      }
+    }
+  }
+}
+
+std::string RuleSet::fill_reason(const Rule& rule) {
+  if (rule.reason.empty()) return "rule " + rule.name;
+  std::string filled = rule.reason;
+  for (size_t c = 0; c < row_.columns.size(); ++c) {
+    const std::string place = "{" + row_.columns[c].name + "}";
+    for (size_t at = filled.find(place); at != std::string::npos;) {
+      std::string value = "unknown";
+      if (!slot_->tts_isnull[c]) {
+        const Oid type = row_.columns[c].type;
+        const Datum datum = slot_->tts_values[c];
+        const char* text = protect([&] {
+          Oid output = InvalidOid;
+          bool varlena = false;
+          getTypeOutputInfo(type, &output, &varlena);
+          return OidOutputFunctionCall(output, datum);
+        });
+        value = text;
+        constexpr size_t kMost = 200;
+        if (value.size() > kMost) {
+          value.resize(static_cast<size_t>(protect([&] { return pg_mbcliplen(text, static_cast<int>(strlen(text)), static_cast<int>(kMost)); })));
+        }
+      }
+      filled.replace(at, place.size(), value);
+      at = filled.find(place, at + value.size());
+    }
+  }
+  return mask_card_numbers(filled);
+}
+
+RuleOutcome RuleSet::evaluate(const std::vector<Datum>& values, const std::vector<char>& nulls, const std::string& decision, Snapshot snapshot) {
+  std::vector<char> matched(rules_.size(), 0);
+  std::vector<std::string> errors(rules_.size());
+  ExecClearTuple(slot_);
+  for (size_t i = 0; i < values.size(); ++i) {
+    slot_->tts_values[i] = values[i];
+    slot_->tts_isnull[i] = nulls[i] != 0;
+  }
+  ExecStoreVirtualTuple(slot_);
+  {
+    ListMemo memo(snapshot, asks_lists_);
+    for (const Group& group : groups_) run(group, matched, errors);
+  }
+  const TimestampTz now = GetCurrentTransactionStartTimestamp();
+  RuleOutcome outcome;
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    const Rule& rule = rules_[i];
+    if ((!matched[i] && errors[i].empty()) || now < rule.valid_from || now >= rule.valid_until) continue;
+    outcome.matches.push_back({&rule, errors[i].empty() ? fill_reason(rule) : std::string(), errors[i].empty() ? std::string() : kept_error(errors[i])});
+  }
+  protect([&] { ResetExprContext(evaluation_); });
+  std::stable_sort(outcome.matches.begin(), outcome.matches.end(), [](const RuleMatch& a, const RuleMatch& b) {
+    return std::tie(a.rule->priority, a.rule->name) < std::tie(b.rule->priority, b.rule->name);
+  });
+  std::vector<RuleAction> all, awake;
+  for (const RuleMatch& match : outcome.matches) {
+    // What decides nothing has no say, but keeps its place.
+    RuleAction action = match.rule->enforced ? match.rule->action : RuleAction::kTag;
+    if (!match.error.empty()) action = match.rule->enforced ? match.rule->on_error.value_or(RuleAction::kTag) : RuleAction::kTag;
+    all.push_back(action);
+    const bool snoozed = match.rule->snooze != 0 && now < match.rule->snoozed_until;
+    awake.push_back(snoozed ? RuleAction::kTag : action);
+    if (snoozed && outcome.snooze == 0) outcome.snooze = match.rule->snooze;
+  }
+  outcome.verdict = judge(decision, all);
+  outcome.without_snoozed = outcome.snooze != 0 ? judge(decision, awake).decision : outcome.verdict.decision;
+  return outcome;
+}
+
+std::vector<RuleSet::Slow> RuleSet::take_slow() {
+  std::vector<Slow> slow;
+  if (guc_rule_time_limit_ms <= 0) return slow;
+  for (Rule& rule : rules_) {
+    if (rule.counted < kJudgedAfter) continue;
+    const double mean_ms = rule.spent_us / static_cast<double>(rule.counted) / 1000;
+    if (rule.enforced && mean_ms > guc_rule_time_limit_ms) {
+      rule.enforced = false;
+      slow.push_back({rule.name, rule.version, mean_ms, rule.evaluations});
+    }
+    if (rule.counted >= 10 * kJudgedAfter) {
+      rule.counted /= 2;
+      rule.spent_us /= 2;
+    }
+  }
+  return slow;
+}
+
+std::shared_ptr<RuleSet> find_rules(const std::string& features, bool read_only) {
+  // Never destroyed: at the process's end there is no Postgres left to free it.
+  static auto& kept = *new std::shared_ptr<RuleSet>;
+  const Oid schema = fraud_schema();
+  const int64_t revision = protect([&] {
+    if (!read_only) CommandCounterIncrement();
+    Snapshot snapshot = RegisterSnapshot(read_only ? GetActiveSnapshot() : GetTransactionSnapshot());
+    const int64_t found = live_revision(schema, snapshot);
+    UnregisterSnapshot(snapshot);
+    return found;
+  });
+  if (revision < 0) return nullptr;
+  if (kept != nullptr && kept->revision_ == revision && kept->features_ == features && kept->is_current()) return kept;
+  std::shared_ptr<RuleSet> fresh(new RuleSet);
+  fresh->features_ = features;
+  fresh->load(revision, read_only);
+  kept = fresh;
+  return fresh;
+}
+
+}  // namespace fraud::pg

@@ -1,0 +1,619 @@
+-- Rules: a condition over what is known of a payment when it is decided, and what is to be done.
+-- They run in the payment's transaction (src/pg/rules), with the rights of who wrote them.
+--
+-- Workers read these tables and lock no row of them; what they write themselves (matches, slow
+-- rules) are rows that nobody changes.
+CREATE TABLE fraud.rule_versions (
+    rule text COLLATE "C" NOT NULL,
+    version int NOT NULL,
+    scope text COLLATE "C" NOT NULL DEFAULT 'payments',
+    condition text NOT NULL,
+    expression text NOT NULL,
+    columns text[] NOT NULL,
+    lists text[] NOT NULL,
+    plain boolean NOT NULL,
+    action text NOT NULL CHECK (action IN ('allow', 'block', 'review', 'raise', 'lower', 'tag')),
+    reason text,
+    priority int NOT NULL,
+    on_error text NOT NULL CHECK (on_error IN ('ignore', 'review', 'block')),
+    valid_from timestamptz,
+    valid_until timestamptz,
+    tag text,
+    note text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by name,
+    PRIMARY KEY (rule, version)
+);
+COMMENT ON TABLE fraud.rule_versions IS 'what each rule says, and said: a version is never changed; fraud.rules has which one is in force';
+COMMENT ON COLUMN fraud.rule_versions.condition IS 'as it was written';
+COMMENT ON COLUMN fraud.rule_versions.expression IS 'the same as Postgres prints it, every name outside of pg_catalog qualified';
+COMMENT ON COLUMN fraud.rule_versions.columns IS 'of fraud.rule_columns(), that it uses';
+COMMENT ON COLUMN fraud.rule_versions.lists IS 'that it looks into';
+COMMENT ON COLUMN fraud.rule_versions.plain IS 'whether it calls no functions but Postgres''s and ours: others may backtest it';
+COMMENT ON COLUMN fraud.rule_versions.reason IS 'what an alert says of it: {column} stands for a value; null: the rule''s name';
+COMMENT ON COLUMN fraud.rule_versions.priority IS 'of rules of one kind that match, the one with the lowest number is said to have decided';
+COMMENT ON COLUMN fraud.rule_versions.on_error IS 'what an enforced rule does of whose condition fails: ignore (nothing), review or block';
+COMMENT ON COLUMN fraud.rule_versions.created_by IS 'the author, whose rights the condition has; null: the extension''s owner';
+
+CREATE TABLE fraud.rules (
+    rule text COLLATE "C" PRIMARY KEY,
+    scope text COLLATE "C" NOT NULL DEFAULT 'payments',
+    enforced_version int,
+    observed_version int,
+    of_list text COLLATE "C",
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    changed_by name NOT NULL DEFAULT fraud._caller()
+);
+COMMENT ON TABLE fraud.rules IS 'which version of each rule decides payments, and which one is only counted; read fraud.rule_status';
+COMMENT ON COLUMN fraud.rules.enforced_version IS 'the version that decides; null: none does';
+COMMENT ON COLUMN fraud.rules.observed_version IS 'the version whose matches are counted and decide nothing: a draft; null: none';
+COMMENT ON COLUMN fraud.rules.of_list IS 'the list that it came with (block_device)';
+
+CREATE TABLE fraud.rule_history (
+    event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    rule text COLLATE "C" NOT NULL,
+    version int,
+    act text NOT NULL CHECK (act IN ('add', 'alter', 'enforce', 'observe', 'disable', 'rollback', 'drop')),
+    reason text,
+    at timestamptz NOT NULL DEFAULT now(),
+    by name NOT NULL DEFAULT fraud._caller()
+);
+CREATE INDEX rule_history_rule_idx ON fraud.rule_history (rule, event_id);
+COMMENT ON TABLE fraud.rule_history IS 'who did what to a rule, when and why';
+
+-- What a payment asks first: whether there are rules at all, and whether they are still those that
+-- the session has ready.
+CREATE TABLE fraud.rule_sets (
+    scope text COLLATE "C" PRIMARY KEY,
+    revision bigint NOT NULL,
+    live int NOT NULL
+);
+COMMENT ON TABLE fraud.rule_sets IS 'internal: how many rules are enforced or observed, and a number that changes with them';
+
+-- Written by whoever stores a payment; the version is observed from then on, in whatever fraud.rules says.
+CREATE TABLE fraud.slow_rules (
+    slow_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    rule text COLLATE "C" NOT NULL,
+    version int NOT NULL,
+    mean_ms float8 NOT NULL,
+    evaluations bigint NOT NULL,
+    noticed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX slow_rules_rule_idx ON fraud.slow_rules (rule, version);
+COMMENT ON TABLE fraud.slow_rules IS
+    'versions of rules that took longer than fraud_detect.rule_time_limit, and were put back to observe: a new version, or fraud.enforce_rule, has them tried again';
+
+CREATE TABLE fraud.rule_matches (
+    card uuid NOT NULL,
+    transaction_id text COLLATE "C" NOT NULL,
+    rule text COLLATE "C" NOT NULL,
+    version int NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    matched_at timestamptz NOT NULL DEFAULT now(),
+    action text NOT NULL,
+    enforced boolean NOT NULL,
+    decided boolean NOT NULL,
+    model_decision text,
+    decision text,
+    reason text,
+    tag text,
+    error text,
+    PRIMARY KEY (card, transaction_id, rule, version)
+);
+CREATE INDEX rule_matches_rule_idx ON fraud.rule_matches (rule, matched_at);
+CREATE INDEX rule_matches_error_idx ON fraud.rule_matches (rule, matched_at) WHERE error IS NOT NULL;
+COMMENT ON TABLE fraud.rule_matches IS 'which rules matched a payment, or failed on it, written with the payment';
+COMMENT ON COLUMN fraud.rule_matches.enforced IS 'false: it was observed, and decided nothing';
+COMMENT ON COLUMN fraud.rule_matches.decided IS 'whether the decision is this rule''s; of those that agree, the first by priority';
+COMMENT ON COLUMN fraud.rule_matches.model_decision IS 'what the model''s thresholds alone came to; null where it has none';
+COMMENT ON COLUMN fraud.rule_matches.decision IS 'what was decided in the end';
+COMMENT ON COLUMN fraud.rule_matches.error IS 'why the condition failed; null: it matched';
+
+CREATE TABLE fraud.snoozes (
+    snooze_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('customer', 'merchant', 'rule')),
+    name text COLLATE "C" NOT NULL,
+    card uuid,
+    "until" timestamptz NOT NULL,
+    reason text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by name NOT NULL DEFAULT fraud._caller(),
+    ended_at timestamptz,
+    ended_by name,
+    end_reason text
+);
+CREATE INDEX snoozes_name_idx ON fraud.snoozes (name, kind) WHERE ended_at IS NULL;
+COMMENT ON TABLE fraud.snoozes IS 'customers, merchants and rules that raise no alert until a time: payments are stored, scored and decided all the same';
+COMMENT ON COLUMN fraud.snoozes.name IS 'the merchant, the rule, or the customer''s card';
+
+CREATE TABLE fraud.snoozed_alerts (
+    card uuid NOT NULL,
+    transaction_id text COLLATE "C" NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    snooze_id bigint NOT NULL,
+    score float8 NOT NULL,
+    decision text NOT NULL,
+    snoozed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (card, transaction_id)
+);
+CREATE INDEX snoozed_alerts_snooze_idx ON fraud.snoozed_alerts (snooze_id);
+COMMENT ON TABLE fraud.snoozed_alerts IS 'alerts that were not raised, for somebody had snoozed their customer, merchant or rule';
+
+-- --------------------------------------------------- what conditions see
+-- As a select list over rows of fraud.transactions called t. A feature that is called as a column is feature_NAME.
+CREATE FUNCTION fraud._rule_row(score text DEFAULT 't.score', decision text DEFAULT 't.decision') RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 't.card, t.card AS customer, t.transaction_id, t.occurred_at, t.amount, t.merchant, t.category,'
+           ' t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude, t.city_population, t.age,'
+           ' t.currency, t.base_amount, t.attributes, (' || score || ')::float8 AS score, (' || decision || ')::text COLLATE "C" AS decision'
+           || fraud._field_columns('t')
+           || coalesce((SELECT string_agg(format(', nullif(t.features[%s], ''NaN''::float4)::float8 AS %I', d.position,
+                            CASE WHEN d.feature IN ('card', 'customer', 'transaction_id', 'occurred_at', 'amount', 'merchant', 'category', 'merchant_latitude',
+                                                    'merchant_longitude', 'home_latitude', 'home_longitude', 'city_population', 'age', 'currency',
+                                                    'base_amount', 'attributes', 'score', 'decision')
+                                      OR EXISTS (SELECT FROM fraud.payment_fields f WHERE f.name = d.feature)
+                                 THEN 'feature_' || d.feature ELSE d.feature END), '' ORDER BY d.position)
+                        FROM fraud.feature_definitions d WHERE d.feature_set = 'payments'), '');
+END;
+COMMENT ON FUNCTION fraud._rule_row(text, text) IS 'internal: what a condition sees, as a select list over fraud.transactions t; score and decision as expressions';
+
+CREATE FUNCTION fraud.rule_columns(OUT name text, OUT type text) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'fraud_detect_rule_columns'
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 50;
+COMMENT ON FUNCTION fraud.rule_columns() IS
+    'what a rule''s condition may name: the payment, its fields, score (0 to 1), decision (of the model alone), and its features (float8, null where missing; one that is called as a column is feature_NAME)';
+
+CREATE FUNCTION fraud._condition_as_of(condition text) RETURNS text
+AS 'MODULE_PATHNAME', 'fraud_detect_condition_as_of'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION fraud._condition_as_of(text) IS
+    'internal: a condition as an expression over a row of fraud._rule_row(), which looks into lists as they were at the payment''s time';
+
+-- ----------------------------------------------------------- what is live
+CREATE FUNCTION fraud._live_rules(scope text) RETURNS TABLE (
+    rule text, version int, expression text, action text, reason text, priority int, on_error text, enforced boolean,
+    valid_from timestamptz, valid_until timestamptz, tag text, defined_by name, snooze_id bigint, snoozed_until timestamptz, asks_lists boolean)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT r.rule, v.version, v.expression, v.action, v.reason, v.priority, v.on_error,
+           coalesce(v.version = r.enforced_version, false)
+           AND NOT EXISTS (SELECT FROM fraud.slow_rules s WHERE s.rule = v.rule AND s.version = v.version AND s.noticed_at > r.changed_at),
+           v.valid_from, v.valid_until, v.tag, v.created_by, z.snooze_id, z."until", v.lists <> '{}'
+    FROM fraud.rules r
+    JOIN fraud.rule_versions v ON v.rule = r.rule AND v.version IN (r.enforced_version, r.observed_version)
+    LEFT JOIN LATERAL (SELECT s.snooze_id, s."until" FROM fraud.snoozes s
+                       WHERE s.kind = 'rule' AND s.name = r.rule AND s.ended_at IS NULL AND s."until" > now()
+                       ORDER BY s."until" DESC LIMIT 1) z ON true
+    WHERE r.scope = _live_rules.scope
+    ORDER BY v.created_by NULLS FIRST, v.priority, r.rule, v.version;
+END;
+COMMENT ON FUNCTION fraud._live_rules(text) IS 'internal: the rules that payments meet';
+
+-- Numbers by chance: one that a rollback takes back is not given again.
+CREATE FUNCTION fraud._rules_changed(scope text) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    INSERT INTO fraud.rule_sets AS s (scope, revision, live)
+    SELECT _rules_changed.scope, ('x0' || left(md5(gen_random_uuid()::text), 15))::bit(64)::bigint, count(*) FROM fraud.rules r
+    WHERE r.scope = _rules_changed.scope AND num_nonnulls(r.enforced_version, r.observed_version) > 0
+    ON CONFLICT ON CONSTRAINT rule_sets_pkey DO UPDATE SET revision = excluded.revision, live = excluded.live;
+END;
+COMMENT ON FUNCTION fraud._rules_changed(text) IS 'internal: has sessions read the rules again';
+
+-- ---------------------------------------------------------- writing rules
+-- What alter_rule is not told stays as the newest version has it. The lock: of two who change a rule the second sees the first.
+CREATE FUNCTION fraud._write_rule(name text, is_new boolean, condition text, expression text, columns text[], lists text[], plain boolean, action text,
+    reason text, mode text, valid_from timestamptz, valid_until timestamptz, priority int, on_error text, tag text, note text) RETURNS int
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    four_eyes boolean := coalesce(nullif(current_setting('fraud_detect.four_eyes', true), ''), 'off')::boolean;
+    current fraud.rules;
+    before fraud.rule_versions;
+    new fraud.rule_versions;
+BEGIN
+    IF name IS NULL OR is_new AND num_nulls(condition, action, mode) > 0 THEN
+        RAISE EXCEPTION 'name, condition, action and mode must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF name !~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$' OR fraud._mask_card_numbers(name) <> name THEN
+        RAISE EXCEPTION 'invalid rule name "%"', fraud._mask_card_numbers(name)
+            USING ERRCODE = 'invalid_name', DETAIL = 'A name is a letter or underscore, then up to 62 letters, digits, underscores, dots or dashes.';
+    ELSIF action NOT IN ('allow', 'block', 'review', 'raise', 'lower', 'tag') THEN
+        RAISE EXCEPTION 'invalid action "%"', action
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Actions are allow, block, review, raise, lower and tag.';
+    ELSIF on_error NOT IN ('ignore', 'review', 'block') THEN
+        RAISE EXCEPTION 'invalid on_error "%"', on_error
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'What happens where the condition fails is ignore, review or block.';
+    ELSIF mode NOT IN ('observe', 'enforce') THEN
+        RAISE EXCEPTION 'invalid mode "%"', mode
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'A rule is observed (observe) or decides (enforce).';
+    ELSIF mode = 'enforce' AND four_eyes THEN
+        RAISE EXCEPTION 'rule "%" must be enforced by another than its author', name
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'fraud_detect.four_eyes is on.',
+                  HINT = 'Add it with mode => ''observe''; somebody else then calls fraud.enforce_rule.';
+    ELSIF octet_length(reason) > 1000 OR octet_length(condition) > 100000 THEN
+        RAISE EXCEPTION 'the % of rule "%" is too long', CASE WHEN octet_length(reason) > 1000 THEN 'reason' ELSE 'condition' END, name
+            USING ERRCODE = 'string_data_right_truncation', DETAIL = 'Expected at most 1,000 bytes of a reason, 100,000 of a condition.';
+    END IF;
+    SELECT * INTO current FROM fraud.rules r WHERE r.rule = name FOR UPDATE;
+    IF is_new AND current.rule IS NOT NULL THEN
+        RAISE EXCEPTION 'rule "%" exists already', name
+            USING ERRCODE = 'duplicate_object', HINT = 'fraud.alter_rule changes it; fraud.drop_rule drops it.';
+    ELSIF NOT is_new AND current.rule IS NULL THEN
+        RAISE EXCEPTION 'rule "%" does not exist', name
+            USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules.';
+    ELSIF current.of_list IS NOT NULL THEN
+        RAISE EXCEPTION 'rule "%" comes with list "%" and cannot be changed', name, current.of_list
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'fraud.disable_rule has it decide nothing.';
+    END IF;
+    IF NOT is_new THEN
+        SELECT * INTO before FROM fraud.rule_versions v WHERE v.rule = name ORDER BY v.version DESC LIMIT 1;
+    END IF;
+    new.rule := name;
+    new.version := coalesce((SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = name), 0) + 1;
+    new.scope := 'payments';
+    new.condition := coalesce(fraud._mask_card_numbers(condition), before.condition);
+    new.expression := coalesce(expression, before.expression);
+    new.columns := coalesce(columns, before.columns);
+    new.lists := coalesce(lists, before.lists);
+    new.plain := coalesce(plain, before.plain);
+    new.action := coalesce(action, before.action);
+    new.reason := coalesce(fraud._mask_card_numbers(reason), before.reason);
+    new.priority := coalesce(priority, before.priority, 100);
+    new.on_error := coalesce(on_error, before.on_error, 'ignore');
+    new.valid_from := coalesce(valid_from, before.valid_from);
+    new.valid_until := coalesce(valid_until, before.valid_until);
+    new.tag := coalesce(tag, before.tag);
+    new.note := fraud._mask_card_numbers(note);
+    new.created_at := now();
+    new.created_by := fraud._caller();
+    IF fraud._mask_card_numbers(new.expression) <> new.expression THEN
+        RAISE EXCEPTION 'the condition of rule "%" may hold a card number', name
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Card numbers are kept nowhere.',
+                  HINT = 'List the customer: fraud.add_to_list(''block_customer'', …).';
+    ELSIF new.valid_from >= new.valid_until THEN
+        RAISE EXCEPTION 'valid_from % is not before valid_until %', new.valid_from, new.valid_until USING ERRCODE = 'invalid_parameter_value';
+    ELSIF new.action = 'tag' AND new.tag IS NULL THEN
+        new.tag := name;
+    END IF;
+    PERFORM fraud._ensure_list(l) FROM unnest(new.lists) l;
+    INSERT INTO fraud.rule_versions SELECT (new).*;
+    IF is_new THEN
+        INSERT INTO fraud.rules (rule, enforced_version, observed_version)
+        VALUES (name, CASE mode WHEN 'enforce' THEN new.version END, CASE mode WHEN 'observe' THEN new.version END);
+    ELSIF current.enforced_version IS NOT NULL AND NOT four_eyes AND mode IS DISTINCT FROM 'observe' OR mode = 'enforce' THEN
+        UPDATE fraud.rules r SET enforced_version = new.version, observed_version = NULL, changed_at = clock_timestamp(), changed_by = fraud._caller() WHERE r.rule = name;
+    ELSE
+        UPDATE fraud.rules r SET observed_version = new.version, changed_by = fraud._caller() WHERE r.rule = name;
+    END IF;
+    INSERT INTO fraud.rule_history (rule, version, act, reason) VALUES (name, new.version, CASE WHEN is_new THEN 'add' ELSE 'alter' END, new.note);
+    -- A version that decides at once was enforced, and can be gone back to.
+    INSERT INTO fraud.rule_history (rule, version, act, reason)
+    SELECT name, new.version, 'enforce', new.note FROM fraud.rules r WHERE r.rule = name AND r.enforced_version = new.version;
+    PERFORM fraud._rules_changed('payments');
+    PERFORM fraud._audit(CASE WHEN is_new THEN 'add' ELSE 'alter' END, 'rule', name,
+        CASE WHEN NOT is_new THEN jsonb_build_object('version', before.version, 'condition', before.condition, 'action', before.action) END,
+        jsonb_build_object('version', new.version, 'condition', new.condition, 'action', new.action, 'note', note,
+            'mode', (SELECT CASE WHEN r.enforced_version = new.version THEN 'enforce' ELSE 'observe' END FROM fraud.rules r WHERE r.rule = name)));
+    RETURN new.version;
+END
+$$;
+COMMENT ON FUNCTION fraud._write_rule(text, boolean, text, text, text[], text[], boolean, text, text, text, timestamptz, timestamptz, int, text, text, text) IS
+    'internal: a rule''s new version, run as the owner once its condition has been read as the caller';
+
+CREATE FUNCTION fraud.add_rule(name text, condition text, action text, reason text DEFAULT NULL, mode text DEFAULT 'observe',
+    valid_from timestamptz DEFAULT NULL, valid_until timestamptz DEFAULT NULL, priority int DEFAULT 100, on_error text DEFAULT 'ignore',
+    tag text DEFAULT NULL, note text DEFAULT NULL) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_add_rule'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.add_rule(text, text, text, text, text, timestamptz, timestamptz, int, text, text, text) IS
+    'makes a rule of payments; returns its version, 1. condition: a boolean SQL expression over fraud.rule_columns() without subqueries and volatile functions, fraud.in_list(''list'', column) among others; it runs with the rights of who adds it. action: allow, block, review, raise or lower (the model''s decision by one band) or tag; reason: what alerts say, {column} stands for a value; mode: observe (counted, decides nothing) or enforce. Errors: 42601 and others of the condition, 42710 it exists, 42501 fraud_detect.four_eyes';
+
+CREATE FUNCTION fraud.alter_rule(name text, condition text DEFAULT NULL, action text DEFAULT NULL, reason text DEFAULT NULL, mode text DEFAULT NULL,
+    valid_from timestamptz DEFAULT NULL, valid_until timestamptz DEFAULT NULL, priority int DEFAULT NULL, on_error text DEFAULT NULL,
+    tag text DEFAULT NULL, note text DEFAULT NULL) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_alter_rule'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.alter_rule(text, text, text, text, text, timestamptz, timestamptz, int, text, text, text) IS
+    'makes a new version of a rule; what is null stays. Of an enforced rule it decides at once, unless mode is observe or fraud_detect.four_eyes is on: then the version before goes on deciding, and the new one is observed beside it. note: why. Returns the version. Errors as fraud.add_rule, and 42704 no such rule';
+
+-- -------------------------------------------------------- enforce, observe
+CREATE FUNCTION fraud._rule(name text) RETURNS fraud.rules
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    locked fraud.rules;
+BEGIN
+    SELECT * INTO locked FROM fraud.rules r WHERE r.rule = name FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'rule "%" does not exist', name
+            USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules.';
+    END IF;
+    RETURN locked;
+END
+$$;
+COMMENT ON FUNCTION fraud._rule(text) IS 'internal: locks a rule, or says that there is none';
+
+CREATE FUNCTION fraud._set_rule(act text, name text, reason text, enforced int, observed int) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before fraud.rules := fraud._rule(name);
+BEGIN
+    PERFORM fraud._check_reason(reason, format('to %s a rule', act));
+    UPDATE fraud.rules r SET enforced_version = enforced, observed_version = observed, changed_at = clock_timestamp(), changed_by = fraud._caller() WHERE r.rule = name;
+    INSERT INTO fraud.rule_history (rule, version, act, reason) VALUES (name, coalesce(enforced, observed), act, fraud._mask_card_numbers(reason));
+    PERFORM fraud._rules_changed(before.scope);
+    PERFORM fraud._audit(CASE act WHEN 'rollback' THEN 'rollback' ELSE 'alter' END, 'rule', name,
+        jsonb_build_object('enforced_version', before.enforced_version, 'observed_version', before.observed_version),
+        jsonb_build_object('enforced_version', enforced, 'observed_version', observed, 'reason', reason));
+END
+$$;
+COMMENT ON FUNCTION fraud._set_rule(text, text, text, int, int) IS 'internal: which versions of a rule are live';
+
+CREATE FUNCTION fraud._enforce_rule(name text, reason text, version int) RETURNS int
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    current fraud.rules := fraud._rule(name);
+    wanted int := coalesce(version, current.observed_version, (SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = name));
+    author name;
+BEGIN
+    SELECT v.created_by INTO author FROM fraud.rule_versions v WHERE v.rule = name AND v.version = wanted;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'rule "%" has no version %', name, wanted
+            USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_versions has all versions.';
+    ELSIF author = fraud._caller() AND coalesce(nullif(current_setting('fraud_detect.four_eyes', true), ''), 'off')::boolean THEN
+        RAISE EXCEPTION 'version % of rule "%" must be enforced by another than its author', wanted, name
+            USING ERRCODE = 'insufficient_privilege', DETAIL = format('"%s" wrote it, and fraud_detect.four_eyes is on.', author);
+    END IF;
+    PERFORM fraud._set_rule('enforce', name, reason, wanted, nullif(current.observed_version, wanted));
+    RETURN wanted;
+END
+$$;
+COMMENT ON FUNCTION fraud._enforce_rule(text, text, int) IS 'internal: the body of fraud.enforce_rule, run as the owner';
+CREATE FUNCTION fraud.enforce_rule(name text, reason text, version int DEFAULT NULL) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.enforce_rule(text, text, int) IS
+    'has a version of a rule (by default the observed one, else the newest) decide payments from COMMIT on; returns it. Errors: 42704 no such rule or version, 42501 the author calls and fraud_detect.four_eyes is on, 22023 no reason';
+
+CREATE FUNCTION fraud._observe_rule(name text, reason text, version int) RETURNS int
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    current fraud.rules := fraud._rule(name);
+    wanted int := coalesce(version, current.observed_version, current.enforced_version, (SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = name));
+BEGIN
+    IF NOT EXISTS (SELECT FROM fraud.rule_versions v WHERE v.rule = name AND v.version = wanted) THEN
+        RAISE EXCEPTION 'rule "%" has no version %', name, wanted
+            USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_versions has all versions.';
+    END IF;
+    PERFORM fraud._set_rule('observe', name, reason, NULL, wanted);
+    RETURN wanted;
+END
+$$;
+COMMENT ON FUNCTION fraud._observe_rule(text, text, int) IS 'internal: the body of fraud.observe_rule, run as the owner';
+CREATE FUNCTION fraud.observe_rule(name text, reason text, version int DEFAULT NULL) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.observe_rule(text, text, int) IS
+    'has a rule decide nothing any more: the matches of a version (by default the observed one, else the enforced) are counted. Returns it. Errors: 42704 no such rule or version, 22023 no reason';
+
+CREATE FUNCTION fraud._disable_rule(name text, reason text) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC SELECT fraud._set_rule('disable', name, reason, NULL, NULL); END;
+COMMENT ON FUNCTION fraud._disable_rule(text, text) IS 'internal: the body of fraud.disable_rule, run as the owner';
+CREATE FUNCTION fraud.disable_rule(name text, reason text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.disable_rule(text, text) IS
+    'has a rule neither decide nor be counted, until fraud.enforce_rule or fraud.observe_rule. Errors: 42704 no such rule, 22023 no reason';
+
+CREATE FUNCTION fraud._rollback_rule(name text, reason text) RETURNS int
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    current fraud.rules := fraud._rule(name);
+    target int;
+BEGIN
+    -- What was enforced before what is enforced now, or was last.
+    SELECT h.version INTO target FROM fraud.rule_history h
+    WHERE h.rule = name AND h.act IN ('enforce', 'rollback') AND h.version IS DISTINCT FROM current.enforced_version
+      AND (current.enforced_version IS NULL OR h.event_id < (SELECT max(n.event_id) FROM fraud.rule_history n
+               WHERE n.rule = name AND n.act IN ('enforce', 'rollback') AND n.version = current.enforced_version))
+    ORDER BY h.event_id DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'rule "%" has no earlier version that was enforced', name
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'fraud.rule_history has what was; fraud.observe_rule and fraud.disable_rule end its deciding.';
+    END IF;
+    PERFORM fraud._set_rule('rollback', name, reason, target, NULL);
+    RETURN target;
+END
+$$;
+COMMENT ON FUNCTION fraud._rollback_rule(text, text) IS 'internal: the body of fraud.rollback_rule, run as the owner';
+CREATE FUNCTION fraud.rollback_rule(name text, reason text) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.rollback_rule(text, text) IS
+    'enforces the version of a rule that was enforced before the present one, and returns it; anybody who may enforce rules, since it was enforced already. Errors: 55000 there is none, 42704 no such rule, 22023 no reason';
+
+CREATE FUNCTION fraud._drop_rule(name text, reason text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    gone fraud.rules := fraud._rule(name);
+BEGIN
+    PERFORM fraud._check_reason(reason, 'to drop a rule');
+    DELETE FROM fraud.rules r WHERE r.rule = name;
+    INSERT INTO fraud.rule_history (rule, version, act, reason) VALUES (name, NULL, 'drop', fraud._mask_card_numbers(reason));
+    PERFORM fraud._rules_changed(gone.scope);
+    PERFORM fraud._audit('drop', 'rule', name, jsonb_build_object('enforced_version', gone.enforced_version, 'observed_version', gone.observed_version),
+        jsonb_build_object('reason', reason));
+END
+$$;
+COMMENT ON FUNCTION fraud._drop_rule(text, text) IS 'internal: the body of fraud.drop_rule, run as the owner';
+CREATE FUNCTION fraud.drop_rule(name text, reason text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.drop_rule(text, text) IS
+    'drops a rule; its versions, history and matches stay. Errors: 42704 no such rule, 22023 no reason';
+
+-- The rule of a list that comes with a field: it has the owner's rights, and decides at once, for
+-- whoever lists a value means just that.
+CREATE FUNCTION fraud._add_list_rule(list text, action text, field text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    of_column text := quote_ident(CASE field WHEN 'customer' THEN 'card' ELSE field END);
+    expression text := format('fraud.in_list(%L::text, %s)', list, of_column);
+BEGIN
+    IF EXISTS (SELECT FROM fraud.rules r WHERE r.rule = list) THEN
+        RETURN;
+    END IF;
+    INSERT INTO fraud.rule_versions (rule, version, condition, expression, columns, lists, plain, action, reason, priority, on_error, note, created_by)
+    VALUES (list, coalesce((SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = list), 0) + 1, format('fraud.in_list(%L, %s)', list, of_column),
+            expression, ARRAY[CASE field WHEN 'customer' THEN 'card' ELSE field END], ARRAY[list], true, action,
+            CASE WHEN field = 'customer' THEN format('customer is on the list %s', list) ELSE format('%s {%s} is on the list %s', field, field, list) END,
+            10, 'ignore', 'comes with the list', NULL);
+    INSERT INTO fraud.rules (rule, enforced_version, of_list) SELECT list, max(v.version), list FROM fraud.rule_versions v WHERE v.rule = list;
+    INSERT INTO fraud.rule_history (rule, version, act, reason) SELECT list, max(v.version), 'enforce', 'comes with the list' FROM fraud.rule_versions v WHERE v.rule = list;
+    PERFORM fraud._rules_changed('payments');
+    PERFORM fraud._audit('add', 'rule', list, NULL, jsonb_build_object('condition', expression, 'action', action, 'mode', 'enforce'));
+END
+$$;
+COMMENT ON FUNCTION fraud._add_list_rule(text, text, text) IS 'internal: the rule of a list that comes with a field';
+
+-- ----------------------------------------------------------------- snooze
+CREATE FUNCTION fraud._snooze(kind text, name text, "until" timestamptz, reason text) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    named text := name;
+    made bigint;
+BEGIN
+    IF num_nulls(kind, name, "until") > 0 THEN
+        RAISE EXCEPTION 'kind, name and until must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF kind NOT IN ('customer', 'merchant', 'rule') THEN
+        RAISE EXCEPTION 'a "%" cannot be snoozed', kind
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Snoozed are a customer (by card), a merchant or a rule.';
+    ELSIF "until" <= now() OR "until" = 'infinity' THEN
+        RAISE EXCEPTION 'until is %, expected a time to come', "until"
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'A snooze ends, such as at now() + ''7 days''.';
+    END IF;
+    PERFORM fraud._check_reason(reason, 'a snooze');
+    IF kind = 'customer' THEN
+        named := fraud._customer_named(name)::text;
+    ELSIF kind = 'rule' THEN
+        PERFORM fraud._rule(name);
+    ELSIF NOT EXISTS (SELECT FROM fraud.merchants m WHERE m.merchant = name) THEN
+        RAISE EXCEPTION 'merchant "%" does not exist', fraud._mask_card_numbers(name)
+            USING ERRCODE = 'undefined_object', HINT = 'fraud.merchants has all merchants.';
+    END IF;
+    INSERT INTO fraud.snoozes (kind, name, card, "until", reason)
+    VALUES (kind, named, CASE kind WHEN 'customer' THEN named::uuid END, "until", fraud._mask_card_numbers(reason)) RETURNING snooze_id INTO made;
+    IF kind = 'rule' THEN
+        PERFORM fraud._rules_changed('payments');
+    END IF;
+    PERFORM fraud._audit('add', 'snooze', made::text, NULL, jsonb_build_object('kind', kind, 'until', "until", 'reason', CASE WHEN kind <> 'customer' THEN reason END)
+        || CASE kind WHEN 'customer' THEN jsonb_build_object('card', named) ELSE jsonb_build_object('name', named) END);
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION fraud._snooze(text, text, timestamptz, text) IS 'internal: the body of fraud.snooze, run as the owner';
+CREATE FUNCTION fraud.snooze(kind text, name text, "until" timestamptz, reason text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.snooze(text, text, timestamptz, text) IS
+    'has a customer (kind:id, card or number), a merchant or a rule raise no alert until a time; payments are stored, scored and decided, and fraud.snoozed_alerts counts what would have been alerted. A snoozed rule keeps an alert back that is its own alone. Returns the id for fraud.end_snooze. Errors: 22023, 42704 no such merchant or rule';
+
+CREATE FUNCTION fraud._end_snooze(snooze_id bigint, reason text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ended fraud.snoozes;
+BEGIN
+    PERFORM fraud._check_reason(reason, 'to end a snooze');
+    UPDATE fraud.snoozes s SET ended_at = now(), ended_by = fraud._caller(), end_reason = fraud._mask_card_numbers(_end_snooze.reason)
+    WHERE s.snooze_id = _end_snooze.snooze_id AND s.ended_at IS NULL AND s."until" > now() RETURNING * INTO ended;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no snooze % is in force', snooze_id
+            USING ERRCODE = 'undefined_object', HINT = 'SELECT * FROM fraud.snoozes WHERE ended_at IS NULL AND until > now().';
+    END IF;
+    IF ended.kind = 'rule' THEN
+        PERFORM fraud._rules_changed('payments');
+    END IF;
+    PERFORM fraud._audit('drop', 'snooze', snooze_id::text, jsonb_build_object('kind', ended.kind, 'until', ended."until"),
+        jsonb_build_object('reason', CASE WHEN ended.kind <> 'customer' THEN reason END) || CASE ended.kind WHEN 'customer' THEN jsonb_build_object('card', ended.name) ELSE '{}' END);
+END
+$$;
+COMMENT ON FUNCTION fraud._end_snooze(bigint, text) IS 'internal: the body of fraud.end_snooze, run as the owner';
+CREATE FUNCTION fraud.end_snooze(snooze_id bigint, reason text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.end_snooze(bigint, text) IS 'ends a snooze before its time. Errors: 42704 none of that id is in force, 22023 no reason';
+
+-- ----------------------------------------------------------------- status
+CREATE VIEW fraud.rule_status WITH (security_barrier) AS
+    SELECT r.rule, CASE WHEN r.enforced_version IS NULL AND r.observed_version IS NULL THEN 'off'
+                        WHEN r.enforced_version IS NULL THEN 'observe'
+                        WHEN s.slow_id IS NOT NULL THEN 'slow' ELSE 'enforce' END AS mode,
+           coalesce(r.enforced_version, r.observed_version) AS version,
+           CASE WHEN r.enforced_version IS NOT NULL THEN r.observed_version END AS draft,
+           v.action, v.condition, v.reason, v.priority, v.on_error, v.valid_from, v.valid_until, v.created_by AS author,
+           r.changed_at, r.changed_by,
+           (SELECT count(*) FROM fraud.rule_matches m WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 day' AND m.error IS NULL) AS matches_24h,
+           (SELECT count(*) FROM fraud.rule_matches m WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 day' AND m.error IS NOT NULL) AS failures_24h,
+           s.mean_ms AS slow_ms,
+           (SELECT max(z."until") FROM fraud.snoozes z WHERE z.kind = 'rule' AND z.name = r.rule AND z.ended_at IS NULL AND z."until" > now()) AS snoozed_until
+    FROM fraud.rules r
+    LEFT JOIN fraud.rule_versions v ON v.rule = r.rule
+         AND v.version = coalesce(r.enforced_version, r.observed_version, (SELECT max(n.version) FROM fraud.rule_versions n WHERE n.rule = r.rule))
+    LEFT JOIN LATERAL (SELECT n.slow_id, n.mean_ms FROM fraud.slow_rules n
+                       WHERE n.rule = r.rule AND n.version = r.enforced_version AND n.noticed_at > r.changed_at
+                       ORDER BY n.slow_id DESC LIMIT 1) s ON true;
+COMMENT ON VIEW fraud.rule_status IS 'the rules, how each stands and what it did in the last day';
+COMMENT ON COLUMN fraud.rule_status.mode IS 'enforce (decides), observe (is counted), slow (was put back to observe, fraud_detect.rule_time_limit) or off';
+COMMENT ON COLUMN fraud.rule_status.draft IS 'the version that is observed beside the enforced one';
+
+CREATE FUNCTION fraud._rule_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT * FROM fraud.rules q WHERE num_nonnulls(q.enforced_version, q.observed_version) > 0 ORDER BY q.rule LOOP
+        -- Of the last hour, and counted up to a point. Errors hold values of payments, and what is told here is mailed.
+        RETURN QUERY
+            SELECT 'rule ' || r.rule, CASE WHEN f.failures > 0 OR s.slow_id IS NOT NULL THEN 'warning' ELSE 'ok' END,
+                   coalesce(CASE WHEN s.slow_id IS NOT NULL THEN s.noticed_at END, f.first_at),
+                   CASE WHEN s.slow_id IS NOT NULL THEN format('it took %s ms of a payment and is only observed', round(s.mean_ms::numeric, 1))
+                        WHEN f.failures > 0 THEN format('its condition failed on %s payments in the last hour', CASE WHEN f.failures > 1000 THEN 'more than 1000' ELSE f.failures::text END)
+                        ELSE CASE WHEN r.enforced_version IS NULL THEN 'observed' ELSE 'enforced' END END,
+                   CASE WHEN s.slow_id IS NOT NULL THEN 'make its condition cheaper (fraud.alter_rule), or fraud.enforce_rule to try again (fraud_detect.rule_time_limit)'
+                        WHEN f.failures > 0 THEN format('fraud.rule_matches says why (error); mend the condition: fraud.alter_rule(%L, …)', r.rule) END
+            FROM (SELECT count(*) AS failures, min(m.matched_at) AS first_at
+                  FROM (SELECT m.matched_at FROM fraud.rule_matches m
+                        WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 hour' AND m.error IS NOT NULL ORDER BY m.matched_at DESC LIMIT 1001) m) f
+            LEFT JOIN LATERAL (SELECT n.* FROM fraud.slow_rules n WHERE n.rule = r.rule AND n.version = r.enforced_version AND n.noticed_at > r.changed_at
+                               ORDER BY n.slow_id DESC LIMIT 1) s ON true
+            WHERE f.failures > 0 OR s.slow_id IS NOT NULL;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION fraud._rule_health() IS 'internal: the items of fraud.health() on rules that fail or are slow';

@@ -1,0 +1,281 @@
+-- What a rule, or a whole decision, would have done to the payments that are stored: queries, with
+-- the caller's rights, that change nothing and run on a standby. Features are those that were scored,
+-- lists are as they were at each payment's time.
+
+-- Compiling such a query takes seconds, as long as a million payments do.
+
+-- Other rules are evaluated only where that runs no code of somebody else's with the caller's rights.
+CREATE FUNCTION fraud._rules_to_compare(names text[]) RETURNS TABLE (rule text, version int, expression text, action text, own boolean)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT r.rule, v.version, v.expression, v.action, v.plain OR v.created_by IS NULL OR v.created_by = current_user
+    FROM fraud.rules r
+    JOIN fraud.rule_versions v ON v.rule = r.rule
+         AND v.version = coalesce(CASE WHEN names IS NOT NULL THEN r.observed_version END, r.enforced_version, r.observed_version,
+                                  (SELECT max(n.version) FROM fraud.rule_versions n WHERE n.rule = r.rule))
+    WHERE CASE WHEN names IS NULL THEN num_nonnulls(r.enforced_version, r.observed_version) > 0 ELSE r.rule = ANY (names) END
+    ORDER BY r.rule;
+END;
+COMMENT ON FUNCTION fraud._rules_to_compare(text[]) IS
+    'internal: the named rules (their draft, if there is one), or all that are live, and whether the caller may evaluate them';
+
+CREATE FUNCTION fraud._backtest_rule(expression text, "from" timestamptz, "to" timestamptz, with_rules boolean) RETURNS TABLE (metric text, item text, value float8)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET jit = off
+AS $$
+DECLARE
+    maturity interval := coalesce(nullif(current_setting('fraud_detect.label_maturity', true), ''), '7d')::interval;
+    others text[];
+    mask text := '0::bigint';
+    other record;
+    not_compared text[] := '{}';
+BEGIN
+    IF num_nulls(expression, "from", "to") > 0 THEN
+        RAISE EXCEPTION 'condition, from and to must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF with_rules THEN
+        FOR other IN SELECT * FROM fraud._rules_to_compare(NULL) LOOP
+            IF other.own AND coalesce(cardinality(others), 0) < 60 THEN
+                others := others || other.rule;
+                mask := mask || format(' | CASE WHEN (%s) THEN %s ELSE 0 END', fraud._condition_as_of(other.expression), 1::bigint << (cardinality(others) - 1));
+            ELSE
+                not_compared := not_compared || other.rule;
+            END IF;
+        END LOOP;
+    END IF;
+    -- What is neither hit nor fraud nor an alert is only counted, which takes no values of it.
+    RETURN QUERY EXECUTE format($q$
+        WITH counted AS MATERIALIZED (
+            SELECT p.hit, p.is_fraud, p.alerted, p.day, p.mask, p.card, count(*) AS payments, sum(p.money) AS money,
+                   p.day < $3 AS mature
+            FROM (SELECT h.backtest_hit AS hit, h.backtest_fraud AS is_fraud, h.backtest_alerted AS alerted, h.backtest_day AS day, h.backtest_money AS money,
+                         CASE WHEN h.backtest_hit THEN h.card END AS card, CASE WHEN h.backtest_hit THEN %3$s END AS mask
+                  FROM (SELECT payment.*, (%1$s) IS TRUE AS backtest_hit FROM (
+                            SELECT %2$s, coalesce(t.is_fraud, false) AS backtest_fraud, coalesce(t.decision IN ('review', 'block'), false) AS backtest_alerted,
+                                   t.base_amount::float8 AS backtest_money, date_bin('1 day', t.occurred_at, '2000-01-01 00:00+00') AS backtest_day
+                            FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2) payment) h
+                  WHERE h.backtest_hit OR h.backtest_fraud OR h.backtest_alerted) p
+            GROUP BY p.hit, p.is_fraud, p.alerted, p.day, p.mask, p.card),
+        days AS MATERIALIZED (
+            SELECT date_bin('1 day', t.occurred_at, '2000-01-01 00:00+00') AS day, count(*) AS payments
+            FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 GROUP BY 1),
+        totals AS (
+            SELECT (SELECT sum(d.payments) FROM days d) AS payments, coalesce(sum(c.payments) FILTER (WHERE c.hit), 0) AS hits,
+                   (SELECT count(*) FROM days) AS days,
+                   coalesce(sum(c.payments) FILTER (WHERE c.hit AND c.mature), 0) AS mature_hits,
+                   coalesce(sum(c.payments) FILTER (WHERE c.mature AND c.is_fraud), 0) AS frauds,
+                   coalesce(sum(c.payments) FILTER (WHERE c.hit AND c.mature AND c.is_fraud), 0) AS frauds_hit,
+                   coalesce(sum(c.payments) FILTER (WHERE c.hit AND c.is_fraud AND NOT c.alerted), 0) AS frauds_new,
+                   coalesce(sum(c.money) FILTER (WHERE c.hit AND c.is_fraud), 0) AS caught,
+                   coalesce(sum(c.money) FILTER (WHERE NOT c.hit AND c.is_fraud), 0) AS lost,
+                   coalesce(sum(c.money) FILTER (WHERE c.hit AND NOT c.is_fraud), 0) AS bothered_money,
+                   coalesce(sum(c.payments) FILTER (WHERE c.alerted), 0) AS alerts,
+                   coalesce(sum(c.payments) FILTER (WHERE c.alerted AND c.hit), 0) AS alerts_hit,
+                   count(DISTINCT c.card) AS customers_hit,
+                   count(DISTINCT c.card) FILTER (WHERE NOT c.is_fraud) AS customers_bothered
+            FROM counted c)
+        SELECT v.metric, NULL::text, v.value::float8
+        FROM totals s
+        -- Of all customers nobody is counted one by one: those who paid first before the end, and last since the beginning.
+        CROSS JOIN (SELECT count(*) AS customers FROM fraud.customers c WHERE c.first_payment_at < $2 AND c.last_payment_at >= $1) a,
+        LATERAL (VALUES ('payments', s.payments), ('hits', s.hits), ('hits_per_day', s.hits / nullif(s.days, 0)::float8), ('hit_share', s.hits / nullif(s.payments, 0)::float8),
+                        ('matured_hits', s.mature_hits), ('frauds', s.frauds), ('frauds_hit', s.frauds_hit), ('precision', s.frauds_hit / nullif(s.mature_hits, 0)::float8),
+                        ('recall', s.frauds_hit / nullif(s.frauds, 0)::float8), ('frauds_not_alerted', s.frauds_new),
+                        ('money_caught', s.caught), ('money_lost', s.lost), ('money_bothered', s.bothered_money),
+                        ('alerts', s.alerts), ('alerts_hit', s.alerts_hit),
+                        ('customers_hit', s.customers_hit), ('customers_bothered', s.customers_bothered),
+                        ('customers_bothered_share', s.customers_bothered / nullif(a.customers, 0)::float8)) v(metric, value)
+        UNION ALL
+        SELECT 'hits_of_day', to_char(d.day, 'YYYY-MM-DD'), d.hits
+        FROM (SELECT y.day, coalesce(sum(c.payments) FILTER (WHERE c.hit), 0)::float8 AS hits FROM days y LEFT JOIN counted c USING (day) GROUP BY y.day ORDER BY y.day) d
+        UNION ALL
+        SELECT 'hits_of_rule_too', o.rule, (SELECT coalesce(sum(c.payments), 0) FROM counted c WHERE c.hit AND c.mask & (1::bigint << (o.place - 1)::int) <> 0)::float8
+        FROM unnest($4::text[]) WITH ORDINALITY o(rule, place)
+        UNION ALL
+        SELECT 'hits_of_rule_too', n, NULL FROM unnest($5::text[]) n $q$,
+        expression, fraud._rule_row(), mask)
+    USING "from", "to", now() - maturity, coalesce(others, '{}'), not_compared;
+END
+$$;
+COMMENT ON FUNCTION fraud._backtest_rule(text, timestamptz, timestamptz, boolean) IS
+    'internal: the measures of an expression over rows of fraud._rule_row()';
+
+-- Names in the condition are looked up as the caller sees them, so here is no search_path of its own.
+CREATE FUNCTION fraud.backtest_rule(condition text, "from" timestamptz, "to" timestamptz, with_rules boolean DEFAULT true) RETURNS TABLE (metric text, item text, value float8)
+LANGUAGE sql STABLE ROWS 100
+BEGIN ATOMIC
+    SELECT b.metric, b.item, b.value FROM fraud._backtest_rule(fraud._condition_as_of(condition), "from", "to", with_rules) b;
+END;
+COMMENT ON FUNCTION fraud.backtest_rule(text, timestamptz, timestamptz, boolean) IS
+    'what a condition (as of fraud.add_rule) would have hit among the payments of [from, to): hits, a day (hits_of_day, UTC) too; precision and recall of payments older than fraud_detect.label_maturity; money in the base currency of frauds that were hit (caught) and were not (lost), and of others that were hit (bothered); alerts of then that it hits; customers; with_rules: how many hits each live rule has too (null: it runs functions of its author, which run for nobody else). Features as they were scored, lists as they were; decision is what was decided then. Reads with the caller''s rights, changes nothing';
+
+CREATE FUNCTION fraud._backtest_decision(ref text, review_at float8, block_at float8, rules text[], "from" timestamptz, "to" timestamptz)
+RETURNS TABLE (metric text, present float8, candidate float8)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET jit = off
+AS $$
+DECLARE
+    maturity interval := coalesce(nullif(current_setting('fraud_detect.label_maturity', true), ''), '7d')::interval;
+    champion fraud.model_aliases;
+    at_review float8;
+    at_block float8;
+    score text := CASE WHEN ref IS NULL THEN 't.score' ELSE format('fraud._score_stored(%L, t.features)', ref) END;
+    other record;
+    parts jsonb := '{"allow": "false", "block": "false", "review": "false", "raise": "false", "lower": "false"}';
+    missing text;
+BEGIN
+    IF num_nulls("from", "to") > 0 THEN
+        RAISE EXCEPTION 'from and to must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    SELECT * INTO champion FROM fraud.model_aliases a WHERE a.model = 'payments' AND a.alias = 'champion';
+    at_review := coalesce(review_at, champion.review_at);
+    at_block := coalesce(block_at, champion.block_at);
+    IF NOT (at_review BETWEEN 0 AND 1 AND at_block BETWEEN 0 AND 1 AND at_review <= at_block) THEN
+        RAISE EXCEPTION 'invalid thresholds: review_at %, block_at %', at_review, at_block
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
+    END IF;
+    SELECT string_agg(format('"%s"', n), ', ') INTO missing FROM unnest(rules) n WHERE NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = n);
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules.';
+    END IF;
+    FOR other IN SELECT c.* FROM fraud._rules_to_compare(coalesce(rules, ARRAY(SELECT r.rule FROM fraud.rules r WHERE r.enforced_version IS NOT NULL))) c LOOP
+        IF NOT other.own THEN
+            RAISE EXCEPTION 'rule "%" runs functions of its author', other.rule
+                USING ERRCODE = 'insufficient_privilege', HINT = 'Name the rules that are to be in force without it.';
+        END IF;
+        IF other.action <> 'tag' THEN
+            parts := jsonb_set(parts, ARRAY[other.action], to_jsonb(format('%s OR coalesce((%s), false)', parts ->> other.action, fraud._condition_as_of(other.expression))));
+        END IF;
+    END LOOP;
+    RETURN QUERY EXECUTE format($q$
+        WITH counted AS MATERIALIZED (
+            SELECT j.was, j.now, j.is_fraud, j.mature, count(*) AS payments, sum(j.money) AS money
+            FROM (SELECT f.was, f.is_fraud, f.mature, f.money,
+                         CASE WHEN f.allow THEN 0
+                              ELSE greatest(least(greatest(f.band + (f.raise AND NOT f.lower)::int - (f.lower AND NOT f.raise)::int, 0), 2),
+                                            f.review::int, 2 * f.block::int) END AS now
+                  FROM (SELECT payment.backtest_was AS was, payment.backtest_fraud AS is_fraud, payment.backtest_mature AS mature, payment.backtest_money AS money,
+                               CASE payment.decision WHEN 'block' THEN 2 WHEN 'review' THEN 1 ELSE 0 END AS band,
+                               %1$s AS allow, %2$s AS block, %3$s AS review, %4$s AS raise, %5$s AS lower
+                        FROM (SELECT %6$s, coalesce(t.is_fraud, false) AS backtest_fraud, t.occurred_at < $3 AS backtest_mature,
+                                     t.base_amount::float8 AS backtest_money, CASE t.decision WHEN 'block' THEN 2 WHEN 'review' THEN 1 ELSE 0 END AS backtest_was
+                              FROM (SELECT t.*, %7$s AS new_score FROM fraud.transactions t
+                                    WHERE t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) t) payment) f) j
+            GROUP BY j.was, j.now, j.is_fraud, j.mature),
+        sides AS (
+            SELECT w.side, sum(c.payments) AS payments,
+                   sum(c.payments) FILTER (WHERE d.band >= 1) AS alerts, sum(c.payments) FILTER (WHERE d.band = 2) AS blocks,
+                   sum(c.payments) FILTER (WHERE d.band >= 1 AND c.mature) AS mature_alerts,
+                   sum(c.payments) FILTER (WHERE d.band >= 1 AND c.mature AND c.is_fraud) AS caught,
+                   sum(c.payments) FILTER (WHERE c.mature AND c.is_fraud) AS frauds,
+                   coalesce(sum(c.money) FILTER (WHERE d.band >= 1 AND c.is_fraud), 0) AS money_caught,
+                   coalesce(sum(c.money) FILTER (WHERE d.band = 0 AND c.is_fraud), 0) AS money_lost,
+                   coalesce(sum(c.money) FILTER (WHERE d.band = 2 AND NOT c.is_fraud), 0) AS money_blocked
+            FROM counted c, (VALUES (1), (2)) w(side), LATERAL (SELECT CASE w.side WHEN 1 THEN c.was ELSE c.now END AS band) d
+            GROUP BY w.side),
+        measures AS (
+            SELECT s.side, v.place, v.metric, v.value::float8 AS value
+            FROM sides s, LATERAL (VALUES
+                (1, 'payments', s.payments::float8), (2, 'alerts', coalesce(s.alerts, 0)), (3, 'blocks', coalesce(s.blocks, 0)),
+                (4, 'alerts_per_day', coalesce(s.alerts, 0) / $4), (5, 'blocks_per_day', coalesce(s.blocks, 0) / $4),
+                (6, 'precision', coalesce(s.caught, 0) / nullif(s.mature_alerts, 0)::float8), (7, 'recall', coalesce(s.caught, 0) / nullif(s.frauds, 0)::float8),
+                (8, 'money_caught', s.money_caught), (9, 'money_lost', s.money_lost), (10, 'money_blocked_wrongly', s.money_blocked)) v(place, metric, value))
+        SELECT a.metric, a.value, b.value FROM measures a JOIN measures b ON b.place = a.place AND b.side = 2 WHERE a.side = 1 ORDER BY a.place $q$,
+        parts ->> 'allow', parts ->> 'block', parts ->> 'review', parts ->> 'raise', parts ->> 'lower',
+        fraud._rule_row('t.new_score', format('CASE WHEN t.new_score >= %L::float8 THEN ''block'' WHEN t.new_score >= %L::float8 THEN ''review'' ELSE ''approve'' END', at_block, at_review)),
+        score)
+    USING "from", "to", now() - maturity, greatest(extract(epoch FROM least("to", now()) - "from") / 86400, 1)::float8;
+END
+$$;
+COMMENT ON FUNCTION fraud._backtest_decision(text, float8, float8, text[], timestamptz, timestamptz) IS 'internal: the body of fraud.backtest_decision';
+
+CREATE FUNCTION fraud.backtest_decision("from" timestamptz, "to" timestamptz, model text DEFAULT NULL, review_at float8 DEFAULT NULL,
+    block_at float8 DEFAULT NULL, rules text[] DEFAULT NULL) RETURNS TABLE (metric text, present float8, candidate float8)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC SELECT b.metric, b.present, b.candidate FROM fraud._backtest_decision(model, review_at, block_at, rules, "from", "to") b; END;
+COMMENT ON FUNCTION fraud.backtest_decision(timestamptz, timestamptz, text, float8, float8, text[]) IS
+    'what payments of [from, to) were decided (present), and what a model version (payments/3; null: the scores that they got), thresholds (null: the champion''s) and rules (null: those that are enforced; of those named the draft, if there is one) would have decided: alerts and blocks, a day too, precision and recall of payments older than fraud_detect.label_maturity, money of frauds alerted and not, of others blocked. Features as they were scored, lists as they were. Reads with the caller''s rights, changes nothing. Errors: 42704 no such rule, 42501 a rule that runs its author''s functions';
+
+-- -------------------------------------------------------------- suggesting
+-- A tree of depth two, by exhaustion: each threshold at a quantile of the frauds, each pair of the best.
+CREATE FUNCTION fraud._suggested("from" timestamptz, "to" timestamptz, most int) RETURNS TABLE (condition text, sample_precision float8, sample_recall float8)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+    names text[];
+    list text;
+BEGIN
+    IF num_nulls("from", "to", most) > 0 THEN
+        RAISE EXCEPTION 'from, to and most must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF most NOT BETWEEN 1 AND 100 THEN
+        RAISE EXCEPTION 'most is %, expected 1 to 100', most USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT array_agg(c.name ORDER BY c.place), string_agg(format('payment.%I::float8', c.name), ', ' ORDER BY c.place) INTO names, list
+    FROM (SELECT c.name, row_number() OVER () AS place FROM fraud.rule_columns() c
+          WHERE c.type IN ('double precision', 'real', 'numeric', 'bigint') AND c.name NOT LIKE '%latitude' AND c.name NOT LIKE '%longitude'
+            
+            -- What the model says is its own rule.
+            AND c.name NOT IN ('amount', 'feature_amount', 'score')) c;
+    RETURN QUERY EXECUTE format($q$
+        WITH labelled AS MATERIALIZED (
+            SELECT ARRAY[%1$s] AS x, payment.backtest_fraud AS y, payment.backtest_lot AS lot
+            FROM (SELECT %2$s, coalesce(t.is_fraud, false) AS backtest_fraud, hashtext(t.transaction_id) AS backtest_lot
+                  FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2) payment),
+        sizes AS (SELECT count(*) FILTER (WHERE l.y) AS frauds, count(*) FILTER (WHERE NOT l.y) AS others FROM labelled l),
+        -- Chance, but the same each time.
+        taken AS MATERIALIZED (
+            (SELECT l.x, l.y, greatest(s.frauds / 2000.0, 1) AS weight FROM labelled l, sizes s WHERE l.y ORDER BY l.lot LIMIT 2000)
+            UNION ALL
+            (SELECT l.x, l.y, greatest(s.others / 4000.0, 1) FROM labelled l, sizes s WHERE NOT l.y ORDER BY l.lot LIMIT 4000)),
+        thresholds AS (
+            SELECT DISTINCT n.place, o.above, q.at
+            FROM generate_series(1, cardinality($3)) n(place),
+                 LATERAL (SELECT percentile_disc(ARRAY[0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95]) WITHIN GROUP (ORDER BY t.x[n.place]) AS cuts
+                          FROM taken t WHERE t.y AND t.x[n.place] IS NOT NULL) p,
+                 unnest(p.cuts) q(at), (VALUES (true), (false)) o(above)
+            WHERE q.at IS NOT NULL),
+        singles AS MATERIALIZED (
+            SELECT h.*, row_number() OVER (ORDER BY h.value DESC, h.place, h.above, h.at) AS rank
+            FROM (SELECT DISTINCT ON (m.place, m.above) m.*
+                  FROM (SELECT c.place, c.above, c.at, sum(t.weight) FILTER (WHERE t.y) AS caught, sum(t.weight) AS hit,
+                               -- F0.5: a false alarm counts for more than a miss.
+                               1.25 * coalesce(sum(t.weight) FILTER (WHERE t.y), 0) / (0.25 * s.frauds + sum(t.weight)) AS value
+                        FROM thresholds c JOIN taken t ON CASE WHEN c.above THEN t.x[c.place] >= c.at ELSE t.x[c.place] <= c.at END, sizes s
+                        GROUP BY c.place, c.above, c.at, s.frauds) m
+                  ORDER BY m.place, m.above, m.value DESC) h),
+        pairs AS (
+            SELECT a.rank AS first, b.rank AS second, sum(t.weight) FILTER (WHERE t.y) AS caught, sum(t.weight) AS hit,
+                   1.25 * coalesce(sum(t.weight) FILTER (WHERE t.y), 0) / (0.25 * s.frauds + sum(t.weight)) AS value
+            FROM singles a JOIN singles b ON b.rank > a.rank AND b.rank <= 25 AND b.place <> a.place
+            JOIN taken t ON CASE WHEN a.above THEN t.x[a.place] >= a.at ELSE t.x[a.place] <= a.at END
+                        AND CASE WHEN b.above THEN t.x[b.place] >= b.at ELSE t.x[b.place] <= b.at END, sizes s
+            GROUP BY a.rank, b.rank, s.frauds),
+        said AS (
+            SELECT i.rank, format('%%I %%s %%s', $3[i.place], CASE WHEN i.above THEN '>=' ELSE '<=' END,
+                trim_scale(round(i.at::numeric, CASE WHEN abs(i.at) >= 10 THEN 1 WHEN abs(i.at) >= 1 THEN 2 ELSE 5 END))) AS text FROM singles i)
+        SELECT r.condition, (r.caught / r.hit)::float8, (r.caught / nullif(s.frauds, 0))::float8
+        FROM (SELECT i.text AS condition, g.caught, g.hit, g.value FROM singles g JOIN said i USING (rank)
+              UNION ALL
+              SELECT i.text || ' AND ' || j.text, g.caught, g.hit, g.value FROM pairs g JOIN said i ON i.rank = g.first JOIN said j ON j.rank = g.second) r, sizes s
+        WHERE r.caught > 0
+        ORDER BY r.value DESC, r.condition LIMIT $4 $q$, list, fraud._rule_row())
+    USING "from", "to", names, most;
+END
+$$;
+COMMENT ON FUNCTION fraud._suggested(timestamptz, timestamptz, int) IS 'internal: simple conditions that tell labelled frauds from other payments, by a sample';
+
+CREATE FUNCTION fraud.suggest_rules("from" timestamptz, "to" timestamptz, most int DEFAULT 5) RETURNS TABLE (condition text, backtest jsonb)
+LANGUAGE sql STABLE ROWS 5
+BEGIN ATOMIC
+    SELECT s.condition, (SELECT jsonb_object_agg(b.metric, b.value) FROM fraud.backtest_rule(s.condition, "from", "to", false) b WHERE b.item IS NULL)
+    FROM fraud._suggested("from", "to", most) s;
+END;
+COMMENT ON FUNCTION fraud.suggest_rules(timestamptz, timestamptz, int) IS
+    'simple conditions of one or two comparisons that tell the payments of [from, to) that are labelled fraud from the others, best first, each with its measures of fraud.backtest_rule: found in a sample, measured on all. A rule that is then tried on later payments shows what it is worth. Reads with the caller''s rights, changes nothing';

@@ -1,0 +1,58 @@
+#include "core/rules/verdict.h"
+
+#include <gtest/gtest.h>
+
+namespace fraud {
+namespace {
+
+using A = RuleAction;
+
+std::string decision(std::string_view model, const std::vector<A>& actions) { return judge(model, actions).decision; }
+
+TEST(Verdict, ModelDecidesWhereNoRuleDoes) {
+  for (const char* model : {"approve", "review", "block", ""}) {
+    EXPECT_EQ(decision(model, {}), model);
+    EXPECT_EQ(decision(model, {A::kTag}), model);
+    EXPECT_EQ(judge(model, {A::kTag}).decided_by, -1);
+  }
+}
+
+TEST(Verdict, AllowGoesBeforeAll) {
+  for (const char* model : {"approve", "review", "block", ""}) {
+    EXPECT_EQ(decision(model, {A::kBlock, A::kReview, A::kRaise, A::kAllow}), "approve");
+  }
+  EXPECT_EQ(judge("block", {A::kBlock, A::kAllow, A::kAllow}).decided_by, 1);
+}
+
+TEST(Verdict, BlockGoesBeforeReview) {
+  EXPECT_EQ(decision("approve", {A::kReview, A::kBlock}), "block");
+  EXPECT_EQ(judge("approve", {A::kReview, A::kBlock}).decided_by, 1);
+  EXPECT_EQ(decision("", {A::kReview}), "review");
+  EXPECT_EQ(decision("block", {A::kReview}), "block");
+  EXPECT_EQ(judge("block", {A::kReview}).decided_by, -1);
+  EXPECT_EQ(judge("review", {A::kReview}).decided_by, -1);
+}
+
+TEST(Verdict, BandMovesByOne) {
+  EXPECT_EQ(decision("approve", {A::kRaise}), "review");
+  EXPECT_EQ(decision("review", {A::kRaise, A::kRaise}), "block");
+  EXPECT_EQ(decision("block", {A::kRaise}), "block");
+  EXPECT_EQ(decision("block", {A::kLower}), "review");
+  EXPECT_EQ(decision("approve", {A::kLower}), "approve");
+  EXPECT_EQ(decision("review", {A::kRaise, A::kLower}), "review");
+  EXPECT_EQ(decision("", {A::kRaise}), "");
+  // A rule that lowers the model's decision takes nothing from another rule's.
+  EXPECT_EQ(decision("block", {A::kLower, A::kBlock}), "block");
+  EXPECT_EQ(judge("block", {A::kLower, A::kBlock}).decided_by, 1);
+  EXPECT_EQ(judge("approve", {A::kReview, A::kRaise}).decided_by, 1);
+}
+
+TEST(Verdict, ActionsHaveNames) {
+  for (A action : {A::kAllow, A::kBlock, A::kReview, A::kRaise, A::kLower, A::kTag}) {
+    EXPECT_EQ(rule_action_named(rule_action_name(action)), action);
+  }
+  EXPECT_FALSE(rule_action_named("deny"));
+}
+
+}  // namespace
+}  // namespace fraud
