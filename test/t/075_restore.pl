@@ -8,13 +8,14 @@ use List::Util qw(shuffle);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = new_server('main');
 sub value { return $node->safe_psql($_[1] // 'postgres', $_[0]) }
 
 # ------------------------------------------------------------ what there is
 value("SELECT fraud.simulate(40, 20, 60, starts_at => '2024-01-01 00:00:00+00')");
-value("SELECT fraud.set_currency_rate('USD', 0.9, '2020-01-01')");
+value("SELECT fraud.set_currency_rate('SEK', 0.1, '2020-01-01')");
 value("SELECT fraud.add_payment_field('device', 'text', '\$.device.id', index => true)");
 value("SELECT fraud.promote('payments', 1, review_at => 0, block_at => 0.5, reason => 'strict', override_gate => true)");
 for my $n (1 .. 6)
@@ -43,14 +44,14 @@ value(q{
     CREATE SCHEMA shop;
     CREATE TABLE shop.orders (no int PRIMARY KEY, placed timestamptz NOT NULL, customer text, total numeric, channel text);
     INSERT INTO shop.orders SELECT i, timestamptz '2026-01-01' + i * interval '1 hour', 'c' || i % 5, i % 90, 'ch' || i % 3 FROM generate_series(1, 200) i;
-    SELECT fraud.create_feature_set('orders', 'shop.orders', 'no', 'placed', label => 'total > 80');
+    SELECT fraud.create_feature_set('orders', 'shop.orders', 'no', 'placed', label => 'no % 4 = 0');
     SELECT fraud.add_feature('orders', 'half', 'total / 2');
     SELECT fraud.add_feature('orders', 'channel', 'channel');
     SELECT fraud.add_window_feature('orders', 'sum_1d', 'sum', 'total', 'customer', '1 day');
 });
 my $run = value(q{SELECT fraud.train('orders', 'orders', '{"num_boost_round": 4}', train_from => '2026-01-01', train_to => '2026-01-06',
     validation_from => '2026-01-06', validation_to => '2026-01-08', search => '{"max_depth": [2, 3]}', trials => 2)});
-is(value("SELECT status FROM fraud.wait_for_training($run, '3 min')"), 'succeeded', 'a model is trained');
+is(value("SELECT fraud.wait_for_training($run, '3 min')"), 'succeeded', 'a model is trained');
 value("SELECT fraud.promote('orders', 1, review_at => 0, block_at => 1)");
 value("SELECT fraud.watch('orders', entity => 'customer', amount => 'total')");
 value("INSERT INTO shop.orders SELECT i, timestamptz '2026-02-01' + i * interval '1 hour', 'c' || i % 5, 40, 'ch1' FROM generate_series(201, 203) i");
@@ -106,7 +107,8 @@ sub as_before
     is(value("SELECT status FROM fraud.health() WHERE item = 'restore'", $copy), 'ok', "$what: and health says so");
     is(value("SELECT string_agg(status, ',') FROM fraud.ingest('" . payment(trans_num => '"t-1"', current_time => 1700000001000, device => '{"id": "d-1"}') . "')", $copy), 'duplicate', "$what: cards and payments are known");
     is(value("SELECT string_agg(status, ',') FROM fraud.ingest('" . payment(trans_num => '"t-new"', current_time => 1700000900000, device => '{"id": "d-1"}') . "')", $copy), 'stored', "$what: and payments go on");
-    is(value("SELECT count(*) FROM fraud.transactions t WHERE fraud_score(t) <> score", $copy), '0', "$what: with the same scores");
+    my $scores = "SELECT md5(string_agg(fraud_score(t)::text, ' ' ORDER BY transaction_id, card)) FROM fraud.transactions t WHERE transaction_id <> 't-new'";
+    is(value($scores, $copy), value($scores), "$what: with the same scores");
     value('SELECT fraud.refresh_rollups()', $copy);
     is(value("SELECT md5(string_agg(d::text, '' ORDER BY day)) FROM fraud.daily_report d WHERE day < '2023-11-14' OR day >= '2023-11-15'", $copy),
         value("SELECT md5(string_agg(d::text, '' ORDER BY day)) FROM fraud.daily_report d WHERE day < '2023-11-14' OR day >= '2023-11-15'"), "$what: the days are reported alike");
@@ -165,7 +167,22 @@ $node->restart;
 $copy = copy();
 value('CREATE EXTENSION fraud_detect', $copy);
 ok($node->poll_query_until('postgres', "SELECT count(*) > 1 FROM pg_stat_activity WHERE datname = '$copy' AND backend_type LIKE 'fraud_detect%'"), 'workers are there');
-restore($copy, 'eight jobs beside them', '--jobs', '8', $dump);
+restore($copy, 'before the data', '--section=pre-data', $dump);
+# What a worker would fold: many labels, and a state of the sums, which are not there yet.
+my $early = $node->basedir . '/early';
+append_to_file($early, join "\n", (grep { / (labels|payment_keys|rollup_state|models) / } @data), '');
+my $later = $node->basedir . '/later';
+append_to_file($later, join "\n", (grep { !/ (labels|payment_keys|rollup_state|models) / } @data), '');
+restore($copy, 'labels, and when the sums were made', '-L', $early, $dump);
+value("INSERT INTO fraud.labels (card, transaction_id, is_fraud, source, known_at) SELECT gen_random_uuid(), 'l-' || i, true, 'payload', now() FROM generate_series(1, 21000) i", $copy);
+$node->reload;
+usleep(3_000_000);
+is(value('SELECT count(*) FROM fraud.rollups', $copy), '0', 'a worker folds nothing while sums are to come');
+is(value('SELECT fraud._is_being_restored()', $copy), 't', 'since it sees that');
+value("BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM fraud.labels WHERE transaction_id ~ '^l-'; DELETE FROM fraud.changes WHERE transaction_id ~ '^l-'; COMMIT", $copy);
+restore($copy, 'eight jobs beside them', '--jobs', '8', '-L', $later, $dump);
+restore($copy, 'after the data', '--section=post-data', '--jobs', '4', $dump);
+is(value('SELECT fraud._is_being_restored()', $copy), 'f', 'and when it is over');
 as_before($copy, 'eight jobs, beside workers');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;

@@ -34,7 +34,7 @@ SELECT 'relation ' || c.oid::regclass || ' ' || row(c.relkind, c.relpersistence,
 FROM relation c
 UNION ALL
 SELECT 'column ' || c.oid::regclass || ' ' || row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum) || ' '
-       || row(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, a.attstorage, a.attcompression, a.attcollation::regcollation, a.attstattarget, a.attoptions,
+       || row(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, a.attstorage, a.attcompression, a.attcollation::regcollation, a.attstattarget, (SELECT string_agg(o, ' ' ORDER BY o) FROM unnest(a.attoptions) o WHERE o LIKE 'n_distinct%'),
               pg_get_expr(d.adbin, d.adrelid), (SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM unnest(a.attacl) x), col_description(c.oid, a.attnum))::text
 FROM relation c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 UNION ALL
@@ -42,7 +42,7 @@ SELECT 'index ' || pg_get_indexdef(i.indexrelid) || ' ' || row(i.indisunique, i.
 UNION ALL
 SELECT 'constraint ' || c.oid::regclass || ' ' || n.conname || ' ' || pg_get_constraintdef(n.oid) || ' ' || n.convalidated FROM pg_constraint n JOIN relation c ON c.oid = n.conrelid
 UNION ALL
-SELECT 'trigger ' || pg_get_triggerdef(g.oid) || ' ' || g.tgenabled FROM pg_trigger g JOIN relation c ON c.oid = g.tgrelid WHERE NOT g.tgisinternal
+SELECT 'trigger ' || pg_get_triggerdef(g.oid) || ' ' || g.tgenabled::text FROM pg_trigger g JOIN relation c ON c.oid = g.tgrelid WHERE NOT g.tgisinternal
 UNION ALL
 SELECT 'policy ' || row(p.polname, p.polcmd, p.polpermissive, pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))::text FROM pg_policy p JOIN relation c ON c.oid = p.polrelid
 UNION ALL
