@@ -90,7 +90,7 @@ reload_with($publisher, "fraud_detect.$_", '1000d') for qw(transaction_retention
 value("SELECT fraud.label('t-1', true, 'chargeback'); SELECT fraud.label('t-1', false, 'analyst', overrule => true)");
 value("SELECT fraud.promote('payments', 1, review_at => 0, block_at => 0.9, override_gate => true, reason => 'strict')");
 value("SELECT * FROM fraud.ingest('" . payment(trans_num => '"t-2"', current_time => time() * 1000) . "')");
-value('SELECT fraud.confirm_case(case_id) FROM fraud.cases');
+value('SELECT fraud.confirm_case(case_id, overrule => true) FROM fraud.cases');
 value("SELECT fraud.promote('payments', 1, reason => 'as it was', override_gate => true, review_at => 0.5, block_at => 0.9)");
 note($_, ': ', value($_)) for 'SELECT fraud.refresh_rollups()', 'SELECT fraud.drop_past_month()', 'SELECT fraud.drop_past_month()', 'SELECT fraud.purge()', 'SELECT fraud.purge_records()',
   'SELECT fraud.rebuild_rollups()', 'SELECT fraud.notify_health()', "SELECT fraud.erase_customer(card, 'asked', true) FROM fraud.customers ORDER BY card LIMIT 1",
