@@ -36,6 +36,12 @@ SHLIB_LINK = -lcurl -lcsv -lstdc++ -lpthread -Wl,--version-script=$(S)src/pg/ser
 # Without symbols, which are twenty times the rest: INSTALL_STRIP_FLAG= leaves them in.
 INSTALL_STRIP_FLAG = -s
 
+# make installcheck: the tests of sql/ in a database contrib_regression of a running server that
+# preloads the library, has max_worker_processes = 32 and test/regress.conf's settings of fraud_detect,
+# as a superuser. (make check runs them, and all others, on a server of its own.)
+REGRESS = $(shell cat $(S)test/regress_schedule)
+REGRESS_OPTS = --encoding=UTF8 --no-locale
+
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
 SELF_CONTAINED = demo demo-stop dashboard screenshots check kill nightly pgtap bench deps model study dist help
@@ -44,9 +50,9 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-$(OBJS) $(TRAINER_SOURCES:.cpp=.o): $(S)Makefile | $(sort $(dir $(OBJS) $(TRAINER_SOURCES)))
-$(sort $(dir $(OBJS) $(TRAINER_SOURCES))):
-	mkdir -p $@
+$(OBJS) $(TRAINER_SOURCES:.cpp=.o): $(S)Makefile
+# Elsewhere there are no folders yet; as prerequisites make would find those of the sources.
+$(if $(S),$(shell mkdir -p sql $(sort $(dir $(OBJS) $(TRAINER_SOURCES)))))
 ifeq ($(WITH_TRAINING),yes)
 all: $(TRAINER)
 $(TRAINER): $(TRAINER_SOURCES:.cpp=.o)

@@ -101,7 +101,7 @@ COMMENT ON FUNCTION fraud._replace_builtin() IS
     'internal: lets restored rows replace those that CREATE EXTENSION made';
 
 -- Called by the install script when a table's rows are made. ALWAYS: where rows are replicated, too.
-CREATE FUNCTION fraud._give_way(relation name, belongs_to name, VARIADIC key_columns name[]) RETURNS void
+CREATE FUNCTION fraud._give_way(relation name, belongs_to name, key_columns name[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$

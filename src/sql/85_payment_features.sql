@@ -63,9 +63,9 @@ SELECT fraud.add_window_feature('payments', 'merchant_fraud_rate_30d', 'rate', N
 UPDATE fraud.feature_sets SET builtin = true, defined_by = NULL;
 
 -- From here on rows are what users made, or what a dump restores.
-SELECT fraud._give_way('feature_sets', 'feature_set', 'feature_set'),
-       fraud._give_way('feature_definitions', 'feature_set', 'feature_set', 'position'),
-       fraud._give_way('feature_categories', 'feature_set', 'feature_set', 'feature', 'code');
+SELECT fraud._give_way('feature_sets', 'feature_set', '{feature_set}'),
+       fraud._give_way('feature_definitions', 'feature_set', '{feature_set,position}'),
+       fraud._give_way('feature_categories', 'feature_set', '{feature_set,feature,code}');
 
 -- A dump has no categories of a feature that was dropped, so that nothing takes the place of ours.
 CREATE FUNCTION fraud._leave_categories() RETURNS trigger
