@@ -41,6 +41,8 @@ INSTALL_STRIP_FLAG = -s
 # as a superuser. (make check runs them, and all others, on a server of its own.)
 REGRESS = $(shell cat $(S)test/regress_schedule)
 REGRESS_OPTS = --encoding=UTF8 --no-locale
+# Some read files of test/ by the present folder.
+REGRESS_PREP = $(if $(S),link-tests)
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
@@ -67,6 +69,9 @@ uninstall-trainer:
 	rm -f '$(DESTDIR)$(pkglibdir)/$(TRAINER)' '$(DESTDIR)$(mandir)/man1/$(TRAINER).1'
 .PHONY: install-trainer uninstall-trainer
 endif
+link-tests:
+	ln -sfn $(abspath $(S)test) test
+.PHONY: link-tests
 src/core/%.o: CPPFLAGS += -DFRAUD_CORE
 $(shlib): $(S)src/pg/server/exports.map
 -include $(SOURCES:.cpp=.d) $(TRAINER_SOURCES:.cpp=.d)
