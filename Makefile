@@ -1,63 +1,96 @@
 # Builds and installs the extension (PGXS). `make demo` and `make check` do all of
-# their set-up themselves; see README.md.
+# their set-up themselves; see README.md. Elsewhere than in the sources it builds by
+# `make -f …/Makefile`.
+S := $(filter-out ./,$(dir $(firstword $(MAKEFILE_LIST))))
+in_sources = $(patsubst $(S)%,%,$(wildcard $(addprefix $(S),$(1))))
 
 EXTENSION = fraud_detect
 EXTVERSION = 1.0
 MODULE_big = fraud_detect
-SOURCES = $(foreach floor,core pg worker,$(wildcard src/$(floor)/*.cpp src/$(floor)/*/*.cpp))
+SOURCES = $(call in_sources,$(foreach floor,core pg worker,src/$(floor)/*.cpp src/$(floor)/*/*.cpp))
 OBJS = $(SOURCES:.cpp=.o)
 SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
-DATA_built = $(SCRIPT)
+# The version after it, while src/next has what it brings, and the steps from version to version
+# (docs/decisions.md, Versions).
+NEXTVERSION = 1.1
+NEXT_SCRIPT = $(if $(wildcard $(S)src/next/*.sql),sql/$(EXTENSION)--$(NEXTVERSION).sql)
+UPDATES = $(patsubst src/upgrade/%,sql/$(EXTENSION)--%,$(call in_sources,src/upgrade/*--*.sql))
+DATA_built = $(SCRIPT) $(NEXT_SCRIPT) $(UPDATES)
 EXTRA_CLEAN = $(SOURCES:.cpp=.d) $(TRAINER) $(TRAINER_SOURCES:.cpp=.o) $(TRAINER_SOURCES:.cpp=.d) build results
 
 # The training program, which alone needs XGBoost. Without its header the rest is
 # built, and fraud.train says what is missing.
 TRAINER = fraud_detect_train
-TRAINER_SOURCES = $(wildcard src/train/*.cpp)
+TRAINER_SOURCES = $(call in_sources,src/train/*.cpp)
 WITH_TRAINING ?= $(if $(wildcard /usr/include/xgboost/c_api.h /usr/local/include/xgboost/c_api.h),yes,no)
 
 # Bitcode lets the JIT inline functions; ours are far too large for that.
 override with_llvm = no
 
-PG_CPPFLAGS = -Isrc -MMD -MP
+PG_CPPFLAGS = -I$(S)src -MMD -MP
 # -ffp-contract=off: no fused multiply-add, or features and scores would differ in
 # the last bit from one machine to the next. -Wno-register: PostgreSQL's headers.
 # WARNINGS=-Werror: test/guards/test_servers.py.
 PG_CXXFLAGS = -std=c++17 -O2 -ffp-contract=off -Wno-register -fvisibility-inlines-hidden $(WARNINGS)
-SHLIB_LINK = -lcurl -lcsv -lstdc++ -lpthread -Wl,--version-script=src/pg/server/exports.map
+SHLIB_LINK = -lcurl -lcsv -lstdc++ -lpthread -Wl,--version-script=$(S)src/pg/server/exports.map
+# Without symbols, which are twenty times the rest: INSTALL_STRIP_FLAG= leaves them in.
+INSTALL_STRIP_FLAG = -s
+
+# make installcheck: the tests of sql/ in a database contrib_regression of a running server that
+# preloads the library, has max_worker_processes = 32 and test/regress.conf's settings of fraud_detect,
+# as a superuser. (make check runs them, and all others, on a server of its own.)
+REGRESS = $(shell cat $(S)test/regress_schedule)
+REGRESS_OPTS = --encoding=UTF8 --no-locale
+# Some read files of test/ by the present folder.
+REGRESS_PREP = $(if $(S),link-tests)
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop dashboard screenshots check kill nightly pgtap bench deps model study help
+SELF_CONTAINED = demo demo-stop dashboard screenshots check kill nightly pgtap bench deps model study dist help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-$(OBJS): Makefile
+$(OBJS) $(TRAINER_SOURCES:.cpp=.o): $(S)Makefile
+# Elsewhere there are no folders yet; as prerequisites make would find those of the sources.
+$(if $(S),$(shell mkdir -p sql $(sort $(dir $(OBJS) $(TRAINER_SOURCES)))))
 ifeq ($(WITH_TRAINING),yes)
 all: $(TRAINER)
-$(TRAINER_SOURCES:.cpp=.o): Makefile
 $(TRAINER): $(TRAINER_SOURCES:.cpp=.o)
 	$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ -lxgboost
 install: install-trainer
 install-trainer: $(TRAINER) installdirs
+	$(MKDIR_P) '$(DESTDIR)$(mandir)/man1'
 	$(INSTALL_PROGRAM) $(TRAINER) '$(DESTDIR)$(pkglibdir)/'
+	$(INSTALL_DATA) $(S)docs/man/$(TRAINER).1 '$(DESTDIR)$(mandir)/man1/'
 uninstall: uninstall-trainer
 uninstall-trainer:
-	rm -f '$(DESTDIR)$(pkglibdir)/$(TRAINER)'
+	rm -f '$(DESTDIR)$(pkglibdir)/$(TRAINER)' '$(DESTDIR)$(mandir)/man1/$(TRAINER).1'
 .PHONY: install-trainer uninstall-trainer
 endif
+link-tests:
+	ln -sfn $(abspath $(S)test) test
+.PHONY: link-tests
 src/core/%.o: CPPFLAGS += -DFRAUD_CORE
-$(shlib): src/pg/server/exports.map
+$(shlib): $(S)src/pg/server/exports.map
 -include $(SOURCES:.cpp=.d) $(TRAINER_SOURCES:.cpp=.d)
 
 # The install script: the topic files in order, with the shipped model inside.
-$(SCRIPT): src/sql $(sort $(wildcard src/sql/*)) models/payments.ubj models/payments.md tools/build-script
+$(SCRIPT): $(S)src/sql $(sort $(wildcard $(S)src/sql/*)) $(S)models/payments.ubj $(S)models/payments.md $(S)tools/build-script
 	@mkdir -p $(@D)
-	tools/build-script > $@.new && mv $@.new $@
+	$(S)tools/build-script > $@.new && mv $@.new $@
+$(NEXT_SCRIPT): $(SCRIPT) $(wildcard $(S)src/next/*.sql)
+	$(S)tools/build-script next > $@.new && mv $@.new $@
+# Versions that were released are kept as they were.
+RELEASED = $(patsubst src/released/%.xz,sql/%,$(call in_sources,src/released/*.xz))
+$(RELEASED): sql/%: $(S)src/released/%.xz
+	@mkdir -p $(@D)
+	xz -dc $< > $@.new && mv $@.new $@
+$(UPDATES): sql/$(EXTENSION)--%.sql: $(S)src/upgrade/%.sql $(SCRIPT) $(NEXT_SCRIPT) $(RELEASED) $(S)tools/build-update
+	$(S)tools/build-update $(foreach version,$(subst --, ,$*),sql/$(EXTENSION)--$(version).sql) $< > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop dashboard screenshots check kill pgtap bench deps model study help
+.PHONY: demo demo-stop dashboard screenshots check kill pgtap bench deps model study dist help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
@@ -71,6 +104,8 @@ help:
 	@echo 'make bench        install what is needed, build, and measure, beside XGBoost and others'
 	@echo 'make              build the extension; sudo make install installs it'
 	@echo 'make model        train the shipped model anew (models/)'
+	@echo 'make dist         the sources as PGXN takes them, of the last commit'
+	@echo 'make installcheck the tests of sql/ against a running server, after sudo make install'
 	@echo 'make study        write docs/study.md anew; CSV=/path/fraudTrain.csv for payments of your own'
 
 deps:
@@ -109,3 +144,6 @@ study:
 model:
 	@tools/model
 endif
+
+dist:
+	@tools/dist

@@ -68,6 +68,7 @@ INSERT INTO acts (function, call, setup) VALUES
     ('rotate_card_key', $$SELECT fraud.rotate_card_key() IS NOT NULL$$, DEFAULT),
     ('destroy_card_key', $$SELECT fraud.destroy_card_key(key_id) FROM fraud.card_keys WHERE retired_at IS NOT NULL AND destroyed_at IS NULL LIMIT 1$$,
         $$SELECT fraud.rotate_card_key() IS NOT NULL$$),
+    ('follow_publication', $$SELECT fraud.follow_publication()$$, DEFAULT),
     ('add_source', $$SELECT fraud.add_source('audited2', 'http://127.0.0.1:1/')$$, DEFAULT),
     ('alter_source', $$SELECT fraud.alter_source('audited', format => 'split')$$, DEFAULT),
     ('set_currency_rate', $$SELECT fraud.set_currency_rate('SEK', 0.1)$$, DEFAULT),

@@ -55,20 +55,65 @@ $$;
 COMMENT ON FUNCTION fraud._try_lock(text) IS
     'internal: takes a lock of fraud.locks until the end of the transaction; false when another has it';
 
--- Rows that CREATE EXTENSION makes are flagged builtin. A dump carries them like
--- all others, so when it is restored the dumped row takes the place of the one
--- that CREATE EXTENSION has just made. Nothing else inserts a builtin row.
+-- Rows that CREATE EXTENSION makes are in a dump like all others. Where it is restored, what it
+-- has of a model or of a feature set takes the place of all that CREATE EXTENSION has just made of
+-- it in that table: table by table, whatever the order they come in or how many at a time. Which
+-- rows those are stands in fraud.builtin_rows, which no dump carries; they give way once.
+CREATE TABLE fraud.builtin_rows (
+    relation name NOT NULL,
+    belongs_to text NOT NULL,
+    row_keys text[] NOT NULL,
+    PRIMARY KEY (relation, belongs_to)
+);
+COMMENT ON TABLE fraud.builtin_rows IS
+    'internal: rows that CREATE EXTENSION made and that give way to a dump''s; what is not there any more has given way';
+COMMENT ON COLUMN fraud.builtin_rows.relation IS 'the table, of schema fraud';
+COMMENT ON COLUMN fraud.builtin_rows.belongs_to IS 'the model, the feature set';
+COMMENT ON COLUMN fraud.builtin_rows.row_keys IS 'their primary keys, each as the text of a row';
+
+-- What our own functions write is not restored.
+CREATE FUNCTION fraud._in_function() RETURNS boolean
+AS 'MODULE_PATHNAME', 'fraud_detect_in_function'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION fraud._in_function() IS 'internal: whether a function of the extension has taken its owner''s rights';
+
 CREATE FUNCTION fraud._replace_builtin() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    belongs text;
+    gone text[];
 BEGIN
-    EXECUTE pg_catalog.format(
-        'DELETE FROM %s t WHERE t.builtin AND (%s) = (SELECT %s FROM (SELECT ($1).*) n)',
-        TG_RELID::pg_catalog.regclass, TG_ARGV[0], TG_ARGV[0])
-    USING NEW;
+    IF fraud._in_function() THEN
+        RETURN NEW;
+    END IF;
+    EXECUTE format('SELECT ($1).%I', TG_ARGV[0]) INTO belongs USING NEW;
+    DELETE FROM fraud.builtin_rows b WHERE b.relation = TG_TABLE_NAME AND b.belongs_to = belongs
+    RETURNING b.row_keys INTO gone;
+    IF FOUND THEN
+        EXECUTE format('DELETE FROM fraud.%I t WHERE ROW(%s)::text = ANY ($1)', TG_TABLE_NAME, TG_ARGV[1]) USING gone;
+    END IF;
     RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION fraud._replace_builtin() IS
-    'internal: lets a restored row replace the one that CREATE EXTENSION made';
+    'internal: lets restored rows replace those that CREATE EXTENSION made';
+
+-- Called by the install script when a table's rows are made. ALWAYS: where rows are replicated, too.
+CREATE FUNCTION fraud._give_way(relation name, belongs_to name, key_columns name[]) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    key text := (SELECT string_agg(quote_ident(k), ', ') FROM unnest(key_columns) k);
+BEGIN
+    EXECUTE format('INSERT INTO fraud.builtin_rows (relation, belongs_to, row_keys)'
+                   ' SELECT %L, t.%I, array_agg(ROW(%s)::text) FROM fraud.%I t GROUP BY t.%2$I', relation, belongs_to, key, relation);
+    EXECUTE format('CREATE TRIGGER replace_builtin BEFORE INSERT ON fraud.%I'
+                   ' FOR EACH ROW EXECUTE FUNCTION fraud._replace_builtin(%L, %L)', relation, belongs_to, key);
+    EXECUTE format('ALTER TABLE fraud.%I ENABLE ALWAYS TRIGGER replace_builtin', relation);
+END
+$$;
+COMMENT ON FUNCTION fraud._give_way(name, name, name[]) IS
+    'internal: has the rows that a table has now give way to those of a dump that is restored, by what they belong to';

@@ -52,3 +52,18 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._is_past_retention(timestamptz) IS
     'internal: whether the month of this time ended longer ago than fraud_detect.transaction_retention';
+
+-- While a dump is restored, side by side or in parts, nothing may be derived from what is there. It has the
+-- keys of months behind all rows; and the rows that came with CREATE EXTENSION give way table by table.
+CREATE FUNCTION fraud._is_being_restored() RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = 'fraud.transactions'::regclass
+                   AND NOT EXISTS (SELECT FROM pg_index n WHERE n.indrelid = i.inhrelid AND n.indisprimary))
+        OR (EXISTS (SELECT FROM fraud.builtin_rows)
+            AND EXISTS (SELECT FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+                        WHERE g.tgname = 'replace_builtin' AND g.tgfoid = 'fraud._replace_builtin()'::regprocedure
+                          AND NOT EXISTS (SELECT FROM fraud.builtin_rows b WHERE b.relation = c.relname)));
+END;
+COMMENT ON FUNCTION fraud._is_being_restored() IS 'internal: whether a dump is being restored, as far as can be told';

@@ -89,6 +89,21 @@ BEGIN
     COMMENT ON COLUMN fraud.payment_events.amount IS 'as paid, in its currency: sums and comparisons are of base_amount';
     COMMENT ON COLUMN fraud.payment_events.label_known_at IS 'from when the label counts; null: it is nobody''s';
     COMMENT ON COLUMN fraud.payment_events.label_changes IS 'fraud.transactions.label_changes';
+    COMMENT ON COLUMN fraud.payment_events.card IS 'the customer: fraud.customers.card';
+    COMMENT ON COLUMN fraud.payment_events.transaction_id IS 'the payment''s own id, unique for its card';
+    COMMENT ON COLUMN fraud.payment_events.occurred_at IS 'the payment''s own time';
+    COMMENT ON COLUMN fraud.payment_events.merchant IS 'to whom was paid';
+    COMMENT ON COLUMN fraud.payment_events.category IS 'the payment''s category';
+    COMMENT ON COLUMN fraud.payment_events.merchant_latitude IS 'of the merchant, degrees';
+    COMMENT ON COLUMN fraud.payment_events.merchant_longitude IS 'of the merchant, degrees';
+    COMMENT ON COLUMN fraud.payment_events.home_latitude IS 'of the customer''s home as the payment said, degrees';
+    COMMENT ON COLUMN fraud.payment_events.home_longitude IS 'of the customer''s home as the payment said, degrees';
+    COMMENT ON COLUMN fraud.payment_events.city_population IS 'inhabitants of the home city as the payment said';
+    COMMENT ON COLUMN fraud.payment_events.age IS 'the customer''s age at the payment, years';
+    COMMENT ON COLUMN fraud.payment_events.is_fraud IS 'whether it is known to be fraud; false where nobody has said';
+    COMMENT ON COLUMN fraud.payment_events.currency IS 'ISO 4217';
+    COMMENT ON COLUMN fraud.payment_events.base_amount IS 'the amount in fraud_detect.base_currency';
+    COMMENT ON COLUMN fraud.payment_events.attributes IS 'the payment''s fields that have no column';
 END
 $$;
 COMMENT ON FUNCTION fraud._describe_payment_events() IS 'internal: the comments of fraud.payment_events';

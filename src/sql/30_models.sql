@@ -14,8 +14,9 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000000;
 COMMENT ON FUNCTION fraud._compile_model(bytea, text[], int) IS
     'internal: the form of a model that scores, behind its SHA-256';
 
+-- No foreign keys between tables that a dump carries: it does not say which is to be restored first.
 CREATE TABLE fraud.model_versions (
-    model text NOT NULL REFERENCES fraud.models DEFERRABLE INITIALLY DEFERRED,
+    model text NOT NULL,
     version int NOT NULL CHECK (version > 0),
     digest bytea NOT NULL CHECK (octet_length(digest) = 32),
     feature_names text[] NOT NULL,

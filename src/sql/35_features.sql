@@ -34,7 +34,7 @@ COMMENT ON COLUMN fraud.feature_sets.defined_by IS 'the role whose rights the ex
 COMMENT ON COLUMN fraud.feature_sets.revision IS 'another one after each change';
 
 CREATE TABLE fraud.feature_definitions (
-    feature_set text NOT NULL REFERENCES fraud.feature_sets ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    feature_set text NOT NULL,
     position int NOT NULL CHECK (position > 0),
     feature text NOT NULL CHECK (feature ~ '^[A-Za-z_][A-Za-z0-9_]{0,62}$'),
     kind text NOT NULL CHECK (kind IN ('number', 'category', 'code')),
@@ -76,9 +76,7 @@ CREATE TABLE fraud.feature_categories (
     code int NOT NULL CHECK (code >= 0),
     category text NOT NULL,
     PRIMARY KEY (feature_set, feature, code),
-    UNIQUE (feature_set, feature, category),
-    FOREIGN KEY (feature_set, feature) REFERENCES fraud.feature_definitions (feature_set, feature)
-        ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+    UNIQUE (feature_set, feature, category)
 );
 COMMENT ON TABLE fraud.feature_categories IS
     'the codes of categorical features; they are only added, so that a code keeps its meaning. What has no code is missing';

@@ -100,7 +100,7 @@ CREATE TRIGGER wake_worker AFTER INSERT ON fraud.training_runs
     FOR EACH STATEMENT EXECUTE FUNCTION fraud._wake_for_training();
 
 CREATE TABLE fraud.training_trials (
-    run bigint NOT NULL REFERENCES fraud.training_runs ON DELETE CASCADE,
+    run bigint NOT NULL,
     trial int NOT NULL,
     fold int NOT NULL,
     params jsonb NOT NULL,

@@ -286,6 +286,10 @@ BEGIN
     IF NOT fraud._try_lock('rollups') THEN
         RETURN false;
     END IF;
+    -- The sums are to come, or some of them; what is in the log is in them.
+    IF fraud._is_being_restored() THEN
+        RETURN false;
+    END IF;
     settled := fraud._settled_changes();
     SELECT s.last_value INTO up_to FROM fraud.change_ids s;
     IF NOT EXISTS (SELECT FROM fraud.rollup_state) THEN

@@ -62,7 +62,32 @@ SELECT fraud.add_window_feature('payments', 'merchant_fraud_rate_30d', 'rate', N
 -- Its expressions are ours, and so are its rights.
 UPDATE fraud.feature_sets SET builtin = true, defined_by = NULL;
 
--- From here on rows are what users made, or what a dump restores; a set's features
--- and categories go with it.
-CREATE TRIGGER replace_builtin BEFORE INSERT ON fraud.feature_sets
-    FOR EACH ROW WHEN (NEW.builtin) EXECUTE FUNCTION fraud._replace_builtin('feature_set');
+-- From here on rows are what users made, or what a dump restores.
+SELECT fraud._give_way('feature_sets', 'feature_set', '{feature_set}'),
+       fraud._give_way('feature_definitions', 'feature_set', '{feature_set,position}'),
+       fraud._give_way('feature_categories', 'feature_set', '{feature_set,feature,code}');
+
+-- A dump has no categories of a feature that was dropped, so that nothing takes the place of ours.
+CREATE FUNCTION fraud._leave_categories() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM fraud.feature_categories c USING fraud.builtin_rows b
+    WHERE b.relation = 'feature_categories' AND b.belongs_to = c.feature_set
+      AND ROW(c.feature_set, c.feature, c.code)::text = ANY (b.row_keys)
+      AND NOT EXISTS (SELECT FROM fraud.builtin_rows d WHERE d.relation = 'feature_definitions' AND d.belongs_to = c.feature_set)
+      AND NOT EXISTS (SELECT FROM fraud.feature_definitions f WHERE f.feature_set = c.feature_set AND f.feature = c.feature);
+    DELETE FROM fraud.builtin_rows b
+    WHERE b.relation = 'feature_categories'
+      AND NOT EXISTS (SELECT FROM fraud.builtin_rows d WHERE d.relation = 'feature_definitions' AND d.belongs_to = b.belongs_to)
+      AND NOT EXISTS (SELECT FROM fraud.feature_categories c
+                      WHERE c.feature_set = b.belongs_to AND ROW(c.feature_set, c.feature, c.code)::text = ANY (b.row_keys));
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION fraud._leave_categories() IS
+    'internal: takes away the categories that CREATE EXTENSION made of features which a restored set does not have';
+CREATE TRIGGER leave_categories AFTER INSERT ON fraud.feature_definitions
+    FOR EACH STATEMENT EXECUTE FUNCTION fraud._leave_categories();
+ALTER TABLE fraud.feature_definitions ENABLE ALWAYS TRIGGER leave_categories;

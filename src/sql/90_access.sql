@@ -130,7 +130,7 @@ BEGIN
             'SELECT ON fraud.daily_reports',
             'EXECUTE ON FUNCTION fraud.close_day(date)',
             'EXECUTE ON FUNCTION fraud.close_due_days(date)',
-            'EXECUTE ON FUNCTION fraud.health(), fraud._waits_read_only()',
+            'EXECUTE ON FUNCTION fraud.health(), fraud.check_restore(), fraud._waits_read_only()',
             'EXECUTE ON FUNCTION fraud.run_job(text)',
             'EXECUTE ON FUNCTION fraud.maintain_partitions(), fraud.drop_past_month()',
             'EXECUTE ON FUNCTION fraud.purge(), fraud.purge_records(int)',
@@ -241,7 +241,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('locks', 'held_customers', 'poll_requests', 'source_counts', 'source_field_counts', 'source_state', 'change_ids', 'change_slot', 'change_slots', 'change_mark', 'folding', 'channel_state', 'training_queue', 'job_state', 'job_skips', 'sweeps', 'health_states', 'health_told', 'health_marks', 'source_samples')
+          AND c.relname NOT IN ('locks', 'builtin_rows', 'held_customers', 'poll_requests', 'source_counts', 'source_field_counts', 'source_state', 'change_ids', 'change_slot', 'change_slots', 'change_mark', 'folding', 'channel_state', 'training_queue', 'job_state', 'job_skips', 'sweeps', 'health_states', 'health_told', 'health_marks', 'source_samples')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');

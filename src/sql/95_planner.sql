@@ -1,6 +1,6 @@
 -- What a server needs that was not known where a function was declared: where sorting is off,
 -- presorted aggregates are too, from PostgreSQL 16 on, which has them (src/pg/server/compat.h
--- says why).
+-- says why). Again at each update.
 DO $$
 DECLARE
     unsorted regprocedure;

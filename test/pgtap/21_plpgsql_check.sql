@@ -8,6 +8,8 @@ SELECT EXISTS (SELECT FROM pg_available_extensions
 \if :there
     CREATE EXTENSION IF NOT EXISTS plpgsql_check;
     SELECT extnamespace::regnamespace AS checker FROM pg_extension WHERE extname = 'plpgsql_check' \gset
+    -- Its triggers are there when it is asked for them.
+    DO $$ BEGIN PERFORM fraud.follow_publication(); END $$;
     -- Two kinds of warnings are left out: reserved words as parameters ("from" and "to" are what
     -- periods are called), and casts of assignments, which cost nothing beside a query.
     CREATE TEMP TABLE findings AS

@@ -71,6 +71,8 @@ Statement count_categories(
 Statement feature_kind(
     "SELECT d.kind, d.expression FROM fraud.feature_definitions d WHERE d.feature_set = $1 AND d.feature = $2",
     {TEXTOID, TEXTOID});
+Statement delete_feature_categories(
+    "DELETE FROM fraud.feature_categories c WHERE c.feature_set = $1 AND c.feature = $2", {TEXTOID, TEXTOID});
 Statement delete_feature(
     "DELETE FROM fraud.feature_definitions d WHERE d.feature_set = $1 AND d.feature = $2",
     {TEXTOID, TEXTOID});
@@ -84,6 +86,8 @@ Statement scorers_of_feature(
     {TEXTOID, TEXTOID});
 Statement stream_of_set("SELECT 1 FROM fraud.streams s WHERE s.stream = $1 AND s.unwatched_at IS NULL", {TEXTOID});
 Statement missing_indexes("SELECT i.definition FROM fraud.feature_indexes($1) i WHERE NOT i.present AND i.obstacle IS NULL", {TEXTOID});
+Statement delete_set_categories("DELETE FROM fraud.feature_categories c WHERE c.feature_set = $1", {TEXTOID});
+Statement delete_set_features("DELETE FROM fraud.feature_definitions d WHERE d.feature_set = $1", {TEXTOID});
 Statement delete_set("DELETE FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
 Statement note_set(
     "SELECT fraud._audit('add', 'feature set', $1, NULL, to_jsonb(s) - '{feature_set,revision,builtin,last_position,created_at}'::text[])"
@@ -659,6 +663,7 @@ FRAUD_FUNCTION(drop_feature) {
   if (spi.run(delete_feature, {text_param(set), text_param(feature)}) == 0) {
     throw SqlError(ERRCODE_UNDEFINED_OBJECT, "feature set \"" + set + "\" has no feature \"" + feature + "\"");
   }
+  spi.run(delete_feature_categories, {text_param(set), text_param(feature)});
   return (Datum)0;
 }
 
@@ -676,6 +681,8 @@ FRAUD_FUNCTION(drop_feature_set) {
                    "Call fraud.unwatch first.");
   }
   spi.run(note_dropped_set, {text_param(set)});
+  spi.run(delete_set_categories, {text_param(set)});
+  spi.run(delete_set_features, {text_param(set)});
   spi.run(delete_set, {text_param(set)});
   return (Datum)0;
 }

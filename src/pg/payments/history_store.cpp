@@ -41,8 +41,8 @@ enum Waiting : size_t {
 Statement field_columns("SELECT fraud._field_columns('h')", {});
 Statement waiting_relation("SELECT 'pg_temp.fraud_detect_history'::regclass::oid::bigint", {});
 Statement events_relation("SELECT 'pg_temp.fraud_detect_history_events'::regclass::oid::bigint", {});
-Statement drop_events("DROP VIEW pg_temp.fraud_detect_history_events", {});
-Statement drop_waiting("DROP TABLE pg_temp.fraud_detect_history", {});
+Statement temporary_schema(
+    "SELECT quote_ident(n.nspname) FROM pg_namespace n WHERE n.oid = pg_my_temp_schema()", {});
 // For the statement that stores what cannot be written directly.
 Statement index_waiting("CREATE UNIQUE INDEX ON pg_temp.fraud_detect_history (history_row)", {});
 Statement analyze_waiting("ANALYZE pg_temp.fraud_detect_history", {});
@@ -94,6 +94,18 @@ void create_events(Spi& spi) {
   const char* sql = text.c_str();
   protect([&] {
     if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY) elog(ERROR, "could not make the view of a history");
+  });
+}
+
+// Drops the temporary table, and the view of the events where there is one. By the schema's own
+// name: Citus looks for a view to be dropped by itself, and knows no schema pg_temp.
+void drop_temporary(Spi& spi, bool has_events) {
+  spi.run(temporary_schema, {});
+  const std::string name = *spi.text(0, 1) + ".fraud_detect_history";
+  const std::string text = (has_events ? "DROP VIEW " + name + "_events; " : "") + "DROP TABLE " + name;
+  const char* sql = text.c_str();
+  protect([&] {
+    if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY) elog(ERROR, "could not drop what a history had waiting");
   });
 }
 
@@ -412,8 +424,7 @@ int64_t HistoryStore::finish(const std::function<void(int64_t)>& tell) {
   // What reads them has ended: nothing may be dropped that is open still.
   Spi spi;
   store_late(spi);
-  if (taken_ > 0) spi.run(drop_events, {});
-  spi.run(drop_waiting, {});
+  drop_temporary(spi, taken_ > 0);
   return stored;
 }
 
