@@ -1,0 +1,276 @@
+// Windows that are added up from tiles and events, beside those of the events alone and the definition.
+#include "core/features/tile.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/features/exact_sum.h"
+#include "window_reference.h"
+
+namespace fraud {
+namespace {
+
+using Random = std::mt19937_64;
+
+// Features at random, of one key.
+std::vector<WindowFeature> random_features(Random& random) {
+  std::vector<WindowFeature> features;
+  const size_t count = 1 + random() % 24;
+  for (size_t i = 0; i < count; ++i) {
+    WindowFeature feature;
+    feature.aggregate = static_cast<Aggregate>(random() % (static_cast<uint64_t>(Aggregate::kSpeed) + 1));
+    feature.width_us = 1 + static_cast<int64_t>(random() % (random() % 3 == 0 ? 1000 : 60));
+    feature.delay_us = random() % 3 == 0 ? static_cast<int64_t>(random() % 200) : 0;
+    if (i > 0 && random() % 2 == 0) {
+      feature.width_us = features.back().width_us;
+      feature.delay_us = features.back().delay_us;
+    }
+    feature.include_current = random() % 4 == 0;
+    feature.input = static_cast<int>(random() % 2);
+    feature.current_input = 0;
+    switch (feature.aggregate) {
+      case Aggregate::kCount:
+      case Aggregate::kRate:
+      case Aggregate::kSecondsSinceLast:
+        if (random() % 2 == 0) feature.input = kEveryEvent;
+        break;
+      case Aggregate::kDistinct: feature.input = random() % 3 == 0 ? 0 : 2; break;
+      case Aggregate::kDistance:
+      case Aggregate::kSpeed:
+        feature.input = feature.current_input = 3;
+        feature.second_input = feature.second_current_input = 4;
+        break;
+      default: break;
+    }
+    features.push_back(feature);
+  }
+  return features;
+}
+
+// Events of one key, some at once, some of them in runs, with zeros of both signs.
+std::vector<TestEvent> random_past(uint64_t seed, size_t count, Amounts amounts) {
+  Random random(seed);
+  std::vector<TestEvent> events = random_events(seed, count, amounts);
+  uint64_t run = 0;
+  for (size_t i = 0; i < events.size(); ++i) {
+    events[i].keys[0] = "k";
+    if (random() % 4 == 0) events[i].cells[0] = number_cell(random() % 2 == 0 ? 0.0 : -0.0);
+    if (random() % 5 == 0) events[i].cells[1] = events[i].cells[0];
+    const bool at_once = i > 0 && events[i].time == events[i - 1].time;
+    if (at_once && events[i - 1].run != 0 && random() % 2 == 0) {
+      events[i].run = run;
+    } else if (random() % 2 == 0) {
+      events[i].run = ++run;
+    }
+  }
+  return events;
+}
+
+// Pages of several levels over some events, each level's tiles merged from the pages of the one below.
+class Pages {
+ public:
+  Pages(const TileShape& shape, const std::vector<TestEvent>& events, size_t count, Random& random)
+      : shape_(shape), random_(random) {
+    Level tiles;
+    shifts_.push_back(static_cast<int>(random() % 5));
+    for (size_t i = 0; i < count; ++i) {
+      tiles.try_emplace(events[i].time >> shifts_[0], Tile(shape)).first->second->add(view(events[i]));
+    }
+    write(tiles);
+    const size_t levels = 1 + random() % 4;
+    while (shifts_.size() < levels) {
+      shifts_.push_back(shifts_.back() + 1 + static_cast<int>(random() % 6));
+      write(merged(shifts_.size() - 1));
+    }
+  }
+
+  size_t levels() const { return shifts_.size(); }
+  int shift(size_t level) const { return shifts_[level]; }
+  const std::map<int64_t, std::string>& pages(size_t level) const { return pages_[level]; }
+
+ private:
+  using Level = std::map<int64_t, std::optional<Tile>>;  // nothing: to be read finer
+
+  Level merged(size_t level) {
+    Level tiles;
+    Tile part(shape_);
+    const int difference = shifts_[level] - shifts_[level - 1];
+    for (const auto& [number, bytes] : pages_[level - 1]) {
+      const TilePage page(shape_, bytes);
+      EXPECT_TRUE(page.valid());
+      for (int place = 0; place < kPageTiles; ++place) {
+        if (page.state(place) == TilePage::State::kEmpty) continue;
+        auto& tile = tiles.try_emplace((number * kPageTiles + place) >> difference, Tile(shape_)).first->second;
+        if (page.state(place) == TilePage::State::kFiner) {
+          tile.reset();
+        } else if (tile) {
+          page.read(place, &part);
+          tile->merge(part);
+        }
+      }
+    }
+    return tiles;
+  }
+
+  void write(const Level& tiles) {
+    std::map<int64_t, TilePageWriter> writers;
+    for (const auto& [number, tile] : tiles) {
+      TilePageWriter& writer = writers.try_emplace(number >> kPageShift, shape_).first->second;
+      const int place = static_cast<int>(number & (kPageTiles - 1));
+      if (!tile || random_() % 20 == 0) {
+        writer.put_finer(place);
+      } else {
+        writer.put(place, *tile);
+      }
+    }
+    pages_.emplace_back();
+    for (auto& [number, writer] : writers) pages_.back()[number] = writer.finish();
+  }
+
+  const TileShape& shape_;
+  Random& random_;
+  std::vector<int> shifts_;
+  std::vector<std::map<int64_t, std::string>> pages_;
+};
+
+// Fills one window of an event: from the tiles of a level where they are whole, from the level below at the edges
+// and where a tile cannot be taken, and at last from the events.
+class Filling {
+ public:
+  Filling(const TileShape& shape, const Pages& pages, const std::vector<TestEvent>& events, size_t current,
+          WindowTotals& totals, Random& random)
+      : shape_(shape), pages_(pages), events_(events), current_(current), totals_(totals), random_(random) {}
+
+  void fill(size_t window) {
+    const WindowTotals::Bounds bounds = totals_.bounds(window);
+    const int64_t end = bounds.until_us + 1;
+    // Tiles of stretches that may hold events of the event's own time are not taken.
+    const int64_t sure = std::min(end, events_[current_].time);
+    cover(window, static_cast<int>(pages_.levels()) - 1, bounds.after_us + 1, sure);
+    take_events(window, std::max(sure, bounds.after_us + 1), end);
+  }
+
+  size_t tiles_taken() const { return tiles_; }
+
+ private:
+  // The stretch [from, until).
+  void cover(size_t window, int level, int64_t from, int64_t until) {
+    if (from >= until) return;
+    if (level < 0) return take_events(window, from, until);
+    const int shift = pages_.shift(static_cast<size_t>(level));
+    int64_t first = (from + (int64_t{1} << shift) - 1) >> shift;
+    const int64_t last = until >> shift;
+    if (first >= last || random_() % 8 == 0) return cover(window, level - 1, from, until);
+    cover(window, level - 1, from, first << shift);
+    while (first < last) {
+      const int64_t number = first >> kPageShift;
+      const int place = static_cast<int>(first & (kPageTiles - 1));
+      const int end = static_cast<int>(std::min<int64_t>(kPageTiles, place + last - first));
+      const auto& pages = pages_.pages(static_cast<size_t>(level));
+      const auto found = pages.find(number);
+      if (found == pages.end()) {  // no events
+        first += end - place;
+        continue;
+      }
+      const TilePage page(shape_, found->second);
+      const int added = totals_.add(window, page, place, end);
+      tiles_ += static_cast<size_t>(added);
+      first += added;
+      if (added == end - place) continue;
+      cover(window, level - 1, first << shift, (first + 1) << shift);
+      ++first;
+    }
+    cover(window, level - 1, last << shift, until);
+  }
+
+  void take_events(size_t window, int64_t from, int64_t until) {
+    for (size_t i = 0; i < current_; ++i) {
+      const TestEvent& event = events_[i];
+      if (event.time < from || event.time >= until) continue;
+      if (event.run != 0 && event.run == events_[current_].run && !totals_.includes_current(window)) continue;
+      totals_.add(window, view(event));
+    }
+  }
+
+  const TileShape& shape_;
+  const Pages& pages_;
+  const std::vector<TestEvent>& events_;
+  size_t current_;
+  WindowTotals& totals_;
+  Random& random_;
+  size_t tiles_ = 0;
+};
+
+bool sums(Aggregate aggregate) {
+  switch (aggregate) {
+    case Aggregate::kSum:
+    case Aggregate::kAvg:
+    case Aggregate::kStddev:
+    case Aggregate::kRatio:
+    case Aggregate::kZscore: return true;
+    default: return false;
+  }
+}
+
+// Whether all that the windows of an event sum is exact.
+bool all_exact(const std::vector<WindowFeature>& features, const std::vector<TestEvent>& events, size_t current) {
+  for (const WindowFeature& feature : features) {
+    if (!sums(feature.aggregate)) continue;
+    for (const TestEvent* event : window_of(feature, events, current)) {
+      if (!sums_exactly(DoubleParts(cell_number(event->cells[feature.input])))) return false;
+    }
+  }
+  return true;
+}
+
+TEST(Tiles, GiveWhatTheEventsGive) {
+  size_t taken = 0, exact = 0, inexact = 0;
+  for (uint64_t seed = 1; seed <= 400; ++seed) {
+    Random random(seed);
+    const Amounts amounts = seed % 3 == 0 ? Amounts::kAny : Amounts::kEighths;
+    const std::vector<TestEvent> events = random_past(seed, 250, amounts);
+    const std::vector<WindowFeature> features = random_features(random);
+    const KeyPlan plan(features, 0);
+    const TileShape shape(plan);
+    WindowTotals totals(plan, shape);
+    KeyWindows windows(plan);
+    for (size_t i = 0; i < events.size(); ++i) {
+      std::vector<float> expected(features.size()), got(features.size());
+      windows.evaluate_and_push(view(events[i]), expected.data());
+      if (random() % 20 != 0) continue;
+      const Pages pages(shape, events, i, random);
+      Filling filling(shape, pages, events, i, totals, random);
+      totals.begin(events[i].time);
+      for (size_t window = 0; window < totals.windows(); ++window) filling.fill(window);
+      totals.finish(view(events[i]), got.data());
+      taken += filling.tiles_taken();
+      const bool is_exact = all_exact(features, events, i);
+      ASSERT_EQ(totals.exact(), is_exact) << "seed " << seed << " event " << i;
+      ++(is_exact ? exact : inexact);
+      for (size_t f = 0; f < features.size(); ++f) {
+        if (!is_exact && sums(features[f].aggregate)) continue;
+        ASSERT_TRUE(same(got[f], expected[f])) << "seed " << seed << " event " << i << " feature " << f << " aggregate "
+                                               << static_cast<int>(features[f].aggregate) << ": " << got[f] << ", not "
+                                               << expected[f];
+        if (amounts == Amounts::kAny && sums(features[f].aggregate)) continue;
+        const double defined = reference(features[f], events, i);
+        ASSERT_TRUE(as_reference(features[f], got[f], defined))
+            << "seed " << seed << " event " << i << " feature " << f << ": " << got[f] << ", not " << defined;
+      }
+    }
+  }
+  EXPECT_GT(taken, 100000U);
+  EXPECT_GT(exact, 3000U);
+  EXPECT_GT(inexact, 100U);
+}
+
+}  // namespace
+}  // namespace fraud
