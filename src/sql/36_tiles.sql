@@ -36,6 +36,7 @@ CREATE TABLE fraud.tiled_keys (
     key bytea NOT NULL,
     parts text[] NOT NULL,
     round int NOT NULL,
+    wanted boolean NOT NULL,
     wanted_to timestamptz,
     events bigint NOT NULL,
     shift smallint,
@@ -44,10 +45,13 @@ CREATE TABLE fraud.tiled_keys (
     built_at timestamptz,
     PRIMARY KEY (set_id, key_no, key)
 ) WITH (fillfactor = 70);
+CREATE INDEX tiled_keys_wanted_idx ON fraud.tiled_keys (set_id, built_at NULLS FIRST) WHERE wanted;
 COMMENT ON TABLE fraud.tiled_keys IS 'keys that have many events: their changes are marked, and what lies in [covered_from, covered_to) is in tiles';
 COMMENT ON COLUMN fraud.tiled_keys.key_no IS 'which of the set''s keys, from 0';
 COMMENT ON COLUMN fraud.tiled_keys.key IS 'the value, as bytes; of a long one a digest';
 COMMENT ON COLUMN fraud.tiled_keys.parts IS 'the value''s parts, as text';
+COMMENT ON COLUMN fraud.tiled_keys.round IS 'of fraud.tile_sets, from which on its changes are marked';
+COMMENT ON COLUMN fraud.tiled_keys.wanted IS 'whether tiles up to wanted_to are to be made';
 COMMENT ON COLUMN fraud.tiled_keys.wanted_to IS 'up to when the latest event that was computed would have had them';
 COMMENT ON COLUMN fraud.tiled_keys.events IS 'how many a window''s reach had when it was counted';
 COMMENT ON COLUMN fraud.tiled_keys.shift IS 'the finest tiles are 2^shift microseconds long';
@@ -89,10 +93,12 @@ CREATE TABLE fraud.tile_requests (
     key bytea NOT NULL,
     parts text[] NOT NULL,
     events bigint NOT NULL,
-    wanted_to timestamptz NOT NULL
+    wanted_to timestamptz NOT NULL,
+    shape bytea NOT NULL
 ) WITH (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0, vacuum_truncate = off);
 CREATE INDEX tile_requests_key_idx ON fraud.tile_requests (set_id, key_no, key);
 COMMENT ON TABLE fraud.tile_requests IS 'keys whose events were read one by one and were many: the folder makes tiles of them';
+COMMENT ON COLUMN fraud.tile_requests.shape IS 'of the definition by which they were read, as in fraud.tile_sets';
 COMMENT ON COLUMN fraud.tile_requests.events IS 'how many were read; 0: more tiles are wanted of a key that has some';
 
 INSERT INTO fraud.locks (name) VALUES ('tiles');
@@ -118,6 +124,27 @@ CREATE TRIGGER mark_truncated_tiles AFTER TRUNCATE ON fraud.transactions
     FOR EACH STATEMENT EXECUTE FUNCTION fraud._mark_tiles('payments');
 ALTER TABLE fraud.transactions ENABLE ALWAYS TRIGGER mark_truncated_tiles;
 
+CREATE FUNCTION fraud._tile_triggers(feature_set text) RETURNS TABLE (events regclass, trigger text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT t.tgrelid::regclass, quote_ident(t.tgname) FROM pg_trigger t
+    WHERE t.tgfoid = 'fraud._mark_tiles'::regproc AND t.tgparentid = 0
+      AND t.tgargs = convert_to(_tile_triggers.feature_set, 'UTF8') || '\x00'::bytea;
+END;
+COMMENT ON FUNCTION fraud._tile_triggers(text) IS 'internal: the triggers by which changes of a set''s events are marked';
+
+CREATE FUNCTION fraud.tile_features(feature_set text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_tile_features'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.tile_features(text) IS
+    'has windows of keys with many events (fraud_detect.tile_threshold) merged from tiles, exactly: adds triggers to the set''s events table, which must be a table of the caller''s, and the ingest worker, or CALL fraud.fold_tiles(), makes the tiles. What attaches, detaches or drops partitions calls it once more, which makes all tiles anew';
+
+CREATE FUNCTION fraud.untile_features(feature_set text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_untile_features'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.untile_features(text) IS 'drops what fraud.tile_features made: triggers and tiles';
+
 -- Marks all keys of a set, within times: what a trigger cannot see.
 CREATE FUNCTION fraud._mark_all_tiles(feature_set text, "from" timestamptz, "to" timestamptz) RETURNS void
 LANGUAGE sql VOLATILE
@@ -130,10 +157,11 @@ COMMENT ON FUNCTION fraud._mark_all_tiles(text, timestamptz, timestamptz) IS
     'internal: has all windows of a set read from the events of these times until their tiles are made anew';
 
 -- ----------------------------------------------------------- the folder
-CREATE FUNCTION fraud._fold_tiles() RETURNS boolean
+CREATE FUNCTION fraud.fold_tiles_step() RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_fold_tiles'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud._fold_tiles() IS 'internal: one piece of the folder''s work, for a transaction of its own; returns whether there is more that can be done now';
+COMMENT ON FUNCTION fraud.fold_tiles_step() IS
+    'one piece of what fraud.fold_tiles() does, for a transaction of its own; returns more (call it again), waits (others, who may change events, must end first) or all (there is nothing to do)';
 
 -- Who has looked at a set's time since it was moved, and may still change events.
 CREATE FUNCTION fraud._tile_holders() RETURNS text[]
@@ -145,3 +173,103 @@ BEGIN ATOMIC
       AND l.relation = 'fraud.tile_marks'::regclass AND l.mode = 'RowExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid();
 END;
 COMMENT ON FUNCTION fraud._tile_holders() IS 'internal: the transactions that may change events without marks';
+
+CREATE FUNCTION fraud._drop_tiles(set_id int, whole boolean) RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    DELETE FROM fraud.tiles t WHERE t.set_id = _drop_tiles.set_id;
+    DELETE FROM fraud.tile_marks m WHERE m.set_id = _drop_tiles.set_id;
+    DELETE FROM fraud.tiled_keys k WHERE k.set_id = _drop_tiles.set_id;
+    DELETE FROM fraud.tile_requests r WHERE r.set_id = _drop_tiles.set_id AND whole;
+    DELETE FROM fraud.tile_sets s WHERE s.set_id = _drop_tiles.set_id AND whole;
+END;
+COMMENT ON FUNCTION fraud._drop_tiles(int, boolean) IS 'internal: drops all tiles of a set, and forgets which keys had any; with whole the set, too';
+
+-- What changed in all keys: the past alone, which months go from, shortens what is covered; else all tiles go, and are made
+-- anew. The keys stay marked all the while.
+CREATE FUNCTION fraud._clear_marks_of_all(set_id int) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    these bigint[];
+    past timestamptz;
+    other boolean;
+BEGIN
+    SELECT array_agg(m.mark_id), max(m.changed_to) FILTER (WHERE m.changed_from = '-infinity' AND m.changed_to < 'infinity'),
+           bool_or(m.changed_from > '-infinity' OR m.changed_to = 'infinity')
+    INTO these, past, other
+    FROM fraud.tile_marks m WHERE m.set_id = _clear_marks_of_all.set_id AND m.key_no = -1;
+    IF these IS NULL THEN
+        RETURN false;
+    END IF;
+    IF other THEN
+        DELETE FROM fraud.tiles t WHERE t.set_id = _clear_marks_of_all.set_id;
+        UPDATE fraud.tiled_keys k SET wanted = true, shift = NULL, covered_from = NULL, covered_to = NULL
+        WHERE k.set_id = _clear_marks_of_all.set_id;
+    ELSE
+        -- From a page's start on, as covered_from is.
+        UPDATE fraud.tiled_keys k
+        SET covered_from = least(k.covered_to, timestamptz '2000-01-01 00:00+00' + (n.page * (n.place + 1)) * interval '1 microsecond')
+        FROM (SELECT k.key_no, k.key, power(2, k.shift + 6)::bigint AS page,
+                     floor(extract(epoch FROM past - timestamptz '2000-01-01 00:00+00') * 1000000 / power(2, k.shift + 6))::bigint AS place
+              FROM fraud.tiled_keys k WHERE k.set_id = _clear_marks_of_all.set_id AND k.covered_from <= past) n
+        WHERE k.set_id = _clear_marks_of_all.set_id AND k.key_no = n.key_no AND k.key = n.key;
+        DELETE FROM fraud.tiles t WHERE t.set_id = _clear_marks_of_all.set_id
+            AND t.starts_at + power(2, t.shift + 6) * interval '1 microsecond' <= past;
+    END IF;
+    DELETE FROM fraud.tile_marks m WHERE m.mark_id = ANY (these);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION fraud._clear_marks_of_all(int) IS 'internal: takes out the tiles that marks of all keys are about, and these; returns whether there were any';
+
+CREATE FUNCTION fraud._uncover_key(set_id int, key_no smallint, key bytea, events bigint) RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    DELETE FROM fraud.tiles t WHERE t.set_id = _uncover_key.set_id AND t.reader_no = _uncover_key.key_no AND t.reader_key = _uncover_key.key;
+    UPDATE fraud.tiled_keys k SET wanted = true, shift = NULL, covered_from = NULL, covered_to = NULL, events = _uncover_key.events
+    WHERE k.set_id = _uncover_key.set_id AND k.key_no = _uncover_key.key_no AND k.key = _uncover_key.key;
+END;
+COMMENT ON FUNCTION fraud._uncover_key(int, smallint, bytea, bigint) IS 'internal: drops a key''s tiles, which are then made anew, for so many events in its windows';
+
+CREATE FUNCTION fraud._drop_old_tiles(set_id int, key_no smallint, key bytea, before timestamptz) RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    DELETE FROM fraud.tiles t WHERE t.set_id = _drop_old_tiles.set_id AND t.reader_no = _drop_old_tiles.key_no AND t.reader_key = _drop_old_tiles.key
+        AND t.starts_at + power(2, t.shift + 6) * interval '1 microsecond' <= before;
+END;
+COMMENT ON FUNCTION fraud._drop_old_tiles(int, smallint, bytea, timestamptz) IS 'internal: drops a key''s pages that end before';
+
+CREATE FUNCTION fraud.request_tiles(feature_set text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_request_tiles'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION fraud.request_tiles(text) IS
+    'asks for tiles of all keys of a set that have fraud_detect.tile_threshold events or more in their windows, up to the latest event, and returns how many they are; by themselves they are asked for when payments or watched rows come';
+
+CREATE PROCEDURE fraud.fold_tiles(patience interval DEFAULT '5 seconds')
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    said text;
+    waiting_since timestamptz;
+BEGIN
+    LOOP
+        said := fraud.fold_tiles_step();
+        COMMIT;
+        EXIT WHEN said = 'all';
+        IF said = 'more' THEN
+            waiting_since := NULL;
+        ELSE
+            waiting_since := coalesce(waiting_since, clock_timestamp());
+            EXIT WHEN clock_timestamp() > waiting_since + patience;
+            PERFORM pg_sleep(0.01);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE fraud.fold_tiles(interval) IS
+    'makes the tiles that are asked for, in pieces of a transaction each, as the ingest worker does by itself; for databases without it. Outside of a transaction: CALL fraud.fold_tiles(). It waits as long as patience for transactions that may still change events';

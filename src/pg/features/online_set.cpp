@@ -6,6 +6,7 @@
 #include <set>
 
 #include "pg/features/index_key.h"
+#include "pg/features/tile_shape.h"
 #include "pg/server/boundary.h"
 
 namespace fraud::pg {
@@ -121,6 +122,19 @@ std::shared_ptr<OnlineSet> online_set(const std::shared_ptr<const FeatureSet>& s
   return kept;
 }
 
+OnlineSet::OnlineSet(std::shared_ptr<const FeatureSet> the_set, StoredEvents stored_events)
+    : set(std::move(the_set)),
+      stored(std::move(stored_events)),
+      engine(set->windows, set->keys.size()),
+      readings(set->keys.size()),
+      histories(set->keys.size()) {}
+OnlineSet::~OnlineSet() = default;
+
+const TileShapes& OnlineSet::tile_shapes() {
+  if (shapes_ == nullptr) shapes_ = std::make_unique<TileShapes>(*this);
+  return *shapes_;
+}
+
 void prepare_event(OnlineSet& online, const EventSource& events) {
   using Kind = EventColumn::Kind;
   const FeatureSet& set = *online.set;
@@ -147,6 +161,8 @@ std::vector<Oid> history_types(const OnlineSet& online, size_t key, const EventR
   for_each_part(online, key, [&](size_t column) { types.push_back(event.column_type(column)); });
   return types;
 }
+
+void prepare_columns(OnlineSet& online, size_t key) { online.histories[key].columns = history_columns(online, key); }
 
 void prepare_stored(OnlineSet& online, size_t key) {
   History& history = online.histories[key];

@@ -31,14 +31,12 @@ struct History {
   std::unique_ptr<PartitionEvents> stored;  // reads them without these; null where that is not for this key
 };
 
+struct TileShapes;
+
 // What a set needs to be computed event by event, kept from call to call.
 struct OnlineSet {
-  OnlineSet(std::shared_ptr<const FeatureSet> the_set, StoredEvents stored_events)
-      : set(std::move(the_set)),
-        stored(std::move(stored_events)),
-        engine(set->windows, set->keys.size()),
-        readings(set->keys.size()),
-        histories(set->keys.size()) {}
+  OnlineSet(std::shared_ptr<const FeatureSet> the_set, StoredEvents stored_events);
+  ~OnlineSet();
 
   std::shared_ptr<const FeatureSet> set;
   StoredEvents stored;
@@ -48,6 +46,12 @@ struct OnlineSet {
   std::unique_ptr<PartitionEvents> given;  // gives the events without it
   std::vector<KeyReading> readings;
   std::vector<History> histories;  // of each key
+
+  // What its tiles hold.
+  const TileShapes& tile_shapes();
+
+ private:
+  std::unique_ptr<TileShapes> shapes_;  // made when they are first asked for
 };
 
 constexpr size_t kTimeColumn = 0, kIdColumn = 1;  // of the event's columns
@@ -67,6 +71,9 @@ std::shared_ptr<OnlineSet> online_set(const std::shared_ptr<const FeatureSet>& s
 
 // Prepares what the events themselves bring: time, id, keys, locals and inputs.
 void prepare_event(OnlineSet& online, const EventSource& events);
+
+// Decides what is read of the key's events.
+void prepare_columns(OnlineSet& online, size_t key);
 
 // Has the key's events read from the partitions of their table, if those are as expected.
 void prepare_stored(OnlineSet& online, size_t key);

@@ -2,8 +2,15 @@
 
 #include "pg/server/boundary.h"
 
+#include "pg/server/owner_scope.h"
+
 extern "C" {
+#include "access/table.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 }
 
 namespace fraud::pg {
@@ -35,6 +42,36 @@ TileShapes::TileShapes(const OnlineSet& online) : readers(online.set->keys.size(
     return std::string_view(VARDATA_ANY(sum), static_cast<size_t>(VARSIZE_ANY_EXHDR(sum)));
   });
   digest = std::string(digested);
+}
+
+std::string tile_signature(OnlineSet& online) {
+  constexpr int kMost = 16;
+  const FeatureSet& set = *online.set;
+  const Oid schema = fraud_schema();
+  const char* name = set.name.c_str();
+  Oid found[kMost];
+  const int count = protect([&] {
+    const Oid table = set.builtin ? get_relname_relid("transactions", schema) : set.relation;
+    Relation relation = table_open(table, AccessShareLock);
+    const TriggerDesc* triggers = relation->trigdesc;
+    int of_rows = 0, of_statements = 0, number = 0;
+    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
+      const Trigger& trigger = triggers->triggers[i];
+      if (trigger.tgenabled != TRIGGER_FIRES_ALWAYS || trigger.tgnargs != 1 || strcmp(trigger.tgargs[0], name) != 0 ||
+          trigger.tgqual != nullptr || trigger.tgnattr != 0 || !TRIGGER_FOR_AFTER(trigger.tgtype) || number == kMost) {
+        continue;
+      }
+      const char* function = get_func_name(trigger.tgfoid);
+      if (function == nullptr || strcmp(function, "_mark_tiles") != 0 || get_func_namespace(trigger.tgfoid) != schema) continue;
+      (TRIGGER_FOR_ROW(trigger.tgtype) ? of_rows : of_statements) |= trigger.tgtype;
+      found[number++] = trigger.tgoid;
+    }
+    table_close(relation, NoLock);
+    constexpr int kRows = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE;
+    return (of_rows & kRows) == kRows && (of_statements & TRIGGER_TYPE_TRUNCATE) != 0 ? number : 0;
+  });
+  if (count == 0) return {};
+  return online.tile_shapes().digest + std::string(reinterpret_cast<const char*>(found), static_cast<size_t>(count) * sizeof(Oid));
 }
 
 }  // namespace fraud::pg

@@ -18,4 +18,8 @@ struct TileShapes {
   std::string digest;            // the same exactly where tiles mean the same
 };
 
+// Returns the digest together with the triggers by which changes of the events are marked: another one once any was made
+// anew. Empty where changes are not marked, so that there can be no tiles.
+std::string tile_signature(OnlineSet& online);
+
 }  // namespace fraud::pg
