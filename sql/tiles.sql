@@ -47,6 +47,14 @@ SELECT * FROM covered;
 SELECT differ();
 SELECT shift, count(*) > 0 AS pages FROM fraud.tiles JOIN fraud.tile_sets USING (set_id) WHERE feature_set = 'visits' GROUP BY 1 ORDER BY 1;
 
+-- They are what is read: without them the features are others.
+BEGIN;
+DELETE FROM fraud.tiles t USING fraud.tile_sets s WHERE s.set_id = t.set_id AND s.feature_set = 'visits';
+SELECT differ() > 0 AS tiles_are_read;
+SET LOCAL fraud_detect.tiles = off;
+SELECT differ();
+ROLLBACK;
+
 -- Each change is seen at once, and after the fold.
 CREATE FUNCTION marks() RETURNS bigint LANGUAGE sql AS
     $$SELECT count(*) FROM fraud.tile_marks JOIN fraud.tile_sets USING (set_id) WHERE feature_set = 'visits'$$;

@@ -18,7 +18,7 @@ namespace {
 
 // Columns, in the order of src/sql/36_tiles.sql.
 constexpr int kSetId = 1, kSetShape = 3, kSetMarkedTo = 4;
-constexpr int kKeyShift = 8, kKeyFrom = 9, kKeyTo = 10;
+constexpr int kKeyShift = 9, kKeyFrom = 10, kKeyTo = 11;
 constexpr int kMarkFrom = 5, kMarkTo = 6;
 constexpr int kPageBytes = 8;
 
