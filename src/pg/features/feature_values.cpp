@@ -224,7 +224,8 @@ void verify_parity(FunctionCallInfo fcinfo, std::string_view name, int count) {
   if (wanted.empty()) return;
   const size_t width = set->features.size();
   name_fault([&] {
-    FeatureStream stream(name, from, last + 1);
+    // As of the same snapshot.
+    FeatureStream stream(set, from, last + 1, GetCurrentTransactionStartTimestamp(), nullptr, 16384, true);
     Oid id_type = stream.id_type(), output = InvalidOid;
     protect([&] {
       bool varlena;
