@@ -99,7 +99,7 @@ isnt(value("BEGIN; DELETE FROM fraud.tiles; SELECT count(*) FROM fraud.verify_pa
 # A session that may still add events has looked at what is marked before: tiles of later times wait for it, nobody else does.
 my $open = $node->background_psql('postgres', on_error_stop => 0);
 $open->query_safe("BEGIN ISOLATION LEVEL REPEATABLE READ; INSERT INTO visits SELECT i, at(i), 'often', 'shop 1', 5, 41, -71 FROM nextval('ids') i");
-value("INSERT INTO visits SELECT i, at(i), 'often', 'shop ' || i % 3, 7, 41, -71 FROM generate_series(1, 300) s, nextval('ids') i");
+value("INSERT INTO visits SELECT i, at(i), 'often', 'shop ' || i % 3, 7, 41, -71 FROM (SELECT nextval('ids') i FROM generate_series(1, 300)) n");
 value("SELECT fraud.request_tiles('visits')");
 sleep(3);
 is(value("SELECT bool_or(wanted) FROM fraud.tiled_keys"), 't', 'what is later waits for it');
@@ -110,7 +110,7 @@ ok($node->poll_query_until('postgres', $quiet), 'its tiles are made when it has 
 is(value("SELECT count(*) FROM fraud.verify_parity('visits', 1000)"), '0', 'with what it added');
 
 # ------------------------------------------------------------ a crash
-value("INSERT INTO visits SELECT i, at(i), 'often', 'shop ' || i % 3, 7, 41, -71 FROM generate_series(1, 5000) s, nextval('ids') i; SELECT fraud.request_tiles('visits')");
+value("INSERT INTO visits SELECT i, at(i), 'often', 'shop ' || i % 3, 7, 41, -71 FROM (SELECT nextval('ids') i FROM generate_series(1, 5000)) n; SELECT fraud.request_tiles('visits')");
 sleep(0.3);
 $node->stop('immediate');
 $node->start;
