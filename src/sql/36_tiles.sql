@@ -43,6 +43,8 @@ CREATE TABLE fraud.tiled_keys (
     covered_from timestamptz,
     covered_to timestamptz,
     built_at timestamptz,
+    wanted_since timestamptz NOT NULL DEFAULT now(),
+    reach interval,
     PRIMARY KEY (set_id, key_no, key)
 ) WITH (fillfactor = 70);
 CREATE INDEX tiled_keys_wanted_idx ON fraud.tiled_keys (set_id, built_at NULLS FIRST) WHERE wanted;
@@ -54,6 +56,8 @@ COMMENT ON COLUMN fraud.tiled_keys.round IS 'of fraud.tile_sets, from which on i
 COMMENT ON COLUMN fraud.tiled_keys.wanted IS 'whether tiles up to wanted_to are to be made';
 COMMENT ON COLUMN fraud.tiled_keys.wanted_to IS 'up to when the latest event that was computed would have had them';
 COMMENT ON COLUMN fraud.tiled_keys.events IS 'how many a window''s reach had when it was counted';
+COMMENT ON COLUMN fraud.tiled_keys.wanted_since IS 'when tiles were asked for that are not made yet, or were last';
+COMMENT ON COLUMN fraud.tiled_keys.reach IS 'how far back the key''s windows look';
 COMMENT ON COLUMN fraud.tiled_keys.shift IS 'the finest tiles are 2^shift microseconds long';
 
 CREATE TABLE fraud.tiles (
@@ -243,6 +247,26 @@ BEGIN ATOMIC
         AND t.starts_at + power(2, t.shift + 6) * interval '1 microsecond' <= before;
 END;
 COMMENT ON FUNCTION fraud._drop_old_tiles(int, smallint, bytea, timestamptz) IS 'internal: drops a key''s pages that end before';
+
+CREATE VIEW fraud.tile_status AS
+    SELECT s.feature_set, k.key_no + 1 AS key_number, k.parts AS key, k.events, k.covered_from, k.covered_to, k.wanted, k.wanted_since,
+           CASE WHEN NOT k.wanted THEN 0 WHEN k.covered_to IS NULL THEN k.events
+                ELSE least(k.events, round(k.events * extract(epoch FROM greatest(k.wanted_to - k.covered_to, '0')) / extract(epoch FROM k.reach)))::bigint
+           END AS events_behind,
+           make_interval(secs => power(2, k.shift) / 1e6) AS finest,
+           CASE WHEN k.wanted AND s.settled_round < s.holders_round
+                THEN (SELECT array_agg(DISTINCT l.pid) FROM pg_locks l WHERE l.virtualtransaction = ANY (s.holders) AND l.pid IS NOT NULL) END AS waits_for
+    FROM fraud.tiled_keys k JOIN fraud.tile_sets s USING (set_id);
+COMMENT ON VIEW fraud.tile_status IS 'keys whose windows are merged from tiles, and how far these lag; what lags is read from the events';
+COMMENT ON COLUMN fraud.tile_status.key_number IS 'which of the set''s keys, from 1, in the order in which features name them';
+COMMENT ON COLUMN fraud.tile_status.key IS 'the key''s value, part by part';
+COMMENT ON COLUMN fraud.tile_status.events IS 'in its longest window, when they were counted';
+COMMENT ON COLUMN fraud.tile_status.covered_from IS 'tiles are of covered_from <= time < covered_to';
+COMMENT ON COLUMN fraud.tile_status.wanted IS 'whether more tiles are asked for';
+COMMENT ON COLUMN fraud.tile_status.wanted_since IS 'since when';
+COMMENT ON COLUMN fraud.tile_status.events_behind IS 'about how many events are later than its tiles, of those that windows want';
+COMMENT ON COLUMN fraud.tile_status.finest IS 'how long the finest tiles are';
+COMMENT ON COLUMN fraud.tile_status.waits_for IS 'processes whose transactions may still change events, and must end first';
 
 CREATE FUNCTION fraud.request_tiles(feature_set text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'fraud_detect_request_tiles'

@@ -116,6 +116,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.rebuild_rollups()',
             'EXECUTE ON PROCEDURE fraud.fold_tiles(interval)',
             'EXECUTE ON FUNCTION fraud.fold_tiles_step(), fraud.request_tiles(text)',
+            'SELECT ON fraud.tile_status',
             'SELECT ON fraud.daily_reports',
             'EXECUTE ON FUNCTION fraud.close_day(date)',
             'EXECUTE ON FUNCTION fraud.close_due_days(date)',

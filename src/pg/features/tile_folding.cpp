@@ -42,7 +42,8 @@ Statement take_requests(
     " gone AS (DELETE FROM fraud.tile_requests r USING taken s WHERE r.request_id = s.request_id),"
     " wanted AS (SELECT s.key_no, s.key, min(s.parts) AS parts, max(s.events) AS events, max(s.wanted_to) AS wanted_to FROM taken s"
     "  WHERE s.shape = $4 GROUP BY s.key_no, s.key),"
-    " known AS (UPDATE fraud.tiled_keys k SET wanted = true, wanted_to = greatest(k.wanted_to, w.wanted_to)"
+    " known AS (UPDATE fraud.tiled_keys k SET wanted = true, wanted_to = greatest(k.wanted_to, w.wanted_to),"
+    "  wanted_since = CASE WHEN k.wanted THEN k.wanted_since ELSE now() END"
     "  FROM wanted w WHERE k.set_id = $1 AND k.key_no = w.key_no AND k.key = w.key RETURNING k.key_no, k.key),"
     " added AS (INSERT INTO fraud.tiled_keys (set_id, key_no, key, parts, round, wanted, wanted_to, events)"
     "  SELECT $1, w.key_no, w.key, w.parts, $3 + 1, true, w.wanted_to, w.events FROM wanted w"
@@ -78,9 +79,10 @@ Statement read_marks(
     {INT4OID, INT4OID, BYTEAOID, INT4OID});
 Statement delete_marks("DELETE FROM fraud.tile_marks m WHERE m.mark_id = ANY ($1)", {INT8ARRAYOID});
 Statement cover_key(
-    "UPDATE fraud.tiled_keys k SET shift = $4::int2, covered_from = $5, covered_to = $6, wanted = $7, events = $8, built_at = clock_timestamp()"
+    "UPDATE fraud.tiled_keys k SET shift = $4::int2, covered_from = $5, covered_to = $6, wanted = $7, events = $8, built_at = clock_timestamp(),"
+    " reach = $9 * interval '1 microsecond'"
     " WHERE k.set_id = $1 AND k.key_no = $2::int2 AND k.key = $3",
-    {INT4OID, INT4OID, BYTEAOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, INT8OID});
+    {INT4OID, INT4OID, BYTEAOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, INT8OID, INT8OID});
 Statement uncover_key("SELECT fraud._uncover_key($1, $2::int2, $3, $4)", {INT4OID, INT4OID, BYTEAOID, INT8OID});
 Statement drop_old_pages("SELECT fraud._drop_old_tiles($1, $2::int2, $3, $4)", {INT4OID, INT4OID, BYTEAOID, TIMESTAMPTZOID});
 
@@ -344,7 +346,7 @@ class SetFolder {
   void note_cover(const KeyRow& row, bool wanted) {
     spi_.run(cover_key, {int4_param(row_.id), int4_param(static_cast<int32_t>(row.key.key)), bytea_param(row.key.value),
                          int4_param(row.key.cover.shift), time_param(row.key.cover.from), time_param(row.key.cover.to), bool_param(wanted),
-                         int8_param(row.events)});
+                         int8_param(row.events), int8_param(source_->online().engine.plan(row.key.key).reach_us())});
   }
 
   void make_anew(const KeyRow& row, int64_t events) {

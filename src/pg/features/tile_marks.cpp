@@ -3,6 +3,7 @@
 #include "pg/features/tile_shape.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {
@@ -23,6 +24,7 @@ void write_mark(Spi& spi, int32_t set, int key, std::string_view value, Timestam
 }  // namespace
 
 void request_tiles(const std::vector<TileRequest>& requests) {
+  protect([] { wake_at_commit(WorkerKind::kIngest); });
   OwnerScope owner;
   Spi spi;
   for (const TileRequest& request : requests) {

@@ -144,7 +144,10 @@ class IngestWorker {
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kIngest); });
     const bool other_age = std::exchange(max_age_, guc_max_age_min) != guc_max_age_min;
     if (!called && !other_age && now < next_due()) return true;
-    if (called) waiting_.expect();
+    if (called) {
+      waiting_.expect();
+      tiles_.expect();
+    }
     if (!note_number_alarms()) return false;
     std::vector<std::string> due, behind;
     bool is_counted = is_counted_;

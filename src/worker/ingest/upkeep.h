@@ -49,6 +49,8 @@ class WaitingFollowUps {
 class TileMaker {
  public:
   TimestampTz next_due() const { return due_at_; }
+  // Somebody called: it may be that tiles are asked for.
+  void expect() { due_at_ = 0; }
 
   // One piece, in a transaction of its own; false when the extension is gone.
   bool make_next();
