@@ -285,7 +285,8 @@ void TilePage::read(int place, Tile* tile) const {
         break;
       case Part::kTurn:
       case Part::kLastTime:
-        if (numbers.number(index) != 0) words[0] = static_cast<uint64_t>(numbers.time(index));
+        // A time may be as far from the base as to be 0 again.
+        if (column.part == Part::kLastTime || numbers.number(index) != 0) words[0] = static_cast<uint64_t>(numbers.time(index));
         break;
       case Part::kDistinct: {
         Tile::Values& values = tile->sets_[column.word];
