@@ -11,7 +11,8 @@
 // which all others are 0, or the sign; a time is base + number - 1, number 0 is none.
 //
 // So all tiles of a page give as many bytes as the one that needs the most, and any of them is found, and added
-// up, without reading those before it. Measured of a full page (bench_features): a count and a sum of 20 amounts
+// up, without reading those before it. Measured (bench_features, a full page, 20 or 1000 events a tile, amounts in
+// cents): a count and a sum take 11 or 15 bytes a tile, with a rate 17 or 22, count, sum and squares 28 or 33.
 #include "core/features/tile.h"
 
 #include <algorithm>
