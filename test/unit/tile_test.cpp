@@ -167,10 +167,11 @@ class Filling {
     if (from >= until) return;
     if (level < 0) return take_events(window, from, until);
     const int shift = pages_.shift(static_cast<size_t>(level));
-    int64_t first = (from + (int64_t{1} << shift) - 1) >> shift;
+    const int64_t length = int64_t{1} << shift;
+    int64_t first = (from + length - 1) >> shift;
     const int64_t last = until >> shift;
     if (first >= last || random_() % 8 == 0) return cover(window, level - 1, from, until);
-    cover(window, level - 1, from, first << shift);
+    cover(window, level - 1, from, first * length);
     while (first < last) {
       const int64_t number = first >> kPageShift;
       const int place = static_cast<int>(first & (kPageTiles - 1));
@@ -186,10 +187,10 @@ class Filling {
       tiles_ += static_cast<size_t>(added);
       first += added;
       if (added == end - place) continue;
-      cover(window, level - 1, first << shift, (first + 1) << shift);
+      cover(window, level - 1, first * length, (first + 1) * length);
       ++first;
     }
-    cover(window, level - 1, last << shift, until);
+    cover(window, level - 1, last * length, until);
   }
 
   void take_events(size_t window, int64_t from, int64_t until) {
@@ -234,7 +235,7 @@ bool all_exact(const std::vector<WindowFeature>& features, const std::vector<Tes
 
 TEST(Tiles, GiveWhatTheEventsGive) {
   size_t taken = 0, exact = 0, inexact = 0;
-  for (uint64_t seed = 1; seed <= 400; ++seed) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
     Random random(seed);
     const Amounts amounts = seed % 3 == 0 ? Amounts::kAny : Amounts::kEighths;
     const std::vector<TestEvent> events = random_past(seed, 250, amounts);
@@ -268,8 +269,8 @@ TEST(Tiles, GiveWhatTheEventsGive) {
       }
     }
   }
-  EXPECT_GT(taken, 100000U);
-  EXPECT_GT(exact, 3000U);
+  EXPECT_GT(taken, 50000U);
+  EXPECT_GT(exact, 1500U);
   EXPECT_GT(inexact, 100U);
 }
 
@@ -335,17 +336,17 @@ TEST(Tiles, MergedAreThoseOfAllEvents) {
   }
 }
 
-// One feature, a window far wider than the events.
+// A feature of a window far wider than the events.
 WindowFeature wide(Aggregate aggregate, int input) { return {aggregate, 0, input, kEveryEvent, 1 << 30}; }
 
+// The first feature of the events of a page, and how many places of it could be added.
 float value_of(const KeyPlan& plan, const TileShape& shape, const std::string& bytes, int64_t now, int* added) {
   WindowTotals totals(plan, shape);
   totals.begin(now);
   *added = totals.add(0, TilePage(shape, bytes), 0, kPageTiles);
-  float value = 0;
-  const Cell cells[2] = {kAbsent, kAbsent};
-  totals.finish({now, kNever, cells}, &value);
-  return value;
+  float values[2];
+  totals.finish({now, kNever, nullptr}, values);
+  return values[0];
 }
 
 TEST(Tiles, CountDifferentValuesUpToSoMany) {
