@@ -1,5 +1,5 @@
-// Windows of a key: what an event takes that slides them, what a tile takes that is added to one, and what tiles
-// are in bytes.
+// Windows of a key: what an event takes that slides them, what a tile takes that is added to one, what it takes to
+// make tiles, and what they are in bytes.
 //
 //   bench_features [Google Benchmark's own options]
 //
@@ -163,6 +163,30 @@ void make_tiles(benchmark::State& state, const std::string& name) {
   state.counters["ns_an_event"] = clock.ns_of(count);
 }
 
+// A page of 64 tiles is written again, an event added to its last.
+void rewrite_page(benchmark::State& state, const std::string& name) {
+  const size_t events = 20;
+  const Past past = make_past(kPageTiles * events + 1, 60 * kSecond);
+  const KeyPlan plan(kinds_of(name), 0);
+  const TileShape shape(plan);
+  const std::string bytes = make_page(shape, past, events);
+  TilePage page(shape);
+  TilePageWriter writer(shape);
+  Tile tile(shape);
+  size_t pages = 0;
+  const Clock clock;
+  for (auto _ : state) {
+    if (!page.open(bytes)) state.SkipWithError("no page");
+    for (int place = 0; place < kPageTiles - 1; ++place) writer.put(place, page, place);
+    page.read(kPageTiles - 1, &tile);
+    tile.add(past.events.back());
+    writer.put(kPageTiles - 1, tile);
+    benchmark::DoNotOptimize(writer.finish());
+    ++pages;
+  }
+  state.counters["ns_a_page"] = clock.ns_of(pages);
+}
+
 }  // namespace
 }  // namespace fraud::bench
 
@@ -176,6 +200,9 @@ int main(int argc, char** argv) {
   }
   for (const std::string name : kKinds) {
     benchmark::RegisterBenchmark(("make_tiles/" + name).c_str(), make_tiles, name);
+  }
+  for (const std::string name : kKinds) {
+    benchmark::RegisterBenchmark(("rewrite_page/" + name).c_str(), rewrite_page, name);
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

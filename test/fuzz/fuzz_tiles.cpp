@@ -46,6 +46,12 @@ std::string rewritten(const fraud::TileShape& shape, const fraud::TilePage& page
   return writer.finish();
 }
 
+std::string copied(const fraud::TileShape& shape, const fraud::TilePage& page) {
+  fraud::TilePageWriter writer(shape);
+  for (int place = 0; place < fraud::kPageTiles; ++place) writer.put(place, page, place);
+  return writer.finish();
+}
+
 void use(const std::vector<fraud::WindowFeature>& features, std::string_view input) {
   const fraud::KeyPlan plan(features, 0);
   const fraud::TileShape shape(plan);
@@ -56,6 +62,10 @@ void use(const std::vector<fraud::WindowFeature>& features, std::string_view inp
   const std::string once = rewritten(shape, page);
   const fraud::TilePage second(shape, once);
   if (!second.valid() || rewritten(shape, second) != once) __builtin_trap();
+  // The same without making tiles of it; of what is no page of ours all that can be said is that it is one again.
+  if (copied(shape, second) != once) __builtin_trap();
+  const std::string copy = copied(shape, page);
+  if (!fraud::TilePage(shape, copy).valid()) __builtin_trap();
   fraud::WindowTotals totals(plan, shape);
   const Cell cells[kInputs] = {fraud::number_cell(1), fraud::number_cell(2), fraud::number_cell(3)};
   std::vector<float> results(features.size());

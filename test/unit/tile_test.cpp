@@ -306,7 +306,13 @@ TEST(Tiles, AreWrittenAndReadBack) {
     const TileShape shape(plan);
     const Pages pages(shape, events, events.size(), random);
     for (size_t level = 0; level < pages.levels(); ++level) {
-      for (const auto& [number, bytes] : pages.pages(level)) ASSERT_EQ(rewritten(shape, bytes), bytes);
+      for (const auto& [number, bytes] : pages.pages(level)) {
+        ASSERT_EQ(rewritten(shape, bytes), bytes);
+        const TilePage page(shape, bytes);
+        TilePageWriter writer(shape);
+        for (int place = 0; place < kPageTiles; ++place) writer.put(place, page, place);
+        ASSERT_EQ(writer.finish(), bytes);
+      }
     }
   }
 }

@@ -36,6 +36,12 @@ Error no_place(int place) {
                                            std::to_string(kPageTiles) + ", not " + std::to_string(place)};
 }
 
+// Returns where so many more bytes begin.
+char* grow(size_t size, std::string* page) {
+  page->resize(page->size() + size);
+  return page->data() + page->size() - size;
+}
+
 // Returns the sorted values as bytes.
 std::string encode(const std::vector<Cell>& cells, bool too_many) {
   if (too_many) return std::string(1, '\0');
@@ -85,6 +91,24 @@ void TilePageWriter::put(int place, const Tile& tile) {
   }
 }
 
+void TilePageWriter::put(int place, const TilePage& page, int from) {
+  const TilePage::State state = page.state(from);
+  if (state == TilePage::State::kFiner) return put_finer(place);
+  next(place);
+  if (state == TilePage::State::kEmpty) return;
+  const size_t index = page.rank(from);
+  const size_t begin = words_.size();
+  words_.resize(begin + shape_->words_);
+  page.read_words(index, words_.data() + begin);
+  if (words_[begin] == 0) return words_.resize(begin);
+  tiles_ |= bit(place);
+  // Values stay the bytes that they are.
+  for (size_t i = 0; i < shape_->columns_.size(); ++i) {
+    const TileShape::Column& column = shape_->columns_[i];
+    if (column.part == TileShape::Part::kDistinct) sets_[column.word].emplace_back(page.columns_[i].set(index));
+  }
+}
+
 std::string TilePageWriter::finish() {
   std::string page(1, static_cast<char>(kPageVersion | (finer_ != 0 ? kHasFiner : 0)));
   page.resize(finer_ != 0 ? 17 : 9);
@@ -104,10 +128,10 @@ std::string TilePageWriter::finish() {
   return page;
 }
 
-void TilePageWriter::write_column(const TileShape::Column& column, std::string* page) const {
+void TilePageWriter::write_column(const TileShape::Column& column, std::string* page) {
   using Part = TileShape::Part;
   const size_t limbs = TileShape::words_of(column.part), stride = shape_->words_;
-  const size_t count = stride == 0 ? 0 : words_.size() / stride;
+  const size_t count = words_.size() / stride;
   const size_t count_word = shape_->columns_[column.count].word;
   const bool of_time = column.part == Part::kTurn || column.part == Part::kLastTime;
   const bool with_sign = column.part == Part::kSum;
@@ -121,12 +145,12 @@ void TilePageWriter::write_column(const TileShape::Column& column, std::string* 
     const uint64_t* const tile = words_.data() + t * stride;
     if (is_there(tile)) base = std::min(base, static_cast<int64_t>(tile[column.word]));
   }
-  std::vector<uint64_t> numbers(count * limbs, 0);
-  std::vector<uint64_t> all(limbs, 0), magnitude(limbs, 0);
+  numbers_.assign(count * limbs, 0);
+  uint64_t all[TileShape::kMostWords] = {}, magnitude[TileShape::kMostWords] = {};
   for (size_t t = 0; t < count; ++t) {
     const uint64_t* const tile = words_.data() + t * stride;
     if (!is_there(tile)) continue;
-    uint64_t* const number = numbers.data() + t * limbs;
+    uint64_t* const number = numbers_.data() + t * limbs;
     std::copy_n(tile + column.word, limbs, number);
     if (of_time) number[0] = number[0] - static_cast<uint64_t>(base) + 1;
     const uint64_t sign = with_sign && number[limbs - 1] >> 63 != 0 ? ~uint64_t{0} : 0;
@@ -143,25 +167,22 @@ void TilePageWriter::write_column(const TileShape::Column& column, std::string* 
     return;
   }
   size_t bits = 64 * limbs;
-  while (bits > 0 && (magnitude[(bits - 1) / 64] >> ((bits - 1) % 64) & 1) == 0) --bits;
+  while (bits > 0 && magnitude[(bits - 1) / 64] == 0) bits -= 64;
+  if (bits > 0) bits -= static_cast<size_t>(__builtin_clzll(magnitude[bits / 64 - 1]));
   if (with_sign) ++bits;
   const size_t high = std::max(std::min((bits + 7) / 8, 8 * limbs), low + 1);
-  page->push_back(static_cast<char>(high - low));
+  const size_t width = high - low;
+  page->push_back(static_cast<char>(width));
   page->push_back(static_cast<char>(low));
-  size_t at = page->size();
-  page->resize(at + (of_time ? 8 : 0) + count * (high - low));
+  char* at = grow(of_time ? 8 + count * width : count * width, page);
   if (of_time) {
-    store(static_cast<uint64_t>(base), 8, page->data() + at);
+    store(static_cast<uint64_t>(base), 8, at);
     at += 8;
   }
-  for (size_t t = 0; t < count; ++t) {
-    for (size_t i = low; i < high; ++i) {
-      (*page)[at++] = static_cast<char>(numbers[t * limbs + i / 8] >> (i % 8 * 8));
-    }
-  }
+  for (size_t t = 0; t < count; ++t, at += width) store_limbs(numbers_.data() + t * limbs, limbs, low, width, at);
 }
 
-void TilePageWriter::write_sets(size_t set, std::string* page) const {
+void TilePageWriter::write_sets(size_t set, std::string* page) {
   uint64_t end = 0;
   for (const std::string& values : sets_[set]) end += values.size();
   if (end == 0) {
@@ -172,10 +193,11 @@ void TilePageWriter::write_sets(size_t set, std::string* page) const {
   page->push_back(static_cast<char>(width));
   page->push_back('\0');
   end = 0;
+  char* at = grow(sets_[set].size() * width, page);
   for (const std::string& values : sets_[set]) {
     end += values.size();
-    page->resize(page->size() + width);
-    store(end, width, page->data() + page->size() - width);
+    store(end, width, at);
+    at += width;
   }
   for (const std::string& values : sets_[set]) *page += values;
 }
@@ -273,11 +295,23 @@ void TilePage::read(int place, Tile* tile) const {
   tile->clear();
   if (state(place) == State::kEmpty) return;
   const size_t index = rank(place);
+  read_words(index, tile->words_.data());
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const TileShape::Column& column = shape_->columns_[i];
+    if (column.part != Part::kDistinct) continue;
+    Tile::Values& values = tile->sets_[column.word];
+    values.too_many = !for_each_cell(columns_[i].set(index), [&](Cell cell) { values.cells.push_back(cell); });
+    values.settle();
+  }
+}
+
+// Reads the state of a tile but for its different values.
+void TilePage::read_words(size_t index, uint64_t* state) const noexcept {
+  using Part = TileShape::Part;
   for (size_t i = 0; i < columns_.size(); ++i) {
     const TileShape::Column& column = shape_->columns_[i];
     const Numbers& numbers = columns_[i];
-    if (numbers.width == 0) continue;
-    uint64_t* const words = tile->words_.data() + column.word;
+    uint64_t* const words = state + column.word;
     switch (column.part) {
       case Part::kSum:
       case Part::kSquares:
@@ -285,16 +319,10 @@ void TilePage::read(int place, Tile* tile) const {
                    TileShape::words_of(column.part), words);
         break;
       case Part::kTurn:
-      case Part::kLastTime:
-        // A time may be as far from the base as to be 0 again.
-        if (column.part == Part::kLastTime || numbers.number(index) != 0) words[0] = static_cast<uint64_t>(numbers.time(index));
+        words[0] = static_cast<uint64_t>(numbers.number(index) == 0 ? TileShape::kNoTurn : numbers.time(index));
         break;
-      case Part::kDistinct: {
-        Tile::Values& values = tile->sets_[column.word];
-        values.too_many = !for_each_cell(numbers.set(index), [&](Cell cell) { values.cells.push_back(cell); });
-        values.settle();
-        break;
-      }
+      case Part::kLastTime: words[0] = static_cast<uint64_t>(numbers.time(index)); break;
+      case Part::kDistinct: break;
       default: words[0] = numbers.number(index); break;
     }
   }
