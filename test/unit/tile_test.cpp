@@ -498,6 +498,12 @@ TEST(Tiles, ComeInOrderOfPlace) {
   EXPECT_EQ(page.state(63), TilePage::State::kFiner);
   EXPECT_EQ(page.state(64), TilePage::State::kEmpty);
   EXPECT_THROW(page.read(63, &tile), Error);
+  // A place is not both.
+  std::string both = bytes;
+  both[9] = 8;  // of the finer ones, the first byte
+  EXPECT_FALSE(TilePage(shape, both).valid());
+  both[9] = 16;
+  EXPECT_TRUE(TilePage(shape, both).valid());
   page.read(4, &tile);
   EXPECT_EQ(tile.events(), 0U);
 }

@@ -68,7 +68,7 @@ class TileShape {
     int other = -1, turn = -1, cell = -1, second_cell = -1;  // other: the one of its kind
     size_t word = 0, set = 0;
   };
-  static constexpr size_t kMostWords = 8;  // of a column
+  static constexpr size_t kSumWords = 4, kSquareWords = 8;
   static constexpr int64_t kNoTurn = std::numeric_limits<int64_t>::min();
 
   static size_t words_of(Part part) noexcept;
@@ -126,8 +126,8 @@ class TilePageWriter {
   // In order of place, each once; one without events is left out. Of different values that are too many the
   // page says only this: windows that count them stop at that tile, others take it.
   void put(int place, const Tile& tile);
-  // The same from a place of a page of this shape, in a third of the time that reading the tile takes; where it is
-  // to be read finer, so it is here.
+  // The same from a place of a page of this shape, without reading the tile; where it is to be read finer, so it
+  // is here.
   void put(int place, const TilePage& page, int from);
   // Says of a stretch that the finer tiles, or the events, are to be read.
   void put_finer(int place);
@@ -137,14 +137,18 @@ class TilePageWriter {
  private:
   void next(int place);
   void write_column(const TileShape::Column& column, std::string* page);
-  void write_sets(size_t set, std::string* page);
+  struct Sets {
+    std::vector<uint64_t> ends;  // of the tiles' values
+    std::string bytes;
+  };
+  static void write_sets(const Sets& sets, std::string* page);
 
   const TileShape* shape_;
   int place_ = -1;
   uint64_t tiles_ = 0, finer_ = 0;
-  std::vector<uint64_t> words_;                 // of the tiles, one after the other
-  std::vector<uint64_t> numbers_;               // of the column that is written
-  std::vector<std::vector<std::string>> sets_;  // of each kDistinct: the tiles' values, encoded
+  std::vector<uint64_t> words_;    // of the tiles, one after the other
+  std::vector<uint64_t> numbers_;  // of the column that is written
+  std::vector<Sets> sets_;         // of each kDistinct
 };
 
 // A page's bytes, which it does not own. Bytes that are no page give valid() == false, and are never read beyond.

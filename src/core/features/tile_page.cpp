@@ -42,10 +42,10 @@ char* grow(size_t size, std::string* page) {
   return page->data() + page->size() - size;
 }
 
-// Returns the sorted values as bytes.
-std::string encode(const std::vector<Cell>& cells, bool too_many) {
-  if (too_many) return std::string(1, '\0');
-  if (cells.empty()) return {};
+// Adds the sorted values as bytes.
+void encode(const std::vector<Cell>& cells, bool too_many, std::string* bytes) {
+  if (too_many) return bytes->push_back('\0');
+  if (cells.empty()) return;
   uint64_t all = 0;
   Cell before = 0;
   for (const Cell cell : cells) {
@@ -53,14 +53,14 @@ std::string encode(const std::vector<Cell>& cells, bool too_many) {
     before = cell;
   }
   const size_t width = all == 0 ? 1 : 8 - static_cast<size_t>(__builtin_clzll(all)) / 8;
-  std::string bytes(1 + cells.size() * width, '\0');
-  bytes[0] = static_cast<char>(width);
+  bytes->push_back(static_cast<char>(width));
+  char* at = grow(cells.size() * width, bytes);
   before = 0;
-  for (size_t i = 0; i < cells.size(); ++i) {
-    store(cells[i] - before, width, bytes.data() + 1 + i * width);
-    before = cells[i];
+  for (const Cell cell : cells) {
+    store(cell - before, width, at);
+    at += width;
+    before = cell;
   }
-  return bytes;
 }
 
 }  // namespace
@@ -87,7 +87,8 @@ void TilePageWriter::put(int place, const Tile& tile) {
   for (size_t i = 0; i < sets_.size(); ++i) {
     Tile::Values values = tile.sets_[i];
     values.settle();
-    sets_[i].push_back(encode(values.cells, values.too_many));
+    encode(values.cells, values.too_many, &sets_[i].bytes);
+    sets_[i].ends.push_back(sets_[i].bytes.size());
   }
 }
 
@@ -105,7 +106,10 @@ void TilePageWriter::put(int place, const TilePage& page, int from) {
   // Values stay the bytes that they are.
   for (size_t i = 0; i < shape_->columns_.size(); ++i) {
     const TileShape::Column& column = shape_->columns_[i];
-    if (column.part == TileShape::Part::kDistinct) sets_[column.word].emplace_back(page.columns_[i].set(index));
+    if (column.part != TileShape::Part::kDistinct) continue;
+    Sets& sets = sets_[column.word];
+    sets.bytes += page.columns_[i].set(index);
+    sets.ends.push_back(sets.bytes.size());
   }
 }
 
@@ -116,7 +120,7 @@ std::string TilePageWriter::finish() {
   if (finer_ != 0) store(finer_, 8, page.data() + 9);
   for (const TileShape::Column& column : shape_->columns_) {
     if (column.part == TileShape::Part::kDistinct) {
-      write_sets(column.word, &page);
+      write_sets(sets_[column.word], &page);
     } else {
       write_column(column, &page);
     }
@@ -124,7 +128,10 @@ std::string TilePageWriter::finish() {
   place_ = -1;
   tiles_ = finer_ = 0;
   words_.clear();
-  for (auto& set : sets_) set.clear();
+  for (Sets& sets : sets_) {
+    sets.ends.clear();
+    sets.bytes.clear();
+  }
   return page;
 }
 
@@ -146,7 +153,7 @@ void TilePageWriter::write_column(const TileShape::Column& column, std::string* 
     if (is_there(tile)) base = std::min(base, static_cast<int64_t>(tile[column.word]));
   }
   numbers_.assign(count * limbs, 0);
-  uint64_t all[TileShape::kMostWords] = {}, magnitude[TileShape::kMostWords] = {};
+  uint64_t all[kMostLimbs] = {}, magnitude[kMostLimbs] = {};
   for (size_t t = 0; t < count; ++t) {
     const uint64_t* const tile = words_.data() + t * stride;
     if (!is_there(tile)) continue;
@@ -174,32 +181,27 @@ void TilePageWriter::write_column(const TileShape::Column& column, std::string* 
   const size_t width = high - low;
   page->push_back(static_cast<char>(width));
   page->push_back(static_cast<char>(low));
-  char* at = grow(of_time ? 8 + count * width : count * width, page);
+  // 7 bytes more, to write whole words.
+  char* at = grow((of_time ? 8 : 0) + count * width + 7, page);
   if (of_time) {
     store(static_cast<uint64_t>(base), 8, at);
     at += 8;
   }
   for (size_t t = 0; t < count; ++t, at += width) store_limbs(numbers_.data() + t * limbs, limbs, low, width, at);
+  page->resize(page->size() - 7);
 }
 
-void TilePageWriter::write_sets(size_t set, std::string* page) {
-  uint64_t end = 0;
-  for (const std::string& values : sets_[set]) end += values.size();
-  if (end == 0) {
-    page->push_back('\0');
-    return;
-  }
-  const size_t width = 8 - static_cast<size_t>(__builtin_clzll(end)) / 8;
+void TilePageWriter::write_sets(const Sets& sets, std::string* page) {
+  if (sets.bytes.empty()) return page->push_back('\0');
+  const size_t width = 8 - static_cast<size_t>(__builtin_clzll(sets.bytes.size())) / 8;
   page->push_back(static_cast<char>(width));
   page->push_back('\0');
-  end = 0;
-  char* at = grow(sets_[set].size() * width, page);
-  for (const std::string& values : sets_[set]) {
-    end += values.size();
+  char* at = grow(sets.ends.size() * width, page);
+  for (const uint64_t end : sets.ends) {
     store(end, width, at);
     at += width;
   }
-  for (const std::string& values : sets_[set]) *page += values;
+  *page += sets.bytes;
 }
 
 // ------------------------------------------------------------------ reading
@@ -314,9 +316,11 @@ void TilePage::read_words(size_t index, uint64_t* state) const noexcept {
     uint64_t* const words = state + column.word;
     switch (column.part) {
       case Part::kSum:
+        load_limbs<TileShape::kSumWords>(numbers.data + index * numbers.width, numbers.width, numbers.low, true, words);
+        break;
       case Part::kSquares:
-        load_limbs(numbers.data + index * numbers.width, numbers.width, numbers.low, column.part == Part::kSum,
-                   TileShape::words_of(column.part), words);
+        load_limbs<TileShape::kSquareWords>(numbers.data + index * numbers.width, numbers.width, numbers.low, false,
+                                            words);
         break;
       case Part::kTurn:
         words[0] = static_cast<uint64_t>(numbers.number(index) == 0 ? TileShape::kNoTurn : numbers.time(index));
