@@ -109,8 +109,6 @@ class Tile {
     void settle();
   };
 
-  void clear_column(const TileShape::Column& column);
-
   const TileShape* shape_;
   std::vector<uint64_t> words_;
   std::vector<Values> sets_;
@@ -135,12 +133,13 @@ class TilePageWriter {
   std::string finish();
 
  private:
-  void next(int place);
-  void write_column(const TileShape::Column& column, std::string* page);
   struct Sets {
     std::vector<uint64_t> ends;  // of the tiles' values
     std::string bytes;
   };
+
+  void next(int place);
+  void write_column(const TileShape::Column& column, std::string* page);
   static void write_sets(const Sets& sets, std::string* page);
 
   const TileShape* shape_;
