@@ -10,10 +10,13 @@ namespace fraud {
 
 // --------------------------------------------------------------- the shape
 
+static_assert(sizeof(Sum) == 4 * sizeof(uint64_t) && sizeof(SumOfSquares) == 8 * sizeof(uint64_t),
+              "as TileShape's kSumWords and kSquareWords");
+
 size_t TileShape::words_of(Part part) noexcept {
   switch (part) {
-    case Part::kSum: return sizeof(Sum) / sizeof(uint64_t);
-    case Part::kSquares: return sizeof(SumOfSquares) / sizeof(uint64_t);
+    case Part::kSum: return kSumWords;
+    case Part::kSquares: return kSquareWords;
     case Part::kDistinct: return 0;
     default: return 1;
   }

@@ -68,6 +68,7 @@ class TileShape {
     int other = -1, turn = -1, cell = -1, second_cell = -1;  // other: the one of its kind
     size_t word = 0, set = 0;
   };
+  static constexpr size_t kSumWords = 4, kSquareWords = 8;
   static constexpr int64_t kNoTurn = std::numeric_limits<int64_t>::min();
 
   static size_t words_of(Part part) noexcept;
@@ -108,12 +109,13 @@ class Tile {
     void settle();
   };
 
-  void clear_column(const TileShape::Column& column);
-
   const TileShape* shape_;
   std::vector<uint64_t> words_;
   std::vector<Values> sets_;
 };
+
+class TilePage;
+class WindowTotals;
 
 // Up to 64 tiles of consecutive stretches, as bytes.
 class TilePageWriter {
@@ -122,24 +124,31 @@ class TilePageWriter {
   // In order of place, each once; one without events is left out. Of different values that are too many the
   // page says only this: windows that count them stop at that tile, others take it.
   void put(int place, const Tile& tile);
+  // The same from a place of a page of this shape, without reading the tile; where it is to be read finer, so it
+  // is here.
+  void put(int place, const TilePage& page, int from);
   // Says of a stretch that the finer tiles, or the events, are to be read.
   void put_finer(int place);
   // Returns the page, and begins another.
   std::string finish();
 
  private:
+  struct Sets {
+    std::vector<uint64_t> ends;  // of the tiles' values
+    std::string bytes;
+  };
+
   void next(int place);
-  void write_column(const TileShape::Column& column, std::string* page) const;
-  void write_sets(size_t set, std::string* page) const;
+  void write_column(const TileShape::Column& column, std::string* page);
+  static void write_sets(const Sets& sets, std::string* page);
 
   const TileShape* shape_;
   int place_ = -1;
   uint64_t tiles_ = 0, finer_ = 0;
-  std::vector<uint64_t> words_;               // of the tiles, one after the other
-  std::vector<std::vector<std::string>> sets_;  // of each kDistinct: the tiles' values, encoded
+  std::vector<uint64_t> words_;    // of the tiles, one after the other
+  std::vector<uint64_t> numbers_;  // of the column that is written
+  std::vector<Sets> sets_;         // of each kDistinct
 };
-
-class WindowTotals;
 
 // A page's bytes, which it does not own. Bytes that are no page give valid() == false, and are never read beyond.
 class TilePage {
@@ -158,6 +167,7 @@ class TilePage {
   void read(int place, Tile* tile) const;
 
  private:
+  friend class TilePageWriter;
   friend class WindowTotals;
 
   // A number of each tile, all of the same bytes [low, low + width) in little endian; of kDistinct where
@@ -175,6 +185,7 @@ class TilePage {
   };
 
   bool parse(std::string_view bytes);
+  void read_words(size_t index, uint64_t* state) const noexcept;
   size_t rank(int place) const noexcept;
 
   const TileShape* shape_;

@@ -35,18 +35,35 @@ inline void store(uint64_t number, size_t width, char* at) noexcept {
   for (size_t i = 0; i < width; ++i) at[i] = static_cast<char>(number >> (8 * i));
 }
 
-// Reads a number of up to `limbs` words of which bytes [low, low + width) are at a place; those below are 0,
-// those above what the sign says.
-inline void load_limbs(const char* at, size_t width, size_t low, bool with_sign, size_t limbs,
-                       uint64_t* number) noexcept {
-  constexpr size_t kMost = 8;
-  unsigned char bytes[kMost * sizeof(uint64_t)];
-  const bool negative = with_sign && width > 0 && (at[width - 1] & 0x80) != 0;
-  std::memset(bytes, 0, low);
+constexpr size_t kMostLimbs = 8;
+
+// Writes bytes [low, low + width) of a number of so many words, and up to 7 more behind them.
+inline void store_limbs(const uint64_t* number, size_t limbs, size_t low, size_t width, char* at) noexcept {
+  uint64_t words[kMostLimbs];
+  if (limbs == 1) {
+    words[0] = little_endian(number[0] >> (8 * low));
+    std::memcpy(at, words, sizeof(uint64_t));
+    return;
+  }
+  for (size_t i = 0; i < limbs; ++i) words[i] = little_endian(number[i]);
+  std::memcpy(at, reinterpret_cast<const char*>(words) + low, width);
+}
+
+// Reads a number of so many words of which bytes [low, low + width) are at a place; those below are 0, those
+// above what the sign says.
+template <size_t Limbs>
+void load_limbs(const char* at, size_t width, size_t low, bool with_sign, uint64_t* number) noexcept {
+  if (width == 0) {
+    std::memset(number, 0, Limbs * sizeof(uint64_t));
+    return;
+  }
+  char bytes[Limbs * sizeof(uint64_t)];
+  const bool negative = with_sign && (at[width - 1] & 0x80) != 0;
+  std::memset(bytes, negative ? 0xFF : 0, sizeof(bytes));
+  if (negative) std::memset(bytes, 0, low);
   std::memcpy(bytes + low, at, width);
-  std::memset(bytes + low + width, negative ? 0xFF : 0, limbs * sizeof(uint64_t) - low - width);
-  std::memcpy(number, bytes, limbs * sizeof(uint64_t));
-  for (size_t i = 0; i < limbs; ++i) number[i] = little_endian(number[i]);
+  std::memcpy(number, bytes, sizeof(bytes));
+  for (size_t i = 0; i < Limbs; ++i) number[i] = little_endian(number[i]);
 }
 
 }  // namespace fraud

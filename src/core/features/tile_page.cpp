@@ -11,7 +11,8 @@
 // which all others are 0, or the sign; a time is base + number - 1, number 0 is none.
 //
 // So all tiles of a page give as many bytes as the one that needs the most, and any of them is found, and added
-// up, without reading those before it. Measured of a full page (bench_features): a count and a sum of 20 amounts
+// up, without reading those before it. Measured (bench_features, a full page, 20 or 1000 events a tile, amounts in
+// cents): a count and a sum take 11 or 15 bytes a tile, with a rate 17 or 22, count, sum and squares 28 or 33.
 #include "core/features/tile.h"
 
 #include <algorithm>
@@ -35,10 +36,16 @@ Error no_place(int place) {
                                            std::to_string(kPageTiles) + ", not " + std::to_string(place)};
 }
 
-// Returns the sorted values as bytes.
-std::string encode(const std::vector<Cell>& cells, bool too_many) {
-  if (too_many) return std::string(1, '\0');
-  if (cells.empty()) return {};
+// Returns where so many more bytes begin.
+char* grow(size_t size, std::string* page) {
+  page->resize(page->size() + size);
+  return page->data() + page->size() - size;
+}
+
+// Adds the sorted values as bytes.
+void encode(const std::vector<Cell>& cells, bool too_many, std::string* bytes) {
+  if (too_many) return bytes->push_back('\0');
+  if (cells.empty()) return;
   uint64_t all = 0;
   Cell before = 0;
   for (const Cell cell : cells) {
@@ -46,14 +53,14 @@ std::string encode(const std::vector<Cell>& cells, bool too_many) {
     before = cell;
   }
   const size_t width = all == 0 ? 1 : 8 - static_cast<size_t>(__builtin_clzll(all)) / 8;
-  std::string bytes(1 + cells.size() * width, '\0');
-  bytes[0] = static_cast<char>(width);
+  bytes->push_back(static_cast<char>(width));
+  char* at = grow(cells.size() * width, bytes);
   before = 0;
-  for (size_t i = 0; i < cells.size(); ++i) {
-    store(cells[i] - before, width, bytes.data() + 1 + i * width);
-    before = cells[i];
+  for (const Cell cell : cells) {
+    store(cell - before, width, at);
+    at += width;
+    before = cell;
   }
-  return bytes;
 }
 
 }  // namespace
@@ -80,7 +87,29 @@ void TilePageWriter::put(int place, const Tile& tile) {
   for (size_t i = 0; i < sets_.size(); ++i) {
     Tile::Values values = tile.sets_[i];
     values.settle();
-    sets_[i].push_back(encode(values.cells, values.too_many));
+    encode(values.cells, values.too_many, &sets_[i].bytes);
+    sets_[i].ends.push_back(sets_[i].bytes.size());
+  }
+}
+
+void TilePageWriter::put(int place, const TilePage& page, int from) {
+  const TilePage::State state = page.state(from);
+  if (state == TilePage::State::kFiner) return put_finer(place);
+  next(place);
+  if (state == TilePage::State::kEmpty) return;
+  const size_t index = page.rank(from);
+  const size_t begin = words_.size();
+  words_.resize(begin + shape_->words_);
+  page.read_words(index, words_.data() + begin);
+  if (words_[begin] == 0) return words_.resize(begin);
+  tiles_ |= bit(place);
+  // Values stay the bytes that they are.
+  for (size_t i = 0; i < shape_->columns_.size(); ++i) {
+    const TileShape::Column& column = shape_->columns_[i];
+    if (column.part != TileShape::Part::kDistinct) continue;
+    Sets& sets = sets_[column.word];
+    sets.bytes += page.columns_[i].set(index);
+    sets.ends.push_back(sets.bytes.size());
   }
 }
 
@@ -91,7 +120,7 @@ std::string TilePageWriter::finish() {
   if (finer_ != 0) store(finer_, 8, page.data() + 9);
   for (const TileShape::Column& column : shape_->columns_) {
     if (column.part == TileShape::Part::kDistinct) {
-      write_sets(column.word, &page);
+      write_sets(sets_[column.word], &page);
     } else {
       write_column(column, &page);
     }
@@ -99,14 +128,17 @@ std::string TilePageWriter::finish() {
   place_ = -1;
   tiles_ = finer_ = 0;
   words_.clear();
-  for (auto& set : sets_) set.clear();
+  for (Sets& sets : sets_) {
+    sets.ends.clear();
+    sets.bytes.clear();
+  }
   return page;
 }
 
-void TilePageWriter::write_column(const TileShape::Column& column, std::string* page) const {
+void TilePageWriter::write_column(const TileShape::Column& column, std::string* page) {
   using Part = TileShape::Part;
   const size_t limbs = TileShape::words_of(column.part), stride = shape_->words_;
-  const size_t count = stride == 0 ? 0 : words_.size() / stride;
+  const size_t count = words_.size() / stride;
   const size_t count_word = shape_->columns_[column.count].word;
   const bool of_time = column.part == Part::kTurn || column.part == Part::kLastTime;
   const bool with_sign = column.part == Part::kSum;
@@ -120,12 +152,12 @@ void TilePageWriter::write_column(const TileShape::Column& column, std::string* 
     const uint64_t* const tile = words_.data() + t * stride;
     if (is_there(tile)) base = std::min(base, static_cast<int64_t>(tile[column.word]));
   }
-  std::vector<uint64_t> numbers(count * limbs, 0);
-  std::vector<uint64_t> all(limbs, 0), magnitude(limbs, 0);
+  numbers_.assign(count * limbs, 0);
+  uint64_t all[kMostLimbs] = {}, magnitude[kMostLimbs] = {};
   for (size_t t = 0; t < count; ++t) {
     const uint64_t* const tile = words_.data() + t * stride;
     if (!is_there(tile)) continue;
-    uint64_t* const number = numbers.data() + t * limbs;
+    uint64_t* const number = numbers_.data() + t * limbs;
     std::copy_n(tile + column.word, limbs, number);
     if (of_time) number[0] = number[0] - static_cast<uint64_t>(base) + 1;
     const uint64_t sign = with_sign && number[limbs - 1] >> 63 != 0 ? ~uint64_t{0} : 0;
@@ -142,41 +174,34 @@ void TilePageWriter::write_column(const TileShape::Column& column, std::string* 
     return;
   }
   size_t bits = 64 * limbs;
-  while (bits > 0 && (magnitude[(bits - 1) / 64] >> ((bits - 1) % 64) & 1) == 0) --bits;
+  while (bits > 0 && magnitude[(bits - 1) / 64] == 0) bits -= 64;
+  if (bits > 0) bits -= static_cast<size_t>(__builtin_clzll(magnitude[bits / 64 - 1]));
   if (with_sign) ++bits;
   const size_t high = std::max(std::min((bits + 7) / 8, 8 * limbs), low + 1);
-  page->push_back(static_cast<char>(high - low));
+  const size_t width = high - low;
+  page->push_back(static_cast<char>(width));
   page->push_back(static_cast<char>(low));
-  size_t at = page->size();
-  page->resize(at + (of_time ? 8 : 0) + count * (high - low));
+  // 7 bytes more, to write whole words.
+  char* at = grow((of_time ? 8 : 0) + count * width + 7, page);
   if (of_time) {
-    store(static_cast<uint64_t>(base), 8, page->data() + at);
+    store(static_cast<uint64_t>(base), 8, at);
     at += 8;
   }
-  for (size_t t = 0; t < count; ++t) {
-    for (size_t i = low; i < high; ++i) {
-      (*page)[at++] = static_cast<char>(numbers[t * limbs + i / 8] >> (i % 8 * 8));
-    }
-  }
+  for (size_t t = 0; t < count; ++t, at += width) store_limbs(numbers_.data() + t * limbs, limbs, low, width, at);
+  page->resize(page->size() - 7);
 }
 
-void TilePageWriter::write_sets(size_t set, std::string* page) const {
-  uint64_t end = 0;
-  for (const std::string& values : sets_[set]) end += values.size();
-  if (end == 0) {
-    page->push_back('\0');
-    return;
-  }
-  const size_t width = 8 - static_cast<size_t>(__builtin_clzll(end)) / 8;
+void TilePageWriter::write_sets(const Sets& sets, std::string* page) {
+  if (sets.bytes.empty()) return page->push_back('\0');
+  const size_t width = 8 - static_cast<size_t>(__builtin_clzll(sets.bytes.size())) / 8;
   page->push_back(static_cast<char>(width));
   page->push_back('\0');
-  end = 0;
-  for (const std::string& values : sets_[set]) {
-    end += values.size();
-    page->resize(page->size() + width);
-    store(end, width, page->data() + page->size() - width);
+  char* at = grow(sets.ends.size() * width, page);
+  for (const uint64_t end : sets.ends) {
+    store(end, width, at);
+    at += width;
   }
-  for (const std::string& values : sets_[set]) *page += values;
+  *page += sets.bytes;
 }
 
 // ------------------------------------------------------------------ reading
@@ -272,27 +297,36 @@ void TilePage::read(int place, Tile* tile) const {
   tile->clear();
   if (state(place) == State::kEmpty) return;
   const size_t index = rank(place);
+  read_words(index, tile->words_.data());
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const TileShape::Column& column = shape_->columns_[i];
+    if (column.part != Part::kDistinct) continue;
+    Tile::Values& values = tile->sets_[column.word];
+    values.too_many = !for_each_cell(columns_[i].set(index), [&](Cell cell) { values.cells.push_back(cell); });
+    values.settle();
+  }
+}
+
+// Reads the state of a tile but for its different values.
+void TilePage::read_words(size_t index, uint64_t* state) const noexcept {
+  using Part = TileShape::Part;
   for (size_t i = 0; i < columns_.size(); ++i) {
     const TileShape::Column& column = shape_->columns_[i];
     const Numbers& numbers = columns_[i];
-    if (numbers.width == 0) continue;
-    uint64_t* const words = tile->words_.data() + column.word;
+    uint64_t* const words = state + column.word;
     switch (column.part) {
       case Part::kSum:
+        load_limbs<TileShape::kSumWords>(numbers.data + index * numbers.width, numbers.width, numbers.low, true, words);
+        break;
       case Part::kSquares:
-        load_limbs(numbers.data + index * numbers.width, numbers.width, numbers.low, column.part == Part::kSum,
-                   TileShape::words_of(column.part), words);
+        load_limbs<TileShape::kSquareWords>(numbers.data + index * numbers.width, numbers.width, numbers.low, false,
+                                            words);
         break;
       case Part::kTurn:
-      case Part::kLastTime:
-        if (numbers.number(index) != 0) words[0] = static_cast<uint64_t>(numbers.time(index));
+        words[0] = static_cast<uint64_t>(numbers.number(index) == 0 ? TileShape::kNoTurn : numbers.time(index));
         break;
-      case Part::kDistinct: {
-        Tile::Values& values = tile->sets_[column.word];
-        values.too_many = !for_each_cell(numbers.set(index), [&](Cell cell) { values.cells.push_back(cell); });
-        values.settle();
-        break;
-      }
+      case Part::kLastTime: words[0] = static_cast<uint64_t>(numbers.time(index)); break;
+      case Part::kDistinct: break;
       default: words[0] = numbers.number(index); break;
     }
   }

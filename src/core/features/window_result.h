@@ -29,8 +29,9 @@ inline double exact_deviation(uint64_t count, const Sum& sum, const SumOfSquares
 
 // Returns a feature of an event. `held` has what its window's accumulator holds: count(), frauds(), sum(),
 // deviation() of at least two, extreme() (missing of none), different(), has_last(), last_time(), last(0 or 1).
+// Always inline: it is once for each feature, and `held` then is never in memory.
 template <typename Held>
-double window_result(Aggregate aggregate, int current_input, int second_current_input, const Event& event,
+[[gnu::always_inline]] inline double window_result(Aggregate aggregate, int current_input, int second_current_input, const Event& event,
                      const Held& held) {
   const auto count = [&] { return static_cast<double>(held.count()); };
   const auto deviation = [&] { return held.count() < 2 ? kMissing : held.deviation(); };

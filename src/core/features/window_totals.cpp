@@ -11,33 +11,28 @@ namespace fraud {
 
 namespace {
 
-// Adds what tiles [first, last) of a page hold of a sum, bytes [low, low + width) each.
+// Adds what tiles [first, last) of a page hold of a sum, bytes [low, low + stride) each.
 template <typename Fixed>
-void add_numbers(const char* data, size_t width, size_t low, bool with_sign, size_t first, size_t last,
+void add_numbers(const char* data, size_t stride, size_t low, bool with_sign, size_t first, size_t last,
                  Fixed* sum) noexcept {
   using Wide = __int128;
-  constexpr size_t kLimbs = sizeof(Fixed) / sizeof(uint64_t);
   constexpr size_t kMostBytes = sizeof(Wide) - 1;  // 64 numbers of as many leave room for the sign
-  if (width > kMostBytes) {
-    for (size_t tile = first; tile < last; ++tile) {
-      Fixed part;
-      load_limbs(data + tile * width, width, low, with_sign, kLimbs, part.limbs());
-      *sum += part;
-    }
-    return;
+  size_t width = stride;
+  // Long ones by 8 bytes at a time, and each such part is shifted to its place once.
+  for (; width > kMostBytes; data += 8, width -= 8, low += 8) {
+    Wide total = 0;
+    for (size_t tile = first; tile < last; ++tile) total += load_unsigned(data + tile * stride, 8);
+    sum->add_bytes(total, low);
   }
-  // What is common to all is shifted once.
   Wide total = 0;
   for (size_t tile = first; tile < last; ++tile) {
-    const char* const at = data + tile * width;
+    const char* const at = data + tile * stride;
     if (width <= 8) {
       total += with_sign ? Wide{load_signed(at, static_cast<unsigned>(width))}
                          : Wide{load_unsigned(at, static_cast<unsigned>(width))};
     } else {
-      const char* const upper = at + 8;
-      const auto upper_width = static_cast<unsigned>(width - 8);
-      const uint64_t high = with_sign ? static_cast<uint64_t>(load_signed(upper, upper_width))
-                                      : load_unsigned(upper, upper_width);
+      const auto rest = static_cast<unsigned>(width - 8);
+      const uint64_t high = with_sign ? static_cast<uint64_t>(load_signed(at + 8, rest)) : load_unsigned(at + 8, rest);
       total += static_cast<Wide>(static_cast<unsigned __int128>(high) << 64 | load_unsigned(at, 8));
     }
   }
