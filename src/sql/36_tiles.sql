@@ -142,7 +142,7 @@ CREATE FUNCTION fraud.tile_features(feature_set text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_tile_features'
 LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.tile_features(text) IS
-    'has windows of keys with many events (fraud_detect.tile_threshold) merged from tiles, exactly: adds triggers to the set''s events table, which must be a table of the caller''s, and the ingest worker, or CALL fraud.fold_tiles(), makes the tiles. What attaches, detaches or drops partitions calls it once more, which makes all tiles anew';
+    'has windows of keys with many events (fraud_detect.tile_threshold) merged from tiles, exactly: adds triggers to the set''s events table, which must be a table of the caller''s, and the ingest worker, or CALL fraud.fold_tiles(), makes the tiles. Where partitions are attached, detached, dropped or truncated, all tiles are made anew';
 
 CREATE FUNCTION fraud.untile_features(feature_set text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_untile_features'

@@ -39,7 +39,7 @@ std::string bytes_of(Datum value) {
   return std::string(bytes);
 }
 
-constexpr TimestampTz aligned(TimestampTz time, int shift) noexcept { return (time >> shift) << shift; }
+constexpr TimestampTz aligned(TimestampTz time, int shift) noexcept { return (time >> shift) * (int64_t{1} << shift); }
 
 }  // namespace
 
@@ -129,7 +129,6 @@ TileBuilder::Pages TileBuilder::finest(TimestampTz starts_at, uint64_t places, c
     const TilePage old(shape, *page);
     if (!page->empty() && !old.valid()) throw Error(ErrorCode::kInvalidArgument, "a page of fraud.tiles is not readable");
     TilePageWriter writer(shape);
-    Tile tile(shape);
     bool any = false;
     for (int place = 0; place < kPageTiles; ++place) {
       if ((places >> place & 1) != 0) {
@@ -139,12 +138,7 @@ TileBuilder::Pages TileBuilder::finest(TimestampTz starts_at, uint64_t places, c
         writer.put(place, found->second);
       } else {
         if (page->empty() || old.state(place) == TilePage::State::kEmpty) continue;
-        if (old.state(place) == TilePage::State::kFiner) {
-          writer.put_finer(place);
-        } else {
-          old.read(place, &tile);
-          writer.put(place, tile);
-        }
+        writer.put(place, old, place);
       }
       any = true;
     }
@@ -183,12 +177,7 @@ void TileBuilder::raise(int level, TimestampTz starts_at, const Pages& below) {
     for (int place = 0; place < kPageTiles; ++place) {
       if (place != at) {
         if (page.empty() || old.state(place) == TilePage::State::kEmpty) continue;
-        if (old.state(place) == TilePage::State::kFiner) {
-          writer.put_finer(place);
-        } else {
-          old.read(place, &tile);
-          writer.put(place, tile);
-        }
+        writer.put(place, old, place);
         any = true;
         continue;
       }

@@ -86,7 +86,7 @@ Statement cover_key(
 Statement uncover_key("SELECT fraud._uncover_key($1, $2::int2, $3, $4)", {INT4OID, INT4OID, BYTEAOID, INT8OID});
 Statement drop_old_pages("SELECT fraud._drop_old_tiles($1, $2::int2, $3, $4)", {INT4OID, INT4OID, BYTEAOID, TIMESTAMPTZOID});
 
-constexpr TimestampTz aligned(TimestampTz time, int shift) noexcept { return (time >> shift) << shift; }
+constexpr TimestampTz aligned(TimestampTz time, int shift) noexcept { return (time >> shift) * (int64_t{1} << shift); }
 
 std::string bytes_of(Datum value) {
   const std::string_view bytes = protect([&] {

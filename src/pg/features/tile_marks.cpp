@@ -66,8 +66,9 @@ void ChangedEvents::mark(OnlineSet& online) const {
     const std::optional<TileSetRow> row = tables.set(online.set->name, latest.get());
     if (!row || !row->marked_to) return;
     set = row->id;
-    // Keys of another definition than ours may have tiles: we do not know their values.
-    const bool ours = !IsolationUsesXactSnapshot() && row->shape == tile_signature(online);
+    // Keys of another definition than ours may have tiles: we do not know their values. Whoever changes the definition from here
+    // on makes tiles of it only when this transaction has ended.
+    const bool ours = row->shape == tile_signature(online);
     for (const One& one : events_) {
       if (one.time > *row->marked_to) continue;
       if (!ours) {

@@ -8,9 +8,12 @@ extern "C" {
 #include "access/table.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
+#include "common/hashfn.h"
+#include "partitioning/partdesc.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 }
 
 namespace fraud::pg {
@@ -44,12 +47,34 @@ TileShapes::TileShapes(const OnlineSet& online) : readers(online.set->keys.size(
   digest = std::string(digested);
 }
 
+namespace {
+
+// Mixes what tells whether partitions were attached, detached, dropped or truncated, which fires no trigger of the whole table. Plain
+// Postgres code, for protect().
+void add_partitions(Relation root, uint64* mixed) {
+  PartitionDesc parts = RelationGetPartitionDesc(root, true);
+  for (int i = 0; i < parts->nparts; ++i) {
+    HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(parts->oids[i]));
+    if (!HeapTupleIsValid(row)) continue;
+    const Oid file = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relfilenode;
+    ReleaseSysCache(row);
+    *mixed = hash_combine64(*mixed, (static_cast<uint64>(parts->oids[i]) << 32) | file);
+    if (parts->is_leaf[i]) continue;
+    Relation part = table_open(parts->oids[i], AccessShareLock);
+    if (part->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) add_partitions(part, mixed);
+    table_close(part, NoLock);
+  }
+}
+
+}  // namespace
+
 std::string tile_signature(OnlineSet& online) {
   constexpr int kMost = 16;
   const FeatureSet& set = *online.set;
   const Oid schema = fraud_schema();
   const char* name = set.name.c_str();
   Oid found[kMost];
+  uint64 partitions = 0;
   const int count = protect([&] {
     const Oid table = set.builtin ? get_relname_relid("transactions", schema) : set.relation;
     Relation relation = table_open(table, AccessShareLock);
@@ -66,12 +91,15 @@ std::string tile_signature(OnlineSet& online) {
       (TRIGGER_FOR_ROW(trigger.tgtype) ? of_rows : of_statements) |= trigger.tgtype;
       found[number++] = trigger.tgoid;
     }
+    // Months of payments go and come by functions that mark themselves what goes.
+    if (!set.builtin && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) add_partitions(relation, &partitions);
     table_close(relation, NoLock);
     constexpr int kRows = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE;
     return (of_rows & kRows) == kRows && (of_statements & TRIGGER_TYPE_TRUNCATE) != 0 ? number : 0;
   });
   if (count == 0) return {};
-  return online.tile_shapes().digest + std::string(reinterpret_cast<const char*>(found), static_cast<size_t>(count) * sizeof(Oid));
+  return online.tile_shapes().digest + std::string(reinterpret_cast<const char*>(found), static_cast<size_t>(count) * sizeof(Oid)) +
+         std::string(reinterpret_cast<const char*>(&partitions), sizeof(partitions));
 }
 
 }  // namespace fraud::pg
