@@ -51,7 +51,7 @@ build_sanitized_core() {
     cmake -S . -B build/sanitizers -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS='-O1 -g1' \
         -DFRAUD_SANITIZE=address,undefined &&
         cmake --build build/sanitizers -j"$(nproc)" \
-        --target unit_tests fuzz_model fuzz_flat fuzz_payments fuzz_mapping fuzz_mask fuzz_hosts fuzz_requests
+        --target unit_tests fuzz_model fuzz_flat fuzz_payments fuzz_mapping fuzz_mask fuzz_hosts fuzz_requests fuzz_tiles
 }
 
 # Starts a server of the build's own in a folder that everybody may write in; its

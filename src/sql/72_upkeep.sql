@@ -111,6 +111,7 @@ BEGIN
     PERFORM set_config('lock_timeout', '10s', true);
     PERFORM fraud.refresh_rollups();
     UPDATE fraud.rollup_state s SET dropped_before = greatest(s.dropped_before, month.ended_at);
+    PERFORM fraud._mark_all_tiles('payments', '-infinity', month.ended_at);
     PERFORM fraud._audit('drop', 'partition', month.partition, NULL, jsonb_build_object('retention', retention));
     -- Payments wait behind who waits for a long query: so each wait is short, and between two
     -- they go on.

@@ -257,3 +257,31 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud._model_health() IS 'internal: the items of fraud.health() on models and what they are asked of';
+
+-- What lags is read from the events: it costs time alone.
+CREATE FUNCTION fraud._tile_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    late record;
+    keys bigint;
+BEGIN
+    SELECT * INTO late FROM fraud.tile_status t
+    WHERE t.wanted AND t.wanted_since < now() - interval '10 minutes' ORDER BY t.events_behind DESC LIMIT 1;
+    SELECT count(*) INTO keys FROM (SELECT FROM fraud.tiled_keys LIMIT 10001) k;
+    item := 'tiles';
+    status := 'ok';
+    detail := format('%s keys have tiles', CASE WHEN keys > 10000 THEN 'more than 10000' ELSE keys::text END);
+    IF late.events_behind >= 5000 THEN
+        status := 'warning';
+        since := late.wanted_since;
+        detail := format('a key of feature set %s is %s events behind its tiles, which each of its events reads', late.feature_set, late.events_behind)
+            || coalesce('; they wait for the transactions of processes ' || array_to_string(late.waits_for, ', '), '');
+        advice := CASE WHEN late.waits_for IS NOT NULL THEN 'see the item locks; pg_terminate_backend(pid) ends a session that does not end by itself'
+                       ELSE 'the ingest worker makes them: see the item worker ingest; without it CALL fraud.fold_tiles() does' END;
+    END IF;
+    RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION fraud._tile_health() IS 'internal: whether tiles keep up, for fraud.health()';

@@ -111,6 +111,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.verify_parity(text, int)',
             'SELECT ON fraud.streams, fraud.stream_status, fraud.stream_daily, fraud.stream_decisions, fraud.stream_shadow_scores, fraud.event_labels, fraud.labelled_events',
             'EXECUTE ON FUNCTION fraud.watch(text, text, text, text, text), fraud.unwatch(text), fraud._stream_triggers(text)',
+            'EXECUTE ON FUNCTION fraud.tile_features(text), fraud.untile_features(text), fraud.request_tiles(text)',
             'EXECUTE ON FUNCTION fraud.event_is_fraud(text, text), fraud.event_label_known_at(text, text), fraud.event_label_changes(text, text)',
             'EXECUTE ON FUNCTION fraud.label_event(text, text, boolean, text, timestamptz), fraud.label_event(text, text[], boolean, text, timestamptz)',
             'EXECUTE ON FUNCTION fraud.load_history(regclass, interval)',
@@ -127,6 +128,9 @@ BEGIN
             'EXECUTE ON FUNCTION fraud._shared_models()',
             'EXECUTE ON FUNCTION fraud.refresh_rollups()',
             'EXECUTE ON FUNCTION fraud.rebuild_rollups()',
+            'EXECUTE ON PROCEDURE fraud.fold_tiles(interval)',
+            'EXECUTE ON FUNCTION fraud.fold_tiles_step(), fraud.request_tiles(text)',
+            'SELECT ON fraud.tile_status',
             'SELECT ON fraud.daily_reports',
             'EXECUTE ON FUNCTION fraud.close_day(date)',
             'EXECUTE ON FUNCTION fraud.close_due_days(date)',
@@ -232,7 +236,7 @@ REVOKE ALL ON FUNCTION @extschema@.fraud_explain(record, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.fraud_explain(jsonb, text) FROM PUBLIC;
 
 -- What holds users' data goes into a dump; what the worker notes for itself does
--- not, nor do the jobs, nor what tells slots of fraud.changes apart. Partitions are ordinary tables and are dumped as such.
+-- not, nor do the jobs, nor tiles, which are made anew, nor what tells slots of fraud.changes apart. Partitions are ordinary tables and are dumped as such.
 -- One statement each: every call updates the extension's row.
 DO $$
 DECLARE
@@ -241,7 +245,8 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('locks', 'builtin_rows', 'held_customers', 'poll_requests', 'source_counts', 'source_field_counts', 'source_state', 'change_ids', 'change_slot', 'change_slots', 'change_mark', 'folding', 'channel_state', 'training_queue', 'job_state', 'job_skips', 'sweeps', 'health_states', 'health_told', 'health_marks', 'source_samples')
+          AND c.relname NOT IN ('locks', 'builtin_rows', 'held_customers', 'poll_requests', 'source_counts', 'source_field_counts', 'source_state', 'change_ids', 'change_slot', 'change_slots', 'change_mark', 'folding', 'channel_state', 'training_queue', 'job_state', 'job_skips', 'sweeps', 'health_states', 'health_told', 'health_marks', 'source_samples',
+                                'tile_sets', 'tile_sets_set_id_seq', 'tiled_keys', 'tiles', 'tile_marks', 'tile_marks_mark_id_seq', 'tile_requests', 'tile_requests_request_id_seq')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP
         PERFORM pg_extension_config_dump(object, '');

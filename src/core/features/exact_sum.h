@@ -43,6 +43,24 @@ class FixedSum {
     }
   }
 
+  // Adds value * 256^low_bytes, where low_bytes 0 is the lowest byte of all.
+  void add_bytes(__int128 value, size_t low_bytes) noexcept {
+    const bool below = value < 0;
+    const Wide bits = static_cast<Wide>(value);
+    add(below ? -bits : bits, static_cast<int>(8 * low_bytes) - FractionBits, below);
+  }
+
+  // Adds another sum, which is the same as adding all its values.
+  FixedSum& operator+=(const FixedSum& other) noexcept {
+    unsigned carry = 0;
+    for (size_t i = 0; i < Limbs; ++i) {
+      const Wide sum = Wide{limbs_[i]} + other.limbs_[i] + carry;
+      limbs_[i] = static_cast<uint64_t>(sum);
+      carry = static_cast<unsigned>(sum >> 64);
+    }
+    return *this;
+  }
+
   bool negative() const noexcept { return limbs_[Limbs - 1] >> 63 != 0; }
 
   // Returns the absolute value.

@@ -2,24 +2,15 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <functional>
 #include <unordered_map>
 
-#include "core/base/geo.h"
 #include "core/features/exact_sum.h"
+#include "core/features/window_result.h"
 
 namespace fraud {
 
 namespace {
-
-constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
-constexpr int64_t kFirstTime = std::numeric_limits<int64_t>::min();
-
-// Returns time - span, not below the first time there is.
-int64_t before(int64_t time, int64_t span) noexcept {
-  return time < kFirstTime + span ? kFirstTime : time - span;
-}
 
 constexpr size_t kSumWords = sizeof(Sum) / sizeof(uint64_t);
 constexpr size_t kSquareWords = sizeof(SumOfSquares) / sizeof(uint64_t);
@@ -374,16 +365,13 @@ double KeyWindows::sum(const Accumulator& accumulator, uint64_t tail, uint64_t h
   return total;
 }
 
-// Returns the standard deviation of the sample.
+// Returns the standard deviation of the sample, of at least two.
 double KeyWindows::deviation(const Accumulator& accumulator, uint64_t tail, uint64_t head) const {
   uint64_t* words = words_.get() + accumulator.word;
-  const auto count = static_cast<double>(words[kCountWord]);
-  if (words[kCountWord] < 2) return kMissing;
   if (words[kInexactWord] == 0) {
-    const double scaled = scaled_variance(static_cast<uint32_t>(words[kCountWord]), sum_in(words),
-                                          squares_in(words));
-    return std::sqrt(scaled / (count * (count - 1)));
+    return exact_deviation(words[kCountWord], sum_in(words), squares_in(words));
   }
+  const auto count = static_cast<double>(words[kCountWord]);
   const double mean = sum(accumulator, tail, head) / count;
   double total = 0;
   for (uint64_t sequence = tail; sequence != head; ++sequence) {
@@ -394,65 +382,41 @@ double KeyWindows::deviation(const Accumulator& accumulator, uint64_t tail, uint
   return std::sqrt(total / (count - 1));
 }
 
+// What an accumulator holds of its window, for an event.
+struct KeyWindows::Held {
+  const KeyWindows& windows;
+  const Accumulator& accumulator;
+  size_t window;
+  int64_t now;
+  const uint64_t* words;
+
+  const Queue& queue() const { return windows.queues_[accumulator.queue]; }
+  uint64_t tail() const { return windows.words_[2 * window]; }
+  uint64_t head() const { return windows.words_[2 * window + 1]; }
+
+  // Not of all kinds: least, greatest and different values keep no words.
+  uint64_t count() const { return words[kCountWord]; }
+  uint64_t frauds() const { return words[1]; }
+  double sum() const { return windows.sum(accumulator, tail(), head()); }
+  double deviation() const { return windows.deviation(accumulator, tail(), head()); }
+  double extreme() const {
+    if (queue().front == queue().candidates.size()) return kMissing;
+    return cell_number(windows.cell_at(queue().candidates[queue().front], accumulator.slot));
+  }
+  size_t different() const { return queue().values.size(); }
+  int64_t last_time() const { return static_cast<int64_t>(words[1]); }
+  Cell last(int which) const { return words[2 + which]; }
+  // The latest event may have left the window.
+  bool has_last() const {
+    const Window& held = windows.plan_->windows_[window];
+    return words[0] != 0 && last_time() > before(before(now, held.delay_us), held.width_us);
+  }
+};
+
 double KeyWindows::result(const KeyPlan::Output& output, const Event& event) const {
   const Accumulator& accumulator = plan_->windows_[output.window].accumulators[output.accumulator];
-  const uint64_t tail = words_[2 * output.window];
-  const uint64_t head = words_[2 * output.window + 1];
-  const uint64_t* words = words_.get() + accumulator.word;
-  // Not for all kinds: least, greatest and different values keep no words.
-  const auto count = [&] { return static_cast<double>(words[kCountWord]); };
-  switch (output.aggregate) {
-    case Aggregate::kCount:
-      return count();
-    case Aggregate::kSum:
-      return sum(accumulator, tail, head);
-    case Aggregate::kAvg:
-      return words[kCountWord] == 0 ? kMissing : sum(accumulator, tail, head) / count();
-    case Aggregate::kRatio: {
-      const Cell current = event.inputs[output.current_input];
-      if (current == kAbsent || words[kCountWord] == 0) return kMissing;
-      const double mean = sum(accumulator, tail, head) / count();
-      return mean == 0 ? kMissing : cell_number(current) / mean;
-    }
-    case Aggregate::kStddev:
-      return deviation(accumulator, tail, head);
-    case Aggregate::kZscore: {
-      const Cell current = event.inputs[output.current_input];
-      if (current == kAbsent || words[kCountWord] == 0) return kMissing;
-      const double width = deviation(accumulator, tail, head);
-      const double mean = sum(accumulator, tail, head) / count();
-      return width > 0 ? (cell_number(current) - mean) / width : kMissing;
-    }
-    case Aggregate::kMin:
-    case Aggregate::kMax: {
-      const Queue& queue = queues_[accumulator.queue];
-      if (queue.front == queue.candidates.size()) return kMissing;
-      return cell_number(cell_at(queue.candidates[queue.front], accumulator.slot));
-    }
-    case Aggregate::kDistinct:
-      return static_cast<double>(queues_[accumulator.queue].values.size());
-    case Aggregate::kRate:
-      return words[0] == 0 ? kMissing : static_cast<double>(words[1]) / count();
-    default:
-      break;
-  }
-  // The rest looks at the latest event, which may have left the window.
-  const Window& window = plan_->windows_[output.window];
-  const auto time = static_cast<int64_t>(words[1]);
-  if (words[0] == 0 || time <= before(before(event.time_us, window.delay_us), window.width_us)) {
-    return kMissing;
-  }
-  const double seconds = static_cast<double>(event.time_us - time) / 1e6;
-  if (output.aggregate == Aggregate::kLast) return cell_number(words[2]);
-  if (output.aggregate == Aggregate::kSecondsSinceLast) return seconds;
-  const Cell latitude = event.inputs[output.current_input];
-  const Cell longitude = event.inputs[output.second_current_input];
-  if (latitude == kAbsent || longitude == kAbsent) return kMissing;
-  const double distance = distance_km(cell_number(words[2]), cell_number(words[3]),
-                                      cell_number(latitude), cell_number(longitude));
-  // Within one second speed says nothing: as if one had passed.
-  return output.aggregate == Aggregate::kDistance ? distance
-                                                  : distance / (std::max(seconds, 1.0) / 3600);
+  const Held held{*this, accumulator, output.window, event.time_us, words_.get() + accumulator.word};
+  return window_result(output.aggregate, output.current_input, output.second_current_input, event, held);
 }
 
 // Events from `limit` on are in no window.

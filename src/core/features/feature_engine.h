@@ -114,6 +114,8 @@ class KeyPlan {
 
  private:
   friend class KeyWindows;
+  friend class TileShape;  // core/features/tile.h
+  friend class WindowTotals;
   enum class Kind { kCount, kSum, kSquares, kMin, kMax, kDistinct, kRate, kLast };
   struct Accumulator {
     Kind kind;
@@ -168,6 +170,7 @@ class KeyWindows {
 
  private:
   struct Queue;
+  struct Held;
   using Window = KeyPlan::Window;
   using Accumulator = KeyPlan::Accumulator;
 

@@ -153,6 +153,7 @@ size_t EventReader::bytes() const {
 
 void EventReader::check() const {
   if (out_of_memory_) throw std::bad_alloc();
+  if (failure_ != nullptr) std::rethrow_exception(failure_);
   if (bad_changes_) {
     throw SqlError(ERRCODE_DATA_EXCEPTION, "label_changes of feature set \"" + set_.name + "\" are not in order",
                    "They are times without nulls, each later than the one before.");
@@ -254,19 +255,31 @@ bool EventReader::receive(TupleTableSlot* slot, DestReceiver* self) {
     reader->values_[i] = value;
   }
   MemoryContextSwitchTo(old);
-  return reader->append(reader->values_.data(), slot->tts_isnull);
+  const bool more = reader->append(reader->values_.data(), slot->tts_isnull);
+  if (reader->used_) {
+    MemoryContextReset(reader->context_);
+    reader->used_ = false;
+  }
+  return more;
 }
 
 bool EventReader::append(const Datum* values, const bool* nulls) noexcept {
   try {
     append_row(values, nulls);
+    if (use_block_ != nullptr && batch_.rows >= block_rows_) {
+      use_block_();
+      batch_.clear();
+      used_ = true;
+    }
     // Now and then: it adds up a dozen sizes.
     if (batch_.rows % 1024 == 0 && bytes() > most_bytes_) over_limit_ = true;
     return !over_limit_ && !bad_changes_;
-  } catch (...) {
+  } catch (const std::bad_alloc&) {
     out_of_memory_ = true;
-    return false;
+  } catch (...) {
+    failure_ = std::current_exception();
   }
+  return false;
 }
 
 // Takes the times at which a label turned: increasing ones, without nulls.

@@ -1,6 +1,8 @@
 // From the executor's rows to what the feature engine takes, without a copy between.
 #pragma once
 
+#include <exception>
+#include <functional>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -80,6 +82,13 @@ class EventReader {
   void check() const;
   // The most that rows may take, in bytes; check() throws where it was more.
   void limit_memory(size_t bytes) noexcept { most_bytes_ = bytes; }
+  bool over_limit() const noexcept { return over_limit_; }
+  // Calls `use` whenever so many rows are there, and forgets them after it; the last ones it leaves. It raises nothing of
+  // Postgres's; what it throws check() throws.
+  void each_block(size_t rows, std::function<void()> use) {
+    block_rows_ = rows;
+    use_block_ = std::move(use);
+  }
   // Keeps the id and the parts of keys of each row by column, until clear().
   void keep_values() noexcept { keep_values_ = true; }
   SqlValue value(size_t row, size_t column) const {
@@ -135,6 +144,10 @@ class EventReader {
   size_t most_bytes_ = std::numeric_limits<size_t>::max();
   bool over_limit_ = false;
   bool bad_changes_ = false;
+  size_t block_rows_ = 0;
+  std::function<void()> use_block_;
+  bool used_ = false;  // the batch was emptied: so can be what its datums pointed to
+  std::exception_ptr failure_;
 };
 
 }  // namespace fraud::pg

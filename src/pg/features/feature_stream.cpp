@@ -107,6 +107,8 @@ struct FeatureStream::Pass {
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
 
+  bool read_only = false;
+
   void open(bool sorted);
   void open_portal(const char* query, TimestampTz begin);
   void close();
@@ -218,7 +220,7 @@ void FeatureStream::Pass::open_portal(const char* query, TimestampTz begin) {
   portal = protect([&] {
     Oid types[2] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
     Datum values[2] = {TimestampTzGetDatum(begin), TimestampTzGetDatum(to)};
-    return SPI_cursor_open_with_args(nullptr, query, 2, types, values, nullptr, false,
+    return SPI_cursor_open_with_args(nullptr, query, 2, types, values, nullptr, read_only,
                                      CURSOR_OPT_NO_SCROLL);
   });
   protect([&] {
@@ -499,7 +501,7 @@ bool KeptWindows::serve(const FeatureSet& set, TimestampTz from) const {
 }
 
 FeatureStream::FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to,
-                             TimestampTz known_by, KeptWindows* windows, size_t block_rows) {
+                             TimestampTz known_by, KeptWindows* windows, size_t block_rows, bool read_only) {
   if (set->features.empty()) {
     throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                    "feature set \"" + set->name + "\" has no features", {},
@@ -510,6 +512,7 @@ FeatureStream::FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz 
   if (goes_on) engine = std::move(windows->engine_);
   pass_ = std::make_unique<Pass>(std::move(set), from, to, known_by, std::move(engine), block_rows);
   pass_->kept = windows;
+  pass_->read_only = read_only;
   if (goes_on) {
     pass_->goes_on = true;
     pass_->goes_on_at = windows->up_to_;

@@ -58,9 +58,10 @@ class FeatureStream {
   FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to, TimestampTz known_by,
                 size_t block_rows = 16384);
   // The same, going on with the windows where they serve; at its end they are given back. Events
-  // from where they stand on are read, those that lie before `from` as well.
+  // from where they stand on are read, those that lie before `from` as well. With read_only the events are those of the
+  // active snapshot, else those of now.
   FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to, TimestampTz known_by,
-                KeptWindows* windows, size_t block_rows = 16384);
+                KeptWindows* windows, size_t block_rows = 16384, bool read_only = false);
   ~FeatureStream() noexcept;
   FeatureStream(const FeatureStream&) = delete;
   FeatureStream& operator=(const FeatureStream&) = delete;

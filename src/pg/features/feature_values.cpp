@@ -12,6 +12,7 @@
 #include "pg/features/online_features.h"
 #include "pg/server/audit.h"
 #include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 
@@ -143,10 +144,22 @@ int64_t materialize(std::string_view set, std::string_view into, TimestampTz fro
 struct Sampled {
   std::string id;
   TimestampTz time;
-  std::vector<float> online;
+  std::vector<float> online, untiled;
 };
 
-// Samples events evenly in the order of a hash, and computes each on its own.
+// Until the end of its life windows are read from the events alone.
+class WithoutTiles {
+ public:
+  WithoutTiles() { guc_tiles = false; }
+  ~WithoutTiles() { guc_tiles = before_; }
+  WithoutTiles(const WithoutTiles&) = delete;
+  WithoutTiles& operator=(const WithoutTiles&) = delete;
+
+ private:
+  bool before_ = guc_tiles;
+};
+
+// Samples events evenly in the order of a hash, and computes each on its own, from tiles and from the events alone.
 std::vector<Sampled> sample_online(const std::shared_ptr<const FeatureSet>& set, int count) {
   const std::string id = "(" + set->id + ")::pg_catalog.text";
   const std::string query =
@@ -177,6 +190,8 @@ std::vector<Sampled> sample_online(const std::shared_ptr<const FeatureSet>& set,
     protect([] { CHECK_FOR_INTERRUPTS(); });
     const EventSource event = one_event(*set, rows[i]);
     name_fault([&] { sample[i].online = online_features(set, event, true); }, [&] { return faulty_feature(*set, event, true); });
+    const WithoutTiles untiled;
+    sample[i].untiled = online_features(set, event, true);
   }
   return sample;
 }
@@ -209,7 +224,8 @@ void verify_parity(FunctionCallInfo fcinfo, std::string_view name, int count) {
   if (wanted.empty()) return;
   const size_t width = set->features.size();
   name_fault([&] {
-    FeatureStream stream(name, from, last + 1);
+    // As of the same snapshot.
+    FeatureStream stream(set, from, last + 1, GetCurrentTransactionStartTimestamp(), nullptr, 16384, true);
     Oid id_type = stream.id_type(), output = InvalidOid;
     protect([&] {
       bool varlena;
@@ -230,7 +246,12 @@ void verify_parity(FunctionCallInfo fcinfo, std::string_view name, int count) {
           return std::equal(offline, offline + width, candidate.second->online.begin(), same_bits);
         };
         auto match = std::find_if(begin, end, same_features);
-        if (match == end) {
+        if (match != end) {
+          // Merged from tiles, and from the events alone.
+          for (size_t i = 0; i < width; ++i) {
+            if (!same_bits(match->second->untiled[i], match->second->online[i])) report(*match->second, i, match->second->untiled[i]);
+          }
+        } else {
           match = begin;
           for (size_t i = 0; i < width; ++i) {
             if (!same_bits(offline[i], match->second->online[i])) report(*match->second, i, offline[i]);

@@ -5,13 +5,17 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include "pg/features/event_reader.h"
-#include "pg/features/index_key.h"
+#include "pg/features/online_set.h"
+#include "pg/features/streamed_windows.h"
+#include "pg/features/tile_marks.h"
+#include "pg/features/tile_shape.h"
+#include "pg/features/tile_windows.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
-#include "pg/server/kept_plan.h"
 #include "pg/server/plan_settings.h"
 #include "pg/server/spi.h"
 
@@ -20,250 +24,8 @@ namespace fraud::pg {
 namespace {
 
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
-
-// Which keys' windows are filled from the events that are read for another key: one
-// whose parts all are parts of this key too, and whose windows reach as far.
-struct KeyReading {
-  size_t reader = 0;                // the key whose events are read; itself, mostly
-  std::vector<size_t> dependents;   // keys that are filled from this one's events
-};
-
-// The stored events of a key, and the queries that give them: for one value of the key,
-// which is what most calls ask for, and for many, whose rows have the value's number
-// for a tag.
-struct History {
-  std::vector<EventColumn> columns, tagged_columns;
-  KeptPlan one, many;
-  std::unique_ptr<PartitionEvents> stored;  // reads them without these; null where that is not for this key
-};
-
-// What a set needs to be computed event by event, kept from call to call.
-struct OnlineSet {
-  OnlineSet(std::shared_ptr<const FeatureSet> the_set, StoredEvents stored_events)
-      : set(std::move(the_set)),
-        stored(std::move(stored_events)),
-        engine(set->windows, set->keys.size()),
-        readings(set->keys.size()),
-        histories(set->keys.size()) {}
-
-  std::shared_ptr<const FeatureSet> set;
-  StoredEvents stored;
-  FeatureEngine engine;  // for its plans; no event goes through it
-  std::vector<EventColumn> event_columns;
-  KeptPlan event;
-  std::unique_ptr<PartitionEvents> given;  // gives the events without it
-  std::vector<KeyReading> readings;
-  std::vector<History> histories;  // of each key
-};
-
-// By set and source. Never destroyed: at the process's end there is no Postgres left
-// to free plans.
-auto& cache = *new std::map<std::pair<std::string, std::string>, std::shared_ptr<OnlineSet>>;
-
-constexpr size_t kTimeColumn = 0, kIdColumn = 1;  // of the event's columns
-
-bool includes(const std::vector<std::string>& parts, const std::vector<std::string>& fewer) {
-  return std::all_of(fewer.begin(), fewer.end(), [&](const std::string& part) {
-    return std::find(parts.begin(), parts.end(), part) != parts.end();
-  });
-}
-
-// Decides which keys' events are read.
-void plan_readings(OnlineSet& online) {
-  const FeatureSet& set = *online.set;
-  auto reads_as_far = [&](size_t key, size_t other) {
-    const KeyPlan& a = online.engine.plan(key);
-    const KeyPlan& b = online.engine.plan(other);
-    return b.reach_us() >= a.reach_us() && b.least_delay_us() <= a.least_delay_us();
-  };
-  // Keys with fewer parts first: whether they read for themselves is known then.
-  std::vector<size_t> order(set.keys.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return set.keys[a].parts.size() < set.keys[b].parts.size();
-  });
-  for (size_t key : order) {
-    size_t& reader = online.readings[key].reader;
-    reader = key;
-    for (size_t other = 0; other < set.keys.size() && reader == key; ++other) {
-      const bool fewer = set.keys[other].parts.size() < set.keys[key].parts.size();
-      if (fewer && online.readings[other].reader == other && reads_as_far(key, other) &&
-          includes(set.keys[key].parts, set.keys[other].parts)) {
-        reader = other;
-        online.readings[other].dependents.push_back(key);
-      }
-    }
-  }
-}
-
-// Shared: an expression may call what changes the set, and computes it anew, while it is
-// computed.
-std::shared_ptr<OnlineSet> online_set(const std::shared_ptr<const FeatureSet>& set, const EventSource& events) {
-  std::shared_ptr<OnlineSet>& kept = cache[{set->name, events.from}];
-  if (kept == nullptr || kept->set != set || kept->stored.table != events.stored.table) {
-    kept = nullptr;
-    auto made = std::make_shared<OnlineSet>(set, events.stored);
-    plan_readings(*made);
-    kept = std::move(made);
-  }
-  return kept;
-}
-
-// What the event itself brings: its time, id, keys, locals and inputs.
-void prepare_event(OnlineSet& online, const EventSource& events) {
-  using Kind = EventColumn::Kind;
-  const FeatureSet& set = *online.set;
-  std::vector<EventColumn>& columns = online.event_columns;
-  columns.clear();
-  columns.push_back({Kind::kTime, 0, as_timestamptz(set.time, set.time_type)});
-  columns.push_back({Kind::kId, 0, "(" + set.id + ")"});
-  for (size_t i = 0; i < set.keys.size(); ++i) {
-    for (const std::string& part : set.keys[i].parts) columns.push_back({Kind::kKeyPart, i, "(" + part + ")"});
-  }
-  for (size_t i = 0; i < set.locals.size(); ++i) {
-    columns.push_back({set.locals[i].coded ? Kind::kCategory : Kind::kNumber, i, set.locals[i].sql});
-  }
-  for (size_t i = 0; i < set.inputs.size(); ++i) {
-    columns.push_back({set.inputs[i].hashed ? Kind::kHashInput : Kind::kNumberInput, i, set.inputs[i].sql});
-  }
-  online.event.prepare(select_list(columns) + " FROM " + events.from, events.types);
-  if (!events.rows.empty()) online.given = std::make_unique<PartitionEvents>(events.stored, select_list(columns), std::string());
-}
-
-// Calls `use` with the place of each column of the event's that is a part of the key.
-template <typename Use>
-void for_each_part(const OnlineSet& online, size_t key, Use&& use) {
-  for (size_t i = 0; i < online.event_columns.size(); ++i) {
-    const EventColumn& column = online.event_columns[i];
-    if (column.kind == EventColumn::Kind::kKeyPart && column.index == key) use(i);
-  }
-}
-
-// Lists what the windows of a key read of each event, and those that are filled with it.
-std::vector<EventColumn> history_columns(const OnlineSet& online, size_t key) {
-  using Kind = EventColumn::Kind;
-  const FeatureSet& set = *online.set;
-  const std::vector<size_t>& dependents = online.readings[key].dependents;
-  std::vector<size_t> filled = dependents;
-  filled.push_back(key);
-  std::vector<EventColumn> columns;
-  columns.push_back({Kind::kTime, 0, as_timestamptz(set.time, set.time_type)});
-  columns.push_back({Kind::kId, 0, "(" + set.id + ")"});
-  if (std::any_of(filled.begin(), filled.end(), [&](size_t k) { return online.engine.plan(k).wants_labels(); })) {
-    columns.push_back({Kind::kLabel, 0, set.label_as_boolean});
-    if (!set.known_at.empty()) {
-      columns.push_back({Kind::kKnownAt, 0, as_timestamptz(set.known_at, set.known_at_type)});
-    }
-    if (!set.label_changes.empty()) columns.push_back({Kind::kLabelChanges, 0, "(" + set.label_changes + ")"});
-  }
-  std::set<int> inputs;
-  for (size_t k : filled) inputs.insert(online.engine.plan(k).inputs().begin(), online.engine.plan(k).inputs().end());
-  for (int input : inputs) {
-    const auto index = static_cast<size_t>(input);
-    columns.push_back({set.inputs[index].hashed ? Kind::kHashInput : Kind::kNumberInput, index,
-                       set.inputs[index].sql});
-  }
-  for (size_t i = 0; i < dependents.size(); ++i) {
-    for (const std::string& part : set.keys[dependents[i]].parts) columns.push_back({Kind::kKeyPart, i, "(" + part + ")"});
-  }
-  return columns;
-}
-
-// The parameters of a history: after and until what time, the time and id that all are
-// before, and the key's parts.
-std::vector<Oid> history_types(const OnlineSet& online, size_t key, const EventReader& event) {
-  std::vector<Oid> types(3, TIMESTAMPTZOID);
-  types.push_back(event.column_type(kIdColumn));
-  for_each_part(online, key, [&](size_t column) { types.push_back(event.column_type(column)); });
-  return types;
-}
-
-// Returns the query of the events, given how parameter i (from 0) is written in it. It reads by
-// what fraud.feature_indexes has indexed: of a part that can be long the hash, and no long id,
-// so that the order within a time is made here; apart, or an index on the time alone, which has
-// that order, would look better than the key's.
-template <typename Parameter>
-std::string history_query(const OnlineSet& online, size_t key, const EventReader& event, Parameter&& parameter) {
-  const FeatureSet& set = *online.set;
-  const std::string time = "(" + set.time + ")", id = "(" + set.id + ")";
-  std::string sql = select_list(online.histories[key].columns) + set.from_clause() + " WHERE " + time + " > " +
-                    set.in_time_type(parameter(0)) + " AND " + time + " <= " + set.in_time_type(parameter(1)) +
-                    " AND (" + time + ", " + id + ") < (" + set.in_time_type(parameter(2)) + ", " + parameter(3) + ")" +
-                    " AND " + id + " IS NOT NULL";  // a pass reads no others either
-  int next = 4;
-  for_each_part(online, key, [&](size_t column) {
-    const std::string& part = online.event_columns[column].sql;
-    const std::string value = parameter(next++);
-    sql += " AND " + part + " = " + value;
-    const Oid type = event.column_type(column), collation = event.column_collation(column);
-    const std::string indexed = set.builtin ? part : indexed_part(part, type, collation);
-    if (!indexed.empty() && indexed != part) sql += " AND " + indexed + " = " + indexed_part(value, type, collation);
-  });
-  if (set.builtin || indexed_part(id, event.column_type(kIdColumn), event.column_collation(kIdColumn)) == id) {
-    return sql + " ORDER BY " + time + ", " + id;
-  }
-  return "WITH h AS MATERIALIZED (" + sql + ") SELECT * FROM h ORDER BY " +
-         "h.\"?" + std::to_string(kTimeColumn) + "\", h.\"?" + std::to_string(kIdColumn) + "\"";
-}
-
-// Whether the key's events are read from the partitions of their table, if those are as expected.
-void prepare_stored(OnlineSet& online, size_t key) {
-  History& history = online.histories[key];
-  if (!OidIsValid(online.stored.table) || history.stored != nullptr || online.set->keys[key].parts.size() != 1) return;
-  history.columns = history_columns(online, key);
-  history.stored = std::make_unique<PartitionEvents>(online.stored, select_list(history.columns), online.set->keys[key].parts[0]);
-}
-
-void prepare_one(OnlineSet& online, size_t key, const EventReader& event) {
-  online.histories[key].columns = history_columns(online, key);
-  online.histories[key].one.prepare(
-      history_query(online, key, event, [](int i) { return "$" + std::to_string(i + 1); }),
-      history_types(online, key, event));
-}
-
-void prepare_many(OnlineSet& online, size_t key, const EventReader& event) {
-  History& history = online.histories[key];
-  history.columns = history_columns(online, key);
-  history.tagged_columns = history.columns;
-  history.tagged_columns.insert(history.tagged_columns.begin(), {EventColumn::Kind::kTag, 0, {}});
-  std::vector<Oid> types;
-  std::string parameters, names;
-  for (Oid type : history_types(online, key, event)) {
-    Oid array = protect([&] { return get_array_type(type); });
-    if (!OidIsValid(array)) {
-      const char* type_name = protect([&] { return format_type_be(type); });
-      throw SqlError(ERRCODE_FEATURE_NOT_SUPPORTED, "type " + std::string(type_name) + " has no array type");
-    }
-    names += "\"?" + std::to_string(types.size()) + "\", ";
-    types.push_back(array);
-    parameters += (parameters.empty() ? "$" : ", $") + std::to_string(types.size());
-  }
-  // unnest is unqualified, as only then it takes several arrays; search_path is pg_catalog.
-  history.many.prepare("SELECT n.\"?group\", h.* FROM unnest(" + parameters + ") WITH ORDINALITY n(" + names +
-                           "\"?group\") CROSS JOIN LATERAL (" +
-                           history_query(online, key, event, [](int i) { return "n.\"?" + std::to_string(i) + "\""; }) +
-                           ") h",
-                       std::move(types));
-}
-
-// The order of (time, id).
-class EventOrder {
- public:
-  EventOrder(Oid id_type, Oid collation) : collation_(collation) {
-    protect([&] {
-      TypeCacheEntry* entry = lookup_type_cache(getBaseType(id_type), TYPECACHE_CMP_PROC_FINFO);
-      compare_ = &entry->cmp_proc_finfo;
-    });
-  }
-  int operator()(int64_t time_a, Datum id_a, int64_t time_b, Datum id_b) const {
-    if (time_a != time_b) return time_a < time_b ? -1 : 1;
-    return protect([&] { return DatumGetInt32(FunctionCall2Coll(compare_, collation_, id_a, id_b)); });
-  }
-
- private:
-  FmgrInfo* compare_;
-  Oid collation_;
-};
+// Of a key that has tiles: with so many events behind them more are asked for.
+constexpr size_t kMostBehind = 64;
 
 // The computation of one source's events.
 class Computation {
@@ -290,8 +52,11 @@ class Computation {
     std::vector<std::vector<size_t>> groups = group(all, key);
     if (groups.empty()) return;
     prepare_stored(online_, key);
+    if (may_be_tiled(read_only)) {
+      groups.erase(std::remove_if(groups.begin(), groups.end(), [&](const auto& rows) { return run_tiled(key, rows, read_only); }), groups.end());
+    }
     size_t done = 0;
-    if (online_.histories[key].stored != nullptr) {
+    if (online_.histories[key].stored != nullptr && !groups.empty()) {
       EventReader history(set_, online_.histories[key].columns, 0, set_.inputs.size(), online_.readings[key].dependents.size());
       history.limit_memory(static_cast<size_t>(guc_feature_memory_kb) * 1024);
       while (done < groups.size() && run_stored(key, groups[done], read_only, history)) ++done;
@@ -304,13 +69,17 @@ class Computation {
     if (!one && !stored.many.prepared()) prepare_many(online_, key, reader_);
     EventReader history(set_, one ? stored.columns : stored.tagged_columns, 0, set_.inputs.size(),
                         online_.readings[key].dependents.size());
-    read(key, groups, read_only, history);
+    if (!read(key, groups, read_only, history)) {
+      for (const std::vector<size_t>& rows : groups) stream(key, rows, read_only);
+      return;
+    }
     const EventBatch& events = history.batch();
     size_t begin = 0;
     for (size_t g = 0; g < groups.size(); ++g) {
       size_t end = one ? events.rows : begin;
       while (end < events.rows && events.tags[end] == static_cast<int64_t>(g) + 1) ++end;
       fill_all(key, groups[g], events, begin, end);
+      ask_for_tiles(key, groups[g], end - begin, read_only);
       begin = end;
     }
     if (begin != events.rows) {
@@ -319,6 +88,8 @@ class Computation {
   }
 
   const std::vector<float>& values() const noexcept { return values_; }
+  // What is to be asked of the folder of tiles.
+  const std::vector<TileRequest>& requests() const noexcept { return requests_; }
 
   ~Computation() noexcept {
     // After an error the transaction's abort pops it.
@@ -361,21 +132,173 @@ class Computation {
 
   // Computes the windows of one group's rows, reading the partitions themselves; false where that is not possible.
   bool run_stored(size_t key, const std::vector<size_t>& rows, bool read_only, EventReader& history) {
-    const KeyPlan& plan = online_.engine.plan(key);
-    const int64_t first = current_.times[rows.front()], last = current_.times[rows.back()];
+    const int64_t first = current_.times[rows.front()];
     EventRange range;
-    range.after = first < MIN_TIMESTAMP + plan.reach_us() ? DT_NOBEGIN : first - plan.reach_us();
-    range.until = last < MIN_TIMESTAMP + plan.least_delay_us() ? DT_NOBEGIN : last - plan.least_delay_us();
-    range.before = last;
+    range.after = earliest(key, rows.front());
+    range.until = latest(key, rows.back());
+    range.before = current_.times[rows.back()];
     range.before_id = current_.ids[rows.back()];
     for_each_part(online_, key, [&](size_t column) { range.key = reader_.value(rows.back(), column).value; });
     history.clear();
     // Before the first row's time, the time alone tells what comes first.
     history.keep_ids_from(first);
     if (!online_.histories[key].stored->read(range, history.receiver(), snapshot(read_only))) return false;
+    if (history.over_limit()) {
+      stream(key, rows, read_only);
+      return true;
+    }
     check(key, history);
     fill_all(key, rows, history.batch(), 0, history.batch().rows);
+    ask_for_tiles(key, rows, history.batch().rows, read_only);
     return true;
+  }
+
+  // Reads the group's events with after < time <= until that are before (time, id) of its last row.
+  void read_between(size_t key, const std::vector<size_t>& rows, int64_t after, int64_t until, bool read_only, EventReader& into) {
+    EventRange range;
+    range.after = after;
+    range.until = until;
+    range.before = current_.times[rows.back()];
+    range.before_id = current_.ids[rows.back()];
+    History& stored = online_.histories[key];
+    for_each_part(online_, key, [&](size_t column) { range.key = reader_.value(rows.back(), column).value; });
+    if (stored.stored != nullptr && stored.stored->read(range, into.receiver(), snapshot(read_only))) return;
+    if (!stored.one.prepared()) prepare_one(online_, key, reader_);
+    std::vector<Datum> values{TimestampTzGetDatum(after), TimestampTzGetDatum(until), TimestampTzGetDatum(range.before), range.before_id};
+    for_each_part(online_, key, [&](size_t column) { values.push_back(reader_.value(rows.back(), column).value); });
+    stored.one.run(values.data(), into.receiver(), read_only || pushed_ != nullptr);
+  }
+
+  // From when on the windows of a group's rows look, and up to when.
+  int64_t earliest(size_t key, size_t row) const noexcept {
+    const int64_t reach = online_.engine.plan(key).reach_us(), time = current_.times[row];
+    return time < MIN_TIMESTAMP + reach ? DT_NOBEGIN : time - reach;
+  }
+  int64_t latest(size_t key, size_t row) const noexcept {
+    const int64_t delay = online_.engine.plan(key).least_delay_us(), time = current_.times[row];
+    return time < MIN_TIMESTAMP + delay ? DT_NOBEGIN : time - delay;
+  }
+
+  // Whether the set has tiles that are those of its definition.
+  bool may_be_tiled(bool read_only) {
+    if (tiled_) return *tiled_;
+    tiled_ = false;
+    if (!guc_tiles || IsolationIsSerializable() || tables_.none()) return false;
+    tile_set_ = tables_.set(set_.name, snapshot(read_only));
+    tiled_ = tile_set_ && !tile_set_->shape.empty() && tile_set_->shape == tile_signature(online_);
+    if (*tiled_) tables_.marks(tile_set_->id, kAllKeys, {}, snapshot(read_only), &marks_of_all_);
+    return *tiled_;
+  }
+
+  // Computes the windows of one group's rows from tiles; false where it has none.
+  bool run_tiled(size_t key, const std::vector<size_t>& rows, bool read_only) {
+    if (!online_.tile_shapes().readers[key]) return false;
+    TiledKey tiled;
+    tiled.set = tile_set_->id;
+    tiled.reader = key;
+    tiled.key = stored_key(key_of(rows[0], key));
+    const std::optional<TileCover> cover = tables_.cover(tiled.set, key, tiled.key, snapshot(read_only));
+    if (!cover) return false;
+    known_.insert({key, rows[0]});
+    if (cover->from >= cover->to) {
+      ask_for_more(key, rows, tiled.key, read_only);
+      return false;
+    }
+    tiled.cover = *cover;
+    std::vector<TileMark> marks = marks_of_all_;
+    tables_.marks(tiled.set, static_cast<int>(key), tiled.key, snapshot(read_only), &marks);
+    // The rows themselves are in no tile.
+    for (size_t row : rows) {
+      if (current_.times[row] < cover->to) marks.push_back({current_.times[row], current_.times[row]});
+    }
+    tiled.marks = MarkedTimes(std::move(marks));
+    if (tiled.marks.all()) return false;
+    if (online_.histories[key].columns.empty()) prepare_columns(online_, key);
+    TiledWindows windows(
+        online_, online_.tile_shapes(), tables_, snapshot(read_only), tiled, current_, order_,
+        [&](int64_t after, int64_t until, EventReader& into) { read_between(key, rows, after, until, read_only, into); },
+        current_.times[rows.front()], latest(key, rows.back()));
+    bool computed = windows.compute(key, SIZE_MAX, key_of(rows[0], key), rows, values_.data());
+    const std::vector<size_t>& dependents = online_.readings[key].dependents;
+    for (size_t i = 0; i < dependents.size() && computed; ++i) {
+      for (const std::vector<size_t>& same : group(rows, dependents[i])) {
+        computed = computed && windows.compute(dependents[i], i, key_of(same[0], dependents[i]), same, values_.data());
+      }
+    }
+    if (windows.behind() >= kMostBehind) ask_for_more(key, rows, tiled.key, read_only);
+    return computed;
+  }
+
+  // Computes the windows of one group's rows from the events alone, keeping none.
+  void stream(size_t key, const std::vector<size_t>& rows, bool read_only) {
+    constexpr size_t kBlock = 4096;
+    const std::vector<size_t>& dependents = online_.readings[key].dependents;
+    const TileShapes& shapes = online_.tile_shapes();
+    if (online_.histories[key].columns.empty()) prepare_columns(online_, key);
+    size_t most = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const size_t row = rows[i];
+      StreamedWindows windows(online_, current_, order_, row);
+      const std::vector<size_t> earlier(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(i));
+      windows.add_key(online_.engine.plan(key), shapes.keys[key], SIZE_MAX, key_of(row, key), earlier);
+      for (size_t d = 0; d < dependents.size(); ++d) {
+        const std::string_view value = key_of(row, dependents[d]);
+        if (value.data() == nullptr) continue;
+        std::vector<size_t> same;
+        for (size_t other : earlier) {
+          if (key_of(other, dependents[d]) == value) same.push_back(other);
+        }
+        windows.add_key(online_.engine.plan(dependents[d]), shapes.keys[dependents[d]], d, value, std::move(same));
+      }
+      EventReader history(set_, online_.histories[key].columns, 0, set_.inputs.size(), dependents.size());
+      history.keep_ids_from(current_.times[rows.front()]);
+      size_t seen = 0;
+      auto take = [&] {
+        seen += history.batch().rows;
+        windows.take(history.batch(), dependents.size());
+      };
+      history.each_block(kBlock, take);
+      read_between(key, rows, earliest(key, row), latest(key, row), read_only, history);
+      history.check();
+      take();
+      most = std::max(most, seen);
+      if (windows.finish(values_.data())) continue;
+      throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                     "the events in the windows of feature set \"" + set_.name + "\" take more than fraud_detect.feature_memory",
+                     filled_with(key) + " Some of their values are too large or too small to be summed in any order.",
+                     "Raise the setting, or leave such values out by a filter.");
+    }
+    ask_for_tiles(key, rows, most, read_only);
+  }
+
+  // Asks for tiles of a key whose events were many.
+  void ask_for_tiles(size_t key, const std::vector<size_t>& rows, size_t events, bool read_only) {
+    if (read_only || !guc_tiles || guc_tile_threshold <= 0 || events < static_cast<size_t>(guc_tile_threshold)) return;
+    if (!online_.tile_shapes().readers[key] || known_.count({key, rows[0]}) != 0) return;
+    if (!tile_set_) tile_set_ = tables_.set(set_.name, snapshot(read_only));
+    if (!tile_set_ || tile_signature(online_).empty()) return;
+    add_request(key, rows, stored_key(key_of(rows[0], key)), static_cast<int64_t>(events), read_only);
+  }
+
+  // Asks for more of a key that has some.
+  void ask_for_more(size_t key, const std::vector<size_t>& rows, const std::string& value, bool read_only) {
+    if (!read_only) add_request(key, rows, value, 0, read_only);
+  }
+
+  void add_request(size_t key, const std::vector<size_t>& rows, const std::string& value, int64_t events, bool read_only) {
+    if (tables_.requested(tile_set_->id, key, value, snapshot(read_only))) return;
+    TileRequest request{tile_set_->id, static_cast<int>(key), value, {}, events, latest(key, rows.back()), tile_signature(online_)};
+    for_each_part(online_, key, [&](size_t column) {
+      Oid type = reader_.column_type(column);
+      const Datum part = reader_.value(rows[0], column).value;
+      request.parts.emplace_back(protect([&] {
+        Oid output;
+        bool varlena;
+        getTypeOutputInfo(type, &output, &varlena);
+        return OidOutputFunctionCall(output, part);
+      }));
+    });
+    requests_.push_back(std::move(request));
   }
 
   // The snapshot that stored events are read with: with read_only the active one, else one for all keys that sees
@@ -401,19 +324,14 @@ class Computation {
     }
   }
 
-  // Reads what is stored of the events before those of each group.
-  void read(size_t key, const std::vector<std::vector<size_t>>& groups, bool read_only, EventReader& history) {
-    const KeyPlan& plan = online_.engine.plan(key);
+  // Reads what is stored of the events before those of each group; false where it is more than there is memory for.
+  bool read(size_t key, const std::vector<std::vector<size_t>>& groups, bool read_only, EventReader& history) {
     std::vector<std::vector<SqlValue>> parameters;  // of each group
-    int64_t earliest = std::numeric_limits<int64_t>::max();
+    int64_t first = std::numeric_limits<int64_t>::max();
     for (const std::vector<size_t>& rows : groups) {
-      const int64_t first = current_.times[rows.front()], last = current_.times[rows.back()];
-      earliest = std::min(earliest, first);
-      std::vector<SqlValue> values = {
-          time_param(first < MIN_TIMESTAMP + plan.reach_us() ? DT_NOBEGIN : first - plan.reach_us()),
-          time_param(last < MIN_TIMESTAMP + plan.least_delay_us() ? DT_NOBEGIN : last - plan.least_delay_us()),
-          time_param(last),
-          {current_.ids[rows.back()]}};
+      first = std::min(first, current_.times[rows.front()]);
+      std::vector<SqlValue> values = {time_param(earliest(key, rows.front())), time_param(latest(key, rows.back())),
+                                      time_param(current_.times[rows.back()]), {current_.ids[rows.back()]}};
       for_each_part(online_, key, [&](size_t column) { values.push_back(reader_.value(rows.back(), column)); });
       parameters.push_back(std::move(values));
     }
@@ -429,11 +347,13 @@ class Computation {
       }
     }
     // Before the earliest event of all, the time alone tells what comes first.
-    history.keep_ids_from(earliest);
+    history.keep_ids_from(first);
     history.limit_memory(static_cast<size_t>(guc_feature_memory_kb) * 1024);
     History& stored = online_.histories[key];
     (groups.size() == 1 ? stored.one : stored.many).run(values.data(), history.receiver(), read_only);
+    if (history.over_limit()) return false;
     check(key, history);
+    return true;
   }
 
   // Names the features whose windows are filled from the events of this key, as a sentence.
@@ -508,6 +428,12 @@ class Computation {
   std::vector<std::string_view> keys_;  // rows x keys
   std::vector<float> values_;           // rows x windows
   Snapshot pushed_ = nullptr;
+  TileTables tables_;
+  std::optional<bool> tiled_;
+  std::optional<TileSetRow> tile_set_;
+  std::vector<TileMark> marks_of_all_;
+  std::set<std::pair<size_t, size_t>> known_;  // keys and rows whose value is one of those that get tiles
+  std::vector<TileRequest> requests_;
   int exceptions_ = std::uncaught_exceptions();
 };
 
@@ -566,10 +492,12 @@ Datum as_row(const FeatureSet& set, HeapTupleHeader event) {
 
 }  // namespace
 
-std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
-                                   const EventSource& events, bool read_only) {
-  const std::shared_ptr<OnlineSet> kept = online_set(set, events);
-  OnlineSet& online = *kept;
+namespace {
+
+// Computes the vectors; what is left to be written, which the set's definer may not, is put beside.
+std::vector<float> compute(OnlineSet& online, const EventSource& events, bool read_only, bool stores, std::vector<TileRequest>* requests,
+                           ChangedEvents* changed) {
+  const std::shared_ptr<const FeatureSet>& set = online.set;
   DefinerScope definer(*set);
   plan_index_scans_alone();  // with settings of DefinerScope's level
   Spi spi;
@@ -601,6 +529,8 @@ std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
   for (size_t key = 0; key < set->keys.size(); ++key) {
     if (online.readings[key].reader == key) computation.run(key, read_only);
   }
+  *requests = computation.requests();
+  if (stores) changed->add(online, reader);
   const size_t width = set->features.size(), locals = set->locals.size(), windows = set->windows.size();
   std::vector<float> vectors(current.rows * width, kMissing);
   for (size_t row = 0; row < current.rows; ++row) {
@@ -610,6 +540,19 @@ std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
       vector[set->window_places[i]] = computation.values()[row * windows + i];
     }
   }
+  return vectors;
+}
+
+}  // namespace
+
+std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set, const EventSource& events, bool read_only, bool stores) {
+  const std::shared_ptr<OnlineSet> online = online_set(set, events);
+  if (stores) announce_changes();
+  std::vector<TileRequest> requests;
+  ChangedEvents changed;
+  std::vector<float> vectors = compute(*online, events, read_only, stores, &requests, &changed);
+  if (stores) changed.mark(*online);
+  if (!requests.empty()) request_tiles(requests);
   return vectors;
 }
 

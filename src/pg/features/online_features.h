@@ -29,9 +29,9 @@ struct EventSource {
 // An event may be stored or not: what counts for it is what comes before it in the
 // order of (time, id), stored or in the same source. No two may have the same time,
 // id and key. With read_only, what is stored is that of the active snapshot; else that
-// of now.
+// of now. With `stores` the caller stores the events, in this transaction: what tiles there are of their keys learn of it.
 std::vector<float> online_features(const std::shared_ptr<const FeatureSet>& set,
-                                   const EventSource& events, bool read_only);
+                                   const EventSource& events, bool read_only, bool stores = false);
 
 // One event, a row whose columns are named as those of the set's events.
 EventSource one_event(const FeatureSet& set, HeapTupleHeader event);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "pg/features/tile_marks.h"
 #include "pg/features/feature_stream.h"
 #include "pg/payments/change_log.h"
 #include "pg/payments/follow_ups.h"
@@ -449,6 +450,7 @@ void HistoryStore::store_late(Spi& spi) {
 // Computes the features of those that wait, and stores them.
 int64_t HistoryStore::store_waiting(const std::function<void(int64_t)>& tell) {
   auto set = std::make_shared<FeatureSet>(*payments_feature_set(false));
+  mark_all_tiles(set->name, DT_NOBEGIN, DT_NOEND);
   RowWriter rows(first_, last_);
   {
     Spi spi;

@@ -102,10 +102,10 @@ void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<
   std::vector<float> vectors;
   std::vector<std::array<SqlValue, 15>> rows(entries.size());
   if (plain) {
-    vectors = online_features(set, as_events(*set, entries, read_only, &rows), read_only);
+    vectors = online_features(set, as_events(*set, entries, read_only, &rows), read_only, !read_only);
   } else {
     try {
-      in_subtransaction([&] { vectors = online_features(set, as_events(*set, entries, read_only, &rows), read_only); });
+      in_subtransaction([&] { vectors = online_features(set, as_events(*set, entries, read_only, &rows), read_only, !read_only); });
     } catch (const PgError& error) {
       const ErrorData* data = error.data();
       if (ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;

@@ -185,7 +185,7 @@ class VectorColumn {
 // Returns the feature set `payments`, whose events are fraud.payment_events.
 std::shared_ptr<const FeatureSet> payments_feature_set(bool read_only);
 
-// Computes the payments' features as of their own times. Where that fails, the error names the
+// Computes the payments' features as of their own times; unless read_only for payments that are stored in this transaction. Where that fails, the error names the
 // payment and the feature, unless `plain`: then it comes as it is, and sooner.
 void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<Entry>& entries, bool read_only,
                       bool plain = false);

@@ -47,6 +47,8 @@ int guc_ingest_batch_size = 1000;
 int guc_ingest_workers = 2;
 bool guc_score_blocks = true;
 bool guc_direct_access = true;
+bool guc_tiles = true;
+int guc_tile_threshold = 1000;
 int guc_kernel = 0;
 int guc_key_retention_min = 396 * 24 * 60;
 int guc_label_maturity_min = 7 * 24 * 60;
@@ -478,6 +480,13 @@ void define_gucs() {
                            "How long a rule's condition may take of a payment, on average.",
                            "One that takes longer is put back to observe: it decides nothing any more. 0: any time.",
                            &guc_rule_time_limit_ms, 5, 0, 1000000, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.tile_threshold",
+                          "Tiles are made of a key when one event has read so many of its events.",
+                          "0: of no more keys.", &guc_tile_threshold, 1000, 0, INT_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("fraud_detect.tiles",
+                           "Merges windows of keys with many events from tiles.",
+                           "Off: reads their events one by one, which gives the same features.", &guc_tiles, true,
+                           PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.train_max_rows", "Most rows that one training run reads.",
                           nullptr, &guc_train_max_rows, 20000000, 1, INT_MAX, PGC_SIGHUP, 0,
                           nullptr, nullptr, nullptr);

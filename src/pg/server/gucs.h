@@ -28,6 +28,8 @@ extern char* guc_http_proxy;
 extern int guc_ingest_batch_size;
 extern int guc_ingest_workers;
 extern bool guc_direct_access;
+extern bool guc_tiles;
+extern int guc_tile_threshold;
 extern int guc_kernel;  // index in kKernelNames
 extern int guc_key_retention_min;
 extern int guc_label_maturity_min;

@@ -12,11 +12,14 @@ extern "C" {
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "utils/acl.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/rls.h"
 }
 
@@ -28,10 +31,7 @@ namespace {
 bool fires_triggers(Relation table, PlainTable::Use use) {
   const TriggerDesc* triggers = table->trigdesc;
   if (triggers == nullptr) return false;
-  if (triggers->trig_insert_before_row || triggers->trig_insert_after_row || triggers->trig_insert_instead_row ||
-      triggers->trig_insert_before_statement || triggers->trig_insert_after_statement || triggers->trig_insert_new_table) {
-    return true;
-  }
+  if (fires_on_insert(table)) return true;
   if (use == PlainTable::Use::kInsert) return false;
   return triggers->trig_update_before_row || triggers->trig_update_after_row || triggers->trig_update_instead_row ||
          triggers->trig_update_before_statement || triggers->trig_update_after_statement || triggers->trig_update_new_table ||
@@ -69,6 +69,19 @@ bool fills_others(TupleDesc descriptor, const PlainColumn* columns) {
 
 bool takes_as_is(const PlainColumn& column, Form_pg_attribute attribute) {
   return column.type == InvalidOid || (attribute->atttypid == column.type && attribute->atttypmod == -1);
+}
+
+// What marks tiles is no reason: whoever stores payments without statements marks them himself.
+bool fires_on_insert(Relation table) {
+  const TriggerDesc* triggers = table->trigdesc;
+  if (triggers == nullptr) return false;
+  for (int i = 0; i < triggers->numtriggers; ++i) {
+    const Trigger& trigger = triggers->triggers[i];
+    if (!TRIGGER_FOR_INSERT(trigger.tgtype) || trigger.tgenabled == TRIGGER_DISABLED) continue;
+    const char* name = get_func_name(trigger.tgfoid);
+    if (name == nullptr || strcmp(name, "_mark_tiles") != 0 || get_func_namespace(trigger.tgfoid) != get_namespace_oid("fraud", true)) return true;
+  }
+  return false;
 }
 
 bool may_use(Oid table, AclMode right) {

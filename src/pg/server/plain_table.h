@@ -32,6 +32,9 @@ bool takes_as_is(const PlainColumn& column, Form_pg_attribute attribute);
 // Whether the session's user may do this with the table, and no policy has a say in it. Plain Postgres code, for protect().
 bool may_use(Oid table, AclMode right);
 
+// Whether an INSERT would fire a trigger of the table. Plain Postgres code, for protect().
+bool fires_on_insert(Relation table);
+
 class PlainTable {
  public:
   // kUpdate stands for INSERT … ON CONFLICT DO UPDATE that finds a row, which fires the triggers of both.

@@ -36,11 +36,7 @@ bool is_plain(Relation relation, bool leaf) {
   if (!leaf && !may_use(RelationGetRelid(relation), ACL_INSERT)) return false;
   if (relation->rd_rel->relrowsecurity || relation->rd_rules != nullptr) return false;
   if (relation->rd_att->constr != nullptr && relation->rd_att->constr->has_generated_stored) return false;
-  const TriggerDesc* triggers = relation->trigdesc;
-  return triggers == nullptr ||
-         !(triggers->trig_insert_before_row || triggers->trig_insert_after_row || triggers->trig_insert_instead_row ||
-           triggers->trig_insert_before_statement || triggers->trig_insert_after_statement ||
-           triggers->trig_insert_new_table);
+  return !fires_on_insert(relation);
 }
 
 }  // namespace

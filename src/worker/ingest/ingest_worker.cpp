@@ -119,7 +119,7 @@ class IngestWorker {
       serve_network();
       ask_pages();
       finish_next();
-      if (is_gone_ || !look() || !months_.make_next() || !waiting_.send_again()) return;
+      if (is_gone_ || !look() || !months_.make_next() || !waiting_.send_again() || !tiles_.make_next()) return;
       if (!answers_.empty()) {
         keep_piece();
       } else if (ended_.empty() && !months_.is_due()) {
@@ -144,7 +144,10 @@ class IngestWorker {
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kIngest); });
     const bool other_age = std::exchange(max_age_, guc_max_age_min) != guc_max_age_min;
     if (!called && !other_age && now < next_due()) return true;
-    if (called) waiting_.expect();
+    if (called) {
+      waiting_.expect();
+      tiles_.expect();
+    }
     if (!note_number_alarms()) return false;
     std::vector<std::string> due, behind;
     bool is_counted = is_counted_;
@@ -592,7 +595,7 @@ class IngestWorker {
 
   TimestampTz next_due() const {
     TimestampTz due = std::min(next_upkeep_, training_.next_look());
-    due = std::min({due, months_.next_due(), waiting_.next_due()});
+    due = std::min({due, months_.next_due(), waiting_.next_due(), tiles_.next_due()});
     for (const auto& [name, source] : sources_) {
       if (!is_asked(name)) due = std::min(due, source.next_poll);
     }
@@ -638,6 +641,7 @@ class IngestWorker {
   TimestampTz next_upkeep_ = 0;
   int max_age_ = 0;                  // the setting, when the tables were last looked at
   MonthMaker months_;
+  TileMaker tiles_;
   WaitingFollowUps waiting_;
   std::mt19937 random_{std::random_device{}()};
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pg/features/tile_folding.h"
 #include "pg/payments/follow_ups.h"
 #include "pg/payments/inbox.h"
 #include "pg/server/boundary.h"
@@ -80,6 +81,26 @@ bool WaitingFollowUps::send_again() {
   // Of many that wait, the search takes its time: it takes a twentieth at most.
   const TimestampTz now = GetCurrentTimestamp();
   due_at_ = wait ? now + std::max(kWaitingRetry, 20 * (now - start)) : DT_NOEND;
+  return present;
+}
+
+bool TileMaker::make_next() {
+  constexpr int64_t kLeastPause = 1000000, kMostPause = 10 * kLeastPause;
+  if (GetCurrentTimestamp() < due_at_) return true;
+  bool present = true, more = false;
+  try {
+    present = in_transaction("making tiles", [&] { more = fold_tiles(false) == Folded::kMore; });
+  } catch (const PgError& fault) {
+    if (!may_go_on(fault)) throw;
+    protect([&] {
+      ereport(LOG, (errmsg("could not make tiles: %s", fault.what()), errhint("Windows are read from the events instead, and it is tried again.")));
+    });
+    forget(fault);
+    pause_us_ = kMostPause;
+  }
+  // Where there was something there will be more; where nobody asks, a look now and then is enough.
+  pause_us_ = more ? 0 : std::clamp(2 * pause_us_, kLeastPause, kMostPause);
+  due_at_ = GetCurrentTimestamp() + pause_us_;
   return present;
 }
 

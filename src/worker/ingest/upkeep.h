@@ -1,4 +1,4 @@
-// What the ingest worker does beside polling: it makes months' partitions, and writes down who
+// What the ingest worker does beside polling: it makes months' partitions and tiles, and writes down who
 // tries card numbers.
 #pragma once
 
@@ -43,6 +43,21 @@ class WaitingFollowUps {
 
  private:
   TimestampTz due_at_ = 0;
+};
+
+// Makes the tiles that are asked for, by pieces between polls.
+class TileMaker {
+ public:
+  TimestampTz next_due() const { return due_at_; }
+  // Somebody called: it may be that tiles are asked for.
+  void expect() { due_at_ = 0; }
+
+  // One piece, in a transaction of its own; false when the extension is gone.
+  bool make_next();
+
+ private:
+  TimestampTz due_at_ = 0;
+  int64_t pause_us_ = 0;  // after a look that found nothing
 };
 
 // Writes down who tries card numbers, in a transaction that nobody else can undo;

@@ -1,0 +1,185 @@
+-- Windows merged from tiles are those of the events, to the last bit, whatever changes and when.
+CREATE SCHEMA tile_test;
+SET search_path = tile_test, public;
+SET timezone = 'UTC';
+SET fraud_detect.tile_threshold = 300;
+
+CREATE TABLE visits (
+    id bigint PRIMARY KEY, at timestamptz NOT NULL, who text NOT NULL, shop text NOT NULL, amount numeric,
+    latitude float8, longitude float8, is_fraud boolean, known_at timestamptz, changes timestamptz[]
+);
+CREATE INDEX ON visits (who, at, id);
+CREATE INDEX ON visits (shop, at, id);
+-- Of every 20 seconds one, in 17 hours; one shop in three has most of them.
+CREATE FUNCTION visit(i bigint) RETURNS visits LANGUAGE sql IMMUTABLE AS $$
+    SELECT i, timestamptz '2026-01-01 00:00+00' + (i * 20 + (i * 7919) % 13) * interval '1 second',
+           CASE WHEN i % 10 < 8 THEN 'often' ELSE 'rare ' || i % 97 END, 'shop ' || (i * 31) % 5,
+           CASE WHEN i % 11 > 0 THEN round(((i * 48271) % 99991) / 100.0, 2) END,
+           40 + (i % 17) / 10.0, -70 + (i % 23) / 10.0,
+           CASE WHEN i % 29 = 0 THEN true WHEN i % 3 = 0 THEN false END,
+           CASE WHEN i % 29 = 0 OR i % 3 = 0 THEN timestamptz '2026-01-01 00:00+00' + (i * 20 + 3600) * interval '1 second' END,
+           CASE WHEN i % 58 = 0 THEN ARRAY[timestamptz '2026-01-01 00:00+00' + (i * 20 + 3600) * interval '1 second',
+                                          timestamptz '2026-01-01 00:00+00' + (i * 20 + 7200) * interval '1 second'] END;
+$$;
+INSERT INTO visits SELECT v.* FROM generate_series(1, 3000) i, visit(i) v;
+
+SELECT fraud.create_feature_set('visits', 'visits', 'id', 'at', label => 'is_fraud', label_known_at => 'known_at', label_changes => 'changes');
+SELECT count(fraud.add_window_feature('visits', format('%s_%s_%s', a, replace(k, ', ', '_'), w), a, CASE a WHEN 'count' THEN NULL WHEN 'seconds_since_last' THEN NULL
+    WHEN 'rate' THEN NULL WHEN 'distance' THEN 'latitude, longitude' WHEN 'speed' THEN 'latitude, longitude' WHEN 'distinct' THEN 'shop' ELSE 'amount' END,
+    k, (w || ' minutes')::interval, delay => CASE WHEN k = 'shop' THEN interval '10 minutes' ELSE '0' END, include_current => k = 'who' AND w = 900 AND a IN ('count', 'sum', 'avg', 'min', 'max', 'stddev', 'distinct')))
+FROM unnest('{count,sum,avg,stddev,min,max,distinct,rate,ratio,zscore,last,seconds_since_last,distance,speed}'::text[]) a,
+     unnest('{who,shop,"who, shop"}'::text[]) k, unnest('{30,900}'::int[]) w
+WHERE NOT (k = 'who' AND w = 900 AND a IN ('distance', 'speed', 'last', 'seconds_since_last'));
+
+-- Which keys have tiles, and from when to when.
+CREATE VIEW covered AS
+    SELECT k.parts, k.wanted, k.covered_to > '2026-01-01 12:00+00' AS late, (SELECT count(*) > 0 FROM fraud.tiles t
+        WHERE t.set_id = k.set_id AND t.reader_no = k.key_no AND t.reader_key = k.key) AS pages
+    FROM fraud.tiled_keys k JOIN fraud.tile_sets s USING (set_id) WHERE s.feature_set = 'visits' ORDER BY 1;
+CREATE FUNCTION differ() RETURNS bigint LANGUAGE sql AS $$SELECT count(*) FROM fraud.verify_parity('visits', 120)$$;
+
+-- Nothing has tiles but what asks for them.
+SELECT fraud.request_tiles('visits');
+SELECT fraud.tile_features('visits');
+SELECT fraud.request_tiles('visits');
+CALL fraud.fold_tiles();
+SELECT * FROM covered;
+SELECT differ();
+SELECT shift, count(*) > 0 AS pages FROM fraud.tiles JOIN fraud.tile_sets USING (set_id) WHERE feature_set = 'visits' GROUP BY 1 ORDER BY 1;
+
+-- They are what is read: without them the features are others.
+BEGIN;
+DELETE FROM fraud.tiles t USING fraud.tile_sets s WHERE s.set_id = t.set_id AND s.feature_set = 'visits';
+SELECT differ() > 0 AS tiles_are_read;
+SET LOCAL fraud_detect.tiles = off;
+SELECT differ();
+ROLLBACK;
+
+-- Each change is seen at once, and after the fold.
+CREATE FUNCTION marks() RETURNS bigint LANGUAGE sql AS
+    $$SELECT count(*) FROM fraud.tile_marks JOIN fraud.tile_sets USING (set_id) WHERE feature_set = 'visits'$$;
+INSERT INTO visits SELECT (v).id, (v).at - interval '9 hours', 'often', (v).shop, 77, (v).latitude, (v).longitude FROM (SELECT visit(i) v FROM generate_series(3001, 3010) i) n;
+SELECT marks(), differ();
+CALL fraud.fold_tiles();
+SELECT marks(), differ();
+
+UPDATE visits SET is_fraud = true, known_at = at + interval '1 minute', changes = NULL WHERE id IN (500, 1000, 1500);
+SELECT marks(), differ();
+CALL fraud.fold_tiles();
+SELECT marks(), differ();
+
+UPDATE visits SET who = 'often', amount = 1e-300 WHERE id = 1009;
+UPDATE visits SET at = at + interval '2 hours' WHERE id IN (900, 901);
+DELETE FROM visits WHERE id BETWEEN 1200 AND 1205;
+SELECT marks() > 0 AS marks, differ();
+CALL fraud.fold_tiles();
+SELECT marks(), differ();
+DELETE FROM visits WHERE id = 1009;
+
+-- Rolled back, it was never there.
+BEGIN;
+DELETE FROM visits WHERE id BETWEEN 1300 AND 1400;
+SELECT marks() > 0 AS marks, differ();
+ROLLBACK;
+SELECT differ();
+
+-- Later events.
+INSERT INTO visits SELECT v.* FROM generate_series(3101, 3400) i, visit(i) v;
+SELECT differ();
+SELECT fraud.request_tiles('visits');
+CALL fraud.fold_tiles();
+SELECT marks(), differ();
+
+-- Another definition: tiles of the one before are not read.
+SELECT fraud.add_window_feature('visits', 'more', 'count', NULL, 'who', '3 hours', filter => 'amount > 500');
+SELECT differ();
+SELECT fraud.request_tiles('visits');
+CALL fraud.fold_tiles();
+SELECT * FROM covered;
+SELECT differ();
+SELECT fraud.drop_feature('visits', 'more');
+SELECT differ();
+SELECT fraud.request_tiles('visits');
+CALL fraud.fold_tiles();
+SELECT differ();
+
+-- A trigger that somebody takes off ends it; a page that is not one is not read.
+UPDATE fraud.tiles SET page = substr(page, 1, length(page) / 2);
+SELECT differ();
+ALTER TABLE visits DISABLE TRIGGER fraud_tiles_rows_visits;
+UPDATE visits SET amount = 3 WHERE id = 700;
+SELECT differ();
+ALTER TABLE visits ENABLE TRIGGER fraud_tiles_rows_visits;
+SELECT differ();
+ALTER TABLE visits ENABLE ALWAYS TRIGGER fraud_tiles_rows_visits;
+SELECT fraud.tile_features('visits'), fraud.request_tiles('visits');
+CALL fraud.fold_tiles();
+SELECT differ();
+
+-- As replication writes.
+SET session_replication_role = replica;
+INSERT INTO visits SELECT (v).id, (v).at - interval '9 hours', 'often', (v).shop, 77, (v).latitude, (v).longitude FROM (SELECT visit(i) v FROM generate_series(3501, 3510) i) n;
+RESET session_replication_role;
+SELECT marks() > 0 AS marks, differ();
+TRUNCATE visits;
+INSERT INTO visits SELECT v.* FROM generate_series(1, 200) i, visit(i) v;
+SELECT differ();
+CALL fraud.fold_tiles();
+SELECT differ();
+
+-- Partitions, of which the whole table's triggers see nothing when they come and go.
+CREATE TABLE parted (id bigint, at timestamptz, who text, amount numeric) PARTITION BY RANGE (at);
+CREATE TABLE parted_1 (other int, who text, amount numeric, at timestamptz, id bigint);
+ALTER TABLE parted_1 DROP other;
+ALTER TABLE parted ATTACH PARTITION parted_1 FOR VALUES FROM ('2026-01-01') TO ('2026-01-02');
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM ('2026-01-02') TO ('2026-01-03');
+INSERT INTO parted SELECT i, timestamptz '2026-01-01 12:00+00' + i * interval '40 seconds', 'often', i % 100 FROM generate_series(1, 2000) i;
+SELECT fraud.create_feature_set('parted', 'parted', 'id', 'at');
+SELECT fraud.add_window_feature('parted', 'total', 'sum', 'amount', 'who', '20 hours');
+SELECT fraud.tile_features('parted'), fraud.request_tiles('parted');
+CALL fraud.fold_tiles();
+CREATE FUNCTION parted_differ() RETURNS bigint LANGUAGE sql AS $$SELECT count(*) FROM fraud.verify_parity('parted', 50)$$;
+CREATE FUNCTION parted_tiles() RETURNS bigint LANGUAGE sql AS
+    $$SELECT count(*) FROM fraud.tile_status WHERE feature_set = 'parted' AND covered_to > covered_from$$;
+SELECT parted_tiles(), parted_differ();
+DELETE FROM parted_1 WHERE id BETWEEN 500 AND 600;
+UPDATE parted SET amount = 1000 WHERE id = 400;
+UPDATE parted SET at = at + interval '11 hours' WHERE id = 401;
+SELECT parted_differ();
+CALL fraud.fold_tiles();
+SELECT parted_tiles(), parted_differ();
+TRUNCATE parted_1;
+SELECT parted_differ();
+SELECT fraud.request_tiles('parted');
+CALL fraud.fold_tiles();
+SELECT parted_tiles(), parted_differ();
+ALTER TABLE parted DETACH PARTITION parted_2;
+INSERT INTO parted SELECT i, timestamptz '2026-01-01 12:00+00' + i * interval '20 seconds', 'often', i % 100 FROM generate_series(1, 2000) i;
+SELECT parted_differ();
+ALTER TABLE parted ATTACH PARTITION parted_2 FOR VALUES FROM ('2026-01-02') TO ('2026-01-03');
+SELECT parted_differ();
+SELECT fraud.drop_feature_set('parted');
+
+-- What can have none.
+CREATE VIEW seen AS SELECT * FROM visits;
+SELECT fraud.create_feature_set('seen', 'seen', 'id', 'at');
+SELECT fraud.tile_features('seen');
+SELECT fraud.create_feature_set('zoned', 'visits', 'id', 'at');
+SELECT fraud.add_window_feature('zoned', 'hours', 'distinct', 'extract(hour FROM at)', 'who', '1 day');
+SELECT fraud.tile_features('zoned');
+SELECT fraud.tile_features('payments');
+SELECT fraud.tile_features('missing');
+SELECT fraud.untile_features('visits');
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'visits'::regclass AND NOT tgisinternal;
+
+-- More events than there is memory for: read one by one, without tiles.
+TRUNCATE visits;
+INSERT INTO visits SELECT v.* FROM generate_series(1, 30000) i, visit(i) v;
+SET fraud_detect.feature_memory = '1MB';
+SELECT count(*) FROM (SELECT fraud.features('visits', v) f FROM visits v WHERE id IN (29000, 29990) ORDER BY id) s, jsonb_object_keys(f) WHERE f ->> 'count_who_30' IS NOT NULL;
+RESET fraud_detect.feature_memory;
+
+SELECT fraud.drop_feature_set('visits'), fraud.drop_feature_set('seen'), fraud.drop_feature_set('zoned');
+SET client_min_messages = warning;
+DROP SCHEMA tile_test CASCADE;
+RESET search_path;

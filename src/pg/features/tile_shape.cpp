@@ -1,0 +1,105 @@
+#include "pg/features/tile_shape.h"
+
+#include "pg/server/boundary.h"
+
+#include "pg/server/owner_scope.h"
+
+extern "C" {
+#include "access/table.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "common/hashfn.h"
+#include "partitioning/partdesc.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+}
+
+namespace fraud::pg {
+
+TileShapes::TileShapes(const OnlineSet& online) : readers(online.set->keys.size()) {
+  const FeatureSet& set = *online.set;
+  std::string all;
+  auto add = [&all](const std::string& part) { all += std::to_string(part.size()) + ":" + part; };
+  for (const std::string& text : {set.time, set.id, set.label_as_boolean, set.known_at, set.label_changes}) add(text);
+  add(std::to_string(set.relation));
+  add(std::to_string(set.label_delay_us));
+  for (const FeatureSet::Input& input : set.inputs) {
+    add(input.sql);
+    add(input.hashed ? "hashed" : "number");
+  }
+  for (size_t key = 0; key < set.keys.size(); ++key) {
+    const KeyPlan& plan = online.engine.plan(key);
+    keys.emplace_back(plan);
+    readers[key] = online.readings[key].reader == key && !plan.empty();
+    for (const std::string& part : set.keys[key].parts) add(part);
+    add(std::to_string(online.readings[key].reader));
+    add(std::to_string(plan.reach_us()) + "/" + std::to_string(plan.least_delay_us()));
+    add(keys.back().signature());
+  }
+  const std::string_view bytes = all;
+  const std::string_view digested = protect([&] {
+    Datum value = PointerGetDatum(cstring_to_text_with_len(bytes.data(), static_cast<int>(bytes.size())));
+    varlena* sum = PG_DETOAST_DATUM_PACKED(DirectFunctionCall1(sha256_bytea, value));
+    return std::string_view(VARDATA_ANY(sum), static_cast<size_t>(VARSIZE_ANY_EXHDR(sum)));
+  });
+  digest = std::string(digested);
+}
+
+namespace {
+
+// Mixes what tells whether partitions were attached, detached, dropped or truncated, which fires no trigger of the whole table. Plain
+// Postgres code, for protect().
+void add_partitions(Relation root, uint64* mixed) {
+  PartitionDesc parts = RelationGetPartitionDesc(root, true);
+  for (int i = 0; i < parts->nparts; ++i) {
+    HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(parts->oids[i]));
+    if (!HeapTupleIsValid(row)) continue;
+    const Oid file = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relfilenode;
+    ReleaseSysCache(row);
+    *mixed = hash_combine64(*mixed, (static_cast<uint64>(parts->oids[i]) << 32) | file);
+    if (parts->is_leaf[i]) continue;
+    Relation part = table_open(parts->oids[i], AccessShareLock);
+    if (part->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) add_partitions(part, mixed);
+    table_close(part, NoLock);
+  }
+}
+
+}  // namespace
+
+std::string tile_signature(OnlineSet& online) {
+  constexpr int kMost = 16;
+  const FeatureSet& set = *online.set;
+  const Oid schema = fraud_schema();
+  const char* name = set.name.c_str();
+  Oid found[kMost];
+  uint64 partitions = 0;
+  const int count = protect([&] {
+    const Oid table = set.builtin ? get_relname_relid("transactions", schema) : set.relation;
+    Relation relation = table_open(table, AccessShareLock);
+    const TriggerDesc* triggers = relation->trigdesc;
+    int of_rows = 0, of_statements = 0, number = 0;
+    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
+      const Trigger& trigger = triggers->triggers[i];
+      if (trigger.tgenabled != TRIGGER_FIRES_ALWAYS || trigger.tgnargs != 1 || strcmp(trigger.tgargs[0], name) != 0 ||
+          trigger.tgqual != nullptr || trigger.tgnattr != 0 || !TRIGGER_FOR_AFTER(trigger.tgtype) || number == kMost) {
+        continue;
+      }
+      const char* function = get_func_name(trigger.tgfoid);
+      if (function == nullptr || strcmp(function, "_mark_tiles") != 0 || get_func_namespace(trigger.tgfoid) != schema) continue;
+      (TRIGGER_FOR_ROW(trigger.tgtype) ? of_rows : of_statements) |= trigger.tgtype;
+      found[number++] = trigger.tgoid;
+    }
+    // Months of payments go and come by functions that mark themselves what goes.
+    if (!set.builtin && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) add_partitions(relation, &partitions);
+    table_close(relation, NoLock);
+    constexpr int kRows = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE;
+    return (of_rows & kRows) == kRows && (of_statements & TRIGGER_TYPE_TRUNCATE) != 0 ? number : 0;
+  });
+  if (count == 0) return {};
+  return online.tile_shapes().digest + std::string(reinterpret_cast<const char*>(found), static_cast<size_t>(count) * sizeof(Oid)) +
+         std::string(reinterpret_cast<const char*>(&partitions), sizeof(partitions));
+}
+
+}  // namespace fraud::pg
