@@ -276,7 +276,12 @@ class Computation {
     if (read_only || !guc_tiles || guc_tile_threshold <= 0 || events < static_cast<size_t>(guc_tile_threshold)) return;
     if (!online_.tile_shapes().readers[key] || known_.count({key, rows[0]}) != 0) return;
     if (!tile_set_) tile_set_ = tables_.set(set_.name, snapshot(read_only));
-    if (!tile_set_ || tile_signature(online_).empty()) return;
+    if (tile_signature(online_).empty()) return;
+    if (!tile_set_) {
+      // Its triggers came with a dump, what follows from them does not.
+      requests_.push_back({kNewSet, 0, {}, {}, 0, 0, {}, set_.name});
+      return;
+    }
     add_request(key, rows, stored_key(key_of(rows[0], key)), static_cast<int64_t>(events), read_only);
   }
 
@@ -287,7 +292,7 @@ class Computation {
 
   void add_request(size_t key, const std::vector<size_t>& rows, const std::string& value, int64_t events, bool read_only) {
     if (tables_.requested(tile_set_->id, key, value, snapshot(read_only))) return;
-    TileRequest request{tile_set_->id, static_cast<int>(key), value, {}, events, latest(key, rows.back()), tile_signature(online_)};
+    TileRequest request{tile_set_->id, static_cast<int>(key), value, {}, events, latest(key, rows.back()), tile_signature(online_), {}};
     for_each_part(online_, key, [&](size_t column) {
       Oid type = reader_.column_type(column);
       const Datum part = reader_.value(rows[0], column).value;

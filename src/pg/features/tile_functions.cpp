@@ -270,10 +270,12 @@ FRAUD_FUNCTION(request_tiles) {
     OwnerScope owner;
     Spi spi;
     TileSource source(set);
-    if (spi.run(find_set, {text_param(set->name)}) == 0 || tile_signature(source.online()).empty()) {
+    if (tile_signature(source.online()).empty()) {
       throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "feature set \"" + set->name + "\" has no tiles", {},
                      "fraud.tile_features('" + set->name + "') has changes of its events marked.");
     }
+    spi.run(add_set, {text_param(set->name)});
+    spi.run(find_set, {text_param(set->name)});
     const auto id = static_cast<int32_t>(*spi.integer(0, 1));
     requests = keys_with_many_events(source, id, std::max(guc_tile_threshold, 1));
   }

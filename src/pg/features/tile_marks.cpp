@@ -13,6 +13,7 @@ namespace {
 Statement add_request(
     "INSERT INTO fraud.tile_requests (set_id, key_no, key, parts, events, wanted_to, shape) VALUES ($1, $2::int2, $3, $4, $5, $6, $7)",
     {INT4OID, INT4OID, BYTEAOID, TEXTARRAYOID, INT8OID, TIMESTAMPTZOID, BYTEAOID});
+Statement add_set("INSERT INTO fraud.tile_sets (feature_set) VALUES ($1) ON CONFLICT DO NOTHING", {TEXTOID});
 Statement add_mark(
     "INSERT INTO fraud.tile_marks (set_id, key_no, key, changed_from, changed_to) VALUES ($1, $2::int2, $3, $4, $5)",
     {INT4OID, INT4OID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID});
@@ -28,6 +29,10 @@ void request_tiles(const std::vector<TileRequest>& requests) {
   OwnerScope owner;
   Spi spi;
   for (const TileRequest& request : requests) {
+    if (request.set == kNewSet) {
+      spi.run(add_set, {text_param(request.name)});
+      continue;
+    }
     Column parts(TEXTOID);
     for (const std::string& part : request.parts) parts.add(text_param(part));
     spi.run(add_request, {int4_param(request.set), int4_param(request.key), bytea_param(request.value), parts.array(),

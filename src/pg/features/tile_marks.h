@@ -11,6 +11,9 @@
 
 namespace fraud::pg {
 
+// Of a set that has no row in fraud.tile_sets yet.
+constexpr int32_t kNewSet = -1;
+
 // A value of a key whose events were many.
 struct TileRequest {
   int32_t set = 0;
@@ -20,6 +23,7 @@ struct TileRequest {
   int64_t events = 0;              // how many were read; 0: of a key that has tiles, of which more are wanted
   TimestampTz wanted_to = 0;
   std::string shape;  // tile_signature() of the set as it was read
+  std::string name;   // of a new set, of which nothing else is said
 };
 
 // Writes them down, with the owner's rights.

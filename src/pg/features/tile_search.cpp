@@ -63,7 +63,7 @@ std::vector<TileRequest> keys_with_many_events(TileSource& source, int32_t set_i
     for (size_t row = 0; row < found.rows; ++row) {
       found.keys_of(row, 1, &values);
       if (values[0].data() == nullptr) continue;
-      TileRequest request{set_id, static_cast<int>(key), stored_key(values[0]), {}, found.tags[row], *latest - plan.least_delay_us(), signature};
+      TileRequest request{set_id, static_cast<int>(key), stored_key(values[0]), {}, found.tags[row], *latest - plan.least_delay_us(), signature, {}};
       for (size_t column = 1; column < columns.size(); ++column) {
         Oid type = reader.column_type(column);
         const Datum part = reader.value(row, column).value;
