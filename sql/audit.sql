@@ -108,6 +108,8 @@ INSERT INTO acts (function, call, setup) VALUES
     ('drop_feature_set', $$SELECT fraud.drop_feature_set('audited')$$, DEFAULT),
     ('watch', $$SELECT fraud.watch('audited')$$, $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
         SELECT fraud.promote('audited', 1)$$),
+    ('tile_features', $$SELECT fraud.tile_features('audited')$$, DEFAULT),
+    ('untile_features', $$SELECT fraud.untile_features('audited')$$, $$SELECT fraud.tile_features('audited')$$),
     ('unwatch', $$SELECT fraud.unwatch('audited')$$, $$SELECT fraud.add_feature('audited', 'a', 'amount'), fraud.add_feature('audited', 'b', 'amount');
         SELECT fraud.promote('audited', 1); SELECT fraud.watch('audited')$$),
     ('label_event', $$SELECT fraud.label_event('audited', '1', true)$$, DEFAULT),
@@ -155,6 +157,8 @@ INSERT INTO not_noted VALUES
     ('notify_health', 'what it says is in fraud.outbox'),
     ('add_column_features', 'each of its features is noted by fraud.add_feature'),
     ('create_feature_indexes', 'indexes on the caller''s own table, with the caller''s rights'),
+    ('fold_tiles_step', 'changes no figure'),
+    ('request_tiles', 'changes no figure'),
     ('wait_for_training', 'changes nothing');
 
 -- Runs one act, says what was noted of it, and undoes it.

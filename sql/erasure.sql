@@ -79,6 +79,11 @@ UPDATE fraud.notifications SET last_error = '77 Wisteria+Lane [Apt. 9]?' WHERE c
 INSERT INTO fraud.notification_attempts (notification_id, attempt, channel, error)
 SELECT notification_id, 1, channel, '77 Wisteria+Lane [Apt. 9]!' FROM fraud.notifications WHERE channel = 'erasure';
 
+INSERT INTO fraud.tiled_keys (set_id, key_no, key, parts, round, wanted, events)
+SELECT set_id, 1, '77 Wisteria+Lane', '{77 Wisteria+Lane [Apt. 9]}', 0, false, 5000 FROM fraud.tile_sets WHERE feature_set = 'payments';
+INSERT INTO fraud.tiles (set_id, reader_no, reader_key, shift, starts_at, key_no, key, page)
+SELECT set_id, 1, '77 Wisteria+Lane', 30, '2026-01-01', 1, 'Zoë-Ann', 'Quackenbush' FROM fraud.tile_sets WHERE feature_set = 'payments';
+
 -- ------------------------------------------------- what is stored of one
 -- Every row of every table, those to come too, that holds the card in any column is in it,
 -- but for the row that notes the export.
@@ -156,6 +161,8 @@ SELECT i.pattern, (SELECT sum(found) FROM erasure_holding(i.pattern)) > 0 AS is_
 SET ROLE regress_fraud_privacy;
 SELECT * FROM fraud.erase_customer(:'card', $$letter of Zoë-Ann O'Quackenbush (née "Xu"), born 1911-07-23, card 8817$$, force => true);
 RESET ROLE;
+-- What tiles say of him the folder takes out.
+CALL fraud.fold_tiles();
 -- Namesakes keep what is theirs: two dead letters, and words that only begin alike.
 SELECT last_error FROM fraud.source_state WHERE name = 'erasure' UNION ALL SELECT last_error FROM fraud.channel_state WHERE name = 'erasure';
 SELECT transaction_id, reason FROM fraud.ingest_errors WHERE transaction_id ~ '^er-' OR source = 'api' AND digest IN ('\x01', '\x02', '\x03', '\x04') ORDER BY error_id;
@@ -203,12 +210,12 @@ WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind IN ('r', 'p') AND NOT
   AND NOT EXISTS (SELECT FROM fraud._free_texts() f WHERE f.relation = c.relname AND a.attname = ANY (f.columns))
   -- Erased by themselves.
   AND NOT (c.relname = 'inbox' AND a.attname = 'payment' OR c.relname IN ('transactions', 'payment_followups') AND a.attname = 'attributes'
-           OR c.relname = 'rule_matches' AND a.attname IN ('reason', 'error'))
+           OR c.relname = 'rule_matches' AND a.attname IN ('reason', 'error') OR c.relname IN ('tiled_keys', 'tiles', 'tile_requests'))
   -- Of events of users' own tables, whose people are not customers here (docs/streams.md).
   AND c.relname !~ '^(stream|event_labels$|labelled_events$)'
   -- Written by those who look after the system, of the system.
   AND c.relname NOT IN ('audit_log', 'card_keys', 'channels', 'daily_reports', 'deleted_versions', 'feature_categories', 'feature_definitions', 'feature_sets',
-      'health_states', 'health_told', 'change_mark', 'history_loads', 'lists', 'locks', 'builtin_rows', 'payment_fields', 'rule_sets', 'rule_versions', 'rules', 'slow_rules', 'source_field_counts', 'model_versions', 'models', 'promotions', 'source_positions', 'sources', 'training_runs', 'training_trials', 'version_tags')
+      'health_states', 'health_told', 'change_mark', 'history_loads', 'lists', 'locks', 'builtin_rows', 'payment_fields', 'rule_sets', 'rule_versions', 'rules', 'slow_rules', 'source_field_counts', 'model_versions', 'models', 'promotions', 'source_positions', 'sources', 'tile_sets', 'training_runs', 'training_trials', 'version_tags')
   -- Names, ids and words of a list.
   AND a.attname NOT IN ('name', 'kind', 'status', 'state', 'decision', 'model', 'alias', 'source', 'channel', 'job', 'key', 'category', 'merchant', 'transaction_id',
       'outcome', 'recipient', 'timezone', 'old_status', 'new_status', 'reasons', 'payload', 'digest', 'last_four', 'currency', 'base_currency', 'reference', 'waits_for',

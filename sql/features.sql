@@ -428,7 +428,9 @@ SELECT feature_set FROM fraud.feature_sets ORDER BY 1;
 -- The features of payments: the set that comes with the extension gives the vectors
 -- that ingest has stored, to the last bit, in both ways.
 SELECT clock_timestamp() AS started \gset
+SET client_min_messages = warning;  -- on a slow machine it says how far it is
 SELECT fraud.simulate(60, 25, 50, seed => 4711, starts_at => '2023-05-01 00:00:00+00');
+RESET client_min_messages;
 SELECT feature, kind, definition, categories FROM fraud.feature_catalog WHERE feature_set = 'payments' ORDER BY position;
 SELECT array_agg(feature ORDER BY position) = fraud.payment_features() AS same_order FROM fraud.feature_definitions WHERE feature_set = 'payments';
 SELECT fraud.materialize_features('payments', 'payment_vectors', '2023-05-01', '2023-06-20') > 1000 AS many;

@@ -76,6 +76,19 @@ CALL fraud.fold_tiles();
 SELECT marks(), differ();
 DELETE FROM visits WHERE id = 1009;
 
+-- A key that nothing is asked of for long goes, with its tiles, and comes back when it is asked for.
+UPDATE fraud.tiled_keys SET built_at = now() - interval '2 years' WHERE parts = '{shop 3}';
+SELECT fraud._forget_quiet_keys();
+SELECT * FROM covered;
+SELECT differ();
+INSERT INTO visits SELECT v.* FROM generate_series(3020, 3029) i, visit(i) v;
+UPDATE visits SET amount = 1 WHERE id = 33 AND shop = 'shop 3';
+SELECT differ();
+SELECT fraud.request_tiles('visits');
+CALL fraud.fold_tiles();
+SELECT * FROM covered;
+SELECT differ();
+
 -- Rolled back, it was never there.
 BEGIN;
 DELETE FROM visits WHERE id BETWEEN 1300 AND 1400;

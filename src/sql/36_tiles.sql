@@ -103,7 +103,7 @@ CREATE TABLE fraud.tile_requests (
 CREATE INDEX tile_requests_key_idx ON fraud.tile_requests (set_id, key_no, key);
 COMMENT ON TABLE fraud.tile_requests IS 'keys whose events were read one by one and were many: the folder makes tiles of them';
 COMMENT ON COLUMN fraud.tile_requests.shape IS 'of the definition by which they were read, as in fraud.tile_sets';
-COMMENT ON COLUMN fraud.tile_requests.events IS 'how many were read; 0: more tiles are wanted of a key that has some';
+COMMENT ON COLUMN fraud.tile_requests.events IS 'how many were read; 0: more tiles are wanted of a key that has some; -1: its tiles are to be forgotten';
 
 INSERT INTO fraud.locks (name) VALUES ('tiles');
 INSERT INTO fraud.tile_sets (feature_set) VALUES ('payments');
@@ -247,6 +247,41 @@ BEGIN ATOMIC
         AND t.starts_at + power(2, t.shift + 6) * interval '1 microsecond' <= before;
 END;
 COMMENT ON FUNCTION fraud._drop_old_tiles(int, smallint, bytea, timestamptz) IS 'internal: drops a key''s pages that end before';
+
+-- Whoever changes their events from here on finds none that is marked; who reads them later has no tiles.
+CREATE FUNCTION fraud._forget_quiet_keys() RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    WITH quiet AS (
+        DELETE FROM fraud.tiled_keys k
+        WHERE (k.set_id, k.key_no, k.key) IN (
+            SELECT q.set_id, q.key_no, q.key FROM fraud.tiled_keys q
+            WHERE NOT q.wanted AND q.built_at < now() - q.reach - interval '30 days' LIMIT 100)
+        RETURNING k.set_id, k.key_no, k.key
+    ), pages AS (
+        DELETE FROM fraud.tiles t USING quiet q WHERE t.set_id = q.set_id AND t.reader_no = q.key_no AND t.reader_key = q.key
+    )
+    DELETE FROM fraud.tile_marks m USING quiet q WHERE m.set_id = q.set_id AND m.key_no = q.key_no AND m.key = q.key;
+    RETURN EXISTS (SELECT FROM fraud.tiled_keys q WHERE NOT q.wanted AND q.built_at < now() - q.reach - interval '30 days');
+END
+$$;
+COMMENT ON FUNCTION fraud._forget_quiet_keys() IS 'internal: drops tiles of some keys that nothing was asked of for long; returns whether there are more';
+
+-- Tiles may name what a customer's payments said (a device, an e-mail), as keys of their own or beside the card's. The folder
+-- drops them: no row of its own is locked by who asks. Those that are still read come back.
+CREATE FUNCTION fraud._forget_tiled_values(card uuid) RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    INSERT INTO fraud.tile_requests (set_id, key_no, key, parts, events, wanted_to, shape)
+    SELECT k.set_id, k.key_no, k.key, '{}', -1, now(), '' FROM fraud.tiled_keys k JOIN fraud.tile_sets s USING (set_id)
+    WHERE s.feature_set = 'payments'
+      AND (k.parts = ARRAY[card::text]
+           OR k.parts[1] !~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' AND NOT EXISTS (SELECT FROM fraud.merchants m WHERE m.merchant = k.parts[1]));
+END;
+COMMENT ON FUNCTION fraud._forget_tiled_values(uuid) IS 'internal: has the folder drop tiles that may name what an erased customer''s payments said';
 
 CREATE VIEW fraud.tile_status AS
     SELECT s.feature_set, k.key_no + 1 AS key_number, k.parts AS key, k.events, k.covered_from, k.covered_to, k.wanted, k.wanted_since,

@@ -290,6 +290,7 @@ BEGIN
            OR EXISTS (SELECT FROM unnest(t.features) WITH ORDINALITY f(value, place) WHERE f.place <> ALL (kept) AND f.value <> 'NaN'));
     GET DIAGNOSTICS rows = ROW_COUNT;
     RETURN NEXT;
+    PERFORM fraud._forget_tiled_values(_erase_payments.card);
     relation := 'fraud.payment_followups';
     UPDATE fraud.payment_followups f SET attributes = NULL WHERE f.card = _erase_payments.card AND f.attributes IS NOT NULL;
     GET DIAGNOSTICS rows = ROW_COUNT;

@@ -11,6 +11,7 @@
 
 extern "C" {
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 }
 
 namespace fraud::pg {
@@ -21,6 +22,7 @@ constexpr int64_t kEventsAtOnce = 20000;
 constexpr int64_t kEventsATile = 24;         // of the finest, about
 constexpr int64_t kMostEventsATile = 160;    // with more the key's tiles are made anew, finer
 constexpr int kLeastShift = 16, kMostShift = 40;
+constexpr int64_t kQuietLookUs = int64_t{3600} * 1000000;
 constexpr int kRequestsAtOnce = 1000, kMarksAtOnce = 1000;
 
 Statement try_lock("SELECT fraud._try_lock('tiles')", {});
@@ -40,6 +42,10 @@ Statement clear_marks_of_all("SELECT fraud._clear_marks_of_all($1)", {INT4OID});
 Statement take_requests(
     "WITH taken AS (SELECT r.* FROM fraud.tile_requests r WHERE r.set_id = $1 ORDER BY r.request_id LIMIT $2),"
     " gone AS (DELETE FROM fraud.tile_requests r USING taken s WHERE r.request_id = s.request_id),"
+    " forgotten AS (DELETE FROM fraud.tiled_keys k USING taken t"
+    "  WHERE t.events < 0 AND k.set_id = $1 AND k.key_no = t.key_no AND k.key = t.key RETURNING k.key_no, k.key),"
+    " pages AS (DELETE FROM fraud.tiles p USING forgotten f WHERE p.set_id = $1 AND p.reader_no = f.key_no AND p.reader_key = f.key),"
+    " marks AS (DELETE FROM fraud.tile_marks m USING forgotten f WHERE m.set_id = $1 AND m.key_no = f.key_no AND m.key = f.key),"
     " wanted AS (SELECT s.key_no, s.key, min(s.parts) AS parts, max(s.events) AS events, max(s.wanted_to) AS wanted_to FROM taken s"
     "  WHERE s.shape = $4 GROUP BY s.key_no, s.key),"
     " known AS (UPDATE fraud.tiled_keys k SET wanted = true, wanted_to = greatest(k.wanted_to, w.wanted_to),"
@@ -60,6 +66,7 @@ Statement settle(
     "UPDATE fraud.tile_sets s SET holders = NULL, settled_round = s.holders_round, settled_to = s.holders_to"
     " WHERE s.set_id = $1 AND NOT s.holders && fraud._tile_holders()",
     {INT4OID});
+Statement forget_quiet("SELECT fraud._forget_quiet_keys()", {});
 #define FRAUD_KEY_COLUMNS "k.key_no::int, k.key, k.parts, k.shift::int, k.covered_from, k.covered_to, k.wanted_to, k.events"
 Statement next_wanted("SELECT " FRAUD_KEY_COLUMNS
                       " FROM fraud.tiled_keys k WHERE k.set_id = $1 AND k.wanted AND k.round <= $2"
@@ -389,6 +396,17 @@ Folded fold_tiles(bool wait) {
     SetFolder folder(spi, std::move(row));
     if (folder.step()) return Folded::kMore;
     waits = waits || folder.waits();
+  }
+  // Seldom: it looks at all keys.
+  static TimestampTz next_look = 0;
+  const TimestampTz now = GetCurrentTimestamp();
+  if (now >= next_look) {
+    next_look = now + kQuietLookUs;
+    spi.run(forget_quiet, {});
+    if (DatumGetBool(*spi.datum(0, 1))) {
+      next_look = now;
+      return Folded::kMore;
+    }
   }
   return waits ? Folded::kWaits : Folded::kAll;
 }
