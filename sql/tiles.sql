@@ -58,20 +58,24 @@ ROLLBACK;
 -- Each change is seen at once, and after the fold.
 CREATE FUNCTION marks() RETURNS bigint LANGUAGE sql AS
     $$SELECT count(*) FROM fraud.tile_marks JOIN fraud.tile_sets USING (set_id) WHERE feature_set = 'visits'$$;
+BEGIN;
 INSERT INTO visits SELECT (v).id, (v).at - interval '9 hours', 'often', (v).shop, 77, (v).latitude, (v).longitude FROM (SELECT visit(i) v FROM generate_series(3001, 3010) i) n;
+-- (A worker may fold as well, once it is committed.)
 SELECT marks(), differ();
+COMMIT;
+SELECT differ();
 CALL fraud.fold_tiles();
 SELECT marks(), differ();
 
 UPDATE visits SET is_fraud = true, known_at = at + interval '1 minute', changes = NULL WHERE id IN (500, 1000, 1500);
-SELECT marks(), differ();
+SELECT differ();
 CALL fraud.fold_tiles();
 SELECT marks(), differ();
 
 UPDATE visits SET who = 'often', amount = 1e-300 WHERE id = 1009;
 UPDATE visits SET at = at + interval '2 hours' WHERE id IN (900, 901);
 DELETE FROM visits WHERE id BETWEEN 1200 AND 1205;
-SELECT marks() > 0 AS marks, differ();
+SELECT differ();
 CALL fraud.fold_tiles();
 SELECT marks(), differ();
 DELETE FROM visits WHERE id = 1009;
@@ -133,7 +137,7 @@ SELECT differ();
 SET session_replication_role = replica;
 INSERT INTO visits SELECT (v).id, (v).at - interval '9 hours', 'often', (v).shop, 77, (v).latitude, (v).longitude FROM (SELECT visit(i) v FROM generate_series(3501, 3510) i) n;
 RESET session_replication_role;
-SELECT marks() > 0 AS marks, differ();
+SELECT differ();
 TRUNCATE visits;
 INSERT INTO visits SELECT v.* FROM generate_series(1, 200) i, visit(i) v;
 SELECT differ();
