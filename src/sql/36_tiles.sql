@@ -115,7 +115,7 @@ CREATE FUNCTION fraud._mark_tiles() RETURNS trigger
 AS 'MODULE_PATHNAME', 'fraud_detect_mark_tiles'
 LANGUAGE C;
 COMMENT ON FUNCTION fraud._mark_tiles() IS
-    'internal, a trigger with a feature set''s name: leaves marks of events that were added, changed or deleted, and of all when they are truncated';
+    'internal: a trigger with a feature set''s name, which leaves marks of events that were added, changed or deleted, and of all when they are truncated';
 
 CREATE TRIGGER mark_tiles AFTER UPDATE OR DELETE ON fraud.transactions
     FOR EACH ROW EXECUTE FUNCTION fraud._mark_tiles('payments');
@@ -310,25 +310,7 @@ COMMENT ON FUNCTION fraud.request_tiles(text) IS
     'asks for tiles of all keys of a set that have fraud_detect.tile_threshold events or more in their windows, up to the latest event, and returns how many they are; by themselves they are asked for when payments or watched rows come';
 
 CREATE PROCEDURE fraud.fold_tiles(patience interval DEFAULT '5 seconds')
-LANGUAGE plpgsql
-AS $$
-DECLARE
-    said text;
-    waiting_since timestamptz;
-BEGIN
-    LOOP
-        said := fraud.fold_tiles_step();
-        COMMIT;
-        EXIT WHEN said = 'all';
-        IF said = 'more' THEN
-            waiting_since := NULL;
-        ELSE
-            waiting_since := coalesce(waiting_since, clock_timestamp());
-            EXIT WHEN clock_timestamp() > waiting_since + patience;
-            PERFORM pg_sleep(0.01);
-        END IF;
-    END LOOP;
-END
-$$;
+AS 'MODULE_PATHNAME', 'fraud_detect_fold_all_tiles'
+LANGUAGE C;
 COMMENT ON PROCEDURE fraud.fold_tiles(interval) IS
     'makes the tiles that are asked for, in pieces of a transaction each, as the ingest worker does by itself; for databases without it. Outside of a transaction: CALL fraud.fold_tiles(). It waits as long as patience for transactions that may still change events';

@@ -285,3 +285,64 @@ COMMENT ON COLUMN fraud.training_progress.run IS 'fraud.training_runs.run';
 COMMENT ON COLUMN fraud.training_progress.status IS 'queued or running';
 COMMENT ON COLUMN fraud.training_progress.trial IS 'of a search: which one is tried';
 COMMENT ON COLUMN fraud.training_progress.trials IS 'how many are tried';
+
+COMMENT ON COLUMN fraud.alert_outcomes.closed IS 'of the alerts, those whose case was closed without a decision (fraud.close_flood)';
+
+COMMENT ON COLUMN fraud.case_queue.alerts IS 'number of alerts';
+COMMENT ON COLUMN fraud.case_queue.assigned_at IS 'when it was assigned';
+COMMENT ON COLUMN fraud.case_queue.card IS 'the customer';
+COMMENT ON COLUMN fraud.case_queue.case_id IS 'its number';
+COMMENT ON COLUMN fraud.case_queue.last_alert_at IS 'when its latest alert was raised';
+COMMENT ON COLUMN fraud.case_queue.max_score IS 'the highest of its alerts';
+COMMENT ON COLUMN fraud.case_queue.opened_at IS 'when its first alert was raised';
+COMMENT ON COLUMN fraud.case_queue.status IS 'open or acknowledged';
+
+COMMENT ON COLUMN fraud.cases.assigned_at IS 'when it was assigned';
+
+COMMENT ON COLUMN fraud.list_values.added_at IS 'when it was added';
+COMMENT ON COLUMN fraud.list_values.added_by IS 'the role that added it';
+COMMENT ON COLUMN fraud.list_values.card IS 'of a list of cards: the card';
+COMMENT ON COLUMN fraud.list_values.entry_id IS 'its number in fraud.list_entries';
+COMMENT ON COLUMN fraud.list_values.field IS 'the field that its values are of';
+COMMENT ON COLUMN fraud.list_values.list IS 'the list';
+COMMENT ON COLUMN fraud.list_values.reason IS 'why; card numbers in it are masked';
+COMMENT ON COLUMN fraud.list_values.until IS 'until when it counts; null: for ever';
+COMMENT ON COLUMN fraud.list_values.value IS 'as fraud.in_list compares it: of numbers without trailing zeros, of a customer the card';
+
+COMMENT ON COLUMN fraud.rule_status.action IS 'what it does with a payment that it matches';
+COMMENT ON COLUMN fraud.rule_status.author IS 'the role that wrote this version';
+COMMENT ON COLUMN fraud.rule_status.changed_at IS 'when it was changed last';
+COMMENT ON COLUMN fraud.rule_status.changed_by IS 'the role that did';
+COMMENT ON COLUMN fraud.rule_status.condition IS 'SQL over the payment';
+COMMENT ON COLUMN fraud.rule_status.failures_24h IS 'payments of the last 24 hours on which its condition failed';
+COMMENT ON COLUMN fraud.rule_status.matches_24h IS 'payments that it matched in the last 24 hours';
+COMMENT ON COLUMN fraud.rule_status.on_error IS 'what a condition that fails comes to';
+COMMENT ON COLUMN fraud.rule_status.priority IS 'of rules of one kind that match, the one with the lowest number is said to have decided';
+COMMENT ON COLUMN fraud.rule_status.reason IS 'the reason that an alert gives, a template';
+COMMENT ON COLUMN fraud.rule_status.rule IS 'its name';
+COMMENT ON COLUMN fraud.rule_status.slow_ms IS 'milliseconds a payment when it was put back to observe for being slow; null: it was not';
+COMMENT ON COLUMN fraud.rule_status.snoozed_until IS 'until when it raises no alert; null: it does';
+COMMENT ON COLUMN fraud.rule_status.valid_from IS 'from when it counts; null: always';
+COMMENT ON COLUMN fraud.rule_status.valid_until IS 'until when it counts; null: for ever';
+COMMENT ON COLUMN fraud.rule_status.version IS 'the version that counts now';
+
+COMMENT ON COLUMN fraud.stream_case_queue.age_hours IS 'hours since then';
+COMMENT ON COLUMN fraud.stream_case_queue.alerts IS 'number of alerts';
+COMMENT ON COLUMN fraud.stream_case_queue.amount IS 'sum of the alerted events'' amounts';
+COMMENT ON COLUMN fraud.stream_case_queue.assigned_at IS 'when it was assigned';
+COMMENT ON COLUMN fraud.stream_case_queue.assignee IS 'the role that works on it; null: nobody';
+COMMENT ON COLUMN fraud.stream_case_queue.case_id IS 'its number within the stream';
+COMMENT ON COLUMN fraud.stream_case_queue.decision IS 'the severest of its alerts';
+COMMENT ON COLUMN fraud.stream_case_queue.due_at IS 'until when it should be decided (fraud_detect.case_due); null: no time';
+COMMENT ON COLUMN fraud.stream_case_queue.entity IS 'whom it is about, as fraud.watch was told';
+COMMENT ON COLUMN fraud.stream_case_queue.last_alert_at IS 'when its latest alert was raised';
+COMMENT ON COLUMN fraud.stream_case_queue.max_score IS 'the highest of its alerts';
+COMMENT ON COLUMN fraud.stream_case_queue.opened_at IS 'when its first alert was raised';
+COMMENT ON COLUMN fraud.stream_case_queue.priority IS 'score times amount, the largest of its alerts added up; the queue is in its order';
+COMMENT ON COLUMN fraud.stream_case_queue.status IS 'open or acknowledged';
+COMMENT ON COLUMN fraud.stream_case_queue.stream IS 'the feature set that is watched';
+
+COMMENT ON COLUMN fraud.stream_cases.assigned_at IS 'when it was assigned';
+
+COMMENT ON COLUMN fraud.tile_status.covered_to IS 'see covered_from; null: there are no tiles yet';
+COMMENT ON COLUMN fraud.tile_status.feature_set IS 'the set whose keys these are';

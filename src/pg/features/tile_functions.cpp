@@ -19,6 +19,8 @@
 
 extern "C" {
 #include "commands/trigger.h"
+#include "nodes/parsenodes.h"
+#include "tcop/pquery.h"
 #include "catalog/partition.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -26,6 +28,7 @@ extern "C" {
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 }
 
 namespace fraud::pg {
@@ -245,6 +248,39 @@ FRAUD_FUNCTION(fold_tiles) {
   const Folded folded = fold_tiles(true);
   const char* said = folded == Folded::kMore ? "more" : folded == Folded::kWaits ? "waits" : "all";
   return protect([&] { return CStringGetTextDatum(said); });
+}
+
+FRAUD_FUNCTION(fold_all_tiles) {
+  const auto* call = reinterpret_cast<const CallContext*>(fcinfo->context);
+  if (call == nullptr || !IsA(call, CallContext) || call->atomic) {
+    throw SqlError(ERRCODE_ACTIVE_SQL_TRANSACTION, "fraud.fold_tiles cannot run inside a transaction block", {},
+                   "It commits each piece; fraud.fold_tiles_step() does one in a transaction of yours.");
+  }
+  if (PG_ARGISNULL(0)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "patience must not be null");
+  const int64_t patience = interval_microseconds(*PG_GETARG_INTERVAL_P(0), "patience");
+  TimestampTz waiting_since = 0;
+  Spi spi(Spi::Commits::kYes);
+  for (;;) {
+    Folded folded = Folded::kAll;
+    {
+      OwnerScope owner;
+      folded = fold_tiles(true);
+    }
+    protect([] {
+      SPI_commit();
+      EnsurePortalSnapshotExists();
+      CHECK_FOR_INTERRUPTS();
+    });
+    if (folded == Folded::kAll) return (Datum)0;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (folded == Folded::kMore) {
+      waiting_since = 0;
+      continue;
+    }
+    if (waiting_since == 0) waiting_since = now;
+    if (now - waiting_since > patience) return (Datum)0;
+    protect([] { pg_usleep(10000); });
+  }
 }
 
 FRAUD_FUNCTION(mark_tiles) {
