@@ -267,6 +267,8 @@ SELECT fraud.add_rule('ru_x', 'is_fraud', 'review');
 SELECT fraud.add_rule('ru_x', 'fraud.in_list(merchant, merchant)', 'review');
 SELECT fraud.add_rule('ru_x', 'fraud.in_list(''ru_none'', merchant)', 'review');
 SELECT fraud.add_rule('ru_x', 'merchant = ''4929000000061234''', 'review');
+SELECT fraud.add_rule('ru_x', 'merchan = ''4929000000061234''', 'review');
+SELECT fraud.add_rule('ru_x', 'amount > ''card 4929000000061234''', 'review');
 SELECT fraud.add_rule('ru_x', 'true', 'deny');
 SELECT fraud.add_rule('ru_x', 'true', 'review', on_error => 'stop');
 SELECT fraud.add_rule('ru_x', 'true', 'review', mode => 'on');

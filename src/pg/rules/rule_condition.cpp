@@ -1,5 +1,6 @@
 #include "pg/rules/rule_condition.h"
 
+#include "core/payments/mask.h"
 #include "pg/features/feature_expression.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
@@ -53,6 +54,7 @@ bool is_foreign(Oid function, void* context) {
     case F_DATABASE_TO_XML_AND_XMLSCHEMA:
 #if PG_VERSION_NUM >= 160000
     case F_PG_INPUT_IS_VALID:  // of a domain
+    case F_PG_INPUT_ERROR_INFO:
 #endif
       return true;
     default:
@@ -186,6 +188,15 @@ const char* print(ParseState* state, ::Node* expression) {
   return pnstrdup(text + begin + kSelect.size(), stop - begin - kSelect.size());
 }
 
+// As much of a condition as an error shows.
+std::string beginning(std::string_view condition) {
+  constexpr int kMost = 1000;
+  const int size = static_cast<int>(condition.size());
+  if (size <= kMost) return std::string(condition);
+  const char* text = condition.data();
+  return std::string(condition.substr(0, static_cast<size_t>(protect([&] { return pg_mbcliplen(text, size, kMost); })))) + "...";
+}
+
 // The errors of a condition begin with what they are about.
 template <typename Body>
 void named_after(std::string_view condition, Body&& body) {
@@ -201,8 +212,9 @@ void named_after(std::string_view condition, Body&& body) {
       const size_t at = message.find(theirs);
       if (at != std::string::npos) message.replace(at, theirs.size(), ours);
     }
-    throw SqlError(data->sqlerrcode, "invalid condition \"" + std::string(condition) + "\": " + message,
-                   or_empty(data->detail),
+    // Errors are logged.
+    throw SqlError(data->sqlerrcode, mask_card_numbers("invalid condition \"" + beginning(mask_card_numbers(condition)) + "\": " + message),
+                   mask_card_numbers(or_empty(data->detail)),
                    data->sqlerrcode == ERRCODE_UNDEFINED_COLUMN ? "fraud.rule_columns() lists what a condition may name." : or_empty(data->hint));
   }
 }
