@@ -71,6 +71,14 @@ SELECT fraud.in_list('li_none', 'x');
 SELECT fraud.in_list('li_none', 'x', now());
 SELECT fraud.drop_list('li_none');
 
+SELECT fraud.add_to_list('li_weights', '4929000000061234.00', reason => 'x');
+-- Dropped while its rule was off: the rule does not come back without it.
+SELECT fraud.create_list('li_dropped', 'merchant'), fraud.add_rule('li_rule', 'fraud.in_list(''li_dropped'', merchant)', 'block', mode => 'enforce');
+SELECT fraud.disable_rule('li_rule', 'x'), fraud.drop_list('li_dropped');
+SELECT fraud.enforce_rule('li_rule', 'x');
+SELECT fraud.observe_rule('li_rule', 'x');
+SELECT fraud.create_list('li_dropped', 'merchant'), fraud.observe_rule('li_rule', 'x'), fraud.drop_rule('li_rule', 'x');
+
 -- Those that come with a field, and their rules.
 SELECT fraud.add_to_list('block_li_device', 'bad', now() + interval '7 days', 'case 7');
 SELECT fraud.add_to_list('allow_customer', :'card', reason => 'a friend');

@@ -97,6 +97,35 @@ SELECT fraud.alter_rule('ru_gone', priority => 5), pay('ru-21', 500);
 SELECT matches('ru-21');
 SELECT fraud.drop_rule('ru_gone', 'over');
 
+-- Whatever SQLSTATE it raises; and what asks the rules again is refused.
+CREATE FUNCTION ru_raises(text, numeric) RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = $1; END $$;
+CREATE FUNCTION ru_asks(numeric) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN RETURN score >= 0 FROM fraud.assess('{"cc_num": 4929000000071234, "trans_num": "ru-asked", "amt": 5, "merchant": "ru_shop", "category": "misc_net", "unix_time": 1481000000}'); END $$;
+SELECT fraud.add_rule('ru_cancels', 'ru_raises(''query_canceled'', amount)', 'block'), fraud.add_rule('ru_full', 'ru_raises(''disk_full'', amount)', 'block'),
+       fraud.add_rule('ru_serial', 'ru_raises(''serialization_failure'', amount)', 'block'), fraud.add_rule('ru_asks', 'ru_asks(amount)', 'block'),
+       fraud.add_rule('ru_asks_once', 'ru_asks(1)', 'block');
+SELECT pay('ru-f1', 500);
+SELECT matches('ru-f1');
+SELECT fraud.drop_rule(r, 'over') FROM unnest('{ru_cancels,ru_full,ru_serial,ru_asks,ru_asks_once}'::text[]) r;
+DROP FUNCTION ru_raises(text, numeric), ru_asks(numeric);
+-- A function that is there again, in a session that has had the rule ready without it.
+CREATE FUNCTION ru_function(numeric) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END' STABLE;
+SELECT fraud.add_rule('ru_back', 'ru_function(amount)', 'review', mode => 'enforce'), pay('ru-f2', 500);
+DROP FUNCTION ru_function(numeric);
+SELECT pay('ru-f3', 500);
+CREATE FUNCTION ru_function(numeric) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END' STABLE;
+SELECT pay('ru-f4', 500);
+SELECT matches(id) FROM unnest('{ru-f2,ru-f3,ru-f4}'::text[]) id;
+SELECT fraud.drop_rule('ru_back', 'over');
+DROP FUNCTION ru_function(numeric);
+-- What a payment says is no place of the reason.
+SELECT fraud.add_rule('ru_places', 'category LIKE ''ru%'' AND ru_device > ''''', 'review', 'at {merchant}, {nothing} {category} {', mode => 'enforce');
+SELECT pay('ru-f5', 500, '{"merchant": "{category}{ru_device}", "category": "ru{ru_device}{merchant}", "ru_device": "d"}');
+SELECT matches('ru-f5');
+SELECT fraud.add_rule('ru_tagged', 'amount = 78', 'tag', tag => 'card 4929000000061234');
+SELECT tag FROM fraud.rule_versions WHERE rule = 'ru_tagged';
+SELECT fraud.drop_rule(r, 'over') FROM unnest('{ru_places,ru_tagged}'::text[]) r;
+
 -- --------------------------------------------------------- whose rights
 -- A condition runs with its author's, whoever pays: it sees what he may, and tells him who runs it.
 CREATE TABLE ru_secret AS SELECT 500 AS amount;
@@ -119,6 +148,32 @@ SELECT matches('ru-24');
 SELECT fraud.drop_rule('ru_writes', 'over'), fraud.drop_rule('ru_rights', 'over');
 DROP FUNCTION ru_knows(numeric), ru_writes(numeric);
 DROP TABLE ru_secret;
+-- Nobody else's session runs his code, and it is his, too, that no function's name shows: a view, a cast, a domain, and functions of ours that read what they are told to.
+CREATE VIEW ru_view AS SELECT 1 AS a;
+CREATE TYPE ru_type AS (a int);
+CREATE FUNCTION ru_to_json(ru_type) RETURNS json LANGUAGE sql STABLE AS 'SELECT ''1''::json';
+CREATE CAST (ru_type AS json) WITH FUNCTION ru_to_json(ru_type);
+CREATE DOMAIN ru_domain AS int CHECK (VALUE > 0);
+CREATE TYPE ru_checked AS (a ru_domain);
+SELECT fraud.add_rule('ru_f1', $$table_to_xml('public.ru_view'::regclass, true, true, '')::text <> ''$$, 'tag'),
+       fraud.add_rule('ru_f2', $$to_json(ROW(length(merchant))::ru_type)::text <> ''$$, 'tag'),
+       fraud.add_rule('ru_f3', $$jsonb_populate_record(NULL::ru_checked, '{"a": 1}') IS NOT NULL$$, 'tag'),
+       fraud.add_rule('ru_f4', 'amount::int::ru_domain > 0', 'tag'),
+       fraud.add_rule('ru_f5', $$fraud.choose_threshold('payments', '2016-01-01', '2016-01-02', 1, 1, 1, 1, 'public.ru_view'::regclass) IS NOT NULL$$, 'tag'),
+       fraud.add_rule('ru_f6', $$to_json(attributes)::text <> ROW(amount, merchant)::text$$, 'tag');
+SELECT rule, plain FROM fraud.rule_versions WHERE rule LIKE 'ru\_f_' ORDER BY rule;
+SELECT fraud.drop_rule('ru_f' || n, 'over') FROM generate_series(1, 6) n;
+DROP VIEW ru_view;
+DROP CAST (ru_type AS json);
+DROP FUNCTION ru_to_json(ru_type);
+DROP TYPE ru_type;
+DROP TYPE ru_checked;
+DROP DOMAIN ru_domain;
+-- A rule that fails on a stored payment does not end the backtest of another's.
+SELECT fraud.add_rule('ru_fails', '1 / (amount - 500) > 0', 'tag'), fraud.add_rule('ru_works', 'amount = 500', 'tag');
+SELECT metric, item, value FROM fraud.backtest_rule('amount = 500', '2016-12-01', '2017-01-01') WHERE metric IN ('hits', 'hits_of_rule_too');
+SELECT metric, item, value FROM fraud.backtest_rule('1 / (amount - 500) > 0', '2016-12-01', '2017-01-01') WHERE metric IN ('hits', 'hits_of_rule_too');
+SELECT fraud.drop_rule(r, 'over') FROM unnest('{ru_fails,ru_works}'::text[]) r;
 
 -- ---------------------------------------------------------- four eyes
 SET fraud_detect.four_eyes = on;
@@ -212,6 +267,8 @@ SELECT fraud.add_rule('ru_x', 'is_fraud', 'review');
 SELECT fraud.add_rule('ru_x', 'fraud.in_list(merchant, merchant)', 'review');
 SELECT fraud.add_rule('ru_x', 'fraud.in_list(''ru_none'', merchant)', 'review');
 SELECT fraud.add_rule('ru_x', 'merchant = ''4929000000061234''', 'review');
+SELECT fraud.add_rule('ru_x', 'merchan = ''4929000000061234''', 'review');
+SELECT fraud.add_rule('ru_x', 'amount > ''card 4929000000061234''', 'review');
 SELECT fraud.add_rule('ru_x', 'true', 'deny');
 SELECT fraud.add_rule('ru_x', 'true', 'review', on_error => 'stop');
 SELECT fraud.add_rule('ru_x', 'true', 'review', mode => 'on');

@@ -104,7 +104,7 @@ BEGIN
     IF octet_length(canonical) > 2000 THEN
         RAISE EXCEPTION 'a value of list "%" has % bytes, expected at most 2000', list, octet_length(canonical)
             USING ERRCODE = 'string_data_right_truncation';
-    ELSIF type = 'text' AND fraud._mask_card_numbers(canonical) <> canonical THEN
+    ELSIF type IN ('text', 'numeric', 'float8', 'bigint') AND fraud._mask_card_numbers(canonical) <> canonical THEN
         RAISE EXCEPTION 'a value of list "%" may hold a card number', list
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'Card numbers are kept nowhere; in payments'' attributes they are masked.',
@@ -173,6 +173,8 @@ DECLARE
     used text;
     gone fraud.lists;
 BEGIN
+    -- Who is about to have a rule use it holds it, and is waited for.
+    PERFORM FROM fraud.lists l WHERE l.list = _drop_list.list FOR UPDATE;
     SELECT string_agg(format('"%s"', r.rule), ', ' ORDER BY r.rule) INTO used
     FROM fraud.rules r JOIN fraud.rule_versions v ON v.rule = r.rule AND v.version IN (r.enforced_version, r.observed_version)
     WHERE _drop_list.list = ANY (v.lists);
@@ -209,7 +211,7 @@ DECLARE
     found_list fraud.lists;
     part text[];
 BEGIN
-    SELECT * INTO found_list FROM fraud.lists l WHERE l.list = _ensure_list.list;
+    SELECT * INTO found_list FROM fraud.lists l WHERE l.list = _ensure_list.list FOR KEY SHARE;
     IF FOUND THEN
         RETURN found_list;
     END IF;

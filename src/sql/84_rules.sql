@@ -29,7 +29,7 @@ COMMENT ON COLUMN fraud.rule_versions.condition IS 'as it was written';
 COMMENT ON COLUMN fraud.rule_versions.expression IS 'the same as Postgres prints it, every name outside of pg_catalog qualified';
 COMMENT ON COLUMN fraud.rule_versions.columns IS 'of fraud.rule_columns(), that it uses';
 COMMENT ON COLUMN fraud.rule_versions.lists IS 'that it looks into';
-COMMENT ON COLUMN fraud.rule_versions.plain IS 'whether it calls no functions but Postgres''s and ours: others may backtest it';
+COMMENT ON COLUMN fraud.rule_versions.plain IS 'whether it calls no functions but Postgres''s and fraud.in_list, and has no types but Postgres''s: others may backtest it';
 COMMENT ON COLUMN fraud.rule_versions.reason IS 'what an alert says of it: {column} stands for a value; null: the rule''s name';
 COMMENT ON COLUMN fraud.rule_versions.priority IS 'of rules of one kind that match, the one with the lowest number is said to have decided';
 COMMENT ON COLUMN fraud.rule_versions.on_error IS 'what an enforced rule does of whose condition fails: ignore (nothing), review or block';
@@ -267,7 +267,7 @@ BEGIN
     new.on_error := coalesce(on_error, before.on_error, 'ignore');
     new.valid_from := coalesce(valid_from, before.valid_from);
     new.valid_until := coalesce(valid_until, before.valid_until);
-    new.tag := coalesce(tag, before.tag);
+    new.tag := coalesce(fraud._mask_card_numbers(tag), before.tag);
     new.note := fraud._mask_card_numbers(note);
     new.created_at := now();
     new.created_by := fraud._caller();
@@ -347,6 +347,10 @@ DECLARE
     before fraud.rules := fraud._rule(name);
 BEGIN
     PERFORM fraud._check_reason(reason, format('to %s a rule', act));
+    -- What was dropped while the rule was off.
+    PERFORM fraud._ensure_list(n.list)
+    FROM (SELECT DISTINCT l AS list FROM fraud.rule_versions v, unnest(v.lists) l
+          WHERE v.rule = name AND v.version IN (enforced, observed) ORDER BY l) n;
     UPDATE fraud.rules r SET enforced_version = enforced, observed_version = observed, changed_at = clock_timestamp(), changed_by = fraud._caller() WHERE r.rule = name;
     INSERT INTO fraud.rule_history (rule, version, act, reason) VALUES (name, coalesce(enforced, observed), act, fraud._mask_card_numbers(reason));
     PERFORM fraud._rules_changed(before.scope);

@@ -53,6 +53,15 @@ value("SELECT fraud.remove_from_list('allow_customer', '4000000000001001', 'x')"
 is($payer->query_safe(pay(5, 'd2')), 'block', 'and the device that was listed meanwhile is blocked');
 is(value('SELECT count(*) FROM fraud.alerts'), $alerts, 'a snoozed merchant raises no alert');
 cmp_ok(value('SELECT count(*) FROM fraud.snoozed_alerts'), '>', 0, 'what would have been alerted is counted');
+# A list that somebody is about to use, or to fill, is not dropped meanwhile.
+value("SELECT fraud.create_list('risky', 'merchant')");
+for my $use ("fraud.add_rule('risky', 'fraud.in_list(''risky'', merchant)', 'review')", "fraud.add_to_list('risky', 'shop', reason => 'x')")
+{
+    $holder->query_safe("BEGIN; SELECT $use");
+    my ($code, $out, $err) = $node->psql('postgres', "SET lock_timeout = '300ms'; SELECT fraud.drop_list('risky')");
+    like($err, qr/lock timeout/, "a list is not dropped while $use is not committed");
+    $holder->query_safe('ROLLBACK');
+}
 value("CREATE FUNCTION public.slow() RETURNS boolean LANGUAGE plpgsql STABLE AS 'BEGIN PERFORM pg_sleep(0.02); RETURN true; END'; SELECT fraud.add_rule('slow', 'public.slow()', 'tag', mode => 'enforce')");
 $holder->query_safe("BEGIN; SELECT fraud.alter_rule('slow', note => 'held')");
 $payer->query_safe("SET fraud_detect.rule_time_limit = '5ms'");

@@ -29,7 +29,7 @@ RuleRow read_rule_row(bool read_only);
 struct Condition {
   std::string text;  // as Postgres prints it, every name outside of pg_catalog qualified
   std::vector<std::string> columns, lists;
-  bool plain = true;  // no functions but Postgres's and ours
+  bool plain = true;  // no functions but Postgres's and fraud.in_list, no types but Postgres's
 };
 
 // Parses a condition with the current user's search_path. Refused: what is not one boolean expression, subqueries,

@@ -17,6 +17,7 @@
 extern "C" {
 #include "optimizer/optimizer.h"
 #include "portability/instr_time.h"
+#include "utils/inval.h"
 #include "utils/plancache.h"
 }
 
@@ -62,10 +63,47 @@ class InContext {
   MemoryContext outer_;
 };
 
+// Whether code of a procedural language has raised it, with whatever SQLSTATE it liked.
+bool is_raised_by_code(const ErrorData* data) {
+  const std::string_view file = data->filename != nullptr ? data->filename : "";
+  return file == "pl_exec.c" || file == "plperl.c" || file == "plpy_elog.c" || file == "pltcl.c";
+}
+
 // What failed is about the rule, and not about the statement or the transaction.
-bool is_the_rules(int sqlstate) {
-  const int category = ERRCODE_TO_CATEGORY(sqlstate);
-  return category != ERRCODE_OPERATOR_INTERVENTION && category != ERRCODE_TRANSACTION_ROLLBACK && sqlstate != ERRCODE_DISK_FULL;
+bool is_the_rules(const ErrorData* data) {
+  if (is_raised_by_code(data)) return true;
+  const int category = ERRCODE_TO_CATEGORY(data->sqlerrcode);
+  return category != ERRCODE_OPERATOR_INTERVENTION && category != ERRCODE_TRANSACTION_ROLLBACK && data->sqlerrcode != ERRCODE_DISK_FULL;
+}
+
+// Code of a rule that has its session load or evaluate rules again would do so within itself, over the same row.
+bool rules_at_work = false;
+
+class RulesAtWork {
+ public:
+  RulesAtWork() {
+    if (rules_at_work) {
+      throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "rules are at work already",
+                     "A rule's condition has called what asks the rules.", "A condition must not assess or store payments.");
+    }
+    rules_at_work = true;
+  }
+  ~RulesAtWork() noexcept { rules_at_work = false; }
+  RulesAtWork(const RulesAtWork&) = delete;
+  RulesAtWork& operator=(const RulesAtWork&) = delete;
+};
+
+// Rises with whatever may make a rule that could not be compiled one that can.
+uint64_t catalog_changes = 0;
+
+void note_catalog_change(Datum, int, uint32) { ++catalog_changes; }
+
+// Plain Postgres code.
+void watch_catalog() {
+  static bool watches = false;
+  if (watches) return;
+  for (int cache : {PROCOID, OPEROID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM}) CacheRegisterSyscacheCallback(cache, note_catalog_change, (Datum)0);
+  watches = true;
 }
 
 // Runs body in a subtransaction; returns what failed, or nothing.
@@ -76,7 +114,7 @@ std::optional<std::string> attempt(Body&& body) {
     return std::nullopt;
   } catch (const PgError& error) {
     ErrorData* data = error.data();
-    if (!is_the_rules(data->sqlerrcode)) throw;
+    if (!is_the_rules(data)) throw;
     std::string fault = data->message != nullptr ? data->message : "error";
     protect([&] { FreeErrorData(data); });
     return fault;
@@ -108,12 +146,16 @@ RuleSet::~RuleSet() noexcept {
 bool RuleSet::is_current() const noexcept {
   for (const Rule& rule : rules_) {
     if (rule.planned != nullptr && !rule.planned->is_valid) return false;
+    if (!rule.fault.empty() && catalog_changes_ != catalog_changes) return false;
   }
   return true;
 }
 
 void RuleSet::load(int64_t revision, bool read_only) {
+  const RulesAtWork work;
   revision_ = revision;
+  protect([] { watch_catalog(); });
+  catalog_changes_ = catalog_changes;
   context_ = protect([] { return AllocSetContextCreate(CacheMemoryContext, "fraud_detect rules", ALLOCSET_DEFAULT_SIZES); });
   {
     InContext kept(context_);
@@ -255,34 +297,48 @@ void RuleSet::run(const Group& group, std::vector<char>& matched, std::vector<st
 
 std::string RuleSet::fill_reason(const Rule& rule) {
   if (rule.reason.empty()) return "rule " + rule.name;
-  std::string filled = rule.reason;
-  for (size_t c = 0; c < row_.columns.size(); ++c) {
-    const std::string place = "{" + row_.columns[c].name + "}";
-    for (size_t at = filled.find(place); at != std::string::npos;) {
-      std::string value = "unknown";
-      if (!slot_->tts_isnull[c]) {
-        const Oid type = row_.columns[c].type;
-        const Datum datum = slot_->tts_values[c];
-        const char* text = protect([&] {
-          Oid output = InvalidOid;
-          bool varlena = false;
-          getTypeOutputInfo(type, &output, &varlena);
-          return OidOutputFunctionCall(output, datum);
-        });
-        value = text;
-        constexpr size_t kMost = 200;
-        if (value.size() > kMost) {
-          value.resize(static_cast<size_t>(protect([&] { return pg_mbcliplen(text, static_cast<int>(strlen(text)), static_cast<int>(kMost)); })));
-        }
-      }
-      filled.replace(at, place.size(), value);
-      at = filled.find(place, at + value.size());
+  // Once through it: a value may look like a place.
+  std::string filled;
+  for (size_t at = 0; at < rule.reason.size();) {
+    const size_t begin = rule.reason.find('{', at), end = begin == std::string::npos ? begin : rule.reason.find('}', begin);
+    if (end == std::string::npos) {
+      filled.append(rule.reason, at);
+      break;
     }
+    filled.append(rule.reason, at, begin - at);
+    const std::string_view name = std::string_view(rule.reason).substr(begin + 1, end - begin - 1);
+    const auto column = std::find_if(row_.columns.begin(), row_.columns.end(), [name](const RuleColumn& known) { return known.name == name; });
+    if (column == row_.columns.end()) {
+      filled += '{';
+      at = begin + 1;
+      continue;
+    }
+    filled += shown_value(static_cast<size_t>(column - row_.columns.begin()));
+    at = end + 1;
   }
   return mask_card_numbers(filled);
 }
 
+std::string RuleSet::shown_value(size_t column) {
+  if (slot_->tts_isnull[column]) return "unknown";
+  const Oid type = row_.columns[column].type;
+  const Datum datum = slot_->tts_values[column];
+  const char* text = protect([&] {
+    Oid output = InvalidOid;
+    bool varlena = false;
+    getTypeOutputInfo(type, &output, &varlena);
+    return OidOutputFunctionCall(output, datum);
+  });
+  std::string value = text;
+  constexpr size_t kMost = 200;
+  if (value.size() > kMost) {
+    value.resize(static_cast<size_t>(protect([&] { return pg_mbcliplen(text, static_cast<int>(strlen(text)), static_cast<int>(kMost)); })));
+  }
+  return value;
+}
+
 RuleOutcome RuleSet::evaluate(const std::vector<Datum>& values, const std::vector<char>& nulls, const std::string& decision, Snapshot snapshot) {
+  const RulesAtWork work;
   std::vector<char> matched(rules_.size(), 0);
   std::vector<std::string> errors(rules_.size());
   ExecClearTuple(slot_);
@@ -351,6 +407,8 @@ std::shared_ptr<RuleSet> find_rules(const std::string& features, bool read_only)
     return found;
   });
   if (revision < 0) return nullptr;
+  // Else what is at work now might be let go of.
+  if (rules_at_work) const RulesAtWork refused;
   if (kept != nullptr && kept->revision_ == revision && kept->features_ == features && kept->is_current()) return kept;
   std::shared_ptr<RuleSet> fresh(new RuleSet);
   fresh->features_ = features;

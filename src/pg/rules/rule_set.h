@@ -87,9 +87,11 @@ class RuleSet {
   void run(const Group& group, std::vector<char>& matched, std::vector<std::string>& errors);
   bool is_current() const noexcept;
   std::string fill_reason(const Rule& rule);
+  std::string shown_value(size_t column);
 
   int64_t revision_ = -1;
-  std::string features_;  // revision of the feature set
+  uint64_t catalog_changes_ = 0;  // that had been noticed when it was loaded
+  std::string features_;          // revision of the feature set
   MemoryContext context_ = nullptr;
   RuleRow row_;
   bool asks_lists_ = false;
