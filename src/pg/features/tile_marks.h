@@ -22,6 +22,8 @@ struct TileRequest {
   std::string shape;  // tile_signature() of the set as it was read
 };
 
+// No tiles are made of later events: there are such as the year 9999 by mistake, and empty stretches up to there.
+TimestampTz latest_of_tiles();
 // Writes them down, with the owner's rights.
 void request_tiles(const std::vector<TileRequest>& requests);
 
