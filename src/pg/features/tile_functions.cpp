@@ -151,7 +151,7 @@ void check_events_table(const FeatureSet& set, Oid user) {
     throw SqlError(ERRCODE_WRONG_OBJECT_TYPE, "feature set \"" + set.name + "\" can have no tiles: \"" + name + "\" is a partition",
                    {}, "Make the feature set over the partitioned table.");
   }
-  if (protect([&] { return has_subclass(relation) && find_inheritance_children(relation, NoLock) != NIL; })) {
+  if (kind == RELKIND_RELATION && protect([&] { return has_subclass(relation) && find_inheritance_children(relation, NoLock) != NIL; })) {
     throw SqlError(ERRCODE_WRONG_OBJECT_TYPE, "feature set \"" + set.name + "\" can have no tiles: tables inherit from \"" + name + "\"",
                    "Rows of theirs are events of the set, and fire no trigger of this table.", "Partition the table instead.");
   }
