@@ -177,6 +177,90 @@ ALTER TABLE parted ATTACH PARTITION parted_2 FOR VALUES FROM ('2026-01-02') TO (
 SELECT parted_differ();
 SELECT fraud.drop_feature_set('parted');
 
+-- What fires no trigger: another file, tables that inherit, a trigger that was off for a while.
+CREATE TABLE plain (id bigint PRIMARY KEY, at timestamptz, day date, amount float8);
+INSERT INTO plain SELECT i, timestamptz '2026-01-01 00:00+00' + i * interval '20 seconds', '2026-03-05', i % 50 FROM generate_series(1, 2000) i;
+CREATE INDEX ON plain (day, at, id);
+SELECT fraud.create_feature_set('plain', 'plain', 'id', 'at');
+SELECT fraud.add_window_feature('plain', 'total', 'sum', 'amount', 'day', '10 hours');
+CREATE FUNCTION plain_differ() RETURNS bigint LANGUAGE sql AS $$SELECT count(*) FROM fraud.verify_parity('plain', 50)$$;
+CREATE FUNCTION plain_tiles() RETURNS SETOF text[] LANGUAGE sql AS
+    $$SELECT key FROM fraud.tile_status WHERE feature_set = 'plain' AND covered_to > '2026-01-01 10:00+00'$$;
+-- Keys are read as they were written, whatever the session's settings.
+SET datestyle = 'SQL, DMY';
+SELECT fraud.tile_features('plain'), fraud.request_tiles('plain');
+RESET datestyle;
+CALL fraud.fold_tiles();
+SELECT plain_tiles(), plain_differ();
+ALTER TABLE plain ALTER amount TYPE float8 USING amount * 2 + 1;
+SELECT plain_differ();
+SELECT fraud.request_tiles('plain');
+CALL fraud.fold_tiles();
+SELECT plain_tiles(), plain_differ();
+ALTER TABLE plain DISABLE TRIGGER fraud_tiles_rows_plain;
+UPDATE plain SET amount = 7000 WHERE id BETWEEN 900 AND 1000;
+ALTER TABLE plain ENABLE ALWAYS TRIGGER fraud_tiles_rows_plain;
+SELECT plain_differ();
+SELECT fraud.request_tiles('plain');
+CALL fraud.fold_tiles();
+SELECT plain_tiles(), plain_differ();
+CREATE TABLE plain_child () INHERITS (plain);
+INSERT INTO plain_child SELECT 5000 + i, timestamptz '2026-01-01 00:00+00' + i * interval '15 seconds', '2026-03-05', 1000 FROM generate_series(1001, 1010) i;
+SELECT plain_differ();
+SELECT fraud.tile_features('plain');
+DROP TABLE plain_child;
+SELECT plain_differ();
+-- Policies, which may show each session other rows, and where no trigger sees how they are altered.
+CREATE ROLE tile_owner;
+GRANT USAGE ON SCHEMA tile_test TO tile_owner;
+GRANT SELECT, UPDATE ON plain TO tile_owner;
+UPDATE fraud.feature_sets SET defined_by = 'tile_owner' WHERE feature_set = 'plain';
+CREATE POLICY few ON plain USING (amount < current_setting('tile_test.most', true)::float8);
+SET tile_test.most = '10000';
+SELECT fraud.request_tiles('plain');
+CALL fraud.fold_tiles();
+SELECT plain_tiles(), plain_differ();
+ALTER TABLE plain ENABLE ROW LEVEL SECURITY;
+SET tile_test.most = '20';
+SELECT plain_differ();
+SELECT fraud.tile_features('plain');
+ALTER TABLE plain DISABLE ROW LEVEL SECURITY;
+DROP POLICY few ON plain;
+UPDATE fraud.feature_sets SET defined_by = CURRENT_USER WHERE feature_set = 'plain';
+REVOKE ALL ON plain FROM tile_owner;
+REVOKE ALL ON SCHEMA tile_test FROM tile_owner;
+DROP ROLE tile_owner;
+-- Years by mistake: nobody makes tiles up to there.
+INSERT INTO plain SELECT 6000 + i, '9999-12-31 00:00+00', '2026-03-05', 1 FROM generate_series(1, 500) i;
+SELECT fraud.request_tiles('plain');
+CALL fraud.fold_tiles();
+SELECT plain_tiles(), plain_differ();
+SELECT marked_to < now() + interval '2 days' AS soon FROM fraud.tile_sets WHERE feature_set = 'plain';
+DELETE FROM plain WHERE id > 6000;
+
+-- What fails in one set keeps no other from its tiles.
+SELECT fraud.add_window_feature('plain', 'inverse', 'sum', '1 / (amount - 1000)', 'day', '3 hours');
+SELECT fraud.request_tiles('plain');
+UPDATE plain SET amount = 1000 WHERE id = 1900;
+CREATE TABLE later AS SELECT * FROM plain WHERE id < 1900;
+SELECT fraud.create_feature_set('later', 'later', 'id', 'at');
+SELECT fraud.add_window_feature('later', 'total', 'sum', 'amount', 'day', '10 hours');
+SELECT fraud.tile_features('later'), fraud.request_tiles('later');
+SET client_min_messages = error;  -- The warning may be the worker's.
+CALL fraud.fold_tiles();
+SELECT plain_tiles();
+SELECT count(*) FROM fraud.tile_status WHERE feature_set = 'later' AND covered_to > covered_from;
+UPDATE plain SET amount = 1 WHERE id = 1900;
+SELECT fraud.request_tiles('plain');
+CALL fraud.fold_tiles();
+SELECT plain_tiles(), plain_differ();
+UPDATE plain SET amount = 1000 WHERE id = 1900;
+CALL fraud.fold_tiles();
+RESET client_min_messages;
+UPDATE plain SET amount = 1 WHERE id = 1900;
+SELECT plain_tiles(), plain_differ();
+SELECT fraud.drop_feature_set('plain'), fraud.drop_feature_set('later');
+
 -- What can have none.
 CREATE VIEW seen AS SELECT * FROM visits;
 SELECT fraud.create_feature_set('seen', 'seen', 'id', 'at');

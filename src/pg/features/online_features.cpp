@@ -293,6 +293,7 @@ class Computation {
   void add_request(size_t key, const std::vector<size_t>& rows, const std::string& value, int64_t events, bool read_only) {
     if (tables_.requested(tile_set_->id, key, value, snapshot(read_only))) return;
     TileRequest request{tile_set_->id, static_cast<int>(key), value, {}, events, latest(key, rows.back()), tile_signature(online_), {}};
+    const DefinerScope definer(set_);  // its settings, by which the folder reads the text
     for_each_part(online_, key, [&](size_t column) {
       Oid type = reader_.column_type(column);
       const Datum part = reader_.value(rows[0], column).value;

@@ -8,6 +8,7 @@
 #include "pg/features/tile_builder.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/subtransaction.h"
 
 extern "C" {
 #include "utils/snapmgr.h"
@@ -36,6 +37,7 @@ Statement read_sets(
     {});
 Statement drop_set("SELECT fraud._drop_tiles($1, true)", {INT4OID});
 Statement forget_keys("SELECT fraud._drop_tiles($1, false)", {INT4OID});
+Statement drop_requests("DELETE FROM fraud.tile_requests r WHERE r.set_id = $1", {INT4OID});
 Statement set_shape("UPDATE fraud.tile_sets s SET shape = $2 WHERE s.set_id = $1", {INT4OID, BYTEAOID});
 // Marks of all keys: what they say of the past alone takes tiles away from its end, others take all.
 Statement clear_marks_of_all("SELECT fraud._clear_marks_of_all($1)", {INT4OID});
@@ -64,7 +66,8 @@ Statement note_holders(
     {INT4OID});
 Statement settle(
     "UPDATE fraud.tile_sets s SET holders = NULL, settled_round = s.holders_round, settled_to = s.holders_to"
-    " WHERE s.set_id = $1 AND NOT s.holders && fraud._tile_holders()",
+    // Prepared transactions are named otherwise after a restart: any of these may be one of the holders.
+    " WHERE s.set_id = $1 AND NOT EXISTS (SELECT FROM unnest(fraud._tile_holders()) h WHERE h = ANY (s.holders) OR h LIKE '-1/%')",
     {INT4OID});
 Statement forget_quiet("SELECT fraud._forget_quiet_keys()", {});
 #define FRAUD_KEY_COLUMNS "k.key_no::int, k.key, k.parts, k.shift::int, k.covered_from, k.covered_to, k.wanted_to, k.events"
@@ -91,6 +94,8 @@ Statement cover_key(
     " WHERE k.set_id = $1 AND k.key_no = $2::int2 AND k.key = $3",
     {INT4OID, INT4OID, BYTEAOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, INT8OID, INT8OID});
 Statement uncover_key("SELECT fraud._uncover_key($1, $2::int2, $3, $4)", {INT4OID, INT4OID, BYTEAOID, INT8OID});
+Statement want_no_more("UPDATE fraud.tiled_keys k SET wanted = false WHERE k.set_id = $1 AND k.key_no = $2::int2 AND k.key = $3",
+                       {INT4OID, INT4OID, BYTEAOID});
 Statement drop_old_pages("SELECT fraud._drop_old_tiles($1, $2::int2, $3, $4)", {INT4OID, INT4OID, BYTEAOID, TIMESTAMPTZOID});
 
 constexpr TimestampTz aligned(TimestampTz time, int shift) noexcept { return (time >> shift) * (int64_t{1} << shift); }
@@ -147,6 +152,44 @@ std::optional<KeyRow> key_of(const Spi& spi, int32_t set) {
   return row;
 }
 
+// Whether an error comes of a set's definition or its events, and would come again.
+bool is_of_the_set(const PgError& error) noexcept {
+  switch (ERRCODE_TO_CATEGORY(error.data()->sqlerrcode)) {
+    case ERRCODE_OPERATOR_INTERVENTION:
+    case ERRCODE_INSUFFICIENT_RESOURCES:
+    case ERRCODE_TRANSACTION_ROLLBACK:
+    case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:  // lock_timeout, among others
+    case ERRCODE_SYSTEM_ERROR:
+      return false;
+    default:
+      return error.data()->elevel == ERROR;
+  }
+}
+
+// Runs body, which may fail for what a user's set does, without more harm than a warning: other sets and keys go on. Returns
+// whether it did not.
+template <typename Body>
+bool attempt(const std::string& set, Body&& body) {
+  auto warn = [&](const char* why) {
+    const char* name = set.c_str();
+    protect([&] {
+      ereport(WARNING, (errcode(ERRCODE_WARNING), errmsg("could not make tiles of feature set \"%s\": %s", name, why),
+                        errhint("Windows are read from the events instead, and it is tried again when tiles are asked for.")));
+    });
+  };
+  try {
+    in_subtransaction(body);
+    return true;
+  } catch (const PgError& error) {
+    if (!is_of_the_set(error)) throw;
+    warn(error.what());
+    protect([&] { FreeErrorData(error.data()); });
+  } catch (const SqlError& error) {
+    warn(error.what());
+  }
+  return false;
+}
+
 // The snapshot of what is committed now, active until the end of its life.
 class PieceSnapshot {
  public:
@@ -181,7 +224,12 @@ class SetFolder {
       spi_.run(drop_set, {int4_param(row_.id)});
       return true;
     }
-    source_.emplace(find_feature_set(row_.name, false));
+    if (!attempt(row_.name, [&] { source_.emplace(find_feature_set(row_.name, false)); })) {
+      // Nobody can compute its windows now. Who can later will ask.
+      spi_.run(forget_keys, {int4_param(row_.id)});
+      spi_.run(drop_requests, {int4_param(row_.id)});
+      return true;
+    }
     const std::string signature = tile_signature(source_->online());
     if (signature != row_.shape) {
       // Keys are numbered otherwise; those that are read will be asked for again.
@@ -253,7 +301,10 @@ class SetFolder {
     const std::vector<int64_t> marks = marks_between(row.key, cover.to, to, snapshot.get());
     size_t events = 0;
     try {
-      events = TileBuilder(*source_, spi_, row.key, snapshot.get()).build({{cover.to, to}}, to);
+      if (!attempt(row_.name, [&] { events = TileBuilder(*source_, spi_, row.key, snapshot.get()).build({{cover.to, to}}, to); })) {
+        give_up(row);
+        return true;
+      }
     } catch (const Error&) {
       make_anew(row, row.events);
       return true;
@@ -312,7 +363,11 @@ class SetFolder {
       }
     }
     try {
-      if (!apart.empty()) (void)TileBuilder(*source_, spi_, found->key, snapshot.get()).build(apart, cover.to);
+      if (!apart.empty() &&
+          !attempt(row_.name, [&] { (void)TileBuilder(*source_, spi_, found->key, snapshot.get()).build(apart, cover.to); })) {
+        give_up(*found);
+        return true;
+      }
     } catch (const Error&) {
       make_anew(*found, found->events);
       return true;
@@ -358,6 +413,12 @@ class SetFolder {
 
   void make_anew(const KeyRow& row, int64_t events) {
     spi_.run(uncover_key, {int4_param(row_.id), int4_param(static_cast<int32_t>(row.key.key)), bytea_param(row.key.value), int8_param(events)});
+  }
+
+  // Until tiles of the key are asked for again.
+  void give_up(const KeyRow& row) {
+    make_anew(row, row.events);
+    spi_.run(want_no_more, {int4_param(row_.id), int4_param(static_cast<int32_t>(row.key.key)), bytea_param(row.key.value)});
   }
 
   Spi& spi_;

@@ -22,6 +22,7 @@ extern "C" {
 #include "nodes/parsenodes.h"
 #include "tcop/pquery.h"
 #include "catalog/partition.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -29,6 +30,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
+#include "utils/rls.h"
 }
 
 namespace fraud::pg {
@@ -151,6 +153,16 @@ void check_events_table(const FeatureSet& set, Oid user) {
   if (protect([&] { return get_rel_relispartition(relation); })) {
     throw SqlError(ERRCODE_WRONG_OBJECT_TYPE, "feature set \"" + set.name + "\" can have no tiles: \"" + name + "\" is a partition",
                    {}, "Make the feature set over the partitioned table.");
+  }
+  if (kind == RELKIND_RELATION && protect([&] { return has_subclass(relation) && find_inheritance_children(relation, NoLock) != NIL; })) {
+    throw SqlError(ERRCODE_WRONG_OBJECT_TYPE, "feature set \"" + set.name + "\" can have no tiles: tables inherit from \"" + name + "\"",
+                   "Rows of theirs are events of the set, and fire no trigger of this table.", "Partition the table instead.");
+  }
+  const char* definer = set.definer.c_str();
+  const Oid role = protect([&] { return get_role_oid(definer, true); });
+  if (OidIsValid(role) && protect([&] { return check_enable_rls(relation, role, true) == RLS_ENABLED; })) {
+    throw SqlError(ERRCODE_FEATURE_NOT_SUPPORTED, "feature set \"" + set.name + "\" can have no tiles: \"" + name + "\" has row-level security",
+                   "Which rows \"" + set.definer + "\" sees may be another matter in each session.", "Have the set made by the table's owner, or a role with BYPASSRLS.");
   }
   if (!protect([&] { return owns_relation(relation, user); })) {
     throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of table " + name);

@@ -1,10 +1,16 @@
 #include "pg/features/tile_marks.h"
 
+#include <algorithm>
+
 #include "pg/features/tile_shape.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
 
 namespace fraud::pg {
 
@@ -24,10 +30,13 @@ void write_mark(Spi& spi, int32_t set, int key, std::string_view value, Timestam
 
 }  // namespace
 
+TimestampTz latest_of_tiles() { return GetCurrentTimestamp() + USECS_PER_DAY; }
+
 void request_tiles(const std::vector<TileRequest>& requests) {
   protect([] { wake_at_commit(WorkerKind::kIngest); });
   OwnerScope owner;
   Spi spi;
+  const TimestampTz latest = latest_of_tiles();
   for (const TileRequest& request : requests) {
     if (request.set == kNewSet) {
       spi.run(add_set, {text_param(request.name)});
@@ -36,7 +45,7 @@ void request_tiles(const std::vector<TileRequest>& requests) {
     Column parts(TEXTOID);
     for (const std::string& part : request.parts) parts.add(text_param(part));
     spi.run(add_request, {int4_param(request.set), int4_param(request.key), bytea_param(request.value), parts.array(),
-                          int8_param(request.events), time_param(request.wanted_to), bytea_param(request.shape)});
+                          int8_param(request.events), time_param(std::min(request.wanted_to, latest)), bytea_param(request.shape)});
   }
 }
 

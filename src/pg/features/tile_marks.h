@@ -26,6 +26,8 @@ struct TileRequest {
   std::string name;   // of a new set, of which nothing else is said
 };
 
+// No tiles are made of later events: there are such as the year 9999 by mistake, and empty stretches up to there.
+TimestampTz latest_of_tiles();
 // Writes them down, with the owner's rights.
 void request_tiles(const std::vector<TileRequest>& requests);
 

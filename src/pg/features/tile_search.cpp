@@ -10,14 +10,16 @@ namespace fraud::pg {
 
 namespace {
 
-// The latest finite time of the set's events.
+// The latest time of the set's events, but of those beyond all tiles.
 std::optional<TimestampTz> latest_event(const FeatureSet& set) {
   DefinerScope definer(set);
   const std::string time = as_timestamptz(set.time, set.time_type);
-  const std::string query = "SELECT pg_catalog.max(" + time + ")" + set.from_clause() + " WHERE pg_catalog.isfinite(" + time + ")";
+  const std::string query = "SELECT pg_catalog.max(" + time + ")" + set.from_clause() + " WHERE pg_catalog.isfinite(" + time + ") AND " + time + " <= $1";
   const char* text = query.c_str();
+  Oid types[] = {TIMESTAMPTZOID};
+  Datum values[] = {TimestampTzGetDatum(latest_of_tiles())};
   return protect([&]() -> std::optional<TimestampTz> {
-    if (SPI_execute(text, true, 1) < 0) elog(ERROR, "SPI_execute failed");
+    if (SPI_execute_with_args(text, 1, types, values, nullptr, true, 1) < 0) elog(ERROR, "SPI_execute failed");
     bool null = true;
     const Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
     if (null) return std::nullopt;
@@ -58,6 +60,7 @@ std::vector<TileRequest> keys_with_many_events(TileSource& source, int32_t set_i
       query.run(values, reader.receiver(), true);
       reader.check();
     }
+    const DefinerScope definer(set);  // its settings, by which the folder reads the text of the parts
     const EventBatch& found = reader.batch();
     std::vector<std::string_view> values;
     for (size_t row = 0; row < found.rows; ++row) {

@@ -5,14 +5,21 @@
 #include "pg/server/owner_scope.h"
 
 extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "partitioning/partdesc.h"
+#include "utils/acl.h"
+#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
 }
 
@@ -49,6 +56,20 @@ TileShapes::TileShapes(const OnlineSet& online) : readers(online.set->keys.size(
 
 namespace {
 
+// Mixes which rows of pg_trigger a table has: whoever takes a trigger off and puts it back leaves another. Plain Postgres code.
+void add_triggers(Oid table, uint64* mixed) {
+  Relation catalog = table_open(TriggerRelationId, AccessShareLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
+  SysScanDesc scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, nullptr, 1, &key);
+  for (HeapTuple row; HeapTupleIsValid(row = systable_getnext(scan));) {
+    const auto* trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row));
+    *mixed = hash_combine64(*mixed, (static_cast<uint64>(trigger->oid) << 32) | HeapTupleHeaderGetRawXmin(row->t_data));
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+}
+
 // Mixes what tells whether partitions were attached, detached, dropped or truncated, which fires no trigger of the whole table. Plain
 // Postgres code, for protect().
 void add_partitions(Relation root, uint64* mixed) {
@@ -59,11 +80,25 @@ void add_partitions(Relation root, uint64* mixed) {
     const Oid file = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relfilenode;
     ReleaseSysCache(row);
     *mixed = hash_combine64(*mixed, (static_cast<uint64>(parts->oids[i]) << 32) | file);
+    add_triggers(parts->oids[i], mixed);
     if (parts->is_leaf[i]) continue;
     Relation part = table_open(parts->oids[i], AccessShareLock);
     if (part->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) add_partitions(part, mixed);
     table_close(part, NoLock);
   }
+}
+
+// Whether the definer sees all rows of the table, and its triggers do. Plain Postgres code.
+bool sees_all_rows(Relation table, const char* definer) {
+  // Rows of tables that inherit are events, and fire triggers of their own alone.
+  if (table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relhassubclass &&
+      find_inheritance_children(RelationGetRelid(table), NoLock) != NIL) {
+    return false;
+  }
+  // A policy may show others to each session.
+  if (!table->rd_rel->relrowsecurity) return true;
+  const Oid role = get_role_oid(definer, true);
+  return !OidIsValid(role) || check_enable_rls(RelationGetRelid(table), role, true) != RLS_ENABLED;
 }
 
 }  // namespace
@@ -73,8 +108,9 @@ std::string tile_signature(OnlineSet& online) {
   const FeatureSet& set = *online.set;
   const Oid schema = fraud_schema();
   const char* name = set.name.c_str();
+  const char* definer = set.definer.c_str();
   Oid found[kMost];
-  uint64 partitions = 0;
+  uint64 mixed = 0;
   const int count = protect([&] {
     const Oid table = set.builtin ? get_relname_relid("transactions", schema) : set.relation;
     Relation relation = table_open(table, AccessShareLock);
@@ -91,15 +127,19 @@ std::string tile_signature(OnlineSet& online) {
       (TRIGGER_FOR_ROW(trigger.tgtype) ? of_rows : of_statements) |= trigger.tgtype;
       found[number++] = trigger.tgoid;
     }
+    add_triggers(table, &mixed);
     // Months of payments go and come by functions that mark themselves what goes.
-    if (!set.builtin && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) add_partitions(relation, &partitions);
+    if (!set.builtin && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) add_partitions(relation, &mixed);
+    // ALTER TABLE may have other values computed, of which triggers see nothing; it writes another file.
+    if (!set.builtin) mixed = hash_combine64(mixed, relation->rd_rel->relfilenode);
+    const bool all_rows = set.builtin || sees_all_rows(relation, definer);
     table_close(relation, NoLock);
     constexpr int kRows = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE;
-    return (of_rows & kRows) == kRows && (of_statements & TRIGGER_TYPE_TRUNCATE) != 0 ? number : 0;
+    return all_rows && (of_rows & kRows) == kRows && (of_statements & TRIGGER_TYPE_TRUNCATE) != 0 ? number : 0;
   });
   if (count == 0) return {};
   return online.tile_shapes().digest + std::string(reinterpret_cast<const char*>(found), static_cast<size_t>(count) * sizeof(Oid)) +
-         std::string(reinterpret_cast<const char*>(&partitions), sizeof(partitions));
+         std::string(reinterpret_cast<const char*>(&mixed), sizeof(mixed));
 }
 
 }  // namespace fraud::pg
