@@ -36,14 +36,14 @@ class Size:
         self.small, self.large = small, large  # ordinary payments; of merchants; of cards
         self.few = few                         # payments, cards and merchants
         self.rounds, self.warm, self.untiled, self.refolds = rounds, warm, untiled, refolds
-        self.pieces, self.turns = pieces, turns  # how many, of how many payments; how many, of how many seconds
+        self.pieces, self.turns = pieces, turns  # each: how many, of how many payments; how many, of how many seconds
 
 
 SMALL = (78000, (1000, 10000), (1000, 10000))
 HEAVY = ((1000, 10000, 100000, 1000000), (1000, 10000, 100000))
-SIZES = {"small": Size(250, (500, (300,), (300,)), (1000, (300, 900), (300, 900)), (2000, 4), 3, 1, 3, 1, (2, 200), (1, 0.3)),
-         "medium": Size(1000, SMALL, (79000, *HEAVY), (200000, 40), 200, 10, 1000, 2, (10, 2000), (6, 4)),
-         "full": Size(1000, SMALL, (8779000, *HEAVY), (200000, 40), 200, 10, 2000, 4, (10, 2000), (10, 4))}
+SIZES = {"small": Size(250, (500, (300,), (300,)), (1000, (300, 900), (300, 900)), (2000, 4), 3, 1, 3, 1, ((2, 200),), (1, 0.3)),
+         "medium": Size(1000, SMALL, (79000, *HEAVY), (200000, 40), 200, 10, 1000, 2, ((10, 2000), (1, 20000)), (6, 4)),
+         "full": Size(1000, SMALL, (8779000, *HEAVY), (200000, 40), 200, 10, 2000, 4, ((10, 2000), (1, 20000)), (10, 4))}
 
 
 class Bench:
@@ -52,7 +52,7 @@ class Bench:
         self.size = size
         self.rounds = options.rounds or size.rounds
         self.warm, self.untiled, self.refolds = size.warm, size.untiled, size.refolds
-        self.pieces, self.piece = size.pieces
+        self.pieces = size.pieces
         self.turns, self.turn_seconds = size.turns
         self.prefix, self.reuse = options.databases, options.reuse
         self.places = {}
@@ -77,7 +77,7 @@ class Bench:
     def few(self):
         """Few keys, each with many payments of 30 days; time is left for those that come in the same density."""
         count, keys = self.size.few
-        left = 30 * 86400 / count * self.pieces * self.piece
+        left = 30 * 86400 / count * sum(pieces * size for pieces, size in self.pieces)
         return self.place("few", count, days=30, keys=(keys, keys), gap=int(1.2 * left) + 60)
 
 

@@ -33,22 +33,31 @@ def folding(bench):
     bench.report(f"folding a history, processor time a payment, all of whose keys are tiled (median of {len(costs)})",
                  percentile(costs, 0.5) * 1e6, "µs", "fold")
     ours = Ours(place)
+    for count, size in bench.pieces:
+        come(bench, place, session, ours, count, size)
+    ours.connection.close()
+    session.close()
+
+
+def come(bench, place, session, ours, count, size):
+    """Payments in the history's density, folded whenever so many have come, and not between."""
     pace = place.days * 86400000 // place.stored
-    folders, stored = Folders(place.name), 0
-    for _ in range(bench.pieces):
-        for _ in range(bench.piece // 100):
+    folders = Folders(place.name)
+    for _ in range(count):
+        session.run("BEGIN")
+        session.run("SELECT fraud._lock('tiles')")
+        for _ in range(size // 100):
             payments = []
             for _ in range(100):
                 place.clock += pace
                 payments.append(place.payment())
             ours.store(payments)
-            stored += 100
+        session.run("COMMIT")
         folders.run(session)
     seconds = folders.seconds()
     folders.close()
-    bench.report(f"folding {stored:,} payments as they come, every {bench.piece:,} of them, processor time a payment", seconds / stored * 1e6, "µs", "fold")
-    ours.connection.close()
-    session.close()
+    bench.report(f"folding {count * size:,} payments as they come, every {size:,} of them, {size // bench.size.few[1]} of each key, "
+                 "processor time a payment", seconds / (count * size) * 1e6, "µs", "fold")
 
 
 def disk(bench):
@@ -62,6 +71,9 @@ def disk(bench):
         covered = int(session.value(COVERED))
         bench.report(f"disk of tiles ÷ of the payments that they stand for, {what}", tiles / (all_bytes * covered / payments), "×", "disk")
         bench.report(f"fraud.tiles with its index, a payment of the {covered:,} that they stand for, {what}", tiles / covered, "bytes")
+        if place.folded is not None and place is bench.large():
+            bench.report(f"folding the history of heavy keys beside ordinary ones, processor time a payment of the {covered:,} that tiles stand for",
+                         place.folded / covered * 1e6, "µs", "fold")
         session.close()
 
 
@@ -164,6 +176,7 @@ def delay(bench):
     p99 = {what: percentile(found, 0.99) for what, found in times.items()}
     for what, name in (("idle", "nobody folding"), ("folding", "tiles being made"), ("other", "another session busy with something else")):
         bench.report(f"one payment and its commit, client's clock, p99 of {len(times[what]):,}, {name}", p99[what] * 1e3, "ms")
+    bench.report("median by a fold under way less median without", (percentile(times["folding"], 0.5) - percentile(times["idle"], 0.5)) * 1e3, "ms")
     bench.report(f"a payment's delay by a fold under way, p99 less p99 without ({turns.steps:,} pieces of folding)", (p99["folding"] - p99["idle"]) * 1e3, "ms", "delay")
     # What has been begun is brought to its end.
     session = place.connect()
