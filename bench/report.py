@@ -261,9 +261,9 @@ def curves_table(curves):
 
 def keys_table(keys):
     """What the tiles of each heavy key are."""
-    return table(["key", "payments in its windows", "finest tiles", "tiles", "pages", "bytes", "bytes a tile", "bytes a payment"],
-                 [[key["kind"], f"{key['payments']:,}", f"{shown(key['minutes'])} minutes", f"{key['tiles']:,}", f"{key['pages']:,}", f"{key['bytes']:,}",
-                   shown(key["bytes"] / key["tiles"]), shown(key["bytes"] / key["payments"])] for key in keys])
+    return table(["key", "payments in its windows", "finest tiles", "tiles", "pages (of pairs)", "bytes", "bytes a tile", "bytes a payment", "÷ the payments' disk"],
+                 [[key["kind"], f"{key['payments']:,}", f"{shown(key['minutes'])} minutes", f"{key['tiles']:,}",
+                   f"{key['pages']:,} ({key['of_pairs']:,})", f"{key['bytes']:,}", shown(key["bytes"] / key["tiles"]), shown(key["bytes"] / key["payments"]), shown(key["share"])] for key in keys])
 
 
 def make_volume(folder):
@@ -276,7 +276,7 @@ def make_volume(folder):
         parts += ["One payment a transaction, processor time, and how many times that of a new key:",
                   "![processor time of one payment by the payments that its key has](images/volume.svg)", curves_table(volume["curves"])]
     if volume["keys"]:
-        parts += ["What tiles of a key are, rows of `fraud.tiles` without page headers and index:", keys_table(volume["keys"])]
+        parts += ["What tiles of a key are: rows of `fraud.tiles`, without page headers and index. Pages of pairs are of a card with a category or a merchant:", keys_table(volume["keys"])]
     return "\n\n".join(parts) + "\n"
 
 

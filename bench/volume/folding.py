@@ -39,9 +39,17 @@ def folding(bench):
     session.close()
 
 
+# How often a payment since a time is in tiles: once for its card, once for its merchant.
+IN_TILES = ("SELECT count(*) FROM fraud.tiled_keys k JOIN fraud.transactions t ON t.occurred_at >= to_timestamp({0}) AND t.occurred_at < k.covered_to "
+            "AND CASE WHEN k.key_no = {1} THEN t.card::text ELSE t.merchant END = k.parts[1]")
+
+
 def come(bench, place, session, ours, count, size):
-    """Payments in the history's density, folded whenever so many have come, and not between."""
+    """Payments in the history's density, folded whenever so many have come, and not between; divided by what came into tiles."""
     pace = place.days * 86400000 // place.stored
+    card_no = session.value("SELECT min(k.key_no) FROM fraud.tiled_keys k WHERE k.parts[1] IN (SELECT c.card::text FROM fraud.customers c)")
+    in_tiles = IN_TILES.format(place.clock / 1000, card_no)
+    before = int(session.value(in_tiles))
     folders = Folders(place.name)
     for _ in range(count):
         session.run("BEGIN")
@@ -52,12 +60,16 @@ def come(bench, place, session, ours, count, size):
                 place.clock += pace
                 payments.append(place.payment())
             ours.store(payments)
+        session.run("SELECT fraud.request_tiles('payments')")
         session.run("COMMIT")
         folders.run(session)
     seconds = folders.seconds()
     folders.close()
-    bench.report(f"folding {count * size:,} payments as they come, every {size:,} of them, {size // bench.size.few[1]} of each key, "
-                 "processor time a payment", seconds / (count * size) * 1e6, "µs", "fold")
+    folded = (int(session.value(in_tiles)) - before) / 2
+    if folded < count * size / 4:
+        raise RuntimeError(f"of {count * size} payments {folded} are in tiles")
+    bench.report(f"folding payments as they come, every {size:,} of them, {size // bench.size.few[1]} of each key: processor time a payment of the "
+                 f"{folded:,.0f} that came into tiles", seconds / folded * 1e6, "µs", "fold")
 
 
 def disk(bench):
@@ -88,11 +100,12 @@ def kept(bench):
         near = min(place.heavy_cards, key=lambda count: abs(count - int(events)))
         if abs(near - int(events)) < near // 5:
             names[card] = ("card", near)
+    each = int(session.value(TRANSACTIONS)) / int(session.value("SELECT count(*) FROM fraud.transactions"))
     for part, pages, tiles, size, finest, shift, dependent in session.run(BY_KEY):
         if part in names:
             kind, count = names[part]
             bench.keys.append({"kind": kind, "payments": count, "pages": int(pages), "of_pairs": int(dependent), "tiles": int(tiles),
-                               "finest": int(finest or 0), "minutes": 2 ** int(shift) / 6e7, "bytes": int(size)})
+                               "finest": int(finest or 0), "minutes": 2 ** int(shift) / 6e7, "bytes": int(size), "share": int(size) / count / each})
     bench.keys.sort(key=lambda key: (key["kind"], key["payments"]))
     session.close()
 
