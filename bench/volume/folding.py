@@ -20,15 +20,19 @@ BY_KEY = ("SELECT k.parts[1], count(*), sum(bit_count(substr(t.page, 2, 8))), su
           "GROUP BY k.parts[1], k.shift, k.key")
 
 
+def fold_anew(place, session):
+    session.run(f"SELECT fraud._drop_tiles({SET}, false)")
+    session.run("VACUUM fraud.tiles, fraud.tiled_keys, fraud.tile_requests")
+    place.fold(session)
+
+
 def folding(bench):
     """Few keys, all of them tiled: their history, then payments that come in the same density."""
     place = bench.few()
     session = place.connect()
     costs = [] if place.folded is None else [place.folded / place.stored]
     for _ in range(bench.refolds):
-        session.run(f"SELECT fraud._drop_tiles({SET}, false)")
-        session.run("VACUUM fraud.tiles, fraud.tiled_keys, fraud.tile_requests")
-        place.fold(session)
+        fold_anew(place, session)
         costs.append(place.folded / place.stored)
     bench.report(f"folding a history, processor time a payment, all of whose keys are tiled (median of {len(costs)})",
                  percentile(costs, 0.5) * 1e6, "µs", "fold")
@@ -76,6 +80,8 @@ def disk(bench):
     """Bytes of fraud.tiles, with its index, for the payments that they stand for."""
     for place, what in ((bench.few(), "few keys, all tiled"), (bench.large(), "heavy keys beside ordinary ones")):
         session = place.connect()
+        if place.folded is None:
+            fold_anew(place, session)
         session.run("VACUUM fraud.tiles")
         tiles = int(session.value("SELECT pg_total_relation_size('fraud.tiles')"))
         all_bytes = int(session.value(TRANSACTIONS))
@@ -83,7 +89,7 @@ def disk(bench):
         covered = int(session.value(COVERED))
         bench.report(f"disk of tiles ÷ of the payments that they stand for, {what}", tiles / (all_bytes * covered / payments), "×", "disk")
         bench.report(f"fraud.tiles with its index, a payment of the {covered:,} that they stand for, {what}", tiles / covered, "bytes")
-        if place.folded is not None and place is bench.large():
+        if place is bench.large():
             bench.report(f"folding the history of heavy keys beside ordinary ones, processor time a payment of the {covered:,} that tiles stand for",
                          place.folded / covered * 1e6, "µs", "fold")
         session.close()

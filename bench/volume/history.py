@@ -16,9 +16,10 @@ STRANGERS = 10**9  # from here on nothing is stored of cards and merchants
 
 
 class History(Place):
-    """`ordinary` payments, and merchants and cards with so many each; `days` and `keys` make a place of few keys instead."""
+    """`ordinary` payments, and merchants and cards with so many each; `days` and `keys` make a place of few keys
+    instead. The history ends `gap` seconds ago, for those that come then."""
 
-    def __init__(self, name, ordinary, merchants=(), cards=(), days=DAYS, keys=None, gap=60, threshold=1000, reuse=False):
+    def __init__(self, name, ordinary, merchants=(), cards=(), days=DAYS, keys=None, gap=10800, threshold=1000, reuse=False):
         self.heavy_merchants, self.heavy_cards = merchants, cards
         self.counts = (ordinary, sum(merchants), sum(cards))
         self.days, self.gap, self.threshold = days, gap, threshold
@@ -30,7 +31,11 @@ class History(Place):
     def begin(self):
         super().begin()
         self.cards, self.merchants = self.ordinary_keys()
-        self.clock -= self.gap * 1000
+        session = self.connect()
+        self.first_stranger = STRANGERS + self.clock % STRANGERS * 1000
+        # From the latest payment on: one that goes back in time leaves a mark.
+        self.clock = int(float(session.value("SELECT extract(epoch FROM max(occurred_at)) * 1000 FROM fraud.transactions"))) + 1
+        session.close()
 
     def ordinary_keys(self):
         ordinary, at_merchants, of_cards = self.counts
@@ -46,7 +51,7 @@ class History(Place):
         return self.cards + self.heavy_cards.index(count)
 
     def stranger(self):
-        return STRANGERS + self.made
+        return self.first_stranger + self.made
 
     def load(self, session):
         self.cards, self.merchants = self.ordinary_keys()

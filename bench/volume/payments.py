@@ -1,6 +1,7 @@
 """What a payment costs of keys with few payments and with many, with tiles and without them."""
 import random
 import statistics
+import time
 
 from history import MEMORY
 from online import Ours
@@ -40,7 +41,15 @@ def grow(bench, place):
     sides = {tiles: Side(place, tiles) for tiles in (True, False)}
     keys = [(kind, count) for kind, counts in (("merchant", place.heavy_merchants), ("card", place.heavy_cards)) for count in (0, *counts)]
     keys.append(("ordinary", 0))
+    # As many since the last tile as there are on average, if the folder makes more when 64 are.
+    for kind, count in keys:
+        if count:
+            sides[True].ours.store([payment_of(place, kind, count) for _ in range(32)])
+    # A round is as long as the heaviest card has between two payments.
+    left = int(time.time() * 1000) - place.clock
+    pace = min(26000, left // (bench.rounds + bench.warm + 1))
     for turn in range(-bench.warm, bench.rounds):
+        place.clock += pace
         todo = [(kind, count, tiles) for kind, count in keys for tiles in sides
                 if (tiles or count <= 1000 if turn < 0 else turn % turns_of(count, tiles, bench.rounds) == 0)]
         shuffle.shuffle(todo)
