@@ -3,8 +3,8 @@
     report.py FOLDER [PAGE]
 
 FOLDER holds the results that bench/run left; with PAGE, the tables also replace what
-stands between that page's markers: of scoring, of the feed and of what a payment costs, each
-if it was measured.
+stands between that page's markers: of scoring, of the feed, of what a payment costs and of
+volume, each if it was measured.
 """
 import json
 import os
@@ -20,6 +20,8 @@ FEED_BEGIN = "<!-- the feed: written by make bench -->"
 FEED_END = "<!-- end of what make bench writes of the feed -->"
 COST_BEGIN = "<!-- what a payment costs: written by make bench -->"
 COST_END = "<!-- end of what make bench writes of a payment's cost -->"
+VOLUME_BEGIN = "<!-- volume: written by make bench -->"
+VOLUME_END = "<!-- end of what make bench writes of volume -->"
 NOTIFY_BEGIN = "<!-- deliveries: written by make bench -->"
 NOTIFY_END = "<!-- end of what make bench writes of deliveries -->"
 TASKS = {"one_row": "one row", "batch": "batch", "explain": "explain one row"}
@@ -52,6 +54,8 @@ COST_BARS = {"single": at_most(4), "batch100": at_most(6), "batch1000": at_most(
              "clock": at_most(2), "drain": at_most(8), "assess": at_most(1.3), "reasons": at_most(2), "months": at_most(1.1),
              "locks": at_most(40), "disk": at_most(600), "wal": at_most(1200), "p99": at_most(1.3), "refresh": at_most(8, " µs"),
              "rebuild": at_most(60, " s"), "history": at_least(45000), "memory": at_most(500, " MB")}
+VOLUME_BARS = {"merchant": at_most(1.5), "card": at_most(2), "delay": at_most(10, " ms"), "untiled": at_most(3, " %"), "fold": at_most(30, " µs"),
+               "disk": at_most(0.1)}
 
 
 def load(path):
@@ -246,6 +250,36 @@ def make_cost(folder):
             + "".join(f"\nNot measured: {note}.\n" for note in cost["notes"]))
 
 
+def curves_table(curves):
+    """A row for each number of payments, a column for each curve."""
+    counts = sorted({count for curve in curves for count, _, _ in curve["points"]})
+    header = ["payments in the windows"] + [
+        f"{curve['kind']}, {'with' if curve['tiles'] else 'without'} tiles, {curve['stored']:,} stored" for curve in curves]
+    found = [{count: f"{shown(time)} µs ({shown(ratio)} ×)" for count, time, ratio in curve["points"]} for curve in curves]
+    return table(header, [[f"{count:,}" if count else "0, a new key"] + [points.get(count, "") for points in found] for count in counts])
+
+
+def keys_table(keys):
+    """What the tiles of each heavy key are."""
+    return table(["key", "payments in its windows", "finest tiles", "tiles", "pages (of pairs)", "bytes", "bytes a tile", "bytes a payment", "÷ the payments' disk"],
+                 [[key["kind"], f"{key['payments']:,}", f"{shown(key['minutes'])} minutes", f"{key['tiles']:,}",
+                   f"{key['pages']:,} ({key['of_pairs']:,})", f"{key['bytes']:,}", shown(key["bytes"] / key["tiles"]), shown(key["bytes"] / key["payments"]), shown(key["share"])] for key in keys])
+
+
+def make_volume(folder):
+    volume = load(folder / "volume.json")
+    if volume is None:
+        return None
+    parts = [f"Measured on {volume['date']} (load average {volume['load']:.1f} at the beginning, {volume['load_after']:.1f} at the end): {cpu()}, "
+             f"{os.cpu_count()} CPUs, {system()}, PostgreSQL {volume['postgres']}.", measured_table("volume", volume["results"], VOLUME_BARS)]
+    if volume["curves"]:
+        parts += ["One payment a transaction, processor time, and how many times that of a new key:",
+                  "![processor time of one payment by the payments that its key has](images/volume.svg)", curves_table(volume["curves"])]
+    if volume["keys"]:
+        parts += ["What tiles of a key are: rows of `fraud.tiles`, without page headers and index. Pages of pairs are of a card with a category or a merchant:", keys_table(volume["keys"])]
+    return "\n\n".join(parts) + "\n"
+
+
 def replace(page, begin, end, text):
     before, _, rest = page.read_text().partition(begin)
     _, _, after = rest.partition(end)
@@ -257,7 +291,7 @@ def main():
     scoring = make(folder) if any((folder / name).exists() for name in ("core-xgboost-debian.json", "sql.json")) else None
     for begin, end, text in ((BEGIN, END, scoring), (FEED_BEGIN, FEED_END, make_scenes(folder, "live", "the feed", LIVE_BARS)),
                              (NOTIFY_BEGIN, NOTIFY_END, make_scenes(folder, "notify", "deliveries", NOTIFY_BARS)),
-                             (COST_BEGIN, COST_END, make_cost(folder))):
+                             (COST_BEGIN, COST_END, make_cost(folder)), (VOLUME_BEGIN, VOLUME_END, make_volume(folder))):
         if text is None:
             continue
         print(text)

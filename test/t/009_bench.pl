@@ -65,5 +65,23 @@ is("@missing", '', 'all that a payment costs is measured');
 is(join(', ', map { $_->{what} } grep { $_->{what} !~ /reasons add/ && !($_->{value} > 0) } @{ $found->{results} }), '', 'and every figure is one');
 like($err, qr/^features compared: [1-9]/m, 'the features of the program that it is compared with are those that are stored');
 
+# What it costs where keys have many payments, a few of each.
+($out, $err) = run_command([ 'python3', "$ENV{FRAUD_TREE}/bench/volume", '--size', 'small' ]);
+$found = eval { decode_json($out) } or diag $err;
+@missing = grep { my $what = $_; !grep { index($_->{what}, $what) >= 0 } @{ $found->{results} } } (
+    'merchant with 900 payments in its windows ÷ new merchant', 'merchant with 900 payments in its windows ÷ new merchant, without tiles',
+    'card with 900 payments in its windows ÷ new card', 'none of whose keys is tiled, median', 'folding a history, processor time',
+    'folding payments as they come, every 200', 'disk of tiles ÷', 'delay by a fold under way');
+is("@missing", '', 'volume is measured');
+is(join(', ', map { $_->{what} } grep { $_->{what} !~ /delay by|median by|what tiles add/ && !($_->{value} > 0) } @{ $found->{results} }), '', 'and every figure is one');
+is(scalar(@{ $found->{curves} }), 8, 'of merchants and cards, in two places, with tiles and without');
+is(join(', ', map { "$_->{kind} $_->{payments}" } grep { $_->{tiles} > 0 } @{ $found->{keys} }), 'card 300, card 900, merchant 300, merchant 900',
+    'and what their tiles are');
+my $folder = $node->basedir;
+append_to_file("$folder/volume.json", $out);
+command_ok([ 'python3', "$ENV{FRAUD_TREE}/bench/volume/picture.py", "$folder/volume.json", "$folder/volume.svg" ], 'a picture is drawn');
+is(scalar(() = slurp_file("$folder/volume.svg") =~ /<path /g), 8, 'with a line for each');
+command_like([ 'python3', "$ENV{FRAUD_TREE}/bench/report.py", $folder ], qr/^\| payments in the windows \| .*\n(?:.*\n)*\| merchant \| 900 \| /m, 'and tables');
+
 $node->stop;
 done_testing();

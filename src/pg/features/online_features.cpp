@@ -25,7 +25,7 @@ namespace {
 
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 // Of a key that has tiles: with so many events behind them more are asked for.
-constexpr size_t kMostBehind = 64;
+constexpr size_t kMostBehind = 128;
 
 // The computation of one source's events.
 class Computation {

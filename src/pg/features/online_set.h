@@ -49,6 +49,8 @@ struct OnlineSet {
 
   // What its tiles hold.
   const TileShapes& tile_shapes();
+  std::string signature;     // tile_signature(), as it was when
+  uint64_t signed_at = 0;    // so many invalidations had been heard of
 
  private:
   std::unique_ptr<TileShapes> shapes_;  // made when they are first asked for

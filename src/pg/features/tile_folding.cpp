@@ -19,7 +19,8 @@ namespace fraud::pg {
 
 namespace {
 
-constexpr int64_t kEventsAtOnce = 20000;
+constexpr int64_t kEventsAtOnce = 5000;
+constexpr int64_t kPieceUs = 30000;
 constexpr int64_t kEventsATile = 24;         // of the finest, about
 constexpr int64_t kMostEventsATile = 160;    // with more the key's tiles are made anew, finer
 constexpr int kLeastShift = 16, kMostShift = 40;
@@ -252,8 +253,15 @@ class SetFolder {
       if (spi_.run(settle, {int4_param(row_.id)}) > 0) return true;
       waits_ = true;
     }
-    const bool extended = extend();
-    return mend() || extended;
+    // Of small keys several a piece.
+    const TimestampTz start = GetCurrentTimestamp();
+    bool done = false;
+    for (bool more = true; more && GetCurrentTimestamp() - start < kPieceUs;) {
+      const bool extended = extend();
+      more = mend() || extended;
+      done = done || more;
+    }
+    return done;
   }
 
  private:

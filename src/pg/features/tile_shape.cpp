@@ -16,6 +16,7 @@ extern "C" {
 #include "partitioning/partdesc.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -101,9 +102,18 @@ bool sees_all_rows(Relation table, const char* definer) {
   return !OidIsValid(role) || check_enable_rls(RelationGetRelid(table), role, true) != RLS_ENABLED;
 }
 
-}  // namespace
+// Counts what may make a signature another one.
+uint64_t invalidations = 1;
 
-std::string tile_signature(OnlineSet& online) {
+void count_invalidations() {
+  static bool counting = false;
+  if (counting) return;
+  CacheRegisterRelcacheCallback([](Datum, Oid) { ++invalidations; }, (Datum)0);
+  CacheRegisterSyscacheCallback(AUTHOID, [](Datum, int, uint32) { ++invalidations; }, (Datum)0);
+  counting = true;
+}
+
+std::string read_signature(OnlineSet& online) {
   constexpr int kMost = 16;
   const FeatureSet& set = *online.set;
   const Oid schema = fraud_schema();
@@ -140,6 +150,18 @@ std::string tile_signature(OnlineSet& online) {
   if (count == 0) return {};
   return online.tile_shapes().digest + std::string(reinterpret_cast<const char*>(found), static_cast<size_t>(count) * sizeof(Oid)) +
          std::string(reinterpret_cast<const char*>(&mixed), sizeof(mixed));
+}
+
+}  // namespace
+
+const std::string& tile_signature(OnlineSet& online) {
+  protect(count_invalidations);
+  if (online.signed_at == invalidations) return online.signature;
+  // What is heard of while it is read makes it be read once more.
+  const uint64_t at = invalidations;
+  online.signature = read_signature(online);
+  online.signed_at = at;
+  return online.signature;
 }
 
 }  // namespace fraud::pg

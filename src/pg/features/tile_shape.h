@@ -20,6 +20,6 @@ struct TileShapes {
 
 // Returns the digest together with the triggers by which changes of the events are marked: another one once any was made
 // anew, and, of a table of users, once its partitions are others. Empty where changes are not marked, so that there can be no tiles.
-std::string tile_signature(OnlineSet& online);
+const std::string& tile_signature(OnlineSet& online);
 
 }  // namespace fraud::pg
