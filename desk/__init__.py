@@ -1,0 +1,1 @@
+"""The analysts' desk: a web application over the extension's SQL functions (docs/desk.md)."""

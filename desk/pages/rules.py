@@ -1,0 +1,89 @@
+"""Rules and lists, and what a condition would have done."""
+
+import psycopg
+from flask import abort, g, redirect, render_template, request, url_for
+
+from ..actions import number, parameters_of
+from ..database import ask, ask_one, told
+
+FIELDS = ("rule:text", "condition:text", "action:text", "reason:text", "priority:number", "note:text")
+EMPTY = {"rule": "", "condition": "", "action": "review", "reason": "", "priority": 100, "note": ""}
+ENTRIES = 200
+
+
+def backtest_of(condition, days):
+    """fraud.backtest_rule of the last days, taken apart: measures, hits by day, and of which rules too."""
+    rows = ask("SELECT metric, item, value FROM fraud.backtest_rule(%s, now() - make_interval(days => %s), now())", [condition, days])
+    return {"condition": condition, "days": days, "measures": {r["metric"]: r["value"] for r in rows if r["item"] is None},
+            "by_day": [(r["item"], r["value"]) for r in rows if r["metric"] == "hits_of_day"],
+            "rules": [(r["item"], r["value"]) for r in rows if r["metric"] == "hits_of_rule_too"]}
+
+
+def rules():
+    return render_template("rules.html", rules=ask("SELECT * FROM fraud.rule_status ORDER BY mode = 'off', rule"),
+                           lists=ask("SELECT l.list, l.field, l.description, l.created_by, (SELECT count(*) FROM (SELECT FROM fraud.list_values v WHERE v.list = l.list LIMIT 10001) n) AS entries"
+                                     " FROM fraud.lists l ORDER BY l.list"))
+
+
+def _columns():
+    return ask("SELECT name, type FROM fraud.rule_columns() ORDER BY name")
+
+
+def new_rule():
+    """A rule written, tried and stored by one form; what fails is said above what was written."""
+    values, error, tried = dict(EMPTY), None, None
+    if request.method == "POST":
+        values = parameters_of(FIELDS, request.form)
+        error, tried, stored = _try_or_store(values, "SELECT fraud.add_rule(%(rule)s, %(condition)s, %(action)s, %(reason)s, priority => %(priority)s, note => %(note)s)")
+        if stored:
+            return redirect(url_for("rule", name=values["rule"]), 303)
+    return render_template("rule_form.html", values=values, error=error, tried=tried, columns=_columns(), is_new=True), 409 if error else 200
+
+
+def rule(name):
+    status = ask_one("SELECT * FROM fraud.rule_status WHERE rule = %s", [name]) or abort(404)
+    newest = ask_one("SELECT condition, action, reason, priority, version FROM fraud.rule_versions WHERE rule = %s ORDER BY version DESC LIMIT 1", [name])
+    values, error, tried = EMPTY | {"rule": name} | newest, None, None
+    if request.method == "POST":
+        values = parameters_of(FIELDS, request.form) | {"rule": name}
+        error, tried, stored = _try_or_store(values, "SELECT fraud.alter_rule(%(rule)s, %(condition)s, %(action)s, %(reason)s, priority => %(priority)s, note => %(note)s)")
+        if stored:
+            return redirect(url_for("rule", name=name), 303)
+    return render_template("rule.html", status=status, values=values, error=error, tried=tried, columns=_columns(), is_new=False,
+                           history=ask("SELECT * FROM fraud.rule_history WHERE rule = %s ORDER BY event_id DESC LIMIT 100", [name]),
+                           versions=ask("SELECT * FROM fraud.rule_versions WHERE rule = %s ORDER BY version DESC LIMIT 50", [name]),
+                           matches=ask("SELECT * FROM fraud.rule_matches WHERE rule = %s ORDER BY matched_at DESC LIMIT 20", [name])), 409 if error else 200
+
+
+def _try_or_store(values, statement):
+    try:
+        if request.form.get("do") == "store":
+            g.acting = True
+            ask(statement, values)
+            g.session.messages.append(f"rule {values['rule']} is stored")
+            g.session.messages.extend(g.get("notices", []))
+            return None, None, True
+        if values["condition"] and request.form.get("do") == "backtest":
+            return None, backtest_of(values["condition"], min(number(request.form.get("days", "")) or 30, 3650)), False
+    except psycopg.Error as fault:
+        return told(fault), None, False
+    return None, None, False
+
+
+def list_page(name):
+    of_list = ask_one("SELECT * FROM fraud.lists WHERE list = %s", [name]) or abort(404)
+    part = request.args.get("part", "")
+    return render_template("list.html", list=of_list, part=part,
+                           entries=ask("SELECT * FROM fraud.list_values WHERE list = %s AND position(%s IN value) > 0 ORDER BY entry_id DESC LIMIT %s", [name, part, ENTRIES]),
+                           most=ENTRIES)
+
+
+def newest_entry(name):
+    """What was listed last by who looks, and what it would have caught."""
+    entry = ask_one("SELECT list, field, value, until, reason, format('%%I = %%L', field, value) AS condition FROM fraud.list_values"
+                    " WHERE list = %s AND added_by = %s ORDER BY entry_id DESC LIMIT 1", [name, g.session.user]) or abort(404)
+    return render_template("entry.html", entry=entry, tried=backtest_of(entry["condition"], 30))
+
+
+PAGES = [("/rules", rules, ["GET"]), ("/rules/new", new_rule, ["GET", "POST"]), ("/rules/of/<path:name>", rule, ["GET", "POST"]),
+         ("/lists/<name>", list_page, ["GET"]), ("/lists/<name>/newest", newest_entry, ["GET"])]
