@@ -48,8 +48,7 @@ def create_app(settings=None):
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20
     security.secure(app, settings or Settings())
     app.jinja_env.filters.update(charts.FILTERS)
-    app.jinja_env.globals.update({"bars": charts.bars, "curve": charts.curve}
-    app.jinja_env.globals.update({"pairs": lambda points: [(p["recall"], p["precision"]) for p in points]}
+    app.jinja_env.globals.update(bars=charts.bars, curve=charts.curve, pairs=charts.pairs)
     app.context_processor(lambda: {"session": g.get("session"), "token": _token, "said": _said})
     for error, handler in ((psycopg_pool.PoolTimeout, _on_pool_error), (psycopg.Error, _on_database_error), (HTTPException, _on_http_error)):
         app.register_error_handler(error, handler)
