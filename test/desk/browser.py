@@ -13,7 +13,7 @@ class _Forms(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.forms = []
-        self._form = self._area = self._select = None
+        self._form = self._area = self._select = self._option = None
         self._text = ""
         self.feed(text)
 
@@ -32,13 +32,7 @@ class _Forms(html.parser.HTMLParser):
         elif tag == "select":
             self._select = [given["name"], None]
         elif tag == "option" and self._select:
-            self._text = ""
-            self._select.append("value" in given and (given["value"] or "") or None)
-            if "selected" in given or self._select[1] is None:
-                self._select[1] = given.get("value")
-                self._picks_text = "value" not in given
-            else:
-                self._picks_text = False
+            self._text, self._option = "", given
         elif tag == "button":
             self._text = ""
             self._form["buttons"].append({"action": given.get("formaction"), "name": given.get("name"), "value": given.get("value"), "label": ""})
@@ -53,8 +47,9 @@ class _Forms(html.parser.HTMLParser):
             return
         elif tag == "textarea":
             self._form["fields"].append((self._area, self._text.removeprefix("\n")))
-        elif tag == "option" and self._select and self._picks_text:
-            self._select[1] = self._text
+        elif tag == "option" and self._select:
+            if "selected" in self._option or self._select[1] is None:  # else the first
+                self._select[1] = self._option.get("value", self._text) or ""
         elif tag == "select":
             self._form["fields"].append((self._select[0], self._select[1] or ""))
             self._select = None
@@ -76,24 +71,21 @@ class Browser:
         return self._ask(urllib.request.Request(urllib.parse.urljoin(self.url or self.address, path),
                                                 data=urllib.parse.urlencode(fields).encode(), headers=headers or {}))
 
-    def press(self, label, **values):
-        """Presses the first button of a name in the page, its form filled in with values."""
+    def press(self, label, where=None, **values):
+        """Presses the first button of that name whose form has such fields (where: and such values), filled in with values."""
         for form in _Forms(self.text).forms:
+            if not set((where or {}).items()) <= set(form["fields"]):
+                continue
             for button in form["buttons"]:
-                if button["label"] == label and all(not kept.startswith("_") for kept in values) and self._has(form, values):
-                    fields = [(n, v) for n, v in form["fields"] if n not in values]
+                if button["label"] == label:
+                    fields = [(name, value) for name, value in form["fields"] if name not in values]
                     for name, value in values.items():
-                        fields += [(name, v) for v in (value if isinstance(value, list) else [value])]
+                        fields += [(name, each) for each in (value if isinstance(value, list) else [value])]
                     if button["name"]:
                         fields.append((button["name"], button["value"] or ""))
                     action = button["action"] or form["action"] or self.url
                     return self.get(action + "?" + urllib.parse.urlencode(fields)) if form["method"] == "get" else self.post(action, fields)
-        raise AssertionError(f'no button "{label}" with {sorted(values)} at {self.url}:\n{self.text[:2000]}')
-
-    @staticmethod
-    def _has(form, values):
-        known = {name for name, _ in form["fields"]}
-        return all(name in known or name in ("overrule", "fraud", "legitimate", "override_gate") for name in values)
+        raise AssertionError(f'no button "{label}" with {where} at {self.url}:\n{self.text[:2000]}')
 
     def token(self):
         return next(v for form in _Forms(self.text).forms for n, v in form["fields"] if n == "csrf")

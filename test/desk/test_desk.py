@@ -1,0 +1,237 @@
+"""A working morning at the desk: by HTTP (below), and in Chromium (test_browser.py)."""
+
+import re
+import time
+import unittest
+
+import place
+from browser import Browser
+from place import NASTY, PASSWORD, Desk, sql, value
+from test_browser import BrowserWalk  # noqa: F401
+
+
+def setUpModule():
+    place.set_up()
+
+
+class Walk(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.desk = Desk()
+
+    @classmethod
+    def tearDownClass(cls):
+        log = cls.desk.stop()
+        assert PASSWORD not in log, "a password is in the log"
+        assert "Traceback" not in log, log
+
+    def logged_in(self, user):
+        browser = Browser(self.desk.address).log_in(user, PASSWORD)
+        self.assertEqual((browser.status, browser.url), (200, self.desk.address + "/queue"))
+        return browser
+
+    def test_1_a_morning(self):
+        one = self.logged_in("desk_one")
+        # Takes three, the worst first.
+        one.press("Take", where={"count": "10"}, count="3")
+        mine = [n for (n,) in sql("SELECT case_id FROM fraud.cases WHERE assignee = 'desk_one' AND status = 'acknowledged' ORDER BY priority DESC, case_id")]
+        self.assertEqual(len(mine), 3)
+        self.assertEqual([int(n) for n in re.findall(r'<tr data-case="(\d+)"', one.text)], mine, "the queue shows what was taken, worst first")
+        # Confirms one, with a note; dismisses another.
+        one.get(f"/cases/{mine[0]}")
+        self.assertIn("Expected loss", one.text)
+        one.press("Confirm fraud", note="the customer says it was not hers")
+        self.assertIn(f"case {mine[0]} is fraud", one.text)
+        one.get(f"/cases/{mine[1]}").press("Dismiss")
+        self.assertEqual(sql("SELECT status, status_by FROM fraud.cases WHERE case_id = ANY (%s) ORDER BY status", [mine[:2]]), [("confirmed", "desk_one"), ("dismissed", "desk_one")])
+        self.assertEqual(sql("SELECT DISTINCT t.is_fraud FROM fraud.transactions t JOIN fraud.alerts a USING (card, transaction_id) WHERE a.case_id = ANY (%s) ORDER BY 1", [mine[:2]]), [(False,), (True,)])
+        self.assertEqual(value("SELECT note FROM fraud.case_history WHERE case_id = %s AND action = 'confirm'", [mine[0]]), "the customer says it was not hers")
+        # Reopens and assigns.
+        one.press("Reopen", note="asked again").press("Assign", assignee="desk_two")
+        self.assertEqual(sql("SELECT status, assignee FROM fraud.cases WHERE case_id = %s", [mine[1]]), [("open", "desk_two")])
+        # Decides payment by payment.
+        payment = value("SELECT transaction_id FROM fraud.alerts WHERE case_id = %s", [mine[2]])
+        one.get(f"/cases/{mine[2]}").press("Decide so", fraud=payment, note="one of one")
+        self.assertEqual(value("SELECT status FROM fraud.cases WHERE case_id = %s", [mine[2]]), "confirmed")
+
+        # Blocks a device for a week: one click from the case, and what it would have caught is there.
+        device = value("SELECT t.attributes -> 'device' ->> 'id' FROM fraud.transactions t WHERE t.transaction_id = %s", [payment])
+        one.press("Block for a week", where={"list": "block_device", "value": device})
+        self.assertTrue(one.url.endswith("/lists/block_device/newest"), one.url)
+        self.assertIn("What it would have hit in the last 30 days", one.text)
+        hits = value("SELECT value FROM fraud.backtest_rule(format('device = %%L', %s::text), now() - interval '30 days', now()) WHERE metric = 'hits'", [device])
+        self.assertGreater(hits, 1)
+        self.assertIn(f'<div class="name">Payments hit</div><div class="figure">{hits:.0f}</div>', one.text)
+        self.assertEqual(value("SELECT date_trunc('day', until - now()) FROM fraud.list_values WHERE list = 'block_device' AND added_by = 'desk_one'").days, 6)
+        self.assertEqual(place.pay("blocked", 500, device), "block")
+
+        # Writes a rule from a case: tried, stored as observed.
+        one.get(f"/cases/{mine[0]}").press("Write a rule", where={"note": f"case {mine[0]}"})
+        self.assertIn(f'value="case {mine[0]}"', one.text)
+        one.press("Backtest", condition="device = 'd-seen' OR amount > 985", rule="costly")
+        self.assertIn('<div class="name">Payments hit</div><div class="figure">2</div>', one.text)
+        self.assertRegex(one.text, r"<title>\d{4}-\d\d-\d\d: \d+</title>")
+        one.press("Store, observed", reason="costs {amount}", action="block")
+        self.assertTrue(one.url.endswith("/rules/of/costly"), one.url)
+        self.assertEqual(sql("SELECT mode, author, action FROM fraud.rule_status WHERE rule = 'costly'"), [("observe", "desk_one", "block")])
+        self.assertEqual(place.pay("seen-1", 501, "d-seen"), "review", "what is observed decides nothing")
+        one.get(one.url)
+        self.assertIn("seen-1", one.text)
+        # Its author may not enforce it; another may, and it decides.
+        one.press("Enforce", reason="mine")
+        self.assertEqual(one.status, 403)
+        self.assertIn("SQLSTATE 42501", one.text)
+        self.assertIn("What was sent", one.text)
+        two = self.logged_in("desk_two").get("/rules/of/costly").press("Enforce", reason="looked at its hits")
+        self.assertIn("version 1 of rule costly decides", two.text)
+        self.assertEqual(place.pay("seen-2", 502, "d-seen"), "block")
+        two.get("/rules/of/costly")
+        self.assertIn("seen-2", two.text)
+        self.assertEqual(value("SELECT reason FROM fraud.rule_history WHERE rule = 'costly' AND act = 'enforce' AND by = 'desk_two'"), "looked at its hits")
+        # Takes the device out of the list again.
+        two.get("/lists/block_device").press("Take out", where={"value": device}, reason="a shared one")
+        self.assertEqual(value("SELECT count(*) FROM fraud.list_values"), 0)
+
+    def test_2_searches(self):
+        one = self.logged_in("desk_one").get("/search").press("Find", id="w-5")
+        self.assertIn("1 found", one.text)
+        one.press("Find", id="", attribute="device", value="d-1")
+        self.assertIn("w-7", one.text)
+        self.assertNotIn("d-1", one.url, "what is looked for is in no address")
+        one.press("Find", value="", attribute="", last_four="12")
+        self.assertIn("last_four has to be four digits", one.text)
+        one.get("/payments/w-5").press("It is legitimate", overrule="yes")
+        self.assertIs(value("SELECT is_fraud FROM fraud.transactions WHERE transaction_id = 'w-5'"), False)
+        one.press("It is fraud", overrule="yes")
+        self.assertIs(value("SELECT is_fraud FROM fraud.transactions WHERE transaction_id = 'w-5'"), True)
+
+    def test_3_models(self):
+        two = self.logged_in("desk_two").get("/models/payments/1")
+        self.assertIn("auc_roc", two.text)
+        two.get("/models/payments").press("Promote", version="1", review_at="0.9", block_at="0.1", reason="a slip")
+        self.assertEqual(two.status, 409)
+        self.assertIn("Nothing was changed", two.text)
+        self.assertIn('value="a slip"', two.text, "what was sent is not lost")
+        two.get("/models/payments").press("Promote", version="1", review_at="0.0001", block_at="0.999", reason="a little less", override_gate="yes")
+        self.assertEqual(sql("SELECT review_at, promoted_by FROM fraud.model_aliases"), [(0.0001, "desk_two")])
+        two.press("Roll back to the one before", reason="after all")
+        self.assertEqual(value("SELECT review_at FROM fraud.model_aliases"), 0)
+
+    def test_4_every_page(self):
+        one = self.logged_in("desk_one")
+        for path in ("/queue", "/queue?whose=mine&overdue=yes&decision=block&least=3", "/queue/rows", "/search", "/rules", "/rules/new", "/models", "/models/payments", "/health"):
+            self.assertEqual(one.get(path).status, 200, path)
+            self.assertNotIn(PASSWORD, one.text)
+            self.assertNotRegex(one.text, r'<script(?! src=)|\son\w+="|\sstyle="|<style', f"{path}: inline script or style, which the policy forbids")
+            self.assertIn("default-src 'self'", one.headers["Content-Security-Policy"])
+            self.assertIn("frame-ancestors 'none'", one.headers["Content-Security-Policy"])
+            self.assertEqual(one.headers["Cache-Control"], "no-store")
+        case = value("SELECT case_id FROM fraud.alerts WHERE transaction_id = 'w-0'")
+        one.get(f"/cases/{case}")
+        self.assertNotRegex(one.text, r'<script(?! src=)|\sstyle="|<style')
+        self.assertIn("&lt;script&gt;", one.text)
+        self.assertEqual(one.get("/report.css").headers["Content-Type"], "text/css; charset=utf-8")
+        self.assertEqual(one.get("/cases/99999999").status, 404)
+        self.assertEqual(one.get("/queue?least=x").status, 400)
+        self.assertEqual(one.get("/rules/of/none").status, 404)
+
+    def test_5_bad_input_loses_nothing(self):
+        one = self.logged_in("desk_one").get("/rules/new").press("Store, observed", rule="bad", condition="amount >> 'x' AND now() > occurred_at", note="kept")
+        self.assertEqual(one.status, 409)
+        self.assertIn("amount &gt;&gt; &#39;x&#39; AND now() &gt; occurred_at", one.text)
+        self.assertIn('value="kept"', one.text)
+        self.assertIn("SQLSTATE 42883", one.text)
+        one.press("Backtest", condition="now() > occurred_at")
+        self.assertEqual(one.status, 409)
+
+    def test_6_rights_are_the_databases(self):
+        auditor = Browser(self.desk.address).log_in("desk_auditor", PASSWORD)
+        self.assertEqual(auditor.status, 403)
+        self.assertIn("permission denied for view case_queue", auditor.text)
+        self.assertEqual(auditor.get("/health").status, 403, "an auditor may see health, but not these sources") if not value("SELECT has_table_privilege('desk_auditor', 'fraud.source_status', 'SELECT')") else None
+        before = value("SELECT count(*) FROM fraud.audit_log")
+        auditor.get("/rules").post("/do/take", {"csrf": auditor.token(), "count": "1", "next": "/"})
+        self.assertEqual(auditor.status, 403)
+        self.assertEqual(value("SELECT count(*) FROM fraud.audit_log"), before)
+
+    def test_7_nothing_without_session_and_token(self):
+        stranger = Browser(self.desk.address)
+        for path in ("/queue", "/queue/rows", "/cases/1", "/report.css", "/do/take", "/rules", "/nowhere"):
+            self.assertIn("/login", stranger.get(path).url, path)
+        stranger.get("/queue/rows", {"X-Fragment": "yes"})
+        self.assertEqual(stranger.status, 401)
+        one = self.logged_in("desk_one")
+        before = value("SELECT count(*) FROM fraud.case_history")
+        for fields in ({}, {"csrf": ""}, {"csrf": "x" * 43}, {"csrf": self.logged_in("desk_two").token()}):
+            self.assertEqual(one.post("/do/take", {"count": "1", "next": "/"} | fields).status, 400, fields)
+        self.assertEqual(value("SELECT count(*) FROM fraud.case_history"), before)
+        self.assertEqual(one.get("/do/take").status, 405)
+        cookie = next(c for c in one.cookies if c.name == "desk_session")
+        self.assertTrue(cookie.has_nonstandard_attr("HttpOnly"))
+        self.assertEqual(cookie.get_nonstandard_attr("SameSite"), "Lax")
+        self.assertNotIn(PASSWORD, cookie.value)
+        # An address of elsewhere is not gone to.
+        one.get("/queue")
+        for elsewhere in ("//example.org/", "https://example.org/", "/\\example.org", "\t//example.org"):
+            one.post("/do/note", {"csrf": one.get("/queue").token(), "case_id": value("SELECT min(case_id) FROM fraud.cases"), "note": "n", "next": elsewhere})
+            self.assertTrue(one.url.startswith(self.desk.address + "/"), one.url)
+        # Logged out, the same cookie is worth nothing.
+        kept = cookie.value
+        one.get("/queue").press("Log out")
+        self.assertIn("/login", stranger.get("/queue", {"Cookie": f"desk_session={kept}"}).url)
+
+    def test_8_passwords_are_tried_slowly(self):
+        stranger = Browser(self.desk.address)
+        stranger.get("/login")
+        stranger.post("/login", {"user": "desk_one", "password": PASSWORD, "csrf": "x"})
+        self.assertEqual(stranger.status, 400, "a form of elsewhere logs nobody in")
+        answers = []
+        for _ in range(5):
+            stranger.log_in("nobody_of_here", "guess")
+            answers.append(stranger.status)
+            self.assertNotIn("does not exist", stranger.text)
+            self.assertFalse([c for c in stranger.cookies if c.name == "desk_session"])
+        self.assertEqual(answers[:3], [403] * 3)
+        self.assertIn(429, answers[3:])
+        deadline = time.monotonic() + 60
+        while stranger.log_in("desk_one", PASSWORD).status == 429 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        self.assertEqual(stranger.status, 200, "who waits, gets in")
+
+
+class Sessions(unittest.TestCase):
+    def test_idle_sessions_end(self):
+        desk = Desk(idle_timeout=3)
+        self.addCleanup(desk.stop)
+        one = Browser(desk.address).log_in("desk_one", PASSWORD)
+        self.assertTrue(value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'fraud_desk' AND usename = 'desk_one'"))
+        deadline = time.monotonic() + 60
+        # What the page asks for by itself keeps nobody logged in.
+        while one.get("/queue/rows", {"X-Fragment": "yes"}).status == 200 and time.monotonic() < deadline:
+            time.sleep(0.3)
+        self.assertEqual(one.status, 401)
+        self.assertIn("/login", one.get("/queue").url)
+
+    def test_behind_a_proxy(self):
+        desk = Desk(prefix="/desk", trusted_proxy="127.0.0.1")
+        self.addCleanup(desk.stop)
+        one = Browser(desk.address)
+        one.get(desk.address + "/login", {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"})
+        self.assertIn("Secure", one.headers["Set-Cookie"])
+        self.assertIn("Path=/desk/", one.headers["Set-Cookie"])
+        self.assertIn("Strict-Transport-Security", one.headers)
+        self.assertIn('href="/desk/static/desk.css"', one.text)
+        one = Browser(desk.address).log_in("desk_one", PASSWORD)
+        self.assertEqual((one.status, one.url), (200, desk.address + "/queue"))
+        self.assertTrue(one.press("Take", where={"count": "10"}, count="1").url.startswith(desk.address + "/queue"))
+
+    def test_no_proxy_is_believed_unasked(self):
+        desk = Desk()
+        self.addCleanup(desk.stop)
+        one = Browser(desk.address)
+        one.get(desk.address + "/login", {"X-Forwarded-Proto": "https"})
+        self.assertNotIn("Secure", one.headers["Set-Cookie"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
