@@ -47,6 +47,7 @@ REGRESS_PREP = $(if $(S),link-tests)
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
 SELF_CONTAINED = demo demo-stop dashboard screenshots check kill nightly pgtap bench deps model study dist help
+SELF_CONTAINED = demo demo-stop dashboard desk screenshots check kill nightly pgtap bench deps model study help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -91,11 +92,13 @@ $(UPDATES): sql/$(EXTENSION)--%.sql: $(S)src/upgrade/%.sql $(SCRIPT) $(NEXT_SCRI
 	$(S)tools/build-update $(foreach version,$(subst --, ,$*),sql/$(EXTENSION)--$(version).sql) $< > $@.new && mv $@.new $@
 else
 .PHONY: demo demo-stop dashboard screenshots check kill pgtap bench deps model study dist help
+.PHONY: demo demo-stop dashboard desk screenshots check kill pgtap bench deps model study help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
 	@echo 'make demo-stop    stop what make demo left running'
 	@echo 'make dashboard    Apache Superset with dashboards on the demo'
+	@echo 'make desk         the analysts'"'"' desk on the demo'
 	@echo 'make screenshots  pictures of these, for docs/images'
 	@echo 'make check        install what is needed, build, and run every test'
 	@echo 'make kill         kill processes of a server under load, KILLS=500 times from SEED on, and look for what is lost'
@@ -119,6 +122,9 @@ demo-stop:
 
 dashboard:
 	@tools/dashboard
+
+desk:
+	@tools/desk
 
 screenshots:
 	@tools/screenshots

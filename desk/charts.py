@@ -12,6 +12,11 @@ def figure(value, decimals=None):
     return f"{value:,.{decimals}f}"
 
 
+def measure(value):
+    """A share to four places, a count to none."""
+    return figure(value, None if value is None or float(value).is_integer() else 4)
+
+
 def moment(value):
     if value is None:
         return "–"
@@ -35,7 +40,7 @@ def span(value):
     return f"{seconds:.0f} s"
 
 
-FILTERS = {"figure": figure, "moment": moment, "score": score, "span": span}
+FILTERS = {"figure": figure, "measure": measure, "moment": moment, "score": score, "span": span}
 
 
 def _top(most):
