@@ -6,6 +6,8 @@ from ..actions import number
 from ..database import ask
 
 PAGE = 50
+# A case's decision is that of its alerts, looked up for each: so it is looked for among so many, else a page of few hits reads all.
+LOOKED_THROUGH = 2000
 COLUMNS = "case_id, status, priority, decision, max_score, amount, alerts, age_hours, due_at, overdue, assignee, last_four, card, reason"
 
 
@@ -17,9 +19,6 @@ def _rows():
         conditions.append("assignee = %(me)s")
     elif given.get("whose") == "nobody":
         conditions.append("assignee IS NULL")
-    if given.get("decision") in ("review", "block"):
-        conditions.append("decision = %(decision)s")
-        values["decision"] = given["decision"]
     if given.get("overdue"):
         conditions.append("overdue")
     if given.get("least"):
@@ -29,6 +28,10 @@ def _rows():
         conditions.append("priority <= %(at)s AND (priority < %(at)s OR case_id > %(after)s)")
         values |= {"after": number(given["after"]), "at": number(given.get("at", ""), float)}
     where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    if given.get("decision") in ("review", "block"):
+        values |= {"decision": given["decision"], "most": LOOKED_THROUGH}
+        where = (f"WHERE case_id = ANY (ARRAY(SELECT case_id FROM (SELECT case_id, decision FROM fraud.case_queue {where}ORDER BY priority DESC, case_id LIMIT %(most)s) worst"
+                 " WHERE decision = %(decision)s LIMIT %(page)s)) ")
     rows = ask(f"SELECT {COLUMNS} FROM fraud.case_queue {where}ORDER BY priority DESC, case_id LIMIT %(page)s", values)
     more = rows[PAGE - 1] if len(rows) > PAGE else None
     return rows[:PAGE], more
