@@ -78,6 +78,8 @@ class BrowserWalk(unittest.TestCase):
         page.fill("[name=rule]", "by_browser")
         page.get_by_role("button", name="Backtest").click()
         page.wait_for_selector("section.backtest")
+        page.set_viewport_size({"width": 390, "height": 900})
+        self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"), 0)
         page.get_by_role("button", name="Store, observed").click()
         page.wait_for_url("**/rules/of/by_browser")
         self.assertEqual(self.complaints, [])
