@@ -53,14 +53,14 @@ def _top(most):
         power *= 10
 
 
-def bars(points, width=720, height=150):
-    """A column a point (label, value): x, y, width and height in the chart, and what its ends are called."""
+def bars(points, width=520, height=170):
+    """A column a point (label, value): x, y, width and height in the chart, and its axes."""
     top = _top(max([value for _, value in points] + [1]))
-    room, base = width - 50, height - 22
-    step = room / max(len(points), 1)
-    columns = [{"x": round(48 + i * step, 1), "w": round(max(step * 0.8, 1), 1), "h": round(value * (base - 8) / top, 1),
-                "y": round(base - value * (base - 8) / top, 1), "label": label, "value": value} for i, (label, value) in enumerate(points)]
-    return {"width": width, "height": height, "base": base, "top": top, "columns": columns}
+    left, high, base = 62, 16, height - 26
+    step = (width - left - 4) / max(len(points), 1)
+    columns = [{"x": round(left + i * step, 1), "w": round(max(step * 0.8, 1), 1), "h": round(value * (base - high) / top, 1),
+                "y": round(base - value * (base - high) / top, 1), "label": label, "value": value} for i, (label, value) in enumerate(points)]
+    return {"width": width, "height": height, "left": left, "high": high, "base": base, "top": top, "columns": columns}
 
 
 def curve(points, width=420, height=280):

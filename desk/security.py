@@ -7,7 +7,7 @@ import secrets
 import psycopg
 from flask import abort, current_app, g, redirect, render_template, request, url_for
 
-from .sessions import Attempts, Sessions
+from .sessions import Attempts, NoPasswordAsked, Sessions
 
 COOKIE = "desk_session"
 LOGIN_COOKIE = "desk_login"
@@ -47,11 +47,13 @@ def log_in():
             error, status = "This form is too old, or cookies are not kept. Try again.", 400
         elif wait > 0:
             error, status = f"Too many attempts failed. Try again in {math.ceil(wait)} s.", 429
-        elif not user or "\0" in user + request.form.get("password", ""):
+        elif not user or not request.form.get("password") or "\0" in user + request.form.get("password", ""):
             error, status = "A database role and its password are needed.", 400
         else:
             try:
                 session_id = app.sessions.log_in(user, request.form.get("password", ""))
+            except NoPasswordAsked:
+                error, status = "The server asks this role for no password, so that anybody would be let in: pg_hba.conf has to say scram-sha-256.", 403
             except psycopg.Error as fault:
                 # Not what the server says: it would tell which roles there are.
                 app.logger.warning("login of role %r from %s refused: %s", user, request.remote_addr, type(fault).__name__)

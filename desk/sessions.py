@@ -9,6 +9,10 @@ import psycopg_pool
 from psycopg.rows import dict_row
 
 
+class NoPasswordAsked(psycopg.OperationalError):
+    """The server let the role in without its password."""
+
+
 class Session:
     def __init__(self, user, pool):
         self.user = user
@@ -37,9 +41,12 @@ class Sessions:
     def log_in(self, user, password):
         """Opens a session with the role's own password: psycopg.OperationalError where the database refuses it."""
         parameters = {name: getattr(self.settings, name) for name in ("host", "port", "dbname") if getattr(self.settings, name)}
-        parameters |= {"user": user, "password": password, "application_name": "fraud_desk", "connect_timeout": 5,
+        parameters |= {"user": user, "password": password, "application_name": "fraud_desk", "connect_timeout": 5, "passfile": "/dev/null",
                        "options": f"-c statement_timeout={self.settings.statement_timeout}s -c datestyle=ISO"}
-        psycopg.connect(**parameters).close()
+        with psycopg.connect(**parameters) as connection:
+            # A server that asks for none (trust, peer) would let in who knows a name.
+            if not connection.pgconn.used_password:
+                raise NoPasswordAsked
         self.sweep()
         pool = psycopg_pool.ConnectionPool(kwargs=parameters | {"row_factory": dict_row}, min_size=0, max_size=3, max_idle=60,
                                            timeout=10, num_workers=1, configure=_see_times_as_reports_do,

@@ -183,6 +183,12 @@ class Walk(unittest.TestCase):
         stranger.get("/login")
         stranger.post("/login", {"user": "desk_one", "password": PASSWORD, "csrf": "x"})
         self.assertEqual(stranger.status, 400, "a form of elsewhere logs nobody in")
+        # The superuser needs no password here, so the desk does not let it in at all.
+        for password in ("", "anything"):
+            stranger.log_in("postgres", password)
+            self.assertIn(stranger.status, (400, 403))
+            self.assertFalse([c for c in stranger.cookies if c.name == "desk_session"])
+        self.assertIn("asks this role for no password", stranger.text)
         answers = []
         for _ in range(5):
             stranger.log_in("nobody_of_here", "guess")
