@@ -18,7 +18,7 @@ class Action:
 
 # A field's name, then what it is: text (empty: null), number, flag, numbers or texts (several of the name).
 ACTIONS = {
-    "take": Action("SELECT case_id AS result FROM fraud.take_case(%(count)s)", "taken: case {result}", ("count:number",)),
+    "take": Action("SELECT case_id AS result FROM fraud.take_case(%(count)s)", "taken: {result}", ("count:number",)),
     "take_this": Action("SELECT (fraud.acknowledge_case(%(case_id)s)).case_id AS result", "case {result} is yours", ("case_id:number",)),
     "assign": Action("SELECT (fraud.assign_case(%(case_id)s, %(assignee)s, %(note)s)).case_id AS result", "case {result} is assigned",
                      ("case_id:number", "assignee:text", "note:text")),

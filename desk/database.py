@@ -9,14 +9,12 @@ def _hear(diagnostic):
         g.setdefault("notices", []).append(diagnostic.message_primary)
 
 
-def ask(statement, parameters=None, planned=None):
-    """Rows of a statement, as dicts; in a transaction that can change nothing unless the request is an action. planned: settings of its plan."""
+def ask(statement, parameters=None):
+    """Rows of a statement, as dicts; in a transaction that can change nothing unless the request is an action."""
     with g.session.pool.connection() as connection:
         connection.read_only = not g.get("acting", False)
         connection.add_notice_handler(_hear)
         try:
-            for setting in planned or ():
-                connection.execute(f"SET LOCAL {setting}")
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
         finally:

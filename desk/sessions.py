@@ -42,7 +42,7 @@ class Sessions:
         """Opens a session with the role's own password: psycopg.OperationalError where the database refuses it."""
         parameters = {name: getattr(self.settings, name) for name in ("host", "port", "dbname") if getattr(self.settings, name)}
         parameters |= {"user": user, "password": password, "application_name": "fraud_desk", "connect_timeout": 5, "passfile": "/dev/null",
-                       "options": f"-c statement_timeout={self.settings.statement_timeout}s -c datestyle=ISO"}
+                       "options": f"-c statement_timeout={self.settings.statement_timeout}s -c datestyle=ISO -c jit=off"}
         with psycopg.connect(**parameters) as connection:
             # A server that asks for none (trust, peer) would let in who knows a name.
             if not connection.pgconn.used_password:

@@ -7,8 +7,6 @@ from markupsafe import Markup
 
 from ..database import ask, ask_one
 
-BUILT_IN = ("customer", "merchant")
-
 
 def case(case_id):
     # The page is made by the database, which escapes all that comes from data.

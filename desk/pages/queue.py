@@ -8,8 +8,6 @@ from ..database import ask
 PAGE = 50
 # A case's decision is that of its alerts, looked up for each: so it is looked for among so many, else a page of few hits reads all.
 LOOKED_THROUGH = 2000
-# In the order of the index, whatever is known of the table: after a flood of cases, before it was analysed, all would be summed up and sorted.
-BY_INDEX = ("enable_sort = off", "enable_seqscan = off", "enable_bitmapscan = off", "jit = off")
 COLUMNS = "case_id, status, priority, decision, max_score, amount, alerts, age_hours, due_at, overdue, assignee, last_four, card, reason"
 
 
@@ -30,11 +28,14 @@ def _rows():
         conditions.append("priority <= %(at)s AND (priority < %(at)s OR case_id > %(after)s)")
         values |= {"after": number(given["after"]), "at": number(given.get("at", ""), float)}
     where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    # First which cases, then their sums: so these are made for the page alone, also after a flood of cases that was not analysed yet.
+    worst = f"SELECT case_id FROM fraud.case_queue {where}ORDER BY priority DESC, case_id LIMIT %(most)s"
+    values["most"] = PAGE + 1
     if given.get("decision") in ("review", "block"):
         values |= {"decision": given["decision"], "most": LOOKED_THROUGH}
-        where = (f"WHERE case_id = ANY (ARRAY(SELECT case_id FROM (SELECT case_id, decision FROM fraud.case_queue {where}ORDER BY priority DESC, case_id LIMIT %(most)s) worst"
-                 " WHERE decision = %(decision)s LIMIT %(page)s)) ")
-    rows = ask(f"SELECT {COLUMNS} FROM fraud.case_queue {where}ORDER BY priority DESC, case_id LIMIT %(page)s", values, BY_INDEX)
+        worst = (f"SELECT case_id FROM fraud.case_queue WHERE case_id = ANY (ARRAY({worst})) AND decision = %(decision)s"
+                 " ORDER BY priority DESC, case_id LIMIT %(page)s")
+    rows = ask(f"SELECT {COLUMNS} FROM fraud.case_queue WHERE case_id = ANY (ARRAY({worst})) ORDER BY priority DESC, case_id", values)
     more = rows[PAGE - 1] if len(rows) > PAGE else None
     return rows[:PAGE], more
 

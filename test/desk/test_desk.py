@@ -248,6 +248,15 @@ class Sessions(unittest.TestCase):
         one = Browser(desk.address).log_in("desk_two", PASSWORD)
         self.assertEqual((one.status, one.url), (200, desk.address + "/queue"))
         self.assertTrue(one.press("Take", where={"count": "10"}, count="1").url.startswith(desk.address + "/queue"))
+        one.get(desk.address + "/rules/new").press("Store, observed", rule="odd name? 100 %/2", condition="amount < 0")
+        self.assertEqual(one.status, 409, "a name that the database refuses")
+        one.press("Store, observed", rule="proxied")
+        self.assertEqual((one.status, one.url), (200, desk.address + "/rules/of/proxied"))
+        one.press("Store as a new version", condition="amount < 1")
+        self.assertEqual((one.status, one.url), (200, desk.address + "/rules/of/proxied"))
+        one.press("Snooze", where={"kind": "rule"}, reason="loud")
+        self.assertIn("Snoozed until", one.text)
+        self.assertEqual(value("SELECT condition FROM fraud.rule_versions WHERE rule = 'proxied' ORDER BY version DESC LIMIT 1"), "amount < 1")
 
     def test_no_proxy_is_believed_unasked(self):
         desk = Desk()
