@@ -46,8 +46,7 @@ REGRESS_PREP = $(if $(S),link-tests)
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop dashboard screenshots check kill nightly pgtap bench deps model study dist help
-SELF_CONTAINED = demo demo-stop dashboard desk screenshots check kill nightly pgtap bench deps model study help
+SELF_CONTAINED = demo demo-stop dashboard desk screenshots check kill nightly pgtap bench deps model study dist help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -91,8 +90,7 @@ $(RELEASED): sql/%: $(S)src/released/%.xz
 $(UPDATES): sql/$(EXTENSION)--%.sql: $(S)src/upgrade/%.sql $(SCRIPT) $(NEXT_SCRIPT) $(RELEASED) $(S)tools/build-update
 	$(S)tools/build-update $(foreach version,$(subst --, ,$*),sql/$(EXTENSION)--$(version).sql) $< > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop dashboard screenshots check kill pgtap bench deps model study dist help
-.PHONY: demo demo-stop dashboard desk screenshots check kill pgtap bench deps model study help
+.PHONY: demo demo-stop dashboard desk screenshots check kill pgtap bench deps model study dist help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
