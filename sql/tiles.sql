@@ -176,6 +176,7 @@ SELECT parted_differ();
 ALTER TABLE parted ATTACH PARTITION parted_2 FOR VALUES FROM ('2026-01-02') TO ('2026-01-03');
 SELECT parted_differ();
 SELECT fraud.drop_feature_set('parted');
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'parted'::regclass AND NOT tgisinternal;
 
 -- What fires no trigger: another file, tables that inherit, a trigger that was off for a while.
 CREATE TABLE plain (id bigint PRIMARY KEY, at timestamptz, day date, amount float8);

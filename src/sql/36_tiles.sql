@@ -138,6 +138,21 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._tile_triggers(text) IS 'internal: the triggers by which changes of a set''s events are marked';
 
+-- With the set what it left at the table goes.
+CREATE FUNCTION fraud._drop_tile_triggers(feature_set text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    made record;
+BEGIN
+    FOR made IN SELECT t.events, t.trigger FROM fraud._tile_triggers(feature_set) t LOOP
+        EXECUTE format('DROP TRIGGER %s ON %s', made.trigger, made.events);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION fraud._drop_tile_triggers(text) IS 'internal: drops the triggers by which changes of a set''s events are marked';
+
 CREATE FUNCTION fraud.tile_features(feature_set text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_tile_features'
 LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;

@@ -174,6 +174,7 @@ BEGIN
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'SELECT ON fraud.feature_sets, fraud.feature_definitions, fraud.feature_categories, fraud.feature_catalog',
             'SELECT ON fraud.source_status, fraud.channel_status, fraud.notification_log',
+            'EXECUTE ON FUNCTION fraud._waits_read_only()',
             'SELECT ON fraud.streams, fraud.stream_status, fraud.stream_cases, fraud.stream_case_history',
             'SELECT ON fraud.lists, fraud.rules, fraud.rule_versions, fraud.rule_history, fraud.rule_status, fraud.slow_rules',
             'EXECUTE ON FUNCTION fraud._stream_triggers(text)',

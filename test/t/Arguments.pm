@@ -56,6 +56,7 @@ SELECT fraud.label('p1', true, known_at => '2026-01-03');
 SELECT fraud.import_model('payments', fraud.export_model('payments/1'));
 SELECT fraud.promote('payments', 2, 'challenger');
 SELECT fraud.add_payment_field('field', 'text');
+SELECT fraud.create_feature_set('tiled', 'world.events', 'id', 'at'), fraud.add_window_feature('tiled', 'n', 'count', NULL, 'card', '1 day'), fraud.tile_features('tiled');
 SELECT fraud.create_list('list', 'merchant'), fraud.add_to_list('list', 'amount', reason => 'x');
 SELECT fraud.add_rule('rule', 'amount > 1000000', 'review'), fraud.enforce_rule('rule', 'x'), fraud.alter_rule('rule', 'amount > 2000000');
 SELECT fraud.snooze('merchant', 'M', 'tomorrow', 'x');
@@ -138,7 +139,12 @@ my %good = (
     'of_last_four text' => "'0002'", 'of_merchant text' => "'M'", 'of_attribute text' => 'NULL::text', 'of_value text' => 'NULL::text', 'of_card uuid' => 'NULL::uuid', '_search_payments.since' => "'2026-01-01'::timestamptz",
     '_search_payments.until' => "'2026-02-01'::timestamptz", 'find_payments.last_four' => "'0002'", 'find_payments.attribute' => 'NULL::text', 'find_payments.value' => 'NULL::text', 'find_payments.merchant' => "'M'", max_rows => '10',
     matter => '(SELECT c FROM fraud.cases c LIMIT 1)', '_set_case.matter' => '(SELECT c FROM fraud.case_states c LIMIT 1)', '_set_case.action' => "'note'", '_explain_stored.features' => "(SELECT features FROM fraud.transactions WHERE transaction_id = 'p2')",
+    # indexes and tiles
+    '_concurrent_statements.columns' => "'(card, at)'", '_feature_index_name.columns' => "'(card, at)'", '_index_obstacle.part' => "'card'", '_may_fail.part' => "'card'",
+    '_uncover_key.key_no' => '0::int2', '_uncover_key.key' => "'card'::bytea", '_uncover_key.events' => '1000::bigint', 'request_tiles.feature_set' => "'tiled'", patience => "'1 s'::interval",
+    '_give_way.belongs_to' => "'model'::name", '_give_way.key_columns' => "'{model}'::name[]", '_give_way.relation' => "'models'::name", '_recall_difference.frauds' => '3::bigint',
     # rules and lists
+    '_add_list_rule.action' => "'block'", '_set_rule.act' => "'enforce'", '_write_rule.action' => "'review'",
     list => "'list'", '_ensure_list.list' => "'list'", 'create_list.list' => "'another'", 'field text' => "'merchant'", values => "'{M}'::text[]", 'until timestamp with time zone' => "now() + interval '1 day'",
     (map { ($_ . 'add_rule.name' => "'fresh'", $_ . 'add_rule.on_error' => "'ignore'", $_ . 'alter_rule.on_error' => "'ignore'", $_ . 'add_rule.action' => "'review'", $_ . 'alter_rule.action' => "'review'") } ''), mode => "'observe'",
     (map { ("$_.name" => "'rule'") } qw(alter_rule enforce_rule observe_rule disable_rule rollback_rule drop_rule _rule _set_rule)), 'enforce_rule.version' => '1', 'observe_rule.version' => '1',

@@ -88,6 +88,7 @@ Statement stream_of_set("SELECT 1 FROM fraud.streams s WHERE s.stream = $1 AND s
 Statement missing_indexes("SELECT i.definition FROM fraud.feature_indexes($1) i WHERE NOT i.present AND i.obstacle IS NULL", {TEXTOID});
 Statement delete_set_categories("DELETE FROM fraud.feature_categories c WHERE c.feature_set = $1", {TEXTOID});
 Statement delete_set_features("DELETE FROM fraud.feature_definitions d WHERE d.feature_set = $1", {TEXTOID});
+Statement drop_tile_triggers("SELECT fraud._drop_tile_triggers($1)", {TEXTOID});
 Statement delete_set("DELETE FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});
 Statement note_set(
     "SELECT fraud._audit('add', 'feature set', $1, NULL, to_jsonb(s) - '{feature_set,revision,builtin,last_position,created_at}'::text[])"
@@ -681,6 +682,7 @@ FRAUD_FUNCTION(drop_feature_set) {
                    "Call fraud.unwatch first.");
   }
   spi.run(note_dropped_set, {text_param(set)});
+  spi.run(drop_tile_triggers, {text_param(set)});
   spi.run(delete_set_categories, {text_param(set)});
   spi.run(delete_set_features, {text_param(set)});
   spi.run(delete_set, {text_param(set)});

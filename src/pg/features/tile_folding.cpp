@@ -74,8 +74,13 @@ Statement forget_quiet("SELECT fraud._forget_quiet_keys()", {});
 #define FRAUD_KEY_COLUMNS "k.key_no::int, k.key, k.parts, k.shift::int, k.covered_from, k.covered_to, k.wanted_to, k.events"
 Statement next_wanted("SELECT " FRAUD_KEY_COLUMNS
                       " FROM fraud.tiled_keys k WHERE k.set_id = $1 AND k.wanted AND k.round <= $2"
+                      // Not those that wait for more to be settled: others are behind them.
+                      " AND (k.covered_to IS NULL OR k.wanted_to <= $3 OR k.covered_to + power(2, k.shift) * interval '1 microsecond' <= $3)"
                       " ORDER BY k.built_at NULLS FIRST LIMIT 1",
-                      {INT4OID, INT4OID});
+                      {INT4OID, INT4OID, TIMESTAMPTZOID});
+// To the end of the line.
+Statement pass_over("UPDATE fraud.tiled_keys k SET built_at = clock_timestamp() WHERE k.set_id = $1 AND k.key_no = $2::int2 AND k.key = $3",
+                    {INT4OID, INT4OID, BYTEAOID});
 Statement next_marked("SELECT " FRAUD_KEY_COLUMNS
                       " FROM (SELECT m.key_no, m.key FROM fraud.tile_marks m WHERE m.set_id = $1 AND m.key_no >= 0 ORDER BY m.mark_id LIMIT 1) m"
                       " LEFT JOIN fraud.tiled_keys k ON k.set_id = $1 AND k.key_no = m.key_no AND k.key = m.key",
@@ -280,7 +285,7 @@ class SetFolder {
   // Makes the tiles that a key lacks, up to what is settled.
   bool extend() {
     if (!row_.settled_to) return false;
-    spi_.run(next_wanted, {int4_param(row_.id), int4_param(row_.settled_round)});
+    spi_.run(next_wanted, {int4_param(row_.id), int4_param(row_.settled_round), time_param(*row_.settled_to)});
     std::optional<KeyRow> found = key_of(spi_, row_.id);
     if (!found) return false;
     KeyRow& row = *found;
@@ -297,7 +302,10 @@ class SetFolder {
     const TimestampTz target = aligned(std::min(row.wanted_to, *row_.settled_to) + 1, cover.shift);
     if (target <= cover.to) {
       // Only once all that is wanted is settled there is nothing more to come.
-      if (row.wanted_to > *row_.settled_to) return false;
+      if (row.wanted_to > *row_.settled_to) {
+        spi_.run(pass_over, {int4_param(row_.id), int4_param(static_cast<int32_t>(row.key.key)), bytea_param(row.key.value)});
+        return false;
+      }
       note_cover(row, false);
       return true;
     }

@@ -117,7 +117,7 @@ Statement add_set("INSERT INTO fraud.tile_sets (feature_set) VALUES ($1) ON CONF
 Statement drop_set("SELECT fraud._drop_tiles(s.set_id, true) FROM fraud.tile_sets s WHERE s.feature_set = $1", {TEXTOID});
 Statement lock_set("SELECT 1 FROM fraud.feature_sets s WHERE s.feature_set = $1 FOR SHARE", {TEXTOID});
 Statement find_set("SELECT s.set_id FROM fraud.tile_sets s WHERE s.feature_set = $1", {TEXTOID});
-Statement set_triggers("SELECT t.events, t.trigger FROM fraud._tile_triggers($1) t", {TEXTOID});
+Statement drop_tile_triggers("SELECT fraud._drop_tile_triggers($1)", {TEXTOID});
 
 // Makes what a key's tiles are made from sure to be the same whoever computes it and when.
 void check_immutable(const FeatureSet& set) {
@@ -197,12 +197,7 @@ void execute(const std::string& sql) {
   });
 }
 
-void drop_triggers(Spi& spi, const std::string& set) {
-  std::vector<std::string> statements;
-  const uint64_t count = spi.run(set_triggers, {text_param(set)});
-  for (uint64_t row = 0; row < count; ++row) statements.push_back("DROP TRIGGER " + *spi.text(row, 2) + " ON " + *spi.text(row, 1));
-  for (const std::string& statement : statements) execute(statement);
-}
+void drop_triggers(Spi& spi, const std::string& set) { spi.run(drop_tile_triggers, {text_param(set)}); }
 
 }  // namespace
 
