@@ -125,21 +125,22 @@ CREATE TRIGGER no_mondays BEFORE INSERT ON fraud.transactions FOR EACH ROW EXECU
 reload_with($node, 'fraud_detect.feature_memory', '1MB');
 serve((map { [ 200 + $_, "one-$_", merchant => '"Shop ' . $_ . '"' ] } 1 .. 17), [ 218, 'one-18', merchant => '"Crowd"' ], [ 219, 'one-19', merchant => '"Bar"' ], [ 220, 'one-20', merchant => '"Monday"' ]);
 ok(stored("one-$_"), "one-$_ is stored") for 1, 17;
-ok($node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM fraud.ingest_errors WHERE transaction_id = 'one-19' AND reason LIKE '%violates check constraint "sober"%' OR transaction_id = 'one-18' AND reason ~ 'take more than fraud_detect.feature_memory; Their key is \(merchant\), and the features that read them are .*merchant'}), 'a check and windows that do not fit are told, with the features') or diag(value('SELECT transaction_id, reason FROM fraud.ingest_errors'));
+ok(stored('one-18'), 'one whose windows do not fit into the memory is stored, too: its events are read one after the other');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM fraud.ingest_errors WHERE transaction_id = 'one-19' AND reason LIKE '%violates check constraint "sober"%'}), 'a check is told');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.ingest_errors WHERE transaction_id = 'one-20'"), "so is what somebody's trigger forbids");
 is(value("SELECT reason FROM fraud.ingest_errors WHERE transaction_id = 'one-20'"), 'closed on Mondays', 'in its own words');
-is(value("SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'one-%'"), '17', 'the others are stored');
+is(value("SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'one-%'"), '18', 'the others are stored');
 reload_with($node, 'fraud_detect.feature_memory', '32MB');
 value('ALTER TABLE fraud.transactions DROP CONSTRAINT sober; DROP TRIGGER no_mondays ON fraud.transactions');
 # One that the feed repeats at this moment is counted just now, and passed over.
 my $sent = 0;
 for (1 .. 100) {
     $sent += value(q{SELECT count(*) FROM fraud.retry_dead_letters(source => 'a') WHERE outcome = 'received'});
-    last if $sent >= 3;
+    last if $sent >= 2;
     usleep(100_000);
 }
-is($sent, 3, 'with room they are received');
-ok(stored("one-$_"), "one-$_ is stored too") for 18 .. 20;
+is($sent, 2, 'without them they are received');
+ok(stored("one-$_"), "one-$_ is stored too") for 19, 20;
 # A merchant that cannot be written keeps no other back.
 value("ALTER TABLE fraud.merchants ADD CONSTRAINT sober CHECK (merchant <> 'Pub') NOT VALID");
 serve([ 230, 'pub', merchant => '"Pub"' ], [ 231, 'tea', merchant => '"Tea Room"' ]);
