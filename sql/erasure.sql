@@ -14,7 +14,7 @@ SELECT fraud.promote('payments', 1, review_at => 0, block_at => 0.9, reason => '
 SELECT fraud.promote('payments', fraud.import_model('payments', fraud.export_model('payments/1')), 'challenger-erasure');
 SELECT fraud.add_channel('erasure', 'webhook', 'http://127.0.0.1:1/', takes => '{alert,report,health}');
 SELECT fraud.pause_channel('erasure');
-CREATE FUNCTION payment(card text, id text, person jsonb) RETURNS jsonb LANGUAGE sql AS $$
+CREATE FUNCTION erasure_payment(card text, id text, person jsonb) RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_build_object('cc_num', card, 'trans_num', id, 'amt', 12.34, 'merchant', 'erasure shop', 'category', 'misc_net',
         'unix_time', 1490000000 + length(id), 'merch_lat', 47.7654321, 'merch_long', -121.7654321) || person
 $$;
@@ -23,8 +23,8 @@ $$;
 -- A rule of which the reason says where somebody lives, one that fails on a value, a list, a snooze.
 SELECT fraud.add_rule('erasure', 'merchant = ''erasure shop''', 'tag', 'lives at {home_latitude}, {home_longitude}'),
        fraud.add_rule('erasure-fails', 'merchant = ''erasure shop'' AND home_latitude::text::int > 0', 'tag'), fraud.create_list('erasure', 'customer');
-SELECT status FROM fraud.ingest(jsonb_build_array(payment('4929000000068817', 'er-1', :'person'), payment('4929000000068817', 'er-10', :'person'),
-    payment('4929000000068817', 'er-100', :'person'), payment('4929000000779922', 'er-n', :'neighbour')));
+SELECT status FROM fraud.ingest(jsonb_build_array(erasure_payment('4929000000068817', 'er-1', :'person'), erasure_payment('4929000000068817', 'er-10', :'person'),
+    erasure_payment('4929000000068817', 'er-100', :'person'), erasure_payment('4929000000779922', 'er-n', :'neighbour')));
 SELECT card AS card FROM fraud.transactions WHERE transaction_id = 'er-1' \gset
 SELECT card AS other FROM fraud.transactions WHERE transaction_id = 'er-n' \gset
 SELECT fraud.add_to_list('erasure', '4929000000068817', reason => 'Zoë-Ann of 77 Wisteria+Lane [Apt. 9] is a friend'),
@@ -34,12 +34,12 @@ INSERT INTO fraud.snoozed_alerts SELECT :'card', 'er-1', '2017-03-20', max(snooz
 SELECT left(reason, 17) AS reason, left(error, 35) AS error FROM fraud.rule_matches WHERE transaction_id = 'er-1' ORDER BY rule;
 -- Dead letters: of the card; whose card cannot be read, by name, by street, by card; a body
 -- that is no JSON, in which a writer spelled everything in ASCII; the neighbour's.
-SELECT status FROM fraud.ingest(payment('4929000000068817', 'er-d1', :'person') || '{"amt": "much"}');
-SELECT status FROM fraud.ingest(payment('4929000000068817', 'er-d2', :'person') || '{"cc_num": "?", "street": ""}');
-SELECT status FROM fraud.ingest(payment('4929000000068817', 'er-d3', :'person') || '{"cc_num": "?", "first": "", "last": ""}');
+SELECT status FROM fraud.ingest(erasure_payment('4929000000068817', 'er-d1', :'person') || '{"amt": "much"}');
+SELECT status FROM fraud.ingest(erasure_payment('4929000000068817', 'er-d2', :'person') || '{"cc_num": "?", "street": ""}');
+SELECT status FROM fraud.ingest(erasure_payment('4929000000068817', 'er-d3', :'person') || '{"cc_num": "?", "first": "", "last": ""}');
 SELECT status FROM fraud.ingest(jsonb_build_object('card', :'card', 'trans_num', 'er-d4'));
 SELECT status FROM fraud.ingest('{"cc_num": "?", "trans_num": "er-1", "job": "Lighthouse keeper"}');
-SELECT status FROM fraud.ingest(payment('4929000000779922', 'er-d5', :'neighbour') || '{"amt": "much"}');
+SELECT status FROM fraud.ingest(erasure_payment('4929000000779922', 'er-d5', :'neighbour') || '{"amt": "much"}');
 INSERT INTO fraud.ingest_errors (source, reason, payload, payload_size, digest)
 VALUES ('api', 'no JSON', convert_to($x$"{\"first\": \"ZO\\u00eb-ann\", \"last\": \"O'Quackenbush (n\\u00e9e \\\"Xu\\\")\""$x$, 'UTF8'), 1, '\x01'),
        ('api', 'no JSON', convert_to($x$"[{\\\"first\\\": \\\"Zo\\u00eb-Ann\\\", \\\"last\\\": \\\"Li\\\"}"$x$, 'UTF8') || '\xff', 1, '\x02'),
@@ -237,7 +237,7 @@ SELECT (fraud.dismiss_case(:case)).status;
 SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'as it came');
 SELECT fraud.drop_channel('erasure'), fraud.drop_source('erasure');
 SELECT fraud.revoke_access('regress_fraud_privacy', 'privacy'), fraud.revoke_access('regress_fraud_analyst', 'analyst'), fraud.revoke_access('regress_fraud_operator', 'operator');
-DROP FUNCTION payment, erasure_holding, outcome;
+DROP FUNCTION erasure_payment, erasure_holding, outcome;
 DROP TABLE told, identifying, sums_before, payments_before, others_before;
 DROP ROLE regress_fraud_privacy, regress_fraud_analyst, regress_fraud_operator;
 SELECT fraud.drop_rule('erasure', 'over'), fraud.drop_rule('erasure-fails', 'over'), fraud.drop_list('erasure');
