@@ -133,7 +133,7 @@ my %good = (
     'add_payment_field.name' => "'fresh'", 'drop_payment_field.name' => "'field'", 'payment_field_values.name' => "'field'", 'add_payment_field.index' => 'false', 'add_payment_field.path' => q('$.fresh'),
     '_index_payment_field.name' => "'fresh'", 'type text' => "'text'", of_row => "'t'", 'month text' => "'transactions_2026_01'", 'attributes jsonb' => q('{"x": "1"}'::jsonb),
     'assign_case.case_id' => "(SELECT max(case_id) FROM fraud.cases WHERE status = 'open')", assignee => "'analyst'::name", frauds => "'{}'::text[]", legitimate => 'NULL::text[]', count => 1,
-    (map { $_ . '_stream_case.case_id' => '(SELECT case_id FROM world.stream_case)' } qw(assign _assign note _note)),
+    (map { $_ . '_stream_case.case_id' => '(SELECT case_id FROM world.stream_case)' } qw(assign _assign note _note)), '_stream_case_of.case_id' => '(SELECT case_id FROM world.stream_case)',
     'merge_cases.case_id' => "(SELECT max(case_id) FROM world.mergeable)", 'merge_cases.other_cases' => "(SELECT ARRAY[min(case_id)] FROM world.mergeable)",
     'decide_case.case_id' => "(SELECT max(case_id) FROM fraud.cases WHERE status = 'open')", around => "'1 day'::interval", 'payment.id' => "'p2'", 'payment.card' => 'NULL::uuid', 'case.id' => '1::bigint', 'case_page.id' => '1::bigint',
     'of_last_four text' => "'0002'", 'of_merchant text' => "'M'", 'of_attribute text' => 'NULL::text', 'of_value text' => 'NULL::text', 'of_card uuid' => 'NULL::uuid', '_search_payments.since' => "'2026-01-01'::timestamptz",
@@ -142,9 +142,9 @@ my %good = (
     # indexes and tiles
     '_concurrent_statements.columns' => "'(card, at)'", '_feature_index_name.columns' => "'(card, at)'", '_index_obstacle.part' => "'card'", '_may_fail.part' => "'card'",
     '_uncover_key.key_no' => '0::int2', '_uncover_key.key' => "'card'::bytea", '_uncover_key.events' => '1000::bigint', 'request_tiles.feature_set' => "'tiled'", patience => "'1 s'::interval",
-    '_give_way.belongs_to' => "'model'::name", '_give_way.key_columns' => "'{model}'::name[]", '_give_way.relation' => "'models'::name", '_recall_difference.frauds' => '3::bigint',
+    '_give_way.belongs_to' => "'source'::name", '_give_way.key_columns' => "'{transaction_id}'::name[]", '_give_way.relation' => "'labels'::name", '_recall_difference.frauds' => '3::bigint',
     # rules and lists
-    '_add_list_rule.action' => "'block'", '_set_rule.act' => "'enforce'", '_write_rule.action' => "'review'",
+    '_add_list_rule.action' => "'block'", '_set_rule.act' => "'enforce'", '_write_rule.action' => "'review'", '_write_rule.on_error' => "'ignore'",
     list => "'list'", '_ensure_list.list' => "'list'", 'create_list.list' => "'another'", 'field text' => "'merchant'", values => "'{M}'::text[]", 'until timestamp with time zone' => "now() + interval '1 day'",
     (map { ($_ . 'add_rule.name' => "'fresh'", $_ . 'add_rule.on_error' => "'ignore'", $_ . 'alter_rule.on_error' => "'ignore'", $_ . 'add_rule.action' => "'review'", $_ . 'alter_rule.action' => "'review'") } ''), mode => "'observe'",
     (map { ("$_.name" => "'rule'") } qw(alter_rule enforce_rule observe_rule disable_rule rollback_rule drop_rule _rule _set_rule)), 'enforce_rule.version' => '1', 'observe_rule.version' => '1',
