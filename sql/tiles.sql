@@ -240,7 +240,7 @@ SELECT marked_to < now() + interval '2 days' AS soon FROM fraud.tile_sets WHERE 
 DELETE FROM plain WHERE id > 6000;
 
 -- What fails in one set keeps no other from its tiles.
-SELECT fraud.add_window_feature('plain', 'inverse', 'sum', '1 / (amount - 1000)', 'day', '3 hours');
+SELECT fraud.add_window_feature('plain', 'inverse', 'sum', '1 OPERATOR(pg_catalog./) (amount OPERATOR(pg_catalog.-) 1000)', 'day', '3 hours');
 SELECT fraud.request_tiles('plain');
 UPDATE plain SET amount = 1000 WHERE id = 1900;
 CREATE TABLE later AS SELECT * FROM plain WHERE id < 1900;
