@@ -132,7 +132,7 @@ CREATE FUNCTION fraud._tile_triggers(feature_set text) RETURNS TABLE (events reg
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT t.tgrelid::regclass, quote_ident(t.tgname) FROM pg_trigger t
+    SELECT t.tgrelid::regclass, t.tgname::text FROM pg_trigger t
     WHERE t.tgfoid = 'fraud._mark_tiles'::regproc AND t.tgparentid = 0
       AND t.tgargs = convert_to(_tile_triggers.feature_set, 'UTF8') || '\x00'::bytea;
 END;
@@ -147,7 +147,7 @@ DECLARE
     made record;
 BEGIN
     FOR made IN SELECT t.events, t.trigger FROM fraud._tile_triggers(feature_set) t LOOP
-        EXECUTE format('DROP TRIGGER %s ON %s', made.trigger, made.events);
+        EXECUTE format('DROP TRIGGER %I ON %s', made.trigger, made.events);
     END LOOP;
 END
 $$;
