@@ -66,6 +66,8 @@ class ScriptVisitor(visitors.SQLVisitor):
 
 def records_for_rows(source):
     """Returns PL/pgSQL with variables of tables' types declared as records."""
+    # pgspot prints the names of arguments without their quotes.
+    source = re.sub(r"(?<=[(, ])values(?= text\[\])", '"values"', source, count=1)
     return re.sub(r"(?m)^(\s+\w+ )(?:fraud\.\w+)(?=( :=[^;]*)?;)", r"\1record", source)
 
 
