@@ -31,16 +31,6 @@ Statement delete_pages(
 
 constexpr size_t kBlock = 4096;  // events
 
-std::string bytes_of(Datum value) {
-  const std::string_view bytes = protect([&] {
-    varlena* whole = PG_DETOAST_DATUM_PACKED(value);
-    return std::string_view(VARDATA_ANY(whole), static_cast<size_t>(VARSIZE_ANY_EXHDR(whole)));
-  });
-  return std::string(bytes);
-}
-
-constexpr TimestampTz aligned(TimestampTz time, int shift) noexcept { return (time >> shift) * (int64_t{1} << shift); }
-
 }  // namespace
 
 TileBuilder::TileBuilder(TileSource& source, Spi& spi, TiledKeyRow row, Snapshot snapshot)

@@ -104,16 +104,6 @@ Statement want_no_more("UPDATE fraud.tiled_keys k SET wanted = false WHERE k.set
                        {INT4OID, INT4OID, BYTEAOID});
 Statement drop_old_pages("SELECT fraud._drop_old_tiles($1, $2::int2, $3, $4)", {INT4OID, INT4OID, BYTEAOID, TIMESTAMPTZOID});
 
-constexpr TimestampTz aligned(TimestampTz time, int shift) noexcept { return (time >> shift) * (int64_t{1} << shift); }
-
-std::string bytes_of(Datum value) {
-  const std::string_view bytes = protect([&] {
-    varlena* whole = PG_DETOAST_DATUM_PACKED(value);
-    return std::string_view(VARDATA_ANY(whole), static_cast<size_t>(VARSIZE_ANY_EXHDR(whole)));
-  });
-  return std::string(bytes);
-}
-
 std::vector<std::string> texts_of(Datum value) {
   int count = 0;
   Datum* values = nullptr;

@@ -24,14 +24,6 @@ constexpr int kPageBytes = 8;
 
 constexpr size_t kLongestKey = 64;
 
-std::string bytes_of(Datum value) {
-  const std::string_view bytes = protect([&] {
-    varlena* whole = PG_DETOAST_DATUM_PACKED(value);
-    return std::string_view(VARDATA_ANY(whole), static_cast<size_t>(VARSIZE_ANY_EXHDR(whole)));
-  });
-  return std::string(bytes);
-}
-
 // A bytea and a text are laid out alike.
 Datum bytea_datum(std::string_view bytes) {
   return protect([&] { return text_datum(bytes); });
@@ -43,6 +35,14 @@ RowLookup& opened(std::optional<RowLookup>& lookup, const char* table, const cha
 }
 
 }  // namespace
+
+std::string bytes_of(Datum value) {
+  const std::string_view bytes = protect([&] {
+    varlena* whole = PG_DETOAST_DATUM_PACKED(value);
+    return std::string_view(VARDATA_ANY(whole), static_cast<size_t>(VARSIZE_ANY_EXHDR(whole)));
+  });
+  return std::string(bytes);
+}
 
 std::string stored_key(std::string_view bytes) {
   if (bytes.size() <= kLongestKey) return std::string(bytes);

@@ -15,6 +15,12 @@ namespace fraud::pg {
 // Returns what stands for a key's bytes (EventBatch::keys_of) in the tables: themselves, or a digest of long ones.
 std::string stored_key(std::string_view bytes);
 
+// Returns a bytea's or a text's bytes.
+std::string bytes_of(Datum value);
+
+// Returns when the stretch of 2^shift microseconds begins that a time is in.
+constexpr int64_t aligned(int64_t time, int shift) noexcept { return (time >> shift) * (int64_t{1} << shift); }
+
 struct TileSetRow {
   int32_t id = 0;
   std::string shape;       // empty: none

@@ -11,9 +11,6 @@ namespace {
 
 constexpr size_t kReader = SIZE_MAX;
 
-// The start of the stretch of 2^shift that a time is in.
-constexpr int64_t aligned(int64_t time, int shift) noexcept { return (time >> shift) * (int64_t{1} << shift); }
-
 }  // namespace
 
 // ------------------------------------------------------------------- marks
