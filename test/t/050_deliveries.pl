@@ -75,6 +75,19 @@ sub reads
     $all += $_ for $read[-1] =~ / (\d+)/g;
     return $all;
 }
+# A worker that has just begun looks through the outbox every second for what is committed late
+# (Outbox::sweep), which is not a delivery's cost.
+sub swept
+{
+    my $had = reads();
+    for (1 .. 30)
+    {
+        my $have = reads();
+        return if $have - $had < 1000;
+        $had = $have;
+    }
+    return;
+}
 
 # ---------------------------------------------------- a backlog is nobody's cost
 channel('quick', "$receiver->{url}/ok-quick");
@@ -215,6 +228,7 @@ settled('quick');
 
 # ------------------------------------------------------------- an old snapshot
 my $delivered = value("SELECT delivered FROM fraud.channel_state WHERE name = 'quick'");
+swept();
 $before = reads();
 raise(1) for 1 .. 20;
 counted('quick', $delivered += 20);
@@ -222,6 +236,7 @@ $alone = reads() - $before;
 $person->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM fraud.notifications');
 raise(3000);
 counted('quick', $delivered += 3000);
+swept();
 $before = reads();
 raise(1) for 1 .. 20;
 counted('quick', $delivered += 20);
