@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "pg/features/event_reader.h"
+#include "pg/features/looked_up_windows.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/spi.h"
@@ -23,14 +24,18 @@ namespace {
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 constexpr size_t kMostRows = size_t{64} << 20;  // bytes of events that are sorted here together with rows of theirs
 
-// All columns of the set's events.
-std::vector<EventColumn> columns_of(const FeatureSet& set) {
+// All columns of the set's events; with `looks_up` the events themselves, too.
+std::vector<EventColumn> columns_of(const FeatureSet& set, bool looks_up) {
   using Kind = EventColumn::Kind;
   std::vector<EventColumn> columns;
   columns.push_back({Kind::kTime, 0, as_timestamptz(set.time, set.time_type)});
   columns.push_back({Kind::kId, 0, "(" + set.id + ")"});
   if (!set.tag.empty()) columns.push_back({Kind::kTag, 0, "(" + set.tag + ")"});
-  if (!set.row.empty()) columns.push_back({Kind::kRow, 0, "(" + set.row + ")"});
+  if (looks_up) {
+    columns.push_back({Kind::kRow, 0, "e"});
+  } else if (!set.row.empty()) {
+    columns.push_back({Kind::kRow, 0, "(" + set.row + ")"});
+  }
   if (!set.label.empty()) columns.push_back({Kind::kLabel, 0, set.label_as_boolean});
   if (!set.known_at.empty()) {
     columns.push_back({Kind::kKnownAt, 0, as_timestamptz(set.known_at, set.known_at_type)});
@@ -88,13 +93,14 @@ struct Turn {
 // this one hands out those of the turn before, and reads the next.
 struct FeatureStream::Pass {
   Pass(std::shared_ptr<const FeatureSet> the_set, TimestampTz the_from, TimestampTz the_to,
-       TimestampTz the_known_by, std::unique_ptr<FeatureEngine> windows, size_t rows)
+       TimestampTz the_known_by, std::unique_ptr<FeatureEngine> windows, size_t rows, bool looks_windows_up = false)
       : set(std::move(the_set)),
         from(the_from),
         to(the_to),
         known_by(the_known_by),
         block_rows(rows),
-        columns(columns_of(*set)),
+        looks_up(looks_windows_up),
+        columns(columns_of(*set, looks_up)),
         reader(*set, columns, set->locals.size(), set->inputs.size(), set->keys.size()),
         engine(windows != nullptr ? std::move(windows)
                                   : std::make_unique<FeatureEngine>(set->windows, set->keys.size(),
@@ -109,12 +115,15 @@ struct FeatureStream::Pass {
 
   bool read_only = false;
 
-  void open(bool sorted);
+  TimestampTz first_of_windows() const;
+  void open(TimestampTz begin, bool sorted);
   void open_portal(const char* query, TimestampTz begin);
   void close();
   bool fetch(EventReader& into);
 
-  bool collect();
+  double expected() const;
+  bool collect(double most = -1);
+  bool collect_few();
   void sort_rows();
   void sort_run(size_t begin, size_t end);
   void check_run(const uint32_t* run, size_t count);
@@ -138,6 +147,7 @@ struct FeatureStream::Pass {
   std::shared_ptr<const FeatureSet> set;
   TimestampTz from, to, known_by;
   size_t block_rows;
+  bool looks_up;  // the windows of each event, which are all of the period; no other is read
   std::vector<EventColumn> columns;
   EventReader reader;
   std::unique_ptr<EventReader> other_reader;  // of the stream's other turn
@@ -186,16 +196,16 @@ FeatureStream::Pass::~Pass() noexcept {
   MemoryContextDelete(context);
 }
 
-// Opens the portal that gives the events, those first that the windows of the first
-// event of the period reach back to.
-void FeatureStream::Pass::open(bool sorted) {
-  TimestampTz begin = from;
-  if (goes_on) {
-    begin = goes_on_at - 1;
-  } else if (!TIMESTAMP_NOT_FINITE(from)) {
-    // The interval is open at its begin: one microsecond earlier closes it.
-    begin = from - MIN_TIMESTAMP <= engine->reach_us() ? DT_NOBEGIN : from - engine->reach_us() - 1;
-  }
+// The time behind which the events are that the windows of the first event of the period reach back to.
+TimestampTz FeatureStream::Pass::first_of_windows() const {
+  if (goes_on) return goes_on_at - 1;
+  if (TIMESTAMP_NOT_FINITE(from)) return from;
+  // The interval is open at its begin: one microsecond earlier closes it.
+  return from - MIN_TIMESTAMP <= engine->reach_us() ? DT_NOBEGIN : from - engine->reach_us() - 1;
+}
+
+// Opens the portal that gives the events behind a time, to the end of the period.
+void FeatureStream::Pass::open(TimestampTz begin, bool sorted) {
   const std::string time = "(" + set->time + ")";
   std::string query = select_list(columns) + set->from_clause() + " WHERE " + time + " > " +
                       set->in_time_type("$1") + " AND " + time + " < " + set->in_time_type("$2") +
@@ -263,15 +273,39 @@ void FeatureStream::Pass::throw_same_id(TimestampTz time) const {
 
 // ------------------------------------------------------------ the whole of them
 
-// Reads all events as they come; false, with nothing kept, where they do not fit.
-bool FeatureStream::Pass::collect() {
-  open(false);
+// How many rows the planner expects of the portal.
+double FeatureStream::Pass::expected() const {
+  return protect([&] { return linitial_node(PlannedStmt, portal->stmts)->planTree->plan_rows; });
+}
+
+// Reads the events of the period alone, where looking up the windows of each takes less than going through all that these
+// reach back to; else false, with nothing kept.
+bool FeatureStream::Pass::collect_few() {
+  open(first_of_windows(), false);
+  const double all = expected();
+  close();
+  if (all < kEventsALookUp || !has_all_indexes(*set)) return false;
+  open(from - 1, false);
+  if (expected() * kEventsALookUp > all) {
+    close();
+    return false;
+  }
+  if (!collect(all / kEventsALookUp)) return false;
+  const size_t rows = reader.batch().rows;
+  protect([&] { elog(DEBUG1, "the windows of %zu events are looked up, without a pass", rows); });
+  return true;
+}
+
+// Reads all events as they come; false, with nothing kept, where they do not fit, or where there are more than `most`, which
+// the open portal gives.
+bool FeatureStream::Pass::collect(double most) {
+  if (most < 0) open(first_of_windows(), false);
   const EventBatch& batch = reader.batch();
   // Beside the batch: the order and its sort. The windows may take as much again.
   const size_t more = sizeof(std::pair<int64_t, uint32_t>) + sizeof(uint32_t);
   while (fetch(reader)) {
     if (reader.bytes() + batch.rows * more <= collect_limit() && batch.rows < kNullKey &&
-        batch.key_bytes.size() < kNullKey) {
+        batch.key_bytes.size() < kNullKey && (most < 0 || static_cast<double>(batch.rows) <= most)) {
       continue;
     }
     close();
@@ -423,12 +457,18 @@ bool FeatureStream::Pass::begin_turn() {
   if (ended) return false;
   next.window_values.resize(next.rows.size() * set->windows.size());
   // A few rows are computed here, when they are wanted.
-  next.elsewhere = guc_feature_threads > 1 && next.rows.size() == block_rows;
+  next.elsewhere = guc_feature_threads > 1 && next.rows.size() == block_rows && !looks_up;
   if (next.elsewhere) thread.start([this, &next] { compute(next); });
   return true;
 }
 
 void FeatureStream::Pass::compute(Turn& turn) {
+  if (looks_up) {
+    std::vector<Datum> rows;
+    for (size_t row : turn.rows) rows.push_back(turn.batch->table_rows[row]);
+    look_up_windows(set, rows, read_only, turn.window_values.data());
+    return;
+  }
   engine->next(turn.events.data(), turn.events.size(), turn.keys.data(), turn.window_values.data());
 }
 
@@ -494,18 +534,26 @@ FeatureStream::FeatureStream(std::string_view feature_set, TimestampTz from, Tim
 
 FeatureStream::FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to,
                              TimestampTz known_by, size_t block_rows)
-    : FeatureStream(std::move(set), from, to, known_by, nullptr, block_rows) {}
+    : FeatureStream(std::move(set), from, to, known_by, nullptr, block_rows, false, true) {}
 
 bool KeptWindows::serve(const FeatureSet& set, TimestampTz from) const {
   return engine_ != nullptr && revision_ == set.revision && up_to_ <= from;
 }
 
 FeatureStream::FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to,
-                             TimestampTz known_by, KeptWindows* windows, size_t block_rows, bool read_only) {
+                             TimestampTz known_by, KeptWindows* windows, size_t block_rows, bool read_only, bool may_look_up) {
   if (set->features.empty()) {
     throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                    "feature set \"" + set->name + "\" has no features", {},
                    "Add some with fraud.add_feature and fraud.add_window_feature.");
+  }
+  if (may_look_up && !set->windows.empty() && set->row.empty() && !TIMESTAMP_NOT_FINITE(from)) {
+    pass_ = std::make_unique<Pass>(set, from, to, known_by, nullptr, block_rows, true);
+    if (pass_->collect_few()) {
+      pass_->whole = true;
+      pass_->sort_rows();
+      return;
+    }
   }
   std::unique_ptr<FeatureEngine> engine;
   const bool goes_on = windows != nullptr && windows->serve(*set, from);
@@ -525,7 +573,7 @@ FeatureStream::FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz 
     pass_->other_reader = std::make_unique<EventReader>(
         *pass_->set, pass_->columns, pass_->set->locals.size(), pass_->set->inputs.size(),
         pass_->set->keys.size());
-    pass_->open(true);
+    pass_->open(pass_->first_of_windows(), true);
   }
 }
 

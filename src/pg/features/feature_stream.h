@@ -49,7 +49,8 @@ class KeptWindows {
 class FeatureStream {
  public:
   // Events at from <= time < to; DT_NOBEGIN and DT_NOEND leave an end open. A label
-  // known only after `known_by` is left out; the default is this transaction's time.
+  // known only after `known_by` is left out; the default is this transaction's time. Where they are few beside those
+  // that their windows reach back to, and indexes find these, the windows of each are looked up.
   // The current user must be allowed to read the events.
   FeatureStream(std::string_view feature_set, TimestampTz from, TimestampTz to,
                 TimestampTz known_by = GetCurrentTransactionStartTimestamp(),
@@ -61,7 +62,7 @@ class FeatureStream {
   // from where they stand on are read, those that lie before `from` as well. With read_only the events are those of the
   // active snapshot, else those of now.
   FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz from, TimestampTz to, TimestampTz known_by,
-                KeptWindows* windows, size_t block_rows = 16384, bool read_only = false);
+                KeptWindows* windows, size_t block_rows = 16384, bool read_only = false, bool may_look_up = false);
   ~FeatureStream() noexcept;
   FeatureStream(const FeatureStream&) = delete;
   FeatureStream& operator=(const FeatureStream&) = delete;
