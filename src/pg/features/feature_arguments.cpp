@@ -8,14 +8,6 @@
 
 namespace fraud::pg {
 
-std::string text_argument(FunctionCallInfo fcinfo, int index, const char* name) {
-  if (PG_ARGISNULL(index)) {
-    throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, std::string(name) + " must not be null");
-  }
-  text* value = protect([&] { return PG_GETARG_TEXT_PP(index); });
-  return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
-}
-
 std::optional<std::string> optional_text(FunctionCallInfo fcinfo, int index) {
   if (PG_ARGISNULL(index)) return std::nullopt;
   return text_argument(fcinfo, index, "");

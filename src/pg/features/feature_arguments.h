@@ -8,12 +8,11 @@
 #include <vector>
 
 #include "pg/features/feature_expression.h"
+#include "pg/server/arguments.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {
 
-// Fails where the argument is null.
-std::string text_argument(FunctionCallInfo fcinfo, int index, const char* name);
 std::optional<std::string> optional_text(FunctionCallInfo fcinfo, int index);
 SqlValue text_or_null(const std::optional<std::string>& value);
 SqlValue text_array(const std::vector<std::string>& values);

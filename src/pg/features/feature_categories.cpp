@@ -45,13 +45,8 @@ std::vector<std::string> categories_in_events(const std::string& set_name, const
   const std::string query = "SELECT DISTINCT " + value + set->from_clause() + " WHERE (" + expression +
                             ") IS NOT NULL ORDER BY 1 LIMIT " + std::to_string(kMostCategories + 1);
   Spi spi;
-  const char* text = query.c_str();
-  protect([&] {
-    int result = SPI_execute(text, false, 0);
-    if (result < 0) elog(ERROR, "SPI_execute: %s", SPI_result_code_string(result));
-  });
+  const uint64_t count = spi.run(query);
   std::vector<std::string> categories;
-  const uint64_t count = SPI_processed;
   for (uint64_t row = 0; row < count; ++row) categories.push_back(spi.text(row, 1).value_or(""));
   return categories;
 }

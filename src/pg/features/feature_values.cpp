@@ -11,6 +11,7 @@
 #include "pg/features/feature_stream.h"
 #include "pg/features/online_features.h"
 #include "pg/server/audit.h"
+#include "pg/server/arguments.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
@@ -31,11 +32,6 @@ extern "C" {
 namespace fraud::pg {
 
 namespace {
-
-std::string_view text_argument(FunctionCallInfo fcinfo, int index) {
-  text* value = protect([&] { return PG_GETARG_TEXT_PP(index); });
-  return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
-}
 
 // Returns the shortest number that reads as this float32, also by way of a float8.
 std::string number_text(float value) {
@@ -72,12 +68,8 @@ Relation create_table(std::string_view into, const FeatureStream& stream) {
   sql += ")";
   {
     Spi spi;
-    const char* text = sql.c_str();
-    protect([&] {
-      int result = SPI_execute(text, false, 0);
-      if (result < 0) elog(ERROR, "SPI_execute: %s", SPI_result_code_string(result));
-      CommandCounterIncrement();
-    });
+    spi.run(sql);
+    protect(CommandCounterIncrement);
   }
   return protect([&] { return table_openrv(target, RowExclusiveLock); });
 }
@@ -171,12 +163,7 @@ std::vector<Sampled> sample_online(const std::shared_ptr<const FeatureSet>& set,
   Spi spi;
   {
     DefinerScope definer(*set);
-    const char* text = query.c_str();
-    protect([&] {
-      int result = SPI_execute(text, true, 0);
-      if (result < 0) elog(ERROR, "SPI_execute: %s", SPI_result_code_string(result));
-    });
-    const uint64_t found = SPI_processed;
+    const uint64_t found = spi.run(query, true);
     for (uint64_t row = 0; row < found; ++row) {
       Sampled event;
       event.id = spi.text(row, 2).value_or("");

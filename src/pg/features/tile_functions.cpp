@@ -9,6 +9,7 @@
 #include "pg/features/tile_search.h"
 #include "pg/features/tile_shape.h"
 #include "pg/server/audit.h"
+#include "pg/server/arguments.h"
 #include "pg/server/boundary.h"
 #include "pg/server/compat.h"
 #include "pg/server/gucs.h"
@@ -169,11 +170,6 @@ void check_events_table(const FeatureSet& set, Oid user) {
   }
 }
 
-std::string_view text_argument(FunctionCallInfo fcinfo, int index) {
-  text* value = protect([&] { return PG_GETARG_TEXT_PP(index); });
-  return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
-}
-
 // The set, which the caller must own.
 std::shared_ptr<const FeatureSet> own_set(std::string_view name) {
   const std::shared_ptr<const FeatureSet> set = find_feature_set(name, false);
@@ -187,14 +183,6 @@ std::shared_ptr<const FeatureSet> own_set(std::string_view name) {
     throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of feature set \"" + set->name + "\"");
   }
   return set;
-}
-
-void execute(const std::string& sql) {
-  const char* text = sql.c_str();
-  protect([&] {
-    const int result = SPI_execute(text, false, 0);
-    if (result < 0) elog(ERROR, "SPI_execute: %s", SPI_result_code_string(result));
-  });
 }
 
 void drop_triggers(Spi& spi, const std::string& set) { spi.run(drop_tile_triggers, {text_param(set)}); }
@@ -231,9 +219,9 @@ FRAUD_FUNCTION(tile_features) {
     const std::string name = made.name + set->name.substr(0, 40);
     const char* plain = name.c_str();
     const std::string trigger = protect([&] { return quote_identifier(plain); });
-    execute("CREATE TRIGGER " + trigger + " " + made.when + " ON " + table + " FOR EACH " +
+    spi.run("CREATE TRIGGER " + trigger + " " + made.when + " ON " + table + " FOR EACH " +
             (made.when == std::string("AFTER TRUNCATE") ? "STATEMENT" : "ROW") + call);
-    execute("ALTER TABLE " + table + " ENABLE ALWAYS TRIGGER " + trigger);
+    spi.run("ALTER TABLE " + table + " ENABLE ALWAYS TRIGGER " + trigger);
   }
   note_act("add", "tiles", set->name);
   return (Datum)0;

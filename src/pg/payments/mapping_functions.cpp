@@ -1,17 +1,13 @@
 #include "pg/payments/mapping_functions.h"
 
 #include "pg/payments/mapping.h"
+#include "pg/server/arguments.h"
 #include "pg/server/boundary.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {
 
 namespace {
-
-std::string_view text_argument(FunctionCallInfo fcinfo, int index) {
-  text* value = protect([&] { return PG_GETARG_TEXT_PP(index); });
-  return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
-}
 
 const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 

@@ -10,6 +10,7 @@
 
 #include "pg/payments/ingest.h"
 #include "pg/payments/mapping.h"
+#include "pg/server/arguments.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
@@ -18,11 +19,6 @@
 namespace fraud::pg {
 
 namespace {
-
-std::string_view text_argument(FunctionCallInfo fcinfo, int index) {
-  text* value = protect([&] { return PG_GETARG_TEXT_PP(index); });
-  return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
-}
 
 // Returns the argument's JSON as text; numbers keep all their digits.
 std::string_view json_argument(FunctionCallInfo fcinfo, int index) {

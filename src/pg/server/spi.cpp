@@ -55,6 +55,16 @@ uint64_t Spi::run(Statement& statement, const std::vector<SqlValue>& params, boo
   return rows_;
 }
 
+uint64_t Spi::run(const std::string& sql, bool read_only) {
+  const char* text = sql.c_str();
+  protect([&] {
+    const int result = SPI_execute(text, read_only, 0);
+    if (result < 0) elog(ERROR, "SPI_execute: %s", SPI_result_code_string(result));
+  });
+  rows_ = SPI_processed;
+  return rows_;
+}
+
 std::optional<Datum> Spi::datum(uint64_t row, int column) const {
   bool null = true;
   Datum value = protect([&] {

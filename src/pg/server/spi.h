@@ -48,6 +48,8 @@ class Spi {
   // a new one that sees what earlier statements of this transaction did. Returns
   // the number of rows processed or returned.
   uint64_t run(Statement& statement, const std::vector<SqlValue>& params, bool read_only = false);
+  // The same of a text that is planned for this once.
+  uint64_t run(const std::string& sql, bool read_only = false);
 
   // Values of the last result.
   uint64_t rows() const noexcept { return rows_; }

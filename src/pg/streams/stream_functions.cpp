@@ -6,6 +6,7 @@
 #include "pg/features/feature_expression.h"
 #include "pg/models/set_scorer.h"
 #include "pg/server/audit.h"
+#include "pg/server/arguments.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
 #include "pg/streams/stream.h"
@@ -33,14 +34,6 @@ Statement end_stream(
     " RETURNING s.watched_by::text",
     {TEXTOID});
 Statement stream_triggers("SELECT t.events::bigint, t.trigger::text FROM fraud._stream_triggers($1) t", {TEXTOID});
-
-std::string text_argument(FunctionCallInfo fcinfo, int index, const char* name) {
-  if (PG_ARGISNULL(index)) {
-    throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, std::string(name) + " must not be null");
-  }
-  text* value = protect([&] { return PG_GETARG_TEXT_PP(index); });
-  return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
-}
 
 // Returns the relation's name as it is written in a query.
 std::string qualified_name(Oid relation) {
@@ -87,14 +80,6 @@ std::string trigger_name(const std::string& stream) {
   std::snprintf(hash, sizeof(hash), "%08x",
                 hash_bytes(reinterpret_cast<const unsigned char*>(stream.data()), static_cast<int>(stream.size())));
   return name.substr(0, kMost - 9) + "_" + hash;
-}
-
-void execute(const std::string& sql) {
-  const char* text = sql.c_str();
-  protect([&] {
-    const int result = SPI_execute(text, false, 0);
-    if (result < 0) elog(ERROR, "SPI_execute: %s", SPI_result_code_string(result));
-  });
 }
 
 std::string quoted(const std::string& name) {
@@ -176,7 +161,7 @@ FRAUD_FUNCTION(watch) {
       throw SqlError(ERRCODE_DUPLICATE_OBJECT, "the table of feature set \"" + name + "\" is watched already", {},
                      "fraud.unwatch ends that.");
     }
-    execute("CREATE TRIGGER " + quoted(trigger_name(name)) + " AFTER INSERT ON " + table +
+    spi.run("CREATE TRIGGER " + quoted(trigger_name(name)) + " AFTER INSERT ON " + table +
             " REFERENCING NEW TABLE AS fraud_new_rows FOR EACH STATEMENT EXECUTE FUNCTION fraud._decide_events('" + name + "')");
     // A schema can be renamed meanwhile, too.
     const uint64_t count = spi.run(stream_triggers, {text_param(name)});
@@ -212,7 +197,7 @@ FRAUD_FUNCTION(unwatch) {
       may = may || protect([&] { return owns_relation(table, user); });
     }
     if (!may) throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of stream \"" + name + "\"");
-    for (const auto& [table, trigger] : triggers) execute("DROP TRIGGER " + quoted(trigger) + " ON " + qualified_name(table));
+    for (const auto& [table, trigger] : triggers) spi.run("DROP TRIGGER " + quoted(trigger) + " ON " + qualified_name(table));
   }
   note_act("drop", "stream", name);
   return (Datum)0;
