@@ -251,7 +251,7 @@ run_regress_tests() { # run_regress_tests TEST…
 run_tap() {
     log=$WORK/tap.log
     (cd "$TREE" && as_server_user env PATH="$PG_BIN:$PATH" PG_BIN="$PG_BIN" PG_REGRESS="$PGXS_TEST/regress/pg_regress" \
-        PERL5LIB="$PGXS_TEST/perl:$TREE/test/t" TESTDIR="$OUT" \
+        PERL5LIB="$PGXS_TEST/perl:$TREE/test/t" TESTDIR="$OUT" TESTDATADIR="$OUT/tmp_check" TESTLOGDIR="$OUT/tmp_check/log" \
         TMPDIR="$OUT" FRAUD_UPGRADE_FROM="${FRAUD_UPGRADE_FROM:-}" FRAUD_TREE="$TREE" LANG=C prove --timer --failures ${PROVE_TESTS:-test/t/*.pl}) >"$log" 2>&1
     count_prove TAP $? "$log"
 }
