@@ -46,7 +46,7 @@ REGRESS_PREP = $(if $(S),link-tests)
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop dashboard desk screenshots check kill nightly pgtap bench deps model study dist help
+SELF_CONTAINED = demo demo-stop dashboard desk screenshots check check-all kill nightly pgtap bench deps model study dist help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -90,7 +90,7 @@ $(RELEASED): sql/%: $(S)src/released/%.xz
 $(UPDATES): sql/$(EXTENSION)--%.sql: $(S)src/upgrade/%.sql $(SCRIPT) $(NEXT_SCRIPT) $(RELEASED) $(S)tools/build-update
 	$(S)tools/build-update $(foreach version,$(subst --, ,$*),sql/$(EXTENSION)--$(version).sql) $< > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop dashboard desk screenshots check kill pgtap bench deps model study dist help
+.PHONY: demo demo-stop dashboard desk screenshots check check-all kill pgtap bench deps model study dist help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
@@ -99,6 +99,7 @@ help:
 	@echo 'make desk         the analysts'"'"' desk on the demo'
 	@echo 'make screenshots  pictures of these, for docs/images'
 	@echo 'make check        install what is needed, build, and run every test'
+	@echo 'make check-all    the extension'"'"'s tests on each PostgreSQL that can be had, 15 to 18: as root, for hours'
 	@echo 'make kill         kill processes of a server under load, KILLS=500 times from SEED on, and look for what is lost'
 	@echo 'make nightly      pg_regress without caches; PG_BIN names a server with assertions'
 	@echo 'make pgtap        hold the catalog of a server of yours against the contract: PGDATABASE=…'
@@ -129,6 +130,9 @@ screenshots:
 
 check:
 	@test/run-all
+
+check-all:
+	@test/versions/run
 
 kill:
 	@test/kill/run

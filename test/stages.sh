@@ -4,7 +4,8 @@
 
 TREE=$WORK/tree
 OUT=$WORK/out
-PGXS_TEST=$("$PG_BIN/pg_config" --pgxs 2>/dev/null | sed 's,/makefiles/pgxs.mk$,,')/test
+# The server's own pg_regress and Perl modules, unless others are named.
+PGXS_TEST=${PGXS_TEST:-$("$PG_BIN/pg_config" --pgxs 2>/dev/null | sed 's,/makefiles/pgxs.mk$,,')/test}
 : >"$WORK/counts"
 
 # stage NAME TITLE FUNCTION ARGUMENT…: runs the function, then shows what it wrote.
@@ -250,8 +251,8 @@ run_regress_tests() { # run_regress_tests TEST…
 run_tap() {
     log=$WORK/tap.log
     (cd "$TREE" && as_server_user env PATH="$PG_BIN:$PATH" PG_BIN="$PG_BIN" PG_REGRESS="$PGXS_TEST/regress/pg_regress" \
-        PERL5LIB="$PGXS_TEST/perl:$TREE/test/t" TESTDIR="$OUT" \
-        TMPDIR="$OUT" FRAUD_TREE="$TREE" LANG=C prove --timer --failures test/t/*.pl) >"$log" 2>&1
+        PERL5LIB="$PGXS_TEST/perl:$TREE/test/t" TESTDIR="$OUT" TESTDATADIR="$OUT/tmp_check" TESTLOGDIR="$OUT/tmp_check/log" \
+        TMPDIR="$OUT" FRAUD_UPGRADE_FROM="${FRAUD_UPGRADE_FROM:-}" FRAUD_TREE="$TREE" LANG=C prove --timer --failures ${PROVE_TESTS:-test/t/*.pl}) >"$log" 2>&1
     count_prove TAP $? "$log"
 }
 

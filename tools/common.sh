@@ -1,8 +1,6 @@
 # Sourced by the scripts that set themselves up (sh): paths, and how to do things
 # as root or as the server's user. The caller is in the repository's root.
 
-PG_MAJOR=${PG_MAJOR:-15}
-PG_BIN=${PG_BIN:-/usr/lib/postgresql/$PG_MAJOR/bin}
 ROOT=$(pwd)
 
 say() { printf '%s\n' "$*"; }
@@ -15,6 +13,10 @@ as_root() {
     else fail "this needs root: become root, or install sudo"
     fi
 }
+
+. tools/server-version.sh
+PG_MAJOR=${PG_MAJOR:-$(find_server_version)}
+PG_BIN=${PG_BIN:-/usr/lib/postgresql/$PG_MAJOR/bin}
 
 # Runs a command as a user that PostgreSQL agrees to run as: ourselves, or for
 # root the user that Debian's package brings.

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "train/allocations.h"
 #include "train/protocol.h"
 #include "train/trainer.h"
 
@@ -120,9 +121,7 @@ int main() {
   } catch (const std::bad_alloc&) {
     send_message(MessageType::kError, json{{"message", "out of memory"}, {"memory", true}});
   } catch (const std::exception& error) {
-    const std::string message = error.what();
-    const bool memory = message.find("bad_alloc") != std::string::npos;
-    send_message(MessageType::kError, json{{"message", message}, {"memory", memory}});
+    send_message(MessageType::kError, json{{"message", error.what()}, {"memory", fraud::allocation_failed()}});
   }
   return 1;
 }

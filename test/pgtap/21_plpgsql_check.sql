@@ -38,7 +38,7 @@ SELECT EXISTS (SELECT FROM pg_available_extensions
 \else
     SET LOCAL search_path = :tap, pg_catalog, pg_temp;
     SELECT plan(1);
-    SELECT skip('the server has no plpgsql_check 2.3: the package postgresql-15-plpgsql-check brings it');
+    SELECT skip('the server has no plpgsql_check 2.3: the package postgresql-N-plpgsql-check brings it');
 \endif
 SELECT * FROM finish();
 ROLLBACK;

@@ -56,12 +56,13 @@ $node->safe_psql('other', 'CREATE EXTENSION fraud_detect');
 value("SELECT fraud.pause_source('live')");
 is(status('live', 'state'), 'paused', 'a paused source says so');
 ok($node->poll_query_until('postgres', 'SELECT NOT EXISTS (SELECT FROM fraud.inbox)'), 'what was received is scored all the same');
-my $count = value('SELECT count(*) FROM fraud.transactions');
+# A poll that was under way when its source was paused may still bring some: those of one moment are taken.
+my $ids = value("SELECT string_agg(quote_literal(transaction_id), ',') FROM fraud.transactions");
+my $count = $ids =~ tr/,// + 1;
 my $vectors = "SELECT md5(string_agg(transaction_id || features[1:cardinality(features) - 3]::text, ',' ORDER BY transaction_id)) "
-  . "FROM fraud.transactions";
+  . "FROM fraud.transactions WHERE transaction_id IN ($ids)";
 $node->safe_psql('other', "CREATE TABLE wire (line text)");
 $node->safe_psql('other', "COPY wire FROM '$payments'");
-my $ids = value("SELECT string_agg(quote_literal(transaction_id), ',') FROM fraud.transactions");
 $node->safe_psql('other',
     "SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(line::jsonb) FROM wire "
       . "WHERE line::jsonb ->> 'trans_num' IN ($ids)))");

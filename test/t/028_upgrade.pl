@@ -1,5 +1,6 @@
 # Where no worker may run: under pg_upgrade, which trusts that nobody writes, and in a server
-# of a single user.
+# of a single user. FRAUD_UPGRADE_FROM names the place of an older PostgreSQL with the extension,
+# such as /usr/lib/postgresql/15, that the cluster comes from; it is the tests' own otherwise.
 use strict;
 use warnings;
 
@@ -18,7 +19,12 @@ my $api = start_api('--payments', $payments, '--tick', '0.3', '--per-tick', '20'
 # The postmaster says so when it starts a worker, and names it.
 my $conf = "fraud_detect.ingest_batch_size = 1\nlog_min_messages = debug1\n";
 my $starts = qr/(starting|registering) background worker.*fraud_detect/;
-my $old = new_server('old', conf => $conf);
+my $from = $ENV{FRAUD_UPGRADE_FROM};
+# Both clusters have checksums, or both have none; what is the default changed with PostgreSQL 18.
+my $checksums = '--data-checksums';
+my $old = new_server('old', conf => $conf, init => { extra => [ '--encoding=UTF8', '--locale=C', $checksums ] },
+    $from ? (install_path => $from) : ());
+note('from ' . value($old, 'SHOW server_version') . ' to ' . `pg_config --version`);
 sub value { my ($node, $query, $database) = @_; return $node->safe_psql($database // 'postgres', $query) }
 
 value($old, "SELECT fraud.simulate(20, 10, 20, starts_at => '2024-01-01 00:00:00+00')");
@@ -44,10 +50,10 @@ ok($old->poll_query_until($_, 'SELECT count(*) > 20 FROM fraud.transactions WHER
 like(slurp_file($old->logfile), $starts, 'a server of many users logs the start of a worker');
 
 my $new = PostgreSQL::Test::Cluster->new('new');
-$new->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
+$new->init(extra => [ '--encoding=UTF8', '--locale=C', $checksums ]);
 $new->append_conf('postgresql.conf', "max_worker_processes = 32\ntimezone = 'UTC'\nshared_preload_libraries = 'fraud_detect'\nfraud_detect.allowed_hosts = '*, 127.0.0.1'\nfraud_detect.max_age = 0\n$conf");
 chdir $new->basedir or die $!;
-my @upgrade = ('pg_upgrade', '--no-sync', '--retain', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $ENV{PG_BIN}, '-B', $ENV{PG_BIN},
+my @upgrade = ('pg_upgrade', '--no-sync', '--retain', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $from ? "$from/bin" : $ENV{PG_BIN}, '-B', $ENV{PG_BIN},
     '-s', $new->host, '-p', $old->port, '-P', $new->port);
 
 # What a person does first, beside the server at work.

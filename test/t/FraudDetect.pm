@@ -17,11 +17,12 @@ our @EXPORT = qw(new_server start_api stop_api wait_for seconds_of patient reloa
 my @apis;
 
 # Makes and starts a server; with preload => 0 without the workers, with hosts => undef with
-# the egress policy as it is by default.
+# the egress policy as it is by default, with install_path => that of another PostgreSQL than
+# the tests' own.
 sub new_server
 {
     my ($name, %options) = @_;
-    my $node = PostgreSQL::Test::Cluster->new($name);
+    my $node = PostgreSQL::Test::Cluster->new($name, %options{ grep { $_ eq 'install_path' } keys %options });
     # UTF-8, which payments need, whatever the locale that the tests run in.
     $node->init(extra => [ '--encoding=UTF8', '--locale=C' ], %{ $options{init} // {} });
     $node->append_conf('postgresql.conf', "max_worker_processes = 32\nfraud_detect.max_alert_growth = 0\nfraud_detect.max_alert_share = 1\nfraud_detect.max_block_share = 1\ntimezone = 'UTC'\nfraud_detect.max_age = 0\n"

@@ -1,6 +1,7 @@
 #include "pg/features/feature_expression.h"
 
 #include "pg/server/boundary.h"
+#include "pg/server/compat_functions.h"
 
 extern "C" {
 #include "access/nbtree.h"
@@ -11,7 +12,6 @@ extern "C" {
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
-#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 }
@@ -50,7 +50,7 @@ bool may_fail_function(Oid function, void*) {
     case F_RTRIM_TEXT:
     case F_LEFT:
     case F_RIGHT:
-    case F_REVERSE:
+    case kReverseText:
     case F_LENGTH_TEXT:
     case F_MD5_TEXT:
     case F_TEXTCAT:
