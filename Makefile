@@ -17,7 +17,7 @@ NEXT_SCRIPT = $(if $(wildcard $(S)src/next/*.sql),sql/$(EXTENSION)--$(NEXTVERSIO
 UPDATES = $(patsubst src/upgrade/%,sql/$(EXTENSION)--%,$(call in_sources,src/upgrade/*--*.sql))
 DATA_built = $(SCRIPT) $(NEXT_SCRIPT) $(UPDATES)
 EXTRA_CLEAN = $(SOURCES:.cpp=.d) $(TRAINER) $(TRAINER_SOURCES:.cpp=.o) $(TRAINER_SOURCES:.cpp=.d) \
-    tools/simulate.o tools/simulate.d build results
+    tools/simulate.o tools/simulate.d precompiled build results
 
 # The training program, which alone needs XGBoost. Without its header the rest is
 # built, and fraud.train says what is missing.
@@ -76,6 +76,23 @@ endif
 build/simulate: tools/simulate.o $(filter src/core/%,$(OBJS))
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ -lcsv
+# PCH=yes: what most files include is read once for all of them (make demo, make check). Without
+# it each file is compiled by itself, which ccache can keep.
+PRECOMPILED = precompiled/core.h.gch precompiled/server.h.gch
+ifeq ($(PCH),yes)
+WITH_CORE_PCH = $(filter src/core/%,$(OBJS))
+# The network client knows nothing of Postgres.
+WITH_SERVER_PCH = $(filter-out src/core/% src/worker/network/%,$(OBJS))
+$(WITH_CORE_PCH): CPPFLAGS += -include precompiled/core.h
+$(WITH_SERVER_PCH): CPPFLAGS += -include precompiled/server.h
+$(WITH_CORE_PCH): precompiled/core.h.gch
+$(WITH_SERVER_PCH): precompiled/server.h.gch
+precompiled/core.h.gch: CPPFLAGS += -DFRAUD_CORE
+$(PRECOMPILED): precompiled/%.gch: $(S)tools/precompiled/% $(S)Makefile
+	@mkdir -p $(@D) && cp $< precompiled/$*
+	$(COMPILE.cc) -x c++-header -MF $@.d -MT $@ -o $@ precompiled/$*
+-include $(PRECOMPILED:=.d)
+endif
 link-tests:
 	ln -sfn $(abspath $(S)test) test
 .PHONY: link-tests
