@@ -83,8 +83,8 @@ ifeq ($(PCH),yes)
 WITH_CORE_PCH = $(filter src/core/%,$(OBJS))
 # The network client knows nothing of Postgres.
 WITH_SERVER_PCH = $(filter-out src/core/% src/worker/network/%,$(OBJS))
-$(WITH_CORE_PCH): CPPFLAGS += -include precompiled/core.h
-$(WITH_SERVER_PCH): CPPFLAGS += -include precompiled/server.h
+$(WITH_CORE_PCH): private CPPFLAGS += -include precompiled/core.h
+$(WITH_SERVER_PCH): private CPPFLAGS += -include precompiled/server.h
 $(WITH_CORE_PCH): precompiled/core.h.gch
 $(WITH_SERVER_PCH): precompiled/server.h.gch
 precompiled/core.h.gch: CPPFLAGS += -DFRAUD_CORE
@@ -93,6 +93,15 @@ $(PRECOMPILED): precompiled/%.gch: $(S)tools/precompiled/% $(S)Makefile
 	$(COMPILE.cc) -x c++-header -MF $@.d -MT $@ -o $@ precompiled/$*
 -include $(PRECOMPILED:=.d)
 endif
+# The tests of test/t, or PROVE_TESTS, of what is installed, on servers that they start themselves; as any
+# user but root. (make check builds the programs of CMake that three of them need.)
+PROVE_TESTS ?= $(S)test/t/*.pl
+prove_installcheck: export PERL5LIB := $(abspath $(S)test/t):$(PERL5LIB)
+prove_installcheck: export FRAUD_TREE := $(abspath $(S).)
+prove_installcheck: export PG_BIN := $(bindir)
+prove_installcheck: build/simulate
+	$(prove_installcheck)
+.PHONY: prove_installcheck
 link-tests:
 	ln -sfn $(abspath $(S)test) test
 .PHONY: link-tests
