@@ -77,8 +77,10 @@ build/simulate: tools/simulate.o $(filter src/core/%,$(OBJS))
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ -lcsv
 # PCH=yes: what most files include is read once for all of them (make demo, make check). Without
-# it each file is compiled by itself, which ccache can keep.
+# it each file is compiled by itself, which ccache can keep. A folder that was built so stays so,
+# since what an object was made of is then known of the precompiled header alone.
 PRECOMPILED = precompiled/core.h.gch precompiled/server.h.gch
+PCH ?= $(if $(wildcard precompiled/server.h.gch),yes)
 ifeq ($(PCH),yes)
 WITH_CORE_PCH = $(filter src/core/%,$(OBJS))
 # The network client knows nothing of Postgres.
