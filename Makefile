@@ -16,7 +16,8 @@ NEXTVERSION = 1.1
 NEXT_SCRIPT = $(if $(wildcard $(S)src/next/*.sql),sql/$(EXTENSION)--$(NEXTVERSION).sql)
 UPDATES = $(patsubst src/upgrade/%,sql/$(EXTENSION)--%,$(call in_sources,src/upgrade/*--*.sql))
 DATA_built = $(SCRIPT) $(NEXT_SCRIPT) $(UPDATES)
-EXTRA_CLEAN = $(SOURCES:.cpp=.d) $(TRAINER) $(TRAINER_SOURCES:.cpp=.o) $(TRAINER_SOURCES:.cpp=.d) build results
+EXTRA_CLEAN = $(SOURCES:.cpp=.d) $(TRAINER) $(TRAINER_SOURCES:.cpp=.o) $(TRAINER_SOURCES:.cpp=.d) \
+    tools/simulate.o tools/simulate.d precompiled build results
 
 # The training program, which alone needs XGBoost. Without its header the rest is
 # built, and fraud.train says what is missing.
@@ -31,10 +32,12 @@ PG_CPPFLAGS = -I$(S)src -MMD -MP
 # -ffp-contract=off: no fused multiply-add, or features and scores would differ in
 # the last bit from one machine to the next. -Wno-register: PostgreSQL's headers.
 # WARNINGS=-Werror: test/guards/test_servers.py.
-PG_CXXFLAGS = -std=c++17 -O2 -ffp-contract=off -Wno-register -fvisibility-inlines-hidden $(WARNINGS)
+# Symbols, which installing strips, would be a quarter of the time: SYMBOLS=-g makes them.
+SYMBOLS ?= -g0
+PG_CXXFLAGS = -std=c++17 -O2 $(SYMBOLS) -ffp-contract=off -Wno-register -fvisibility-inlines-hidden $(WARNINGS)
 SHLIB_LINK = -lcurl -lcsv -lstdc++ -lpthread -Wl,--version-script=$(S)src/pg/server/exports.map
 # Without symbols, which are twenty times the rest: INSTALL_STRIP_FLAG= leaves them in.
-INSTALL_STRIP_FLAG = -s
+INSTALL_STRIP_FLAG ?= -s
 
 # make installcheck: the tests of sql/ in a database contrib_regression of a running server that
 # preloads the library, has max_worker_processes = 32 and test/regress.conf's settings of fraud_detect,
@@ -46,15 +49,15 @@ REGRESS_PREP = $(if $(S),link-tests)
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop dashboard desk screenshots check check-all kill nightly pgtap bench deps model study dist help
+SELF_CONTAINED = demo demo-stop dashboard desk screenshots check check-all kill nightly pgtap bench deps model study dist package package-check help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-$(OBJS) $(TRAINER_SOURCES:.cpp=.o): $(S)Makefile
+$(OBJS) $(TRAINER_SOURCES:.cpp=.o) tools/simulate.o: $(S)Makefile
 # Elsewhere there are no folders yet; as prerequisites make would find those of the sources.
-$(if $(S),$(shell mkdir -p sql $(sort $(dir $(OBJS) $(TRAINER_SOURCES)))))
+$(if $(S),$(shell mkdir -p sql tools $(sort $(dir $(OBJS) $(TRAINER_SOURCES)))))
 ifeq ($(WITH_TRAINING),yes)
 all: $(TRAINER)
 $(TRAINER): $(TRAINER_SOURCES:.cpp=.o)
@@ -69,12 +72,44 @@ uninstall-trainer:
 	rm -f '$(DESTDIR)$(pkglibdir)/$(TRAINER)' '$(DESTDIR)$(mandir)/man1/$(TRAINER).1'
 .PHONY: install-trainer uninstall-trainer
 endif
+# The simulator on the command line, of the objects that are there anyway (make demo).
+build/simulate: tools/simulate.o $(filter src/core/%,$(OBJS))
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ -lcsv
+# PCH=yes: what most files include is read once for all of them (make demo, make check). Without
+# it each file is compiled by itself, which ccache can keep. A folder that was built so stays so,
+# since what an object was made of is then known of the precompiled header alone.
+PRECOMPILED = precompiled/core.h.gch precompiled/server.h.gch
+PCH ?= $(if $(wildcard precompiled/server.h.gch),yes)
+ifeq ($(PCH),yes)
+WITH_CORE_PCH = $(filter src/core/%,$(OBJS))
+# The network client knows nothing of Postgres.
+WITH_SERVER_PCH = $(filter-out src/core/% src/worker/network/%,$(OBJS))
+$(WITH_CORE_PCH): private CPPFLAGS += -include precompiled/core.h
+$(WITH_SERVER_PCH): private CPPFLAGS += -include precompiled/server.h
+$(WITH_CORE_PCH): precompiled/core.h.gch
+$(WITH_SERVER_PCH): precompiled/server.h.gch
+precompiled/core.h.gch: CPPFLAGS += -DFRAUD_CORE
+$(PRECOMPILED): precompiled/%.gch: $(S)tools/precompiled/% $(S)Makefile
+	@mkdir -p $(@D) && cp $< precompiled/$*
+	$(COMPILE.cc) -x c++-header -MF $@.d -MT $@ -o $@ precompiled/$*
+-include $(PRECOMPILED:=.d)
+endif
+# The tests of test/t, or PROVE_TESTS, of what is installed, on servers that they start themselves; as any
+# user but root. (make check builds the programs of CMake that three of them need.)
+PROVE_TESTS ?= $(S)test/t/*.pl
+prove_installcheck: export PERL5LIB := $(abspath $(S)test/t):$(PERL5LIB)
+prove_installcheck: export FRAUD_TREE := $(abspath $(S).)
+prove_installcheck: export PG_BIN := $(bindir)
+prove_installcheck: build/simulate
+	$(prove_installcheck)
+.PHONY: prove_installcheck
 link-tests:
 	ln -sfn $(abspath $(S)test) test
 .PHONY: link-tests
 src/core/%.o: CPPFLAGS += -DFRAUD_CORE
 $(shlib): $(S)src/pg/server/exports.map
--include $(SOURCES:.cpp=.d) $(TRAINER_SOURCES:.cpp=.d)
+-include $(SOURCES:.cpp=.d) $(TRAINER_SOURCES:.cpp=.d) tools/simulate.d
 
 # The install script: the topic files in order, with the shipped model inside.
 $(SCRIPT): $(S)src/sql $(sort $(wildcard $(S)src/sql/*)) $(S)models/payments.ubj $(S)models/payments.md $(S)tools/build-script
@@ -90,7 +125,7 @@ $(RELEASED): sql/%: $(S)src/released/%.xz
 $(UPDATES): sql/$(EXTENSION)--%.sql: $(S)src/upgrade/%.sql $(SCRIPT) $(NEXT_SCRIPT) $(RELEASED) $(S)tools/build-update
 	$(S)tools/build-update $(foreach version,$(subst --, ,$*),sql/$(EXTENSION)--$(version).sql) $< > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop dashboard desk screenshots check check-all kill pgtap bench deps model study dist help
+.PHONY: demo demo-stop dashboard desk screenshots check check-all kill pgtap bench deps model study dist package package-check help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
@@ -107,6 +142,8 @@ help:
 	@echo 'make              build the extension; sudo make install installs it'
 	@echo 'make model        train the shipped model anew (models/)'
 	@echo 'make dist         the sources as PGXN takes them, of the last commit'
+	@echo 'make package      Debian packages of the last commit, in build/package'
+	@echo 'make package-check  install these in a minimal Debian of their own, score and train there'
 	@echo 'make installcheck the tests of sql/ against a running server, after sudo make install'
 	@echo 'make study        write docs/study.md anew; CSV=/path/fraudTrain.csv for payments of your own'
 
@@ -155,3 +192,9 @@ endif
 
 dist:
 	@tools/dist
+
+package:
+	@tools/package
+
+package-check:
+	@test/package/run

@@ -1,7 +1,8 @@
 // What add_source and add_channel ask of a URL: libcurl reads it, so that the check sees
 // what the workers will connect to.
-#include <nlohmann/json.hpp>
+#include <algorithm>
 
+#include "core/base/json_text.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "worker/network/destination.h"
@@ -14,12 +15,8 @@ using namespace fraud::worker;
 namespace {
 
 bool has_credential(const std::string& headers) {
-  nlohmann::json json = nlohmann::json::parse(headers, nullptr, false);
-  if (!json.is_object()) return false;
-  for (const auto& [name, value] : json.items()) {
-    if (may_be_credential(name)) return true;
-  }
-  return false;
+  const auto members = json_members(headers);
+  return members && std::any_of(members->begin(), members->end(), [](const auto& member) { return may_be_credential(member.first); });
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 // Finds values in JSON text, and the ones among them that cannot be read.
 #include "core/payments/json_scan.h"
+#include "core/base/json_text.h"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 
 namespace fraud {
 namespace {
@@ -66,9 +66,8 @@ bool append_content(std::string_view content, std::string* out) {
   std::string quoted;
   quoted.reserve(content.size() + 2);
   quoted.append("\"").append(content).append("\"");
-  const nlohmann::json value = nlohmann::json::parse(quoted, nullptr, false);
-  const auto* text = value.get_ptr<const std::string*>();
-  if (text == nullptr) return false;
+  const std::optional<std::string> text = json_content(quoted);
+  if (!text) return false;
   out->append(*text);
   return true;
 }
@@ -96,7 +95,7 @@ bool is_readable(std::string_view token) {
   const bool is_digits = token[0] != '0' && token.size() < 20 &&
                          token.find_first_not_of("0123456789") == std::string_view::npos;
   if (is_plain_text || is_digits) return true;
-  return token.find('\0') == std::string_view::npos && nlohmann::json::accept(token.begin(), token.end());
+  return token.find('\0') == std::string_view::npos && is_json(token);
 }
 
 }  // namespace

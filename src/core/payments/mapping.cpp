@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/base/json_text.h"
 #include "core/payments/field_values.h"
 #include "core/payments/forbidden_fields.h"
 #include "core/payments/mapping_value.h"
@@ -89,7 +89,7 @@ void write_json_string(std::string_view text, std::string* out) {
   if (is_plain(text)) {
     out->append("\"").append(text).append("\"");
   } else {
-    *out += nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    *out += json_string(text);
   }
 }
 

@@ -1,11 +1,11 @@
 // Writes what was read of a payment, masked.
 #include "core/payments/payload_writer.h"
 
-#include <nlohmann/json.hpp>
 #include <algorithm>
 #include <unordered_map>
 #include <utility>
 
+#include "core/base/json_text.h"
 #include "core/payments/digits.h"
 #include "core/payments/forbidden_fields.h"
 #include "core/payments/payment.h"
@@ -41,12 +41,12 @@ void write_string(std::string_view text, std::string* out) {
     return;
   }
   if (text.find('\0') == std::string_view::npos) {
-    *out += nlohmann::json(text).dump();
+    *out += json_string(text);
     return;
   }
   std::string shown;
   for (const char c : text) c == '\0' ? shown.append("\xEF\xBF\xBD") : shown.append(1, c);
-  *out += nlohmann::json(shown).dump();
+  *out += json_string(shown);
 }
 
 // True when an element of the array is the name of a field that must not be kept:

@@ -3,10 +3,10 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <type_traits>
 
+#include "core/base/json_text.h"
 #include "core/payments/currency.h"
 #include "core/payments/mapping.h"
 
@@ -38,7 +38,7 @@ class ObjectWriter {
     // Nearer to zero the library writes other digits: 0.0001, not 1e-04.
     constexpr double kLeast = 0.001;
     if (!std::isfinite(*value) || (*value != 0 && std::abs(*value) < kLeast)) {
-      *out_ += nlohmann::json(*value).dump();
+      *out_ += json_number(*value);
       return;
     }
     const size_t at = out_->size();

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/json_text.h"
 #include "core/payments/payment_writer.h"
 
 namespace fraud {
@@ -99,7 +99,7 @@ std::string RequestTemplate::render(const RequestValues& values, Escaping escapi
         text += value;
         break;
       case Escaping::kJson: {
-        const std::string quoted = nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+        const std::string quoted = json_string(value);
         text += std::string_view(quoted).substr(1, quoted.size() - 2);
         break;
       }

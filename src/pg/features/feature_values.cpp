@@ -1,5 +1,4 @@
 // fraud.features, fraud.materialize_features and fraud.verify_parity.
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -7,6 +6,7 @@
 #include <cstring>
 #include <map>
 
+#include "core/base/json_text.h"
 #include "pg/features/feature_fault.h"
 #include "pg/features/feature_stream.h"
 #include "pg/features/online_features.h"
@@ -289,8 +289,7 @@ FRAUD_FUNCTION(materialize_features) {
                check_may_read(*found);
                return faulty_event(*found, to);
              });
-  nlohmann::json details = {{"into", into}, {"rows", rows}};
-  note_act("export", "feature set", set, details.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  note_act("export", "feature set", set, JsonObject().add("into", into).add("rows", rows).text());
   return Int64GetDatum(rows);
 }
 

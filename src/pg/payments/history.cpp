@@ -1,8 +1,7 @@
 // fraud.load_history and fraud.simulate: histories in bulk.
 #include "core/payments/payment.h"
+#include "core/base/json_text.h"
 #include "core/payments/simulator.h"
-
-#include <nlohmann/json.hpp>
 
 #include <optional>
 
@@ -178,8 +177,9 @@ FRAUD_FUNCTION(simulate) {
     if (loader.full()) loader.flush();
   }
   const int64_t stored = loader.finish();
-  nlohmann::json details = {{"customers", config.customers}, {"merchants", PG_GETARG_INT32(1)}, {"days", config.days},
-                            {"seed", config.seed},           {"payments", stored}};
-  note_act("simulate", "history", "simulation", details.dump());
+  JsonObject details;
+  details.add("customers", config.customers).add("merchants", PG_GETARG_INT32(1)).add("days", config.days);
+  details.add("seed", config.seed).add("payments", stored);
+  note_act("simulate", "history", "simulation", details.text());
   return Int64GetDatum(stored);
 }

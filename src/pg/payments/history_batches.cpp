@@ -5,12 +5,11 @@
 // are read again from what is stored. So each payment's features are those of one long load.
 #include "core/payments/payment.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <exception>
 #include <tuple>
 
+#include "core/base/json_text.h"
 #include "pg/payments/history_reader.h"
 #include "pg/payments/history_store.h"
 #include "pg/server/audit.h"
@@ -255,18 +254,15 @@ void BatchLoad::store() {
 }
 
 void BatchLoad::finish() {
-  nlohmann::json details;
+  JsonObject details;
   {
     OwnerScope owner;
     Spi spi;
     spi.run(finish_load, {int4_param(load_id_)});
-    details = {{"load_id", load_id_},
-               {"payments", *spi.integer(0, 1)},
-               {"present", *spi.integer(0, 2)},
-               {"rejected", *spi.integer(0, 3)},
-               {"batches", *spi.integer(0, 4)}};
+    details.add("load_id", load_id_).add("payments", *spi.integer(0, 1)).add("present", *spi.integer(0, 2));
+    details.add("rejected", *spi.integer(0, 3)).add("batches", *spi.integer(0, 4));
   }
-  note_act("load", "history", name_, details.dump());
+  note_act("load", "history", name_, details.text());
   commit();
   protect([&] { ereport(NOTICE, (errmsg("%lld payments stored", static_cast<long long>(stored_)))); });
 }
@@ -279,7 +275,7 @@ void BatchLoad::run(bool resume) {
   load_id_ = begin(resume);
   LoadLock lock(load_id_, name_);
   note_act(resumed_ ? "resume" : "load", "history", name_,
-           nlohmann::json({{"load_id", load_id_}, {"batch_size", batch_size_}}).dump());
+           JsonObject().add("load_id", load_id_).add("batch_size", batch_size_).text());
   commit();
   const Portal portal = open(parts);
   for (;;) {

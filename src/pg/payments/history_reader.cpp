@@ -1,9 +1,8 @@
 #include "pg/payments/history_reader.h"
 
+#include "core/base/json_text.h"
 #include "core/payments/forbidden_fields.h"
 #include "core/payments/payload_writer.h"
-
-#include <nlohmann/json.hpp>
 
 #include <optional>
 
@@ -170,13 +169,10 @@ std::string read_history_row(const Spi& spi, uint64_t row, const std::vector<His
   rejected.transaction_id = builder.partial().transaction_id;
   rejected.card_number = builder.partial().card_number;
   rejected.id_holds_card = builder.partial().id_holds_card;
-  auto as_json = [](const std::string& text) {
-    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  };
   for (size_t i = 0; i < fields.size(); ++i) {
     if (!texts[i] || fields[i].name == "cc_num" || fields[i].name == "customer" || fields[i].name == "attributes") continue;
-    rejected.payload += (rejected.payload.empty() ? "{" : ",") + as_json(fields[i].name) + ":";
-    const std::string value = as_json(builder.card_is_unknown() ? redact_broken(*texts[i])
+    rejected.payload += (rejected.payload.empty() ? "{" : ",") + json_string(fields[i].name) + ":";
+    const std::string value = json_string(builder.card_is_unknown() ? redact_broken(*texts[i])
                                                                 : redact(*texts[i], builder.card_digits()));
     if (fields[i].name == "trans_num") {
       rejected.id_at = rejected.payload.size();

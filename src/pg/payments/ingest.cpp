@@ -1,9 +1,8 @@
 #include "pg/payments/ingest.h"
 
+#include "core/base/json_text.h"
 #include "core/payments/currency.h"
 #include "core/payments/payment_writer.h"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -135,30 +134,27 @@ void raise_alert(Spi& spi, const Entry& entry, SetScorer& scorer, const RuleOutc
            text_array(reasons), text_param(entry.base_amount),
            float8_param(guc_alert_window_s * 1e6), text_array(matched)});
   // No card number: card is the keyed hash.
-  nlohmann::json message = {
-      {"alert_id", *spi.integer(0, 1)},
-      {"case_id", *spi.integer(0, 2)},
-      {"case_alerts", *spi.integer(0, 3)},
-      {"escalated", DatumGetBool(*spi.datum(0, 4))},
-      {"transaction_id", payment.transaction_id},
-      {"card", format_uuid(card_uuid(entry.card))},
-      {"last_four", payment.last_four.empty() ? nlohmann::json() : nlohmann::json(payment.last_four)},
-      {"occurred_at", format_time(unix_time(entry.occurred_at))},
-      {"amount", static_cast<double>(payment.amount_minor) / static_cast<double>(minor_units(payment.decimals))},
-      {"currency", currency_of(payment)},
-      {"base_amount", std::stod(entry.base_amount)},
-      {"merchant", payment.merchant},
-      {"category", payment.category},
-      {"score", score},
-      {"decision", entry.decision},
-      {"model", scorer.model().name()},
-      {"reasons", reasons},
-  };
-  if (!matched.empty()) message["rules"] = matched;
-  if (!payment.attributes.empty()) {
-    message["attributes"] = nlohmann::json::parse(payment.attributes, nullptr, false);
-  }
-  std::string text = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  JsonObject message;
+  message.add("alert_id", *spi.integer(0, 1));
+  message.add("case_id", *spi.integer(0, 2));
+  message.add("case_alerts", *spi.integer(0, 3));
+  message.add("escalated", DatumGetBool(*spi.datum(0, 4)));
+  message.add("transaction_id", payment.transaction_id);
+  message.add("card", format_uuid(card_uuid(entry.card)));
+  payment.last_four.empty() ? message.add_null("last_four") : message.add("last_four", payment.last_four);
+  message.add("occurred_at", format_time(unix_time(entry.occurred_at)));
+  message.add("amount", static_cast<double>(payment.amount_minor) / static_cast<double>(minor_units(payment.decimals)));
+  message.add("currency", currency_of(payment));
+  message.add("base_amount", std::stod(entry.base_amount));
+  message.add("merchant", payment.merchant);
+  message.add("category", payment.category);
+  message.add("score", score);
+  message.add("decision", entry.decision);
+  message.add("model", scorer.model().name());
+  message.add("reasons", reasons);
+  if (!matched.empty()) message.add("rules", matched);
+  if (!payment.attributes.empty()) message.add_json("attributes", payment.attributes);
+  const std::string text = message.text();
   spi.run(insert_outbox, {text_param(text)});
   protect([] { wake_at_commit(WorkerKind::kNotify); });
 }

@@ -1,9 +1,8 @@
 // fraud.ingest, fraud.assess and what features of payments are made with.
 #include "core/base/geo.h"
+#include "core/base/json_text.h"
 #include "core/payments/mask.h"
 #include "core/payments/payment.h"
-
-#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <iterator>
@@ -114,7 +113,7 @@ Datum features_object(const std::vector<std::pair<std::string, float>>& features
   JsonbParseState* state = nullptr;
   protect([&] { (void)pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr); });
   for (const auto& [name, value] : features) {
-    const std::string digits = std::isnan(value) ? std::string() : nlohmann::json(value).dump();
+    const std::string digits = std::isnan(value) ? std::string() : json_number(static_cast<double>(value));
     const char* key_text = name.c_str();
     const char* text = digits.c_str();
     protect([&] {

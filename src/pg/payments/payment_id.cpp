@@ -2,8 +2,6 @@
 
 #include "core/payments/mask.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <optional>
 

@@ -5,9 +5,8 @@
 // none: what is read and written here is the owner's, and the set's expressions have the
 // rights of who defined it (DefinerScope), not those of who inserts.
 #include "core/payments/mask.h"
+#include "core/base/json_text.h"
 #include "core/payments/payment_writer.h"
-
-#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <cstdlib>
@@ -144,10 +143,6 @@ struct Decided {
   std::vector<float> shadows;  // of each challenger
   std::string error;           // of an unscored one
 };
-
-std::string json_text(const nlohmann::json& value) {
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 
 // The query of events' names is planned once a backend, for as long as set and stream stay
 // what they are.
@@ -316,7 +311,7 @@ class Decider {
       amounts.add(optional_text_param(event.names.amount));
       scores.add(scored ? float8_param(static_cast<double>(event.score)) : null_param());
       decisions.add(optional_text_param(event.decision));
-      reasons.add(event.reasons.empty() ? null_param() : text_param(json_text(event.reasons)));
+      reasons.add(event.reasons.empty() ? null_param() : text_param(json_strings(event.reasons)));
       errors.add(optional_text_param(event.error));
       size_t feature = 0;
       for (size_t place = 0; place < width; ++place) {
@@ -362,29 +357,25 @@ class Decider {
     spi_.run(insert_alert,
              {text_param(stream_.name), text_param(entity), int8_param(number), text_param(*names.id), time_param(*names.time),
               float8_param(score), text_param(event.decision), text_param(scorer_->model().model),
-              int4_param(scorer_->model().version), text_param(json_text(event.reasons)), optional_text_param(names.amount),
+              int4_param(scorer_->model().version), text_param(json_strings(event.reasons)), optional_text_param(names.amount),
               float8_param(guc_alert_window_s * 1e6)});
-    nlohmann::json amount;  // null where there is none, or where JSON has no such number
-    if (!names.amount.empty()) {
-      const double value = std::strtod(names.amount.c_str(), nullptr);
-      if (std::isfinite(value)) amount = value;
-    }
-    nlohmann::json message = {
-        {"alert_id", *spi_.integer(0, 1)},
-        {"case_id", *spi_.integer(0, 2)},
-        {"case_alerts", *spi_.integer(0, 3)},
-        {"escalated", DatumGetBool(*spi_.datum(0, 4))},
-        {"stream", stream_.name},
-        {"event_id", *names.id},
-        {"entity", entity},
-        {"occurred_at", message_time(*names.time)},
-        {"amount", amount},
-        {"score", score},
-        {"decision", event.decision},
-        {"model", scorer_->model().name()},
-        {"reasons", event.reasons},
-    };
-    spi_.run(insert_outbox, {text_param(json_text(message))});
+    JsonObject message;
+    message.add("alert_id", *spi_.integer(0, 1));
+    message.add("case_id", *spi_.integer(0, 2));
+    message.add("case_alerts", *spi_.integer(0, 3));
+    message.add("escalated", DatumGetBool(*spi_.datum(0, 4)));
+    message.add("stream", stream_.name);
+    message.add("event_id", *names.id);
+    message.add("entity", entity);
+    message.add("occurred_at", message_time(*names.time));
+    // Null where there is none, or where JSON has no such number.
+    names.amount.empty() ? message.add_null("amount") : message.add("amount", std::strtod(names.amount.c_str(), nullptr));
+    message.add("score", score);
+    message.add("decision", event.decision);
+    message.add("model", scorer_->model().name());
+    message.add("reasons", event.reasons);
+    const std::string text = message.text();
+    spi_.run(insert_outbox, {text_param(text)});
     protect([] { wake_at_commit(WorkerKind::kNotify); });
   }
 

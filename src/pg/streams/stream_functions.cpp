@@ -1,9 +1,9 @@
 // fraud.watch and fraud.unwatch.
-#include <nlohmann/json.hpp>
 
 #include <cstdio>
 
 #include "pg/features/feature_expression.h"
+#include "core/base/json_text.h"
 #include "pg/models/set_scorer.h"
 #include "pg/server/audit.h"
 #include "pg/server/arguments.h"
@@ -170,10 +170,11 @@ FRAUD_FUNCTION(watch) {
     }
     warn_of_missing_indexes(spi, name);
   }
-  nlohmann::json details = {{"table", table}, {"model", model}, {"on_error", on_error}};
-  if (!entity.empty()) details["entity"] = entity;
-  if (!amount.empty()) details["amount"] = amount;
-  note_act("add", "stream", name, details.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  JsonObject details;
+  details.add("table", table).add("model", model).add("on_error", on_error);
+  if (!entity.empty()) details.add("entity", entity);
+  if (!amount.empty()) details.add("amount", amount);
+  note_act("add", "stream", name, details.text());
   return (Datum)0;
 }
 

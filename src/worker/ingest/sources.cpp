@@ -1,10 +1,9 @@
 #include "worker/ingest/sources.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <cctype>
 
+#include "core/base/json_text.h"
 #include "pg/payments/number_gate.h"
 #include "pg/payments/payment_store.h"
 #include "pg/server/boundary.h"
@@ -195,12 +194,10 @@ static Sources sources_of(Spi& spi, uint64_t count) {
     Source source;
     source.url = *spi.text(row, 2);
     source.format = payment_format(*spi.text(row, 3)).value_or(PaymentFormat::kAuto);
-    nlohmann::json headers = nlohmann::json::parse(*spi.text(row, 4), nullptr, false);
-    if (headers.is_object()) {
-      for (const auto& [header, value] : headers.items()) {
+    if (const auto headers = json_members(*spi.text(row, 4))) {
+      for (const auto& [header, text] : *headers) {
         source.has_credentials = source.has_credentials || may_be_credential(header);
         // An empty value is written with a semicolon, or libcurl leaves it out.
-        std::string text = value.is_string() ? value.get<std::string>() : "";
         source.headers.push_back(text.empty() ? header + ";" : header + ": " + text);
       }
     }

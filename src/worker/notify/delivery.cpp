@@ -1,9 +1,8 @@
 #include "worker/notify/delivery.h"
 
-#include <nlohmann/json.hpp>
-
 #include <ctime>
 
+#include "core/base/json_text.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "worker/network/destination.h"
@@ -77,11 +76,9 @@ HttpRequest webhook_request(const Delivery& delivery) {
   }
   if (!signatures.empty()) request.headers.push_back("webhook-signature: " + signatures);
   request.has_credentials = !signatures.empty();
-  nlohmann::json headers = nlohmann::json::parse(delivery.headers, nullptr, false);
-  if (headers.is_object()) {
-    for (const auto& [name, value] : headers.items()) {
+  if (const auto headers = json_members(delivery.headers)) {
+    for (const auto& [name, text] : *headers) {
       request.has_credentials = request.has_credentials || may_be_credential(name);
-      std::string text = value.is_string() ? value.get<std::string>() : "";
       request.headers.push_back(text.empty() ? name + ";" : name + ": " + text);
     }
   }
