@@ -46,7 +46,7 @@ REGRESS_PREP = $(if $(S),link-tests)
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop dashboard desk screenshots check kill nightly pgtap bench deps model study dist help
+SELF_CONTAINED = demo demo-stop dashboard desk screenshots check kill nightly pgtap bench deps model study docs dist help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -90,7 +90,7 @@ $(RELEASED): sql/%: $(S)src/released/%.xz
 $(UPDATES): sql/$(EXTENSION)--%.sql: $(S)src/upgrade/%.sql $(SCRIPT) $(NEXT_SCRIPT) $(RELEASED) $(S)tools/build-update
 	$(S)tools/build-update $(foreach version,$(subst --, ,$*),sql/$(EXTENSION)--$(version).sql) $< > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop dashboard desk screenshots check kill pgtap bench deps model study dist help
+.PHONY: demo demo-stop dashboard desk screenshots check kill pgtap bench deps model study docs dist help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
@@ -107,6 +107,7 @@ help:
 	@echo 'make model        train the shipped model anew (models/)'
 	@echo 'make dist         the sources as PGXN takes them, of the last commit'
 	@echo 'make installcheck the tests of sql/ against a running server, after sudo make install'
+	@echo 'make docs         the book, as HTML with search (docs/index.md)'
 	@echo 'make study        write docs/study.md anew; CSV=/path/fraudTrain.csv for payments of your own'
 
 deps:
@@ -147,6 +148,9 @@ study:
 
 model:
 	@tools/model
+
+docs:
+	@tools/docs
 endif
 
 dist:
