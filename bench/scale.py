@@ -2,10 +2,10 @@
 """Measures how many pages a payment touches, and how many of them have to be read when none is in
 memory, beside so many stored: the figures of docs/scale.md that tools/capacity reckons with.
 
-    bench/scale.py CUSTOMERS…        a database for each, with six merchants' customers and 60 days
+    bench/scale.py CUSTOMERS…        a database for each (one that is there is taken), with a merchant for six customers, and 60 days
 
-Needs a server without the preload (nobody else touches pages then), libpq's environment, a superuser who
-may restart it by RESTART, a shell command. shared_buffers must hold a database. Pages are counted by
+Needs a server without the preload and with autovacuum = off (nobody else touches pages then), libpq's
+environment, a superuser, and RESTART, a shell command that restarts the server. Pages are counted by
 PostgreSQL, so a busy machine changes nothing. Prints a Markdown table.
 """
 import json
@@ -27,7 +27,7 @@ def psql(database, *statements):
 def statements(database, seed):
     """Returns payments of cards and merchants by chance, a statement each, a day after the history."""
     rows = psql(database, f"SELECT setseed({seed})", f"""
-        SELECT jsonb_build_object('card', c.card, 'trans_num', 'x-{seed}-' || n, 'amt', 10 + n % 90, 'merchant', m.merchant, 'category', m.category,
+        SELECT jsonb_build_object('card', c.card, 'trans_num', md5('{seed}' || n || now()), 'amt', 10 + n % 90, 'merchant', m.merchant, 'category', m.category,
             'lat', 40, 'long', -74, 'merch_lat', 40.1, 'merch_long', -74.1, 'unix_time', extract(epoch FROM last.at)::bigint + 3600 + n)
         FROM (SELECT n, floor(random() * customers)::int AS card, floor(random() * merchants)::int AS merchant
               FROM generate_series(1, {PAYMENTS}) n, (SELECT count(*) AS customers FROM fraud.customers) c, (SELECT count(*) AS merchants FROM fraud.merchants) m) r
@@ -50,14 +50,14 @@ def main():
     print("|--:|--:|--:|--:|--:|")
     for customers in map(int, sys.argv[1:]):
         database = f"scale_{customers}"
-        psql("postgres", f"DROP DATABASE IF EXISTS {database}", f"CREATE DATABASE {database}")
-        psql(database, "CREATE EXTENSION fraud_detect", f"SELECT fraud.simulate({customers}, {max(customers // 6, 10)}, 60, seed => 7, starts_at => '2026-01-01')")
-        psql(database, "SELECT fraud.refresh_rollups()", "VACUUM ANALYZE")
+        if psql("postgres", f"SELECT count(*) FROM pg_database WHERE datname = '{database}'") == "0":
+            psql("postgres", f"CREATE DATABASE {database}")
+            psql(database, "CREATE EXTENSION fraud_detect", f"SELECT fraud.simulate({customers}, {max(customers // 6, 10)}, 60, seed => 7, starts_at => '2026-01-01')")
+        psql(database, "SELECT fraud.refresh_rollups()", "VACUUM ANALYZE", "CHECKPOINT")
         stored, size = psql(database, "SELECT count(*), (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c WHERE relnamespace = 'fraud'::regnamespace AND relkind = 'r') "
                             "FROM fraud.transactions").split("|")
         cold = statements(database, 0.1)
         warm = statements(database, 0.2)
-        psql(database, "CHECKPOINT")
         subprocess.run(os.environ["RESTART"], shell=True, check=True, capture_output=True)
         psql(database, *["SELECT FROM fraud.assess('" + json.dumps({"card": "00000000-0000-8000-8000-000000000000", "trans_num": "w", "amt": 1, "merchant": "w"}) + "')"])
         _, read = touched(database, cold)
