@@ -49,7 +49,7 @@ REGRESS_PREP = $(if $(S),link-tests)
 
 # Targets that set everything up themselves must work before there is a
 # pg_config; the rest is PGXS.
-SELF_CONTAINED = demo demo-stop dashboard desk screenshots check check-all kill nightly pgtap bench deps model study dist package package-check help
+SELF_CONTAINED = demo demo-stop dashboard desk screenshots check check-all kill nightly pgtap bench deps model study docs dist package package-check help
 ifeq ($(filter $(SELF_CONTAINED),$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -125,7 +125,7 @@ $(RELEASED): sql/%: $(S)src/released/%.xz
 $(UPDATES): sql/$(EXTENSION)--%.sql: $(S)src/upgrade/%.sql $(SCRIPT) $(NEXT_SCRIPT) $(RELEASED) $(S)tools/build-update
 	$(S)tools/build-update $(foreach version,$(subst --, ,$*),sql/$(EXTENSION)--$(version).sql) $< > $@.new && mv $@.new $@
 else
-.PHONY: demo demo-stop dashboard desk screenshots check check-all kill pgtap bench deps model study dist package package-check help
+.PHONY: demo demo-stop dashboard desk screenshots check check-all kill pgtap bench deps model study docs dist package package-check help
 
 help:
 	@echo 'make demo         install what is needed, build, and show the whole system at work'
@@ -145,6 +145,7 @@ help:
 	@echo 'make package      Debian packages of the last commit, in build/package'
 	@echo 'make package-check  install these in a minimal Debian of their own, score and train there'
 	@echo 'make installcheck the tests of sql/ against a running server, after sudo make install'
+	@echo 'make docs         the book, as HTML with search (docs/index.md)'
 	@echo 'make study        write docs/study.md anew; CSV=/path/fraudTrain.csv for payments of your own'
 
 deps:
@@ -188,6 +189,9 @@ study:
 
 model:
 	@tools/model
+
+docs:
+	@tools/docs
 endif
 
 dist:

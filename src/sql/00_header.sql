@@ -12,6 +12,22 @@ BEGIN
 END
 $$;
 
+-- The owner of the functions is who the database trusts: what changes something runs with his rights, and
+-- workers start in his name. A control file made "trusted", or one that asks for no superuser, would give
+-- these to whoever may create objects in the database, or end half way: so it is refused, with the reason.
+DO $$
+DECLARE
+    installer name := (SELECT r.rolname FROM pg_extension e JOIN pg_roles r ON r.oid = e.extowner WHERE e.extname = 'fraud_detect');
+BEGIN
+    IF installer IS DISTINCT FROM current_user OR NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+        RAISE EXCEPTION 'fraud_detect is installed by a superuser, and role "%" is none', installer
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = 'Its functions are in C, start workers and read and write with the rights of their owner, so its control file must say superuser = true and trusted = false, as it comes.',
+                  HINT = 'Have a superuser call CREATE EXTENSION fraud_detect, and fraud.grant_access(role, access) for who is to work with it.';
+    END IF;
+END
+$$;
+
 CREATE SCHEMA fraud;
 COMMENT ON SCHEMA fraud IS 'fraud_detect: payments, customers, models, alerts and reports';
 

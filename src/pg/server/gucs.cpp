@@ -360,6 +360,9 @@ void define_gucs() {
                           "Precision and recall of fraud.model_performance are given from then on.",
                           &guc_label_maturity_min, 7 * 24 * 60, 0, INT_MAX, PGC_USERSET,
                           GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.max_age", "How old a payment may be that a source sends.",
+                          "Older ones are rejected when they are received; 0 takes them all. fraud.ingest and histories take them all.",
+                          &guc_max_age_min, 400 * 24 * 60, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN, nullptr, nullptr, nullptr);
   DefineCustomRealVariable("fraud_detect.max_alert_growth",
                            "How many times the present alerts, or blocks, a promotion or new thresholds may come to.",
                            "One with more is refused, unless the gate is overridden. 0: any.",
@@ -513,11 +516,7 @@ void define_gucs() {
                             "Most training runs of this server that are under way at once.",
                             "Others wait in their queue.", &guc_max_training_workers, 2, 1, 64,
                             PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("fraud_detect.max_age",
-                          "How old a payment may be that a source sends.",
-                          "Older ones are rejected when they are received; 0 takes them all. fraud.ingest and histories take them all.",
-                          &guc_max_age_min, 400 * 24 * 60, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN, nullptr, nullptr, nullptr);
-  DefineCustomIntVariable("fraud_detect.max_databases",
+    DefineCustomIntVariable("fraud_detect.max_databases",
                             "Most databases of this server that have an ingest worker.", nullptr,
                             &guc_max_databases, 16, 1, 1024, PGC_POSTMASTER, 0, nullptr, nullptr,
                             nullptr);
