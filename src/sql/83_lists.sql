@@ -27,7 +27,9 @@ CREATE TABLE fraud.list_entries (
     removed_by name,
     removed_reason text
 ) WITH (fillfactor = 90);
-CREATE INDEX list_entries_value_idx ON fraud.list_entries (list, value);
+-- By value first: a payment finds all the lists that one of its values is in at once.
+CREATE INDEX list_entries_value_idx ON fraud.list_entries (value, list);
+CREATE INDEX list_entries_list_idx ON fraud.list_entries (list, entry_id);
 CREATE INDEX list_entries_card_idx ON fraud.list_entries (card) WHERE card IS NOT NULL;
 COMMENT ON TABLE fraud.list_entries IS 'what is in the lists, and what was: a value is in its list from added_at to the earlier of until and removed_at; fraud.list_values has what is in them now';
 COMMENT ON COLUMN fraud.list_entries.value IS 'as fraud.in_list compares it: of numbers without trailing zeros, of a customer the card';

@@ -20,6 +20,28 @@ END;
 COMMENT ON FUNCTION fraud._rules_to_compare(text[]) IS
     'internal: the named rules (their draft, if there is one), or all that are live, and whether the caller may evaluate them';
 
+-- Counts payments in one pass, which parallel workers share. Its last argument is null where the condition does not hit.
+CREATE FUNCTION fraud._backtest_add(internal, timestamptz, boolean, text, numeric, uuid, bigint) RETURNS internal
+AS 'MODULE_PATHNAME', 'fraud_detect_backtest_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._backtest_add(internal, timestamptz, boolean, text, numeric, uuid, bigint) IS 'internal: counts a payment';
+CREATE FUNCTION fraud._backtest_merge(internal, internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'fraud_detect_backtest_merge' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._backtest_merge(internal, internal) IS 'internal: puts two counts together';
+CREATE FUNCTION fraud._backtest_write(internal) RETURNS bytea
+AS 'MODULE_PATHNAME', 'fraud_detect_backtest_write' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._backtest_write(internal) IS 'internal: counts as bytes, for another process';
+CREATE FUNCTION fraud._backtest_read(bytea, internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'fraud_detect_backtest_read' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._backtest_read(bytea, internal) IS 'internal: counts from bytes';
+CREATE FUNCTION fraud._backtest_counts(internal) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'fraud_detect_backtest_counts' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._backtest_counts(internal) IS 'internal: ends fraud._backtest';
+CREATE AGGREGATE fraud._backtest(occurred_at timestamptz, is_fraud boolean, decision text, base_amount numeric, card uuid, rules bigint) (
+    SFUNC = fraud._backtest_add, STYPE = internal, SSPACE = 10000, FINALFUNC = fraud._backtest_counts, COMBINEFUNC = fraud._backtest_merge,
+    SERIALFUNC = fraud._backtest_write, DESERIALFUNC = fraud._backtest_read, PARALLEL = SAFE);
+COMMENT ON AGGREGATE fraud._backtest(timestamptz, boolean, text, numeric, uuid, bigint) IS
+    'internal: what a rule would have done to payments; rules: null where it does not hit, else a bit for each other rule that does, too';
+
 CREATE FUNCTION fraud._backtest_rule(expression text, "from" timestamptz, "to" timestamptz, with_rules boolean) RETURNS TABLE (metric text, item text, value float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -51,37 +73,26 @@ BEGIN
             END;
         END LOOP;
     END IF;
-    -- What is neither hit nor fraud nor an alert is only counted, which takes no values of it.
     BEGIN
     RETURN QUERY EXECUTE format($q$
         WITH counted AS MATERIALIZED (
-            SELECT p.hit, p.is_fraud, p.alerted, p.day, p.mask, p.card, count(*) AS payments, sum(p.money) AS money,
-                   p.day < $3 AS mature
-            FROM (SELECT h.backtest_hit AS hit, h.backtest_fraud AS is_fraud, h.backtest_alerted AS alerted, h.backtest_day AS day, h.backtest_money AS money,
-                         CASE WHEN h.backtest_hit THEN h.card END AS card, CASE WHEN h.backtest_hit THEN %3$s END AS mask
-                  FROM (SELECT payment.*, (%1$s) IS TRUE AS backtest_hit FROM (
-                            SELECT %2$s, coalesce(t.is_fraud, false) AS backtest_fraud, coalesce(t.decision IN ('review', 'block'), false) AS backtest_alerted,
-                                   t.base_amount::float8 AS backtest_money, date_bin('1 day', t.occurred_at, '2000-01-01 00:00+00') AS backtest_day
-                            FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2) payment) h
-                  WHERE h.backtest_hit OR h.backtest_fraud OR h.backtest_alerted) p
-            GROUP BY p.hit, p.is_fraud, p.alerted, p.day, p.mask, p.card),
+            SELECT fraud._backtest(payment.occurred_at, payment.backtest_fraud, payment.decision, payment.base_amount, payment.card,
+                                   CASE WHEN (%1$s) THEN %3$s END) AS counts
+            FROM (SELECT %2$s, t.is_fraud AS backtest_fraud FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2) payment),
         days AS MATERIALIZED (
-            SELECT date_bin('1 day', t.occurred_at, '2000-01-01 00:00+00') AS day, count(*) AS payments
-            FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 GROUP BY 1),
+            SELECT timestamptz '2000-01-01 00:00+00' + (d ->> 0)::bigint * interval '24 hours' AS day,
+                   (d ->> 1)::bigint AS payments, (d ->> 2)::bigint AS hits, (d ->> 3)::bigint AS frauds, (d ->> 4)::bigint AS frauds_hit
+            FROM counted c, jsonb_array_elements(c.counts -> 'days') d),
         totals AS (
-            SELECT (SELECT sum(d.payments) FROM days d) AS payments, coalesce(sum(c.payments) FILTER (WHERE c.hit), 0) AS hits,
+            SELECT (SELECT sum(d.payments) FROM days d) AS payments, (SELECT coalesce(sum(d.hits), 0) FROM days d) AS hits,
                    (SELECT count(*) FROM days) AS days,
-                   coalesce(sum(c.payments) FILTER (WHERE c.hit AND c.mature), 0) AS mature_hits,
-                   coalesce(sum(c.payments) FILTER (WHERE c.mature AND c.is_fraud), 0) AS frauds,
-                   coalesce(sum(c.payments) FILTER (WHERE c.hit AND c.mature AND c.is_fraud), 0) AS frauds_hit,
-                   coalesce(sum(c.payments) FILTER (WHERE c.hit AND c.is_fraud AND NOT c.alerted), 0) AS frauds_new,
-                   coalesce(sum(c.money) FILTER (WHERE c.hit AND c.is_fraud), 0) AS caught,
-                   coalesce(sum(c.money) FILTER (WHERE NOT c.hit AND c.is_fraud), 0) AS lost,
-                   coalesce(sum(c.money) FILTER (WHERE c.hit AND NOT c.is_fraud), 0) AS bothered_money,
-                   coalesce(sum(c.payments) FILTER (WHERE c.alerted), 0) AS alerts,
-                   coalesce(sum(c.payments) FILTER (WHERE c.alerted AND c.hit), 0) AS alerts_hit,
-                   count(DISTINCT c.card) AS customers_hit,
-                   count(DISTINCT c.card) FILTER (WHERE NOT c.is_fraud) AS customers_bothered
+                   (SELECT coalesce(sum(d.hits), 0) FROM days d WHERE d.day < $3) AS mature_hits,
+                   (SELECT coalesce(sum(d.frauds), 0) FROM days d WHERE d.day < $3) AS frauds,
+                   (SELECT coalesce(sum(d.frauds_hit), 0) FROM days d WHERE d.day < $3) AS frauds_hit,
+                   (c.counts ->> 'frauds_not_alerted')::bigint AS frauds_new,
+                   (c.counts ->> 'caught')::float8 AS caught, (c.counts ->> 'lost')::float8 AS lost, (c.counts ->> 'bothered')::float8 AS bothered_money,
+                   (c.counts ->> 'alerts')::bigint AS alerts, (c.counts ->> 'alerts_hit')::bigint AS alerts_hit,
+                   (c.counts ->> 'customers_hit')::bigint AS customers_hit, (c.counts ->> 'customers_bothered')::bigint AS customers_bothered
             FROM counted c)
         SELECT v.metric, NULL::text, v.value::float8
         FROM totals s
@@ -96,9 +107,9 @@ BEGIN
                         ('customers_bothered_share', s.customers_bothered / nullif(a.customers, 0)::float8)) v(metric, value)
         UNION ALL
         SELECT 'hits_of_day', to_char(d.day, 'YYYY-MM-DD'), d.hits
-        FROM (SELECT y.day, coalesce(sum(c.payments) FILTER (WHERE c.hit), 0)::float8 AS hits FROM days y LEFT JOIN counted c USING (day) GROUP BY y.day ORDER BY y.day) d
+        FROM (SELECT y.day, y.hits::float8 AS hits FROM days y ORDER BY y.day) d
         UNION ALL
-        SELECT 'hits_of_rule_too', o.rule, (SELECT coalesce(sum(c.payments), 0) FROM counted c WHERE c.hit AND c.mask & (1::bigint << (o.place - 1)::int) <> 0)::float8
+        SELECT 'hits_of_rule_too', o.rule, (SELECT (c.counts -> 'rules' ->> (o.place - 1)::int)::float8 FROM counted c)
         FROM unnest($4::text[]) WITH ORDINALITY o(rule, place)
         UNION ALL
         SELECT 'hits_of_rule_too', n, NULL FROM unnest($5::text[]) n $q$,

@@ -81,10 +81,15 @@ class RuleSet {
     Oid definer = InvalidOid;
     std::string role;  // empty: the extension's owner
     size_t begin = 0, end = 0;
+    ProjectionInfo* together = nullptr;  // those that have a state, in one go
+    int64_t apart = 0;                   // evaluations that are still to be timed rule by rule
   };
   void load(int64_t revision, bool read_only);
   void compile(Group& group);
-  void run(const Group& group, std::vector<char>& matched, std::vector<std::string>& errors);
+  void put_together(Group& group);
+  void run(Group& group, std::vector<char>& matched, std::vector<std::string>& errors);
+  void evaluate_together(Group& group, std::vector<char>& matched);
+  void evaluate_one(Rule& rule, char& matched);
   bool is_current() const noexcept;
   std::string fill_reason(const Rule& rule);
   std::string shown_value(size_t column);
