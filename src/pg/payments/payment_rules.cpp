@@ -27,10 +27,10 @@ Statement insert_matches(
 
 // Two sessions may note the same.
 Statement insert_slow(
-    "INSERT INTO fraud.slow_rules (rule, version, mean_ms, evaluations) SELECT $1, $2, $3, $4"
+    "INSERT INTO fraud.slow_rules (rule, version, mean_ms, evaluations, stopped) SELECT $1, $2, $3, $4, $5"
     " WHERE NOT EXISTS (SELECT FROM fraud.slow_rules s JOIN fraud.rules r USING (rule)"
-    "  WHERE s.rule = $1 AND s.version = $2 AND s.noticed_at > r.changed_at)",
-    {TEXTOID, INT4OID, FLOAT8OID, INT8OID});
+    "  WHERE s.rule = $1 AND s.version = $2 AND s.noticed_at > r.changed_at AND s.stopped >= $5)",
+    {TEXTOID, INT4OID, FLOAT8OID, INT8OID, BOOLOID});
 
 Statement find_snooze(
     "SELECT s.snooze_id FROM fraud.snoozes s WHERE s.ended_at IS NULL AND s.until > now()"
@@ -204,10 +204,15 @@ void PaymentRules::write(Spi& spi, const std::vector<Entry>& entries, const std:
                              decided.array(), models.array(), decisions.array(), reasons.array(), tags.array(), errors.array()});
   }
   for (const RuleSet::Slow& slow : rules_->take_slow()) {
-    spi.run(insert_slow, {text_param(slow.name), int4_param(slow.version), float8_param(slow.mean_ms), int8_param(slow.evaluations)});
+    spi.run(insert_slow, {text_param(slow.name), int4_param(slow.version), float8_param(slow.mean_ms), int8_param(slow.evaluations), bool_param(slow.stopped)});
     const char* name = slow.name.c_str();
     const double mean = slow.mean_ms;
     protect([&] {
+      if (slow.stopped) {
+        ereport(LOG, (errmsg("rule \"%s\" took more than %.0f ms of a payment and is not evaluated any more", name, mean),
+                      errhint("Make its condition cheaper with fraud.alter_rule, or set fraud_detect.rule_timeout.")));
+        return;
+      }
       ereport(LOG, (errmsg("rule \"%s\" takes %.1f ms of a payment and is put back to observe", name, mean),
                     errhint("Make its condition cheaper with fraud.alter_rule, or set fraud_detect.rule_time_limit.")));
     });
