@@ -323,7 +323,17 @@ COMMENT ON FUNCTION fraud.backtest_decision(timestamptz, timestamptz, text, floa
     'what payments of [from, to) were decided (present), and what a model version (payments/3; null: the scores that they got), thresholds (null: the champion''s) and rules (null: those that are enforced; of those named the draft, if there is one) would have decided: alerts and blocks, a day too, precision and recall of payments older than fraud_detect.label_maturity, money of frauds alerted and not, of others blocked; failures: how often a rule''s condition failed, which a warning names, and did what on_error says. Features as they were scored, lists as they were. Reads with the caller''s rights, changes nothing. Errors: 42704 no such rule, 42501 a rule that runs its author''s functions';
 
 -- -------------------------------------------------------------- suggesting
--- A tree of depth two, by exhaustion: each threshold at a quantile of the frauds, each pair of the best.
+CREATE FUNCTION fraud._suggestion_add(internal, float8[], boolean, bigint, bigint, int) RETURNS internal
+AS 'MODULE_PATHNAME', 'fraud_detect_suggestion_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._suggestion_add(internal, float8[], boolean, bigint, bigint, int) IS 'internal: collects a payment of the sample';
+CREATE FUNCTION fraud._suggestion_find(internal) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'fraud_detect_suggestion_find' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._suggestion_find(internal) IS 'internal: ends fraud._suggestions';
+CREATE AGGREGATE fraud._suggestions(x float8[], is_fraud boolean, frauds bigint, others bigint, most int) (
+    SFUNC = fraud._suggestion_add, STYPE = internal, FINALFUNC = fraud._suggestion_find, PARALLEL = SAFE);
+COMMENT ON AGGREGATE fraud._suggestions(float8[], boolean, bigint, bigint, int) IS
+    'internal: comparisons, and pairs of them, that tell frauds from others in a sample of so many, by exhaustion: thresholds are quantiles of the frauds, pairs are of the best singles';
+
 CREATE FUNCTION fraud._suggested("from" timestamptz, "to" timestamptz, most int) RETURNS TABLE (condition text, sample_precision float8, sample_recall float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -345,48 +355,27 @@ BEGIN
             -- What the model says is its own rule.
             AND c.name NOT IN ('amount', 'feature_amount', 'score')) c;
     RETURN QUERY EXECUTE format($q$
-        WITH labelled AS MATERIALIZED (
-            SELECT ARRAY[%1$s] AS x, payment.backtest_fraud AS y, payment.backtest_lot AS lot
-            FROM (SELECT %2$s, coalesce(t.is_fraud, false) AS backtest_fraud, hashtext(t.transaction_id) AS backtest_lot
-                  FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2) payment),
-        sizes AS (SELECT count(*) FILTER (WHERE l.y) AS frauds, count(*) FILTER (WHERE NOT l.y) AS others FROM labelled l),
-        -- Chance, but the same each time.
-        taken AS MATERIALIZED (
-            (SELECT l.x, l.y, greatest(s.frauds / 2000.0, 1) AS weight FROM labelled l, sizes s WHERE l.y ORDER BY l.lot LIMIT 2000)
+        WITH sizes AS MATERIALIZED (
+            SELECT count(*) FILTER (WHERE t.is_fraud) AS frauds, count(*) FILTER (WHERE t.is_fraud IS NOT TRUE) AS others
+            FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2),
+        -- Chance, but the same each time. Values are taken of what is in the sample.
+        ids AS MATERIALIZED (
+            (SELECT t.card, t.occurred_at, t.transaction_id FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 AND t.is_fraud
+             ORDER BY hashtext(t.transaction_id), t.transaction_id, t.card LIMIT 2000)
             UNION ALL
-            (SELECT l.x, l.y, greatest(s.others / 4000.0, 1) FROM labelled l, sizes s WHERE NOT l.y ORDER BY l.lot LIMIT 4000)),
-        thresholds AS (
-            SELECT DISTINCT n.place, o.above, q.at
-            FROM generate_series(1, cardinality($3)) n(place),
-                 LATERAL (SELECT percentile_disc(ARRAY[0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95]) WITHIN GROUP (ORDER BY t.x[n.place]) AS cuts
-                          FROM taken t WHERE t.y AND t.x[n.place] IS NOT NULL) p,
-                 unnest(p.cuts) q(at), (VALUES (true), (false)) o(above)
-            WHERE q.at IS NOT NULL),
-        singles AS MATERIALIZED (
-            SELECT h.*, row_number() OVER (ORDER BY h.value DESC, h.place, h.above, h.at) AS rank
-            FROM (SELECT DISTINCT ON (m.place, m.above) m.*
-                  FROM (SELECT c.place, c.above, c.at, sum(t.weight) FILTER (WHERE t.y) AS caught, sum(t.weight) AS hit,
-                               -- F0.5: a false alarm counts for more than a miss.
-                               1.25 * coalesce(sum(t.weight) FILTER (WHERE t.y), 0) / (0.25 * s.frauds + sum(t.weight)) AS value
-                        FROM thresholds c JOIN taken t ON CASE WHEN c.above THEN t.x[c.place] >= c.at ELSE t.x[c.place] <= c.at END, sizes s
-                        GROUP BY c.place, c.above, c.at, s.frauds) m
-                  ORDER BY m.place, m.above, m.value DESC) h),
-        pairs AS (
-            SELECT a.rank AS first, b.rank AS second, sum(t.weight) FILTER (WHERE t.y) AS caught, sum(t.weight) AS hit,
-                   1.25 * coalesce(sum(t.weight) FILTER (WHERE t.y), 0) / (0.25 * s.frauds + sum(t.weight)) AS value
-            FROM singles a JOIN singles b ON b.rank > a.rank AND b.rank <= 25 AND b.place <> a.place
-            JOIN taken t ON CASE WHEN a.above THEN t.x[a.place] >= a.at ELSE t.x[a.place] <= a.at END
-                        AND CASE WHEN b.above THEN t.x[b.place] >= b.at ELSE t.x[b.place] <= b.at END, sizes s
-            GROUP BY a.rank, b.rank, s.frauds),
-        said AS (
-            SELECT i.rank, format('%%I %%s %%s', $3[i.place], CASE WHEN i.above THEN '>=' ELSE '<=' END,
-                trim_scale(round(i.at::numeric, CASE WHEN abs(i.at) >= 10 THEN 1 WHEN abs(i.at) >= 1 THEN 2 ELSE 5 END))) AS text FROM singles i)
-        SELECT r.condition, (r.caught / r.hit)::float8, (r.caught / nullif(s.frauds, 0))::float8
-        FROM (SELECT i.text AS condition, g.caught, g.hit, g.value FROM singles g JOIN said i USING (rank)
-              UNION ALL
-              SELECT i.text || ' AND ' || j.text, g.caught, g.hit, g.value FROM pairs g JOIN said i ON i.rank = g.first JOIN said j ON j.rank = g.second) r, sizes s
-        WHERE r.caught > 0
-        ORDER BY r.value DESC, r.condition LIMIT $4 $q$, list, fraud._rule_row())
+            (SELECT t.card, t.occurred_at, t.transaction_id FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 AND t.is_fraud IS NOT TRUE
+             ORDER BY hashtext(t.transaction_id), t.transaction_id, t.card LIMIT 4000)),
+        found AS MATERIALIZED (
+            SELECT fraud._suggestions(ARRAY[%1$s], payment.backtest_fraud, s.frauds, s.others, $4) AS list
+            FROM sizes s, ids i, LATERAL (SELECT %2$s, t.is_fraud IS TRUE AS backtest_fraud FROM fraud.transactions t
+                                          WHERE t.card = i.card AND t.occurred_at = i.occurred_at AND t.transaction_id = i.transaction_id
+                                            AND t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) payment)
+        SELECT (SELECT string_agg(format('%%I %%s %%s', $3[(p.part ->> 0)::int], CASE WHEN (p.part ->> 1)::boolean THEN '>=' ELSE '<=' END,
+                                  trim_scale(round(p.at::numeric, CASE WHEN abs(p.at) >= 10 THEN 1 WHEN abs(p.at) >= 1 THEN 2 ELSE 5 END))), ' AND ' ORDER BY p.place)
+                FROM (SELECT e.part, e.place, (e.part ->> 2)::float8 AS at FROM jsonb_array_elements(l.one -> 'parts') WITH ORDINALITY e(part, place)) p),
+               (l.one ->> 'caught')::float8 / (l.one ->> 'hit')::float8, (l.one ->> 'caught')::float8 / nullif(s.frauds, 0)
+        FROM found f, sizes s, jsonb_array_elements(f.list) WITH ORDINALITY l(one, place)
+        ORDER BY l.place $q$, list, fraud._rule_row())
     USING "from", "to", names, most;
 END
 $$;
