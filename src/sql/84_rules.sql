@@ -151,10 +151,18 @@ BEGIN ATOMIC
            ' t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude, t.city_population, t.age,'
            ' t.currency, t.base_amount, t.attributes, (' || score || ')::float8 AS score, (' || decision || ')::text COLLATE "C" AS decision'
            || fraud._field_columns('t')
+           -- Of the customer and the merchant, what stays as it is.
+           || coalesce((SELECT string_agg(format(', (%s) AS %I', o.query, o.name), '' ORDER BY o.name)
+                        FROM (VALUES ('customer_first_payment_at', 'SELECT c.first_payment_at FROM fraud.customers c WHERE c.card = t.card'),
+                                     ('customer_kind', 'SELECT c.customer_kind FROM fraud.customers c WHERE c.card = t.card'),
+                                     ('merchant_category', 'SELECT m.category FROM fraud.merchants m WHERE m.merchant = t.merchant'),
+                                     ('merchant_first_payment_at', 'SELECT m.first_payment_at FROM fraud.merchants m WHERE m.merchant = t.merchant')) o(name, query)
+                        WHERE NOT EXISTS (SELECT FROM fraud.payment_fields f WHERE f.name = o.name)), '')
            || coalesce((SELECT string_agg(format(', nullif(t.features[%s], ''NaN''::float4)::float8 AS %I', d.position,
                             CASE WHEN d.feature IN ('card', 'customer', 'transaction_id', 'occurred_at', 'amount', 'merchant', 'category', 'merchant_latitude',
                                                     'merchant_longitude', 'home_latitude', 'home_longitude', 'city_population', 'age', 'currency',
-                                                    'base_amount', 'attributes', 'score', 'decision')
+                                                    'base_amount', 'attributes', 'score', 'decision',
+                                                    'customer_first_payment_at', 'customer_kind', 'merchant_category', 'merchant_first_payment_at')
                                       OR EXISTS (SELECT FROM fraud.payment_fields f WHERE f.name = d.feature)
                                  THEN 'feature_' || d.feature ELSE d.feature END), '' ORDER BY d.position)
                         FROM fraud.feature_definitions d WHERE d.feature_set = 'payments'), '');
@@ -165,7 +173,7 @@ CREATE FUNCTION fraud.rule_columns(OUT name text, OUT type text) RETURNS SETOF r
 AS 'MODULE_PATHNAME', 'fraud_detect_rule_columns'
 LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 50;
 COMMENT ON FUNCTION fraud.rule_columns() IS
-    'what a rule''s condition may name: the payment, its fields, score (0 to 1), decision (of the model alone), and its features (float8, null where missing; one that is called as a column is feature_NAME)';
+    'what a rule''s condition may name: the payment, its fields, what is known of customer and merchant for good (the time of the first payment, the customer''s kind, the merchant''s first category), score (0 to 1), decision (of the model alone), and its features (float8, null where missing; one that is called as a column is feature_NAME)';
 
 CREATE FUNCTION fraud._condition_as_of(condition text) RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_condition_as_of'
