@@ -52,6 +52,14 @@ SELECT metric, present, candidate FROM fraud.backtest_decision('2013-06-20', '20
 -- allow, raise and lower as they decide payments.
 SELECT fraud.add_rule('bt_allow', 'transaction_id IN (''bt-l1'', ''bt-l5'')', 'allow'), fraud.add_rule('bt_raise', 'transaction_id = ''bt-l6''', 'raise'), fraud.add_rule('bt_lower', 'transaction_id IN (''bt-l7'', ''bt-l8'')', 'lower');
 SELECT metric, candidate FROM fraud.backtest_decision('2013-06-20', '2013-06-21', review_at => 0, block_at => 1, rules => '{bt_allow,bt_raise,bt_lower}') WHERE metric IN ('alerts', 'blocks');
+-- A rule that fails on some of the payments does on these what on_error says, and ends nothing.
+CREATE FUNCTION bt_gone() RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+SELECT fraud.add_rule('bt_fails', '10 / (amount - 10) < 0 OR amount = 900', 'review', mode => 'enforce'), fraud.add_rule('bt_fails_too', '1 / (amount - 10) > 5', 'review', on_error => 'block'),
+       fraud.add_rule('bt_gone', 'bt_gone()', 'block');
+DROP FUNCTION bt_gone();
+SELECT metric, present, candidate FROM fraud.backtest_decision('2013-06-20', '2013-06-21', review_at => 1, block_at => 1, rules => '{bt_fails}') WHERE metric IN ('payments', 'alerts', 'blocks', 'failures');
+SELECT metric, candidate FROM fraud.backtest_decision('2013-06-20', '2013-06-21', review_at => 1, block_at => 1, rules => '{bt_fails,bt_fails_too,bt_gone,bt_large}') WHERE metric IN ('payments', 'alerts', 'blocks', 'failures');
+SELECT fraud.drop_rule('bt_fails', 'over'), fraud.drop_rule('bt_fails_too', 'over'), fraud.drop_rule('bt_gone', 'over');
 
 -- In a read-only transaction, as on a standby.
 BEGIN TRANSACTION READ ONLY;

@@ -50,6 +50,20 @@ EXPLAIN (COSTS OFF) SELECT case_id, priority FROM fraud.case_queue LIMIT 20;
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 RESET enable_sort;
+-- A planner that sorts, as of a table that it knows nothing of, sorts the cases' own rows and makes the sums of those that are shown.
+BEGIN;
+SET LOCAL enable_indexscan = off;
+SET LOCAL enable_bitmapscan = off;
+CREATE FUNCTION pg_temp.sums_under_sort(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    plan jsonb;
+BEGIN
+    EXECUTE 'EXPLAIN (VERBOSE, FORMAT json) ' || query INTO plan;
+    RETURN (SELECT count(*) FROM jsonb_path_query(plan, '$.**?(@."Node Type" == "Sort").**."Subplan Name"'));
+END $$;
+SELECT pg_temp.sums_under_sort('SELECT * FROM fraud.case_queue LIMIT 20') AS first, pg_temp.sums_under_sort('SELECT * FROM fraud.case_queue ORDER BY priority DESC, case_id LIMIT 20') AS asked,
+       pg_temp.sums_under_sort('SELECT * FROM fraud.stream_case_queue ORDER BY priority DESC, case_id LIMIT 20') AS of_streams;
+ROLLBACK;
 -- The time due is a setting; what is open keeps its own.
 SET fraud_detect.case_due = '4 h';
 SELECT pay(4000000000000304, 'cw-5', 1);

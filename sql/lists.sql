@@ -107,6 +107,19 @@ INSERT INTO fraud.list_entries (list, value) VALUES ('li_devices', 'by hand');
 RESET ROLE;
 SELECT fraud.revoke_access('regress_fraud_lister', 'analyst');
 DROP ROLE regress_fraud_lister;
+-- A list that is dropped once its rule was switched off, and made anew, comes with the rule again.
+SELECT fraud.disable_rule('block_li_device', 'over'), fraud.drop_list('block_li_device');
+SELECT fraud.add_to_list('block_li_device', 'bad', reason => 'again');
+SELECT mode, version, author FROM fraud.rule_status WHERE rule = 'block_li_device';
+SELECT act, version, reason FROM fraud.rule_history WHERE rule = 'block_li_device' ORDER BY event_id;
+-- One that is switched off while its list stays is off.
+SELECT fraud.disable_rule('block_li_device', 'over'), fraud.add_to_list('block_li_device', 'worse', reason => 'again');
+SELECT mode FROM fraud.rule_status WHERE rule = 'block_li_device';
+-- A rule of that name that somebody wrote stays his.
+SELECT fraud.add_rule('block_category', 'amount = 12345.67', 'tag');
+SELECT fraud.add_to_list('block_category', 'li_category', reason => 'x');
+SELECT action, mode FROM fraud.rule_status WHERE rule = 'block_category';
+SELECT fraud.drop_rule('block_category', 'over'), fraud.drop_list('block_category');
 SELECT fraud.drop_rule('block_li_device', 'over'), fraud.drop_rule('allow_customer', 'over'), fraud.drop_list('block_li_device'), fraud.drop_list('allow_customer');
 SELECT fraud.drop_list(list) FROM fraud.lists WHERE list ~ '^li_' ORDER BY list;
 SELECT fraud.drop_payment_field('li_device'), fraud.drop_payment_field('li_weight'), fraud.drop_payment_field('li_ip');

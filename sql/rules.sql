@@ -203,6 +203,16 @@ RESET fraud_detect.four_eyes;
 SELECT fraud.drop_rule('ru_eyes', 'over');
 SELECT version, act, by, reason FROM fraud.rule_history WHERE rule = 'ru_eyes' ORDER BY event_id;
 
+-- ------------------------------------- what is known of customer and merchant
+SELECT name, type FROM fraud.rule_columns() WHERE name ~ '^(customer|merchant)_' AND type <> 'double precision' ORDER BY name;
+SELECT pay('ru-own1', 5, '{"merchant": "ru_own", "category": "home", "unix_time": 1481000000}');
+SELECT fraud.add_rule('ru_own', 'occurred_at - customer_first_payment_at > interval ''1 day'' AND merchant_first_payment_at = customer_first_payment_at AND merchant_category = ''home'' AND customer_kind IS NULL', 'review', mode => 'enforce');
+SELECT pay('ru-own2', 5, '{"merchant": "ru_own", "unix_time": 1481000100}'), pay('ru-own3', 5, '{"merchant": "ru_own", "unix_time": 1481100000}'), pay('ru-own4', 5, '{"merchant": "ru_other", "unix_time": 1481200000}');
+SELECT transaction_id, version FROM fraud.rule_matches WHERE rule = 'ru_own' ORDER BY 1;
+SELECT decision FROM fraud.assess('{"cc_num": 4929000000071234, "trans_num": "ru-own5", "amt": 5, "merchant": "ru_own", "category": "home", "unix_time": 1481300000}');
+SELECT value FROM fraud.backtest_rule((SELECT condition FROM fraud.rule_status WHERE rule = 'ru_own'), '2016-12-01', '2017-01-01') WHERE metric = 'hits';
+SELECT fraud.drop_rule('ru_own', 'over');
+
 -- --------------------------------------------------------------- slow ones
 CREATE FUNCTION ru_slow() RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN true; END $$;
 SELECT fraud.add_rule('ru_slow', 'ru_slow() AND amount = 3', 'block', mode => 'enforce');

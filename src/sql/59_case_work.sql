@@ -431,19 +431,28 @@ COMMENT ON FUNCTION fraud.close_flood(timestamptz, timestamptz, text) IS
     'after a flood of alerts (a threshold that was wrong): closes the cases that were opened in [from, to) and that nobody has taken up, and labels no payment; returns how many. What came later to a case that was opened in that time is closed with it; fraud.reopen_cases takes it back';
 
 -- -------------------------------------------------------------------- queue
--- Worst first by the index: the first page costs the same whether ten wait or 100,000. Each
--- sum by itself, so that it is made for the rows that are shown.
+-- Worst first by the index: the first page costs the same whether ten wait or 100,000. The order is made of the
+-- cases' own rows, and the sums, each by itself, of those that are shown: also right after a flood, where the planner
+-- knows nothing of the table yet, and sorts.
 CREATE VIEW fraud.case_queue AS
-    SELECT c.case_id, c.status, c.priority, c.decision, c.max_score, c.amount, c.alerts,
+    SELECT c.case_id, c.status, c.priority,
+           -- As fraud.cases.
+           (SELECT min(a.decision) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS decision,
+           (SELECT max(a.score) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS max_score,
+           (SELECT sum(a.payment_amount) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS amount,
+           (SELECT count(*)::int FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS alerts,
            c.opened_at, round(extract(epoch FROM now() - c.opened_at) / 3600, 2) AS age_hours,
            c.due_at, coalesce(c.due_at < now(), false) AS overdue,
-           c.assignee, c.assigned_at, c.last_alert_at, c.card,
+           c.assignee, c.assigned_at,
+           (SELECT max(a.raised_at) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS last_alert_at,
+           c.card,
            (SELECT u.last_four FROM fraud.customers u WHERE u.card = c.card) AS last_four,
            (SELECT a.reasons[1] FROM fraud.alerts a WHERE a.card = c.card AND a.case_id = c.case_id
             ORDER BY a.score * a.payment_amount::float8 DESC, a.alert_id LIMIT 1) AS reason
-    FROM fraud.cases c
-    WHERE c.status IN ('open', 'acknowledged')
-    ORDER BY c.priority DESC, c.case_id;
+    FROM (SELECT s.case_id, s.card, s.status, s.priority, s.opened_at, s.due_at, s.assignee, s.assigned_at
+          FROM fraud.case_states s
+          WHERE s.status IN ('open', 'acknowledged')
+          ORDER BY s.priority DESC, s.case_id) c;
 COMMENT ON VIEW fraud.case_queue IS
     'the cases that wait for a decision, the greatest loss to be expected first: read it with LIMIT, or from a priority on';
 COMMENT ON COLUMN fraud.case_queue.priority IS

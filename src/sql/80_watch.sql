@@ -171,14 +171,20 @@ COMMENT ON COLUMN fraud.stream_cases.priority IS 'sum of score × amount of its 
 COMMENT ON COLUMN fraud.stream_cases.due_at IS 'until when it should be decided (fraud_detect.case_due); null: no time';
 COMMENT ON COLUMN fraud.stream_cases.assignee IS 'the role that works on it, or did; null: nobody';
 
--- As fraud.case_queue: worst first by the index.
+-- As fraud.case_queue: the order is made of the cases' own rows, the sums of those that are shown.
 CREATE VIEW fraud.stream_case_queue AS
-    SELECT c.case_id, c.stream, c.entity, c.status, c.priority, c.decision, c.max_score, c.amount, c.alerts,
+    SELECT c.case_id, c.stream, c.entity, c.status, c.priority,
+           (SELECT min(a.decision) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS decision,
+           (SELECT max(a.score) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS max_score,
+           (SELECT sum(a.amount) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS amount,
+           (SELECT count(*)::int FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS alerts,
            c.opened_at, round(extract(epoch FROM now() - c.opened_at) / 3600, 2) AS age_hours,
-           c.due_at, coalesce(c.due_at < now(), false) AS overdue, c.assignee, c.assigned_at, c.last_alert_at
-    FROM fraud.stream_cases c
-    WHERE c.status IN ('open', 'acknowledged')
-    ORDER BY c.priority DESC, c.case_id;
+           c.due_at, coalesce(c.due_at < now(), false) AS overdue, c.assignee, c.assigned_at,
+           (SELECT max(a.raised_at) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS last_alert_at
+    FROM (SELECT s.case_id, s.stream, s.entity, s.status, s.priority, s.opened_at, s.due_at, s.assignee, s.assigned_at
+          FROM fraud.stream_case_states s
+          WHERE s.status IN ('open', 'acknowledged')
+          ORDER BY s.priority DESC, s.case_id) c;
 COMMENT ON VIEW fraud.stream_case_queue IS 'the cases of streams that wait for a decision, the greatest sum of score × amount first';
 COMMENT ON COLUMN fraud.stream_case_queue.overdue IS 'due_at has passed';
 

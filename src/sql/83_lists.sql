@@ -27,7 +27,9 @@ CREATE TABLE fraud.list_entries (
     removed_by name,
     removed_reason text
 ) WITH (fillfactor = 90);
-CREATE INDEX list_entries_value_idx ON fraud.list_entries (list, value);
+-- By value first: a payment finds all the lists that one of its values is in at once.
+CREATE INDEX list_entries_value_idx ON fraud.list_entries (value, list);
+CREATE INDEX list_entries_list_idx ON fraud.list_entries (list, entry_id);
 CREATE INDEX list_entries_card_idx ON fraud.list_entries (card) WHERE card IS NOT NULL;
 COMMENT ON TABLE fraud.list_entries IS 'what is in the lists, and what was: a value is in its list from added_at to the earlier of until and removed_at; fraud.list_values has what is in them now';
 COMMENT ON COLUMN fraud.list_entries.value IS 'as fraud.in_list compares it: of numbers without trailing zeros, of a customer the card';
@@ -130,6 +132,29 @@ END
 $$;
 COMMENT ON FUNCTION fraud._check_reason(text, text) IS 'internal: refuses an act without a reason';
 
+CREATE FUNCTION fraud._check_written_name(kind text, name text) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF name !~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$' OR fraud._mask_card_numbers(name) <> name THEN
+        RAISE EXCEPTION 'invalid % name "%"', kind, fraud._mask_card_numbers(left(name, 200))
+            USING ERRCODE = 'invalid_name', DETAIL = 'A name is a letter or underscore, then up to 62 letters, digits, underscores, dots or dashes.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._check_written_name(text, text) IS 'internal: refuses what is no name of a list or rule';
+
+CREATE FUNCTION fraud._no_such(kind text, name text, hint text) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION '% "%" does not exist', kind, fraud._mask_card_numbers(left(name, 200)) USING ERRCODE = 'undefined_object', HINT = hint;
+END
+$$;
+COMMENT ON FUNCTION fraud._no_such(text, text, text) IS 'internal: says that there is no list or rule of that name';
+
 -- ------------------------------------------------------- making, dropping
 CREATE FUNCTION fraud._create_list(list text, field text, description text) RETURNS void
 LANGUAGE plpgsql
@@ -140,10 +165,9 @@ DECLARE
 BEGIN
     IF num_nulls(list, field) > 0 THEN
         RAISE EXCEPTION 'list and field must not be null' USING ERRCODE = 'null_value_not_allowed';
-    ELSIF list !~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$' OR fraud._mask_card_numbers(list) <> list THEN
-        RAISE EXCEPTION 'invalid list name "%"', fraud._mask_card_numbers(list)
-            USING ERRCODE = 'invalid_name', DETAIL = 'A name is a letter or underscore, then up to 62 letters, digits, underscores, dots or dashes.';
-    ELSIF of_type IS NULL THEN
+    END IF;
+    PERFORM fraud._check_written_name('list', list);
+    IF of_type IS NULL THEN
         RAISE EXCEPTION 'there is no field "%" that a list can be of', field
             USING ERRCODE = 'undefined_column',
                   HINT = 'Fields are customer, merchant, category, currency, transaction_id, amount, base_amount and those of fraud.payment_fields (fraud.add_payment_field).';
@@ -185,8 +209,7 @@ BEGIN
     END IF;
     DELETE FROM fraud.lists l WHERE l.list = _drop_list.list RETURNING * INTO gone;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'list "%" does not exist', list
-            USING ERRCODE = 'undefined_object', HINT = 'fraud.lists has all lists.';
+        PERFORM fraud._no_such('list', list, 'fraud.lists has all lists.');
     END IF;
     DELETE FROM fraud.list_entries e WHERE e.list = _drop_list.list;
     PERFORM fraud._rules_changed(s.scope) FROM fraud.rule_sets s ORDER BY s.scope;
@@ -217,9 +240,8 @@ BEGIN
     END IF;
     part := regexp_match(list, '^(allow|block)_(.+)$');
     IF part IS NULL OR part[2] = 'card' OR fraud._list_field_type(part[2]) IS NULL THEN
-        RAISE EXCEPTION 'list "%" does not exist', list
-            USING ERRCODE = 'undefined_object',
-                  HINT = 'fraud.create_list makes one. allow_FIELD and block_FIELD come by themselves for customer, merchant and each field of fraud.payment_fields.';
+        PERFORM fraud._no_such('list', list,
+            'fraud.create_list makes one. allow_FIELD and block_FIELD come by themselves for customer, merchant and each field of fraud.payment_fields.');
     END IF;
     INSERT INTO fraud.lists (list, field, type, description)
     VALUES (list, part[2], fraud._list_field_type(part[2]), format('%ss payments by their %s', part[1], part[2]))
@@ -230,6 +252,22 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fraud._ensure_list(text) IS 'internal: a list by its name; one that comes with a field is made, with its rule';
+
+-- Entries are locked in one order, so that of two who list the same values one waits for the other, and neither for both.
+CREATE FUNCTION fraud._end_entries(list text, named text[], why text) RETURNS bigint
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH locked AS MATERIALIZED (
+        SELECT e.entry_id FROM fraud.list_entries e
+        WHERE e.list = _end_entries.list AND e.value = ANY (named) AND e.removed_at IS NULL AND e."until" > now()
+        ORDER BY e.value, e.entry_id FOR NO KEY UPDATE),
+    ended AS (
+        UPDATE fraud.list_entries e SET removed_at = now(), removed_by = fraud._caller(), removed_reason = why
+        FROM locked l WHERE e.entry_id = l.entry_id RETURNING e.entry_id)
+    SELECT count(*) FROM ended;
+END;
+COMMENT ON FUNCTION fraud._end_entries(text, text[], text) IS 'internal: ends what the list has of these values, which stays as history; returns how many entries';
 
 CREATE FUNCTION fraud._add_to_list(list text, "values" text[], "until" timestamptz, reason text) RETURNS bigint
 LANGUAGE plpgsql
@@ -252,8 +290,7 @@ BEGIN
     of_list := fraud._ensure_list(list);
     SELECT array_agg(DISTINCT fraud._list_value(list, of_list.type, v)) INTO named FROM unnest("values") v;
     -- A value that is listed already gets the new end and reason: its old entry ends, as history.
-    UPDATE fraud.list_entries e SET removed_at = now(), removed_by = fraud._caller(), removed_reason = 'listed anew'
-    WHERE e.list = _add_to_list.list AND e.value = ANY (named) AND e.removed_at IS NULL AND e."until" > now();
+    PERFORM fraud._end_entries(list, named, 'listed anew');
     INSERT INTO fraud.list_entries (list, value, card, reason, "until")
     SELECT _add_to_list.list, n, CASE of_list.type WHEN 'card' THEN n::uuid END, kept_reason, ends FROM unnest(named) n;
     GET DIAGNOSTICS added = ROW_COUNT;
@@ -295,13 +332,10 @@ BEGIN
     PERFORM fraud._check_reason(reason, 'what is taken from a list');
     SELECT * INTO of_list FROM fraud.lists l WHERE l.list = _remove_from_list.list;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'list "%" does not exist', list
-            USING ERRCODE = 'undefined_object', HINT = 'fraud.lists has all lists.';
+        PERFORM fraud._no_such('list', list, 'fraud.lists has all lists.');
     END IF;
     named := fraud._list_value(list, of_list.type, value);
-    UPDATE fraud.list_entries e SET removed_at = now(), removed_by = fraud._caller(), removed_reason = fraud._mask_card_numbers(_remove_from_list.reason)
-    WHERE e.list = _remove_from_list.list AND e.value = named AND e.removed_at IS NULL AND e."until" > now();
-    removed := FOUND;
+    removed := fraud._end_entries(list, ARRAY[named], fraud._mask_card_numbers(reason)) > 0;
     IF removed THEN
         PERFORM fraud._audit('drop', 'list_entry', list,
             CASE WHEN of_list.type <> 'card' THEN jsonb_build_object('value', named) ELSE '{}' END,

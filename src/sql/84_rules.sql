@@ -77,11 +77,13 @@ CREATE TABLE fraud.slow_rules (
     version int NOT NULL,
     mean_ms float8 NOT NULL,
     evaluations bigint NOT NULL,
-    noticed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    noticed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    stopped boolean NOT NULL DEFAULT false
 );
 CREATE INDEX slow_rules_rule_idx ON fraud.slow_rules (rule, version);
 COMMENT ON TABLE fraud.slow_rules IS
-    'versions of rules that took longer than fraud_detect.rule_time_limit, and were put back to observe: a new version, or fraud.enforce_rule, has them tried again';
+    'versions of rules that took longer than fraud_detect.rule_time_limit, and were put back to observe, or longer than fraud_detect.rule_timeout once, and are not evaluated any more: a new version, fraud.enforce_rule or fraud.observe_rule has them tried again';
+COMMENT ON COLUMN fraud.slow_rules.stopped IS 'it took longer than fraud_detect.rule_timeout once: it is skipped, and neither decides nor is counted';
 
 CREATE TABLE fraud.rule_matches (
     card uuid NOT NULL,
@@ -149,10 +151,18 @@ BEGIN ATOMIC
            ' t.merchant_latitude, t.merchant_longitude, t.home_latitude, t.home_longitude, t.city_population, t.age,'
            ' t.currency, t.base_amount, t.attributes, (' || score || ')::float8 AS score, (' || decision || ')::text COLLATE "C" AS decision'
            || fraud._field_columns('t')
+           -- Of the customer and the merchant, what stays as it is.
+           || coalesce((SELECT string_agg(format(', (%s) AS %I', o.query, o.name), '' ORDER BY o.name)
+                        FROM (VALUES ('customer_first_payment_at', 'SELECT c.first_payment_at FROM fraud.customers c WHERE c.card = t.card'),
+                                     ('customer_kind', 'SELECT c.customer_kind FROM fraud.customers c WHERE c.card = t.card'),
+                                     ('merchant_category', 'SELECT m.category FROM fraud.merchants m WHERE m.merchant = t.merchant'),
+                                     ('merchant_first_payment_at', 'SELECT m.first_payment_at FROM fraud.merchants m WHERE m.merchant = t.merchant')) o(name, query)
+                        WHERE NOT EXISTS (SELECT FROM fraud.payment_fields f WHERE f.name = o.name)), '')
            || coalesce((SELECT string_agg(format(', nullif(t.features[%s], ''NaN''::float4)::float8 AS %I', d.position,
                             CASE WHEN d.feature IN ('card', 'customer', 'transaction_id', 'occurred_at', 'amount', 'merchant', 'category', 'merchant_latitude',
                                                     'merchant_longitude', 'home_latitude', 'home_longitude', 'city_population', 'age', 'currency',
-                                                    'base_amount', 'attributes', 'score', 'decision')
+                                                    'base_amount', 'attributes', 'score', 'decision',
+                                                    'customer_first_payment_at', 'customer_kind', 'merchant_category', 'merchant_first_payment_at')
                                       OR EXISTS (SELECT FROM fraud.payment_fields f WHERE f.name = d.feature)
                                  THEN 'feature_' || d.feature ELSE d.feature END), '' ORDER BY d.position)
                         FROM fraud.feature_definitions d WHERE d.feature_set = 'payments'), '');
@@ -163,7 +173,7 @@ CREATE FUNCTION fraud.rule_columns(OUT name text, OUT type text) RETURNS SETOF r
 AS 'MODULE_PATHNAME', 'fraud_detect_rule_columns'
 LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 50;
 COMMENT ON FUNCTION fraud.rule_columns() IS
-    'what a rule''s condition may name: the payment, its fields, score (0 to 1), decision (of the model alone), and its features (float8, null where missing; one that is called as a column is feature_NAME)';
+    'what a rule''s condition may name: the payment, its fields, what is known of customer and merchant for good (the time of the first payment, the customer''s kind, the merchant''s first category), score (0 to 1), decision (of the model alone), and its features (float8, null where missing; one that is called as a column is feature_NAME)';
 
 CREATE FUNCTION fraud._condition_as_of(condition text) RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_condition_as_of'
@@ -188,6 +198,7 @@ BEGIN ATOMIC
                        WHERE s.kind = 'rule' AND s.name = r.rule AND s.ended_at IS NULL AND s."until" > now()
                        ORDER BY s."until" DESC LIMIT 1) z ON true
     WHERE r.scope = _live_rules.scope
+      AND NOT EXISTS (SELECT FROM fraud.slow_rules s WHERE s.rule = v.rule AND s.version = v.version AND s.noticed_at > r.changed_at AND s.stopped)
     ORDER BY v.created_by NULLS FIRST, v.priority, r.rule, v.version;
 END;
 COMMENT ON FUNCTION fraud._live_rules(text) IS 'internal: the rules that payments meet';
@@ -219,10 +230,9 @@ DECLARE
 BEGIN
     IF name IS NULL OR is_new AND num_nulls(condition, action, mode) > 0 THEN
         RAISE EXCEPTION 'name, condition, action and mode must not be null' USING ERRCODE = 'null_value_not_allowed';
-    ELSIF name !~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$' OR fraud._mask_card_numbers(name) <> name THEN
-        RAISE EXCEPTION 'invalid rule name "%"', fraud._mask_card_numbers(name)
-            USING ERRCODE = 'invalid_name', DETAIL = 'A name is a letter or underscore, then up to 62 letters, digits, underscores, dots or dashes.';
-    ELSIF action NOT IN ('allow', 'block', 'review', 'raise', 'lower', 'tag') THEN
+    END IF;
+    PERFORM fraud._check_written_name('rule', name);
+    IF action NOT IN ('allow', 'block', 'review', 'raise', 'lower', 'tag') THEN
         RAISE EXCEPTION 'invalid action "%"', action
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Actions are allow, block, review, raise, lower and tag.';
     ELSIF on_error NOT IN ('ignore', 'review', 'block') THEN
@@ -239,14 +249,17 @@ BEGIN
         RAISE EXCEPTION 'the % of rule "%" is too long', CASE WHEN octet_length(reason) > 1000 THEN 'reason' ELSE 'condition' END, name
             USING ERRCODE = 'string_data_right_truncation', DETAIL = 'Expected at most 1,000 bytes of a reason, 100,000 of a condition.';
     END IF;
-    SELECT * INTO current FROM fraud.rules r WHERE r.rule = name FOR UPDATE;
-    IF is_new AND current.rule IS NOT NULL THEN
-        RAISE EXCEPTION 'rule "%" exists already', name
-            USING ERRCODE = 'duplicate_object', HINT = 'fraud.alter_rule changes it; fraud.drop_rule drops it.';
-    ELSIF NOT is_new AND current.rule IS NULL THEN
-        RAISE EXCEPTION 'rule "%" does not exist', name
-            USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules.';
-    ELSIF current.of_list IS NOT NULL THEN
+    IF is_new THEN
+        -- The row comes first: who adds a rule of the same name at the same moment waits here, and is told.
+        INSERT INTO fraud.rules (rule) VALUES (name) ON CONFLICT DO NOTHING;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'rule "%" exists already', name
+                USING ERRCODE = 'duplicate_object', HINT = 'fraud.alter_rule changes it; fraud.drop_rule drops it.';
+        END IF;
+    ELSE
+        current := fraud._rule(name);
+    END IF;
+    IF current.of_list IS NOT NULL THEN
         RAISE EXCEPTION 'rule "%" comes with list "%" and cannot be changed', name, current.of_list
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'fraud.disable_rule has it decide nothing.';
     END IF;
@@ -280,11 +293,11 @@ BEGIN
     ELSIF new.action = 'tag' AND new.tag IS NULL THEN
         new.tag := name;
     END IF;
-    PERFORM fraud._ensure_list(l) FROM unnest(new.lists) l;
+    PERFORM fraud._ensure_list(n.list) FROM (SELECT DISTINCT l AS list FROM unnest(new.lists) l ORDER BY l) n;
     INSERT INTO fraud.rule_versions SELECT (new).*;
     IF is_new THEN
-        INSERT INTO fraud.rules (rule, enforced_version, observed_version)
-        VALUES (name, CASE mode WHEN 'enforce' THEN new.version END, CASE mode WHEN 'observe' THEN new.version END);
+        UPDATE fraud.rules r SET enforced_version = CASE mode WHEN 'enforce' THEN new.version END, observed_version = CASE mode WHEN 'observe' THEN new.version END
+        WHERE r.rule = name;
     ELSIF current.enforced_version IS NOT NULL AND NOT four_eyes AND mode IS DISTINCT FROM 'observe' OR mode = 'enforce' THEN
         UPDATE fraud.rules r SET enforced_version = new.version, observed_version = NULL, changed_at = clock_timestamp(), changed_by = fraud._caller() WHERE r.rule = name;
     ELSE
@@ -331,13 +344,29 @@ DECLARE
 BEGIN
     SELECT * INTO locked FROM fraud.rules r WHERE r.rule = name FOR UPDATE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'rule "%" does not exist', name
-            USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules.';
+        PERFORM fraud._no_such('rule', name, 'fraud.rule_status has all rules.');
     END IF;
     RETURN locked;
 END
 $$;
 COMMENT ON FUNCTION fraud._rule(text) IS 'internal: locks a rule, or says that there is none';
+
+CREATE FUNCTION fraud._rule_version(name text, version int) RETURNS fraud.rule_versions
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    said fraud.rule_versions;
+BEGIN
+    SELECT * INTO said FROM fraud.rule_versions v WHERE v.rule = name AND v.version = _rule_version.version;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'rule "%" has no version %', name, version
+            USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_versions has all versions.';
+    END IF;
+    RETURN said;
+END
+$$;
+COMMENT ON FUNCTION fraud._rule_version(text, int) IS 'internal: a version of a rule, or an error that says that there is none';
 
 CREATE FUNCTION fraud._set_rule(act text, name text, reason text, enforced int, observed int) RETURNS void
 LANGUAGE plpgsql
@@ -368,13 +397,9 @@ AS $$
 DECLARE
     current fraud.rules := fraud._rule(name);
     wanted int := coalesce(version, current.observed_version, (SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = name));
-    author name;
+    author name := (fraud._rule_version(name, wanted)).created_by;
 BEGIN
-    SELECT v.created_by INTO author FROM fraud.rule_versions v WHERE v.rule = name AND v.version = wanted;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'rule "%" has no version %', name, wanted
-            USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_versions has all versions.';
-    ELSIF author = fraud._caller() AND coalesce(nullif(current_setting('fraud_detect.four_eyes', true), ''), 'off')::boolean THEN
+    IF author = fraud._caller() AND coalesce(nullif(current_setting('fraud_detect.four_eyes', true), ''), 'off')::boolean THEN
         RAISE EXCEPTION 'version % of rule "%" must be enforced by another than its author', wanted, name
             USING ERRCODE = 'insufficient_privilege', DETAIL = format('"%s" wrote it, and fraud_detect.four_eyes is on.', author);
     END IF;
@@ -397,10 +422,7 @@ DECLARE
     current fraud.rules := fraud._rule(name);
     wanted int := coalesce(version, current.observed_version, current.enforced_version, (SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = name));
 BEGIN
-    IF NOT EXISTS (SELECT FROM fraud.rule_versions v WHERE v.rule = name AND v.version = wanted) THEN
-        RAISE EXCEPTION 'rule "%" has no version %', name, wanted
-            USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_versions has all versions.';
-    END IF;
+    PERFORM fraud._rule_version(name, wanted);
     PERFORM fraud._set_rule('observe', name, reason, NULL, wanted);
     RETURN wanted;
 END
@@ -484,15 +506,21 @@ DECLARE
     of_column text := quote_ident(CASE field WHEN 'customer' THEN 'card' ELSE field END);
     expression text := format('fraud.in_list(%L::text, %s)', list, of_column);
 BEGIN
-    IF EXISTS (SELECT FROM fraud.rules r WHERE r.rule = list) THEN
+    INSERT INTO fraud.rules (rule, of_list) VALUES (list, list) ON CONFLICT DO NOTHING;
+    IF NOT FOUND AND NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = list AND r.of_list = list) THEN
+        RAISE WARNING 'rule "%" is not that of the list, which so decides nothing by itself', list
+            USING HINT = 'Have it ask the list, or drop it and list the value again.';
         RETURN;
     END IF;
+    -- One that was switched off before its list was dropped decides again, with the list.
     INSERT INTO fraud.rule_versions (rule, version, condition, expression, columns, lists, plain, action, reason, priority, on_error, note, created_by)
     VALUES (list, coalesce((SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = list), 0) + 1, format('fraud.in_list(%L, %s)', list, of_column),
             expression, ARRAY[CASE field WHEN 'customer' THEN 'card' ELSE field END], ARRAY[list], true, action,
             CASE WHEN field = 'customer' THEN format('customer is on the list %s', list) ELSE format('%s {%s} is on the list %s', field, field, list) END,
             10, 'ignore', 'comes with the list', NULL);
-    INSERT INTO fraud.rules (rule, enforced_version, of_list) SELECT list, max(v.version), list FROM fraud.rule_versions v WHERE v.rule = list;
+    UPDATE fraud.rules r SET enforced_version = (SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = list), observed_version = NULL,
+        changed_at = clock_timestamp(), changed_by = fraud._caller()
+    WHERE r.rule = list;
     INSERT INTO fraud.rule_history (rule, version, act, reason) SELECT list, max(v.version), 'enforce', 'comes with the list' FROM fraud.rule_versions v WHERE v.rule = list;
     PERFORM fraud._rules_changed('payments');
     PERFORM fraud._audit('add', 'rule', list, NULL, jsonb_build_object('condition', expression, 'action', action, 'mode', 'enforce'));
@@ -574,6 +602,7 @@ COMMENT ON FUNCTION fraud.end_snooze(bigint, text) IS 'ends a snooze before its 
 -- ----------------------------------------------------------------- status
 CREATE VIEW fraud.rule_status WITH (security_barrier) AS
     SELECT r.rule, CASE WHEN r.enforced_version IS NULL AND r.observed_version IS NULL THEN 'off'
+                        WHEN s.stopped THEN 'stopped'
                         WHEN r.enforced_version IS NULL THEN 'observe'
                         WHEN s.slow_id IS NOT NULL THEN 'slow' ELSE 'enforce' END AS mode,
            coalesce(r.enforced_version, r.observed_version) AS version,
@@ -587,11 +616,11 @@ CREATE VIEW fraud.rule_status WITH (security_barrier) AS
     FROM fraud.rules r
     LEFT JOIN fraud.rule_versions v ON v.rule = r.rule
          AND v.version = coalesce(r.enforced_version, r.observed_version, (SELECT max(n.version) FROM fraud.rule_versions n WHERE n.rule = r.rule))
-    LEFT JOIN LATERAL (SELECT n.slow_id, n.mean_ms FROM fraud.slow_rules n
-                       WHERE n.rule = r.rule AND n.version = r.enforced_version AND n.noticed_at > r.changed_at
-                       ORDER BY n.slow_id DESC LIMIT 1) s ON true;
+    LEFT JOIN LATERAL (SELECT n.slow_id, n.mean_ms, n.stopped FROM fraud.slow_rules n
+                       WHERE n.rule = r.rule AND n.version = coalesce(r.enforced_version, r.observed_version) AND n.noticed_at > r.changed_at
+                       ORDER BY n.stopped DESC, n.slow_id DESC LIMIT 1) s ON true;
 COMMENT ON VIEW fraud.rule_status IS 'the rules, how each stands and what it did in the last day';
-COMMENT ON COLUMN fraud.rule_status.mode IS 'enforce (decides), observe (is counted), slow (was put back to observe, fraud_detect.rule_time_limit) or off';
+COMMENT ON COLUMN fraud.rule_status.mode IS 'enforce (decides), observe (is counted), slow (was put back to observe, fraud_detect.rule_time_limit), stopped (is not evaluated, fraud_detect.rule_timeout) or off';
 COMMENT ON COLUMN fraud.rule_status.draft IS 'the version that is observed beside the enforced one';
 
 CREATE FUNCTION fraud._rule_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
@@ -606,16 +635,19 @@ BEGIN
         RETURN QUERY
             SELECT 'rule ' || r.rule, CASE WHEN f.failures > 0 OR s.slow_id IS NOT NULL THEN 'warning' ELSE 'ok' END,
                    coalesce(CASE WHEN s.slow_id IS NOT NULL THEN s.noticed_at END, f.first_at),
-                   CASE WHEN s.slow_id IS NOT NULL THEN format('it took %s ms of a payment and is only observed', round(s.mean_ms::numeric, 1))
+                   CASE WHEN s.stopped THEN format('it took more than %s ms of a payment and is not evaluated any more', round(s.mean_ms::numeric))
+                        WHEN s.slow_id IS NOT NULL THEN format('it took %s ms of a payment and is only observed', round(s.mean_ms::numeric, 1))
                         WHEN f.failures > 0 THEN format('its condition failed on %s payments in the last hour', CASE WHEN f.failures > 1000 THEN 'more than 1000' ELSE f.failures::text END)
                         ELSE CASE WHEN r.enforced_version IS NULL THEN 'observed' ELSE 'enforced' END END,
-                   CASE WHEN s.slow_id IS NOT NULL THEN 'make its condition cheaper (fraud.alter_rule), or fraud.enforce_rule to try again (fraud_detect.rule_time_limit)'
+                   CASE WHEN s.stopped THEN 'make its condition cheaper (fraud.alter_rule), or fraud.enforce_rule or fraud.observe_rule to try again (fraud_detect.rule_timeout)'
+                        WHEN s.slow_id IS NOT NULL THEN 'make its condition cheaper (fraud.alter_rule), or fraud.enforce_rule to try again (fraud_detect.rule_time_limit)'
                         WHEN f.failures > 0 THEN format('fraud.rule_matches says why (error); mend the condition: fraud.alter_rule(%L, …)', r.rule) END
             FROM (SELECT count(*) AS failures, min(m.matched_at) AS first_at
                   FROM (SELECT m.matched_at FROM fraud.rule_matches m
                         WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 hour' AND m.error IS NOT NULL ORDER BY m.matched_at DESC LIMIT 1001) m) f
-            LEFT JOIN LATERAL (SELECT n.* FROM fraud.slow_rules n WHERE n.rule = r.rule AND n.version = r.enforced_version AND n.noticed_at > r.changed_at
-                               ORDER BY n.slow_id DESC LIMIT 1) s ON true
+            LEFT JOIN LATERAL (SELECT n.* FROM fraud.slow_rules n WHERE n.rule = r.rule AND (n.version = r.enforced_version OR n.stopped AND n.version = r.observed_version)
+                                 AND n.noticed_at > r.changed_at
+                               ORDER BY n.stopped DESC, n.slow_id DESC LIMIT 1) s ON true
             WHERE f.failures > 0 OR s.slow_id IS NOT NULL;
     END LOOP;
 END

@@ -5,11 +5,11 @@
 -- Compiling such a query takes seconds, as long as a million payments do.
 
 -- Other rules are evaluated only where that runs no code of somebody else's with the caller's rights.
-CREATE FUNCTION fraud._rules_to_compare(names text[]) RETURNS TABLE (rule text, version int, expression text, action text, own boolean)
+CREATE FUNCTION fraud._rules_to_compare(names text[]) RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT r.rule, v.version, v.expression, v.action, v.plain OR v.created_by IS NULL OR v.created_by = current_user
+    SELECT r.rule, v.version, v.expression, v.action, v.plain OR v.created_by IS NULL OR v.created_by = current_user, v.on_error
     FROM fraud.rules r
     JOIN fraud.rule_versions v ON v.rule = r.rule
          AND v.version = coalesce(CASE WHEN names IS NOT NULL THEN r.observed_version END, r.enforced_version, r.observed_version,
@@ -19,6 +19,28 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._rules_to_compare(text[]) IS
     'internal: the named rules (their draft, if there is one), or all that are live, and whether the caller may evaluate them';
+
+-- Counts payments in one pass, which parallel workers share. Its last argument is null where the condition does not hit.
+CREATE FUNCTION fraud._backtest_add(internal, timestamptz, boolean, text, numeric, uuid, bigint) RETURNS internal
+AS 'MODULE_PATHNAME', 'fraud_detect_backtest_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._backtest_add(internal, timestamptz, boolean, text, numeric, uuid, bigint) IS 'internal: counts a payment';
+CREATE FUNCTION fraud._backtest_merge(internal, internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'fraud_detect_backtest_merge' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._backtest_merge(internal, internal) IS 'internal: puts two counts together';
+CREATE FUNCTION fraud._backtest_write(internal) RETURNS bytea
+AS 'MODULE_PATHNAME', 'fraud_detect_backtest_write' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._backtest_write(internal) IS 'internal: counts as bytes, for another process';
+CREATE FUNCTION fraud._backtest_read(bytea, internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'fraud_detect_backtest_read' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._backtest_read(bytea, internal) IS 'internal: counts from bytes';
+CREATE FUNCTION fraud._backtest_counts(internal) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'fraud_detect_backtest_counts' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._backtest_counts(internal) IS 'internal: ends fraud._backtest';
+CREATE AGGREGATE fraud._backtest(occurred_at timestamptz, is_fraud boolean, decision text, base_amount numeric, card uuid, rules bigint) (
+    SFUNC = fraud._backtest_add, STYPE = internal, SSPACE = 10000, FINALFUNC = fraud._backtest_counts, COMBINEFUNC = fraud._backtest_merge,
+    SERIALFUNC = fraud._backtest_write, DESERIALFUNC = fraud._backtest_read, PARALLEL = SAFE);
+COMMENT ON AGGREGATE fraud._backtest(timestamptz, boolean, text, numeric, uuid, bigint) IS
+    'internal: what a rule would have done to payments; rules: null where it does not hit, else a bit for each other rule that does, too';
 
 CREATE FUNCTION fraud._backtest_rule(expression text, "from" timestamptz, "to" timestamptz, with_rules boolean) RETURNS TABLE (metric text, item text, value float8)
 LANGUAGE plpgsql STABLE
@@ -51,37 +73,26 @@ BEGIN
             END;
         END LOOP;
     END IF;
-    -- What is neither hit nor fraud nor an alert is only counted, which takes no values of it.
     BEGIN
     RETURN QUERY EXECUTE format($q$
         WITH counted AS MATERIALIZED (
-            SELECT p.hit, p.is_fraud, p.alerted, p.day, p.mask, p.card, count(*) AS payments, sum(p.money) AS money,
-                   p.day < $3 AS mature
-            FROM (SELECT h.backtest_hit AS hit, h.backtest_fraud AS is_fraud, h.backtest_alerted AS alerted, h.backtest_day AS day, h.backtest_money AS money,
-                         CASE WHEN h.backtest_hit THEN h.card END AS card, CASE WHEN h.backtest_hit THEN %3$s END AS mask
-                  FROM (SELECT payment.*, (%1$s) IS TRUE AS backtest_hit FROM (
-                            SELECT %2$s, coalesce(t.is_fraud, false) AS backtest_fraud, coalesce(t.decision IN ('review', 'block'), false) AS backtest_alerted,
-                                   t.base_amount::float8 AS backtest_money, date_bin('1 day', t.occurred_at, '2000-01-01 00:00+00') AS backtest_day
-                            FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2) payment) h
-                  WHERE h.backtest_hit OR h.backtest_fraud OR h.backtest_alerted) p
-            GROUP BY p.hit, p.is_fraud, p.alerted, p.day, p.mask, p.card),
+            SELECT fraud._backtest(payment.occurred_at, payment.backtest_fraud, payment.decision, payment.base_amount, payment.card,
+                                   CASE WHEN (%1$s) THEN %3$s END) AS counts
+            FROM (SELECT %2$s, t.is_fraud AS backtest_fraud FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2) payment),
         days AS MATERIALIZED (
-            SELECT date_bin('1 day', t.occurred_at, '2000-01-01 00:00+00') AS day, count(*) AS payments
-            FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 GROUP BY 1),
+            SELECT timestamptz '2000-01-01 00:00+00' + (d ->> 0)::bigint * interval '24 hours' AS day,
+                   (d ->> 1)::bigint AS payments, (d ->> 2)::bigint AS hits, (d ->> 3)::bigint AS frauds, (d ->> 4)::bigint AS frauds_hit
+            FROM counted c, jsonb_array_elements(c.counts -> 'days') d),
         totals AS (
-            SELECT (SELECT sum(d.payments) FROM days d) AS payments, coalesce(sum(c.payments) FILTER (WHERE c.hit), 0) AS hits,
+            SELECT (SELECT sum(d.payments) FROM days d) AS payments, (SELECT coalesce(sum(d.hits), 0) FROM days d) AS hits,
                    (SELECT count(*) FROM days) AS days,
-                   coalesce(sum(c.payments) FILTER (WHERE c.hit AND c.mature), 0) AS mature_hits,
-                   coalesce(sum(c.payments) FILTER (WHERE c.mature AND c.is_fraud), 0) AS frauds,
-                   coalesce(sum(c.payments) FILTER (WHERE c.hit AND c.mature AND c.is_fraud), 0) AS frauds_hit,
-                   coalesce(sum(c.payments) FILTER (WHERE c.hit AND c.is_fraud AND NOT c.alerted), 0) AS frauds_new,
-                   coalesce(sum(c.money) FILTER (WHERE c.hit AND c.is_fraud), 0) AS caught,
-                   coalesce(sum(c.money) FILTER (WHERE NOT c.hit AND c.is_fraud), 0) AS lost,
-                   coalesce(sum(c.money) FILTER (WHERE c.hit AND NOT c.is_fraud), 0) AS bothered_money,
-                   coalesce(sum(c.payments) FILTER (WHERE c.alerted), 0) AS alerts,
-                   coalesce(sum(c.payments) FILTER (WHERE c.alerted AND c.hit), 0) AS alerts_hit,
-                   count(DISTINCT c.card) AS customers_hit,
-                   count(DISTINCT c.card) FILTER (WHERE NOT c.is_fraud) AS customers_bothered
+                   (SELECT coalesce(sum(d.hits), 0) FROM days d WHERE d.day < $3) AS mature_hits,
+                   (SELECT coalesce(sum(d.frauds), 0) FROM days d WHERE d.day < $3) AS frauds,
+                   (SELECT coalesce(sum(d.frauds_hit), 0) FROM days d WHERE d.day < $3) AS frauds_hit,
+                   (c.counts ->> 'frauds_not_alerted')::bigint AS frauds_new,
+                   (c.counts ->> 'caught')::float8 AS caught, (c.counts ->> 'lost')::float8 AS lost, (c.counts ->> 'bothered')::float8 AS bothered_money,
+                   (c.counts ->> 'alerts')::bigint AS alerts, (c.counts ->> 'alerts_hit')::bigint AS alerts_hit,
+                   (c.counts ->> 'customers_hit')::bigint AS customers_hit, (c.counts ->> 'customers_bothered')::bigint AS customers_bothered
             FROM counted c)
         SELECT v.metric, NULL::text, v.value::float8
         FROM totals s
@@ -96,9 +107,9 @@ BEGIN
                         ('customers_bothered_share', s.customers_bothered / nullif(a.customers, 0)::float8)) v(metric, value)
         UNION ALL
         SELECT 'hits_of_day', to_char(d.day, 'YYYY-MM-DD'), d.hits
-        FROM (SELECT y.day, coalesce(sum(c.payments) FILTER (WHERE c.hit), 0)::float8 AS hits FROM days y LEFT JOIN counted c USING (day) GROUP BY y.day ORDER BY y.day) d
+        FROM (SELECT y.day, y.hits::float8 AS hits FROM days y ORDER BY y.day) d
         UNION ALL
-        SELECT 'hits_of_rule_too', o.rule, (SELECT coalesce(sum(c.payments), 0) FROM counted c WHERE c.hit AND c.mask & (1::bigint << (o.place - 1)::int) <> 0)::float8
+        SELECT 'hits_of_rule_too', o.rule, (SELECT (c.counts -> 'rules' ->> (o.place - 1)::int)::float8 FROM counted c)
         FROM unnest($4::text[]) WITH ORDINALITY o(rule, place)
         UNION ALL
         SELECT 'hits_of_rule_too', n, NULL FROM unnest($5::text[]) n $q$,
@@ -128,7 +139,49 @@ END;
 COMMENT ON FUNCTION fraud.backtest_rule(text, timestamptz, timestamptz, boolean) IS
     'what a condition (as of fraud.add_rule) would have hit among the payments of [from, to): hits, a day (hits_of_day, UTC) too; precision and recall of payments older than fraud_detect.label_maturity; money in the base currency of frauds that were hit (caught) and were not (lost), and of others that were hit (bothered); alerts of then that it hits; customers; with_rules: how many hits each live rule has too (null: it runs functions of its author, which run for nobody else, or a rule fails on these payments). Features as they were scored, lists as they were; decision is what was decided then. Reads with the caller''s rights, changes nothing';
 
-CREATE FUNCTION fraud._backtest_decision(ref text, review_at float8, block_at float8, rules text[], "from" timestamptz, "to" timestamptz)
+CREATE FUNCTION fraud._condition_outcome(condition text, payment record) RETURNS smallint
+AS 'MODULE_PATHNAME', 'fraud_detect_condition_outcome'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 1000;
+COMMENT ON FUNCTION fraud._condition_outcome(text, record) IS
+    'internal: of a condition and a row of fraud._rule_row(): 0, it does not hold; 1, it does; 2, it fails. It takes a subtransaction, which no parallel worker can';
+
+-- Payments as conditions see them ($1 and $2 are from and to), with the score of a model and the decision of its thresholds.
+CREATE FUNCTION fraud._decision_rows(ref text, at_review float8, at_block float8) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT format('SELECT %s, coalesce(t.is_fraud, false) AS backtest_fraud, t.base_amount::float8 AS backtest_money,'
+                  ' CASE t.decision WHEN ''block'' THEN 2 WHEN ''review'' THEN 1 ELSE 0 END AS backtest_was'
+                  ' FROM (SELECT t.*, %s AS new_score FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) t',
+        fraud._rule_row('t.new_score', format('CASE WHEN t.new_score >= %L::float8 THEN ''block'' WHEN t.new_score >= %L::float8 THEN ''review'' ELSE ''approve'' END', at_block, at_review)),
+        CASE WHEN ref IS NULL THEN 't.score' ELSE format('fraud._score_stored(%L, t.features)', ref) END);
+END;
+COMMENT ON FUNCTION fraud._decision_rows(text, float8, float8) IS 'internal: the query whose rows fraud.backtest_decision decides';
+
+CREATE FUNCTION fraud._failing_rules(names text[], "rows" text, "from" timestamptz, "to" timestamptz) RETURNS TABLE (rule text, fault text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+    other record;
+    hits bigint;
+BEGIN
+    FOR other IN SELECT c.* FROM fraud._rules_to_compare(names) c WHERE c.own LOOP
+        BEGIN
+            EXECUTE format('SELECT count(*) FILTER (WHERE %s) FROM (%s) payment', fraud._condition_as_of(other.expression), "rows") INTO hits USING "from", "to";
+        EXCEPTION
+            WHEN OTHERS THEN
+                rule := other.rule;
+                fault := fraud._mask_card_numbers(left(SQLERRM, 1000));
+                RETURN NEXT;
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION fraud._failing_rules(text[], text, timestamptz, timestamptz) IS 'internal: which of the rules fail on payments of [from, to), and with what error';
+
+CREATE FUNCTION fraud._decision_counts("rows" text, rules text[], failing text[], "from" timestamptz, "to" timestamptz)
 RETURNS TABLE (metric text, present float8, candidate float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -137,54 +190,52 @@ SET jit = off
 AS $$
 DECLARE
     maturity interval := coalesce(nullif(current_setting('fraud_detect.label_maturity', true), ''), '7d')::interval;
-    champion fraud.model_aliases;
-    at_review float8;
-    at_block float8;
-    score text := CASE WHEN ref IS NULL THEN 't.score' ELSE format('fraud._score_stored(%L, t.features)', ref) END;
     other record;
+    condition text;
+    outcome text;
     parts jsonb := '{"allow": "false", "block": "false", "review": "false", "raise": "false", "lower": "false"}';
-    missing text;
+    payments text := "rows";
+    failures text := '0';
 BEGIN
-    IF num_nulls("from", "to") > 0 THEN
-        RAISE EXCEPTION 'from and to must not be null' USING ERRCODE = 'null_value_not_allowed';
-    END IF;
-    SELECT * INTO champion FROM fraud.model_aliases a WHERE a.model = 'payments' AND a.alias = 'champion';
-    at_review := coalesce(review_at, champion.review_at);
-    at_block := coalesce(block_at, champion.block_at);
-    IF NOT (at_review BETWEEN 0 AND 1 AND at_block BETWEEN 0 AND 1 AND at_review <= at_block) THEN
-        RAISE EXCEPTION 'invalid thresholds: review_at %, block_at %', at_review, at_block
-            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
-    END IF;
-    SELECT string_agg(format('"%s"', n), ', ') INTO missing FROM unnest(rules) n WHERE NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = n);
-    IF missing IS NOT NULL THEN
-        RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules.';
-    END IF;
-    FOR other IN SELECT c.* FROM fraud._rules_to_compare(coalesce(rules, ARRAY(SELECT r.rule FROM fraud.rules r WHERE r.enforced_version IS NOT NULL))) c LOOP
-        IF NOT other.own THEN
-            RAISE EXCEPTION 'rule "%" runs functions of its author', other.rule
-                USING ERRCODE = 'insufficient_privilege', HINT = 'Name the rules that are to be in force without it.';
+    FOR other IN SELECT c.*, array_position(failing, c.rule) AS place FROM fraud._rules_to_compare(rules) c LOOP
+        IF other.place IS NULL THEN
+            condition := format('coalesce((%s), false)', fraud._condition_as_of(other.expression));
+        ELSE
+            -- As payments meet it: on those on which it fails it does what on_error says.
+            outcome := format('payment.backtest_outcome_%s', other.place);
+            BEGIN
+                payments := format('SELECT payment.*, fraud._condition_outcome(%L, payment) AS backtest_outcome_%s FROM (%s) payment OFFSET 0',
+                                   fraud._condition_as_of(other.expression), other.place, payments);
+            EXCEPTION
+                WHEN OTHERS THEN
+                    -- Its function or column is gone.
+                    outcome := '2';
+            END;
+            condition := format('%s = 1', outcome);
+            failures := format('%s + (%s = 2)::int', failures, outcome);
+            IF other.on_error <> 'ignore' THEN
+                parts := jsonb_set(parts, ARRAY[other.on_error], to_jsonb(format('%s OR %s = 2', parts ->> other.on_error, outcome)));
+            END IF;
         END IF;
         IF other.action <> 'tag' THEN
-            parts := jsonb_set(parts, ARRAY[other.action], to_jsonb(format('%s OR coalesce((%s), false)', parts ->> other.action, fraud._condition_as_of(other.expression))));
+            parts := jsonb_set(parts, ARRAY[other.action], to_jsonb(format('%s OR %s', parts ->> other.action, condition)));
         END IF;
     END LOOP;
     RETURN QUERY EXECUTE format($q$
         WITH counted AS MATERIALIZED (
-            SELECT j.was, j.now, j.is_fraud, j.mature, count(*) AS payments, sum(j.money) AS money
-            FROM (SELECT f.was, f.is_fraud, f.mature, f.money,
+            SELECT j.was, j.now, j.is_fraud, j.mature, count(*) AS payments, sum(j.money) AS money, sum(j.failures) AS failures
+            FROM (SELECT f.was, f.is_fraud, f.mature, f.money, f.failures,
                          CASE WHEN f.allow THEN 0
                               ELSE greatest(least(greatest(f.band + (f.raise AND NOT f.lower)::int - (f.lower AND NOT f.raise)::int, 0), 2),
                                             f.review::int, 2 * f.block::int) END AS now
-                  FROM (SELECT payment.backtest_was AS was, payment.backtest_fraud AS is_fraud, payment.backtest_mature AS mature, payment.backtest_money AS money,
+                  FROM (SELECT payment.backtest_was AS was, payment.backtest_fraud AS is_fraud, payment.occurred_at < $3 AS mature, payment.backtest_money AS money,
                                CASE payment.decision WHEN 'block' THEN 2 WHEN 'review' THEN 1 ELSE 0 END AS band,
-                               %1$s AS allow, %2$s AS block, %3$s AS review, %4$s AS raise, %5$s AS lower
-                        FROM (SELECT %6$s, coalesce(t.is_fraud, false) AS backtest_fraud, t.occurred_at < $3 AS backtest_mature,
-                                     t.base_amount::float8 AS backtest_money, CASE t.decision WHEN 'block' THEN 2 WHEN 'review' THEN 1 ELSE 0 END AS backtest_was
-                              FROM (SELECT t.*, %7$s AS new_score FROM fraud.transactions t
-                                    WHERE t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) t) payment) f) j
+                               %1$s AS allow, %2$s AS block, %3$s AS review, %4$s AS raise, %5$s AS lower, %7$s AS failures
+                        FROM (%6$s) payment) f) j
             GROUP BY j.was, j.now, j.is_fraud, j.mature),
         sides AS (
-            SELECT w.side, sum(c.payments) AS payments,
+            SELECT w.side, sum(c.payments) AS payments, CASE w.side WHEN 1 THEN (SELECT count(*) FROM fraud.rule_matches m WHERE m.error IS NOT NULL AND m.enforced AND m.occurred_at >= $1 AND m.occurred_at < $2)
+                                                            ELSE coalesce(sum(c.failures), 0) END AS failures,
                    sum(c.payments) FILTER (WHERE d.band >= 1) AS alerts, sum(c.payments) FILTER (WHERE d.band = 2) AS blocks,
                    sum(c.payments) FILTER (WHERE d.band >= 1 AND c.mature) AS mature_alerts,
                    sum(c.payments) FILTER (WHERE d.band >= 1 AND c.mature AND c.is_fraud) AS caught,
@@ -200,12 +251,66 @@ BEGIN
                 (1, 'payments', s.payments::float8), (2, 'alerts', coalesce(s.alerts, 0)), (3, 'blocks', coalesce(s.blocks, 0)),
                 (4, 'alerts_per_day', coalesce(s.alerts, 0) / $4), (5, 'blocks_per_day', coalesce(s.blocks, 0) / $4),
                 (6, 'precision', coalesce(s.caught, 0) / nullif(s.mature_alerts, 0)::float8), (7, 'recall', coalesce(s.caught, 0) / nullif(s.frauds, 0)::float8),
-                (8, 'money_caught', s.money_caught), (9, 'money_lost', s.money_lost), (10, 'money_blocked_wrongly', s.money_blocked)) v(place, metric, value))
+                (8, 'money_caught', s.money_caught), (9, 'money_lost', s.money_lost), (10, 'money_blocked_wrongly', s.money_blocked),
+                (11, 'failures', s.failures)) v(place, metric, value))
         SELECT a.metric, a.value, b.value FROM measures a JOIN measures b ON b.place = a.place AND b.side = 2 WHERE a.side = 1 ORDER BY a.place $q$,
         parts ->> 'allow', parts ->> 'block', parts ->> 'review', parts ->> 'raise', parts ->> 'lower',
-        fraud._rule_row('t.new_score', format('CASE WHEN t.new_score >= %L::float8 THEN ''block'' WHEN t.new_score >= %L::float8 THEN ''review'' ELSE ''approve'' END', at_block, at_review)),
-        score)
+        payments, failures)
     USING "from", "to", now() - maturity, greatest(extract(epoch FROM least("to", now()) - "from") / 86400, 1)::float8;
+END
+$$;
+COMMENT ON FUNCTION fraud._decision_counts(text, text[], text[], timestamptz, timestamptz) IS
+    'internal: the measures of fraud.backtest_decision; failing: rules that are known to fail on some payment';
+
+CREATE FUNCTION fraud._backtest_decision(ref text, review_at float8, block_at float8, rules text[], "from" timestamptz, "to" timestamptz)
+RETURNS TABLE (metric text, present float8, candidate float8)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    champion fraud.model_aliases;
+    at_review float8;
+    at_block float8;
+    missing text;
+    named text[] := coalesce(rules, ARRAY(SELECT r.rule FROM fraud.rules r WHERE r.enforced_version IS NOT NULL));
+    payments text;
+    failing text[];
+    faults text[];
+BEGIN
+    IF num_nulls("from", "to") > 0 THEN
+        RAISE EXCEPTION 'from and to must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    SELECT * INTO champion FROM fraud.model_aliases a WHERE a.model = 'payments' AND a.alias = 'champion';
+    at_review := coalesce(review_at, champion.review_at);
+    at_block := coalesce(block_at, champion.block_at);
+    IF NOT (at_review BETWEEN 0 AND 1 AND at_block BETWEEN 0 AND 1 AND at_review <= at_block) THEN
+        RAISE EXCEPTION 'invalid thresholds: review_at %, block_at %', at_review, at_block
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
+    END IF;
+    SELECT string_agg(format('"%s"', n), ', ') INTO missing FROM unnest(rules) n WHERE NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = n);
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules.';
+    END IF;
+    SELECT string_agg(format('"%s"', c.rule), ', ') INTO missing FROM fraud._rules_to_compare(named) c WHERE NOT c.own;
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION 'rules run functions of their author: %', missing
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Name the rules that are to be in force without them.';
+    END IF;
+    payments := fraud._decision_rows(ref, at_review, at_block);
+    BEGIN
+        RETURN QUERY SELECT d.* FROM fraud._decision_counts(payments, named, '{}', "from", "to") d;
+    EXCEPTION
+        WHEN OTHERS THEN
+            SELECT array_agg(f.rule), array_agg(f.fault) INTO failing, faults FROM fraud._failing_rules(named, payments, "from", "to") f;
+            IF failing IS NULL THEN
+                RAISE;
+            END IF;
+            RETURN QUERY SELECT d.* FROM fraud._decision_counts(payments, named, failing, "from", "to") d;
+            FOR i IN 1 .. cardinality(failing) LOOP
+                RAISE WARNING 'rule "%" fails on some of these payments: %', failing[i], faults[i]
+                    USING HINT = 'There it does what its on_error says, as it would to payments; "failures" counts them.';
+            END LOOP;
+    END;
 END
 $$;
 COMMENT ON FUNCTION fraud._backtest_decision(text, float8, float8, text[], timestamptz, timestamptz) IS 'internal: the body of fraud.backtest_decision';
@@ -215,10 +320,20 @@ CREATE FUNCTION fraud.backtest_decision("from" timestamptz, "to" timestamptz, mo
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC SELECT b.metric, b.present, b.candidate FROM fraud._backtest_decision(model, review_at, block_at, rules, "from", "to") b; END;
 COMMENT ON FUNCTION fraud.backtest_decision(timestamptz, timestamptz, text, float8, float8, text[]) IS
-    'what payments of [from, to) were decided (present), and what a model version (payments/3; null: the scores that they got), thresholds (null: the champion''s) and rules (null: those that are enforced; of those named the draft, if there is one) would have decided: alerts and blocks, a day too, precision and recall of payments older than fraud_detect.label_maturity, money of frauds alerted and not, of others blocked. Features as they were scored, lists as they were. Reads with the caller''s rights, changes nothing. Errors: 42704 no such rule, 42501 a rule that runs its author''s functions';
+    'what payments of [from, to) were decided (present), and what a model version (payments/3; null: the scores that they got), thresholds (null: the champion''s) and rules (null: those that are enforced; of those named the draft, if there is one) would have decided: alerts and blocks, a day too, precision and recall of payments older than fraud_detect.label_maturity, money of frauds alerted and not, of others blocked; failures: how often a rule''s condition failed, which a warning names, and did what on_error says. Features as they were scored, lists as they were. Reads with the caller''s rights, changes nothing. Errors: 42704 no such rule, 42501 a rule that runs its author''s functions';
 
 -- -------------------------------------------------------------- suggesting
--- A tree of depth two, by exhaustion: each threshold at a quantile of the frauds, each pair of the best.
+CREATE FUNCTION fraud._suggestion_add(internal, float8[], boolean, bigint, bigint, int) RETURNS internal
+AS 'MODULE_PATHNAME', 'fraud_detect_suggestion_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._suggestion_add(internal, float8[], boolean, bigint, bigint, int) IS 'internal: collects a payment of the sample';
+CREATE FUNCTION fraud._suggestion_find(internal) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'fraud_detect_suggestion_find' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._suggestion_find(internal) IS 'internal: ends fraud._suggestions';
+CREATE AGGREGATE fraud._suggestions(x float8[], is_fraud boolean, frauds bigint, others bigint, most int) (
+    SFUNC = fraud._suggestion_add, STYPE = internal, FINALFUNC = fraud._suggestion_find, PARALLEL = SAFE);
+COMMENT ON AGGREGATE fraud._suggestions(float8[], boolean, bigint, bigint, int) IS
+    'internal: comparisons, and pairs of them, that tell frauds from others in a sample of so many, by exhaustion: thresholds are quantiles of the frauds, pairs are of the best singles';
+
 CREATE FUNCTION fraud._suggested("from" timestamptz, "to" timestamptz, most int) RETURNS TABLE (condition text, sample_precision float8, sample_recall float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -240,48 +355,27 @@ BEGIN
             -- What the model says is its own rule.
             AND c.name NOT IN ('amount', 'feature_amount', 'score')) c;
     RETURN QUERY EXECUTE format($q$
-        WITH labelled AS MATERIALIZED (
-            SELECT ARRAY[%1$s] AS x, payment.backtest_fraud AS y, payment.backtest_lot AS lot
-            FROM (SELECT %2$s, coalesce(t.is_fraud, false) AS backtest_fraud, hashtext(t.transaction_id) AS backtest_lot
-                  FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2) payment),
-        sizes AS (SELECT count(*) FILTER (WHERE l.y) AS frauds, count(*) FILTER (WHERE NOT l.y) AS others FROM labelled l),
-        -- Chance, but the same each time.
-        taken AS MATERIALIZED (
-            (SELECT l.x, l.y, greatest(s.frauds / 2000.0, 1) AS weight FROM labelled l, sizes s WHERE l.y ORDER BY l.lot LIMIT 2000)
+        WITH sizes AS MATERIALIZED (
+            SELECT count(*) FILTER (WHERE t.is_fraud) AS frauds, count(*) FILTER (WHERE t.is_fraud IS NOT TRUE) AS others
+            FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2),
+        -- Chance, but the same each time. Values are taken of what is in the sample.
+        ids AS MATERIALIZED (
+            (SELECT t.card, t.occurred_at, t.transaction_id FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 AND t.is_fraud
+             ORDER BY hashtext(t.transaction_id), t.transaction_id, t.card LIMIT 2000)
             UNION ALL
-            (SELECT l.x, l.y, greatest(s.others / 4000.0, 1) FROM labelled l, sizes s WHERE NOT l.y ORDER BY l.lot LIMIT 4000)),
-        thresholds AS (
-            SELECT DISTINCT n.place, o.above, q.at
-            FROM generate_series(1, cardinality($3)) n(place),
-                 LATERAL (SELECT percentile_disc(ARRAY[0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95]) WITHIN GROUP (ORDER BY t.x[n.place]) AS cuts
-                          FROM taken t WHERE t.y AND t.x[n.place] IS NOT NULL) p,
-                 unnest(p.cuts) q(at), (VALUES (true), (false)) o(above)
-            WHERE q.at IS NOT NULL),
-        singles AS MATERIALIZED (
-            SELECT h.*, row_number() OVER (ORDER BY h.value DESC, h.place, h.above, h.at) AS rank
-            FROM (SELECT DISTINCT ON (m.place, m.above) m.*
-                  FROM (SELECT c.place, c.above, c.at, sum(t.weight) FILTER (WHERE t.y) AS caught, sum(t.weight) AS hit,
-                               -- F0.5: a false alarm counts for more than a miss.
-                               1.25 * coalesce(sum(t.weight) FILTER (WHERE t.y), 0) / (0.25 * s.frauds + sum(t.weight)) AS value
-                        FROM thresholds c JOIN taken t ON CASE WHEN c.above THEN t.x[c.place] >= c.at ELSE t.x[c.place] <= c.at END, sizes s
-                        GROUP BY c.place, c.above, c.at, s.frauds) m
-                  ORDER BY m.place, m.above, m.value DESC) h),
-        pairs AS (
-            SELECT a.rank AS first, b.rank AS second, sum(t.weight) FILTER (WHERE t.y) AS caught, sum(t.weight) AS hit,
-                   1.25 * coalesce(sum(t.weight) FILTER (WHERE t.y), 0) / (0.25 * s.frauds + sum(t.weight)) AS value
-            FROM singles a JOIN singles b ON b.rank > a.rank AND b.rank <= 25 AND b.place <> a.place
-            JOIN taken t ON CASE WHEN a.above THEN t.x[a.place] >= a.at ELSE t.x[a.place] <= a.at END
-                        AND CASE WHEN b.above THEN t.x[b.place] >= b.at ELSE t.x[b.place] <= b.at END, sizes s
-            GROUP BY a.rank, b.rank, s.frauds),
-        said AS (
-            SELECT i.rank, format('%%I %%s %%s', $3[i.place], CASE WHEN i.above THEN '>=' ELSE '<=' END,
-                trim_scale(round(i.at::numeric, CASE WHEN abs(i.at) >= 10 THEN 1 WHEN abs(i.at) >= 1 THEN 2 ELSE 5 END))) AS text FROM singles i)
-        SELECT r.condition, (r.caught / r.hit)::float8, (r.caught / nullif(s.frauds, 0))::float8
-        FROM (SELECT i.text AS condition, g.caught, g.hit, g.value FROM singles g JOIN said i USING (rank)
-              UNION ALL
-              SELECT i.text || ' AND ' || j.text, g.caught, g.hit, g.value FROM pairs g JOIN said i ON i.rank = g.first JOIN said j ON j.rank = g.second) r, sizes s
-        WHERE r.caught > 0
-        ORDER BY r.value DESC, r.condition LIMIT $4 $q$, list, fraud._rule_row())
+            (SELECT t.card, t.occurred_at, t.transaction_id FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 AND t.is_fraud IS NOT TRUE
+             ORDER BY hashtext(t.transaction_id), t.transaction_id, t.card LIMIT 4000)),
+        found AS MATERIALIZED (
+            SELECT fraud._suggestions(ARRAY[%1$s], payment.backtest_fraud, s.frauds, s.others, $4) AS list
+            FROM sizes s, ids i, LATERAL (SELECT %2$s, t.is_fraud IS TRUE AS backtest_fraud FROM fraud.transactions t
+                                          WHERE t.card = i.card AND t.occurred_at = i.occurred_at AND t.transaction_id = i.transaction_id
+                                            AND t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) payment)
+        SELECT (SELECT string_agg(format('%%I %%s %%s', $3[(p.part ->> 0)::int], CASE WHEN (p.part ->> 1)::boolean THEN '>=' ELSE '<=' END,
+                                  trim_scale(round(p.at::numeric, CASE WHEN abs(p.at) >= 10 THEN 1 WHEN abs(p.at) >= 1 THEN 2 ELSE 5 END))), ' AND ' ORDER BY p.place)
+                FROM (SELECT e.part, e.place, (e.part ->> 2)::float8 AS at FROM jsonb_array_elements(l.one -> 'parts') WITH ORDINALITY e(part, place)) p),
+               (l.one ->> 'caught')::float8 / (l.one ->> 'hit')::float8, (l.one ->> 'caught')::float8 / nullif(s.frauds, 0)
+        FROM found f, sizes s, jsonb_array_elements(f.list) WITH ORDINALITY l(one, place)
+        ORDER BY l.place $q$, list, fraud._rule_row())
     USING "from", "to", names, most;
 END
 $$;

@@ -27,10 +27,10 @@ Statement insert_matches(
 
 // Two sessions may note the same.
 Statement insert_slow(
-    "INSERT INTO fraud.slow_rules (rule, version, mean_ms, evaluations) SELECT $1, $2, $3, $4"
+    "INSERT INTO fraud.slow_rules (rule, version, mean_ms, evaluations, stopped) SELECT $1, $2, $3, $4, $5"
     " WHERE NOT EXISTS (SELECT FROM fraud.slow_rules s JOIN fraud.rules r USING (rule)"
-    "  WHERE s.rule = $1 AND s.version = $2 AND s.noticed_at > r.changed_at)",
-    {TEXTOID, INT4OID, FLOAT8OID, INT8OID});
+    "  WHERE s.rule = $1 AND s.version = $2 AND s.noticed_at > r.changed_at AND s.stopped >= $5)",
+    {TEXTOID, INT4OID, FLOAT8OID, INT8OID, BOOLOID});
 
 Statement find_snooze(
     "SELECT s.snooze_id FROM fraud.snoozes s WHERE s.ended_at IS NULL AND s.until > now()"
@@ -40,6 +40,12 @@ Statement find_snooze(
 Statement insert_snoozed(
     "INSERT INTO fraud.snoozed_alerts (card, transaction_id, occurred_at, snooze_id, score, decision) VALUES ($1, $2, $3, $4, $5, $6)",
     {UUIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, FLOAT8OID, TEXTOID});
+
+// What conditions see of the rows of customer and merchant, in the order of kCustomerColumns and kMerchantColumns.
+Statement customer_row("SELECT c.first_payment_at, c.customer_kind FROM fraud.customers c WHERE c.card = $1", {UUIDOID});
+Statement merchant_row("SELECT m.first_payment_at, m.category FROM fraud.merchants m WHERE m.merchant = $1", {TEXTOID});
+constexpr std::array<std::string_view, 2> kCustomerColumns = {"customer_first_payment_at", "customer_kind"};
+constexpr std::array<std::string_view, 2> kMerchantColumns = {"merchant_first_payment_at", "merchant_category"};
 
 constexpr std::string_view kFeaturePrefix = "feature_";
 constexpr size_t kAttributes = 14;  // among stored_values()
@@ -103,6 +109,10 @@ PaymentRules::PaymentRules(const std::shared_ptr<const FeatureSet>& set, bool re
         source.from = From::kDecision;
       } else if (field != names.end()) {
         source = {From::kField, static_cast<size_t>(field - names.begin())};
+      } else if (const auto own = std::find(kCustomerColumns.begin(), kCustomerColumns.end(), column.name); own != kCustomerColumns.end()) {
+        source = {From::kCustomer, static_cast<size_t>(own - kCustomerColumns.begin())};
+      } else if (const auto shop = std::find(kMerchantColumns.begin(), kMerchantColumns.end(), column.name); shop != kMerchantColumns.end()) {
+        source = {From::kMerchant, static_cast<size_t>(shop - kMerchantColumns.begin())};
       } else {
         for (size_t i = 0; i < set->features.size(); ++i) {
           const std::string& feature = set->features[i].name;
@@ -124,6 +134,23 @@ RuleOutcome PaymentRules::apply(Entry& entry) {
   const std::array<SqlValue, 15> payment = stored_values(entry);
   std::vector<Datum> values(sources_.size(), (Datum)0);
   std::vector<char> nulls(sources_.size(), 1);
+  // Looked up where a rule asks, once each.
+  std::optional<std::array<SqlValue, 2>> customer, merchant;
+  auto own_value = [this](std::optional<std::array<SqlValue, 2>>& row, Statement& statement, const SqlValue& key, size_t place) {
+    if (!row) {
+      std::optional<TimestampTz> first;
+      std::optional<std::string> name;
+      {
+        Spi spi;
+        if (spi.run(statement, {key}, read_only_) > 0) {
+          if (const std::optional<Datum> time = spi.datum(0, 1)) first = DatumGetTimestampTz(*time);
+          name = spi.text(0, 2);
+        }
+      }
+      row = {first ? time_param(*first) : null_param(), name ? text_param(*name) : null_param()};
+    }
+    return (*row)[place];
+  };
   for (size_t i = 0; i < sources_.size(); ++i) {
     if (!rules_->uses(i)) continue;
     SqlValue value = null_param();
@@ -159,6 +186,12 @@ RuleOutcome PaymentRules::apply(Entry& entry) {
         break;
       case From::kDecision:
         value = optional_text_param(entry.decision);
+        break;
+      case From::kCustomer:
+        value = own_value(customer, customer_row, uuid_param(card_uuid(entry.card)), source.place);
+        break;
+      case From::kMerchant:
+        value = own_value(merchant, merchant_row, text_param(entry.payment->merchant), source.place);
         break;
       case From::kNowhere:
         break;
@@ -204,10 +237,15 @@ void PaymentRules::write(Spi& spi, const std::vector<Entry>& entries, const std:
                              decided.array(), models.array(), decisions.array(), reasons.array(), tags.array(), errors.array()});
   }
   for (const RuleSet::Slow& slow : rules_->take_slow()) {
-    spi.run(insert_slow, {text_param(slow.name), int4_param(slow.version), float8_param(slow.mean_ms), int8_param(slow.evaluations)});
+    spi.run(insert_slow, {text_param(slow.name), int4_param(slow.version), float8_param(slow.mean_ms), int8_param(slow.evaluations), bool_param(slow.stopped)});
     const char* name = slow.name.c_str();
     const double mean = slow.mean_ms;
     protect([&] {
+      if (slow.stopped) {
+        ereport(LOG, (errmsg("rule \"%s\" took more than %.0f ms of a payment and is not evaluated any more", name, mean),
+                      errhint("Make its condition cheaper with fraud.alter_rule, or set fraud_detect.rule_timeout.")));
+        return;
+      }
       ereport(LOG, (errmsg("rule \"%s\" takes %.1f ms of a payment and is put back to observe", name, mean),
                     errhint("Make its condition cheaper with fraud.alter_rule, or set fraud_detect.rule_time_limit.")));
     });

@@ -28,7 +28,7 @@ class PaymentRules {
   std::shared_ptr<RuleSet> rules_;
   bool read_only_;
   // For each column of the rules' row, where its value is.
-  enum class From { kPayment, kField, kFeature, kScore, kDecision, kNowhere };
+  enum class From { kPayment, kField, kFeature, kScore, kDecision, kCustomer, kMerchant, kNowhere };
   struct Source {
     From from = From::kNowhere;
     size_t place = 0;

@@ -21,8 +21,14 @@ namespace fraud::pg {
 
 namespace {
 
-// Of the innermost ListMemo. Never destroyed.
-auto& memo = *new std::unordered_map<std::string, bool>;
+// A value, and the lists that it is in.
+struct Listed {
+  std::string value;
+  std::vector<std::string> lists;
+};
+
+// Of the innermost ListMemo: a payment has few values that lists are asked for, and most of them are in none. Never destroyed.
+auto& memo = *new std::vector<Listed>;
 Snapshot memo_snapshot = nullptr;
 
 // When a value was in its list: from `added`, before `end`.
@@ -60,37 +66,42 @@ bool list_exists(Oid schema, std::string_view list, Snapshot snapshot) {
   return found;
 }
 
-// fraud.list_entries, opened for any number of look-ups.
+// fraud.list_entries, opened for any number of look-ups: of a value in all lists, or in one.
 struct Reader {
   IndexLookup lookup;
-  int added, until, removed;  // attributes
+  int keys;                         // 1: a value; 2: a value and a list
+  int list, added, until, removed;  // attributes
   bool in_use;                // an error has left it in the middle of a look-up
 };
 
 // Plain Postgres code.
-void open_reader(Reader* reader, Oid schema, Snapshot snapshot) {
+void open_reader(Reader* reader, Oid schema, Snapshot snapshot, int keys) {
   IndexLookup& lookup = reader->lookup;
   lookup.heap = table_open(relation_named(schema, "list_entries"), AccessShareLock);
   lookup.index = index_open(relation_named(schema, "list_entries_value_idx"), AccessShareLock);
   lookup.slot = table_slot_create(lookup.heap, nullptr);
-  lookup.scan = begin_index_scan(lookup.heap, lookup.index, snapshot, 2);
+  lookup.scan = begin_index_scan(lookup.heap, lookup.index, snapshot, keys);
   auto attribute = [&lookup](const char* name) { return attribute_named(RelationGetDescr(lookup.heap), name, strlen(name)) + 1; };
+  reader->keys = keys;
+  reader->list = attribute("list");
   reader->added = attribute("added_at");
   reader->until = attribute("until");
   reader->removed = attribute("removed_at");
   reader->in_use = false;
 }
 
-// Calls `use` with each stay of the value in the list until it returns false. What is pinned on the way is let go of
-// again: the next look-up may be another subtransaction's. Plain Postgres code.
+// Calls `use` with each stay of the value, in the list if the reader is of one, until it returns false. What is pinned on
+// the way is let go of again: the next look-up may be another subtransaction's. Plain Postgres code.
 template <typename Use>
 void read_stays(Reader* reader, std::string_view list, std::string_view value, Use&& use) {
   IndexLookup& lookup = reader->lookup;
   ScanKeyData keys[2];
-  ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, lookup.index->rd_indcollation[0], F_TEXTEQ, text_datum(list));
-  ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid, lookup.index->rd_indcollation[1], F_TEXTEQ, text_datum(value));
+  ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, lookup.index->rd_indcollation[0], F_TEXTEQ, text_datum(value));
+  if (reader->keys > 1) {
+    ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid, lookup.index->rd_indcollation[1], F_TEXTEQ, text_datum(list));
+  }
   reader->in_use = true;
-  index_rescan(lookup.scan, keys, 2, nullptr, 0);
+  index_rescan(lookup.scan, keys, reader->keys, nullptr, 0);
   bool more = true;
   while (more && index_getnext_slot(lookup.scan, ForwardScanDirection, lookup.slot)) {
     bool null = false, never_removed = false;
@@ -100,27 +111,42 @@ void read_stays(Reader* reader, std::string_view list, std::string_view value, U
     more = use(Stay{added, never_removed ? until : Min(until, DatumGetTimestampTz(removed))});
   }
   ExecClearTuple(lookup.slot);
-  index_rescan(lookup.scan, keys, 2, nullptr, 0);
+  index_rescan(lookup.scan, keys, reader->keys, nullptr, 0);
   reader->in_use = false;
-}
-
-// Whether the value is in the list at that time. Plain Postgres code.
-bool read_list(Reader* reader, std::string_view list, std::string_view value, TimestampTz at) {
-  bool listed = false;
-  read_stays(reader, list, value, [&](const Stay& stay) {
-    listed = stay.added <= at && at < stay.end;
-    return !listed;
-  });
-  return listed;
 }
 
 // Plain Postgres code.
 bool is_listed(Oid schema, std::string_view list, std::string_view value, TimestampTz at, Snapshot snapshot) {
   Reader reader;
-  open_reader(&reader, schema, snapshot);
-  const bool listed = read_list(&reader, list, value, at);
+  open_reader(&reader, schema, snapshot, 2);
+  bool listed = false;
+  read_stays(&reader, list, value, [&](const Stay& stay) {
+    listed = stay.added <= at && at < stay.end;
+    return !listed;
+  });
   close_lookup(&reader.lookup);
   return listed;
+}
+
+// The lists that a value is in.
+struct Lists {
+  char** names = nullptr;  // palloc'ed
+  size_t count = 0;
+};
+
+// Plain Postgres code.
+Lists read_lists(Reader* reader, std::string_view value, TimestampTz at) {
+  Lists found;
+  read_stays(reader, {}, value, [&](const Stay& stay) {
+    if (at < stay.added || at >= stay.end) return true;
+    bool null = false;
+    const Datum name = slot_getattr(reader->lookup.slot, reader->list, &null);
+    const Size size = sizeof(char*) * (found.count + 1);
+    found.names = static_cast<char**>(found.names == nullptr ? palloc(size) : repalloc(found.names, size));
+    found.names[found.count++] = TextDatumGetCString(name);
+    return true;
+  });
+  return found;
 }
 
 void drop_history(void* history) { delete static_cast<History*>(history); }
@@ -149,7 +175,7 @@ bool was_listed(Site* site, MemoryContext context, std::string_view list, std::s
     size_t count = 0;
     protect([&] {
       Reader reader;
-      open_reader(&reader, schema, snapshot);
+      open_reader(&reader, schema, snapshot, 2);
       read_stays(&reader, list, value, [&](const Stay& stay) {
         const Size size = sizeof(Stay) * (count + 1);
         found = static_cast<Stay*>(found == nullptr ? palloc(size) : repalloc(found, size));
@@ -168,6 +194,32 @@ bool was_listed(Site* site, MemoryContext context, std::string_view list, std::s
 
 Reader memo_reader;
 bool reader_is_open = false;  // memo_reader
+
+// What the memo has of the value, which is looked up if it is not known yet.
+const Listed& lists_of(std::string_view value, TimestampTz at, Snapshot snapshot) {
+  for (const Listed& known : memo) {
+    if (known.value == value) return known;
+  }
+  const bool use_open = reader_is_open && !memo_reader.in_use;
+  const Oid schema = use_open ? InvalidOid : fraud_schema();
+  const Lists found = protect([&] {
+    if (use_open) return read_lists(&memo_reader, value, at);
+    Reader reader;
+    open_reader(&reader, schema, snapshot, 1);
+    const Lists lists = read_lists(&reader, value, at);
+    close_lookup(&reader.lookup);
+    return lists;
+  });
+  memo.push_back({std::string(value), {found.names, found.names + found.count}});
+  return memo.back();
+}
+
+bool is_in(const Listed& listed, std::string_view list) {
+  for (const std::string& name : listed.lists) {
+    if (name == list) return true;
+  }
+  return false;
+}
 
 // The value as its list keeps it (fraud._list_value). Plain Postgres code.
 const char* canonical(Site* site, Datum value) {
@@ -229,7 +281,7 @@ ListMemo::ListMemo(Snapshot snapshot, bool opens) {
   reader_is_open = false;
   if (!opens) return;
   const Oid schema = fraud_schema();
-  protect([&] { open_reader(&memo_reader, schema, snapshot); });
+  protect([&] { open_reader(&memo_reader, schema, snapshot, 1); });
   reader_is_open = true;
 }
 
@@ -270,19 +322,10 @@ FRAUD_FUNCTION(in_list) {
     site = protect([&] { return make_site(fcinfo, schema, list, snapshot); });
   }
   protect([&] { value = canonical(site, PG_GETARG_DATUM(1)); });
-  auto look = [&] {
-    if (reader_is_open && !memo_reader.in_use) return protect([&] { return read_list(&memo_reader, list, value, at); });
-    const Oid schema = fraud_schema();
-    return protect([&] { return is_listed(schema, list, value, at, snapshot); });
-  };
   if (as_of) return BoolGetDatum(was_listed(site, fcinfo->flinfo->fn_mcxt, list, value, at, snapshot));
-  if (memo_snapshot == nullptr) return BoolGetDatum(look());
-  std::string key(list);
-  key += '\0';
-  key += value;
-  const auto known = memo.find(key);
-  if (known != memo.end()) return BoolGetDatum(known->second);
-  const bool listed = look();
-  memo.emplace(std::move(key), listed);
-  return BoolGetDatum(listed);
+  if (memo_snapshot == nullptr) {
+    const Oid schema = fraud_schema();
+    return BoolGetDatum(protect([&] { return is_listed(schema, list, value, at, snapshot); }));
+  }
+  return BoolGetDatum(is_in(lists_of(value, at, snapshot), list));
 }

@@ -2,9 +2,12 @@
 
 #include "core/payments/mask.h"
 #include "pg/features/feature_expression.h"
+#include "pg/rules/time_bound.h"
 #include "pg/server/boundary.h"
+#include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
+#include "pg/server/subtransaction.h"
 
 extern "C" {
 #include "access/transam.h"
@@ -26,6 +29,19 @@ namespace fraud::pg {
 namespace {
 
 Statement rule_row("SELECT fraud._rule_row()", {});
+
+constexpr int kMostParts = 10000;
+
+bool count_parts(::Node* node, void* count) {
+  if (node == nullptr) return false;
+  *static_cast<int*>(count) += 1;
+  return walk_expression(node, count_parts, count);
+}
+
+SqlError too_slow() {
+  return {ERRCODE_PROGRAM_LIMIT_EXCEEDED, "the condition takes longer than fraud_detect.rule_timeout (" + std::to_string(guc_rule_timeout_ms) + " ms) to prepare",
+          "What has only constants in it is evaluated then.", "A function that is slow, or never ends, would hold up payments."};
+}
 
 constexpr char kMark[] = "fraud_rule_condition_ends_here";
 
@@ -279,6 +295,33 @@ Condition parse_condition(const RuleRow& row, std::string_view text) {
     if (!known) condition.lists.push_back(std::move(list));
   }
   return condition;
+}
+
+void check_cost(const RuleRow& row, const Condition& condition) {
+  const char* text = condition.text.c_str();
+  int parts = 0;
+  ::Node* tree = protect([&] {
+    ::Node* found = condition_tree(row, text);
+    (void)count_parts(found, &parts);
+    return found;
+  });
+  if (parts > kMostParts) {
+    throw SqlError(ERRCODE_STATEMENT_TOO_COMPLEX, "the condition has " + std::to_string(parts) + " parts, expected at most " + std::to_string(kMostParts), {},
+                   "Many values belong in a list: fraud.create_list, fraud.in_list.");
+  }
+  TimeBound bound(guc_rule_timeout_ms);
+  try {
+    in_subtransaction([&] { protect([&] { (void)expression_planner(reinterpret_cast<Expr*>(tree)); }); });
+  } catch (const PgError& error) {
+    ErrorData* data = error.data();
+    // One that fails is counted when it does.
+    const bool was_canceled = data->sqlerrcode == ERRCODE_QUERY_CANCELED;
+    if (!bound.stop() && ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
+    protect([&] { FreeErrorData(data); });
+    if (!was_canceled) return;
+    throw too_slow();
+  }
+  if (bound.stop()) throw too_slow();
 }
 
 ::Node* condition_tree(const RuleRow& row, const char* text) { return parse(row_state(row), text); }

@@ -37,6 +37,10 @@ struct Condition {
 // Throws SqlError that begins with what was wrong with it.
 Condition parse_condition(const RuleRow& row, std::string_view text);
 
+// Refuses a condition that is too large, or that takes longer to prepare than fraud_detect.rule_timeout: what has only
+// constants in it is evaluated then. As the current user.
+void check_cost(const RuleRow& row, const Condition& condition);
+
 // The same as an expression tree over columns of the row (varno 1), planned by nobody yet; plain Postgres code, for protect().
 ::Node* condition_tree(const RuleRow& row, const char* text);
 

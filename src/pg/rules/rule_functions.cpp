@@ -33,7 +33,9 @@ Datum write(FunctionCallInfo fcinfo, bool is_new) {
   refuse_when_restricted(is_new ? "add_rule" : "alter_rule");
   SqlValue expression = null_param(), columns = null_param(), lists = null_param(), plain = null_param();
   if (!PG_ARGISNULL(1)) {
-    const Condition condition = parse_condition(read_rule_row(false), text_at(fcinfo, 1));
+    const RuleRow row = read_rule_row(false);
+    const Condition condition = parse_condition(row, text_at(fcinfo, 1));
+    check_cost(row, condition);
     expression = text_param(condition.text);
     columns = names(condition.columns);
     lists = names(condition.lists);

@@ -33,6 +33,8 @@ struct Rule {
   std::string fault;  // why it cannot be evaluated at all
   CachedExpression* planned = nullptr;
   ExprState* state = nullptr;
+  bool stops = false;    // it took longer than it may, which is still to be noted
+  bool stopped = false;  // and so it is not evaluated any more
   // How long it took of late.
   int64_t evaluations = 0, counted = 0;
   double spent_us = 0;
@@ -65,12 +67,14 @@ class RuleSet {
   // Evaluates all rules over the row's values, as of the snapshot. A condition that fails is a match with an error.
   RuleOutcome evaluate(const std::vector<Datum>& values, const std::vector<char>& nulls, const std::string& decision, Snapshot snapshot);
 
-  // Enforced rules that have been found slow since this was called last; they are observed from then on.
+  // Enforced rules that have been found slow since this was called last, which are observed from then on, and those of
+  // any kind that took so long once that they are not evaluated any more.
   struct Slow {
     std::string name;
     int version;
     double mean_ms;
     int64_t evaluations;
+    bool stopped;
   };
   std::vector<Slow> take_slow();
 
@@ -81,10 +85,16 @@ class RuleSet {
     Oid definer = InvalidOid;
     std::string role;  // empty: the extension's owner
     size_t begin = 0, end = 0;
+    ProjectionInfo* together = nullptr;  // those that have a state, in one go
+    int64_t apart = 0;                   // evaluations that are still to be timed rule by rule
   };
   void load(int64_t revision, bool read_only);
   void compile(Group& group);
-  void run(const Group& group, std::vector<char>& matched, std::vector<std::string>& errors);
+  void put_together(Group& group);
+  void stop_rules(Group& group);
+  void run(Group& group, std::vector<char>& matched, std::vector<std::string>& errors);
+  void evaluate_together(Group& group, std::vector<char>& matched);
+  void evaluate_one(Rule& rule, char& matched);
   bool is_current() const noexcept;
   std::string fill_reason(const Rule& rule);
   std::string shown_value(size_t column);

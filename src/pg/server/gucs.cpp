@@ -82,6 +82,7 @@ int guc_record_retention_min = 0;
 int guc_report_hour = 6;
 char* guc_report_timezone = nullptr;
 double guc_rule_time_limit_ms = 5;
+int guc_rule_timeout_ms = 1000;
 int guc_shared_model_kb = 65536;
 int guc_train_max_rows = 20000000;
 int guc_train_memory_mb = 4096;
@@ -483,6 +484,10 @@ void define_gucs() {
                            "How long a rule's condition may take of a payment, on average.",
                            "One that takes longer is put back to observe: it decides nothing any more. 0: any time.",
                            &guc_rule_time_limit_ms, 5, 0, 1000000, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("fraud_detect.rule_timeout",
+                          "How long a rule's condition may take once.",
+                          "One that takes longer is interrupted, and not evaluated any more. Zero lets it take any time.",
+                          &guc_rule_timeout_ms, 1000, 0, 600000, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.tile_threshold",
                           "Tiles are made of a key when one event has read so many of its events.",
                           "0: of no more keys.", &guc_tile_threshold, 1000, 0, INT_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);

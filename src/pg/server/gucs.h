@@ -61,6 +61,7 @@ extern int guc_record_retention_min;
 extern int guc_report_hour;
 extern char* guc_report_timezone;
 extern double guc_rule_time_limit_ms;
+extern int guc_rule_timeout_ms;
 extern int guc_shared_model_kb;
 extern int guc_train_max_rows;
 extern int guc_train_memory_mb;

@@ -1,0 +1,78 @@
+-- What a rule may cost: a condition that loops, or is huge, holds no payment.
+\set SHOW_CONTEXT never
+SELECT fraud.promote('payments', 1, review_at => 0.9999, block_at => 0.99999, override_gate => true, reason => 'rules alone');
+CREATE FUNCTION rl_pay(id text, amount numeric) RETURNS text LANGUAGE sql AS
+$$ SELECT coalesce(decision, 'none') FROM fraud.ingest(jsonb_build_object('cc_num', 4929000000071996, 'trans_num', id, 'amt', amount, 'merchant', 'rl_shop', 'category', 'misc_net', 'unix_time', 1481000000)) $$;
+SELECT rl_pay('rl-0', 1);
+
+-- ------------------------------------------------------------- one that loops
+CREATE FUNCTION rl_loop(numeric) RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN LOOP END LOOP; END $$;
+-- It catches the cancel, too.
+CREATE FUNCTION rl_stubborn(numeric) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN LOOP BEGIN PERFORM pg_sleep(10); EXCEPTION WHEN query_canceled THEN IF clock_timestamp() > now() + interval '1 s' THEN RETURN true; END IF; END; END LOOP; END $$;
+SET fraud_detect.rule_timeout = '200ms';
+SET statement_timeout = '60s';
+SELECT fraud.add_rule('rl_loop', 'amount > 10 AND rl_loop(amount)', 'block', mode => 'enforce'),
+       fraud.add_rule('rl_other', 'amount > 10', 'review', mode => 'enforce'),
+       fraud.add_rule('rl_seen', 'amount > 20 AND rl_loop(amount)', 'block');
+SELECT rl_pay('rl-1', 5);
+SELECT clock_timestamp() AS began \gset
+SELECT rl_pay('rl-2', 50);
+SELECT clock_timestamp() - :'began' < interval '30 s' AS soon;
+SELECT rule, enforced, decided, decision, error FROM fraud.rule_matches WHERE transaction_id = 'rl-2' ORDER BY rule;
+SELECT rule, version, mean_ms, stopped FROM fraud.slow_rules WHERE rule ~ '^rl_' ORDER BY rule;
+SELECT rule, mode FROM fraud.rule_status WHERE rule ~ '^rl_' ORDER BY rule;
+SELECT item, status, detail, advice FROM fraud.health() WHERE item ~ '^rule rl_' ORDER BY item;
+-- From then on it is passed over, in this session and in others.
+SELECT rl_pay('rl-3', 50);
+SELECT count(*) FROM fraud.rule_matches WHERE transaction_id = 'rl-3' AND error IS NOT NULL;
+\c -
+SET fraud_detect.rule_timeout = '200ms';
+SET statement_timeout = '60s';
+SELECT rl_pay('rl-4', 50);
+SELECT rule, error FROM fraud.rule_matches WHERE transaction_id = 'rl-4' ORDER BY rule;
+-- Until somebody has another try.
+CREATE OR REPLACE FUNCTION rl_loop(numeric) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true';
+SELECT fraud.enforce_rule('rl_loop', 'mended'), fraud.observe_rule('rl_seen', 'mended'), rl_pay('rl-5', 50);
+SELECT rule, mode FROM fraud.rule_status WHERE rule ~ '^rl_' ORDER BY rule;
+-- What on_error says is done for the payment that found it.
+SELECT fraud.alter_rule('rl_loop', 'amount > 100 AND rl_stubborn(amount)', on_error => 'block');
+SELECT rl_pay('rl-6', 500) AS decision;
+SELECT rule, decided, error FROM fraud.rule_matches WHERE transaction_id = 'rl-6' AND rule = 'rl_loop';
+-- fraud.assess is not held either.
+SELECT fraud.enforce_rule('rl_loop', 'again');
+SELECT decision FROM fraud.assess('{"cc_num": 4929000000071996, "trans_num": "rl-a", "amt": 500, "merchant": "rl_shop", "category": "misc_net", "unix_time": 1481000000}');
+-- A cancel of somebody else's is one.
+CREATE FUNCTION rl_sleep(numeric) RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN PERFORM pg_sleep(30); RETURN true; END $$;
+SELECT fraud.alter_rule('rl_loop', 'amount > 1000 AND rl_sleep(amount)', on_error => 'ignore');
+SET fraud_detect.rule_timeout = '60s';
+SET statement_timeout = '300ms';
+SELECT rl_pay('rl-7', 5000);
+SET statement_timeout = '60s';
+SET fraud_detect.rule_timeout = '200ms';
+
+-- ------------------------------------------------- what is found when it is added
+CREATE FUNCTION rl_constant(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN LOOP END LOOP; END $$;
+SELECT fraud.add_rule('rl_constant', 'amount > 1 AND rl_constant(1)', 'review');
+SELECT fraud.add_rule('rl_huge', (SELECT string_agg('amount = ' || i, ' OR ') FROM generate_series(1, 5000) i), 'review');
+-- It was quick then: what it is now, is found by the payment.
+CREATE OR REPLACE FUNCTION rl_constant(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+SELECT fraud.add_rule('rl_constant', 'amount > 1 AND rl_constant(1)', 'review', mode => 'enforce');
+CREATE OR REPLACE FUNCTION rl_constant(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN LOOP END LOOP; END $$;
+\c -
+SET fraud_detect.rule_timeout = '200ms';
+SET statement_timeout = '60s';
+SELECT rl_pay('rl-8', 5);
+SELECT rule, mode FROM fraud.rule_status WHERE rule = 'rl_constant';
+-- One that only fails is as before.
+SELECT fraud.add_rule('rl_fails', '1 / 0 > amount', 'review', mode => 'enforce');
+SELECT rl_pay('rl-9', 5);
+SELECT rule, error FROM fraud.rule_matches WHERE transaction_id = 'rl-9' ORDER BY rule;
+
+SELECT count(fraud.drop_rule(rule, 'over')::text) AS dropped FROM fraud.rules WHERE rule ~ '^rl_';
+DROP FUNCTION rl_loop(numeric);
+DROP FUNCTION rl_stubborn(numeric);
+DROP FUNCTION rl_sleep(numeric);
+DROP FUNCTION rl_constant(int);
+DROP FUNCTION rl_pay(text, numeric);
+SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'as it came');

@@ -1,0 +1,94 @@
+// A condition over stored payments one by one, where one that fails is to be told from one that does not hold:
+// for backtests of decisions, once it is known that a condition fails.
+#include <string>
+
+#include "pg/rules/rule_condition.h"
+#include "pg/server/boundary.h"
+#include "pg/server/subtransaction.h"
+
+extern "C" {
+#include "executor/executor.h"
+#include "optimizer/optimizer.h"
+#include "utils/typcache.h"
+}
+
+namespace fraud::pg {
+
+namespace {
+
+enum Outcome : int16_t { kNo = 0, kHit = 1, kFailed = 2 };
+
+// What a call site has ready.
+struct Site {
+  ExprState* state;
+  ExprContext* evaluation;
+  TupleTableSlot* slot;
+  int columns;
+};
+
+// Plain Postgres code.
+Site* make_site(FunctionCallInfo fcinfo, const RuleRow& row, const char* text, HeapTupleHeader tuple) {
+  MemoryContext outer = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+  auto* site = static_cast<Site*>(palloc0(sizeof(Site)));
+  TupleDesc shape = lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(tuple), HeapTupleHeaderGetTypMod(tuple));
+  site->columns = static_cast<int>(row.columns.size());
+  for (int i = 0; i < site->columns; ++i) {
+    if (i >= shape->natts || TupleDescAttr(shape, i)->atttypid != row.columns[static_cast<size_t>(i)].type) {
+      ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("the row is not that of fraud.rule_columns()")));
+    }
+  }
+  site->slot = MakeSingleTupleTableSlot(shape, &TTSOpsVirtual);
+  site->evaluation = CreateStandaloneExprContext();
+  site->evaluation->ecxt_scantuple = site->slot;
+  site->state = ExecInitExpr(expression_planner(reinterpret_cast<Expr*>(condition_tree(row, text))), nullptr);
+  MemoryContextSwitchTo(outer);
+  fcinfo->flinfo->fn_extra = site;
+  return site;
+}
+
+}  // namespace
+
+}  // namespace fraud::pg
+
+using namespace fraud::pg;
+
+// Arguments: condition, a row of fraud._rule_row() with whatever else behind it. Returns 0 (it does not hold), 1 (it does), 2 (it fails).
+FRAUD_FUNCTION(condition_outcome) {
+  HeapTupleHeader tuple = protect([&] { return PG_GETARG_HEAPTUPLEHEADER(1); });
+  auto* site = static_cast<Site*>(fcinfo->flinfo->fn_extra);
+  try {
+    bool hit = false;
+    in_subtransaction([&] {
+      if (site == nullptr) {
+        text* condition = protect([&] { return PG_GETARG_TEXT_PP(0); });
+        const std::string copy(VARDATA_ANY(condition), static_cast<size_t>(VARSIZE_ANY_EXHDR(condition)));
+        const RuleRow row = read_rule_row(true);
+        const char* text = copy.c_str();
+        site = protect([&] { return make_site(fcinfo, row, text, tuple); });
+      }
+      hit = protect([&] {
+        HeapTupleData whole;
+        whole.t_len = HeapTupleHeaderGetDatumLength(tuple);
+        ItemPointerSetInvalid(&whole.t_self);
+        whole.t_tableOid = InvalidOid;
+        whole.t_data = tuple;
+        ExecClearTuple(site->slot);
+        heap_deform_tuple(&whole, site->slot->tts_tupleDescriptor, site->slot->tts_values, site->slot->tts_isnull);
+        ExecStoreVirtualTuple(site->slot);
+        bool null = false;
+        const Datum value = ExecEvalExprSwitchContext(site->state, site->evaluation, &null);
+        const bool holds = !null && DatumGetBool(value);
+        ExecClearTuple(site->slot);
+        ResetExprContext(site->evaluation);
+        return holds;
+      });
+    });
+    return Int16GetDatum(hit ? kHit : kNo);
+  } catch (const PgError& error) {
+    ErrorData* data = error.data();
+    const int category = ERRCODE_TO_CATEGORY(data->sqlerrcode);
+    if (category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_TRANSACTION_ROLLBACK || data->sqlerrcode == ERRCODE_DISK_FULL) throw;
+    protect([&] { FreeErrorData(data); });
+    return Int16GetDatum(kFailed);
+  }
+}
