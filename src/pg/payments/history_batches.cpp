@@ -266,8 +266,14 @@ void BatchLoad::finish() {
                {"rejected", *spi.integer(0, 3)},
                {"batches", *spi.integer(0, 4)}};
   }
+  const long long present = details["present"].get<int64_t>();
   note_act("load", "history", name_, details.dump());
   commit();
+  if (present > 0) {
+    protect([&] {
+      ereport(NOTICE, (errmsg_plural("%lld payment was there already", "%lld payments were there already", (unsigned long)present, present)));
+    });
+  }
   protect([&] { ereport(NOTICE, (errmsg("%lld payments stored", static_cast<long long>(stored_)))); });
 }
 
