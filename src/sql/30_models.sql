@@ -354,7 +354,8 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
     END IF;
-    IF gives_probability AND current.version <> _promote.version AND kept IS NOT NULL THEN
+    IF gives_probability AND current.version <> _promote.version AND kept IS NOT NULL AND alias = 'champion'
+       AND (model = 'payments' OR EXISTS (SELECT FROM fraud.streams s WHERE split_part(s.model, '@', 1) = _promote.model)) THEN
         RAISE NOTICE 'version % keeps % of version %', version, kept, current.version
             USING HINT = 'Its scores may be spread otherwise: fraud.choose_threshold finds thresholds for it, fraud.backtest_decision shows what they come to.';
     END IF;
