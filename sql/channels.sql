@@ -38,6 +38,7 @@ SELECT fraud.add_channel('x', 'webhook', 'http://127.0.0.1/', template => '{"tex
 SELECT fraud.add_channel('x', 'webhook', 'http://127.0.0.1/', sender => 'a@b.c');
 SELECT fraud.add_channel('x', 'webhook', 'http://127.0.0.1/', takes => '{alert,fax}');
 SELECT fraud.add_channel('x', 'webhook', 'http://127.0.0.1/', takes => '{}');
+SELECT fraud.add_channel('x', 'webhook', 'http://127.0.0.1/', takes => '{warning}');
 SELECT fraud.add_channel('x', 'webhook', 'http://127.0.0.1/', min_decision => 'approve');
 SELECT fraud.add_channel('x', 'webhook', 'http://127.0.0.1/', digest_interval => '1 ms');
 SELECT fraud.add_channel('x', 'webhook', 'http://127.0.0.1/', max_per_minute => 0);

@@ -62,6 +62,14 @@ SELECT alerts, total_cost FROM fraud.choose_threshold('stump/1', '2026-01-01', '
 SELECT * FROM fraud.choose_threshold('stump/1', '2026-01-01', '2026-02-01', min_precision => 1, rel => 'judged', columns => :columns);
 SELECT * FROM fraud.choose_threshold('stump/1', '2026-01-01', '2026-02-01', rel => 'judged', columns => :columns);
 SELECT * FROM fraud.choose_threshold('stump/1', '2026-01-01', '2026-02-01', alert_cost => 5, rel => 'judged', columns => '{"event_id": "id", "event_time": "at", "label": "is_fraud"}');
+-- A period without events is told, without where in our code, by all that measure.
+\set SHOW_CONTEXT errors
+SELECT * FROM fraud.precision_recall_curve('stump/1', '2001-01-01', '2001-02-01', rel => 'judged', columns => :columns);
+SELECT * FROM fraud.calibration('stump/1', '2001-01-01', '2001-02-01', rel => 'judged', columns => :columns);
+SELECT * FROM fraud.choose_threshold('stump/1', '2001-01-01', '2001-02-01', min_precision => 0.1, rel => 'judged', columns => :columns);
+SELECT * FROM fraud.compare_models('stump/1', 'stump/1', '2001-01-01', '2001-02-01', rel => 'judged', columns => :columns);
+SELECT * FROM fraud.scored_events('stump/99', '2001-01-01', '2001-02-01');
+\set SHOW_CONTEXT never
 
 -- What a user can get wrong.
 SELECT * FROM fraud.evaluate('stump/1', '2026-01-01', '2026-02-01');

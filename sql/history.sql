@@ -19,6 +19,7 @@ SELECT * FROM vector('h2') WHERE feature ~ '^(hour|weekday|count_1h|sum_1h|secon
 -- Again, properly typed: all known.
 CREATE TABLE history_typed AS SELECT trans_date_trans_time::timestamp, cc_num::bigint, merchant, category, amt::numeric, dob::date, trans_num, merch_lat::float8, merch_long::float8, is_fraud::int::boolean, lat::real, long::real, zip::int FROM history_text WHERE amt <> 'oops';
 SELECT fraud.load_history('history_typed');
+CALL fraud.load_history_in_batches('history_typed');
 -- With other amounts they are no repetition, and what is stored stays.
 CREATE TABLE history_other AS SELECT trans_date_trans_time + interval '1 minute' AS trans_date_trans_time, cc_num, merchant, CASE trans_num WHEN 'h1' THEN 99 ELSE amt END AS amt, trans_num, trans_num = 'h1' AS is_fraud FROM history_typed;
 SELECT fraud.load_history('history_other');

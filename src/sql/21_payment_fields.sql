@@ -258,8 +258,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.drop_payment_field(text) IS
     'takes a field out of fraud.payment_events, with its indexes; the values stay in the attributes. Refused while a feature, or a view of a user''s, uses it';
 
-CREATE FUNCTION fraud.payment_field_values(
-    name text, "from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity',
+CREATE FUNCTION fraud._payment_field_values(
+    name text, "from" timestamptz, "to" timestamptz,
     OUT payments bigint, OUT given bigint, OUT fitting bigint, OUT misfit text)
 RETURNS record
 LANGUAGE plpgsql STABLE
@@ -268,7 +268,7 @@ AS $$
 DECLARE
     field fraud.payment_fields;
 BEGIN
-    SELECT * INTO field FROM fraud.payment_fields f WHERE f.name = payment_field_values.name;
+    SELECT * INTO field FROM fraud.payment_fields f WHERE f.name = _payment_field_values.name;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'payment field "%" does not exist', name
             USING ERRCODE = 'undefined_column', HINT = 'fraud.payment_fields lists the fields.';
@@ -284,5 +284,14 @@ BEGIN
     INTO payments, given, fitting, misfit USING "from", "to";
 END
 $$;
+COMMENT ON FUNCTION fraud._payment_field_values(text, timestamptz, timestamptz) IS
+    'internal: the body of fraud.payment_field_values, run as its caller';
+
+CREATE FUNCTION fraud.payment_field_values(
+    name text, "from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity',
+    OUT payments bigint, OUT given bigint, OUT fitting bigint, OUT misfit text)
+RETURNS record
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.payment_field_values(text, timestamptz, timestamptz) IS
     'of the payments of [from, to): how many there are, how many give the field, in how many it fits its type, and one value that does not; reads all of them, with the caller''s rights';

@@ -319,6 +319,7 @@ DECLARE
     slip record;
     objective text;
     gives_probability boolean;
+    kept text;
 BEGIN
     IF override_gate THEN
         evidence := coalesce(evidence, '{}') || '{"overridden": true}';
@@ -339,6 +340,8 @@ BEGIN
     SELECT v.objective, v.gives_probability INTO objective, gives_probability FROM fraud.model_versions v
     WHERE v.model = _promote.model AND v.version = _promote.version;
     IF gives_probability THEN
+        kept := nullif(concat_ws(' and ', CASE WHEN review_at IS NULL THEN 'review_at ' || current.review_at END,
+                                          CASE WHEN block_at IS NULL THEN 'block_at ' || current.block_at END), '');
         review_at := coalesce(review_at, current.review_at, 0.5);
         block_at := coalesce(block_at, current.block_at, greatest(review_at, 0.9));
     ELSIF review_at IS NOT NULL OR block_at IS NOT NULL THEN
@@ -350,6 +353,11 @@ BEGIN
         RAISE EXCEPTION 'invalid thresholds: review_at %, block_at %', review_at, block_at
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
+    END IF;
+    IF gives_probability AND current.version <> _promote.version AND kept IS NOT NULL AND alias = 'champion'
+       AND (model = 'payments' OR EXISTS (SELECT FROM fraud.streams s WHERE split_part(s.model, '@', 1) = _promote.model)) THEN
+        RAISE NOTICE 'version % keeps % of version %', version, kept, current.version
+            USING HINT = 'Its scores may be spread otherwise: fraud.choose_threshold finds thresholds for it, fraud.backtest_decision shows what they come to.';
     END IF;
     -- A slip of the pen blocks everybody, a jump buries the analysts: what the newest payments would have come to,
     -- beside what they come to now.

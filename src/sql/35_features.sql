@@ -153,11 +153,11 @@ AS 'MODULE_PATHNAME', 'fraud_detect_expression_columns'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION fraud._expression_columns(text, text) IS 'internal: the columns that an expression of a feature set reads';
 
-CREATE FUNCTION fraud.add_column_features(
+CREATE FUNCTION fraud._add_column_features(
     feature_set text,
-    columns text[] DEFAULT NULL,
-    leave_out text[] DEFAULT '{}',
-    max_categories int DEFAULT 1000
+    columns text[],
+    leave_out text[],
+    max_categories int
 ) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -174,7 +174,7 @@ BEGIN
     IF leave_out IS NULL OR max_categories IS NULL THEN
         RAISE EXCEPTION 'leave_out and max_categories must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    SELECT * INTO set_row FROM fraud.feature_sets s WHERE s.feature_set = add_column_features.feature_set;
+    SELECT * INTO set_row FROM fraud.feature_sets s WHERE s.feature_set = _add_column_features.feature_set;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'feature set "%" does not exist', feature_set
             USING ERRCODE = 'undefined_object', HINT = 'fraud.feature_sets lists the feature sets.';
@@ -225,6 +225,17 @@ BEGIN
     RETURN added;
 END
 $$;
+COMMENT ON FUNCTION fraud._add_column_features(text, text[], text[], int) IS
+    'internal: the body of fraud.add_column_features, run as its caller';
+
+CREATE FUNCTION fraud.add_column_features(
+    feature_set text,
+    columns text[] DEFAULT NULL,
+    leave_out text[] DEFAULT '{}',
+    max_categories int DEFAULT 1000
+) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.add_column_features(text, text[], text[], int) IS
     'adds a feature for each of the columns, by their names (what is no letter, digit or underscore becomes one, and one goes before a name that is reserved: event_id, event_time, label); null: all but those that id, time and label read and those of leave_out. Numbers and booleans are numbers, text of at most max_categories different values becomes a category; a notice says what was left out. Returns how many were added';
 
@@ -276,7 +287,7 @@ COMMENT ON FUNCTION fraud.verify_parity(text, int) IS
     'the features of a sample of the events whose value differs, in any bit, between the pass over all events and fraud.features: there must be none';
 
 -- The definition as an object: what it takes to compute the features again.
-CREATE FUNCTION fraud.feature_set_definition(feature_set text) RETURNS jsonb
+CREATE FUNCTION fraud._feature_set_definition(feature_set text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 SET extra_float_digits = 1
@@ -299,7 +310,7 @@ BEGIN
                 ORDER BY f.position)
             FROM fraud.feature_definitions f WHERE f.feature_set = s.feature_set), '[]'))
     INTO result
-    FROM fraud.feature_sets s WHERE s.feature_set = feature_set_definition.feature_set;
+    FROM fraud.feature_sets s WHERE s.feature_set = _feature_set_definition.feature_set;
     IF result IS NULL THEN
         RAISE EXCEPTION 'feature set "%" does not exist', feature_set
             USING ERRCODE = 'undefined_object', HINT = 'fraud.feature_sets lists the feature sets.';
@@ -307,6 +318,12 @@ BEGIN
     RETURN result;
 END
 $$;
+COMMENT ON FUNCTION fraud._feature_set_definition(text) IS
+    'internal: the body of fraud.feature_set_definition, run as its caller';
+
+CREATE FUNCTION fraud.feature_set_definition(feature_set text) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION fraud.feature_set_definition(text) IS
     'all that the values of a set''s features depend on, with the codes of its categories; times in seconds';
 

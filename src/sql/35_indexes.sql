@@ -108,7 +108,7 @@ END;
 COMMENT ON FUNCTION fraud._concurrent_statements(regclass, text) IS
     'internal: the statements, in their order, that make an index while others write: partition by partition, what was broken off anew';
 
-CREATE FUNCTION fraud.feature_indexes(
+CREATE FUNCTION fraud._feature_indexes(
     feature_set text,
     OUT definition text,
     OUT present boolean,
@@ -133,7 +133,7 @@ DECLARE
     has_id boolean;
     relation regclass;
 BEGIN
-    SELECT * INTO set_row FROM fraud.feature_sets s WHERE s.feature_set = feature_indexes.feature_set;
+    SELECT * INTO set_row FROM fraud.feature_sets s WHERE s.feature_set = _feature_indexes.feature_set;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'feature set "%" does not exist', feature_set
             USING ERRCODE = 'undefined_object', HINT = 'fraud.feature_sets lists the feature sets.';
@@ -219,10 +219,23 @@ BEGIN
     END LOOP;
 END
 $$;
+COMMENT ON FUNCTION fraud._feature_indexes(text) IS
+    'internal: the body of fraud.feature_indexes, run as its caller';
+
+CREATE FUNCTION fraud.feature_indexes(
+    feature_set text,
+    OUT definition text,
+    OUT present boolean,
+    OUT concurrent_statements text[],
+    OUT obstacle text,
+    OUT may_fail text[]
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION fraud.feature_indexes(text) IS
     'the indexes that fraud.features needs to be fast, one a key (and table that inherits from the events), and whether each is there. concurrent_statements make one that is not there while others write, which no function can: SELECT unnest(concurrent_statements) FROM fraud.feature_indexes(…), each run by itself in this order; obstacle: why there cannot be one; may_fail: expressions in it that may be an error for a row, which the table then refuses';
 
-CREATE FUNCTION fraud.create_feature_indexes(feature_set text) RETURNS int
+CREATE FUNCTION fraud._create_feature_indexes(feature_set text) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -240,7 +253,7 @@ BEGIN
     SELECT p.part INTO foreign_part
     FROM fraud.feature_sets s, LATERAL (SELECT unnest(k.reader) FROM fraud._feature_keys(s.feature_set) k
                                         UNION ALL VALUES (s.event_time), (s.event_id)) p(part)
-    WHERE s.feature_set = create_feature_indexes.feature_set AND NOT s.builtin
+    WHERE s.feature_set = _create_feature_indexes.feature_set AND NOT s.builtin
       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = s.events AND a.attnum > 0 AND quote_ident(a.attname) = p.part)
       AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = s.defined_by AND pg_has_role(r.oid, current_user, 'USAGE'))
     LIMIT 1;
@@ -252,7 +265,7 @@ BEGIN
     -- One that was made when a column had another type may have become too narrow for what it holds now.
     FOR superfluous IN
         SELECT x.indexrelid FROM fraud.feature_sets s JOIN pg_index x ON x.indrelid = s.events
-        WHERE s.feature_set = create_feature_indexes.feature_set AND obj_description(x.indexrelid, 'pg_class') = mark
+        WHERE s.feature_set = _create_feature_indexes.feature_set AND obj_description(x.indexrelid, 'pg_class') = mark
           AND EXISTS (SELECT FROM unnest(x.indkey::int2[]) k JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k AND k > 0
                       WHERE fraud._most_bytes(x.indrelid, quote_ident(a.attname)) IS NULL)
     LOOP
@@ -305,5 +318,11 @@ BEGIN
     RETURN made;
 END
 $$;
+COMMENT ON FUNCTION fraud._create_feature_indexes(text) IS
+    'internal: the body of fraud.create_feature_indexes, run as its caller';
+
+CREATE FUNCTION fraud.create_feature_indexes(feature_set text) RETURNS int
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.create_feature_indexes(text) IS
     'makes the indexes of fraud.feature_indexes that are missing and can be made, with the caller''s rights, warns of the others, and drops those that it made for fewer features of the same key or for columns whose type was another; returns how many it made. It keeps others from writing meanwhile: fraud.feature_indexes says how not to';

@@ -254,13 +254,13 @@ END
 $$;
 COMMENT ON FUNCTION fraud._events_of(text, regclass, jsonb) IS 'internal: on which events a model is measured';
 
-CREATE FUNCTION fraud.scored_events(
+CREATE FUNCTION fraud._scored_events(
     ref text,
     "from" timestamptz,
     "to" timestamptz,
-    rel regclass DEFAULT NULL,
-    columns jsonb DEFAULT '{}',
-    labels_as_of timestamptz DEFAULT NULL
+    rel regclass,
+    columns jsonb,
+    labels_as_of timestamptz
 ) RETURNS TABLE (event_id text, event_time timestamptz, card text, amount float8, is_fraud boolean, score float8)
 LANGUAGE plpgsql STABLE ROWS 100000
 SET search_path = pg_catalog, pg_temp
@@ -288,6 +288,19 @@ BEGIN
     END IF;
 END
 $$;
+COMMENT ON FUNCTION fraud._scored_events(text, timestamptz, timestamptz, regclass, jsonb, timestamptz) IS
+    'internal: the body of fraud.scored_events, run as its caller';
+
+CREATE FUNCTION fraud.scored_events(
+    ref text,
+    "from" timestamptz,
+    "to" timestamptz,
+    rel regclass DEFAULT NULL,
+    columns jsonb DEFAULT '{}',
+    labels_as_of timestamptz DEFAULT NULL
+) RETURNS TABLE (event_id text, event_time timestamptz, card text, amount float8, is_fraud boolean, score float8)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100000;
 COMMENT ON FUNCTION fraud.scored_events(text, timestamptz, timestamptz, regclass, jsonb, timestamptz) IS
     'the events of [from, to) with their labels and the score that the model (name, name@alias or name/version) gives them: those of the table rel (a column a feature; rows without a label are left out; columns names its event_id, event_time, label, card and amount), else what the model was trained on, else, for the model payments, the payments (one without a label counts as honest; labels are those known at labels_as_of, by default now)';
 
@@ -339,6 +352,20 @@ $$;
 COMMENT ON FUNCTION fraud._events_fault(text, regclass, jsonb, timestamptz, timestamptz) IS
     'internal: why a model cannot be measured in a period, of which it has no labelled event, and as a hint the period of those that it has';
 
+CREATE FUNCTION fraud._refuse_no_events(ref text, rel regclass, columns jsonb, "from" timestamptz, "to" timestamptz) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    fault record;
+BEGIN
+    SELECT f.* INTO fault FROM fraud._events_fault(ref, rel, columns, "from", "to") f;
+    RAISE EXCEPTION '%', fault.fault USING ERRCODE = 'no_data_found', HINT = fault.hint;
+END
+$$;
+COMMENT ON FUNCTION fraud._refuse_no_events(text, regclass, jsonb, timestamptz, timestamptz) IS
+    'internal: raises why a model cannot be measured in a period';
+
 CREATE FUNCTION fraud._evaluate(
     ref text,
     "from" timestamptz,
@@ -354,7 +381,6 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    fault record;
     at_threshold float8 := coalesce(threshold, fraud._review_at(ref));
     m float8[];
     r record;
@@ -388,8 +414,7 @@ BEGIN
     INTO r FROM s;
     m := r.m;
     IF coalesce(m[1][1], 0) = 0 THEN
-        SELECT f.* INTO fault FROM fraud._events_fault(ref, rel, columns, "from", "to") f;
-        RAISE EXCEPTION '%', fault.fault USING ERRCODE = 'no_data_found', HINT = fault.hint;
+        PERFORM fraud._refuse_no_events(ref, rel, columns, "from", "to");
     END IF;
     RETURN QUERY
         SELECT v.metric, v.value FROM (VALUES
@@ -443,6 +468,33 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._review_at(text) IS 'internal: the threshold by which a model is judged: its alias''s, else the champion''s, else 0.5';
 
+CREATE FUNCTION fraud._precision_recall_curve(
+    ref text,
+    "from" timestamptz,
+    "to" timestamptz,
+    points int,
+    rel regclass,
+    columns jsonb,
+    labels_as_of timestamptz
+) RETURNS TABLE (threshold float8, alerts bigint, caught bigint, "precision" float8, recall float8)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    curve float8[];
+BEGIN
+    SELECT fraud._curve(s.score, s.is_fraud, coalesce(points, 0)) INTO curve
+    FROM fraud.scored_events(ref, "from", "to", rel, columns, labels_as_of) s;
+    IF curve IS NULL OR cardinality(curve) = 0 THEN
+        PERFORM fraud._refuse_no_events(ref, rel, columns, "from", "to");
+    END IF;
+    RETURN QUERY SELECT curve[i][1], curve[i][2]::bigint, curve[i][3]::bigint, curve[i][4], curve[i][5]
+                 FROM generate_subscripts(curve, 1) i ORDER BY i;
+END
+$$;
+COMMENT ON FUNCTION fraud._precision_recall_curve(text, timestamptz, timestamptz, int, regclass, jsonb, timestamptz) IS
+    'internal: the body of fraud.precision_recall_curve, run as its caller';
+
 CREATE FUNCTION fraud.precision_recall_curve(
     ref text,
     "from" timestamptz,
@@ -452,28 +504,20 @@ CREATE FUNCTION fraud.precision_recall_curve(
     columns jsonb DEFAULT '{}',
     labels_as_of timestamptz DEFAULT NULL
 ) RETURNS TABLE (threshold float8, alerts bigint, caught bigint, "precision" float8, recall float8)
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    WITH c AS (
-        SELECT fraud._curve(s.score, s.is_fraud, coalesce(points, 0)) AS curve
-        FROM fraud.scored_events(ref, "from", "to", rel, columns, labels_as_of) s
-    )
-    SELECT c.curve[i][1], c.curve[i][2]::bigint, c.curve[i][3]::bigint, c.curve[i][4], c.curve[i][5]
-    FROM c, generate_subscripts(c.curve, 1) i ORDER BY i;
-END;
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.precision_recall_curve(text, timestamptz, timestamptz, int, regclass, jsonb, timestamptz) IS
     'what alerting at each threshold finds, from the highest score down: about `points` of the distinct scores, all of them with null';
 
-CREATE FUNCTION fraud.calibration(
+CREATE FUNCTION fraud._calibration(
     ref text,
     "from" timestamptz,
     "to" timestamptz,
-    bins int DEFAULT 10,
-    strategy text DEFAULT 'uniform',
-    rel regclass DEFAULT NULL,
-    columns jsonb DEFAULT '{}',
-    labels_as_of timestamptz DEFAULT NULL
+    bins int,
+    strategy text,
+    rel regclass,
+    columns jsonb,
+    labels_as_of timestamptz
 ) RETURNS TABLE (bin int, lower_score float8, upper_score float8, events bigint, mean_score float8, fraud_rate float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -507,23 +551,41 @@ BEGIN
     )
     SELECT b.b, edges.e[b.b], edges.e[b.b + 1], count(*), avg(b.score), avg(b.is_fraud::int)::float8
     FROM binned b, edges GROUP BY b.b, edges.e ORDER BY b.b;
+    IF NOT FOUND THEN
+        PERFORM fraud._refuse_no_events(ref, rel, columns, "from", "to");
+    END IF;
 END
 $$;
+COMMENT ON FUNCTION fraud._calibration(text, timestamptz, timestamptz, int, text, regclass, jsonb, timestamptz) IS
+    'internal: the body of fraud.calibration, run as its caller';
+
+CREATE FUNCTION fraud.calibration(
+    ref text,
+    "from" timestamptz,
+    "to" timestamptz,
+    bins int DEFAULT 10,
+    strategy text DEFAULT 'uniform',
+    rel regclass DEFAULT NULL,
+    columns jsonb DEFAULT '{}',
+    labels_as_of timestamptz DEFAULT NULL
+) RETURNS TABLE (bin int, lower_score float8, upper_score float8, events bigint, mean_score float8, fraud_rate float8)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.calibration(text, timestamptz, timestamptz, int, text, regclass, jsonb, timestamptz) IS
     'whether scores are probabilities: for each bin of the score that has events, their mean score and the share of fraud; bins are of equal width, or with strategy quantile of equal numbers';
 
 -- ------------------------------------------------------------ thresholds
-CREATE FUNCTION fraud.choose_threshold(
+CREATE FUNCTION fraud._choose_threshold(
     ref text,
     "from" timestamptz,
     "to" timestamptz,
-    alerts_per_day float8 DEFAULT NULL,
-    min_precision float8 DEFAULT NULL,
-    alert_cost float8 DEFAULT NULL,
-    fraud_cost float8 DEFAULT NULL,
-    rel regclass DEFAULT NULL,
-    columns jsonb DEFAULT '{}',
-    labels_as_of timestamptz DEFAULT NULL,
+    alerts_per_day float8,
+    min_precision float8,
+    alert_cost float8,
+    fraud_cost float8,
+    rel regclass,
+    columns jsonb,
+    labels_as_of timestamptz,
     OUT threshold float8,
     OUT alerts bigint,
     OUT daily_alerts float8,
@@ -537,6 +599,7 @@ AS $$
 DECLARE
     days float8 := CASE WHEN isfinite("from") AND isfinite("to") THEN extract(epoch FROM "to" - "from") / 86400 END;
     found boolean;
+    events bigint;
 BEGIN
     IF num_nonnulls(alerts_per_day, min_precision, alert_cost) <> 1 OR (fraud_cost IS NOT NULL AND alert_cost IS NULL) THEN
         RAISE EXCEPTION 'expected one of alerts_per_day, min_precision and alert_cost'
@@ -566,14 +629,16 @@ BEGIN
         SELECT 'Infinity', 0, 0, coalesce(sum(b.cost), 0), sum(b.frauds), bool_or(b.no_amount) FROM by_score b
     )
     SELECT c.score, c.n, c.n / days, c.caught::float8 / nullif(c.n, 0), c.caught::float8 / nullif(c.frauds, 0),
-           c.n * alert_cost + c.missed_cost, c.no_amount AND alert_cost IS NOT NULL AND fraud_cost IS NULL
-    INTO threshold, alerts, daily_alerts, achieved_precision, recall, total_cost, found
+           c.n * alert_cost + c.missed_cost, c.no_amount AND alert_cost IS NOT NULL AND fraud_cost IS NULL, (SELECT max(n) FROM curve)
+    INTO threshold, alerts, daily_alerts, achieved_precision, recall, total_cost, found, events
     FROM curve c
     WHERE (alerts_per_day IS NULL OR c.n <= alerts_per_day * days)
       AND (min_precision IS NULL OR c.n = 0 OR c.caught >= min_precision * c.n)
     ORDER BY c.n * alert_cost + c.missed_cost, c.n DESC
     LIMIT 1;
-    IF found THEN
+    IF events = 0 THEN
+        PERFORM fraud._refuse_no_events(ref, rel, columns, "from", "to");
+    ELSIF found THEN
         RAISE EXCEPTION 'the events have no amount to lose'
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'Give fraud_cost, or name the amount in columns.';
@@ -585,5 +650,28 @@ BEGIN
     END IF;
 END
 $$;
+COMMENT ON FUNCTION fraud._choose_threshold(text, timestamptz, timestamptz, float8, float8, float8, float8, regclass, jsonb, timestamptz) IS
+    'internal: the body of fraud.choose_threshold, run as its caller';
+
+CREATE FUNCTION fraud.choose_threshold(
+    ref text,
+    "from" timestamptz,
+    "to" timestamptz,
+    alerts_per_day float8 DEFAULT NULL,
+    min_precision float8 DEFAULT NULL,
+    alert_cost float8 DEFAULT NULL,
+    fraud_cost float8 DEFAULT NULL,
+    rel regclass DEFAULT NULL,
+    columns jsonb DEFAULT '{}',
+    labels_as_of timestamptz DEFAULT NULL,
+    OUT threshold float8,
+    OUT alerts bigint,
+    OUT daily_alerts float8,
+    OUT achieved_precision float8,
+    OUT recall float8,
+    OUT total_cost float8
+)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.choose_threshold(text, timestamptz, timestamptz, float8, float8, float8, float8, regclass, jsonb, timestamptz) IS
     'the threshold for fraud.promote, chosen on the events of [from, to): the lowest that raises at most alerts_per_day, or the lowest whose alerts have min_precision, or the one with the least cost, each alert costing alert_cost and each missed fraud fraud_cost (by default its amount)';

@@ -60,15 +60,15 @@ END;
 COMMENT ON FUNCTION fraud._shadowed_payments(text, int, int, timestamptz, timestamptz) IS
     'internal: both scores of the payments that two versions have scored live';
 
-CREATE FUNCTION fraud.compare_models(
+CREATE FUNCTION fraud._compare_models(
     champion text,
     challenger text,
     "from" timestamptz,
     "to" timestamptz,
-    alert_rate float8 DEFAULT 0.01,
-    scores text DEFAULT 'history',
-    rel regclass DEFAULT NULL,
-    columns jsonb DEFAULT '{}',
+    alert_rate float8,
+    scores text,
+    rel regclass,
+    columns jsonb,
     OUT metric text,
     OUT champion_value float8,
     OUT challenger_value float8,
@@ -88,6 +88,9 @@ BEGIN
         FROM fraud.scored_events(champion, "from", "to", rel, columns) s;
         SELECT fraud._measures(s.score, s.is_fraud, alert_rate) INTO b
         FROM fraud.scored_events(challenger, "from", "to", rel, columns) s;
+        IF coalesce(a[1][1], 0) = 0 THEN
+            PERFORM fraud._refuse_no_events(champion, rel, columns, "from", "to");
+        END IF;
     ELSIF scores = 'shadow' THEN
         SELECT * INTO first FROM fraud._version_of(champion);
         SELECT * INTO second FROM fraud._version_of(challenger);
@@ -110,6 +113,25 @@ BEGIN
                      ('brier', 6), ('threshold', 7), ('precision', 8), ('recall', 9)) v(metric, place);
 END
 $$;
+COMMENT ON FUNCTION fraud._compare_models(text, text, timestamptz, timestamptz, float8, text, regclass, jsonb) IS
+    'internal: the body of fraud.compare_models, run as its caller';
+
+CREATE FUNCTION fraud.compare_models(
+    champion text,
+    challenger text,
+    "from" timestamptz,
+    "to" timestamptz,
+    alert_rate float8 DEFAULT 0.01,
+    scores text DEFAULT 'history',
+    rel regclass DEFAULT NULL,
+    columns jsonb DEFAULT '{}',
+    OUT metric text,
+    OUT champion_value float8,
+    OUT challenger_value float8,
+    OUT difference float8
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
 COMMENT ON FUNCTION fraud.compare_models(text, text, timestamptz, timestamptz, float8, text, regclass, jsonb) IS
     'two models on the same events of [from, to); threshold, precision and recall are those of alerting the share alert_rate; scores is history (each event is scored now; no live state is touched) or shadow (what both said of live payments, and of labelled events of streams, as they came)';
 

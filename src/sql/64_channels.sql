@@ -3,7 +3,7 @@ CREATE TABLE fraud.channels (
     name text PRIMARY KEY CHECK (name ~ '^[A-Za-z0-9_.-]{1,63}$'),
     kind text NOT NULL CHECK (kind IN ('webhook', 'email', 'notify')),
     target text NOT NULL,
-    takes text[] NOT NULL CHECK (takes <@ '{alert,report,health}' AND takes <> '{}'),
+    takes text[] NOT NULL CHECK (takes <@ '{alert,report,health,warning}' AND takes <> '{}'),
     min_decision text NOT NULL CHECK (min_decision IN ('review', 'block')),
     condition text,
     condition_by name,
@@ -29,7 +29,7 @@ CREATE TABLE fraud.channels (
 COMMENT ON TABLE fraud.channels IS
     'to whom messages go; target, headers, secret and password are secrets, so it is readable by its owner alone: read fraud.channel_status';
 COMMENT ON COLUMN fraud.channels.target IS 'webhook: the URL; email: recipients, separated by commas; notify: the name that listeners LISTEN to';
-COMMENT ON COLUMN fraud.channels.takes IS 'kinds of messages: alert, report, health';
+COMMENT ON COLUMN fraud.channels.takes IS 'kinds of messages: alert, report, health, and with it warning: that health messages tell warnings, too';
 COMMENT ON COLUMN fraud.channels.min_decision IS 'of alerts: the least decision';
 COMMENT ON COLUMN fraud.channels.condition IS 'of alerts: a boolean SQL expression, evaluated with the rights of condition_by';
 COMMENT ON COLUMN fraud.channels.condition_by IS 'the role that gave the condition';
@@ -105,10 +105,14 @@ BEGIN
         RAISE EXCEPTION 'unknown kind of channel "%"', channel.kind
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'The kinds are webhook, email and notify.';
-    ELSIF NOT channel.takes <@ '{alert,report,health}' OR cardinality(channel.takes) = 0 OR array_position(channel.takes, NULL) IS NOT NULL THEN
+    ELSIF NOT channel.takes <@ '{alert,report,health,warning}' OR cardinality(channel.takes) = 0 OR array_position(channel.takes, NULL) IS NOT NULL THEN
         RAISE EXCEPTION 'takes must list kinds of messages'
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'The kinds of messages are alert, report and health.';
+                  HINT = 'The kinds of messages are alert, report, health and warning.';
+    ELSIF 'warning' = ANY (channel.takes) AND NOT 'health' = ANY (channel.takes) THEN
+        RAISE EXCEPTION 'a channel that takes warning must take health'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Health messages tell errors; with warning they tell the warnings of fraud.health(), too.';
     ELSIF channel.min_decision NOT IN ('review', 'block') THEN
         RAISE EXCEPTION 'min_decision must be review or block, not "%"', channel.min_decision
             USING ERRCODE = 'invalid_parameter_value';

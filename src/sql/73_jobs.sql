@@ -271,7 +271,7 @@ END
 $$;
 COMMENT ON FUNCTION fraud._scheduled_by() IS 'internal: the role whose jobs run; null: there are none';
 
-CREATE FUNCTION fraud.schedule(first_day date DEFAULT NULL) RETURNS TABLE (job text, schedule text, purpose text)
+CREATE FUNCTION fraud._schedule(first_day date) RETURNS TABLE (job text, schedule text, purpose text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -311,6 +311,12 @@ BEGIN
     RETURN QUERY SELECT l.job, l.schedule, l.purpose FROM fraud._job_list() l;
 END
 $$;
+COMMENT ON FUNCTION fraud._schedule(date) IS
+    'internal: the body of fraud.schedule, run as its caller';
+
+CREATE FUNCTION fraud.schedule(first_day date DEFAULT NULL) RETURNS TABLE (job text, schedule text, purpose text)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.schedule(date) IS
     'sets up all jobs with pg_cron, in whichever database it lives, named fraud_detect:<database>:<job>; calling it again changes nothing, and where another role has set them up they stay that role''s, which a notice says. first_day: the first day that is closed, by default today. Jobs run as the caller';
 
@@ -326,7 +332,7 @@ AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._note_unscheduled(bigint) IS 'internal: notes that jobs were removed';
 
-CREATE FUNCTION fraud.unschedule() RETURNS bigint
+CREATE FUNCTION fraud._unschedule() RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -345,6 +351,12 @@ BEGIN
     RETURN jobs;
 END
 $$;
+COMMENT ON FUNCTION fraud._unschedule() IS
+    'internal: the body of fraud.unschedule, run as its caller';
+
+CREATE FUNCTION fraud.unschedule() RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.unschedule() IS
     'removes the jobs that fraud.schedule() set up; call it before DROP EXTENSION or DROP DATABASE. Returns how many';
 
@@ -380,7 +392,8 @@ BEGIN
             detail := format('is running still, so that %s later runs were left out', j.skipped) || coalesce(format(' (session %s)', j.running_pid), '');
             advice := 'pg_stat_activity says what it does or waits for; the item locks says for whom';
         ELSIF j.failures > 0 THEN
-            status := 'error';
+            -- What is tried again each minute may have met somebody: that is no error yet.
+            status := CASE WHEN j.every <= interval '1 minute' AND j.failures < 3 AND j.succeeded_at > now() - interval '15 minutes' THEN 'warning' ELSE 'error' END;
             since := j.failing_since;
             detail := format('failed %s times in a row: %s', j.failures, j.last_error);
             advice := format('mend what the error says, then SELECT fraud.run_job(%L)', j.name);

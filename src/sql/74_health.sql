@@ -11,10 +11,26 @@ CREATE TABLE fraud.health_told (
     item text NOT NULL,
     told_at timestamptz NOT NULL DEFAULT now(),
     outbox_id bigint,
+    status text NOT NULL DEFAULT 'error' CHECK (status IN ('ok', 'warning', 'error')),
+    better_since timestamptz,
+    recoveries int NOT NULL DEFAULT 0,
     PRIMARY KEY (channel, item)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE fraud.health_told IS 'which items each channel was told do not work, and when last; an item that is empty: its last heartbeat';
+COMMENT ON TABLE fraud.health_told IS 'what each channel was told of which items, and when last; an item that is empty: its last heartbeat';
 COMMENT ON COLUMN fraud.health_told.outbox_id IS 'the message that told it';
+COMMENT ON COLUMN fraud.health_told.status IS 'what the channel takes it for; ok: it was told that it works again, within a day';
+COMMENT ON COLUMN fraud.health_told.better_since IS 'since when looks have found it better than the channel takes it for';
+COMMENT ON COLUMN fraud.health_told.recoveries IS 'how often it was told to be better, each within a day of the one before';
+
+-- An item that comes and goes is told to be better at once three times, and then only when it has stayed
+-- so: else a fault of each other minute would be a message each minute.
+CREATE FUNCTION fraud._settled_after(recoveries int) RETURNS interval
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CASE WHEN recoveries < 3 THEN interval '0' ELSE least(interval '5 minutes' * power(2, least(recoveries - 3, 10)), interval '1 hour') END;
+END;
+COMMENT ON FUNCTION fraud._settled_after(int) IS 'internal: how long an item has to be better before a channel is told, after so many times';
 
 CREATE TABLE fraud.health_marks (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -130,6 +146,14 @@ END
 $$;
 COMMENT ON FUNCTION fraud._note_looks() IS 'internal: notes what sources have sent and where the inbox begins, for fraud.health()';
 
+CREATE FUNCTION fraud._is_better(is_now text, was text) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT array_position('{ok,warning,error}', coalesce(is_now, 'ok')) < array_position('{ok,warning,error}', coalesce(was, 'ok'));
+END;
+COMMENT ON FUNCTION fraud._is_better(text, text) IS 'internal: whether one status is better than another; null is ok';
+
 CREATE FUNCTION fraud._notify_health() RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -138,13 +162,17 @@ AS $$
 DECLARE
     reminder interval := make_interval(secs => extract(epoch FROM coalesce(nullif(current_setting('fraud_detect.health_reminder', true), ''), '1d')::interval)::float8);
     heartbeat interval := coalesce(nullif(current_setting('fraud_detect.health_heartbeat', true), ''), '0')::interval;
-    items jsonb;  -- errors by item
+    items jsonb;  -- errors and warnings by item
     changed boolean;
     channel record;
+    heard jsonb;  -- of these what a channel takes
     failed jsonb;
+    warned jsonb;
     recovered jsonb;
     still jsonb;
+    better text[];
     beats boolean;
+    errors bigint;
     message bigint;
 BEGIN
     -- Whoever else looks tells it.
@@ -166,49 +194,65 @@ BEGIN
         -- What could not be looked at has not recovered.
         DELETE FROM fraud.health_states s WHERE NOT EXISTS (SELECT FROM now n WHERE n.item IN (s.item, 'health')) RETURNING s.item, s.status
     )
-    SELECT (SELECT coalesce(jsonb_object_agg(n.item, jsonb_strip_nulls(jsonb_build_object('item', n.item, 'since', coalesce(n.since, now()), 'detail', n.detail, 'advice', n.advice))), '{}')
-            FROM now n WHERE n.status = 'error'),
+    SELECT (SELECT coalesce(jsonb_object_agg(n.item, jsonb_strip_nulls(jsonb_build_object('item', n.item, 'status', n.status, 'since', coalesce(n.since, now()), 'detail', n.detail, 'advice', n.advice))), '{}')
+            FROM now n),
            EXISTS (SELECT FROM kept) OR EXISTS (SELECT FROM gone)
     INTO items, changed;
 
+    SELECT count(*) INTO errors FROM jsonb_each(items) i WHERE i.value ->> 'status' = 'error';
     DELETE FROM fraud.health_told t WHERE NOT EXISTS (SELECT FROM fraud.channels c WHERE c.name = t.channel AND 'health' = ANY (c.takes));
     -- What was given up before anybody had it was not heard. It is told anew when the receiver takes
     -- something again; not at each look, should it be this that it does not take.
     DELETE FROM fraud.health_told t
     USING fraud.channel_state st
-    WHERE st.name = t.channel AND t.item <> '' AND t.told_at < now() - interval '1 minute'
+    WHERE st.name = t.channel AND t.item <> '' AND t.status <> 'ok' AND t.told_at < now() - interval '1 minute'
       AND EXISTS (SELECT FROM fraud.notification_messages m JOIN fraud.notifications n ON n.notification_id = m.notification_id
                   WHERE m.outbox_id = t.outbox_id AND n.state = 'dead' AND n.finished_at < st.last_success_at)
       AND NOT EXISTS (SELECT FROM fraud.notification_messages m JOIN fraud.notifications n ON n.notification_id = m.notification_id
                       WHERE m.outbox_id = t.outbox_id AND n.state <> 'dead');
+    DELETE FROM fraud.health_told t WHERE t.status = 'ok' AND t.item <> '' AND t.told_at < now() - interval '1 day';
     -- Each channel by itself: one that was added later has heard of nothing yet.
-    FOR channel IN SELECT c.name FROM fraud.channels c WHERE 'health' = ANY (c.takes) ORDER BY c.name LOOP
-        SELECT jsonb_agg(i.value ORDER BY i.key) FILTER (WHERE t.item IS NULL),
-               jsonb_agg(i.value ORDER BY i.key) FILTER (WHERE t.told_at < now() - reminder AND reminder > interval '0')
-        INTO failed, still
-        FROM jsonb_each(items) i LEFT JOIN fraud.health_told t ON t.channel = channel.name AND t.item = i.key;
-        SELECT jsonb_agg(t.item ORDER BY t.item) INTO recovered
-        FROM fraud.health_told t WHERE t.channel = channel.name AND t.item <> '' AND NOT items ?| ARRAY[t.item, 'health'];
+    FOR channel IN SELECT c.name, 'warning' = ANY (c.takes) AS warnings FROM fraud.channels c WHERE 'health' = ANY (c.takes) ORDER BY c.name LOOP
+        SELECT coalesce(jsonb_object_agg(i.key, i.value) FILTER (WHERE i.value ->> 'status' = 'error' OR channel.warnings), '{}') INTO heard FROM jsonb_each(items) i;
+        -- What could not be looked at is not better.
+        UPDATE fraud.health_told t
+        SET better_since = CASE WHEN fraud._is_better(heard -> t.item ->> 'status', t.status) AND NOT items ? 'health' THEN coalesce(t.better_since, now()) END
+        WHERE t.channel = channel.name AND t.item <> ''
+          AND (t.better_since IS NULL) = (fraud._is_better(heard -> t.item ->> 'status', t.status) AND NOT items ? 'health');
+        SELECT coalesce(array_agg(t.item ORDER BY t.item), '{}') INTO better
+        FROM fraud.health_told t
+        WHERE t.channel = channel.name AND t.item <> '' AND t.better_since <= now() - fraud._settled_after(t.recoveries);
+        SELECT jsonb_agg(i.value ORDER BY i.key) FILTER (WHERE fraud._is_better(t.status, i.value ->> 'status') AND i.value ->> 'status' = 'error'),
+               jsonb_agg(i.value ORDER BY i.key) FILTER (WHERE (fraud._is_better(t.status, i.value ->> 'status') OR i.key = ANY (better)) AND i.value ->> 'status' = 'warning'),
+               jsonb_agg(i.value ORDER BY i.key) FILTER (WHERE t.status = i.value ->> 'status' AND t.told_at < now() - reminder AND reminder > interval '0')
+        INTO failed, warned, still
+        FROM jsonb_each(heard) i LEFT JOIN fraud.health_told t ON t.channel = channel.name AND t.item = i.key;
+        SELECT jsonb_agg(i ORDER BY i) INTO recovered FROM unnest(better) i WHERE NOT heard ? i;
         beats := heartbeat > interval '0' AND NOT EXISTS (SELECT FROM fraud.health_told t WHERE t.channel = channel.name AND t.item = '' AND t.told_at > now() - heartbeat);
-        CONTINUE WHEN failed IS NULL AND recovered IS NULL AND still IS NULL AND NOT beats;
+        CONTINUE WHEN num_nonnulls(failed, warned, recovered, still) = 0 AND NOT beats;
         changed := true;
         message := fraud._enqueue('health',
             jsonb_build_object('database', current_database(), 'failed', coalesce(failed, '[]'), 'recovered', coalesce(recovered, '[]'))
+            || CASE WHEN warned IS NOT NULL THEN jsonb_build_object('warned', warned) ELSE '{}' END
             || CASE WHEN still IS NOT NULL THEN jsonb_build_object('still', still) ELSE '{}' END
-            || CASE WHEN beats THEN jsonb_build_object('heartbeat', true, 'errors', (SELECT count(*) FROM jsonb_object_keys(items))) ELSE '{}' END,
+            || CASE WHEN beats THEN jsonb_build_object('heartbeat', true, 'errors', errors) ELSE '{}' END,
             format('fraud_detect in %s: %s', current_database(),
-                   CASE WHEN failed IS NOT NULL THEN 'something failed' WHEN still IS NOT NULL THEN 'something does not work still'
-                        WHEN recovered IS NOT NULL THEN 'recovered' WHEN items = '{}' THEN 'works' ELSE 'lives' END),
+                   CASE WHEN failed IS NOT NULL THEN 'something failed' WHEN warned IS NOT NULL THEN 'a warning' WHEN still IS NOT NULL THEN 'something does not work still'
+                        WHEN recovered IS NOT NULL THEN 'recovered' WHEN errors = 0 THEN 'works' ELSE 'lives' END),
             coalesce((SELECT string_agg(format(E'failed: %s: %s\n', f ->> 'item', f ->> 'detail') || coalesce(format(E'  to do: %s\n', f ->> 'advice'), ''), '') FROM jsonb_array_elements(failed) f), '')
+            || coalesce((SELECT string_agg(format(E'warning: %s: %s\n', f ->> 'item', f ->> 'detail') || coalesce(format(E'  to do: %s\n', f ->> 'advice'), ''), '') FROM jsonb_array_elements(warned) f), '')
             || coalesce((SELECT string_agg(format(E'still: %s: %s\n', f ->> 'item', f ->> 'detail') || coalesce(format(E'  to do: %s\n', f ->> 'advice'), ''), '') FROM jsonb_array_elements(still) f), '')
             || coalesce((SELECT string_agg(format(E'works again: %s\n', r), '') FROM jsonb_array_elements_text(recovered) r), '')
-            || CASE WHEN beats THEN format(E'alive at %s, %s errors\n', fraud._told_time(now()), (SELECT count(*) FROM jsonb_object_keys(items))) ELSE '' END,
+            || CASE WHEN beats THEN format(E'alive at %s, %s errors\n', fraud._told_time(now()), errors) ELSE '' END,
             NULL, channel.name);
-        DELETE FROM fraud.health_told t WHERE t.channel = channel.name AND t.item <> '' AND NOT items ?| ARRAY[t.item, 'health'];
-        INSERT INTO fraud.health_told AS t (channel, item, outbox_id)
-        SELECT channel.name, f ->> 'item', message FROM jsonb_array_elements(coalesce(failed, '[]') || coalesce(still, '[]')) f
-        UNION ALL SELECT channel.name, '', message WHERE beats
-        ON CONFLICT ON CONSTRAINT health_told_pkey DO UPDATE SET told_at = excluded.told_at, outbox_id = excluded.outbox_id;
+        UPDATE fraud.health_told t
+        SET status = coalesce(heard -> t.item ->> 'status', 'ok'), told_at = now(), better_since = NULL, recoveries = t.recoveries + 1
+        WHERE t.channel = channel.name AND t.item = ANY (better);
+        INSERT INTO fraud.health_told AS t (channel, item, outbox_id, status)
+        SELECT channel.name, f ->> 'item', message, f ->> 'status'
+        FROM jsonb_array_elements(coalesce(failed, '[]') || coalesce(warned, '[]') || coalesce(still, '[]')) f
+        UNION ALL SELECT channel.name, '', message, 'ok' WHERE beats
+        ON CONFLICT ON CONSTRAINT health_told_pkey DO UPDATE SET told_at = excluded.told_at, outbox_id = excluded.outbox_id, status = excluded.status, better_since = NULL;
     END LOOP;
     RETURN changed;
 END
@@ -219,4 +263,4 @@ CREATE FUNCTION fraud.notify_health() RETURNS boolean
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.notify_health() IS
-    'tells each channel that takes health messages which items of fraud.health() are errors that it has not heard of, which still are (each fraud_detect.health_reminder), and which are none any more. Returns whether anything has changed';
+    'tells each channel that takes health messages which items of fraud.health() are errors (where it takes warning, too: or warnings) that it has not heard of, which still are (each fraud_detect.health_reminder), and which are none any more; one that comes and goes is told to work again when it has done so for a while. Returns whether anything has changed';

@@ -67,7 +67,7 @@ BEGIN
         ELSIF s.rejecting_since IS NOT NULL THEN
             status := CASE WHEN s.rejecting_since < now() - greatest(3 * s.poll_interval, interval '1 minute') THEN 'error' ELSE 'warning' END;
             since := s.rejecting_since;
-            detail := format('%s: none of its payments could be read since %s, fraud.ingest_errors says why', s.state, fraud._told_time(s.rejecting_since));
+            detail := format('%s: none of its payments could be kept since %s, fraud.ingest_errors says why', s.state, fraud._told_time(s.rejecting_since));
             advice := 'a field was renamed or has another form: mend the mapping (fraud.alter_source), then fraud.retry_dead_letters(source => …)';
         ELSIF rejected >= 20 AND rejected > 0.05 * (stored + rejected) THEN
             status := CASE WHEN rejected > stored THEN 'error' ELSE 'warning' END;

@@ -139,6 +139,7 @@ AS $$
 DECLARE
     w record;
     n record;
+    queue float8 := pg_notification_queue_usage();
     snapshot_age interval := interval '1 hour';
 BEGIN
     -- Who has waited long in this database, and behind whom. Asked of a few: it looks at all locks.
@@ -174,6 +175,16 @@ BEGIN
         CASE WHEN n.prepared < now() - interval '5 minutes' THEN n.prepared END,
         CASE WHEN n.gid IS NULL THEN 'there are none' ELSE format('%s, the oldest (%s, of %s) since %s: it keeps its locks', n.number, n.gid, n.owner, fraud._told_time(n.prepared)) END,
         CASE WHEN n.prepared < now() - interval '5 minutes' THEN format('COMMIT PREPARED %L, or ROLLBACK PREPARED', n.gid) END;
+
+    -- A session that listens and sits in a transaction, in any database, has all notifications of the server kept for it.
+    SELECT a.pid, a.xact_start, a.datname INTO n FROM pg_stat_activity a
+    WHERE queue > 0.1 AND a.xact_start IS NOT NULL AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() ORDER BY a.xact_start LIMIT 1;
+    RETURN QUERY SELECT 'notification queue',
+        CASE WHEN queue > 0.9 THEN 'error' WHEN queue > 0.1 THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
+        format('%s %% full', round(100 * queue::numeric, 1))
+            || CASE WHEN queue > 0.1 THEN ': a session that listens sits in a transaction. When the queue is full no NOTIFY of the server can be committed; payments go on, listeners and channels of kind notify wait'
+                     || coalesce(format('. The oldest transaction is that of session %s in database "%s", since %s', n.pid, n.datname, fraud._told_time(n.xact_start)), '') ELSE '' END,
+        CASE WHEN queue > 0.1 THEN format('let it end, or pg_terminate_backend(%s); idle_in_transaction_session_timeout bounds such sessions', coalesce(n.pid::text, '…')) END;
 END
 $$;
 COMMENT ON FUNCTION fraud._lock_health() IS 'internal: the items of fraud.health() on who is in whose way';

@@ -17,7 +17,7 @@ END
 $$;
 COMMENT ON FUNCTION fraud._case_of(bigint) IS 'internal: a case of payments, or an error that says that there is none';
 
-CREATE FUNCTION fraud.case_links(case_id bigint, around interval DEFAULT '7 days')
+CREATE FUNCTION fraud._case_links(case_id bigint, around interval)
 RETURNS TABLE (kind text, value text, payments bigint, customers bigint, amount numeric, alerts bigint, frauds bigint,
                first_at timestamptz, last_at timestamptz, capped boolean)
 LANGUAGE plpgsql STABLE
@@ -29,7 +29,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     most constant int := 10000;
-    matter fraud.cases := fraud._case_of(case_links.case_id);
+    matter fraud.cases := fraud._case_of(_case_links.case_id);
     since timestamptz;
     until timestamptz;
     of_values text[];
@@ -74,5 +74,13 @@ BEGIN
     END LOOP;
 END
 $$;
+COMMENT ON FUNCTION fraud._case_links(bigint, interval) IS
+    'internal: the body of fraud.case_links, run as its caller';
+
+CREATE FUNCTION fraud.case_links(case_id bigint, around interval DEFAULT '7 days')
+RETURNS TABLE (kind text, value text, payments bigint, customers bigint, amount numeric, alerts bigint, frauds bigint,
+               first_at timestamptz, last_at timestamptz, capped boolean)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.case_links(bigint, interval) IS
     'what the payments of a case share with payments of any customer, from so long before the first to so long after the last: merchant, and each promoted field that has an index (device, e-mail, IP, …; up to 20 values of each), with how many payments, customers, alerts and known frauds there are. Of each value at most the newest 10,000 payments are looked at (then it is capped). With the caller''s rights';

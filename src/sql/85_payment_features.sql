@@ -18,7 +18,7 @@ SELECT fraud.add_feature('payments', 'age', 'age', description => 'years',
 SELECT fraud.add_feature('payments', 'distance_km',
     'fraud.distance_km(home_latitude, home_longitude, merchant_latitude, merchant_longitude)',
     description => 'from the customer''s home to the merchant',
-    reason => 'merchant {distance_km:.0} km from the customer''s home');
+    reason => 'merchant {distance_km:.0} km from the customer''s home|distance from the customer''s home not known');
 SELECT fraud.add_feature('payments', 'city_population', 'city_population',
     description => 'of the customer''s home', reason => '~home city of {city_population:.0} people');
 
@@ -28,19 +28,19 @@ SELECT fraud.add_window_feature('payments', 'count_' || w.name, 'count', NULL, '
        fraud.add_window_feature('payments', 'sum_' || w.name, 'sum', 'base_amount', 'card', w.width,
            reason => format('{sum_%s:.2} spent with the card in the last %s before this', w.name, w.words)),
        fraud.add_window_feature('payments', 'mean_' || w.name, 'avg', 'base_amount', 'card', w.width,
-           reason => format('the card''s mean payment over the last %s is {mean_%s:.2}', w.words, w.name))
+           reason => format('the card''s mean payment over the last %s is {mean_%s:.2}|no earlier payment with the card in the last %1$s', w.words, w.name))
 FROM (VALUES ('1h', interval '1 hour', 'hour'), ('24h', '1 day', '24 hours'), ('7d', '7 days', '7 days'),
              ('30d', '30 days', '30 days')) w(name, width, words);
 SELECT fraud.add_window_feature('payments', 'seconds_since_last', 'seconds_since_last', NULL, 'card', '30 days',
-    reason => '{seconds_since_last:duration} since the card''s last payment');
+    reason => '{seconds_since_last:duration} since the card''s last payment|no earlier payment with the card in the last 30 days');
 SELECT fraud.add_window_feature('payments', 'distance_from_last_km', 'distance', 'merchant_latitude, merchant_longitude',
-    'card', '30 days', reason => '{distance_from_last_km:.0} km from the place of the card''s last payment');
+    'card', '30 days', reason => '{distance_from_last_km:.0} km from the place of the card''s last payment|distance from the place of the card''s last payment not known');
 SELECT fraud.add_window_feature('payments', 'speed_from_last_kmh', 'speed', 'merchant_latitude, merchant_longitude',
-    'card', '30 days', reason => '{speed_from_last_kmh:.0} km/h from the place of the card''s last payment');
+    'card', '30 days', reason => '{speed_from_last_kmh:.0} km/h from the place of the card''s last payment|speed from the place of the card''s last payment not known');
 SELECT fraud.add_window_feature('payments', 'amount_ratio_30d', 'ratio', 'base_amount', 'card', '30 days',
-    reason => 'amount is {amount_ratio_30d:.2} times the card''s 30-day mean');
+    reason => 'amount is {amount_ratio_30d:.2} times the card''s 30-day mean|no 30-day mean of the card to compare the amount with');
 SELECT fraud.add_window_feature('payments', 'amount_zscore_30d', 'zscore', 'base_amount', 'card', '30 days',
-    reason => 'amount is {amount_zscore_30d:.1} standard deviations from the card''s 30-day mean');
+    reason => 'amount is {amount_zscore_30d:.1} standard deviations from the card''s 30-day mean|no spread of the card''s amounts in 30 days to compare with');
 SELECT fraud.add_window_feature('payments', 'category_count_30d', 'count', NULL, 'card, category', '30 days',
     description => '0: the category is new for the card',
     reason => '{category_count_30d:.0} earlier payments of the card in this category in the last 30 days');
@@ -53,12 +53,12 @@ SELECT fraud.add_window_feature('payments', 'merchant_visits_30d', 'count', NULL
 SELECT fraud.add_window_feature('payments', 'merchant_count_24h', 'count', NULL, 'merchant', '1 day', delay => '1 hour',
     reason => '{merchant_count_24h:.0} payments to the merchant within a day');
 SELECT fraud.add_window_feature('payments', 'merchant_amount_ratio_30d', 'ratio', 'base_amount', 'merchant', '30 days', delay => '1 hour',
-    reason => 'amount is {merchant_amount_ratio_30d:.2} times what is usual at the merchant');
+    reason => 'amount is {merchant_amount_ratio_30d:.2} times what is usual at the merchant|no earlier payments to the merchant to compare the amount with');
 -- Chargebacks take days: a share of payments that nobody can have complained of yet
 -- would look better than it is.
 SELECT fraud.add_window_feature('payments', 'merchant_fraud_rate_30d', 'rate', NULL, 'merchant', '30 days', delay => '7 days',
     description => 'of the merchant''s payments a week ago and earlier, by what was known at the payment',
-    reason => '{merchant_fraud_rate_30d:percent} of the merchant''s earlier payments were fraud');
+    reason => '{merchant_fraud_rate_30d:percent} of the merchant''s earlier payments were fraud|no payment to the merchant a week ago or earlier');
 -- Its expressions are ours, and so are its rights.
 UPDATE fraud.feature_sets SET builtin = true, defined_by = NULL;
 

@@ -74,7 +74,7 @@ COMMENT ON COLUMN fraud.channel_status.name IS 'fraud.channels.name';
 COMMENT ON COLUMN fraud.channel_status.repeats IS 'of alerts: also those that join a case without making it severer';
 COMMENT ON COLUMN fraud.channel_status.revisions IS 'of reports: also later revisions of a closed day';
 COMMENT ON COLUMN fraud.channel_status.state IS 'new, ok, failing, paused, restored (came with a dump) or stuck: docs/alerts.md';
-COMMENT ON COLUMN fraud.channel_status.takes IS 'kinds of messages: alert, report, health';
+COMMENT ON COLUMN fraud.channel_status.takes IS 'kinds of messages: alert, report, health, warning';
 COMMENT ON COLUMN fraud.channel_status.waiting_since IS 'since when the first of those waits';
 
 COMMENT ON COLUMN fraud.current_labels.card IS 'the customer: fraud.customers.card';

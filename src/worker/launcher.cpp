@@ -131,6 +131,12 @@ class Launcher {
       for (auto& [oid, database] : databases_) database.absent = false;
     }
     TimestampTz now = GetCurrentTimestamp();
+    if (clock_.was_set_back()) {
+      for (auto& [oid, database] : databases_) {
+        for (Worker& worker : database.workers) worker.started_at = worker.not_before = 0;
+      }
+      lacking_since_ = warned_at_ = 0;
+    }
     note_ended_workers(now);
     std::vector<Oid> present = list_databases();
     forget_dropped(present);
@@ -258,6 +264,7 @@ class Launcher {
   }
 
   std::map<Oid, Database> databases_;
+  ClockWatch clock_;
   TimestampTz lacking_since_ = 0;
   TimestampTz warned_at_ = 0;
   std::map<pid_t, int> silent_;  // workers that do not answer, with their kinds

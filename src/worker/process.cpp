@@ -112,6 +112,16 @@ void begin_turn() {
   });
 }
 
+bool ClockWatch::was_set_back() {
+  constexpr int64_t kSecondUs = 1000000;
+  const auto steady = std::chrono::steady_clock::now();
+  const TimestampTz time = GetCurrentTimestamp();
+  const int64_t missing = std::chrono::duration_cast<std::chrono::microseconds>(steady - steady_).count() - (time - time_);
+  steady_ = steady;
+  time_ = time;
+  return missing > kSecondUs;
+}
+
 namespace {
 
 // The setting was checked when it was set.

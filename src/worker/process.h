@@ -1,11 +1,14 @@
 // What every background worker of ours does at its start and at each turn.
 #pragma once
 
+#include <chrono>
+
 #include "pg/server/server.h"
 #include "worker/network/network_client.h"
 
 extern "C" {
 #include "postmaster/bgworker.h"
+#include "utils/timestamp.h"
 }
 
 namespace fraud::worker {
@@ -30,6 +33,17 @@ void look_up();
 // Begins a turn: clears the latch, ends the process if it was told to, and reads
 // the settings again if they changed. Throws PgError.
 void begin_turn();
+
+// Tells when the clock was set back. What is due at a time of before would else be due so much later.
+class ClockWatch {
+ public:
+  // Whether it was, by more than a second, since this was asked last.
+  bool was_set_back();
+
+ private:
+  std::chrono::steady_clock::time_point steady_ = std::chrono::steady_clock::now();
+  TimestampTz time_ = GetCurrentTimestamp();
+};
 
 // The limits of a transfer that the settings ask for, and where it may go to.
 Limits network_limits(int timeout_ms);

@@ -80,6 +80,11 @@ void wait_while_read_only(Oid database, WorkerKind kind) {
 bool is_to_leave() {
   static TimestampTz next_look = 0;
   static bool changed = false;
+  static ClockWatch clock;
+  if (!changed && clock.was_set_back()) {
+    changed = true;
+    protect([] { ereport(LOG, (errmsg("the clock was set back: another %s worker begins", MyBgworkerEntry->bgw_type))); });
+  }
   if (changed || DefaultXactReadOnly) return true;
   const TimestampTz now = GetCurrentTimestamp();
   if (now < next_look) return false;

@@ -11,8 +11,8 @@ namespace fraud::worker {
 void wait_while_read_only(Oid database, pg::WorkerKind kind);
 
 // At each turn of a worker that works: tells whether it is to end its process, for the database
-// has become read-only, or the catalog says another thing of that than when it began. The launcher
-// starts another, which waits, or works. The catalog is looked at once a second at most.
+// has become read-only, or the catalog says another thing of that than when it began, or the clock was
+// set back, so that what it has in mind is due at times of another clock. The launcher starts another, which waits, or works. The catalog is looked at once a second at most.
 bool is_to_leave();
 void leave();
 

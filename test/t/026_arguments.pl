@@ -1,6 +1,7 @@
 # Whoever may call a function may call it with anything: no server falls, no worker is
-# lost, nothing takes more than five seconds, no error is an internal one. Functions,
-# rights and arguments are read from the catalog; then all of the schema, by a superuser.
+# lost, nothing takes more than five seconds, no error is an internal one, and none that is
+# raised on purpose tells where in our code that was. Functions, rights and arguments are read
+# from the catalog; then all of the schema, by a superuser.
 use strict;
 use warnings;
 
@@ -30,6 +31,9 @@ my $directory = PostgreSQL::Test::Utils::tempdir();
 my $server_pid = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
 sub workers { return $node->safe_psql('postgres', q{SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity WHERE backend_type LIKE 'fraud_detect%' AND backend_type <> 'fraud_detect training'}) }
 
+# Contexts of errors that name where ours was raised, by the call's function.
+my %contexts;
+
 # Runs the calls in one session, each in a transaction that is rolled back; returns what
 # came of each: an empty text, or the SQLSTATE and the message, or 'lost'.
 sub outcomes
@@ -53,6 +57,10 @@ sub outcomes
         {
             if ($line =~ /^call (\d+)$/) { $seen = $1 }
             elsif ($line =~ /(?:ERROR|FATAL|PANIC):  (\w{5}): (.*)/ && $outcomes[$seen] eq '') { $outcomes[$seen] = "$1 " . substr($2, 0, 300) }
+            elsif ($line =~ /^CONTEXT:  (PL\/pgSQL function fraud\..* at RAISE)$/ && $calls[$seen]{function}{name} !~ /^_/ && $role ne 'postgres')
+            {
+                $contexts{ $calls[$seen]{function}{call} } //= "$1 in $calls[$seen]{sql}";
+            }
             elsif ($line =~ /server closed the connection|connection to server was lost/) { $lost = 1 }
         }
         last unless $lost;
@@ -111,6 +119,7 @@ for my $role (@roles, 'nobody')
 }
 try_all('postgres', [ functions_of($node, 'postgres') ], fuzz => 3, briefly => \%tried);
 
+is(join("\n", map { substr($contexts{$_}, 0, 300) } sort keys %contexts), '', 'what is raised on purpose says what is wrong, not where in our code');
 unlike(slurp_file($node->logfile), qr/terminated by signal|exited with exit code [^01]|PANIC/, 'no process of the server fell');
 is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $server_pid, 'the server is the one that was');
 

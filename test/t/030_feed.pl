@@ -132,7 +132,7 @@ value(q{SELECT fraud.drop_feature('payments', 'inverse')});
     close($file);
     add('renamed');
     ok($node->poll_query_until('postgres', "SELECT rejecting_since IS NOT NULL FROM fraud.source_status WHERE name = 'renamed'"), 'a source whose payments are all rejected is not ok');
-    like(value("SELECT status || ' ' || detail FROM fraud.health() WHERE item = 'source renamed'"), qr/^warning .*: none of its payments could be read since/, 'and its health says so');
+    like(value("SELECT status || ' ' || detail FROM fraud.health() WHERE item = 'source renamed'"), qr/^warning .*: none of its payments could be kept since/, 'and its health says so');
     serve('renamed');
     my $polls = value("SELECT polls FROM fraud.source_status WHERE name = 'renamed'");
     ok($node->poll_query_until('postgres', "SELECT polls > $polls + 1 FROM fraud.source_status WHERE name = 'renamed'"), 'an answer without payments');

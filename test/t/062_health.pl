@@ -69,7 +69,7 @@ value("DELETE FROM fraud.source_habits WHERE source = 'till'");
 # ------------------------------------------------------------------ payments are rejected
 value("UPDATE fraud.source_samples SET at = at - interval '10 minutes'");
 serve(30, amt => '"much"');
-becomes('source a', qr/^(warning|error) \| rejecting: none of its payments could be read since/, 'a source all of whose payments are rejected');
+becomes('source a', qr/^(warning|error) \| rejecting: none of its payments could be kept since/, 'a source all of whose payments are rejected');
 serve(30);
 becomes('source a', qr/^warning \| \d+ of its \d+ new payments were rejected since .*, fraud.ingest_errors says why \| .*fraud.retry_dead_letters|^error \| \d+ of its \d+ new payments were rejected/, 'the share of them is told for an hour');
 value('TRUNCATE fraud.source_samples');

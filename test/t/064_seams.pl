@@ -108,6 +108,59 @@ for my $time (1 .. 3)
     is(told($_->[0], 'failed', 'job purge'), $time + $_->[1], "$_->[0] hears once that it does not") for [ 'desk', 2 ], [ 'near', 1 ];
 }
 
+# Then it has to stay so for a while, so that what flaps is not a message at each turn.
+sub purge_works
+{
+    my ($works) = @_;
+    value($works ? 'DROP TRIGGER fails ON fraud.ingest_errors' : 'CREATE TRIGGER fails BEFORE DELETE ON fraud.ingest_errors EXECUTE FUNCTION public.fails()');
+    value("SELECT fraud.run_job('purge')");
+    value('SELECT fraud.notify_health()') for 1 .. 3;
+}
+my $told = told('near', 'failed', 'job purge');
+for (1 .. 3) { purge_works(1); purge_works(0) }
+is(told('near', 'recovered', 'job purge'), '3', 'one that comes and goes is not told to work again each time');
+is(told('near', 'failed', 'job purge'), $told, 'nor that it does not');
+purge_works(1);
+value("UPDATE fraud.health_told SET better_since = better_since - interval '4 minutes'; SELECT fraud.notify_health()");
+is(told('near', 'recovered', 'job purge'), '3', 'not before it has worked for a while');
+value("UPDATE fraud.health_told SET better_since = better_since - interval '2 minutes'; SELECT fraud.notify_health()");
+is(told('near', 'recovered', 'job purge'), '4', 'then it is');
+purge_works(0);
+is(told('near', 'failed', 'job purge'), $told + 1, 'and a fault after it is told at once');
+purge_works(1);
+value("UPDATE fraud.health_told SET better_since = better_since - interval '6 minutes'; SELECT fraud.notify_health()");
+is(told('near', 'recovered', 'job purge'), '4', 'the next time it takes longer');
+value("UPDATE fraud.health_told SET better_since = better_since - interval '5 minutes'; SELECT fraud.notify_health()");
+is(told('near', 'recovered', 'job purge'), '5', 'twice as long');
+value("UPDATE fraud.health_told SET told_at = now() - interval '2 days' WHERE item = 'job purge'; SELECT fraud.notify_health()");
+is(value("SELECT count(*) FROM fraud.health_told WHERE item = 'job purge'"), '0', 'a day later that is forgotten');
+purge_works(0);
+
+# A job that runs each minute and failed once, behind somebody's lock, is tried again.
+value("SELECT fraud.run_job('retention'); UPDATE fraud.job_state SET failures = 1, failing_since = now(), last_error = 'in use' WHERE job = 'retention'");
+like(item('job retention'), qr/^warning \| failed 1 times in a row: in use/, 'a job that is tried again each minute may fail');
+value("UPDATE fraud.job_state SET failures = 3 WHERE job = 'retention'");
+like(item('job retention'), qr/^error \| failed 3 times in a row/, 'but not three times');
+value("SELECT fraud.run_job('retention')");
+
+# ---------------------------------------------------------------- warnings
+value("SELECT fraud.add_channel('watch', 'notify', 'watch', takes => '{health,warning}'), fraud.add_channel('idle', 'notify', 'idle'), fraud.pause_channel('idle')");
+value('SELECT fraud.notify_health()') for 1 .. 2;
+is(told('watch', 'warned', 'channel idle'), '1', 'a channel that takes warnings hears of one as it comes, once');
+is(told('near', 'warned', 'channel idle') + told('near', 'failed', 'channel idle'), '0', 'others do not');
+is(told('watch', 'failed', 'job purge'), '1', 'and it hears of errors as the others do');
+like(value("SELECT body_text FROM fraud.outbox WHERE channel = 'watch' AND payload ? 'warned' LIMIT 1"), qr/^warning: channel idle: paused.*\n  to do: .*fraud.resume_channel/m, 'with what to do');
+value("SELECT fraud.resume_channel('idle'); SELECT fraud.notify_health()");
+is(told('watch', 'recovered', 'channel idle'), '1', 'and when it is none any more');
+value("SELECT fraud.run_job('retention'); UPDATE fraud.job_state SET failures = 1, failing_since = now(), last_error = 'in use' WHERE job = 'retention'; SELECT fraud.notify_health()");
+value("UPDATE fraud.job_state SET failures = 3 WHERE job = 'retention'; SELECT fraud.notify_health()");
+is(join(' ', map { told('watch', $_, 'job retention') } qw(warned failed)), '1 1', 'a warning that becomes an error is told again');
+is(told('near', 'failed', 'job retention'), '1', 'to the others for the first time');
+value("UPDATE fraud.job_state SET failures = 1 WHERE job = 'retention'; SELECT fraud.notify_health()");
+is(join(' ', map { told('watch', $_, 'job retention') } qw(warned recovered)), '2 0', 'an error that becomes a warning, too');
+is(told('near', 'recovered', 'job retention'), '1', 'which to the others is none');
+value("SELECT fraud.run_job('retention'), fraud.drop_channel('watch'), fraud.drop_channel('idle'); SELECT fraud.notify_health()");
+
 # ----------------------------------------- somebody has locked what is looked at
 my $holder = $node->background_psql('postgres');
 my $by = $holder->query_safe("SELECT fraud.expect_payments('till', '5 minutes'); SELECT pg_backend_pid()") =~ s/^\s+//r;

@@ -46,6 +46,14 @@ TEST(DescribeFeature, SaysWhatIsUnknown) {
   }
 }
 
+TEST(DescribeFeature, SaysWhatIsUnknownAsItsTemplateDoes) {
+  const std::vector<FeatureInfo> places = {{"km", false, {}, "{km:.0} km away|distance not known"}, {"speed", false, {}, "fast"}};
+  EXPECT_EQ(describe_feature(places, {3, 0}, 0), "3 km away");
+  EXPECT_EQ(describe_feature(places, {kMissing, 0}, 0), "distance not known");
+  // One without alternatives describes a value.
+  EXPECT_EQ(describe_feature(places, {0, kMissing}, 1), "speed is unknown");
+}
+
 TEST(DescribeReasons, StrongestFirstAndOnlyWhatSpeaksForFraud) {
   const std::vector<float> ones(kFeatures.size(), 1);
   std::vector<double> phi(kFeatures.size(), -0.5);

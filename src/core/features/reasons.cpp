@@ -48,7 +48,9 @@ constexpr double kLeastShare = 0.1;
 std::string describe_feature(const std::vector<FeatureInfo>& features,
                              const std::vector<float>& values, size_t index) {
   const FeatureInfo& feature = features[index];
-  if (std::isnan(values[index])) return feature.name + " is unknown";
+  // Of one that is unknown only a template with alternatives says something: the others describe a value.
+  const bool unknown = std::isnan(values[index]);
+  if (unknown && feature.reason.find('|') == std::string::npos) return feature.name + " is unknown";
   const auto place_of = [&](std::string_view name) {
     return static_cast<size_t>(
         std::find_if(features.begin(), features.end(),
@@ -69,6 +71,7 @@ std::string describe_feature(const std::vector<FeatureInfo>& features,
     while (!templates.empty() && (templates.front() == '~' || templates.front() == ' ')) templates.remove_prefix(1);
     if (auto reason = fill_reason(templates, filled)) return cut(std::move(*reason));
   }
+  if (unknown) return feature.name + " is unknown";
   return cut(plain(feature, static_cast<double>(values[index])));
 }
 

@@ -255,15 +255,22 @@ void BatchLoad::store() {
 
 void BatchLoad::finish() {
   JsonObject details;
+  long long present = 0;
   {
     OwnerScope owner;
     Spi spi;
     spi.run(finish_load, {int4_param(load_id_)});
-    details.add("load_id", load_id_).add("payments", *spi.integer(0, 1)).add("present", *spi.integer(0, 2));
+    present = *spi.integer(0, 2);
+    details.add("load_id", load_id_).add("payments", *spi.integer(0, 1)).add("present", static_cast<int64_t>(present));
     details.add("rejected", *spi.integer(0, 3)).add("batches", *spi.integer(0, 4));
   }
   note_act("load", "history", name_, details.text());
   commit();
+  if (present > 0) {
+    protect([&] {
+      ereport(NOTICE, (errmsg_plural("%lld payment was there already", "%lld payments were there already", (unsigned long)present, present)));
+    });
+  }
   protect([&] { ereport(NOTICE, (errmsg("%lld payments stored", static_cast<long long>(stored_)))); });
 }
 

@@ -1,6 +1,7 @@
 #include "pg/server/boundary.h"
 
 #include <new>
+#include <string_view>
 
 namespace fraud::pg::detail {
 
@@ -62,6 +63,17 @@ ErrorData* make(int sqlstate, const char* message, const std::string& detail,
 
 }  // namespace
 
+// Tells whether the error is a RAISE in PL/pgSQL code of ours: where that is, and which statements of
+// ours led there, is no news to who called.
+static bool raised_by_our_code(const ErrorData* data) noexcept {
+  if (data->elevel != ERROR || data->context == nullptr) return false;
+  const std::string_view context(data->context);
+  const std::string_view first = context.substr(0, context.find('\n'));
+  constexpr std::string_view kOurs = "PL/pgSQL function fraud._", kRaise = " at RAISE";
+  return first.size() > kOurs.size() + kRaise.size() && first.substr(0, kOurs.size()) == kOurs &&
+         first.substr(first.size() - kRaise.size()) == kRaise;
+}
+
 ErrorData* describe_current_exception() noexcept {
   MemoryContext old = MemoryContextSwitchTo(error_context);
   ErrorData* data = nullptr;
@@ -69,6 +81,7 @@ ErrorData* describe_current_exception() noexcept {
     throw;
   } catch (const PgError& error) {
     data = error.data();
+    if (raised_by_our_code(data)) data->context = nullptr;
   } catch (const SqlError& error) {
     data = make(error.sqlstate(), error.what(), error.detail(), error.hint());
   } catch (const Error& error) {

@@ -23,7 +23,8 @@ constexpr size_t kMaxValidatorBytes = 1000;
 
 Statement reset_polling("UPDATE fraud.source_state SET polling_since = NULL,"
                         "  next_poll_at = least(next_poll_at, clock_timestamp())"
-                        " WHERE polling_since IS NOT NULL",
+                        // Where one has been polled in the future, the clock was set back.
+                        " WHERE polling_since IS NOT NULL OR greatest(last_poll_at, last_error_at) > clock_timestamp()",
                         {});
 // So many were received as are out of the inbox again and in it: a dump has the inbox and not
 // the counts. What others than the worker put in (writers below -1) has been counted by them.

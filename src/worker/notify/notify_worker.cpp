@@ -133,6 +133,7 @@ class NotifyWorker {
       prefer_index_scans();
       Spi spi;
       take_back(spi, {});
+      hasten(spi);
     });
   }
 

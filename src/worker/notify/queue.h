@@ -16,6 +16,9 @@ namespace fraud::worker {
 // these. What somebody has locked is left for the next time.
 void take_back(pg::Spi& spi, const std::vector<int64_t>& but);
 
+// Has what waits for a time be due now, where the clock was set back meanwhile.
+void hasten(pg::Spi& spi);
+
 // Reads which channels there are, and begins anew with those that were changed.
 void read_channels(pg::Spi& spi, std::map<std::string, Channel>& channels);
 

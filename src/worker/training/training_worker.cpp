@@ -245,7 +245,9 @@ class TrainingWorker {
  private:
   static std::string full_text(std::string text, const char* detail, const char* hint) {
     for (const char* more : {detail, hint}) {
-      if (more != nullptr && *more != '\0') text += std::string("; ") + more;
+      if (more == nullptr || *more == '\0') continue;
+      // Sentences follow on what is none yet.
+      text += (!text.empty() && text.back() == '.' ? " " : ". ") + std::string(more);
     }
     for (char& c : text) {
       if (static_cast<unsigned char>(c) < 0x20) c = ' ';
