@@ -38,7 +38,7 @@ first_number() { grep -oE "$1" "$2" | tail -n 1 | grep -oE '[0-9]+' | head -n 1;
 # The server's user may be unable to enter this folder, so what it needs is copied.
 copy_tree() {
     mkdir -p "$TREE/build" "$OUT"
-    cp -R sql expected test models bench docs "$TREE/"
+    cp -R sql expected test models bench docs README.md "$TREE/"
     cp build/simulate build/bench_models build/elsewhere build/network_client_asan build/network_client_tsan "$TREE/build/"
     [ "$(id -u)" != 0 ] || chown -R postgres "$TREE" "$OUT"
 }

@@ -10,7 +10,7 @@ project = "fraud_detect"
 root_doc = "docs/index"
 extensions = ["myst_parser"]
 include_patterns = ["docs/*.md", "docs/tutorials/*.md", "docs/reference/*.md", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "models/*.md", "dashboard/README.md"]
-exclude_patterns = ["build"]
+exclude_patterns = ["build", ".demo", ".git", "src", "test", "bench", "desk"]
 
 html_theme = "furo"
 html_title = "fraud_detect"

@@ -27,7 +27,7 @@ class Errors(unittest.TestCase):
         if not places:
             self.skipTest("no errcodes.txt")
         theirs = set(re.findall(r"(?m)^(\w{5}) +\w +\w+ +(\w+)$", places[-1].read_text()))
-        ours = set(re.findall(r"(?m)^([0-9A-Z]{5}) (\w+)$", (ROOT / "tools/errors.d/conditions").read_text()))
+        ours = set(re.findall(r"(?m)^([0-9A-Z]{5}) (\w+)$", (ROOT / "tools/error_lists/conditions").read_text()))
         self.assertEqual(ours - theirs, set())
         self.assertGreater(len(ours), 30)
 
@@ -36,7 +36,7 @@ class Errors(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             root = pathlib.Path(folder)
             shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("*.o", "*.d"))
-            shutil.copytree(ROOT / "tools/errors.d", root / "tools/errors.d")
+            shutil.copytree(ROOT / "tools/error_lists", root / "tools/error_lists")
             (root / "docs").mkdir()
             shutil.copy(ROOT / "docs/errors.md", root / "docs")
             text = (root / place).read_text()

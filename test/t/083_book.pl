@@ -1,5 +1,5 @@
-# docs/start.md and the tutorials as they stand: each statement runs, and what the page shows below a
-# block (```text) is what it answers, but for … in it.
+# README.md, docs/start.md and the tutorials as they stand: each statement runs, and what the page shows
+# below a block (```text) is what it answers, but for … in it.
 use strict;
 use warnings;
 
@@ -15,7 +15,7 @@ $node->reload;
 sub blocks_of
 {
     my ($page) = @_;
-    my ($text, @blocks) = slurp_file("$ENV{FRAUD_TREE}/docs/$page");
+    my ($text, @blocks) = slurp_file("$ENV{FRAUD_TREE}/$page");
     while ($text =~ /^```(sql|text)\n(.*?)^```$/msg)
     {
         my ($kind, $inside) = ($1, $2);
@@ -33,12 +33,28 @@ sub blocks_of
 # Blanks at the ends of lines, and empty lines, say nothing.
 sub tidy { return join "\n", grep { /\S/ } map { s/\s+$//r } split /\n/, $_[0] }
 
-for my $page (qw(start.md tutorials/first_day.md tutorials/rule.md tutorials/model.md))
+# Of the README: what it supposes to be there, and the one thing that it says is not.
+my %before = ('SELECT fraud.grant_access' => 'CREATE ROLE reporting;', 'SELECT fraud.train' => "SELECT fraud.simulate(customers => 200, days => 60);");
+my %instead = ('/path/on/the/server/model.ubj' => "$ENV{FRAUD_TREE}/models/payments.ubj");
+my $needs_pg_cron = qr/^ERROR:  pg_cron is not loaded\n/m;
+my $files = PostgreSQL::Test::Utils::tempdir;
+system('python3', "$ENV{FRAUD_TREE}/test/recipes/make_files.py", $files) == 0 or die 'no files';
+chdir $files or die $!;    # where \copy finds fraudTrain.csv
+
+for my $page (grep { -f "$ENV{FRAUD_TREE}/$_" } qw(README.md docs/start.md docs/tutorials/first_day.md docs/tutorials/rule.md docs/tutorials/model.md))
 {
-    my $database = $page =~ s/\W/_/gr;
+    my $database = lc($page =~ s/\W/_/gr);
     $node->safe_psql('postgres', "CREATE DATABASE $database");
     my @blocks = blocks_of($page);
     cmp_ok(scalar @blocks, '>', 3, "$page has statements");
+    if ($page eq 'README.md')
+    {
+        for my $block (@blocks)
+        {
+            $block->{sql} =~ s/\Q$_\E/$instead{$_}/ for keys %instead;
+            $block->{sql} =~ s/^(?=\Q$_\E)/$before{$_}\n/ for keys %before;
+        }
+    }
     # One session a page, which goes on after an error that the page shows.
     my $script = join '', map { "\\echo \@block $_\n\\warn \@block $_\n$blocks[$_]{sql}" } 0 .. $#blocks;
     my ($out, $err) = ('', '');
@@ -52,6 +68,7 @@ for my $page (qw(start.md tutorials/first_day.md tutorials/rule.md tutorials/mod
         my $error = ($err{$i} // 'it did not come to this') =~ s/^psql:\S+:\d+: //mgr;
         $error = join "\n", grep { !/^(NOTICE|CONTEXT|SQL statement)|^PL\/pgSQL/ } split /\n/, $error;
         my $said = tidy(($out{$i} // '') . "\n" . $error);
+        ok($said =~ s/$needs_pg_cron//, 'the README needs pg_cron where it says so') if $page eq 'README.md' && $blocks[$i]{sql} =~ /fraud\.schedule/;
         if (!defined $shows) { unlike($said, qr/(ERROR|FATAL|WARNING):|it did not come/, "$page:$line runs") or diag($said) }
         else
         {
