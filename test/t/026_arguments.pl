@@ -21,6 +21,7 @@ my %refused = (
     (map { $_ => 'without pg_cron' } qw(_in_cron_database schedule unschedule)),
     (map { $_ => 'the notification is delivered' } qw(retry_notification _retry_notification)),
     (map { $_ => 'no customer is on hold' } qw(release_customer _release_customer)),
+    (map { $_ => 'it says why there is nothing' } qw(_refuse_no_events)),
     (map { $_ => 'no key is retired' } qw(destroy_card_key)),
     (map { $_ => 'it commits, which the transaction around each call does not let it' } qw(load_history_in_batches fold_tiles)),
     (map { $_ => 'no customer is being erased' } qw(_erase_payments)),
