@@ -18,7 +18,7 @@ srand(20261);
 my $waits = qr/fraud\.(_?wait_for_training|simulate)/;
 # Calls with good arguments that are refused, and why.
 my %refused = (
-    (map { $_ => 'without pg_cron' } qw(_in_cron_database schedule unschedule)),
+    (map { $_ => 'without pg_cron' } qw(_in_cron_database schedule unschedule _schedule _unschedule)),
     (map { $_ => 'the notification is delivered' } qw(retry_notification _retry_notification)),
     (map { $_ => 'no customer is on hold' } qw(release_customer _release_customer)),
     (map { $_ => 'it says why there is nothing' } qw(_refuse_no_events)),
