@@ -256,7 +256,7 @@ std::string as_number(const FeatureExpression& expression) {
 
 bool equality_is_image(Oid type, Oid collation) {
   return protect([&] {
-    // Blanks at its end do not count, whatever its operator class says of itself (from PostgreSQL 18 on, that they are alike).
+    // Blanks at its end do not count, whatever its operator class says of itself, which differs between releases.
     if (getBaseType(type) == BPCHAROID) return false;
     TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
     if (!OidIsValid(entry->btree_opf)) return false;
