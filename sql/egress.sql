@@ -72,7 +72,9 @@ SELECT fraud.grant_access('regress_fraud_sender', 'operator');
 SET ROLE regress_fraud_sender;
 SET fraud_detect.allowed_hosts = '*, 127.0.0.1';
 SET fraud_detect.http_proxy = 'http://127.0.0.1:1';
+\set VERBOSITY sqlstate
 SHOW fraud_detect.http_proxy;
+\set VERBOSITY default
 RESET ROLE;
 ALTER SYSTEM SET fraud_detect.http_proxy = 'socks5://127.0.0.1:1';
 ALTER SYSTEM SET fraud_detect.no_proxy = 'a b';

@@ -43,7 +43,7 @@ SELECT true, v FROM unnest(ARRAY[
     (SELECT string_agg(md5(i::text), ' & ') FROM generate_series(1, 500) i), '$.k' || letters(800),
     '1:4000000:' || (SELECT string_agg((i * 7)::text, ',') FROM generate_series(1, 3000) i)]) WITH ORDINALITY x(v, i) ORDER BY i;
 INSERT INTO literals (is_long, value)
-SELECT false, v FROM unnest('{1,a,t,2026-01-01,12:00,"1 day","(1,2)","{1,2,3}","((0,0),(1,1))","[(0,0),(1,1)]","<(0,0),1>",10.0.0.1,08:00:2b:01:02:03,08:00:2b:01:02:03:04:05,6f2b5f0e-5d2c-4b0a-9a43-1f0d7f3e2a11,0/1,10:20:10,"[1,2)","[2026-01-01,2026-02-01)","{[1,2)}",{},$,calm,pg_class,english,pg_catalog,int4,btree,=r/postgres}'::text[]) WITH ORDINALITY x(v, i) ORDER BY i;
+SELECT false, v FROM unnest('{1,a,t,2026-01-01,12:00,"1 day","(1,2)","{1,2,3}","((0,0),(1,1))","[(0,0),(1,1)]","<(0,0),1>",10.0.0.1,08:00:2b:01:02:03,08:00:2b:01:02:03:04:05,6f2b5f0e-5d2c-4b0a-9a43-1f0d7f3e2a11,0/1,10:20:10,"[1,2)","[2026-01-01,2026-02-01)","{[1,2)}","{}",$,calm,pg_class,english,pg_catalog,int4,btree,=r/postgres}'::text[]) WITH ORDINALITY x(v, i) ORDER BY i;
 
 CREATE TABLE found (type text, what text, detail text);
 CREATE FUNCTION try(the_type text) RETURNS void LANGUAGE plpgsql AS $$
@@ -108,6 +108,6 @@ SELECT type, detail FROM found WHERE what = 'obstacle' ORDER BY type;
 SELECT what, count(DISTINCT type) >= at_least AS enough
 FROM (VALUES ('long value', 70), ('value', 60), ('key', 30), ('value', 100), ('id', 100), ('index', 120)) w(what, at_least) JOIN found USING (what)
 GROUP BY what, at_least ORDER BY what;
--- As what a long value can be of is a key.
-SELECT string_agg(type, ', ' ORDER BY type COLLATE "C") FROM found k WHERE what = 'key' AND EXISTS (SELECT FROM found v WHERE v.type = k.type AND v.what = 'long value');
+-- As what a long value can be of is a key. (To 15 a long number is an xid8, to later servers an error.)
+SELECT string_agg(type, ', ' ORDER BY type COLLATE "C") FROM found k WHERE what = 'key' AND type <> 'xid8' AND EXISTS (SELECT FROM found v WHERE v.type = k.type AND v.what = 'long value');
 DROP SCHEMA typed CASCADE;

@@ -77,11 +77,13 @@ SET min_parallel_table_scan_size = 0;
 EXPLAIN (COSTS OFF) SELECT count(*), max(fraud_score(r, 'blocks')) FROM block_rows r;
 SELECT max(fraud_score(r, 'blocks')) = (SELECT max(s) FROM one_by_one) AS same, min(fraud_score(r, 'blocks')) = (SELECT min(s) FROM one_by_one) AS same, count(fraud_score(r, 'blocks')) FROM block_rows r;
 SELECT count(*) FROM (SELECT kind, max(fraud_score(r, 'blocks')) AS m FROM block_rows r GROUP BY kind OFFSET 0) a JOIN (SELECT kind, max(s) AS m FROM one_by_one GROUP BY kind OFFSET 0) b USING (kind) WHERE a.m <> b.m;
+-- 18 counts rows in hundredths and says how often an index was searched.
 CREATE FUNCTION explained(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE l text;
 BEGIN
     FOR l IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) ' || query LOOP
-        RETURN NEXT regexp_replace(l, '\d+( kB|kB)', 'N kB', 'g');
+        CONTINUE WHEN l ~ 'Index Searches:';
+        RETURN NEXT regexp_replace(regexp_replace(l, '\d+( kB|kB)', 'N kB', 'g'), '(rows=\d+)\.00', '\1');
     END LOOP;
 END
 $$;

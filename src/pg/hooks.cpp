@@ -12,14 +12,17 @@
 #include "pg/training/training_state.h"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "catalog/dependency.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
+#include "utils/syscache.h"
 }
 
 namespace fraud::pg {
@@ -28,6 +31,16 @@ namespace {
 
 ProcessUtility_hook_type previous_utility = nullptr;
 object_access_hook_type previous_access = nullptr;
+
+// As have_createdb_privilege(), which older releases of 15 do not export.
+bool may_create_databases(Oid role) {
+  if (superuser_arg(role)) return true;
+  HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+  if (!HeapTupleIsValid(tuple)) return false;
+  const bool may = ((Form_pg_authid)GETSTRUCT(tuple))->rolcreatedb;
+  ReleaseSysCache(tuple);
+  return may;
+}
 
 // Returns the database that the statement needs without sessions, and that the
 // user may do this to; InvalidOid for other statements.
@@ -71,7 +84,7 @@ Oid database_needed_alone(Node* statement) {
   if (!OidIsValid(database) || database == MyDatabaseId) return InvalidOid;
   // Nobody stops the workers of a database that is not his own. (A template may
   // be copied by others; then it takes the right to create databases.)
-  if (!owns_database(database, GetUserId()) && (owner_only || !have_createdb_privilege())) {
+  if (!owns_database(database, GetUserId()) && (owner_only || !may_create_databases(GetUserId()))) {
     return InvalidOid;
   }
   return database;

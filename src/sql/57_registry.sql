@@ -144,9 +144,10 @@ BEGIN ATOMIC
     SELECT jsonb_build_object('difference', round((won - lost)::numeric / nullif(frauds, 0), 4), 'low', round(i.low::numeric, 4), 'high', round(i.high::numeric, 4),
                               'tells', coalesce(i.low > 0 OR i.high < 0, false))
     FROM (SELECT percentile_cont(0.025) WITHIN GROUP (ORDER BY d.difference) AS low, percentile_cont(0.975) WITHIN GROUP (ORDER BY d.difference) AS high
-          -- Of more than 2000 frauds, 2000 are drawn: the interval is then no wider than it need be by much.
-          FROM (SELECT avg(CASE WHEN u.x < won::float8 / frauds THEN 1 WHEN u.x < (won + lost)::float8 / frauds THEN -1 ELSE 0 END)
-                           * sqrt(n.drawn / frauds::float8) + (won - lost)::float8 / frauds * (1 - sqrt(n.drawn / frauds::float8)) AS difference
+          -- Of more than 2000 frauds, 2000 are drawn: the interval is then no wider than it need be by much. (PostgreSQL 18
+          -- computes with the arguments while it plans, before WHERE leaves out that there are none.)
+          FROM (SELECT avg(CASE WHEN u.x < won::float8 / nullif(frauds, 0) THEN 1 WHEN u.x < (won + lost)::float8 / nullif(frauds, 0) THEN -1 ELSE 0 END)
+                           * sqrt(n.drawn / nullif(frauds, 0)::float8) + (won - lost)::float8 / nullif(frauds, 0) * (1 - sqrt(n.drawn / nullif(frauds, 0)::float8)) AS difference
                 FROM (SELECT least(frauds, 2000) AS drawn WHERE frauds > 0) n, generate_series(1, 1000) r(draw), generate_series(1, n.drawn) k(fraud),
                      LATERAL (SELECT (hashint8extended(hashint8extended(k.fraud, 7) # hashint8extended(r.draw, 11), 13) & 9007199254740991) / 9007199254740992.0::float8 AS x) u
                 GROUP BY r.draw, n.drawn) d) i;

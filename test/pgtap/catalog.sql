@@ -71,8 +71,12 @@ CREATE TEMP VIEW contract_functions AS
         CASE f.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END,
         CASE WHEN f.proisstrict THEN 'strict' ELSE 'called' END,
         CASE f.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END,
-        coalesce((SELECT string_agg(CASE c WHEN 'search_path=pg_catalog, pg_temp' THEN 'pinned' ELSE c END, ' ' ORDER BY c DESC)
-                  FROM unnest(f.proconfig) c), '-')) AS line
+        -- From PostgreSQL 16 on, what has no sorting has no presorted aggregates either (src/sql/95_planner.sql).
+        coalesce((SELECT string_agg(CASE WHEN c = 'search_path=pg_catalog, pg_temp' THEN 'pinned'
+                                         WHEN c = 'enable_sort=off' AND current_setting('server_version_num')::int >= 160000
+                                              AND 'enable_presorted_aggregate=off' <> ALL (f.proconfig) THEN c || ' alone'
+                                         ELSE c END, ' ' ORDER BY c DESC)
+                  FROM unnest(f.proconfig) c WHERE c <> 'enable_presorted_aggregate=off'), '-')) AS line
     FROM functions f JOIN pg_language l ON l.oid = f.prolang;
 
 -- How they are called: names of arguments, defaults, and what comes back.

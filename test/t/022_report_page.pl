@@ -41,6 +41,8 @@ sub browse
             "--user-data-dir=$profile", @options, "file://$page"
         ],
         '<', \undef, '>', \$stdout, '2>', \$stderr, timeout(120));
+    # What newer browsers say of pages of their own.
+    $stderr =~ s/^.*CONSOLE.*, source: chrome:.*$//mg;
     return ($stdout, $stderr);
 }
 

@@ -12,9 +12,10 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $payments = PostgreSQL::Test::Utils::tempdir() . '/payments.ndjson';
-system("$ENV{FRAUD_TREE}/build/simulate --customers 60 --merchants 20 --days 20 > $payments") == 0
+# Enough for twenty minutes: they must go on after all that is done here, on a slow machine too.
+system("$ENV{FRAUD_TREE}/build/simulate --customers 60 --merchants 20 --days 60 > $payments") == 0
   or die "simulate failed";
-my $api = start_api('--payments', $payments, '--tick', '0.3', '--per-tick', '20', '--overlap', '100000');
+my $api = start_api('--payments', $payments, '--tick', '0.3', '--per-tick', '2', '--overlap', '100000');
 
 # The postmaster says so when it starts a worker, and names it.
 my $conf = "fraud_detect.ingest_batch_size = 1\nlog_min_messages = debug1\n";
