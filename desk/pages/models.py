@@ -1,8 +1,9 @@
 """Models: versions, how good they were, who promoted what."""
 
+import psycopg
 from flask import abort, render_template
 
-from ..database import ask, ask_one
+from ..database import ask, ask_one, told
 
 
 def models():
@@ -26,9 +27,13 @@ def model_version(name, version):
     head = ask_one("SELECT model, version, trees, cardinality(feature_names) AS features, objective, description FROM fraud.model_versions"
                    " WHERE model = %s AND version = %s", [name, version]) or abort(404)
     of = [f"{name}/{version}"]
-    return render_template("version.html", version=head,
-                           measures=ask("SELECT metric, value FROM fraud.evaluate(%s, now() - interval '90 days', now())", of),
-                           points=ask("SELECT threshold, alerts, caught, \"precision\", recall FROM fraud.precision_recall_curve(%s, now() - interval '90 days', now(), 100)", of))
+    measures, points, fault = [], [], None
+    try:
+        measures = ask("SELECT metric, value FROM fraud.evaluate(%s, now() - interval '90 days', now())", of)
+        points = ask("SELECT threshold, alerts, caught, \"precision\", recall FROM fraud.precision_recall_curve(%s, now() - interval '90 days', now(), 100)", of)
+    except psycopg.Error as error:
+        fault = told(error)
+    return render_template("version.html", version=head, measures=measures, points=points, fault=fault)
 
 
 PAGES = [("/models", models, ["GET"]), ("/models/<name>", model, ["GET"]), ("/models/<name>/<int:version>", model_version, ["GET"])]

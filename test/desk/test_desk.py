@@ -106,6 +106,12 @@ class Walk(unittest.TestCase):
     def test_3_models(self):
         two = self.logged_in("desk_two").get("/models/payments/1")
         self.assertIn("auc_roc", two.text)
+        # What cannot be measured says why, on its page.
+        value("SELECT fraud.import_model('elsewhere', fraud.export_model('payments/1'))")
+        sql("UPDATE fraud.model_versions SET feature_names[1] = 'amount_of_somebody' WHERE model = 'elsewhere'")
+        two.get("/models/elsewhere/1")
+        self.assertEqual(two.status, 200)
+        self.assertIn('role="alert"', two.text)
         two.get("/models/payments").press("Promote", version="1", review_at="0.9", block_at="0.1", reason="a slip")
         self.assertEqual(two.status, 409)
         self.assertIn("Nothing was changed", two.text)
