@@ -46,14 +46,14 @@ is(value("SELECT action || version FROM fraud.rule_status WHERE rule = 'same'"),
 $holder->query_safe("BEGIN; SELECT fraud.add_rule('taken_back', 'amount > 1', 'review')");
 send_and_wait($one, "SELECT fraud.add_rule('taken_back', 'amount > 2', 'block')", 1);
 $holder->query_safe('ROLLBACK');
-$one->query_safe('SELECT 1');
+is(outcome($one), '00000', 'who waited goes on');
 is(value("SELECT action || version FROM fraud.rule_status WHERE rule = 'taken_back'"), 'block1', 'what is rolled back makes way for the second');
 
 # -------------------------------------- two who first list a value of a field
 $holder->query_safe("BEGIN; SELECT fraud.add_to_list('block_merchant', 'a', reason => 'x')");
 send_and_wait($one, "SELECT fraud.add_to_list('block_merchant', 'b', reason => 'x')", 1);
 $holder->query_safe('COMMIT');
-$one->query_safe('SELECT 1');
+is(outcome($one), '00000', 'who waited goes on');
 is(value("SELECT string_agg(value, ' ' ORDER BY value) FROM fraud.list_values WHERE list = 'block_merchant'"), 'a b', 'a list that comes with a field is made once');
 is(value("SELECT count(*) FROM fraud.rule_versions WHERE rule = 'block_merchant'"), '1', 'and so is its rule');
 
