@@ -246,7 +246,10 @@ BEGIN
     INSERT INTO fraud.lists (list, field, type, description)
     VALUES (list, part[2], fraud._list_field_type(part[2]), format('%ss payments by their %s', part[1], part[2]))
     ON CONFLICT DO NOTHING;
-    PERFORM fraud._add_list_rule(list, part[1], part[2]);
+    -- Else somebody has made both at the same moment.
+    IF FOUND THEN
+        PERFORM fraud._add_list_rule(list, part[1], part[2]);
+    END IF;
     SELECT * INTO found_list FROM fraud.lists l WHERE l.list = _ensure_list.list;
     RETURN found_list;
 END

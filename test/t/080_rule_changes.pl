@@ -13,11 +13,11 @@ sub value { return $node->safe_psql('postgres', $_[0]) }
 sub send_and_wait
 {
     my ($session, $sql, $waiting) = @_;
-    $session->query_until(qr/sent/, "\\echo sent\n$sql;\n\\echo ended :LAST_ERROR_SQLSTATE\n");
+    $session->query_until(qr/sent/, "\\echo sent\n$sql;\n");
     $node->poll_query_until('postgres', "SELECT count(*) = $waiting FROM pg_stat_activity WHERE wait_event_type = 'Lock'") or die 'it does not wait';
 }
-# Returns the SQLSTATE of the last error of a session, once what was sent has ended; 00000: none.
-sub outcome { my ($session) = @_; my $out = $session->query('\echo now :LAST_ERROR_SQLSTATE'); return $out =~ /now (\w+)/ ? $1 : 'nothing' }
+# Returns the SQLSTATE of what was sent, once that has ended; 00000: none.
+sub outcome { my ($session) = @_; my $out = $session->query('\echo now :SQLSTATE'); return $out =~ /now (\w+)/ ? $1 : 'nothing' }
 
 # --------------------------------------------------- values of a list
 # The values stand in the table in the order in which nobody would lock them.
