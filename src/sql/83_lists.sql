@@ -133,7 +133,7 @@ $$;
 COMMENT ON FUNCTION fraud._check_reason(text, text) IS 'internal: refuses an act without a reason';
 
 CREATE FUNCTION fraud._check_written_name(kind text, name text) RETURNS void
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -146,7 +146,7 @@ $$;
 COMMENT ON FUNCTION fraud._check_written_name(text, text) IS 'internal: refuses what is no name of a list or rule';
 
 CREATE FUNCTION fraud._no_such(kind text, name text, hint text) RETURNS void
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
