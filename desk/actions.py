@@ -1,6 +1,7 @@
 """What can be done at the desk: each action is one SQL function, called as who is logged in."""
 
 import dataclasses
+import re
 
 from flask import abort, g, redirect, request
 
@@ -28,6 +29,24 @@ ACTIONS = {
                       ("case_id:number", "note:text", "overrule:flag")),
     "decide": Action("SELECT (fraud.decide_case(%(case_id)s, %(fraud)s, %(legitimate)s, %(note)s, overrule => %(overrule)s)).case_id AS result",
                      "case {result} is decided payment by payment", ("case_id:number", "fraud:texts", "legitimate:texts", "note:text", "overrule:flag")),
+    "merge": Action("SELECT (fraud.merge_cases(%(case_id)s, %(other_cases)s, %(note)s)).case_id AS result", "merged into case {result}",
+                    ("case_id:number", "other_cases:numbers", "note:text"), "/cases/{case_id}"),
+    # Of many cases at once: all of them, or none.
+    "confirm_all": Action("SELECT c.case_id AS result FROM fraud.confirm_cases(%(cases)s, %(note)s, overrule => %(overrule)s) c", "fraud: {result}",
+                          ("cases:numbers", "note:text", "overrule:flag")),
+    "dismiss_all": Action("SELECT c.case_id AS result FROM fraud.dismiss_cases(%(cases)s, %(note)s, overrule => %(overrule)s) c", "dismissed: {result}",
+                          ("cases:numbers", "note:text", "overrule:flag")),
+    "assign_all": Action("SELECT c.case_id AS result FROM fraud.assign_cases(%(cases)s, %(assignee)s, %(note)s) c", "assigned: {result}",
+                         ("cases:numbers", "assignee:text", "note:text")),
+    "note_all": Action("SELECT c.case_id AS result FROM fraud.note_cases(%(cases)s, %(note)s) c", "noted: {result}", ("cases:numbers", "note:text")),
+    "close_flood": Action("SELECT fraud.close_flood(%(from)s::timestamptz, %(to)s::timestamptz, %(reason)s) AS result", "closed cases: {result}; no payment is labelled",
+                          ("from:text", "to:text", "reason:text")),
+    "take_stream": Action("SELECT case_id AS result FROM fraud.take_stream_case(%(stream)s, %(count)s)", "taken: {result}", ("stream:text", "count:number")),
+    "assign_stream": Action("SELECT (fraud.assign_stream_case(%(case_id)s, %(assignee)s, %(note)s)).case_id AS result", "case {result} is assigned",
+                            ("case_id:number", "assignee:text", "note:text")),
+    "note_stream": Action("SELECT (fraud.note_stream_case(%(case_id)s, %(note)s)).case_id AS result", "noted", ("case_id:number", "note:text")),
+    "decide_stream": Action("SELECT (fraud.decide_stream_case(%(case_id)s, %(status)s, %(note)s)).status AS result", "case {case_id} is {result}",
+                            ("case_id:number", "status:text", "note:text")),
     "note": Action("SELECT (fraud.note_case(%(case_id)s, %(note)s)).case_id AS result", "noted", ("case_id:number", "note:text")),
     "reopen": Action("SELECT (fraud.reopen_case(%(case_id)s, %(note)s)).case_id AS result", "case {result} is open", ("case_id:number", "note:text")),
     "label": Action("SELECT fraud.label(%(transaction_id)s, %(is_fraud)s, card => %(card)s, overrule => %(overrule)s) AS result",
@@ -49,6 +68,7 @@ ACTIONS = {
     "drop_rule": Action("SELECT fraud.drop_rule(%(rule)s, %(reason)s)::text AS result", "rule {rule} is dropped", ("rule:text", "reason:text"), "/rules"),
     "snooze": Action("SELECT fraud.snooze(%(kind)s, %(name)s, now() + make_interval(days => %(days)s), %(reason)s) AS result", "snoozed for {days} days",
                      ("kind:text", "name:text", "days:number", "reason:text")),
+    "end_snooze": Action("SELECT fraud.end_snooze(%(snooze_id)s, %(reason)s)::text AS result", "snooze {snooze_id} is ended", ("snooze_id:number", "reason:text")),
     "promote": Action("SELECT fraud.promote(%(model)s, %(version)s, reason => %(reason)s, review_at => %(review_at)s, block_at => %(block_at)s,"
                       " override_gate => %(override_gate)s)::text AS result", "version {version} of {model} decides",
                       ("model:text", "version:number", "reason:text", "review_at:float", "block_at:float", "override_gate:flag")),
@@ -84,6 +104,8 @@ def parameters_of(fields, form):
             values[name] = text == "yes"
         elif kind == "texts":
             values[name] = form.getlist(name)
+        elif kind == "numbers":
+            values[name] = [number(part) for given in form.getlist(name) for part in re.split(r"[\s,;]+", given) if part]
     return values
 
 

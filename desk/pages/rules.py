@@ -21,6 +21,9 @@ def backtest_of(condition, days):
 
 def rules():
     return render_template("rules.html", rules=ask("SELECT * FROM fraud.rule_status ORDER BY mode = 'off', rule"),
+                           snoozes=ask("SELECT z.snooze_id, z.kind, z.name, z.until, z.reason, z.created_by,"
+                                       " (SELECT count(*) FROM fraud.snoozed_alerts a WHERE a.snooze_id = z.snooze_id) AS kept_back"
+                                       " FROM fraud.snoozes z WHERE z.ended_at IS NULL AND z.until > now() ORDER BY z.until, z.snooze_id LIMIT 200"),
                            lists=ask("SELECT l.list, l.field, l.description, l.created_by, (SELECT count(*) FROM (SELECT FROM fraud.list_values v WHERE v.list = l.list LIMIT 10001) n) AS entries"
                                      " FROM fraud.lists l ORDER BY l.list"))
 
@@ -70,6 +73,38 @@ def _try_or_store(values, statement):
     return None, None, False
 
 
+def _days():
+    return min(number(request.values.get("days", "")) or 30, 3650)
+
+
+def suggested_rules():
+    """Conditions that the labels of the last days speak for; asked for by a button, since it reads all these payments."""
+    found = None
+    if request.args.get("days"):
+        found = ask("SELECT condition, backtest FROM fraud.suggest_rules(now() - make_interval(days => %s), now(), 8)", [_days()])
+    return render_template("suggested.html", found=found, days=_days())
+
+
+DECISION = ("model:text", "review_at:float", "block_at:float", "rules:texts", "all_rules:flag")
+
+
+def whole_decision():
+    """What the last days would have been decided by another model, other thresholds or other rules."""
+    values = {"model": None, "review_at": None, "block_at": None, "rules": [], "all_rules": True}
+    measures = error = None
+    if request.method == "POST":
+        values = parameters_of(DECISION, request.form)
+        try:
+            measures = ask("SELECT metric, present, candidate FROM fraud.backtest_decision(now() - make_interval(days => %(days)s), now(), %(model)s, %(review_at)s, %(block_at)s,"
+                           " CASE WHEN %(all_rules)s THEN NULL ELSE %(rules)s::text[] END)", values | {"days": _days()})
+        except psycopg.Error as fault:
+            error = told(fault)
+    notices, g.notices = g.get("notices", []), []
+    return render_template("decision.html", values=values, measures=measures, error=error, notices=notices, days=_days(),
+                           rules=ask("SELECT rule, mode, draft FROM fraud.rule_status ORDER BY rule"),
+                           versions=ask("SELECT model || '/' || version AS name FROM fraud.model_versions WHERE model = 'payments' ORDER BY version DESC LIMIT 50")), 409 if error else 200
+
+
 def list_page(name):
     of_list = ask_one("SELECT * FROM fraud.lists WHERE list = %s", [name]) or abort(404)
     part = request.args.get("part", "")
@@ -85,5 +120,6 @@ def newest_entry(name):
     return render_template("entry.html", entry=entry, tried=backtest_of(entry["condition"], 30))
 
 
-PAGES = [("/rules", rules, ["GET"]), ("/rules/new", new_rule, ["GET", "POST"]), ("/rules/of/<path:name>", rule, ["GET", "POST"]),
+PAGES = [("/rules", rules, ["GET"]), ("/rules/new", new_rule, ["GET", "POST"]), ("/rules/suggested", suggested_rules, ["GET"]),
+         ("/rules/decision", whole_decision, ["GET", "POST"]), ("/rules/of/<path:name>", rule, ["GET", "POST"]),
          ("/lists/<name>", list_page, ["GET"]), ("/lists/<name>/newest", newest_entry, ["GET"])]

@@ -52,7 +52,7 @@ if (dialog) dialog.querySelector("button[value=no]").addEventListener("click", (
 if (rows) {
   rows.addEventListener("click", (event) => {
     const row = event.target.closest("tr[data-case]");
-    if (row && !event.target.closest("a")) mark(row);
+    if (row && !event.target.closest("a, input")) mark(row);
   });
   // Not while nobody looks: then the session may end of idleness, as it should.
   setInterval(async () => {
@@ -64,7 +64,9 @@ if (rows) {
       if (!answer.ok) throw new Error(answer.status);
       const text = await answer.text();
       if (dialog.open) return;
+      const chosen = new Set([...rows.querySelectorAll("input:checked")].map((box) => box.value));
       rows.innerHTML = text; // made by the server, which escapes what comes from data
+      rows.querySelectorAll("input").forEach((box) => { box.checked = chosen.has(box.value); });
       const row = here && rows.querySelector(`tr[data-case="${here}"]`);
       if (row) row.classList.add("here");
       live.textContent = "";

@@ -434,7 +434,7 @@ COMMENT ON FUNCTION fraud.close_flood(timestamptz, timestamptz, text) IS
 -- Worst first by the index: the first page costs the same whether ten wait or 100,000. The order is made of the
 -- cases' own rows, and the sums, each by itself, of those that are shown: also right after a flood, where the planner
 -- knows nothing of the table yet, and sorts.
-CREATE VIEW fraud.case_queue AS
+CREATE VIEW fraud.case_queue WITH (security_barrier) AS
     SELECT c.case_id, c.status, c.priority,
            -- As fraud.cases.
            (SELECT min(a.decision) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS decision,
@@ -452,7 +452,9 @@ CREATE VIEW fraud.case_queue AS
     FROM (SELECT s.case_id, s.card, s.status, s.priority, s.opened_at, s.due_at, s.assignee, s.assigned_at
           FROM fraud.case_states s
           WHERE s.status IN ('open', 'acknowledged')
-          ORDER BY s.priority DESC, s.case_id) c;
+          ORDER BY s.priority DESC, s.case_id) c
+    -- The same, which the planner then knows of what is read from here.
+    ORDER BY c.priority DESC, c.case_id;
 COMMENT ON VIEW fraud.case_queue IS
     'the cases that wait for a decision, the greatest loss to be expected first: read it with LIMIT, or from a priority on';
 COMMENT ON COLUMN fraud.case_queue.priority IS

@@ -133,7 +133,7 @@ $$;
 COMMENT ON FUNCTION fraud._check_reason(text, text) IS 'internal: refuses an act without a reason';
 
 CREATE FUNCTION fraud._check_written_name(kind text, name text) RETURNS void
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -146,7 +146,7 @@ $$;
 COMMENT ON FUNCTION fraud._check_written_name(text, text) IS 'internal: refuses what is no name of a list or rule';
 
 CREATE FUNCTION fraud._no_such(kind text, name text, hint text) RETURNS void
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -246,7 +246,10 @@ BEGIN
     INSERT INTO fraud.lists (list, field, type, description)
     VALUES (list, part[2], fraud._list_field_type(part[2]), format('%ss payments by their %s', part[1], part[2]))
     ON CONFLICT DO NOTHING;
-    PERFORM fraud._add_list_rule(list, part[1], part[2]);
+    -- Else somebody has made both at the same moment.
+    IF FOUND THEN
+        PERFORM fraud._add_list_rule(list, part[1], part[2]);
+    END IF;
     SELECT * INTO found_list FROM fraud.lists l WHERE l.list = _ensure_list.list;
     RETURN found_list;
 END

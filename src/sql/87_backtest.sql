@@ -165,11 +165,10 @@ SET jit = off
 AS $$
 DECLARE
     other record;
-    hits bigint;
 BEGIN
     FOR other IN SELECT c.* FROM fraud._rules_to_compare(names) c WHERE c.own LOOP
         BEGIN
-            EXECUTE format('SELECT count(*) FILTER (WHERE %s) FROM (%s) payment', fraud._condition_as_of(other.expression), "rows") INTO hits USING "from", "to";
+            EXECUTE format('SELECT count(*) FILTER (WHERE %s) FROM (%s) payment', fraud._condition_as_of(other.expression), "rows") USING "from", "to";
         EXCEPTION
             WHEN OTHERS THEN
                 rule := other.rule;

@@ -57,6 +57,22 @@ def set_up():
         pay(f"w-{n}", n, f"d-{n % 6}", amount=1000 - 10 * n, merchant=NASTY if n == 0 else f"shop {n % 4}")
 
 
+def watch_claims():
+    """A table of a user's own that is watched, and two events that alert. The model is that of sql/models.sql."""
+    script = (TREE / "sql" / "models.sql").read_text()
+    begin = script.index("CREATE TABLE stump")
+    sql(script[begin:script.index(";\n", script.index("INSERT INTO stump"))])
+    sql("""CREATE TABLE claims (claim_no bigint PRIMARY KEY, filed_at timestamptz NOT NULL, policy_holder text, amount numeric);
+        SELECT fraud.create_feature_set('claims', 'claims', 'claim_no', 'filed_at', create_indexes => true);
+        SELECT fraud.add_feature('claims', 'amount', 'amount', reason => 'claims {amount:.2}');
+        SELECT fraud.add_window_feature('claims', 'claims_30d', 'count', NULL, 'policy_holder', '30 days');
+        SELECT fraud.import_model('claims', convert_to(replace(replace(replace(convert_from(artifact, 'UTF8'),
+            '"a", "b"', '"amount", "claims_30d"'), '[1.0, 0.5, -0.25]', '[1000.0, -3.0, 3.0]'), '[2.0, 1.0, -1.0]', '[3.0, 0.0, 2.0]'), 'UTF8')) FROM stump;
+        SELECT fraud.promote('claims', 1, review_at => 0.5, block_at => 0.97, override_gate => true, reason => 'a test');
+        SELECT fraud.watch('claims', entity => 'policy_holder', amount => 'amount');
+        INSERT INTO claims VALUES (1, now() - interval '1 hour', 'ann', 2000), (2, now() - interval '1 hour', 'bob <b>', 5000)""")
+
+
 class Desk:
     """A desk that serves the database; more are FRAUD_DESK_* in small letters."""
 

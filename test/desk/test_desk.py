@@ -123,7 +123,7 @@ class Walk(unittest.TestCase):
 
     def test_4_every_page(self):
         one = self.logged_in("desk_one")
-        for path in ("/queue", "/queue?whose=mine&overdue=yes&decision=block&least=3", "/queue/rows", "/search", "/rules", "/rules/new", "/models", "/models/payments", "/health"):
+        for path in ("/queue", "/queue?whose=mine&overdue=yes&decision=block&least=3", "/queue/rows", "/search", "/rules", "/rules/new", "/rules/suggested", "/rules/suggested?days=30", "/rules/decision", "/streams", "/models", "/models/payments", "/health"):
             self.assertEqual(one.get(path).status, 200, path)
             self.assertNotIn(PASSWORD, one.text)
             self.assertNotRegex(one.text, r'<script(?! src=)|\son\w+="|\sstyle="|<style', f"{path}: inline script or style, which the policy forbids")
@@ -138,6 +138,74 @@ class Walk(unittest.TestCase):
         self.assertEqual(one.get("/cases/99999999").status, 404)
         self.assertEqual(one.get("/queue?least=x").status, 400)
         self.assertEqual(one.get("/rules/of/none").status, 404)
+
+    def test_41_many_cases_at_once(self):
+        for n in range(6):
+            place.pay(f"many-{n}", 700 + n, "d-many", amount=5)
+        cases = [c for (c,) in sql("SELECT case_id FROM fraud.alerts WHERE transaction_id ~ '^many-' ORDER BY transaction_id")]
+        chosen = [str(c) for c in cases]
+        one = self.logged_in("desk_one").press("Assign all", cases=chosen[:3], assignee="desk_two")
+        self.assertIn("assigned: ", one.text)
+        self.assertEqual(sql("SELECT DISTINCT assignee FROM fraud.cases WHERE case_id = ANY (%s)", [cases[:3]]), [("desk_two",)])
+        one.get("/queue").press("Dismiss all", cases=chosen[:2], note="a class outing")
+        self.assertEqual(sql("SELECT DISTINCT status FROM fraud.cases WHERE case_id = ANY (%s)", [cases[:2]]), [("dismissed",)])
+        one.get("/queue").press("Confirm all as fraud", cases=chosen[2:3])
+        self.assertEqual(value("SELECT status FROM fraud.cases WHERE case_id = %s", [cases[2]]), "confirmed")
+        one.get("/queue").press("Dismiss all", cases=["17x"])
+        self.assertEqual(one.status, 400)
+        # Merges two of one customer.
+        sql("SET fraud_detect.alert_window = 0; SELECT status FROM fraud.ingest(jsonb_build_array(jsonb_build_object('cc_num', '4000000000000703', 'trans_num', 'many-3b', 'amt', 7,"
+            " 'merchant', 'shop 1', 'category', 'travel', 'unix_time', extract(epoch FROM now())::bigint - 30)))")
+        other = value("SELECT case_id FROM fraud.alerts WHERE transaction_id = 'many-3b'")
+        one.get(f"/cases/{cases[3]}").press("Merge into this", other_cases=f"{other}, {cases[4]}")
+        self.assertIn("is of another customer", one.text)
+        one.get(f"/cases/{cases[3]}").press("Merge into this", other_cases=str(other))
+        self.assertIn(f"merged into case {cases[3]}", one.text)
+        self.assertEqual(sql("SELECT status, merged_into FROM fraud.cases WHERE case_id = %s", [other]), [("merged", cases[3])])
+        # A flood: what nobody has is closed, and labelled as nothing.
+        since = value("SELECT min(opened_at) FROM fraud.cases WHERE case_id = ANY (%s)", [cases[3:]])
+        one.get("/queue").press("Close them", **{"from": since.isoformat(), "to": "2999-01-01", "reason": "a slip of the threshold"})
+        self.assertIn("no payment is labelled", one.text)
+        self.assertEqual(value("SELECT status FROM fraud.cases WHERE case_id = %s", [cases[5]]), "closed")
+        self.assertIsNone(value("SELECT is_fraud FROM fraud.transactions WHERE transaction_id = 'many-5'"))
+
+    def test_42_suggested_and_backtested(self):
+        sql("SELECT count(fraud.label(t.transaction_id, t.amount > 900, 'chargeback', card => t.card)::text) FROM fraud.transactions t WHERE t.transaction_id ~ '^w-'")
+        one = self.logged_in("desk_one").get("/rules/suggested").press("Suggest", days="30")
+        self.assertIn("Frauds hit", one.text)
+        condition = value("SELECT condition FROM fraud.suggest_rules(now() - interval '30 days', now(), 1)")
+        one.press("Write it", where={"condition": condition})
+        self.assertIn("suggested from 30 days", one.text)
+        one.get("/rules/decision").press("Backtest", review_at="0.5", block_at="0.9", all_rules="")
+        self.assertEqual(one.status, 200)
+        alerts = value("SELECT candidate FROM fraud.backtest_decision(now() - interval '30 days', now(), review_at => 0.5, block_at => 0.9, rules => '{}') WHERE metric = 'alerts'")
+        self.assertRegex(one.text, rf"(?s)>alerts</td>.*?as it would be".replace("as it would be", "As it would be") + rf'">{alerts:.0f}</td>')
+        one.press("Backtest", review_at="0.9", block_at="0.1")
+        self.assertEqual(one.status, 409)
+        self.assertIn("invalid thresholds", one.text)
+        self.assertIn('value="0.9"', one.text)
+
+    def test_43_ends_a_snooze(self):
+        one = self.logged_in("desk_one")
+        snooze = value("SELECT fraud.snooze('merchant', 'shop 1', now() + interval '1 day', 'a sale')")
+        one.get("/rules").press("End it", where={"snooze_id": str(snooze)}, reason="the sale is over")
+        self.assertEqual(sql("SELECT ended_by, end_reason FROM fraud.snoozes WHERE snooze_id = %s", [snooze]), [("desk_one", "the sale is over")])
+        self.assertNotIn("a sale", one.get("/rules").text)
+
+    def test_44_cases_of_streams(self):
+        place.watch_claims()
+        one = self.logged_in("desk_one").get("/streams")
+        self.assertIn("claims", one.text)
+        case = value("SELECT case_id FROM fraud.stream_case_queue ORDER BY priority DESC, case_id LIMIT 1")
+        one.press("Take", count="1")
+        self.assertEqual(sql("SELECT status, assignee FROM fraud.stream_cases WHERE case_id = %s", [case]), [("acknowledged", "desk_one")])
+        one.get(f"/streams/{case}").press("Note", note="asked the holder")
+        self.assertIn("asked the holder", one.text)
+        one.press("Assign", assignee="desk_two").press("Confirm fraud", note="it is")
+        self.assertEqual(sql("SELECT status, status_by FROM fraud.stream_cases WHERE case_id = %s", [case]), [("confirmed", "desk_one")])
+        one.get(f"/streams/{case}").press("Reopen", note="after all")
+        self.assertEqual(value("SELECT status FROM fraud.stream_cases WHERE case_id = %s", [case]), "open")
+        self.assertEqual(one.get("/streams/99999999").status, 404)
 
     def test_5_bad_input_loses_nothing(self):
         one = self.logged_in("desk_one").get("/rules/new").press("Store, observed", rule="bad", condition="amount >> 'x' AND now() > occurred_at", note="kept")

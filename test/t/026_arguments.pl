@@ -25,6 +25,7 @@ my %refused = (
     (map { $_ => 'no key is retired' } qw(destroy_card_key)),
     (map { $_ => 'it commits, which the transaction around each call does not let it' } qw(load_history_in_batches fold_tiles)),
     (map { $_ => 'no customer is being erased' } qw(_erase_payments)),
+    (map { $_ => 'that it refuses is all it does' } qw(_no_such)),
     (map { $_ => 'a row is made of nothing sound' } qw(_shown_source _shown_version _shown_channel)),
     (map { $_ => 'the scheme is to be one of those given' } qw(_check_destination)));
 

@@ -13,11 +13,11 @@ sub value { return $node->safe_psql('postgres', $_[0]) }
 sub send_and_wait
 {
     my ($session, $sql, $waiting) = @_;
-    $session->query_until(qr/sent/, "\\echo sent\n$sql;\n\\echo ended :LAST_ERROR_SQLSTATE\n");
+    $session->query_until(qr/sent/, "\\echo sent\n$sql;\n");
     $node->poll_query_until('postgres', "SELECT count(*) = $waiting FROM pg_stat_activity WHERE wait_event_type = 'Lock'") or die 'it does not wait';
 }
-# Returns the SQLSTATE of the last error of a session, once what was sent has ended; 00000: none.
-sub outcome { my ($session) = @_; my $out = $session->query('\echo now :LAST_ERROR_SQLSTATE'); return $out =~ /now (\w+)/ ? $1 : 'nothing' }
+# Returns the SQLSTATE of what was sent, once that has ended; 00000: none.
+sub outcome { my ($session) = @_; my $out = $session->query('\echo now :SQLSTATE'); return $out =~ /now (\w+)/ ? $1 : 'nothing' }
 
 # --------------------------------------------------- values of a list
 # The values stand in the table in the order in which nobody would lock them.
@@ -46,14 +46,14 @@ is(value("SELECT action || version FROM fraud.rule_status WHERE rule = 'same'"),
 $holder->query_safe("BEGIN; SELECT fraud.add_rule('taken_back', 'amount > 1', 'review')");
 send_and_wait($one, "SELECT fraud.add_rule('taken_back', 'amount > 2', 'block')", 1);
 $holder->query_safe('ROLLBACK');
-$one->query_safe('SELECT 1');
+is(outcome($one), '00000', 'who waited goes on');
 is(value("SELECT action || version FROM fraud.rule_status WHERE rule = 'taken_back'"), 'block1', 'what is rolled back makes way for the second');
 
 # -------------------------------------- two who first list a value of a field
 $holder->query_safe("BEGIN; SELECT fraud.add_to_list('block_merchant', 'a', reason => 'x')");
 send_and_wait($one, "SELECT fraud.add_to_list('block_merchant', 'b', reason => 'x')", 1);
 $holder->query_safe('COMMIT');
-$one->query_safe('SELECT 1');
+is(outcome($one), '00000', 'who waited goes on');
 is(value("SELECT string_agg(value, ' ' ORDER BY value) FROM fraud.list_values WHERE list = 'block_merchant'"), 'a b', 'a list that comes with a field is made once');
 is(value("SELECT count(*) FROM fraud.rule_versions WHERE rule = 'block_merchant'"), '1', 'and so is its rule');
 

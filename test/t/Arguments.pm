@@ -150,6 +150,8 @@ my %good = (
     (map { ("$_.name" => "'rule'") } qw(alter_rule enforce_rule observe_rule disable_rule rollback_rule drop_rule _rule _set_rule)), 'enforce_rule.version' => '1', 'observe_rule.version' => '1',
     'snooze.kind' => "'merchant'", 'snooze.name' => "'M'", snooze_id => '1::bigint', most => '2', with_rules => 'true', 'backtest_decision.rules' => "'{rule}'::text[]", 'backtest_decision.model' => "'payments/1'",
     '_backtest_rule.expression' => "'amount > 1'", '_backtest_decision.rules' => "'{rule}'::text[]", '_backtest_decision.ref' => "'payments/1'", '_rules_to_compare.names' => 'NULL::text[]', '_rule_row.score' => "'t.score'", '_rule_row.decision' => "'t.decision'",
+    (map { ("$_.rows" => "fraud._decision_rows(NULL, 0.5, 0.9)", "$_.rules" => "'{rule}'::text[]", "$_.names" => "'{rule}'::text[]") } qw(_decision_counts _failing_rules)), failing => "'{rule}'::text[]",
+    '_condition_outcome.condition' => "'amount > 1'", '_condition_outcome.payment' => 'ROW(1)', '_suggestions.frauds' => '2::bigint', '_rule_version.name' => "'rule'", '_rule_version.version' => '1', named => "'{M}'::text[]", '_check_written_name.name' => "'rule'",
     '_list_value.type' => "'text'", '_list_field_type.field' => "'merchant'", '_customer_named.name' => "'account:1'",
     transaction_ids => "'{p2,p3}'::text[]", 'cards uuid[]' => 'NULL::uuid[]', '_write_labels.cards' => '(SELECT array_agg(card) FROM fraud.payment_keys WHERE transaction_id = $$p2$$)',
     '_write_labels.transaction_ids' => "'{p2}'::text[]", '_write_labels.known_at' => "'{2026-01-05}'::timestamptz[]", case_ids => "'{1}'::bigint[]", overrule => 'true', single => 'false',

@@ -64,7 +64,7 @@ FRAUD_FUNCTION(backtest_add) {
   if (tally == nullptr) tally = make_tally(fcinfo, {});
   if (PG_ARGISNULL(1)) return PointerGetDatum(tally);
   const int64_t time = PG_GETARG_TIMESTAMPTZ(1);
-  const int64_t day = time >= 0 ? time / kDayUs : -((-time + kDayUs - 1) / kDayUs);
+  const int64_t day = time / kDayUs - (time % kDayUs < 0 ? 1 : 0);
   const bool hit = !PG_ARGISNULL(6), is_fraud = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
   const bool alerted = !PG_ARGISNULL(3) && is_alert(PG_GETARG_DATUM(3));
   if (hit) {

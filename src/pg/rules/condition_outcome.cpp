@@ -20,6 +20,9 @@ enum Outcome : int16_t { kNo = 0, kHit = 1, kFailed = 2 };
 
 // What a call site has ready.
 struct Site {
+  const char* text;
+  Oid type;  // of the row
+  int32 modifier;
   ExprState* state;
   ExprContext* evaluation;
   TupleTableSlot* slot;
@@ -30,6 +33,9 @@ struct Site {
 Site* make_site(FunctionCallInfo fcinfo, const RuleRow& row, const char* text, HeapTupleHeader tuple) {
   MemoryContext outer = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
   auto* site = static_cast<Site*>(palloc0(sizeof(Site)));
+  site->text = pstrdup(text);
+  site->type = HeapTupleHeaderGetTypeId(tuple);
+  site->modifier = HeapTupleHeaderGetTypMod(tuple);
   TupleDesc shape = lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(tuple), HeapTupleHeaderGetTypMod(tuple));
   site->columns = static_cast<int>(row.columns.size());
   for (int i = 0; i < site->columns; ++i) {
@@ -59,9 +65,9 @@ FRAUD_FUNCTION(condition_outcome) {
   try {
     bool hit = false;
     in_subtransaction([&] {
-      if (site == nullptr) {
-        text* condition = protect([&] { return PG_GETARG_TEXT_PP(0); });
-        const std::string copy(VARDATA_ANY(condition), static_cast<size_t>(VARSIZE_ANY_EXHDR(condition)));
+      text* condition = protect([&] { return PG_GETARG_TEXT_PP(0); });
+      const std::string copy(VARDATA_ANY(condition), static_cast<size_t>(VARSIZE_ANY_EXHDR(condition)));
+      if (site == nullptr || copy != site->text || site->type != HeapTupleHeaderGetTypeId(tuple) || site->modifier != HeapTupleHeaderGetTypMod(tuple)) {
         const RuleRow row = read_rule_row(true);
         const char* text = copy.c_str();
         site = protect([&] { return make_site(fcinfo, row, text, tuple); });

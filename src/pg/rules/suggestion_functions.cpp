@@ -19,8 +19,12 @@ namespace {
 struct Sample {
   SuggestionSearch search;
   double frauds = 0, others = 0;
+  size_t rows = 0;
   size_t most = 0;
 };
+
+// The search reads a sample some thousand times.
+constexpr size_t kMostRows = 10000, kMostColumns = 2000;
 
 void drop_sample(void* sample) { delete static_cast<Sample*>(sample); }
 
@@ -58,6 +62,9 @@ FRAUD_FUNCTION(suggestion_add) {
   const auto columns = static_cast<size_t>(count);
   auto* sample = PG_ARGISNULL(0) ? make_sample(fcinfo, columns) : reinterpret_cast<Sample*>(PG_GETARG_POINTER(0));
   if (columns != sample->search.columns()) throw SqlError(ERRCODE_ARRAY_SUBSCRIPT_ERROR, "a sample's rows must have as many values each");
+  if (++sample->rows > kMostRows || columns > kMostColumns) {
+    throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED, "a sample has at most " + std::to_string(kMostRows) + " payments of " + std::to_string(kMostColumns) + " values");
+  }
   std::vector<double> row(columns);
   for (size_t i = 0; i < columns; ++i) row[i] = nulls[i] ? std::nan("") : DatumGetFloat8(values[i]);
   sample->search.add(row, PG_GETARG_BOOL(2));
