@@ -95,6 +95,18 @@ SELECT model, version, bytes > 1000 AS has_bytes, is_shared, holders FROM fraud.
 COMMIT;
 SELECT is_shared, holders FROM fraud.model_memory WHERE model = 'plans';
 
+-- Who has no right to the schema of the extension plans other queries in a session that has scored, and reads
+-- a view of scores.
+CREATE ROLE regress_fraud_reader;
+CREATE VIEW plan_scores AS SELECT id, fraud_score(p, 'plans') AS score FROM plan_parts p;
+GRANT SELECT ON plan_scores TO regress_fraud_reader;
+SET ROLE regress_fraud_reader;
+SELECT count(*) > 0 AS others FROM generate_series(1, 2);
+SELECT sum(score) > 0 AS scores FROM plan_scores;
+RESET ROLE;
+DROP VIEW plan_scores;
+DROP ROLE regress_fraud_reader;
+
 DROP VIEW differences;
 DROP FUNCTION whole_row(int);
 DROP TABLE plan_rows, plan_parts, kernel_scores;

@@ -36,7 +36,7 @@ sub workers { return $node->safe_psql('postgres', q{SELECT string_agg(pid::text,
 # Contexts of errors that name where ours was raised, by the call's function. These still do: their bodies are in
 # SQL or PL/pgSQL and call another that raises.
 my %contexts;
-my $tells = qr/^(case|case_page|find_payments|payment|grant_access|revoke_access|backtest_rule|backtest_decision|suggest_rules)$/;
+my $tells = qr/^(case|case_page|find_payments|payment|grant_access|revoke_access|backtest_rule|backtest_decision|suggest_rules|report_html)$/;
 
 # Runs the calls in one session, each in a transaction that is rolled back; returns what
 # came of each: an empty text, or the SQLSTATE and the message, or 'lost'.

@@ -8,6 +8,7 @@
 #include "pg/models/score_blocks.h"
 
 #include "pg/server/compat_plans.h"
+#include "pg/server/our_function.h"
 #include "pg/server/planner_gucs.h"
 
 extern "C" {
@@ -16,7 +17,6 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
 #include "optimizer/planner.h"
-#include "parser/parse_func.h"
 #include "utils/lsyscache.h"
 }
 
@@ -224,7 +224,7 @@ PlannedStmt* plan_with_blocks(Query* query, const char* text, int cursor_options
   if (!has_met_call || !guc_score_blocks) return statement;
   Plans plans = {};
   const Oid types[3] = {TEXTOID, TEXTARRAYOID, ANYOID};
-  plans.function = LookupFuncName(list_make2(makeString(pstrdup("fraud")), makeString(pstrdup("_score_columns"))), 3, types, true);
+  plans.function = our_function("_score_columns", types, 3);
   if (!OidIsValid(plans.function)) return statement;
   look_through(statement->planTree, &plans);
   look_through_all(statement->subplans, &plans);

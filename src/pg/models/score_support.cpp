@@ -3,6 +3,7 @@
 //
 // Plain Postgres code: no C++ object lives here, so errors may pass through.
 #include "pg/models/score_blocks.h"
+#include "pg/server/our_function.h"
 #include "pg/server/row_types.h"
 
 extern "C" {
@@ -11,7 +12,6 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "nodes/supportnodes.h"
-#include "parser/parse_func.h"
 #include "parser/parsetree.h"
 }
 
@@ -40,8 +40,7 @@ bool is_nullable(Node* node, int relation, bool nullable) {
 // Returns a call of a function in the schema fraud, or null where it may not be
 // called by the user, who then has the call as it is.
 Node* make_call(const char* name, const Oid* types, int type_count, List* arguments) {
-  List* qualified = list_make2(makeString(pstrdup("fraud")), makeString(pstrdup(name)));
-  Oid function = LookupFuncName(qualified, type_count, types, true);
+  Oid function = our_function(name, types, type_count);
   if (!OidIsValid(function) || !may_execute(function)) return nullptr;
   return (Node*)makeFuncExpr(function, FLOAT8OID, arguments, InvalidOid, InvalidOid,
                              COERCE_EXPLICIT_CALL);
