@@ -100,10 +100,12 @@ SELECT is_shared, holders FROM fraud.model_memory WHERE model = 'plans';
 CREATE ROLE regress_fraud_reader;
 CREATE VIEW plan_scores AS SELECT id, fraud_score(p, 'plans') AS score FROM plan_parts p;
 GRANT SELECT ON plan_scores TO regress_fraud_reader;
+GRANT EXECUTE ON FUNCTION fraud_score(record, text) TO regress_fraud_reader;
 SET ROLE regress_fraud_reader;
 SELECT count(*) > 0 AS others FROM generate_series(1, 2);
 SELECT sum(score) > 0 AS scores FROM plan_scores;
 RESET ROLE;
+REVOKE EXECUTE ON FUNCTION fraud_score(record, text) FROM regress_fraud_reader;
 DROP VIEW plan_scores;
 DROP ROLE regress_fraud_reader;
 
