@@ -81,6 +81,18 @@ SELECT fraud.backtest_decision('2013-05-01', '2013-05-21', review_at => 0.9, blo
 SELECT fraud.backtest_decision('2013-05-01', '2013-05-21', rules => '{bt_none}');
 SELECT fraud.suggest_rules('2013-05-01', '2013-05-21', 0);
 
+-- What is enforced is neither its draft nor what was put back; each in its time.
+SELECT fraud.add_rule('bt_enforced', 'amount < 0', 'block', mode => 'enforce'), fraud.alter_rule('bt_enforced', 'amount > 0', mode => 'observe');
+SELECT fraud.add_rule('bt_over', 'amount > 0', 'block', mode => 'enforce', valid_until => '2013-05-01');
+SELECT candidate = (SELECT candidate FROM fraud.backtest_decision('2013-05-01', '2013-05-21', rules => '{}') WHERE metric = 'blocks') AS no_draft
+FROM fraud.backtest_decision('2013-05-01', '2013-05-21', rules => NULL) WHERE metric = 'blocks';
+-- An analyst sees it, too, where a rule fails.
+SELECT fraud.add_rule('bt_failing', '1 / (amount - amount) > 0', 'review', mode => 'enforce', on_error => 'review');
+SET ROLE regress_fraud_backtester;
+SELECT value > 0 AS hits FROM fraud.backtest_rule('amount > 0', '2013-05-01', '2013-05-21') WHERE metric = 'hits';
+SELECT candidate > 0 AS fails FROM fraud.backtest_decision('2013-05-01', '2013-05-21') WHERE metric = 'failures';
+RESET ROLE;
+
 SELECT fraud.drop_rule(rule, 'over') FROM fraud.rules WHERE rule ~ '^bt_' ORDER BY rule;
 SELECT fraud.drop_list('bt_customers');
 SELECT fraud.revoke_access('regress_fraud_backtester', 'analyst');

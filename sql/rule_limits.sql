@@ -69,10 +69,55 @@ SELECT fraud.add_rule('rl_fails', '1 / 0 > amount', 'review', mode => 'enforce')
 SELECT rl_pay('rl-9', 5);
 SELECT rule, error FROM fraud.rule_matches WHERE transaction_id = 'rl-9' ORDER BY rule;
 
+SELECT fraud.disable_rule('rl_loop', 'over');
+-- Where the payment that found it is taken back, so is what was noted: the next finds it again, and on_error holds.
+SELECT fraud.add_rule('rl_back', 'amount BETWEEN 2000 AND 3000 AND rl_sleep(amount)', 'block', mode => 'enforce', on_error => 'block');
+BEGIN;
+SELECT rl_pay('rl-10', 2500);
+ROLLBACK;
+SELECT rl_pay('rl-11', 2500);
+SELECT rule, decided, error FROM fraud.rule_matches WHERE transaction_id IN ('rl-10', 'rl-11') AND rule = 'rl_back';
+SELECT mode FROM fraud.rule_status WHERE rule = 'rl_back';
+-- The statement's own time is over while nothing can be interrupted, and so is the rule's.
+CREATE FUNCTION rl_busy(numeric) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE long text := repeat(repeat('x', 1000), 60000);
+BEGIN RETURN md5(long) || md5(long) || md5(long) || md5(long) || md5(long) || md5(long) || md5(long) || md5(long) || md5(long) || md5(long) <> ''; END $$;
+SELECT fraud.add_rule('rl_busy', 'amount BETWEEN 4000 AND 4100 AND rl_busy(amount)', 'review', mode => 'enforce');
+SET fraud_detect.rule_timeout = '400ms';
+SET statement_timeout = '300ms';
+SELECT rl_pay('rl-12', 4050);
+SET statement_timeout = '60s';
+SELECT mode FROM fraud.rule_status WHERE rule = 'rl_busy';
+-- What it catches is not caught for good.
+SET fraud_detect.rule_timeout = '2s';
+SET statement_timeout = '300ms';
+SELECT fraud.alter_rule('rl_busy', 'amount BETWEEN 4000 AND 4100 AND rl_stubborn(amount)');
+SELECT rl_pay('rl-13', 4050);
+SET statement_timeout = '60s';
+SET fraud_detect.rule_timeout = '200ms';
+SELECT fraud.disable_rule('rl_busy', 'over');
+-- Nor does it store anything by a function that says it does.
+CREATE TABLE rl_stored(amount numeric);
+CREATE FUNCTION rl_store(numeric) RETURNS void LANGUAGE sql VOLATILE AS 'INSERT INTO public.rl_stored VALUES ($1)';
+CREATE FUNCTION rl_calls(numeric) RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN PERFORM public.rl_store($1); RETURN true; END $$;
+SELECT fraud.add_rule('rl_calls', 'amount = 4200 AND rl_calls(amount)', 'tag');
+SELECT rl_pay('rl-14', 4200);
+SELECT error FROM fraud.rule_matches WHERE transaction_id = 'rl-14' AND rule = 'rl_calls';
+-- Times are read alike, whatever the session's settings.
+SELECT fraud.add_rule('rl_early', 'amount = 4300 AND occurred_at::time < ''06:00''', 'tag');
+SET timezone = 'Pacific/Auckland';
+SELECT rl_pay('rl-15', 4300);
+RESET timezone;
+SELECT count(*) FROM fraud.rule_matches WHERE transaction_id = 'rl-15' AND rule = 'rl_early';
+
 SELECT count(fraud.drop_rule(rule, 'over')::text) AS dropped FROM fraud.rules WHERE rule ~ '^rl_';
 DROP FUNCTION rl_loop(numeric);
 DROP FUNCTION rl_stubborn(numeric);
 DROP FUNCTION rl_sleep(numeric);
 DROP FUNCTION rl_constant(int);
+DROP FUNCTION rl_busy(numeric);
+DROP FUNCTION rl_calls(numeric);
+DROP FUNCTION rl_store(numeric);
+DROP TABLE rl_stored;
 DROP FUNCTION rl_pay(text, numeric);
 SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'as it came');

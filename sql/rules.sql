@@ -293,6 +293,16 @@ SELECT fraud.drop_rule('ru_none', 'x');
 SELECT fraud.drop_rule('ru_big', 'over');
 SELECT fraud.rollback_rule('ru_big', 'x');
 SELECT count(*) AS kept FROM fraud.rule_versions WHERE rule = 'ru_big';
+-- Functions of an author get nobody else's rights without a word.
+CREATE SCHEMA regress_fraud_author AUTHORIZATION regress_fraud_author;
+SET ROLE regress_fraud_author;
+CREATE FUNCTION regress_fraud_author.f(numeric) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true';
+SELECT fraud.add_rule('ru_own', 'regress_fraud_author.f(amount)', 'tag'), fraud.add_rule('ru_plain', 'amount > 1', 'tag');
+RESET ROLE;
+SELECT fraud.alter_rule('ru_own', priority => 50);
+SELECT fraud.alter_rule('ru_own', 'regress_fraud_author.f(amount)', priority => 50), fraud.alter_rule('ru_plain', priority => 50);
+SELECT fraud.drop_rule('ru_own', 'over'), fraud.drop_rule('ru_plain', 'over');
+DROP SCHEMA regress_fraud_author CASCADE;
 SET ROLE regress_fraud_author;
 INSERT INTO fraud.rules (rule) VALUES ('by hand');
 SELECT fraud._write_rule('x', true, 'true', 'true', '{}', '{}', true, 'block', NULL, 'enforce', NULL, NULL, NULL, NULL, NULL, NULL);

@@ -4,7 +4,7 @@ CREATE SCHEMA short_period;
 SET search_path = short_period, public;
 SET timezone = 'UTC';
 
-CREATE TABLE visits (id bigint NOT NULL, at timestamptz NOT NULL, who text NOT NULL, shop text, amount numeric, is_fraud boolean, known_at timestamptz)
+CREATE TABLE visits (id bigint NOT NULL, at timestamptz NOT NULL, who text NOT NULL, shop text, amount numeric, is_fraud boolean, known_at timestamptz, e int)
     PARTITION BY RANGE (at);
 CREATE TABLE visits_1 PARTITION OF visits FOR VALUES FROM ('2026-01-01') TO ('2026-01-05');
 CREATE TABLE visits_2 PARTITION OF visits FOR VALUES FROM ('2026-01-05') TO ('2026-02-01');

@@ -444,7 +444,8 @@ CREATE VIEW fraud.case_queue WITH (security_barrier) AS
            c.opened_at, round(extract(epoch FROM now() - c.opened_at) / 3600, 2) AS age_hours,
            c.due_at, coalesce(c.due_at < now(), false) AS overdue,
            c.assignee, c.assigned_at,
-           (SELECT max(a.raised_at) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS last_alert_at,
+           -- OFFSET 0: else it may be sought from the newest of all alerts on.
+           (SELECT max(a.raised_at) FROM (SELECT a.raised_at FROM fraud.alerts a WHERE a.card = c.card AND a.case_id = c.case_id OFFSET 0) a) AS last_alert_at,
            c.card,
            (SELECT u.last_four FROM fraud.customers u WHERE u.card = c.card) AS last_four,
            (SELECT a.reasons[1] FROM fraud.alerts a WHERE a.card = c.card AND a.case_id = c.case_id

@@ -201,6 +201,9 @@ BEGIN
 
     SELECT count(*) INTO errors FROM jsonb_each(items) i WHERE i.value ->> 'status' = 'error';
     DELETE FROM fraud.health_told t WHERE NOT EXISTS (SELECT FROM fraud.channels c WHERE c.name = t.channel AND 'health' = ANY (c.takes));
+    -- A channel that takes warnings no more hears nothing of them, and not that they are over.
+    DELETE FROM fraud.health_told t
+    WHERE t.status = 'warning' AND NOT EXISTS (SELECT FROM fraud.channels c WHERE c.name = t.channel AND 'warning' = ANY (c.takes));
     -- What was given up before anybody had it was not heard. It is told anew when the receiver takes
     -- something again; not at each look, should it be this that it does not take.
     DELETE FROM fraud.health_told t

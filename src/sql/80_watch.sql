@@ -156,7 +156,7 @@ CREATE VIEW fraud.stream_cases AS
            (SELECT max(a.score) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS max_score,
            (SELECT sum(a.amount) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS amount,
            c.opened_at,
-           (SELECT max(a.raised_at) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS last_alert_at,
+           (SELECT max(a.raised_at) FROM (SELECT a.raised_at FROM fraud.stream_alerts a WHERE a.stream = c.stream AND a.case_id = c.case_id OFFSET 0) a) AS last_alert_at,
            c.priority, c.due_at, c.assignee, c.assigned_at
     FROM fraud.stream_case_states c;
 COMMENT ON VIEW fraud.stream_cases IS
@@ -180,7 +180,7 @@ CREATE VIEW fraud.stream_case_queue AS
            (SELECT count(*)::int FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS alerts,
            c.opened_at, round(extract(epoch FROM now() - c.opened_at) / 3600, 2) AS age_hours,
            c.due_at, coalesce(c.due_at < now(), false) AS overdue, c.assignee, c.assigned_at,
-           (SELECT max(a.raised_at) FROM (SELECT c.stream, c.case_id) k JOIN fraud.stream_alerts a USING (stream, case_id)) AS last_alert_at
+           (SELECT max(a.raised_at) FROM (SELECT a.raised_at FROM fraud.stream_alerts a WHERE a.stream = c.stream AND a.case_id = c.case_id OFFSET 0) a) AS last_alert_at
     FROM (SELECT s.case_id, s.stream, s.entity, s.status, s.priority, s.opened_at, s.due_at, s.assignee, s.assigned_at
           FROM fraud.stream_case_states s
           WHERE s.status IN ('open', 'acknowledged')

@@ -265,6 +265,12 @@ BEGIN
     END IF;
     IF NOT is_new THEN
         SELECT * INTO before FROM fraud.rule_versions v WHERE v.rule = name ORDER BY v.version DESC LIMIT 1;
+        -- The new version has the caller's rights: functions of another would have them without a word.
+        IF condition IS NULL AND NOT before.plain AND before.created_by IS DISTINCT FROM fraud._caller() THEN
+            RAISE EXCEPTION 'the condition of rule "%" runs functions of its author, "%"', name, before.created_by
+                USING ERRCODE = 'insufficient_privilege', DETAIL = 'A version has the rights of who writes it, and so would these functions.',
+                      HINT = 'Give the condition, too, if its functions may have your rights; fraud.rule_versions has it.';
+        END IF;
     END IF;
     new.rule := name;
     new.version := coalesce((SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = name), 0) + 1;
@@ -397,11 +403,18 @@ AS $$
 DECLARE
     current fraud.rules := fraud._rule(name);
     wanted int := coalesce(version, current.observed_version, (SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = name));
-    author name := (fraud._rule_version(name, wanted)).created_by;
+    draft fraud.rule_versions := fraud._rule_version(name, wanted);
 BEGIN
-    IF author = fraud._caller() AND coalesce(nullif(current_setting('fraud_detect.four_eyes', true), ''), 'off')::boolean THEN
-        RAISE EXCEPTION 'version % of rule "%" must be enforced by another than its author', wanted, name
-            USING ERRCODE = 'insufficient_privilege', DETAIL = format('"%s" wrote it, and fraud_detect.four_eyes is on.', author);
+    IF coalesce(nullif(current_setting('fraud_detect.four_eyes', true), ''), 'off')::boolean THEN
+        IF draft.created_by = fraud._caller() THEN
+            RAISE EXCEPTION 'version % of rule "%" must be enforced by another than its author', wanted, name
+                USING ERRCODE = 'insufficient_privilege', DETAIL = format('"%s" wrote it, and fraud_detect.four_eyes is on.', draft.created_by);
+        ELSIF NOT draft.plain THEN
+            -- Else who wrote it could have it do something else once it is enforced.
+            RAISE EXCEPTION 'version % of rule "%" runs functions that are not PostgreSQL''s or ours', wanted, name
+                USING ERRCODE = 'insufficient_privilege', DETAIL = 'fraud_detect.four_eyes is on, and their bodies can be changed without a second person.',
+                      HINT = 'Write the condition without them; values that they look up belong in a list (fraud.in_list).';
+        END IF;
     END IF;
     PERFORM fraud._set_rule('enforce', name, reason, wanted, nullif(current.observed_version, wanted));
     RETURN wanted;

@@ -20,6 +20,26 @@ END;
 COMMENT ON FUNCTION fraud._rules_to_compare(text[]) IS
     'internal: the named rules (their draft, if there is one), or all that are live, and whether the caller may evaluate them';
 
+-- What is enforced is what decides: not a draft beside it, not what was put back for being slow, and not before or after its time.
+CREATE FUNCTION fraud._rules_to_decide(names text[]) RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT c.* FROM fraud._rules_to_compare(names) c WHERE names IS NOT NULL
+    UNION ALL
+    SELECT * FROM (
+        SELECT r.rule, v.version,
+               concat_ws(' AND ', 'payment.occurred_at >= ' || quote_literal(v.valid_from) || '::timestamptz', 'payment.occurred_at < ' || quote_literal(v.valid_until) || '::timestamptz', format('(%s)', v.expression)),
+               v.action, v.plain OR v.created_by IS NULL OR v.created_by = current_user, v.on_error
+        FROM fraud.rules r
+        JOIN fraud.rule_versions v ON v.rule = r.rule AND v.version = r.enforced_version
+        WHERE names IS NULL
+          AND NOT EXISTS (SELECT FROM fraud.slow_rules s WHERE s.rule = v.rule AND s.version = v.version AND s.noticed_at > r.changed_at)
+        ORDER BY r.rule) d;
+END;
+COMMENT ON FUNCTION fraud._rules_to_decide(text[]) IS
+    'internal: the named rules (their draft, if there is one), or what is enforced, each in its time, and whether the caller may evaluate them';
+
 -- Counts payments in one pass, which parallel workers share. Its last argument is null where the condition does not hit.
 CREATE FUNCTION fraud._backtest_add(internal, timestamptz, boolean, text, numeric, uuid, bigint) RETURNS internal
 AS 'MODULE_PATHNAME', 'fraud_detect_backtest_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
@@ -166,7 +186,7 @@ AS $$
 DECLARE
     other record;
 BEGIN
-    FOR other IN SELECT c.* FROM fraud._rules_to_compare(names) c WHERE c.own LOOP
+    FOR other IN SELECT c.* FROM fraud._rules_to_decide(names) c WHERE c.own LOOP
         BEGIN
             EXECUTE format('SELECT count(*) FILTER (WHERE %s) FROM (%s) payment', fraud._condition_as_of(other.expression), "rows") USING "from", "to";
         EXCEPTION
@@ -196,7 +216,7 @@ DECLARE
     payments text := "rows";
     failures text := '0';
 BEGIN
-    FOR other IN SELECT c.*, array_position(failing, c.rule) AS place FROM fraud._rules_to_compare(rules) c LOOP
+    FOR other IN SELECT c.*, array_position(failing, c.rule) AS place FROM fraud._rules_to_decide(rules) c LOOP
         IF other.place IS NULL THEN
             condition := format('coalesce((%s), false)', fraud._condition_as_of(other.expression));
         ELSE
@@ -271,7 +291,6 @@ DECLARE
     at_review float8;
     at_block float8;
     missing text;
-    named text[] := coalesce(rules, ARRAY(SELECT r.rule FROM fraud.rules r WHERE r.enforced_version IS NOT NULL));
     payments text;
     failing text[];
     faults text[];
@@ -290,21 +309,21 @@ BEGIN
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules.';
     END IF;
-    SELECT string_agg(format('"%s"', c.rule), ', ') INTO missing FROM fraud._rules_to_compare(named) c WHERE NOT c.own;
+    SELECT string_agg(format('"%s"', c.rule), ', ') INTO missing FROM fraud._rules_to_decide(rules) c WHERE NOT c.own;
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION 'rules run functions of their author: %', missing
             USING ERRCODE = 'insufficient_privilege', HINT = 'Name the rules that are to be in force without them.';
     END IF;
     payments := fraud._decision_rows(ref, at_review, at_block);
     BEGIN
-        RETURN QUERY SELECT d.* FROM fraud._decision_counts(payments, named, '{}', "from", "to") d;
+        RETURN QUERY SELECT d.* FROM fraud._decision_counts(payments, rules, '{}', "from", "to") d;
     EXCEPTION
         WHEN OTHERS THEN
-            SELECT array_agg(f.rule), array_agg(f.fault) INTO failing, faults FROM fraud._failing_rules(named, payments, "from", "to") f;
+            SELECT array_agg(f.rule), array_agg(f.fault) INTO failing, faults FROM fraud._failing_rules(rules, payments, "from", "to") f;
             IF failing IS NULL THEN
                 RAISE;
             END IF;
-            RETURN QUERY SELECT d.* FROM fraud._decision_counts(payments, named, failing, "from", "to") d;
+            RETURN QUERY SELECT d.* FROM fraud._decision_counts(payments, rules, failing, "from", "to") d;
             FOR i IN 1 .. cardinality(failing) LOOP
                 RAISE WARNING 'rule "%" fails on some of these payments: %', failing[i], faults[i]
                     USING HINT = 'There it does what its on_error says, as it would to payments; "failures" counts them.';

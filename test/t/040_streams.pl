@@ -34,11 +34,11 @@ my $train = q(SELECT fraud.train('claims', 'claims', '{"num_boost_round": 20}', 
 sub run_of { return value(sprintf($train, @_)) }
 my $run = run_of('2025-01-01', '2025-03-01');
 like(refusal("SELECT fraud.wait_for_training($run)"),
-    qr/training run \d+ failed: no row of the training period, from 2025-01-01.* to 2025-03-01.*, has a label; It has 8495 rows, of which none is labelled/,
+    qr/training run \d+ failed: no row of the training period, from 2025-01-01.* to 2025-03-01.*, has a label\. It has 8495 rows, of which none is labelled/,
     'a period without labels');
 $run = run_of('2020-01-01', '2021-01-01');
 like(refusal("SELECT fraud.wait_for_training($run)"),
-    qr/the training period, from 2020-01-01.* to 2021-01-01.*, has no rows; There are some from 2025-01-01 .* to 2025-03-25/,
+    qr/the training period, from 2020-01-01.* to 2021-01-01.*, has no rows\. There are some from 2025-01-01 .* to 2025-03-25/,
     'is told from one without rows');
 value(q{SELECT fraud.label_event('claims', array_agg(claim_no::text), amount > 3000 AND claim_no % 3 <> 0, 'history', '2025-04-01')
         FROM claims GROUP BY amount > 3000 AND claim_no % 3 <> 0});

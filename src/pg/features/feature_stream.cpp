@@ -32,7 +32,7 @@ std::vector<EventColumn> columns_of(const FeatureSet& set, bool looks_up) {
   columns.push_back({Kind::kId, 0, "(" + set.id + ")"});
   if (!set.tag.empty()) columns.push_back({Kind::kTag, 0, "(" + set.tag + ")"});
   if (looks_up) {
-    columns.push_back({Kind::kRow, 0, "e"});
+    columns.push_back({Kind::kRow, 0, "COALESCE(e.*)"});  // "e" would be a column of that name
   } else if (!set.row.empty()) {
     columns.push_back({Kind::kRow, 0, "(" + set.row + ")"});
   }

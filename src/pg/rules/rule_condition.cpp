@@ -318,10 +318,12 @@ void check_cost(const RuleRow& row, const Condition& condition) {
     const bool was_canceled = data->sqlerrcode == ERRCODE_QUERY_CANCELED;
     if (!bound.stop() && ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
     protect([&] { FreeErrorData(data); });
+    bound.pass_on();
     if (!was_canceled) return;
     throw too_slow();
   }
   if (bound.stop()) throw too_slow();
+  bound.pass_on();
 }
 
 ::Node* condition_tree(const RuleRow& row, const char* text) { return parse(row_state(row), text); }

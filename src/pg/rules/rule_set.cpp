@@ -3,6 +3,8 @@
 #include "core/payments/mask.h"
 
 #include <algorithm>
+#include <cstring>
+#include <exception>
 #include <optional>
 #include <tuple>
 
@@ -16,8 +18,10 @@
 #include "pg/server/subtransaction.h"
 
 extern "C" {
+#include "access/xact.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
+#include "pgtime.h"
 #include "portability/instr_time.h"
 #include "utils/inval.h"
 #include "utils/plancache.h"
@@ -65,6 +69,28 @@ class InContext {
   MemoryContext outer_;
 };
 
+// Until the end of its life, times are read and written as in backtests, whatever the settings of who stores the payment.
+class PinnedTimes {
+ public:
+  PinnedTimes() : exceptions_(std::uncaught_exceptions()) {
+    if (strcmp(pg_get_timezone_name(session_timezone), "UTC") == 0 && DateStyle == USE_ISO_DATES && DateOrder == DATEORDER_YMD) return;
+    protect([this] {
+      level_ = NewGUCNestLevel();
+      (void)set_config_option("timezone", "UTC", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+      (void)set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    });
+  }
+  ~PinnedTimes() noexcept {
+    // After an error the end of the transaction undoes it.
+    if (level_ > 0 && std::uncaught_exceptions() == exceptions_) AtEOXact_GUC(false, level_);
+  }
+  PinnedTimes(const PinnedTimes&) = delete;
+  PinnedTimes& operator=(const PinnedTimes&) = delete;
+
+ private:
+  int exceptions_, level_ = 0;
+};
+
 // Whether code of a procedural language has raised it, with whatever SQLSTATE it liked.
 bool is_raised_by_code(const ErrorData* data) {
   const std::string_view file = data->filename != nullptr ? data->filename : "";
@@ -95,6 +121,35 @@ class RulesAtWork {
   RulesAtWork& operator=(const RulesAtWork&) = delete;
 };
 
+// Which rules were too slow is noted with the payment. Where the payment is taken back, so is that, and what this session
+// has found of it: the rules are read again.
+int noted_at_level = 0;  // of the transaction; 0: nothing is noted in it
+bool notes_are_gone = false;
+
+// Plain Postgres code.
+void after_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+  const int level = GetCurrentTransactionNestLevel();
+  if (noted_at_level < level || (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)) return;
+  if (event == SUBXACT_EVENT_ABORT_SUB) notes_are_gone = true;
+  noted_at_level = level - 1;
+}
+
+// Plain Postgres code.
+void after_transaction(XactEvent event, void*) {
+  switch (event) {
+    case XACT_EVENT_ABORT:
+      if (noted_at_level > 0) notes_are_gone = true;
+      noted_at_level = 0;
+      break;
+    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_PREPARE:
+      noted_at_level = 0;
+      break;
+    default:
+      break;
+  }
+}
+
 // Rises with whatever may make a rule that could not be compiled one that can.
 uint64_t catalog_changes = 0;
 
@@ -104,6 +159,8 @@ void note_catalog_change(Datum, int, uint32) { ++catalog_changes; }
 void watch_catalog() {
   static bool watches = false;
   if (watches) return;
+  RegisterXactCallback(after_transaction, nullptr);
+  RegisterSubXactCallback(after_subtransaction, nullptr);
   for (int cache : {PROCOID, OPEROID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM}) CacheRegisterSyscacheCallback(cache, note_catalog_change, (Datum)0);
   watches = true;
 }
@@ -122,13 +179,18 @@ template <typename Body>
 std::optional<Fault> attempt(Body&& body) {
   TimeBound bound(guc_rule_timeout_ms);
   try {
-    in_subtransaction(body);
+    in_subtransaction([&] {
+      XactReadOnly = true;  // until the subtransaction's end: functions that it calls may say of themselves that they store something
+      body();
+    });
     if (bound.stop()) return Fault{too_long(), true};
+    bound.pass_on();
     return std::nullopt;
   } catch (const PgError& error) {
     ErrorData* data = error.data();
     const bool was_over = bound.stop() && data->sqlerrcode == ERRCODE_QUERY_CANCELED;
     if (!was_over && !is_the_rules(data)) throw;
+    bound.pass_on();
     const Fault fault{was_over ? too_long() : data->message != nullptr ? data->message : "error", was_over};
     protect([&] { FreeErrorData(data); });
     return fault;
@@ -218,6 +280,7 @@ void RuleSet::load(int64_t revision, bool read_only) {
     evaluation_->ecxt_scantuple = slot_;
     MemoryContextSwitchTo(outer);
   });
+  const PinnedTimes times;
   for (Group& group : groups_) compile(group);
 }
 
@@ -332,6 +395,9 @@ void RuleSet::run(Group& group, std::vector<char>& matched, std::vector<std::str
     RestrictedScope scope(group.definer);
     protect([&] { evaluate_together(group, matched); });
   });
+  Rule* slowest = nullptr;
+  int64_t most_us = 0;
+  bool any_stops = false;
   for (size_t i = group.begin; i < group.end; ++i) {
     Rule& rule = rules_[i];
     if (rule.stopped) continue;
@@ -339,6 +405,7 @@ void RuleSet::run(Group& group, std::vector<char>& matched, std::vector<std::str
       errors[i] = rule.fault;
     } else if (fault) {
       matched[i] = 0;
+      const int64_t begun = GetCurrentTimestamp();
       const std::optional<Fault> own = attempt([&] {
         RestrictedScope scope(group.definer);
         protect([&] { evaluate_one(rule, matched[i]); });
@@ -347,9 +414,17 @@ void RuleSet::run(Group& group, std::vector<char>& matched, std::vector<std::str
         errors[i] = own->message.empty() ? "unknown error" : own->message;
         matched[i] = 0;
         rule.stops = own->took_too_long;
+        any_stops = any_stops || rule.stops;
+      }
+      const int64_t took_us = GetCurrentTimestamp() - begun;
+      if (took_us > most_us) {
+        most_us = took_us;
+        slowest = &rule;
       }
     }
   }
+  // Together they take too long, and none alone: with the slowest of them less the next payment is nearer to the bound.
+  if (fault && fault->took_too_long && !any_stops && slowest != nullptr) slowest->stops = true;
   stop_rules(group);
 }
 
@@ -423,6 +498,7 @@ RuleOutcome RuleSet::evaluate(const std::vector<Datum>& values, const std::vecto
   ExecStoreVirtualTuple(slot_);
   {
     ListMemo memo(snapshot, asks_lists_);
+    const PinnedTimes times;
     for (Group& group : groups_) run(group, matched, errors);
   }
   const TimestampTz now = GetCurrentTransactionStartTimestamp();
@@ -458,8 +534,8 @@ std::vector<RuleSet::Slow> RuleSet::take_slow() {
     rule.stops = false;
     slow.push_back({rule.name, rule.version, static_cast<double>(guc_rule_timeout_ms), rule.evaluations + 1, true});
   }
-  if (guc_rule_time_limit_ms <= 0) return slow;
   for (Rule& rule : rules_) {
+    if (guc_rule_time_limit_ms <= 0) break;
     if (rule.counted < kJudgedAfter) continue;
     const double mean_ms = rule.spent_us / static_cast<double>(rule.counted) / 1000;
     if (rule.enforced && mean_ms > guc_rule_time_limit_ms) {
@@ -471,6 +547,7 @@ std::vector<RuleSet::Slow> RuleSet::take_slow() {
       rule.spent_us /= 2;
     }
   }
+  if (!slow.empty()) noted_at_level = GetCurrentTransactionNestLevel();
   return slow;
 }
 
@@ -488,10 +565,11 @@ std::shared_ptr<RuleSet> find_rules(const std::string& features, bool read_only)
   if (revision < 0) return nullptr;
   // Else what is at work now might be let go of.
   if (rules_at_work) const RulesAtWork refused;
-  if (kept != nullptr && kept->revision_ == revision && kept->features_ == features && kept->is_current()) return kept;
+  if (kept != nullptr && !notes_are_gone && kept->revision_ == revision && kept->features_ == features && kept->is_current()) return kept;
   std::shared_ptr<RuleSet> fresh(new RuleSet);
   fresh->features_ = features;
   fresh->load(revision, read_only);
+  notes_are_gone = false;
   kept = fresh;
   return fresh;
 }

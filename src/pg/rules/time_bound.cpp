@@ -15,6 +15,7 @@ namespace fraud::pg {
 namespace {
 
 volatile sig_atomic_t is_over = 0;
+volatile sig_atomic_t was_asked = 0;  // by pg_cancel_backend, or the client
 
 // In a signal handler, as Postgres's own for statement_timeout.
 void cancel() {
@@ -22,6 +23,13 @@ void cancel() {
   InterruptPending = 1;
   QueryCancelPending = 1;
   SetLatch(MyLatch);
+}
+
+struct sigaction asking;  // what SIGINT did before
+
+void note_cancel(int number) {
+  was_asked = 1;
+  asking.sa_handler(number);
 }
 
 TimeoutId timeout() {
@@ -36,7 +44,17 @@ TimeBound::TimeBound(int milliseconds) {
   if (milliseconds <= 0) return;
   const TimeoutId id = timeout();
   is_over = 0;
+  was_asked = 0;
+  statement_is_bound_ = get_timeout_active(STATEMENT_TIMEOUT);
   protect([&] { enable_timeout_every(id, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds), milliseconds); });
+  sigaction(SIGINT, nullptr, &asking);
+  hears_ = asking.sa_handler != SIG_IGN && asking.sa_handler != SIG_DFL;
+  if (hears_) {
+    struct sigaction noting = asking;
+    noting.sa_handler = note_cancel;
+    sigaction(SIGINT, &noting, nullptr);
+  }
+  if (QueryCancelPending && is_over == 0) was_asked = 1;
   runs_ = true;
 }
 
@@ -44,11 +62,20 @@ bool TimeBound::stop() noexcept {
   if (!runs_) return was_over_;
   runs_ = false;
   disable_timeout(timeout(), false);
-  was_over_ = is_over != 0;
+  if (hears_) sigaction(SIGINT, &asking, nullptr);
+  // Whichever came first, and whichever was told: both set the same flag.
+  is_canceled_ = was_asked != 0 || (statement_is_bound_ && !get_timeout_active(STATEMENT_TIMEOUT));
+  was_over_ = is_over != 0 && !is_canceled_;
   // What came too late to interrupt anything is not to interrupt what comes next.
   if (was_over_) QueryCancelPending = 0;
   is_over = 0;
   return was_over_;
+}
+
+void TimeBound::pass_on() const noexcept {
+  if (!is_canceled_) return;
+  QueryCancelPending = 1;
+  InterruptPending = 1;
 }
 
 }  // namespace fraud::pg

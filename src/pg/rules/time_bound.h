@@ -14,11 +14,15 @@ class TimeBound {
   TimeBound(const TimeBound&) = delete;
   TimeBound& operator=(const TimeBound&) = delete;
 
-  // Ends it. Returns whether the time was over, whether or not that interrupted something.
+  // Ends it. Returns whether the time was over, whether or not that interrupted something; false where somebody else has
+  // canceled the statement meanwhile, or its own time is over, since that is no fault of the code.
   bool stop() noexcept;
 
+  // Once it has ended: has what somebody else has canceled be canceled at the next occasion, should the code have caught it.
+  void pass_on() const noexcept;
+
  private:
-  bool runs_ = false, was_over_ = false;
+  bool runs_ = false, was_over_ = false, is_canceled_ = false, statement_is_bound_ = false, hears_ = false;
 };
 
 }  // namespace fraud::pg
