@@ -12,5 +12,5 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /installed /
 # Where a new cluster is made: the library preloaded, and the extension in the database of POSTGRES_DB.
-RUN echo "shared_preload_libraries = 'fraud_detect'" >> /usr/share/postgresql/postgresql.conf.sample \
+RUN printf "shared_preload_libraries = 'fraud_detect'\nmax_worker_processes = 16\n" >> /usr/share/postgresql/postgresql.conf.sample \
     && echo 'CREATE EXTENSION fraud_detect;' > /docker-entrypoint-initdb.d/fraud_detect.sql

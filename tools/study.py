@@ -168,7 +168,7 @@ class Study:
         gap = top - float(self.measured[trained[0][1]]["average_precision"])
         chosen = json.loads(self.db.value(f"SELECT (SELECT params FROM fraud.training_trials WHERE run = r.run ORDER BY metric DESC LIMIT 1) FROM fraud.training_runs r WHERE run = {trained[2][2]}"))
         best = (f"The defaults are {gap:.4f} of average precision below the best of the three trained here."
-                if gap > 0 else "None of the three trained here has a higher average precision than the defaults.")
+                if gap > 0 else "Neither of the other two trained here has a higher average precision than the defaults.")
         self.write(f"\n{best} The search drew {DRAWS} sets from\n"
                    f"`{json.dumps(SEARCH)}`\nand took, by average precision (aucpr) on the validation period, `{json.dumps(chosen)}`.\n")
         figure, axes = plt.subplots(figsize=(6, 4.5))

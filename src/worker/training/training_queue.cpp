@@ -15,6 +15,7 @@ using namespace fraud::pg;
 namespace {
 
 constexpr int64_t kSecond = 1000000;
+constexpr int64_t kWarnEvery = 60 * kSecond;
 
 Statement waiting_runs("SELECT q.run FROM fraud.training_queue q WHERE NOT q.started ORDER BY q.run"
                        " LIMIT 64 FOR UPDATE SKIP LOCKED",
@@ -69,7 +70,17 @@ bool TrainingQueue::start(int64_t run) {
     return start_worker(worker);
   });
   if (handle == nullptr) {
-    protect([&] { close_unused_training_slot(slot, run); });
+    const TimestampTz now = GetCurrentTimestamp();
+    const bool warns = warned_at_ == 0 || now - warned_at_ >= kWarnEvery;
+    if (warns) warned_at_ = now;
+    protect([&] {
+      close_unused_training_slot(slot, run);
+      if (warns) {
+        ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                          errmsg("training run %lld waits: the server has no slot for another worker", static_cast<long long>(run)),
+                          errhint("Raise max_worker_processes.")));
+      }
+    });
     return false;
   }
   started_[run] = {slot, handle};

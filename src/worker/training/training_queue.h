@@ -30,6 +30,7 @@ class TrainingQueue {
 
   std::map<int64_t, std::pair<int, BackgroundWorkerHandle*>> started_;  // slot, handle
   TimestampTz next_look_ = DT_NOEND;
+  TimestampTz warned_at_ = 0;  // that there is no slot
 };
 
 }  // namespace fraud::worker
