@@ -67,7 +67,7 @@ class ScriptVisitor(visitors.SQLVisitor):
 def records_for_rows(source):
     """Returns PL/pgSQL with variables of tables' types declared as records."""
     # pgspot prints the names of arguments without their quotes.
-    source = re.sub(r"(?<=[(, ])values(?= text\[\])", '"values"', source, count=1)
+    source = re.sub(r"(?<=[(, ])(values(?= text\[\])|precision(?= (?:float8|double precision)))", r'"\1"', source)
     return re.sub(r"(?m)^(\s+\w+ )(?:fraud\.\w+)(?=( :=[^;]*)?;)", r"\1record", source)
 
 
