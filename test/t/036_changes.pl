@@ -45,6 +45,33 @@ FULL JOIN
      FROM fraud.transactions p LEFT JOIN fraud.current_labels l USING (card, transaction_id) GROUP BY 1) t USING (card)
 WHERE (r.active_days, r.payments, r.volume, r.labelled_fraud, r.labelled_fraud_volume) IS DISTINCT FROM (t.d, t.n, t.v, t.f, t.w);
 SQL
+# A payment whose number in the log is smaller than those that were folded before it committed, and which is
+# gone before it is folded: its end comes first, where the last piece ended, or in a slot of its own.
+my $full = "BEGIN; SELECT fraud._lock('rollups'); UPDATE fraud.change_slots SET first_id = 1 WHERE slot = (SELECT last_value FROM fraud.change_slot); COMMIT;";
+my $turns = 0;
+for my $turning ('', $full) {
+    my @ids = map { 10 * length($turning) + $_ } 1 .. 3;
+    my @stored = map { "SELECT status FROM fraud.ingest(jsonb_build_object('cc_num', 4200000000000000 + $_, 'trans_num', 'late-$_', 'amt', 5, 'merchant', 'shop $_', 'category', 'c1', 'unix_time', 1700000000))" } @ids;
+    my $late = $node->background_psql('postgres', on_error_stop => 0);
+    $late->query_safe("BEGIN; $stored[0]");
+    value("$stored[1]; $turning SELECT fraud.refresh_rollups()");
+    # A slot is made a spare by one refresh and opened by the next.
+    value("$full SELECT fraud.refresh_rollups()") for $turning ? (1 .. 3) : ();
+    value("$stored[2]; SELECT fraud.refresh_rollups()");
+    $late->query_safe('COMMIT');
+    $late->quit;
+    value("DELETE FROM fraud.transactions WHERE transaction_id = 'late-$ids[0]'");
+    value($compare);
+    for my $fold ('_fold(1)', '_fold(1)', 'refresh_rollups()') {
+        value("SELECT fraud.$fold");
+        value($compare);
+        $turns++;
+    }
+    is(value("SELECT sum(customers) FROM fraud._rollups WHERE kind = 'day'"), value('SELECT count(DISTINCT card) FROM fraud.transactions'),
+        'a payment that went before it was folded leaves no customer behind' . ($turning ? ', in another slot' : ''));
+}
+is($turns, 6, 'and the views were right at each step');
+
 # A payment out of those that are there, at random.
 my $some = "FROM fraud.payment_keys WHERE transaction_id >= 'p-' || :id ORDER BY transaction_id LIMIT 1";
 my @scripts = (
