@@ -1,3 +1,16 @@
+-- Tiles of payments (src/sql/36_tiles.sql) stand for the payments of all months. Of a month that is made here, empty,
+-- and of one that retention takes, which marks it, they need not be told; what somebody attaches, detaches or
+-- truncates is told by its not being here, and they are made anew (src/pg/features/tile_shape.cpp).
+CREATE TABLE fraud.months (
+    partition oid PRIMARY KEY,
+    file oid NOT NULL,
+    attached xid NOT NULL
+);
+COMMENT ON TABLE fraud.months IS 'internal: the partitions of fraud.transactions as the extension made them';
+COMMENT ON COLUMN fraud.months.partition IS 'its oid';
+COMMENT ON COLUMN fraud.months.file IS 'its pg_relation_filenode when it was made: another one since it was truncated or rewritten';
+COMMENT ON COLUMN fraud.months.attached IS 'xmin of its row in pg_inherits: another one once it was detached and attached again';
+
 -- A month's partition is made apart and then attached: ATTACH takes a lock on
 -- fraud.transactions that stops neither readers nor writers.
 CREATE FUNCTION fraud._ensure_partition(occurred_at timestamptz) RETURNS boolean
@@ -35,6 +48,8 @@ BEGIN
     EXECUTE format(
         'ALTER TABLE fraud.transactions ATTACH PARTITION fraud.%I FOR VALUES FROM (%L) TO (%L)',
         part, month_start AT TIME ZONE 'UTC', (month_start + interval '1 month') AT TIME ZONE 'UTC');
+    INSERT INTO fraud.months (partition, file, attached)
+    SELECT i.inhrelid, pg_relation_filenode(i.inhrelid), i.xmin FROM pg_inherits i WHERE i.inhrelid = format('fraud.%I', part)::regclass;
     RETURN true;
 END
 $$;

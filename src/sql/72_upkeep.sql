@@ -123,6 +123,7 @@ BEGIN
             EXECUTE format('ALTER TABLE fraud.transactions DETACH PARTITION fraud.%I %s', month.partition,
                            CASE WHEN month.detach_pending THEN 'FINALIZE' ELSE '' END);
             EXECUTE format('ALTER TABLE fraud.%I RENAME TO %I', month.partition, past);
+            DELETE FROM fraud.months m WHERE m.partition = format('fraud.%I', past)::regclass;
             EXIT;
         EXCEPTION WHEN lock_not_available THEN
             IF attempt = 10 THEN

@@ -81,5 +81,30 @@ ok($standby->poll_query_until('postgres', "SELECT count(*) = 0 FROM fraud.tile_m
 is(windows($standby, 42, 'on'), windows($standby, 42, 'off'), 'with the same windows');
 is(on_standby("SELECT count(*) FROM fraud.verify_parity('payments', 200)"), '0', 'all of them');
 
+# ------------------------------------------------------- months, by hand
+# What no trigger of fraud.transactions sees. A month that the extension makes has nothing made anew.
+my $shape = "SELECT md5(shape) FROM fraud.tile_sets WHERE feature_set = 'payments'";
+sub folded { return $standby->poll_query_until('postgres', "SELECT count(*) = 0 FROM fraud.tile_marks") }
+my $kept = on_standby($shape);
+my ($month, $newest) = split /\|/, on_standby("SELECT tableoid::regclass, now()::date - occurred_at::date FROM fraud.transactions WHERE merchant = '$merchant' ORDER BY occurred_at DESC LIMIT 1");
+on_standby("SELECT status FROM fraud.ingest('" . payment(trans_num => '"t-month"', current_time => midnight(-70)) . "', 'next')");
+is(on_standby('SELECT count(*) FROM fraud.verify_parity(\'payments\', 50)') . on_standby($shape), "0$kept", 'a month that is made leaves tiles as they are');
+my $bounds = on_standby("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = '$month'::regclass");
+my $full = windows($standby, $newest - 1, 'on');
+for my $act ("ALTER TABLE fraud.transactions DETACH PARTITION $month", "ALTER TABLE fraud.transactions ATTACH PARTITION $month $bounds", "TRUNCATE $month")
+{
+    $kept = on_standby($shape);
+    on_standby($act);
+    my $with = windows($standby, $newest - 1, 'on');
+    is($with, windows($standby, $newest - 1, 'off'), "$act: no window is of what was there before");
+    ($act =~ /ATTACH/ ? \&is : \&isnt)->($with, $full, 'and they are others than without it');
+    next if $act !~ /ATTACH/;  # else too few are left
+    on_standby("SELECT fraud.request_tiles('payments')");
+    ok($standby->poll_query_until('postgres', "SELECT md5(shape) <> '$kept' FROM fraud.tile_sets WHERE feature_set = 'payments'")
+        && $standby->poll_query_until('postgres', $covered) && folded(), 'tiles are made anew');
+    is(windows($standby, $newest - 1, 'on'), windows($standby, $newest - 1, 'off'), 'with the same windows');
+}
+is(on_standby("SELECT count(*) FROM fraud.verify_parity('payments', 200)"), '0', 'all of them');
+
 $standby->stop;
 done_testing();

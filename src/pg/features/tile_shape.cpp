@@ -89,6 +89,67 @@ void add_partitions(Relation root, uint64* mixed) {
   }
 }
 
+// Mixes the months of payments that are not as the extension made them (fraud.months): those that somebody attached, truncated or
+// rewrote, and those that he took out. In any order. Plain Postgres code, for protect().
+void add_strange_months(Oid root, Oid schema, uint64* mixed) {
+  struct Month {
+    Oid partition, file;
+    TransactionId attached;
+  };
+  List* months = NIL;
+  Relation catalog = table_open(InheritsRelationId, AccessShareLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, Anum_pg_inherits_inhparent, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(root));
+  SysScanDesc scan = systable_beginscan(catalog, InheritsParentIndexId, true, nullptr, 1, &key);
+  for (HeapTuple row; HeapTupleIsValid(row = systable_getnext(scan));) {
+    auto* month = static_cast<Month*>(palloc(sizeof(Month)));
+    month->partition = reinterpret_cast<Form_pg_inherits>(GETSTRUCT(row))->inhrelid;
+    month->attached = HeapTupleHeaderGetRawXmin(row->t_data);
+    HeapTuple described = SearchSysCache1(RELOID, ObjectIdGetDatum(month->partition));
+    month->file = HeapTupleIsValid(described) ? reinterpret_cast<Form_pg_class>(GETSTRUCT(described))->relfilenode : InvalidOid;
+    if (HeapTupleIsValid(described)) ReleaseSysCache(described);
+    months = lappend(months, month);
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+
+  uint64 strange = 0;
+  auto add = [&strange](const Month& month) {
+    strange += hash_combine64(hash_bytes_uint32_extended(month.partition, month.file), month.attached);
+  };
+  Relation made = table_open(get_relname_relid("months", schema), AccessShareLock);
+  // By the snapshot that the catalog is read by.
+  scan = systable_beginscan(made, InvalidOid, false, nullptr, 0, nullptr);
+  int next = 0;  // they mostly stand in the same order
+  for (HeapTuple row; HeapTupleIsValid(row = systable_getnext(scan));) {
+    bool is_null;
+    const Month noted = {DatumGetObjectId(heap_getattr(row, 1, RelationGetDescr(made), &is_null)),
+                         DatumGetObjectId(heap_getattr(row, 2, RelationGetDescr(made), &is_null)),
+                         DatumGetTransactionId(heap_getattr(row, 3, RelationGetDescr(made), &is_null))};
+    int looked = 0;
+    const int count = list_length(months);
+    while (looked < count && static_cast<Month*>(list_nth(months, next))->partition != noted.partition) {
+      next = (next + 1) % count;
+      ++looked;
+    }
+    if (looked == count) {
+      add({noted.partition, InvalidOid, InvalidTransactionId});
+      continue;
+    }
+    auto* month = static_cast<Month*>(list_nth(months, next));
+    if (month->file == noted.file && month->attached == noted.attached) month->partition = InvalidOid;
+  }
+  systable_endscan(scan);
+  table_close(made, AccessShareLock);
+  ListCell* cell;
+  foreach (cell, months) {
+    const auto* month = static_cast<const Month*>(lfirst(cell));
+    if (OidIsValid(month->partition)) add(*month);
+  }
+  list_free_deep(months);
+  *mixed = hash_combine64(*mixed, strange);
+}
+
 // Whether the definer sees all rows of the table, and its triggers do. Plain Postgres code.
 bool sees_all_rows(Relation table, const char* definer) {
   // Rows of tables that inherit are events, and fire triggers of their own alone.
@@ -138,7 +199,7 @@ std::string read_signature(OnlineSet& online) {
       found[number++] = trigger.tgoid;
     }
     add_triggers(table, &mixed);
-    // Months of payments go and come by functions that mark themselves what goes.
+    if (set.builtin) add_strange_months(table, schema, &mixed);
     if (!set.builtin && relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) add_partitions(relation, &mixed);
     // ALTER TABLE may have other values computed, of which triggers see nothing; it writes another file.
     if (!set.builtin) mixed = hash_combine64(mixed, relation->rd_rel->relfilenode);

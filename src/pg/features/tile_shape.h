@@ -19,7 +19,7 @@ struct TileShapes {
 };
 
 // Returns the digest together with the triggers by which changes of the events are marked: another one once any was made
-// anew, and, of a table of users, once its partitions are others. Empty where changes are not marked, so that there can be no tiles.
+// anew, and, once its partitions are others (of payments: others than the extension made). Empty where changes are not marked, so that there can be no tiles.
 const std::string& tile_signature(OnlineSet& online);
 
 }  // namespace fraud::pg
