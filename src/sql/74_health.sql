@@ -76,7 +76,7 @@ BEGIN
             ('_worker_health', 'workers', true),
             -- A standby has what its primary had, and neither workers nor a feed.
             ('_source_health', 'sources', false), ('_inbox_health', 'inbox', false), ('_decision_health', 'decisions', false), ('_rule_health', 'rules', false), ('_told_health', 'channels', false),
-            ('_model_health', 'models', true), ('_key_health', 'card keys', true), ('_lock_health', 'locks', true), ('_replication_health', 'replication', true),
+            ('_model_health', 'models', true), ('_training_health', 'training', false), ('_key_health', 'card keys', true), ('_lock_health', 'locks', true), ('_replication_health', 'replication', true),
             ('_upkeep_health', 'upkeep', false), ('_size_health', 'sizes', false), ('_tile_health', 'tiles', false), ('_job_health', 'jobs', false), ('_restore_health', 'restore', false)) p(function, what, on_standby)
         WHERE p.on_standby OR NOT pg_is_in_recovery()
     LOOP

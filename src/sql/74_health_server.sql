@@ -54,6 +54,25 @@ END
 $$;
 COMMENT ON FUNCTION fraud._worker_health() IS 'internal: the items of fraud.health() on the library and the workers';
 
+-- A run that waits for others of this database waits its turn; else something is in its way.
+CREATE FUNCTION fraud._training_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 'training', CASE WHEN w.stuck THEN 'warning' ELSE 'ok' END, CASE WHEN w.stuck THEN w.requested_at END,
+           CASE WHEN w.run IS NULL THEN 'no run waits' ELSE format('run %s of model "%s" waits', w.run, w.model) END
+           || CASE WHEN w.runs > 0 THEN format(', %s under way', w.runs) ELSE '' END,
+           CASE WHEN NOT w.stuck THEN NULL
+                WHEN w.most IS NULL THEN 'add fraud_detect to shared_preload_libraries and restart the server, or take it back: fraud.cancel_training(run)'
+                ELSE 'the server has no slot for another worker (its log says so): raise max_worker_processes; or other databases train: raise fraud_detect.max_training_workers, or wait' END
+    FROM (SELECT f.*, u.runs, m.most, f.run IS NOT NULL AND f.requested_at < now() - interval '2 minutes' AND u.runs < coalesce(m.most, 1) AS stuck
+          FROM (SELECT count(*) AS runs FROM fraud.training_queue q WHERE q.started) u
+          CROSS JOIN (SELECT current_setting('fraud_detect.max_training_workers', true)::int AS most) m
+          LEFT JOIN (SELECT r.run, r.model, r.requested_at FROM fraud.training_queue q JOIN fraud.training_runs r USING (run)
+                     WHERE NOT q.started ORDER BY r.run LIMIT 1) f ON true) w;
+END;
+COMMENT ON FUNCTION fraud._training_health() IS 'internal: the item of fraud.health() on training runs that wait';
+
 -- Alerts leave in time. What waits is not counted.
 CREATE FUNCTION fraud._told_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
 LANGUAGE plpgsql STABLE

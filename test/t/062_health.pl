@@ -225,6 +225,20 @@ ok(wait_for(sub { $node->safe_psql('postgres', "SET synchronous_commit = local; 
 $node->safe_psql('postgres', "SET synchronous_commit = local; ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()");
 $standby->stop('immediate');
 
+# ------------------------------------------------------------------ training
+# Room for the workers of one database, and for none that trains.
+my $few = new_server('few', conf => "max_worker_processes = 5\nmax_logical_replication_workers = 0\n");
+my $training = "SELECT status || ' | ' || detail || coalesce(' | ' || advice, '') FROM fraud.health() WHERE item = 'training'";
+is($few->safe_psql('postgres', $training), 'ok | no run waits', 'nobody trains');
+ok($few->poll_query_until('postgres', "SELECT count(*) = 5 FROM pg_stat_activity WHERE backend_type LIKE 'fraud_detect%'"), 'all slots for workers are taken');
+$few->safe_psql('postgres', "CREATE TABLE events AS SELECT i AS event_id, timestamptz '2026-01-01' + i * interval '1 hour' AS event_time, i % 5 = 0 AS label, i % 7.0 AS a FROM generate_series(1, 500) i");
+$few->safe_psql('postgres', "SELECT fraud.train('mine', rel => 'events', train_from => '2026-01-01', train_to => '2026-01-20')");
+is($few->safe_psql('postgres', $training), 'ok | run 1 of model "mine" waits', 'a run that has just been asked for waits');
+$few->safe_psql('postgres', "UPDATE fraud.training_runs SET requested_at = now() - interval '3 minutes'");
+like($few->safe_psql('postgres', $training), qr/^warning \| run 1 of model "mine" waits \| the server has no slot for another worker .*max_worker_processes/, 'one that waits for minutes while none is under way is a warning');
+$few->safe_psql('postgres', 'SELECT fraud.cancel_training(1)');
+is($few->safe_psql('postgres', $training), 'ok | no run waits', 'until it is taken back');
+
 # ------------------------------------------------------------------ without the preload
 my $bare = new_server('bare', preload => 0);
 is($bare->safe_psql('postgres', "SELECT status FROM fraud.health() WHERE item = 'library'"), 'warning', 'without the preload');
