@@ -165,19 +165,22 @@ CREATE TRIGGER log_deleted_labels AFTER DELETE ON fraud.labels
     REFERENCING OLD TABLE AS new_labels
     FOR EACH STATEMENT EXECUTE FUNCTION fraud._log_labels();
 
--- Nor this. No statement that stores or labels a payment comes by here.
+-- Nor this. No statement that stores or labels a payment comes by here, but on a subscriber of
+-- logical replication (src/sql/89_replication.sql).
 CREATE FUNCTION fraud._log_payment() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    home text := (SELECT c.state FROM fraud.customers c WHERE c.card = OLD.card);
+    home text := (SELECT c.state FROM fraud.customers c WHERE c.card = coalesce(NEW.card, OLD.card));
 BEGIN
-    INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
-                               model, model_version, score, decision)
-    VALUES (fraud._open_slot(), -1, OLD.card, OLD.transaction_id, OLD.occurred_at, OLD.base_amount, OLD.merchant, OLD.category, home,
-            OLD.model, OLD.model_version, OLD.score, OLD.decision);
-    IF TG_OP = 'UPDATE' THEN
+    IF TG_OP <> 'INSERT' THEN
+        INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
+                                   model, model_version, score, decision)
+        VALUES (fraud._open_slot(), -1, OLD.card, OLD.transaction_id, OLD.occurred_at, OLD.base_amount, OLD.merchant, OLD.category, home,
+                OLD.model, OLD.model_version, OLD.score, OLD.decision);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
         INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
                                    model, model_version, score, decision)
         VALUES (fraud._open_slot(), 1, NEW.card, NEW.transaction_id, NEW.occurred_at, NEW.base_amount, NEW.merchant, NEW.category, home,
@@ -186,7 +189,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION fraud._log_payment() IS 'internal: logs payments that are corrected or deleted by hand';
+COMMENT ON FUNCTION fraud._log_payment() IS 'internal: logs payments that are corrected or deleted by hand, and those that replication has brought, changed or deleted';
 
 CREATE TRIGGER log_deleted AFTER DELETE ON fraud.transactions
     FOR EACH ROW EXECUTE FUNCTION fraud._log_payment();

@@ -7,30 +7,6 @@ ALTER TABLE fraud.transactions REPLICA IDENTITY FULL;
 
 -- What is applied comes by no function of ours, and fires no ordinary trigger: the subscriber's
 -- log hears of it by these.
-CREATE FUNCTION fraud._follow_payment() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    home text := (SELECT c.state FROM fraud.customers c WHERE c.card = coalesce(NEW.card, OLD.card));
-BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
-                                   model, model_version, score, decision)
-        VALUES (fraud._open_slot(), -1, OLD.card, OLD.transaction_id, OLD.occurred_at, OLD.base_amount, OLD.merchant, OLD.category, home,
-                OLD.model, OLD.model_version, OLD.score, OLD.decision);
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        INSERT INTO fraud.changes (slot, sign, card, transaction_id, occurred_at, amount, merchant, category, state,
-                                   model, model_version, score, decision)
-        VALUES (fraud._open_slot(), 1, NEW.card, NEW.transaction_id, NEW.occurred_at, NEW.base_amount, NEW.merchant, NEW.category, home,
-                NEW.model, NEW.model_version, NEW.score, NEW.decision);
-    END IF;
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION fraud._follow_payment() IS 'internal: logs a payment that replication has brought, changed or deleted';
-
 CREATE FUNCTION fraud._follow_label() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -59,12 +35,12 @@ BEGIN
     DROP TRIGGER IF EXISTS follow_labels ON fraud.labels;
     IF follow THEN
         CREATE TRIGGER follow_payments AFTER INSERT OR DELETE ON fraud.transactions
-            FOR EACH ROW EXECUTE FUNCTION fraud._follow_payment();
+            FOR EACH ROW EXECUTE FUNCTION fraud._log_payment();
         -- All columns of an update that is applied count as set.
         CREATE TRIGGER follow_changes AFTER UPDATE ON fraud.transactions
             FOR EACH ROW WHEN ((OLD.base_amount, OLD.merchant, OLD.category, OLD.model, OLD.model_version, OLD.score, OLD.decision)
                                IS DISTINCT FROM (NEW.base_amount, NEW.merchant, NEW.category, NEW.model, NEW.model_version, NEW.score, NEW.decision))
-            EXECUTE FUNCTION fraud._follow_payment();
+            EXECUTE FUNCTION fraud._log_payment();
         CREATE TRIGGER follow_labels AFTER INSERT ON fraud.labels
             FOR EACH ROW EXECUTE FUNCTION fraud._follow_label();
         ALTER TABLE fraud.transactions ENABLE REPLICA TRIGGER follow_payments;
