@@ -43,7 +43,8 @@ like(said('boss', "SELECT fraud.ingest('{}')"), qr/permission denied for schema 
 $node->safe_psql('shop', "SELECT fraud.grant_access('boss', kind) FROM unnest('{score,ingest,analyst,scientist,operator,auditor,privacy}'::text[]) kind");
 
 my @works = (
-    [ 'payments: `fraud.ingest`, `fraud.assess`' => sprintf("SELECT status, decision IS NOT NULL FROM fraud.ingest('$payment')", 1, 0), qr/^stored\|t/ ],
+    [ 'payments: `fraud.ingest`, `fraud.assess`' => sprintf("SELECT status, decision IS NOT NULL FROM fraud.ingest('$payment');
+        SELECT a.decision IS NOT NULL FROM fraud.customers c, fraud.assess(('$payment'::jsonb -> 0) - 'cc_num' || jsonb_build_object('card', c.card)) a", 1, 0, 3, 0), qr/^stored\|t\nt/ ],
     [ '`fraud_score`, `fraud_explain`, of any row' => "SELECT fraud_score(t) = t.score, (SELECT count(*) > 0 FROM fraud_explain(t)) FROM fraud.transactions t", qr/^t\|t/ ],
     [ 'histories: `fraud.load_history`, `fraud.simulate`' => 'SELECT fraud.simulate(30, 10, 20, seed => 7) > 1000', qr/^t/ ],
     [ 'labels, cases, rules, lists' => "SELECT fraud.label('p-1', true, 'chargeback') > 0, fraud.add_rule('big', 'amount > 1000', 'review') > 0; SELECT fraud.enforce_rule('big', 'seen')", qr/^t\|t/ ],
