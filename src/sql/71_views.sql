@@ -29,6 +29,7 @@ CREATE VIEW fraud.daily_report AS
                sum(r.fraud_alerted)::bigint AS labelled_fraud_alerted,
                sum(r.fraud_volume) AS labelled_fraud_volume
         FROM fraud._rollups r WHERE r.kind = 'day' GROUP BY r.starts_at
+        HAVING sum(r.payments) <> 0  -- they were, and are no more
     )
     SELECT (t.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date AS day,
            t.payments, t.volume, t.customers, t.alerts, t.alerted_volume,
@@ -60,7 +61,8 @@ CREATE VIEW fraud.hourly_activity AS
            sum(r.fraud)::bigint AS labelled_fraud,
            sum(r.fraud_volume) AS labelled_fraud_volume
     FROM fraud._rollups r WHERE r.kind = 'hour'
-    GROUP BY r.starts_at;
+    GROUP BY r.starts_at
+    HAVING sum(r.payments) <> 0;
 COMMENT ON VIEW fraud.hourly_activity IS 'one row an hour with payments; hours begin with those of fraud.report_timezone()';
 
 CREATE VIEW fraud._daily_risk AS
@@ -75,7 +77,9 @@ CREATE VIEW fraud._daily_risk AS
                  sum(r.fraud)::bigint AS labelled_fraud, sum(r.legitimate)::bigint AS labelled_legitimate,
                  sum(r.fraud_volume) AS labelled_fraud_volume
           FROM fraud._rollups r WHERE r.kind IN ('merchant', 'category', 'state')
-          GROUP BY r.kind, r.starts_at, r.key) r;
+          GROUP BY r.kind, r.starts_at, r.key
+          -- A label that came late can be of another home than its payment.
+          HAVING sum(r.payments) <> 0 OR sum(r.fraud) <> 0 OR sum(r.legitimate) <> 0) r;
 COMMENT ON VIEW fraud._daily_risk IS 'internal: what merchant_risk, category_risk and geography share';
 
 CREATE VIEW fraud.merchant_risk AS
@@ -120,7 +124,8 @@ CREATE VIEW fraud.customer_activity AS
                       SELECT q.card, q.month, q.days, q.days_gone, q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
                       FROM fraud._queued_cards q) u
                 GROUP BY u.card, u.month) m
-          GROUP BY m.card) a
+          GROUP BY m.card
+          HAVING sum(m.payments) <> 0) a
     JOIN fraud.customers c ON c.card = a.card;
 COMMENT ON VIEW fraud.customer_activity IS 'one row a card, over all its payments';
 COMMENT ON COLUMN fraud.customer_activity.active_days IS 'days with a payment';
@@ -194,5 +199,6 @@ CREATE VIEW fraud.score_distribution AS
                  sum(r.payments)::bigint AS payments, sum(r.fraud)::bigint AS labelled_fraud,
                  sum(r.legitimate)::bigint AS labelled_legitimate
           FROM fraud._rollups r WHERE r.kind = 'score'
-          GROUP BY r.starts_at, r.model, r.model_version, r.key) r;
+          GROUP BY r.starts_at, r.model, r.model_version, r.key
+          HAVING sum(r.payments) <> 0) r;
 COMMENT ON VIEW fraud.score_distribution IS 'one row a day, model version and hundredth of the score that has payments';

@@ -32,14 +32,14 @@ sub script
 # An error with the rows where the views and the tables differ: a text that is no number.
 my $compare = <<'SQL';
 SELECT coalesce(string_agg(concat(r, ' is not ', t), '; '), '1')::int FROM
-    (SELECT day, payments, volume, customers, alerts, labelled_fraud, labelled_legitimate, labelled_fraud_volume FROM fraud.daily_report WHERE payments <> 0) r
+    (SELECT day, payments, volume, customers, alerts, labelled_fraud, labelled_legitimate, labelled_fraud_volume FROM fraud.daily_report) r
 FULL JOIN
     (SELECT (p.occurred_at AT TIME ZONE 'UTC')::date AS day, count(*) AS n, sum(p.amount) AS v, count(DISTINCT p.card) AS c, count(*) FILTER (WHERE p.decision IN ('review', 'block')) AS a,
             count(*) FILTER (WHERE l.is_fraud) AS f, count(*) FILTER (WHERE NOT l.is_fraud) AS g, coalesce(sum(p.amount) FILTER (WHERE l.is_fraud), 0) AS w
      FROM fraud.transactions p LEFT JOIN fraud.current_labels l USING (card, transaction_id) GROUP BY 1) t USING (day)
 WHERE (r.payments, r.volume, r.customers, r.alerts, r.labelled_fraud, r.labelled_legitimate, r.labelled_fraud_volume) IS DISTINCT FROM (t.n, t.v, t.c, t.a, t.f, t.g, t.w);
 SELECT coalesce(string_agg(concat(r, ' is not ', t), '; '), '1')::int FROM
-    (SELECT card, active_days, payments, volume, labelled_fraud, labelled_fraud_volume FROM fraud.customer_activity WHERE payments <> 0) r
+    (SELECT card, active_days, payments, volume, labelled_fraud, labelled_fraud_volume FROM fraud.customer_activity) r
 FULL JOIN
     (SELECT p.card, count(DISTINCT (p.occurred_at AT TIME ZONE 'UTC')::date) AS d, count(*) AS n, sum(p.amount) AS v, count(*) FILTER (WHERE l.is_fraud) AS f, coalesce(sum(p.amount) FILTER (WHERE l.is_fraud), 0) AS w
      FROM fraud.transactions p LEFT JOIN fraud.current_labels l USING (card, transaction_id) GROUP BY 1) t USING (card)
