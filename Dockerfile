@@ -11,6 +11,8 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libcurl4 libcsv3 libxgboost0 ca-certificates postgresql-15-cron \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /installed /
-# Where a new cluster is made: the library preloaded, and the extension in the database of POSTGRES_DB.
-RUN printf "shared_preload_libraries = 'fraud_detect'\nmax_worker_processes = 16\n" >> /usr/share/postgresql/postgresql.conf.sample \
-    && echo 'CREATE EXTENSION fraud_detect;' > /docker-entrypoint-initdb.d/fraud_detect.sql
+# What a new cluster begins with: both libraries preloaded. pg_cron lives in one database, that of POSTGRES_DB, which is known when
+# the cluster is made; the server that the image's start script runs for that is restarted with it.
+RUN printf "%s\n" "shared_preload_libraries = 'pg_cron,fraud_detect'" "cron.use_background_workers = on" \
+        "max_worker_processes = 24" "timezone = 'UTC'" >> /usr/share/postgresql/postgresql.conf.sample
+COPY tools/docker-init.sh /docker-entrypoint-initdb.d/fraud_detect.sh

@@ -99,7 +99,9 @@ SELECT definition, obstacle, may_fail FROM fraud.feature_indexes('mixed');
 INSERT INTO mixed SELECT g, timestamptz '2026-01-01 00:00Z' + g * interval '1 hour', 'W' || g % 3, 'a', (g % 4)::bit(9), jsonb_build_object('device', 7) FROM generate_series(1, 60) g;
 INSERT INTO mixed VALUES (0, '2026-01-01 00:00Z', 'w', 'a', '1', '{"device": "none"}');
 SELECT fraud.create_feature_indexes('mixed');
-DELETE FROM mixed WHERE id = 0;
+-- (A row that is merely deleted is computed for an index while some snapshot may still see it.)
+TRUNCATE mixed;
+INSERT INTO mixed SELECT g, timestamptz '2026-01-01 00:00Z' + g * interval '1 hour', 'W' || g % 3, 'a', (g % 4)::bit(9), jsonb_build_object('device', 7) FROM generate_series(1, 60) g;
 SELECT fraud.create_feature_indexes('mixed');
 SELECT count(*) FILTER (WHERE present) AS present, count(obstacle) AS obstacles, count(*) FROM fraud.feature_indexes('mixed');
 SELECT * FROM fraud.verify_parity('mixed', 1000);

@@ -41,8 +41,8 @@ step() {
 }
 
 # Builds the extension and installs it into the system's PostgreSQL.
-build_extension() { make -j"$(nproc)" PG_CONFIG="$PG_BIN/pg_config" PCH=yes; }
-install_extension() { as_root make install PG_CONFIG="$PG_BIN/pg_config"; }
+build_extension() { make -j"$(nproc)" PG_CONFIG="$PG_BIN/pg_config" PCH=yes "$@"; }
+install_extension() { as_root make install PG_CONFIG="$PG_BIN/pg_config" "$@"; }
 
 # Builds the core's tools and tests, of the objects that build_extension made.
 configure_core() { cmake -S . -B build -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFRAUD_BUILT=ON \

@@ -6,7 +6,7 @@
 
 #include <stdexcept>
 #include <string>
-#include <utility>
+#include <string_view>
 
 namespace fraud {
 
@@ -24,12 +24,10 @@ enum class ErrorCode {
 // them ever holds a card number.
 class Error : public std::runtime_error {
  public:
-  Error(ErrorCode code, const std::string& message, std::string detail = {},
-        std::string hint = {})
-      : std::runtime_error(message),
-        code_(code),
-        detail_(std::move(detail)),
-        hint_(std::move(hint)) {}
+  Error(ErrorCode code, const std::string& message, std::string_view detail = {}, std::string_view hint = {});
+  Error(const Error&);
+  Error& operator=(const Error&);
+  ~Error() override;
 
   ErrorCode code() const noexcept { return code_; }
   const std::string& detail() const noexcept { return detail_; }

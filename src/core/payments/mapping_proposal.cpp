@@ -2,10 +2,10 @@
 #include "core/payments/mapping_proposal.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
+#include "core/base/json.h"
 #include "core/payments/csv.h"
 #include "core/payments/digits.h"
 #include "core/payments/field_values.h"
@@ -16,8 +16,6 @@
 
 namespace fraud {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxLookedAt = size_t{256} << 10;  // bytes
 constexpr size_t kMaxSamples = 50;                  // payments
@@ -155,7 +153,7 @@ class Proposal {
       }
     }
     for (const Synonyms& field : synonyms()) propose(field);
-    if (fields_.find("cc_num") == fields_.end()) propose_payer();
+    if (!fields_.contains("cc_num")) propose_payer();
   }
 
   // How much of a payment there is.
@@ -195,16 +193,16 @@ class Proposal {
   // Returns what "time" of a rule would say of such a text; null where it is a time and nothing has to.
   static Json time_of(std::string_view text) {
     const std::string_view unit = all_digits(text.substr(0, text.find('.'))) ? epoch_unit(text) : std::string_view();
-    if (unit == "seconds") return {{"format", "epoch_s"}};
-    if (unit == "milliseconds") return {{"format", "epoch_ms"}};
-    if (unit == "microseconds") return {{"format", "epoch_us"}};
+    if (unit == "seconds") return Json::object({{"format", "epoch_s"}});
+    if (unit == "milliseconds") return Json::object({{"format", "epoch_ms"}});
+    if (unit == "microseconds") return Json::object({{"format", "epoch_us"}});
     if (parse_time_text(text)) {
-      Json time = {{"format", "iso8601"}};
+      Json time = Json::object({{"format", "iso8601"}});
       if (text.find_first_of("zZ+-", 11) == std::string_view::npos) time["zone"] = "UTC";
       return time;
     }
     const std::string shape = time_template(text);
-    return shape.empty() ? Json() : Json{{"format", shape}, {"zone", "UTC"}};
+    return shape.empty() ? Json() : Json::object({{"format", shape}, {"zone", "UTC"}});
   }
 
   Leaf* find(const std::vector<std::string_view>& names, Make make) {
@@ -243,7 +241,7 @@ class Proposal {
     Leaf* leaf = find(field.names, field.make);
     if (leaf == nullptr) return;
     const std::string path = "$" + leaf->path;
-    Json rule = {{"path", path}};
+    Json rule = Json::object({{"path", path}});
     if (field.make == Make::kTime) {
       rule["time"] = time_of(document_.text(leaf->node));
     } else if (field.make == Make::kAmount) {
@@ -291,7 +289,7 @@ class Proposal {
         if (leaf.is_used || (leaf.name != payer.name && leaf.longer != payer.name) || !fits(leaf.node, Make::kText)) continue;
         leaf.is_used = true;
         fields_["customer"] = "$" + leaf.path;
-        fields_["customer_kind"] = {{"value", payer.kind}};
+        fields_["customer_kind"] = Json::object({{"value", payer.kind}});
         return;
       }
     }
@@ -341,7 +339,7 @@ class Search {
     Json mapping = Json::object();
     if (!path_.empty() && path_ != "[*]") mapping["payments"] = "$" + path_;
     mapping["fields"] = fields_;
-    return redact(mapping.dump(-1, ' ', false, Json::error_handler_t::replace), "");
+    return redact(mapping.dump(), "");
   }
 
  private:
@@ -432,9 +430,9 @@ std::string propose_for_csv(std::string_view body) {
     const bool has_our_names = std::count_if(columns.begin(), columns.end(), is_payment_field) >= 3;
     if (fields.empty() && (!has_our_names || delimiter == ',')) continue;
     if (delimiter == ',') return fields;
-    Json mapping = {{"delimiter", std::string(1, delimiter)}};
-    if (!has_our_names) mapping.update(Json::parse(fields));
-    return mapping.dump(-1, ' ', false, Json::error_handler_t::replace);
+    Json mapping = Json::object({{"delimiter", std::string(1, delimiter)}});
+    if (!has_our_names) Json::parse(fields).each_member([&](const std::string& name, const Json& value) { mapping[name] = value; });
+    return mapping.dump();
   }
   return "";
 }

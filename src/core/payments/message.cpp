@@ -1,19 +1,16 @@
 #include "core/payments/message.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
 
 #include "core/base/error.h"
+#include "core/base/json.h"
 #include "core/payments/currency.h"
 #include "core/payments/escape.h"
 
 namespace fraud {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxSubject = 160;  // bytes
 
@@ -26,34 +23,27 @@ constexpr std::array<std::string_view, 22> kAlertFields = {
     "amount",   "merchant", "category",    "score",     "decision",       "model", "occurred_at",
     "currency", "base_amount", "attributes", "stream", "event_id", "entity", "case_url", "local_time"};
 
-Json parse(std::string_view text) { return Json::parse(text, nullptr, false); }
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 // Returns a value as people read it: a text without quotes, a list with commas.
 std::string readable(const Json& value) {
-  if (value.is_null() || value.is_discarded()) return {};
-  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null() || !value.is_readable()) return {};
+  if (value.is_text()) return value.text();
   if (value.is_array()) {
     std::string list;
-    for (const Json& item : value) list += (list.empty() ? "" : ", ") + readable(item);
+    for (const Json& item : value.values()) list += (list.empty() ? "" : ", ") + readable(item);
     return list;
   }
-  return dump(value);
+  return value.dump();
 }
 
 std::string field(const Json& payload, const char* name) {
-  auto found = payload.is_object() ? payload.find(name) : payload.end();
-  return payload.is_object() && found != payload.end() ? readable(*found) : std::string();
+  return readable(payload[name]);
 }
 
 std::string two_decimals(const Json& payload, const char* name, int decimals) {
-  auto found = payload.find(name);
-  if (found == payload.end() || !found->is_number()) return field(payload, name);
+  const Json& found = payload[name];
+  if (!found.is_number()) return field(payload, name);
   char text[400];
-  snprintf(text, sizeof(text), "%.*f", decimals, found->get<double>());
+  snprintf(text, sizeof(text), "%.*f", decimals, found.number());
   return text;
 }
 
@@ -95,7 +85,7 @@ std::string alert_line(const Json& alert) {
     if (!field(alert, "last_four").empty()) line += ", card ending in " + field(alert, "last_four");
   }
   line += ", score " + two_decimals(alert, "score", 3);
-  if (alert.value("case_alerts", Json(1)) != Json(1)) {
+  if (alert.contains("case_alerts") && alert["case_alerts"].number() != 1) {
     line += ", alert " + field(alert, "case_alerts") + " of its case";
   }
   return one_line(std::move(line));
@@ -134,10 +124,9 @@ std::vector<std::pair<std::string, std::string>> alert_rows(const Json& alert) {
   rows.insert(rows.end(), {{"Model", field(alert, "model")},
                            {"Case", field(alert, "case_id") + " (alert " + field(alert, "case_alerts") + " of it)"}});
   if (!field(alert, "case_url").empty()) rows.emplace_back(kLink, field(alert, "case_url"));
-  auto reasons = alert.find("reasons");
-  if (reasons != alert.end() && reasons->is_array()) {
+  if (const Json& reasons = alert["reasons"]; reasons.is_array()) {
     bool first = true;
-    for (const Json& reason : *reasons) {
+    for (const Json& reason : reasons.values()) {
       rows.emplace_back(first ? "Reasons" : "", readable(reason));
       first = false;
     }
@@ -149,7 +138,7 @@ std::vector<std::pair<std::string, std::string>> alert_rows(const Json& alert) {
 // The rows of any other payload: what stands at its top.
 std::vector<std::pair<std::string, std::string>> other_rows(const Json& payload) {
   std::vector<std::pair<std::string, std::string>> rows;
-  for (const auto& [name, value] : payload.items()) rows.emplace_back(name, one_line(readable(value)));
+  payload.each_member([&](const std::string& name, const Json& value) { rows.emplace_back(name, one_line(readable(value))); });
   return rows;
 }
 
@@ -207,19 +196,19 @@ Json values_of(const Notification& notification) {
   Json data;
   if (notification.digest) {
     data = Json::array();
-    for (const Message& message : notification.messages) data.push_back(parse(message.payload));
+    for (const Message& message : notification.messages) data.push_back(Json::parse(message.payload));
   } else {
-    data = parse(notification.messages.front().payload);
+    data = Json::parse(notification.messages.front().payload);
   }
-  return {{"id", notification.id},
-          {"kind", notification.kind},
-          {"created_at", notification.created_at},
-          {"digest", notification.digest},
-          {"count", notification.total},
-          {"subject", mail.subject},
-          {"text", mail.text},
-          {"html", mail.html},
-          {"payload", data}};
+  return Json::object({{"id", notification.id},
+                       {"kind", notification.kind},
+                       {"created_at", notification.created_at},
+                       {"digest", notification.digest},
+                       {"count", notification.total},
+                       {"subject", mail.subject},
+                       {"text", mail.text},
+                       {"html", mail.html},
+                       {"payload", data}});
 }
 
 // ---------------------------------------------------------------- templates
@@ -279,15 +268,14 @@ bool is_known(std::string_view path) {
 // Finds what a placeholder names; null where this message has no such thing.
 Json look_up(const Json& values, std::string_view path) {
   if (std::find(kMessageFields.begin(), kMessageFields.end(), path) != kMessageFields.end()) {
-    return values.at(std::string(path));
+    return values[path];
   }
   if (path.substr(0, 8) == "payload.") path.remove_prefix(8);
-  const Json* at = &values.at("payload");
+  const Json* at = values.find("payload");
   while (!path.empty()) {
     size_t dot = path.find('.');
-    std::string name(path.substr(0, dot));
-    if (!at->is_object() || !at->contains(name)) return nullptr;
-    at = &at->at(name);
+    at = at->find(path.substr(0, dot));
+    if (at == nullptr) return nullptr;
     path = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
   }
   return *at;
@@ -313,15 +301,15 @@ Json fill_text(const std::string& text, const Json& values) {
 }
 
 Json fill(const Json& part, const Json& values) {
-  if (part.is_string()) return fill_text(part.get<std::string>(), values);
+  if (part.is_text()) return fill_text(part.text(), values);
   if (part.is_array()) {
     Json filled = Json::array();
-    for (const Json& item : part) filled.push_back(fill(item, values));
+    for (const Json& item : part.values()) filled.push_back(fill(item, values));
     return filled;
   }
   if (part.is_object()) {
     Json filled = Json::object();
-    for (const auto& [name, item] : part.items()) filled[name] = fill(item, values);
+    part.each_member([&](const std::string& name, const Json& item) { filled[name] = fill(item, values); });
     return filled;
   }
   return part;
@@ -329,9 +317,9 @@ Json fill(const Json& part, const Json& values) {
 
 size_t check_part(const Json& part) {
   size_t found = 0;
-  if (part.is_string()) {
+  if (part.is_text()) {
     split_template(
-        part.get<std::string>(), [](std::string_view) {},
+        part.text(), [](std::string_view) {},
         [&](const Placeholder& placeholder) {
           if (!is_known(placeholder.path)) {
             throw Error(ErrorCode::kInvalidArgument,
@@ -340,9 +328,8 @@ size_t check_part(const Json& part) {
           }
           ++found;
         });
-  } else if (part.is_structured()) {
-    for (const Json& item : part) found += check_part(item);
   }
+  for (const Json& item : part.values()) found += check_part(item);
   return found;
 }
 
@@ -367,7 +354,7 @@ MailText mail_text(const Notification& notification) {
   MailText mail;
   if (!notification.digest) {
     const Message& message = notification.messages.front();
-    Json payload = parse(message.payload);
+    Json payload = Json::parse(message.payload);
     if (!payload.is_object()) payload = Json::object();
     mail.subject = cut(one_line(subject_of(message, payload)), kMaxSubject);
     mail.text = text_of(message, payload);
@@ -378,7 +365,7 @@ MailText mail_text(const Notification& notification) {
   std::string list, details;
   std::string html_list = "<ul>", html_details;
   for (const Message& message : notification.messages) {
-    Json payload = parse(message.payload);
+    Json payload = Json::parse(message.payload);
     if (!payload.is_object()) payload = Json::object();
     list += "- " + alert_line(payload) + "\n";
     details += "\n" + text_of(message, payload);
@@ -398,50 +385,50 @@ MailText mail_text(const Notification& notification) {
 std::string webhook_body(const Notification& notification, std::string_view json_template) {
   Json values = values_of(notification);
   if (!json_template.empty()) {
-    Json filled = parse(json_template);
-    return dump(fill(filled, values));
+    return fill(Json::parse(json_template), values).dump();
   }
-  return dump({{"id", values["id"]},
-               {"kind", values["kind"]},
-               {"created_at", values["created_at"]},
-               {"digest", values["digest"]},
-               {"count", values["count"]},
-               {"subject", values["subject"]},
-               {"data", values["payload"]}});
+  return Json::object({{"id", values["id"]},
+                       {"kind", values["kind"]},
+                       {"created_at", values["created_at"]},
+                       {"digest", values["digest"]},
+                       {"count", values["count"]},
+                       {"subject", values["subject"]},
+                       {"data", values["payload"]}})
+      .dump();
 }
 
 std::string notify_body(const Notification& notification, bool full, size_t max_bytes) {
-  Json body = {{"id", notification.id},
-               {"kind", notification.kind},
-               {"created_at", notification.created_at},
-               {"digest", notification.digest},
-               {"count", notification.total}};
+  Json body = Json::object({{"id", notification.id},
+                            {"kind", notification.kind},
+                            {"created_at", notification.created_at},
+                            {"digest", notification.digest},
+                            {"count", notification.total}});
   if (full) {
     std::string whole = webhook_body(notification, {});
     if (whole.size() <= max_bytes) return whole;
   } else if (notification.kind == "alert") {
     Json alerts = Json::array();
     for (const Message& message : notification.messages) {
-      Json payload = parse(message.payload);
+      Json payload = Json::parse(message.payload);
       Json alert = Json::object();
       for (const char* name : {"alert_id", "case_id", "decision", "stream"}) {
-        if (payload.is_object() && payload.contains(name)) alert[name] = payload[name];
+        if (const Json* value = payload.find(name)) alert[name] = *value;
       }
       alerts.push_back(alert);
     }
     body["alerts"] = alerts;
-    std::string ids = dump(body);
+    std::string ids = body.dump();
     if (ids.size() <= max_bytes) return ids;
     body.erase("alerts");
   } else {
-    return dump(body);
+    return body.dump();
   }
   body["truncated"] = true;
-  return dump(body);
+  return body.dump();
 }
 
 void check_template(std::string_view json_template) {
-  Json json = parse(json_template);
+  const Json json = Json::parse(json_template);
   if (!json.is_structured()) {
     throw Error(ErrorCode::kInvalidArgument, "the template must be a JSON object or array", {},
                 "For example: {\"text\": \"{{text}}\"}.");

@@ -16,6 +16,21 @@
 #include <utility>
 
 namespace fraud {
+
+Payment::Payment() = default;
+Payment::Payment(const Payment&) = default;
+Payment::Payment(Payment&&) noexcept = default;
+Payment& Payment::operator=(const Payment&) = default;
+Payment& Payment::operator=(Payment&&) noexcept = default;
+Payment::~Payment() = default;
+
+PaymentBatch::PaymentBatch() = default;
+PaymentBatch::PaymentBatch(const PaymentBatch&) = default;
+PaymentBatch::PaymentBatch(PaymentBatch&&) noexcept = default;
+PaymentBatch& PaymentBatch::operator=(const PaymentBatch&) = default;
+PaymentBatch& PaymentBatch::operator=(PaymentBatch&&) noexcept = default;
+PaymentBatch::~PaymentBatch() = default;
+
 namespace {
 
 constexpr size_t kMaxText = 200;           // characters

@@ -20,6 +20,14 @@ enum class PaymentKind : uint8_t { kPayment, kAuthorisation, kCapture, kRefund, 
 
 // One payment, checked. Empty strings and empty optionals mean "not given".
 struct Payment {
+  // Compiled once, for they are as long as the list of members.
+  Payment();
+  Payment(const Payment&);
+  Payment(Payment&&) noexcept;
+  Payment& operator=(const Payment&);
+  Payment& operator=(Payment&&) noexcept;
+  ~Payment();
+
   // What happened: a payment, or what followed one.
   PaymentKind kind = PaymentKind::kPayment;
   std::string reference;    // of what followed: the first payment's id
@@ -93,6 +101,14 @@ struct RejectedPayment {
 };
 
 struct PaymentBatch {
+  // Compiled once, for they are as long as the list of members.
+  PaymentBatch();
+  PaymentBatch(const PaymentBatch&);
+  PaymentBatch(PaymentBatch&&) noexcept;
+  PaymentBatch& operator=(const PaymentBatch&);
+  PaymentBatch& operator=(PaymentBatch&&) noexcept;
+  ~PaymentBatch();
+
   std::vector<Payment> payments;
   std::vector<RejectedPayment> rejected;
   // Why the rest of the body, which is the last of `rejected`, could not be read.

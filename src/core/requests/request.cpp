@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <charconv>
 #include <initializer_list>
-#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/json.h"
 
 namespace fraud {
 
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr size_t kMaxTextBytes = 10000;
 constexpr size_t kMaxBodyBytes = size_t{1} << 20;
@@ -38,15 +36,15 @@ std::string listed(std::initializer_list<const char*> names) {
 
 const char* type_name(const Json& value) {
   switch (value.type()) {
-    case Json::value_t::null:
+    case Json::Type::kNull:
       return "null";
-    case Json::value_t::boolean:
+    case Json::Type::kBoolean:
       return "a boolean";
-    case Json::value_t::string:
+    case Json::Type::kText:
       return "a text";
-    case Json::value_t::array:
+    case Json::Type::kArray:
       return "an array";
-    case Json::value_t::object:
+    case Json::Type::kObject:
       return "an object";
     default:
       return "a number";
@@ -62,21 +60,21 @@ class Section {
  public:
   Section(const Json& value, std::string where, std::initializer_list<const char*> keys) : json_(value), where_(std::move(where)) {
     if (!value.is_object()) refuse(where_ + " must be a JSON object, not " + type_name(value), "", "Its keys are " + listed(keys) + ".");
-    for (const auto& [key, unused] : value.items()) {
-      const bool is_known = std::any_of(keys.begin(), keys.end(), [&, name = key](const char* known) { return name == known; });
+    for (const std::string& key : value.names()) {
+      const bool is_known = std::any_of(keys.begin(), keys.end(), [&](const char* known) { return key == known; });
       if (!is_known) refuse("unknown key \"" + key.substr(0, 60) + "\" of " + where_, "", "The keys are " + listed(keys) + ".");
     }
   }
 
   bool has(const char* key) const { return json_.contains(key); }
-  const Json& get(const char* key) const { return json_.at(key); }
+  const Json& get(const char* key) const { return json_[key]; }
   std::string name(const char* key) const { return where_ + "'s " + key; }
 
   std::string text(const char* key, const std::string& otherwise = {}) const {
     if (!has(key)) return otherwise;
     const Json& value = get(key);
-    if (!value.is_string()) refuse(name(key) + " must be a text, not " + type_name(value));
-    const std::string text = value.get<std::string>();
+    if (!value.is_text()) refuse(name(key) + " must be a text, not " + type_name(value));
+    const std::string text = value.text();
     if (text.empty() || text.size() > kMaxTextBytes || has_control(text)) {
       refuse(name(key) + " must have 1 to " + std::to_string(kMaxTextBytes) + " bytes and no control characters");
     }
@@ -91,18 +89,17 @@ class Section {
   int64_t integer(const char* key, int64_t least, int64_t most, int64_t otherwise) const {
     if (!has(key)) return otherwise;
     const Json& value = get(key);
-    const bool is_whole = value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= INT64_MAX);
-    if (!is_whole || value.get<int64_t>() < least || value.get<int64_t>() > most) {
+    if (!value.is_integer() || value.integer() < least || value.integer() > most) {
       refuse(name(key) + " must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
     }
-    return value.get<int64_t>();
+    return value.integer();
   }
 
   bool boolean(const char* key) const {
     if (!has(key)) return false;
     const Json& value = get(key);
     if (!value.is_boolean()) refuse(name(key) + " must be true or false, not " + type_name(value));
-    return value.get<bool>();
+    return value.boolean();
   }
 
   std::optional<JsonPath> path(const char* key) const {
@@ -214,10 +211,10 @@ Auth read_auth(const Json& value) {
       auth.scope = section.text("scope");
       if (section.has("parameters")) {
         if (!section.get("parameters").is_object()) refuse("auth's parameters must be a JSON object of texts");
-        for (const auto& [name, text] : section.get("parameters").items()) {
-          if (!text.is_string()) refuse("auth's parameters must be a JSON object of texts");
-          auth.parameters.emplace_back(name, text.get<std::string>());
-        }
+        section.get("parameters").each_member([&](const std::string& name, const Json& text) {
+          if (!text.is_text()) refuse("auth's parameters must be a JSON object of texts");
+          auth.parameters.emplace_back(name, text.text());
+        });
       }
       const std::string where = section.text("secret_in", "header");
       if (where != "header" && where != "body") refuse("auth's secret_in must be header or body, not \"" + where.substr(0, 60) + "\"");
@@ -247,8 +244,8 @@ const char* secret_name(AuthKind kind) {
 }
 
 Json parsed(std::string_view text, const char* what) {
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) refuse(std::string(what) + " cannot be read as JSON");
+  Json json = Json::parse(text, Json::Order::kByName);
+  if (!json.is_readable()) refuse(std::string(what) + " cannot be read as JSON");
   return json;
 }
 
@@ -256,16 +253,16 @@ Json parsed(std::string_view text, const char* what) {
 Json filled(const Json& value, const RequestValues& values) {
   if (value.is_object()) {
     Json object = Json::object();
-    for (const auto& [key, member] : value.items()) object[key] = filled(member, values);
+    value.each_member([&](const std::string& key, const Json& member) { object[key] = filled(member, values); });
     return object;
   }
   if (value.is_array()) {
     Json array = Json::array();
-    for (const Json& element : value) array.push_back(filled(element, values));
+    for (const Json& element : value.values()) array.push_back(filled(element, values));
     return array;
   }
-  if (!value.is_string()) return value;
-  const RequestTemplate text(value.get<std::string>());
+  if (!value.is_text()) return value;
+  const RequestTemplate text(value.text());
   if (text.is_empty_cursor(values)) return nullptr;
   const std::string rendered = text.render(values);
   if (text.is_number_alone()) return std::stoll(rendered);
@@ -275,10 +272,8 @@ Json filled(const Json& value, const RequestValues& values) {
 // Calls visit for each text of a JSON value.
 template <typename Visitor>
 void for_each_text(const Json& value, Visitor& visit) {
-  if (value.is_string()) visit(value.get<std::string>());
-  if (value.is_structured()) {
-    for (const Json& child : value) for_each_text(child, visit);
-  }
+  if (value.is_text()) visit(value.text());
+  for (const Json& child : value.values()) for_each_text(child, visit);
 }
 
 std::optional<int64_t> number(const std::string& text) {
@@ -301,22 +296,22 @@ Request Request::parse(std::string_view json, std::string_view secrets) {
   request.is_post = method == "POST";
   if (section.has("query")) {
     if (!section.get("query").is_object()) refuse("request's query must be a JSON object, not " + std::string(type_name(section.get("query"))));
-    for (const auto& [name, text] : section.get("query").items()) {
-      if (!text.is_string() && !text.is_number() && !text.is_boolean()) {
+    section.get("query").each_member([&](const std::string& name, const Json& text) {
+      if (!text.is_text() && !text.is_number() && !text.is_boolean()) {
         refuse("request's query must have texts, numbers and booleans, not " + std::string(type_name(text)));
       }
-      const std::string written = text.is_string() ? text.get<std::string>() : text.dump();
+      const std::string written = text.is_text() ? text.text() : text.dump();
       if (name.empty() || name.size() + written.size() > kMaxTextBytes || has_control(name) || has_control(written)) {
         refuse("request's query has a name or value that is empty, too long or has control characters");
       }
       request.query_.emplace_back(name, RequestTemplate(written));
-    }
+    });
   }
   if (section.has("body")) {
     if (!request.is_post) refuse("a request with a body has the method POST");
     const Json& body = section.get("body");
-    if (body.is_string()) {
-      const std::string text = body.get<std::string>();
+    if (body.is_text()) {
+      const std::string text = body.text();
       request.body_template_ = RequestTemplate(text);
       request.body_ = text;
       const size_t first = text.find_first_not_of(" \t\r\n");
@@ -367,17 +362,17 @@ Request Request::parse(std::string_view json, std::string_view secrets) {
   const char* needed = secret_name(request.auth.kind);
   if (needed != nullptr) names.emplace_back(needed);
   if (!request.certificate_file.empty()) names.emplace_back("key_password");
-  for (const auto& [name, text] : given.items()) {
+  given.each_member([&](const std::string& name, const Json& text) {
     if (std::find(names.begin(), names.end(), name) == names.end()) {
       std::string hint = "This request takes none.";
       if (!names.empty()) hint = "This request takes " + names[0] + (names.size() > 1 ? " and " + names[1] : "") + ".";
       refuse("unknown secret \"" + name.substr(0, 60) + "\"", "", hint);
     }
-    if (!text.is_string() || text.get<std::string>().empty() || text.get<std::string>().size() > kMaxTextBytes || has_control(text.get<std::string>())) {
+    if (!text.is_text() || text.text().empty() || text.text().size() > kMaxTextBytes || has_control(text.text())) {
       refuse("the secret " + name + " must be a text of 1 to " + std::to_string(kMaxTextBytes) + " bytes without control characters");
     }
-    request.secrets_[name] = text.get<std::string>();
-  }
+    request.secrets_[name] = text.text();
+  });
   if (needed != nullptr && request.secrets_.count(needed) == 0) {
     refuse("request needs the secret " + std::string(needed), "", "Give secrets => '{\"" + std::string(needed) + "\": \"…\"}'.");
   }
@@ -389,7 +384,7 @@ bool Request::uses(std::string_view placeholder) const {
   for (const auto& [name, text] : query_) found = found || text.uses(placeholder);
   if (is_body_json_) {
     const auto look = [&](const std::string& text) { found = found || RequestTemplate(text).uses(placeholder); };
-    for_each_text(Json::parse(*body_), look);
+    for_each_text(Json::parse(*body_, Json::Order::kByName), look);
   }
   return found;
 }
@@ -424,7 +419,7 @@ PageRequest Request::page(const std::string& position, int64_t since_us, int64_t
   if (!is_post) return made;
   made.content_type = is_body_json_ || escaping_ == Escaping::kJson ? "application/json" : "application/x-www-form-urlencoded";
   if (is_body_json_) {
-    made.body = filled(Json::parse(*body_), values).dump(-1, ' ', false, Json::error_handler_t::replace);
+    made.body = filled(Json::parse(*body_, Json::Order::kByName), values).dump();
   } else {
     made.body = body_template_.render(values, escaping_);
   }
@@ -526,38 +521,35 @@ std::string next_link(std::string_view headers) {
 }
 
 AccessToken read_access_token(std::string_view body) {
-  const Json json = Json::parse(body, nullptr, false);
+  const Json json = Json::parse(body);
   const auto refuse_answer = [](const char* what) -> Error { return Error(ErrorCode::kInvalidPayload, what); };
   if (!json.is_object()) throw refuse_answer("the answer is no JSON object");
-  const auto token = json.find("access_token");
-  if (token == json.end() || !token->is_string()) throw refuse_answer("the answer has no access_token");
+  const Json& token = json["access_token"];
+  if (!token.is_text()) throw refuse_answer("the answer has no access_token");
   AccessToken found;
-  found.token = token->get<std::string>();
+  found.token = token.text();
   const auto is_allowed = [](char c) { return c > 0x20 && c < 0x7f; };
   if (found.token.empty() || found.token.size() > kMaxTextBytes || !std::all_of(found.token.begin(), found.token.end(), is_allowed)) {
     throw refuse_answer("the answer's access_token is none");
   }
-  const auto type = json.find("token_type");
-  if (type != json.end()) {
-    std::string name = type->is_string() ? type->get<std::string>() : "";
+  if (const Json* type = json.find("token_type")) {
+    std::string name = type->text();
     std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
     if (name != "bearer") throw refuse_answer("the answer's token_type is not Bearer");
   }
-  const auto lifetime = json.find("expires_in");
-  if (lifetime != json.end() && lifetime->is_number()) {
-    found.lifetime_s = static_cast<int64_t>(std::clamp(lifetime->get<double>(), 0.0, static_cast<double>(kMaxLifetime)));
-  } else if (lifetime != json.end() && lifetime->is_string()) {
-    found.lifetime_s = std::clamp<int64_t>(number(lifetime->get<std::string>()).value_or(0), 0, kMaxLifetime);
+  const Json& lifetime = json["expires_in"];
+  if (lifetime.is_number()) {
+    found.lifetime_s = static_cast<int64_t>(std::clamp(lifetime.number(), 0.0, static_cast<double>(kMaxLifetime)));
+  } else if (lifetime.is_text()) {
+    found.lifetime_s = std::clamp<int64_t>(number(lifetime.text()).value_or(0), 0, kMaxLifetime);
   }
   return found;
 }
 
 std::string token_error(std::string_view body) {
-  const Json json = Json::parse(body, nullptr, false);
+  const Json json = Json::parse(body);
   if (!json.is_object()) return {};
-  const auto error = json.find("error");
-  if (error == json.end() || !error->is_string()) return {};
-  const std::string name = error->get<std::string>();
+  const std::string& name = json["error"].text();
   const bool is_name = !name.empty() && name.size() <= 40 && std::all_of(name.begin(), name.end(), [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
   return is_name ? name : "";
 }

@@ -17,6 +17,13 @@ extern "C" {
 
 namespace fraud::pg {
 
+FeatureSet::FeatureSet() = default;
+FeatureSet::FeatureSet(const FeatureSet&) = default;
+FeatureSet::FeatureSet(FeatureSet&&) noexcept = default;
+FeatureSet& FeatureSet::operator=(const FeatureSet&) = default;
+FeatureSet& FeatureSet::operator=(FeatureSet&&) noexcept = default;
+FeatureSet::~FeatureSet() = default;
+
 namespace {
 
 Statement load_set(

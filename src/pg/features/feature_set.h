@@ -18,6 +18,14 @@
 namespace fraud::pg {
 
 struct FeatureSet {
+  // Compiled once, for they are as long as the list of members.
+  FeatureSet();
+  FeatureSet(const FeatureSet&);
+  FeatureSet(FeatureSet&&) noexcept;
+  FeatureSet& operator=(const FeatureSet&);
+  FeatureSet& operator=(FeatureSet&&) noexcept;
+  ~FeatureSet();
+
   // A local feature: an expression over the event's own row.
   struct Local {
     std::string sql;

@@ -1,10 +1,9 @@
 #include "pg/payments/dead_letters.h"
 
 #include "core/base/error.h"
+#include "core/base/json.h"
 #include "core/payments/currency.h"
 #include "core/payments/forbidden_fields.h"
-
-#include <nlohmann/json.hpp>
 
 #include <optional>
 
@@ -52,8 +51,6 @@ Statement merge_payload(
     "SELECT (j || $2::jsonb)::text FROM (SELECT convert_from($1, 'UTF8')::jsonb AS j) p WHERE jsonb_typeof(j) = 'object'",
     {BYTEAOID, TEXTOID});
 
-using Json = nlohmann::ordered_json;
-
 struct Retry {
   std::string outcome, detail;
 };
@@ -88,7 +85,7 @@ std::optional<Letter> take_letter(Spi& spi, int64_t error_id) {
 }
 
 // Reads JSON; what is none, or has numbers that no double holds, is no object.
-Json parse_json(const std::string& text) { return Json::parse(text, nullptr, false); }
+Json parse_json(const std::string& text) { return Json::parse(text); }
 
 // Returns the letter's payment with the repaired fields in it. Postgres reads any number: one
 // that is too large here may be what is repaired.
@@ -116,15 +113,15 @@ std::optional<Payment> mend(const Letter& letter, const Json& repaired, Retry* r
   Json object = payment_object(letter, repaired);
   const bool is_whole = object.is_object();
   if (!is_whole) object = Json::object();
-  for (const auto& [field, value] : repaired.items()) {
+  repaired.each_member([&](const std::string& field, const Json& value) {
     if (value.is_null()) {
       object.erase(field);
     } else {
       object[field] = value;
     }
-  }
-  const auto card = object.find("card");
-  const bool names_card = card != object.end() && card->is_string() && !card->get_ref<const std::string&>().empty();
+  });
+  const Json* card = object.find("card");
+  const bool names_card = card != nullptr && !card->text().empty();
   if (!object.contains("cc_num") && !names_card && letter.card) {
     object["card"] = format_uuid(card_uuid(*letter.card));
     if (!object.contains("last_four") && !letter.last_four.empty()) object["last_four"] = letter.last_four;
@@ -132,7 +129,7 @@ std::optional<Payment> mend(const Letter& letter, const Json& repaired, Retry* r
   PaymentBatch one;
   std::string fault;
   try {
-    one = read_payments(object.dump(-1, ' ', false, Json::error_handler_t::replace), PaymentFormat::kRecords);
+    one = read_payments(object.dump(), PaymentFormat::kRecords);
     if (one.payments.size() == 1) {
       Payment& payment = one.payments[0];
       bool same_time = letter.occurred_at.has_value();
@@ -277,7 +274,7 @@ FRAUD_FUNCTION(retry_letter) {
     Jsonb* value = PG_GETARG_JSONB_P(1);
     return std::string_view(JsonbToCString(nullptr, &value->root, VARSIZE(value)));
   }));
-  const Json repaired = parse_json(text);
+  const fraud::Json repaired = parse_json(text);
   if (!repaired.is_object()) {
     throw SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "repaired holds a number that is out of range");
   }

@@ -1,9 +1,8 @@
 #include "pg/payments/mapping.h"
 
+#include "core/base/json.h"
 #include "core/payments/forbidden_fields.h"
 #include "core/payments/payment.h"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <map>
@@ -23,8 +22,6 @@ extern "C" {
 namespace fraud::pg {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxRules = 200;
 
@@ -292,21 +289,21 @@ std::string from_strptime(const std::string& format, const std::string& where) {
 
 // ------------------------------------------------------------------- rules
 
-std::string shown(const Json& value) { return redact(value.dump(-1, ' ', false, Json::error_handler_t::replace), ""); }
+std::string shown(const Json& value) { return redact(value.dump(), ""); }
 
 std::string text_of(const Json& value, const std::string& where) {
-  if (!value.is_string()) refuse(where + " must be a text, not " + shown(value));
-  return value.get<std::string>();
+  if (!value.is_text()) refuse(where + " must be a text, not " + shown(value));
+  return value.text();
 }
 
 bool flag_of(const Json& value, const std::string& where) {
   if (!value.is_boolean()) refuse(where + " must be true or false, not " + shown(value));
-  return value.get<bool>();
+  return value.boolean();
 }
 
 // Refuses a member that nobody reads.
 void check_members(const Json& object, const std::string& where, std::initializer_list<std::string_view> known) {
-  for (const auto& [name, value] : object.items()) {
+  for (const std::string& name : object.names()) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     std::string hint;
     for (const std::string_view one : known) hint += (hint.empty() ? "" : ", ") + std::string(one);
@@ -319,8 +316,8 @@ void take_time(PostgresMapping* mapping, const Json& time, const std::string& wh
     refuse(where + " has \"time\", which is for occurred_at and date_of_birth");
   }
   std::string format = "iso8601";
-  if (time.is_string()) {
-    format = time.get<std::string>();
+  if (time.is_text()) {
+    format = time.text();
   } else if (time.is_object()) {
     check_members(time, "time of " + where, {"format", "zone"});
     if (time.contains("format")) format = text_of(time["format"], "format of " + where);
@@ -402,8 +399,8 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
   for (const FieldRule& other : mapping->rules) {
     if (other.name == rule.name) refuse(where + " is the same field as another one that is named");
   }
-  if (value.is_string()) {
-    rule.path = value.get<std::string>();
+  if (value.is_text()) {
+    rule.path = value.text();
   } else if (value.is_object()) {
     check_members(value, where, {"path", "value", "map", "default", "time", "minor_units", "negative", "decimal", "from"});
     if (value.contains("from") && text_of(value["from"], "from of " + where) != "envelope") {
@@ -415,7 +412,7 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
     if (value.contains("default")) rule.otherwise = value["default"].dump();
     if (value.contains("map")) {
       if (!value["map"].is_object()) refuse("map of " + where + " must be an object, not " + shown(value["map"]));
-      for (const auto& [from, to] : value["map"].items()) rule.values[from] = to.dump();
+      value["map"].each_member([&](const std::string& from, const Json& to) { rule.values[from] = to.dump(); });
     }
     if (value.contains("time")) take_time(mapping, value["time"], where, &rule, &prepared);
     const bool is_amount = rule.name == "amt";
@@ -485,8 +482,8 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
 }  // namespace
 
 std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFormat format) {
-  const Json spec = Json::parse(json, nullptr, false);
-  if (!spec.is_object()) refuse("it must be an object, not " + (spec.is_discarded() ? std::string("what it is") : shown(spec).substr(0, 40)));
+  const Json spec = Json::parse(json);
+  if (!spec.is_object()) refuse("it must be an object, not " + (spec.is_readable() ? shown(spec).substr(0, 40) : std::string("what it is")));
   check_members(spec, "it", {"payments", "fields", "delimiter", "columns"});
   auto mapping = std::make_unique<PostgresMapping>();
   if (spec.contains("payments")) {
@@ -509,7 +506,7 @@ std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFor
   }
   if (spec.contains("columns")) {
     if (!spec["columns"].is_array()) refuse("columns must be an array of names, not " + shown(spec["columns"]));
-    for (const Json& name : spec["columns"]) mapping->columns.push_back(text_of(name, "a name of columns"));
+    for (const Json& name : spec["columns"].values()) mapping->columns.push_back(text_of(name, "a name of columns"));
   }
   if (format != PaymentFormat::kCsv && (spec.contains("delimiter") || spec.contains("columns"))) {
     refuse("delimiter and columns are for the format csv");
@@ -518,7 +515,7 @@ std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFor
     const Json& fields = spec["fields"];
     if (!fields.is_object() || fields.empty()) refuse("fields must be an object that names fields, not " + shown(fields).substr(0, 40));
     if (fields.size() > kMaxRules) refuse("fields has more than " + std::to_string(kMaxRules) + " members");
-    for (const auto& [name, value] : fields.items()) take_rule(mapping.get(), name, value);
+    fields.each_member([&](const std::string& name, const Json& value) { take_rule(mapping.get(), name, value); });
   }
   return mapping;
 }

@@ -1,10 +1,9 @@
 // The aggregate that fraud.backtest_rule counts with: what is counted is src/core/rules/backtest_tally.h.
+#include "core/base/json.h"
 #include "core/rules/backtest_tally.h"
 
 #include <cstring>
 #include <string>
-
-#include <nlohmann/json.hpp>
 
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
@@ -114,13 +113,13 @@ FRAUD_FUNCTION(backtest_counts) {
   BacktestTally none;
   BacktestTally* tally = tally_of(fcinfo, 0);
   if (tally == nullptr) tally = &none;
-  nlohmann::json days = nlohmann::json::array(), rules = nlohmann::json::array();
-  for (const auto& [day, counts] : tally->days()) days.push_back({day, counts.payments, counts.hits, counts.frauds, counts.frauds_hit});
+  Json days = Json::array(), rules = Json::array();
+  for (const auto& [day, counts] : tally->days()) days.push_back(Json::array({day, counts.payments, counts.hits, counts.frauds, counts.frauds_hit}));
   for (int place = 0; place < BacktestTally::kMostRules; ++place) rules.push_back(tally->hits_of_rule(place));
-  const nlohmann::json counts = {{"days", days}, {"rules", rules}, {"frauds_not_alerted", tally->frauds_not_alerted()},
+  const Json counts = Json::object({{"days", days}, {"rules", rules}, {"frauds_not_alerted", tally->frauds_not_alerted()},
                                  {"caught", tally->caught()}, {"lost", tally->lost()}, {"bothered", tally->bothered()},
                                  {"alerts", tally->alerts()}, {"alerts_hit", tally->alerts_hit()},
-                                 {"customers_hit", tally->customers_hit()}, {"customers_bothered", tally->customers_bothered()}};
+                                 {"customers_hit", tally->customers_hit()}, {"customers_bothered", tally->customers_bothered()}});
   const std::string text = counts.dump();
   const char* json = text.c_str();
   return protect([&] { return DirectFunctionCall1(jsonb_in, CStringGetDatum(json)); });

@@ -1,10 +1,9 @@
 // The aggregate that fraud.suggest_rules searches with: what is searched is src/core/rules/suggestion.h.
+#include "core/base/json.h"
 #include "core/rules/suggestion.h"
 
 #include <cmath>
 #include <string>
-
-#include <nlohmann/json.hpp>
 
 #include "pg/server/boundary.h"
 
@@ -41,7 +40,7 @@ Sample* make_sample(FunctionCallInfo fcinfo, size_t columns) {
   return sample;
 }
 
-nlohmann::json told(const Comparison& one) { return {one.column + 1, one.above, one.at}; }
+Json told(const Comparison& one) { return Json::array({one.column + 1, one.above, one.at}); }
 
 }  // namespace
 
@@ -76,13 +75,13 @@ FRAUD_FUNCTION(suggestion_add) {
 
 // Returns an array of {"parts": [[column, above, threshold], …], "caught": …, "hit": …}, best first.
 FRAUD_FUNCTION(suggestion_find) {
-  nlohmann::json found = nlohmann::json::array();
+  Json found = Json::array();
   if (!PG_ARGISNULL(0)) {
     const auto* sample = reinterpret_cast<const Sample*>(PG_GETARG_POINTER(0));
     for (const Suggestion& one : sample->search.find(sample->frauds, sample->others, sample->most)) {
-      nlohmann::json parts = nlohmann::json::array({told(one.first)});
+      Json parts = Json::array({told(one.first)});
       if (one.second) parts.push_back(told(*one.second));
-      found.push_back({{"parts", parts}, {"caught", one.caught}, {"hit", one.hit}});
+      found.push_back(Json::object({{"parts", parts}, {"caught", one.caught}, {"hit", one.hit}}));
     }
   }
   const std::string text = found.dump();

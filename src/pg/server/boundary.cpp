@@ -3,16 +3,36 @@
 #include <new>
 #include <string_view>
 
-namespace fraud::pg::detail {
+namespace fraud::pg {
+
+PgError::~PgError() = default;
+
+SqlError::SqlError(int sqlstate, std::string_view message, std::string_view detail, std::string_view hint)
+    : sqlstate_(sqlstate), message_(message), detail_(detail), hint_(hint) {}
+SqlError::~SqlError() = default;
+
+namespace detail {
 
 MemoryContext error_context = nullptr;
 
-ErrorData* take_error(MemoryContext restore) {
+// Copies the current Postgres error out of Postgres's error stack.
+static ErrorData* take_error(MemoryContext restore) {
   MemoryContextSwitchTo(error_context != nullptr ? error_context : TopMemoryContext);
   ErrorData* data = CopyErrorData();
   FlushErrorState();
   MemoryContextSwitchTo(restore);
   return data;
+}
+
+void call_postgres(void (*call)(void*), void* argument) {
+  MemoryContext context = CurrentMemoryContext;
+  ErrorData* volatile error = nullptr;
+  PG_TRY();
+  { call(argument); }
+  PG_CATCH();
+  { error = take_error(context); }
+  PG_END_TRY();
+  if (error != nullptr) throw PgError(error);
 }
 
 namespace {
@@ -108,4 +128,6 @@ void raise(ErrorData* data) {
   pg_unreachable();
 }
 
-}  // namespace fraud::pg::detail
+}  // namespace detail
+
+}  // namespace fraud::pg

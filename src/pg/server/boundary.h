@@ -15,7 +15,9 @@
 #include "core/base/error.h"
 
 #include <exception>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -27,6 +29,7 @@ namespace fraud::pg {
 class PgError : public std::exception {
  public:
   explicit PgError(ErrorData* data) noexcept : data_(data) {}
+  ~PgError() override;
   const char* what() const noexcept override { return data_->message ? data_->message : "error"; }
   ErrorData* data() const noexcept { return data_; }
 
@@ -37,11 +40,9 @@ class PgError : public std::exception {
 // A report of our own with its SQLSTATE; detail and hint are sentences or empty.
 class SqlError : public std::exception {
  public:
-  SqlError(int sqlstate, std::string message, std::string detail = {}, std::string hint = {})
-      : sqlstate_(sqlstate),
-        message_(std::move(message)),
-        detail_(std::move(detail)),
-        hint_(std::move(hint)) {}
+  SqlError(int sqlstate, std::string_view message, std::string_view detail = {}, std::string_view hint = {});
+  SqlError(const SqlError&) = default;
+  ~SqlError() override;
   const char* what() const noexcept override { return message_.c_str(); }
   int sqlstate() const noexcept { return sqlstate_; }
   const std::string& detail() const noexcept { return detail_; }
@@ -57,8 +58,8 @@ namespace detail {
 // Where the ErrorData of errors in flight is kept: set by the innermost boundary.
 extern MemoryContext error_context;
 
-// Copies the current Postgres error out of Postgres's error stack.
-ErrorData* take_error(MemoryContext restore);
+// Calls Postgres by call(argument); its error is thrown as a PgError.
+void call_postgres(void (*call)(void*), void* argument);
 
 // Makes the ErrorData of the exception that is being handled. Never throws.
 ErrorData* describe_current_exception() noexcept;
@@ -100,24 +101,23 @@ auto protect(Call&& call) -> std::invoke_result_t<Call> {
   using Result = std::invoke_result_t<Call>;
   static_assert(std::is_void_v<Result> || std::is_trivially_destructible_v<Result>,
                 "what crosses the border must need no destructor");
-  MemoryContext context = CurrentMemoryContext;
-  ErrorData* volatile error = nullptr;
+  // A pointer to it, since it may be const, or a function.
+  auto* body = std::addressof(call);
   if constexpr (std::is_void_v<Result>) {
-    PG_TRY();
-    { call(); }
-    PG_CATCH();
-    { error = detail::take_error(context); }
-    PG_END_TRY();
-    if (error != nullptr) throw PgError(error);
+    detail::call_postgres([](void* argument) { (**static_cast<decltype(body)*>(argument))(); }, &body);
   } else {
-    std::aligned_storage_t<sizeof(Result), alignof(Result)> room;
-    PG_TRY();
-    { new (&room) Result(call()); }
-    PG_CATCH();
-    { error = detail::take_error(context); }
-    PG_END_TRY();
-    if (error != nullptr) throw PgError(error);
-    return *reinterpret_cast<Result*>(&room);
+    struct Frame {
+      decltype(body) call;
+      std::aligned_storage_t<sizeof(Result), alignof(Result)> result;
+    } frame;
+    frame.call = body;
+    detail::call_postgres(
+        [](void* argument) {
+          Frame* at = static_cast<Frame*>(argument);
+          new (&at->result) Result((*at->call)());
+        },
+        &frame);
+    return *reinterpret_cast<Result*>(&frame.result);
   }
 }
 

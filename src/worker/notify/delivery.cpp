@@ -16,6 +16,13 @@ namespace fraud::worker {
 
 using namespace fraud::pg;
 
+Delivery::Delivery() = default;
+Delivery::Delivery(const Delivery&) = default;
+Delivery::Delivery(Delivery&&) noexcept = default;
+Delivery& Delivery::operator=(const Delivery&) = default;
+Delivery& Delivery::operator=(Delivery&&) noexcept = default;
+Delivery::~Delivery() = default;
+
 namespace {
 
 std::string base64(const unsigned char* bytes, int length) {

@@ -12,6 +12,14 @@ namespace fraud::worker {
 
 // A delivery that was claimed, with all that is needed to make it.
 struct Delivery {
+  // Compiled once, for they are as long as the list of members.
+  Delivery();
+  Delivery(const Delivery&);
+  Delivery(Delivery&&) noexcept;
+  Delivery& operator=(const Delivery&);
+  Delivery& operator=(Delivery&&) noexcept;
+  ~Delivery();
+
   int64_t id = 0;
   std::string channel, channel_kind, target, recipient;
   std::string headers, json_template, secret, old_secret;

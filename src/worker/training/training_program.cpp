@@ -1,6 +1,6 @@
 #include "worker/training/training_program.h"
 
-#include <nlohmann/json.hpp>
+#include "core/base/json.h"
 
 #include <cerrno>
 #include <csignal>
@@ -166,12 +166,12 @@ bool TrainingProgram::next_message(TrainingMessage* message) {
   message->body = input_.substr(sizeof(header), header.bytes);
   input_.erase(0, sizeof(header) + header.bytes);
   if (message->type != MessageType::kError) return true;
-  nlohmann::json error = nlohmann::json::parse(message->body, nullptr, false);
-  if (error.is_object() && error.value("memory", false)) {
+  const Json error = Json::parse(message->body);
+  if (error["memory"].boolean()) {
     throw SqlError(ERRCODE_OUT_OF_MEMORY, "training needs more than fraud_detect.train_memory", {},
                    "Train on fewer rows or features, or raise the setting.");
   }
-  std::string text = error.is_object() ? error.value("message", "") : "";
+  std::string text = error["message"].text();
   // XGBoost's text comes with a time, a place in its source and a stack trace.
   if (size_t trace = text.find("\nStack trace"); trace != std::string::npos) text.resize(trace);
   if (size_t place = text.find(": "); text[0] == '[' && place != std::string::npos) text.erase(0, place + 2);

@@ -6,11 +6,10 @@
 // lives in a child process, which can be killed at any moment: a cancel, a
 // shutdown or a DROP DATABASE is answered at once, a crash of the library or the
 // out-of-memory killer ends the run and not the server.
+#include "core/base/json.h"
 #include "core/features/leak.h"
 #include "core/features/metrics.h"
 #include "core/forest/forest.h"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -46,7 +45,6 @@ PGDLLEXPORT void fraud_detect_training_worker_main(Datum argument);
 namespace fraud::worker {
 
 using namespace fraud::pg;
-using nlohmann::json;
 
 namespace {
 
@@ -177,7 +175,7 @@ class TestRows {
   int64_t rows_ = 0;
 };
 
-json finite(double value) { return std::isfinite(value) ? json(value) : json(); }
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 // Returns the processor time that this process and its ended child have had.
 double cpu_seconds() {
@@ -197,12 +195,11 @@ std::string format_bytes(double bytes) {
 }
 
 // Settings that an expression may depend on are those of who asked for the run.
-void apply_settings(const json& settings) {
+void apply_settings(const Json& settings) {
   for (const char* name : {"search_path", "timezone"}) {
-    auto setting = settings.find(name);
-    if (setting == settings.end() || !setting->is_string()) continue;
-    std::string value = setting->get<std::string>();
-    const char* text = value.c_str();
+    const Json& setting = settings[name];
+    if (!setting.is_text()) continue;
+    const char* text = setting.text().c_str();
     protect([&] {
       (void)set_config_option(name, text, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
     });
@@ -265,7 +262,7 @@ class TrainingWorker {
       wanted = spi.run(begin_run, {int8_param(run_), int4_param(guc_train_threads)}) == 1;
       if (!wanted) return;
       user = *spi.text(0, 1);
-      config_ = json::parse(*spi.text(0, 3));
+      config_ = Json::parse(*spi.text(0, 3));
       Period* periods[] = {&train_, &validation_, &test_};
       for (int i = 0; i < 3; ++i) {
         std::optional<Datum> from = spi.datum(0, 4 + 2 * i);
@@ -273,7 +270,7 @@ class TrainingWorker {
         periods[i]->from = DatumGetTimestampTz(*from);
         periods[i]->to = DatumGetTimestampTz(*spi.datum(0, 5 + 2 * i));
       }
-      for (const json& name : config_.at("features")) features_.push_back(name.get<std::string>());
+      for (const Json& name : config_["features"].values()) features_.push_back(name.text());
       // The train period in equal parts: each but the first is a fold's validation,
       // after training on all before it, but for the delay.
       int64_t delay = *spi.integer(0, 10);
@@ -312,7 +309,7 @@ class TrainingWorker {
     types_.assign(features_.size(), "float");
     if (!from_table()) {
       in_transaction("looking at a feature set", [&] {
-        std::shared_ptr<const FeatureSet> set = find_feature_set(config_.at("feature_set").get<std::string>(), true);
+        std::shared_ptr<const FeatureSet> set = find_feature_set(config_["feature_set"].text(), true);
         check_features(set->features);
         for (size_t i = 0; i < set->features.size(); ++i) types_[i] = set->features[i].categorical ? "c" : "float";
       });
@@ -341,7 +338,7 @@ class TrainingWorker {
       auto or_empty = [](const char* text) { return std::string(text != nullptr ? text : ""); };
       std::string named;
       in_transaction("looking for a feature that fails", [&] {
-        const std::shared_ptr<const FeatureSet> set = find_feature_set(config_.at("feature_set").get<std::string>(), true);
+        const std::shared_ptr<const FeatureSet> set = find_feature_set(config_["feature_set"].text(), true);
         named = faulty_event(*set, test_.given() ? test_.to : validation_.given() ? validation_.to : train_.to);
       });
       throw_named(data->sqlerrcode, error.what(), or_empty(data->detail), or_empty(data->hint), named);
@@ -349,7 +346,7 @@ class TrainingWorker {
     TrainingMessage message;
     while ((message = program.receive()).type != MessageType::kDone) {
       if (message.type == MessageType::kProgress) {
-        take_progress(json::parse(message.body));
+        take_progress(Json::parse(message.body));
       } else if (message.type == MessageType::kTrial) {
         std::string trial = message.body;
         in_transaction("noting a trial", [&] {
@@ -372,18 +369,16 @@ class TrainingWorker {
   }
 
   std::string program_config() const {
-    json config = {{"features", features_},
-                   {"types", types_},
-                   {"spool_directory", kSpoolDirectory}};
+    Json config = Json::object({{"features", features_}, {"types", types_}, {"spool_directory", kSpoolDirectory}});
     for (const char* key : {"params", "num_boost_round", "early_stopping_rounds", "search", "trials", "seed", "threads"}) {
-      config[key] = config_.at(key);
+      config[key] = config_[key];
     }
     return config.dump();
   }
 
   // ---------------------------------------------------------------- reading
 
-  bool from_table() const { return !config_.at("rel").is_null(); }
+  bool from_table() const { return !config_["rel"].is_null(); }
 
   void check_features(const std::vector<FeatureInfo>& features) const {
     bool same = features.size() == features_.size();
@@ -410,11 +405,11 @@ class TrainingWorker {
       // With the rights of who asked for the run.
       RestrictedScope restricted(user_);
       if (from_table()) {
-        apply_settings(config_.at("settings"));
-        QueryStream stream(config_.at("definition").at("query").get<std::string>(), features_.size(), train_.from, last);
+        apply_settings(config_["settings"]);
+        QueryStream stream(config_["definition"]["query"].text(), features_.size(), train_.from, last);
         read_stream<QueryBlock>(program, stream, digest);
       } else {
-        FeatureStream stream(config_.at("feature_set").get<std::string>(), train_.from, last);
+        FeatureStream stream(config_["feature_set"].text(), train_.from, last);
         check_features(stream.features());
         read_stream<FeatureBlock>(program, stream, digest);
       }
@@ -436,12 +431,13 @@ class TrainingWorker {
     spi.run(note_rows, {int8_param(run_), int8_param(train_.rows), int8_param(train_.frauds),
                         optional(validation_, validation_.rows), optional(validation_, validation_.frauds),
                         optional(test_, test_.rows), optional(test_, test_.frauds), bytea_param(sum)});
-    json ranges = {{"train", {0, train_.rows}},
-                   {"validation", {train_.rows, train_.rows + validation_.rows}},
-                   {"folds", json::array()}};
+    Json folds = Json::array();
     for (size_t i = 0; i < folds_.size(); ++i) {
-      ranges["folds"].push_back({{0, cuts_[3 * i]}, {cuts_[3 * i + 1], cuts_[3 * i + 2]}});
+      folds.push_back(Json::array({Json::array({0, cuts_[3 * i]}), Json::array({cuts_[3 * i + 1], cuts_[3 * i + 2]})}));
     }
+    const Json ranges = Json::object({{"train", Json::array({0, train_.rows})},
+                                      {"validation", Json::array({train_.rows, train_.rows + validation_.rows})},
+                                      {"folds", folds}});
     program.send(MessageType::kData, ranges.dump());
   }
 
@@ -458,10 +454,10 @@ class TrainingWorker {
     {
       RestrictedScope restricted(user_);
       if (from_table()) {
-        apply_settings(config_.at("settings"));
+        apply_settings(config_["settings"]);
         Spi spi;
         KeptPlan plan;
-        plan.prepare(config_.at("definition").at("times").get<std::string>(), {TIMESTAMPTZOID, TIMESTAMPTZOID});
+        plan.prepare(config_["definition"]["times"].text(), {TIMESTAMPTZOID, TIMESTAMPTZOID});
         const Datum values[] = {TimestampTzGetDatum(period.from), TimestampTzGetDatum(period.to)};
         plan.run(values, nullptr, true);
         if (std::optional<Datum> value = spi.datum(0, 1)) first = DatumGetTimestampTz(*value);
@@ -469,7 +465,7 @@ class TrainingWorker {
         within = spi.integer(0, 3).value_or(0);
       } else {
         // An expression of the set's is its definer's code, and not for the rights of who trains.
-        const std::shared_ptr<const FeatureSet> set = find_feature_set(config_.at("feature_set").get<std::string>(), true);
+        const std::shared_ptr<const FeatureSet> set = find_feature_set(config_["feature_set"].text(), true);
         check_may_read(*set);
         const EventsPeriod events = events_period(*set, period.from, period.to);
         first = events.first;
@@ -563,19 +559,19 @@ class TrainingWorker {
     set_training_progress(slot_, progress_);
   }
 
-  void take_progress(const json& told) {
-    int trial = told.value("trial", 0);
-    int fold = told.value("fold", 0);
+  void take_progress(const Json& told) {
+    const auto count = [&](const char* name) { return static_cast<int>(told[name].integer()); };
+    const int trial = count("trial"), fold = count("fold");
     if (trial != progress_.trial || fold != progress_.fold) progress_.phase[0] = '\0';
     progress_.trial = trial;
-    progress_.trials = told.value("trials", 0);
+    progress_.trials = count("trials");
     progress_.fold = fold;
-    progress_.folds = told.value("folds", 0);
-    progress_.round = told.value("round", 0);
-    progress_.rounds = told.value("rounds", 0);
-    progress_.metric = told.contains("metric") ? told["metric"].get<double>() : std::nan("");
-    strlcpy(progress_.metric_name, told.value("metric_name", "").c_str(), sizeof(progress_.metric_name));
-    set_phase(told.value("phase", "").c_str());
+    progress_.folds = count("folds");
+    progress_.round = count("round");
+    progress_.rounds = count("rounds");
+    progress_.metric = told.contains("metric") ? told["metric"].number() : std::nan("");
+    strlcpy(progress_.metric_name, told["metric_name"].text().c_str(), sizeof(progress_.metric_name));
+    set_phase(told["phase"].text().c_str());
   }
 
   // ---------------------------------------------------------------- the end
@@ -591,19 +587,19 @@ class TrainingWorker {
     });
     Ranking ranking(std::move(outcomes));
     AlertQuality at = ranking.at_alert_rate(0.01);
-    json measures = {{"auc_roc", finite(ranking.auc_roc())},
+    const Json measures = Json::object({{"auc_roc", finite(ranking.auc_roc())},
                      {"average_precision", finite(ranking.average_precision())},
                      {"log_loss", finite(ranking.log_loss())},
                      {"brier", finite(ranking.brier())},
                      {"precision_at_1pct", finite(at.precision)},
-                     {"recall_at_1pct", finite(at.recall)}};
+                     {"recall_at_1pct", finite(at.recall)}});
     return measures.dump();
   }
 
   void store(const std::string& model, const std::string& summary, const std::string& measures) {
     Spi spi;
-    std::string name = config_.at("model").get<std::string>();
-    std::string description = config_.at("description").is_string() ? config_.at("description").get<std::string>() : "";
+    std::string name = config_["model"].text();
+    std::string description = config_["description"].text();
     spi.run(import_model, {text_param(name), bytea_param(model), optional_text_param(description), int8_param(run_)});
     auto version = static_cast<int32_t>(*spi.integer(0, 1));
     spi.run(succeed, {int8_param(run_), int4_param(version), text_param(summary), optional_text_param(measures),
@@ -623,7 +619,7 @@ class TrainingWorker {
   std::optional<LeakFinder> leaks_;
   std::vector<std::string> warnings_;
   TrainingProgress progress_;
-  json config_;
+  Json config_;
   std::vector<std::string> features_, types_;
   Oid user_ = InvalidOid;
   Period train_, validation_, test_;
