@@ -13,7 +13,7 @@ COMMENT ON FUNCTION fraud._mask_card_numbers(jsonb) IS
     'internal: masks what may be a card number in keys, texts and numbers; a number that is masked becomes a text';
 
 CREATE FUNCTION fraud._check_name(kind text, name text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

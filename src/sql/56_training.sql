@@ -195,7 +195,7 @@ $$;
 COMMENT ON FUNCTION fraud._table_query(name, regclass, jsonb, text[]) IS 'internal: how the training rows of a table are read, if the reader may';
 
 CREATE FUNCTION fraud._check_period(name text, starts timestamptz, ends timestamptz, not_before timestamptz, after text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

@@ -86,11 +86,14 @@ CREATE TABLE fraud.rollup_cards (
     alerts bigint NOT NULL,
     fraud bigint NOT NULL,
     fraud_volume numeric NOT NULL,
+    days_emptied int NOT NULL DEFAULT 0,
     PRIMARY KEY (card, month)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE fraud.rollup_cards IS 'sums over payments by card and month; read fraud.customer_activity instead';
 COMMENT ON COLUMN fraud.rollup_cards.month IS 'start of the month in fraud.report_timezone()';
 COMMENT ON COLUMN fraud.rollup_cards.days IS 'the days with a payment, a bit each: 1 is the first of the month';
+COMMENT ON COLUMN fraud.rollup_cards.days_emptied IS
+    'days of which payments were taken away until none was left: one that comes to the sums later than its removal is none';
 
 CREATE TABLE fraud.rollup_labels (
     card uuid NOT NULL,
@@ -296,29 +299,31 @@ CREATE VIEW fraud._queued_rollups AS
 COMMENT ON VIEW fraud._queued_rollups IS 'internal: what is queued, summed up as rows of fraud.rollups, but for customers';
 
 -- Whether the card has payments on a day: where one was taken away, the payments themselves
--- tell. Made without a look at labels, for whoever reads the sums plans for this too.
+-- tell, and where a removal was folded earlier, perhaps than what it removed: what commits late or was
+-- in another slot may be. Made without a look at labels, for whoever reads the sums plans for this too.
 CREATE VIEW fraud._queued_days AS
-    SELECT d.card, d.day, date_trunc('month', d.day, d.zone) AS month,
-           1 << (extract(day FROM d.day AT TIME ZONE d.zone)::int - 1) AS day_bit,
-           CASE WHEN d.any_less THEN EXISTS (
+    SELECT d.card, d.day, d.month, d.day_bit, coalesce(c.days, 0) & d.day_bit <> 0 AS is_summed,
+           CASE WHEN d.any_less OR coalesce(c.days_emptied, 0) & d.day_bit <> 0 THEN EXISTS (
                     SELECT FROM fraud.transactions t
                     WHERE t.card = d.card AND t.occurred_at >= d.day
                       AND t.occurred_at < (d.day AT TIME ZONE d.zone + interval '1 day') AT TIME ZONE d.zone)
                 ELSE true END AS is_active
-    FROM (SELECT q.card, date_trunc('day', q.occurred_at, z.zone) AS day, z.zone, bool_or(q.sign < 0) AS any_less
-          FROM (SELECT fraud.report_timezone() AS zone OFFSET 0) z CROSS JOIN fraud._queued_changes q
-          WHERE q.sign <> 0
-          GROUP BY q.card, date_trunc('day', q.occurred_at, z.zone), z.zone) d
+    FROM (SELECT q.card, q.day, q.zone, q.any_less, date_trunc('month', q.day, q.zone) AS month,
+                 1 << (extract(day FROM q.day AT TIME ZONE q.zone)::int - 1) AS day_bit
+          FROM (SELECT q.card, date_trunc('day', q.occurred_at, z.zone) AS day, z.zone, bool_or(q.sign < 0) AS any_less
+                FROM (SELECT fraud.report_timezone() AS zone OFFSET 0) z CROSS JOIN fraud._queued_changes q
+                WHERE q.sign <> 0
+                GROUP BY q.card, date_trunc('day', q.occurred_at, z.zone), z.zone) q) d
+    LEFT JOIN LATERAL (SELECT c.days, c.days_emptied FROM fraud.rollup_cards c
+                       WHERE c.card = d.card AND c.month = d.month LIMIT 1) c ON true
     OFFSET 0;
 COMMENT ON VIEW fraud._queued_days IS
-    'internal: cards and days of which payments came or went; is_active: whether the card has payments then';
+    'internal: cards and days of which payments came or went; is_active: whether the card has payments then, is_summed: whether the sums have it so';
 
 CREATE VIEW fraud._queued_customers AS
     SELECT d.day AS starts_at, sum(CASE WHEN d.is_active THEN 1 ELSE -1 END) AS customers
     FROM fraud._queued_days d
-    LEFT JOIN LATERAL (SELECT c.days FROM fraud.rollup_cards c
-                       WHERE c.card = d.card AND c.month = d.month LIMIT 1) c ON true
-    WHERE d.is_active <> (coalesce(c.days, 0) & d.day_bit <> 0)
+    WHERE d.is_active <> d.is_summed
     GROUP BY d.day;
 COMMENT ON VIEW fraud._queued_customers IS
     'internal: how many cards have payments on a day and none of them in the sums, less those of which it is the other way round';

@@ -98,20 +98,25 @@ BEGIN
     ), piece AS MATERIALIZED (
         SELECT * FROM fraud._piece_sums
     ), of_cards AS MATERIALIZED (
-        SELECT q.card, q.starts_at AS month, coalesce(c.days, 0) AS days_before,
-               (coalesce(c.days, 0) | q.days_more) & ~q.days_less
-                   | CASE WHEN q.days_less = 0 THEN 0 ELSE fraud._days_with_payments(q.card, q.starts_at, q.days_less, fraud.report_timezone()) END AS days,
+        SELECT q.card, q.starts_at AS month, b.days AS days_before,
+               ((b.days | q.days_more) & ~b.in_doubt) | p.days AS days,
+               b.emptied | (q.days_less & ~p.days) AS days_emptied,
                q.payments, q.volume, q.reviewed + q.blocked AS alerts, q.fraud, q.fraud_volume
         FROM piece q
-        LEFT JOIN LATERAL (SELECT c.days FROM fraud.rollup_cards c
+        LEFT JOIN LATERAL (SELECT c.days, c.days_emptied FROM fraud.rollup_cards c
                            WHERE c.card = q.card AND c.month = q.starts_at LIMIT 1) c ON true
+        CROSS JOIN LATERAL (SELECT coalesce(c.days, 0) AS days, coalesce(c.days_emptied, 0) AS emptied,
+                                   q.days_less | (q.days_more & coalesce(c.days_emptied, 0)) AS in_doubt) b
+        CROSS JOIN LATERAL (SELECT CASE WHEN b.in_doubt = 0 THEN 0
+                                        ELSE fraud._days_with_payments(q.card, q.starts_at, b.in_doubt, fraud.report_timezone()) END AS days OFFSET 0) p
         WHERE q.kind = 'card'
     ), cards AS (
-        INSERT INTO fraud.rollup_cards AS o (card, month, days, payments, volume, alerts, fraud, fraud_volume)
-        SELECT q.card, q.month, q.days, q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
+        INSERT INTO fraud.rollup_cards AS o (card, month, days, days_emptied, payments, volume, alerts, fraud, fraud_volume)
+        SELECT q.card, q.month, q.days, q.days_emptied, q.payments, q.volume, q.alerts, q.fraud, q.fraud_volume
         FROM of_cards q
         ON CONFLICT (card, month) DO UPDATE SET
             days = excluded.days,
+            days_emptied = excluded.days_emptied,
             payments = o.payments + excluded.payments,
             volume = o.volume + excluded.volume,
             alerts = o.alerts + excluded.alerts,

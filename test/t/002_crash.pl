@@ -52,21 +52,14 @@ flows('polling goes on by itself after an immediate stop');
 
 # kill -9 of the worker makes the server restart all its processes.
 my $pid = value($worker);
-kill 'KILL', $pid;
-ok( wait_for(
-        sub {
-            my ($status, $out) = $node->psql('postgres', "$worker AND pid <> $pid");
-            return $status == 0 && ($out // '') ne '';
-        },
-        'the worker is back'),
-    'a killed worker comes back');
+ok(crash($node, $pid), 'the server restarts');
+ok(wait_for(sub { value("$worker AND pid <> $pid") ne '' }, 'the worker is back'), 'a killed worker comes back');
 consistent('after kill -9 of the worker');
 flows('polling goes on after kill -9 of the worker');
 
 # kill -9 of an ordinary backend.
-my ($status, $out) = $node->psql('postgres', 'SELECT pg_backend_pid() \gset
-\! kill -9 :pid');
-wait_for(sub { ($status) = $node->psql('postgres', 'SELECT 1'); $status == 0 }, 'the server answers');
+my $session = $node->background_psql('postgres');
+ok(crash($node, $session->query_safe('SELECT pg_backend_pid()')), 'the server restarts');
 flows('polling goes on after a backend was killed');
 
 # A worker that is terminated, and one whose statement is cancelled.

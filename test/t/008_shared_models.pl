@@ -165,8 +165,7 @@ like($error, qr/the compiled model is damaged: it is too short/, 'and what is no
 $watcher->query_safe('BEGIN');
 $watcher->query_safe(score_of('third'));
 my $victim = $watcher->query_safe('SELECT pg_backend_pid()');
-kill('KILL', $victim);
-ok(wait_for(sub { $node->psql('postgres', 'SELECT 1') == 0 && $node->safe_psql('postgres', 'SELECT 1') eq '1' }, 'restarted'), 'the server restarts');
+ok(crash($node, $victim), 'the server restarts');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM fraud.model_memory WHERE holders > 0"), 'nobody holds anything');
 is($node->safe_psql('postgres', score_of('third')), $plain->safe_psql('postgres', score_of('third')), 'and models score');
 is(memory('third'), 't|0', 'from a shared copy again');

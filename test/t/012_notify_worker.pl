@@ -45,8 +45,8 @@ is(value("SELECT outcome FROM fraud.notification_attempts WHERE channel = 'recei
 
 # ------------------------------------- the worker is killed, with the server
 my $pid = value($worker);
-kill 'KILL', $pid;
-ok(wait_for(sub { my ($s, $out) = $node->psql('postgres', "$worker AND pid <> $pid"); $s == 0 && ($out // '') ne '' }, 'back'), 'a worker that was killed comes back');
+ok(crash($node, $pid), 'the server restarts');
+ok(wait_for(sub { value("$worker AND pid <> $pid") ne '' }, 'back'), 'a worker that was killed comes back');
 ok($node->poll_query_until('postgres', "SELECT state = 'delivered' FROM fraud.notifications WHERE channel = 'receiver'"), 'and delivers what it was at');
 is(keys_of('/hold?receiver'), '3 of 1', 'with the same key');
 is(value("SELECT count(*) FROM fraud.notification_attempts WHERE channel = 'receiver' AND outcome = 'interrupted'"), '1', 'the attempt that it was at is on record as interrupted');

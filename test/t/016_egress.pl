@@ -143,7 +143,8 @@ my %redirects = (
     other_name => [ "http://localhost:$port/current-transactions", qr/; a redirect is followed only to the same host and port, not to http, "localhost", port $port$/ ],
     metadata => [ 'http://169.254.169.254/latest/meta-data/', qr/; a redirect is followed only to the same host/ ],
     to_file => [ 'file:///etc/passwd', qr/; where it leads is not followed: It must begin with http/ ],
-    to_user => [ "http://u:p\@127.0.0.1:$port/current-transactions", qr/; where it leads is not followed: It must hold no user/ ]);
+    to_user => [ "http://u:p\@127.0.0.1:$port/current-transactions", qr/; where it leads is not followed: It must hold no user/ ],
+    to_user_there => [ "//u:p\@127.0.0.1:$port/current-transactions", qr/; where it leads is not followed: It must hold no user/ ]);
 for my $name (sort keys %redirects)
 {
     (my $to = $redirects{$name}[0]) =~ s/([^A-Za-z0-9])/sprintf '%%%02X', ord $1/ge;

@@ -70,7 +70,7 @@ sub outcomes
         last unless $lost;
         $outcomes[$seen] = 'lost';
         $first = $seen + 1;
-        $node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+        $node->poll_query_until('postgres', undef, '') or die 'the server does not come back';
     }
     return @outcomes;
 }

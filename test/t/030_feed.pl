@@ -165,7 +165,7 @@ is(value("SELECT consecutive_failures FROM fraud.source_status WHERE name = 'a'"
 my $scorer = value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fraud_detect scorer' LIMIT 1");
 ok(value('SELECT count(*) > 500 FROM fraud.inbox') eq 't', 'much waits still');
 serve('b');    # the API shows them no more
-kill 'KILL', $scorer;
+ok(crash($node, $scorer), 'the server restarts');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'fraud_detect scorer'"), 'scorers come back after a crash');
 # At run time: one, then four.
 value("ALTER SYSTEM SET fraud_detect.ingest_workers = 1; SELECT pg_reload_conf()");

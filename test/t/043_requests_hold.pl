@@ -20,12 +20,6 @@ sub reaches
     ok($node->poll_query_until('postgres', "SELECT $condition FROM fraud.source_status WHERE name = '$name'"), $what)
       or diag(value("SELECT to_jsonb(s) FROM fraud.source_status s WHERE name = '$name'"));
 }
-# Polls until the server answers again, too.
-sub answers
-{
-    my ($query) = @_;
-    return wait_for(sub { my ($status, $out) = $node->psql('postgres', $query); return $status == 0 && ($out // '') eq 't' }, $query);
-}
 
 # ---------------------------------------------------------------------- kills
 # One page after the other, ten a second; the worker is killed now and then, and the server once.
@@ -33,10 +27,10 @@ value("SELECT fraud.add_source('bank', '$pages/cursor?limit=4', poll_interval =>
 for my $round (1 .. 3)
 {
     my $aim = 12 * $round;
-    ok(answers("SELECT pages >= $aim FROM fraud.source_status WHERE name = 'bank'"), "some pages are kept ($round)");
+    ok($node->poll_query_until('postgres', "SELECT pages >= $aim FROM fraud.source_status WHERE name = 'bank'"), "some pages are kept ($round)");
     if ($round < 3)
     {
-        kill 'KILL', value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fraud_detect ingest'");
+        ok(crash($node, value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fraud_detect ingest'")), 'the server restarts');
     }
     else
     {
@@ -44,7 +38,7 @@ for my $round (1 .. 3)
         $node->start;
     }
 }
-ok(answers("SELECT pages = 100 AND state = 'ok' AND waiting = 0 FROM fraud.source_status WHERE name = 'bank'"), 'the walk comes to its end')
+ok($node->poll_query_until('postgres', "SELECT pages = 100 AND state = 'ok' AND waiting = 0 FROM fraud.source_status WHERE name = 'bank'"), 'the walk comes to its end')
   or diag(value("SELECT to_jsonb(s) FROM fraud.source_status s WHERE name = 'bank'"));
 is(value('SELECT count(*) || $$ $$ || count(DISTINCT transaction_id) FROM fraud.transactions'), '400 400', 'with all payments, each once');
 my $log = `curl -s '$api->{url}/bank/log'`;

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(usleep time);
 
-our @EXPORT = qw(new_server start_api stop_api wait_for seconds_of patient reload_with noon_zone payment);
+our @EXPORT = qw(new_server crash start_api stop_api wait_for seconds_of patient reload_with noon_zone payment);
 
 my @apis;
 
@@ -36,6 +36,17 @@ sub new_server
     $node->start;
     $node->safe_psql('postgres', 'CREATE EXTENSION fraud_detect') if $options{extension} // 1;
     return $node;
+}
+
+# Kills a process of a server with restart_after_crash; returns whether the server has begun anew and answers. A psql that
+# is refused ends without reading, and IPC::Run dies of writing to it: until then none is given a query.
+sub crash
+{
+    my ($node, $pid) = @_;
+    my $before = -s $node->logfile;
+    kill 'KILL', $pid;
+    return wait_for(sub { slurp_file($node->logfile, $before) =~ /all server processes terminated; reinitializing/ }, 'the server notices')
+      && $node->poll_query_until('postgres', undef, '');
 }
 
 # Starts the stand-in; returns its handle, whose {url} is its address.

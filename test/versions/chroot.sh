@@ -45,7 +45,7 @@ install_old_server() {
         sed "s/ $1 / $2 /" /etc/apt/sources.list >/etc/apt/sources.list.d/old.list
         apt-get update -q
         [ -x /usr/lib/postgresql/15/bin/postgres ] || apt-get install -y -q --no-install-recommends postgresql-15
-        [ -e /usr/lib/postgresql/15/lib/pgxs/src/makefiles/pgxs.mk ] || {
+        [ -e /usr/include/postgresql/15/server/postgres.h ] || {
             cd /tmp
             apt-get download postgresql-server-dev-15
             dpkg -x postgresql-server-dev-15_*.deb /

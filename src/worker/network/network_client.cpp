@@ -235,13 +235,16 @@ std::optional<long> NetworkClient::timeout_ms() const {
 }
 
 // Goes where a redirect leads, if that may be: to the same host, for the headers may hold
-// keys and the host is what somebody agreed to.
+// keys and the host is what somebody agreed to. By what the answer says: some versions of
+// libcurl leave the user out of CURLINFO_REDIRECT_URL.
 bool NetworkClient::follow(Transfer& transfer) {
   Response& response = transfer.response;
-  const char* location = nullptr;
-  curl_easy_getinfo(transfer.easy, CURLINFO_REDIRECT_URL, &location);
+  const char* url = nullptr;
+  curl_easy_getinfo(transfer.easy, CURLINFO_EFFECTIVE_URL, &url);
+  curl_header* location = nullptr;
+  bool leads = curl_easy_header(transfer.easy, "location", 0, CURLH_HEADER, -1, &location) == CURLHE_OK && *location->value != '\0';
   std::string& fault = response.redirect_fault;
-  if (location == nullptr) {
+  if (url == nullptr || !leads) {
     fault = "it says not where to";
   } else if (transfer.max_redirects == 0) {
     fault = transfer.redirect_refusal;
@@ -249,7 +252,8 @@ bool NetworkClient::follow(Transfer& transfer) {
     fault = "more than " + std::to_string(transfer.max_redirects) + " redirects (fraud_detect.max_redirects)";
   }
   if (!fault.empty()) return false;
-  Destination next(location, "http,https");
+  std::string target = resolved(url, location->value);
+  Destination next(target.empty() ? location->value : target, "http,https");
   if (!next.fault.empty()) {
     fault = "where it leads is not followed: " + next.fault;
     return false;

@@ -22,6 +22,7 @@ constexpr Fault kFaults[] = {
     {CURLE_PEER_FAILED_VERIFICATION, "the server's certificate is not valid"},
     {CURLE_SSL_CACERT_BADFILE, "could not read the certificate authorities"},
     {CURLE_SSL_CERTPROBLEM, "the client's certificate or key cannot be used"},
+    {CURLE_BAD_FUNCTION_ARGUMENT, "the client's certificate or key cannot be used"},  // libcurl 8.23, of a key
     {CURLE_SSL_CONNECT_ERROR, "could not agree on TLS"},
     {CURLE_USE_SSL_FAILED, "the server offers no TLS"},
     {CURLE_LOGIN_DENIED, "login denied"},
