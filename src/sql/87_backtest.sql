@@ -5,7 +5,7 @@
 -- Compiling such a query takes seconds, as long as a million payments do.
 
 -- Other rules are evaluated only where that runs no code of somebody else's with the caller's rights.
-CREATE FUNCTION fraud._rules_to_compare(names text[]) RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text)
+CREATE FUNCTION fraud._rules_to_compare(names text[], stream text DEFAULT 'payments') RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -14,11 +14,12 @@ BEGIN ATOMIC
     JOIN fraud.rule_versions v ON v.rule = r.rule
          AND v.version = coalesce(CASE WHEN names IS NOT NULL THEN r.observed_version END, r.enforced_version, r.observed_version,
                                   (SELECT max(n.version) FROM fraud.rule_versions n WHERE n.rule = r.rule))
-    WHERE CASE WHEN names IS NULL THEN num_nonnulls(r.enforced_version, r.observed_version) > 0 ELSE r.rule = ANY (names) END
+    WHERE r.stream = _rules_to_compare.stream
+      AND CASE WHEN names IS NULL THEN num_nonnulls(r.enforced_version, r.observed_version) > 0 ELSE r.rule = ANY (names) END
     ORDER BY r.rule;
 END;
-COMMENT ON FUNCTION fraud._rules_to_compare(text[]) IS
-    'internal: the named rules (their draft, if there is one), or all that are live, and whether the caller may evaluate them';
+COMMENT ON FUNCTION fraud._rules_to_compare(text[], text) IS
+    'internal: the named rules of payments, or of a stream, (their draft, if there is one), or all that are live, and whether the caller may evaluate them';
 
 -- What is enforced is what decides: not a draft beside it, not what was put back for being slow, and not before or after its time.
 CREATE FUNCTION fraud._rules_to_decide(names text[]) RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text)
@@ -33,7 +34,7 @@ BEGIN ATOMIC
                v.action, v.plain OR v.created_by IS NULL OR v.created_by = current_user, v.on_error
         FROM fraud.rules r
         JOIN fraud.rule_versions v ON v.rule = r.rule AND v.version = r.enforced_version
-        WHERE names IS NULL
+        WHERE names IS NULL AND r.stream = 'payments'
           AND NOT EXISTS (SELECT FROM fraud.slow_rules s WHERE s.rule = v.rule AND s.version = v.version AND s.noticed_at > r.changed_at)
         ORDER BY r.rule) d;
 END;
@@ -305,9 +306,9 @@ BEGIN
         RAISE EXCEPTION 'invalid thresholds: review_at %, block_at %', at_review, at_block
             USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
     END IF;
-    SELECT string_agg(format('"%s"', n), ', ') INTO missing FROM unnest(rules) n WHERE NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = n);
+    SELECT string_agg(format('"%s"', n), ', ') INTO missing FROM unnest(rules) n WHERE NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = n AND r.stream = 'payments');
     IF missing IS NOT NULL THEN
-        RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules.';
+        RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules; those of streams do not decide payments.';
     END IF;
     SELECT string_agg(format('"%s"', c.rule), ', ') INTO missing FROM fraud._rules_to_decide(rules) c WHERE NOT c.own;
     IF missing IS NOT NULL THEN
