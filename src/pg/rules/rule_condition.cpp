@@ -55,13 +55,45 @@ constexpr char kMark[] = "fraud_rule_condition_ends_here";
 struct Walk {
   Oid in_list = InvalidOid, in_list_at = InvalidOid;
   Var* time = nullptr;  // lists are asked as of it, where it is there
-  bool clock = false, unnamed_list = false, foreign = false;
+  bool of_moment = false, unnamed_list = false, foreign = false;
   List* lists = NIL;  // of char*
   Bitmapset* columns = nullptr;
 };
 
-bool is_clock(Oid function, void*) {
-  return function == F_NOW || function == F_STATEMENT_TIMESTAMP || function == F_AGE_TIMESTAMP || function == F_AGE_TIMESTAMPTZ;
+// Of the clock, or of the session that happens to decide: whoever stores a payment could evade a rule by a setting.
+bool is_of_moment(Oid function, void*) {
+  switch (function) {
+    case F_NOW:
+    case F_STATEMENT_TIMESTAMP:
+    case F_AGE_TIMESTAMP:
+    case F_AGE_TIMESTAMPTZ:
+    case F_PG_POSTMASTER_START_TIME:
+    case F_PG_CONF_LOAD_TIME:
+    case F_CURRENT_SETTING_TEXT:
+    case F_CURRENT_SETTING_TEXT_BOOL:
+    case F_CURRENT_SCHEMA:
+    case F_CURRENT_SCHEMAS:
+    case F_CURRENT_USER:
+    case F_SESSION_USER:
+    case F_GETPGUSERNAME:
+    case F_PG_MY_TEMP_SCHEMA:
+    case F_PG_BACKEND_PID:
+    case F_PG_CLIENT_ENCODING:
+    case F_PG_TRIGGER_DEPTH:
+    case F_INET_CLIENT_ADDR:
+    case F_INET_CLIENT_PORT:
+    case F_INET_SERVER_ADDR:
+    case F_INET_SERVER_PORT:
+    case F_TXID_CURRENT:
+    case F_TXID_CURRENT_IF_ASSIGNED:
+    case F_TXID_CURRENT_SNAPSHOT:
+    case F_PG_CURRENT_XACT_ID:
+    case F_PG_CURRENT_XACT_ID_IF_ASSIGNED:
+    case F_PG_CURRENT_SNAPSHOT:
+      return true;
+    default:
+      return false;
+  }
 }
 
 // Not Postgres's own, or one that reads relations by name: a view runs the functions of who made it.
@@ -112,8 +144,8 @@ bool walk(::Node* node, void* context) {
   if (node == nullptr) return false;
   auto* found = static_cast<Walk*>(context);
   if (IsA(node, Var)) found->columns = bms_add_member(found->columns, reinterpret_cast<Var*>(node)->varattno);
-  if (IsA(node, SQLValueFunction)) found->clock = true;
-  if (check_functions_in_node(node, is_clock, nullptr)) found->clock = true;
+  if (IsA(node, SQLValueFunction)) found->of_moment = true;
+  if (check_functions_in_node(node, is_of_moment, nullptr)) found->of_moment = true;
   if (is_of_foreign_type(node) || check_functions_in_node(node, is_foreign, context)) found->foreign = true;
   if (IsA(node, FuncExpr)) {
     auto* call = reinterpret_cast<FuncExpr*>(node);
@@ -170,10 +202,10 @@ void check(::Node* expression, const Walk& found) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg("it calls a volatile function"),
                     errdetail("A condition must come to the same however often it is evaluated.")));
   }
-  if (found.clock) {
+  if (found.of_moment) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg("it depends on the clock or the session"),
                     errdetail("A backtest would come to something else than the payment did."),
-                    errhint("The payment's own time is occurred_at; fraud.add_rule takes valid_from and valid_until.")));
+                    errhint("The payment's own time is occurred_at, an event's event_time; fraud.add_rule takes valid_from and valid_until; values that change belong in a list (fraud.in_list).")));
   }
   if (found.unnamed_list) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg("it asks a list that is not named by a constant"),
@@ -421,7 +453,14 @@ void check_cost(const RuleRow& row, const Condition& condition) {
   }
   TimeBound bound(guc_rule_timeout_ms);
   try {
-    in_subtransaction([&] { protect([&] { (void)expression_planner(reinterpret_cast<Expr*>(tree)); }); });
+    in_subtransaction([&] {
+      try {
+        protect([&] { (void)expression_planner(reinterpret_cast<Expr*>(tree)); });
+      } catch (...) {
+        (void)bound.stop();  // nothing is to interrupt what cleans up
+        throw;
+      }
+    });
   } catch (const PgError& error) {
     ErrorData* data = error.data();
     // One that fails is counted when it does.

@@ -189,7 +189,12 @@ std::optional<Fault> attempt(Body&& body) {
   try {
     in_subtransaction([&] {
       XactReadOnly = true;  // until the subtransaction's end: functions that it calls may say of themselves that they store something
-      body();
+      try {
+        body();
+      } catch (...) {
+        (void)bound.stop();  // nothing is to interrupt what cleans up
+        throw;
+      }
     });
     if (bound.stop()) return Fault{too_long(), true};
     bound.pass_on();
