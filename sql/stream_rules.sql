@@ -176,6 +176,48 @@ SELECT event, decision, matched FROM decided(805);
 GRANT SELECT ON orders TO orders_analyst;
 INSERT INTO orders VALUES (806, '2026-03-06', 'nan', 1, 1, 'FR');
 SELECT event, decision, matched FROM decided(806);
+-- --------------------------------------------------------------- backtests
+-- What was decided of orders, tried anew: by the table's columns, the vectors that were scored, lists as they were.
+SELECT fraud.label_event('orders', ARRAY['14', '18', '705'], true, 'adjuster', '2026-02-01') AS labelled;
+SELECT fraud.add_rule('sr_other', 'amount > 500', 'tag', stream => 'orders');
+SET fraud_detect.label_maturity = '1d';
+SELECT metric, item, round(value::numeric, 4) AS value FROM fraud.backtest_rule('country <> ''US''', '2026-01-01', '2026-01-05', stream => 'orders');
+SELECT metric, value FROM fraud.backtest_rule('feature_amount = amount AND orders_30d >= 0 AND score > 0.5 AND decision = ''review'' AND event_time = placed_at AND column_score = 12', '2026-01-01', '2026-02-01', false, 'orders') WHERE metric IN ('payments', 'hits', 'alerts', 'alerts_hit');
+-- As of the event's time: the list had nobody then.
+SELECT metric, value FROM fraud.backtest_rule('fraud.in_list(''sr_buyers'', buyer)', '2026-01-01', '2026-04-01', false, 'orders') WHERE metric = 'hits';
+SELECT metric, value FROM fraud.backtest_rule('buyer = ''leo''', '2027-01-01', '2027-01-02', false, 'orders') WHERE item IS NULL AND metric ~ '^(payments|hits|customers)';
+RESET fraud_detect.label_maturity;
+SELECT * FROM fraud.backtest_rule('merchant = ''x''', '2026-01-01', '2026-02-01', stream => 'orders');
+SELECT * FROM fraud.backtest_rule('amount > 5', '2026-01-01', '2026-02-01', stream => 'nothing');
+SELECT * FROM fraud.backtest_rule('amount > 5', '2026-01-01', '2026-02-01', stream => NULL);
+-- With the rights of whoever asks.
+SET ROLE orders_analyst;
+SELECT metric, value FROM fraud.backtest_rule('country <> ''US''', '2026-01-01', '2026-01-05', false, 'orders') WHERE metric IN ('payments', 'hits', 'frauds_hit');
+SELECT count(*) > 0 AS sees FROM fraud.event_scores WHERE stream = 'orders';
+RESET ROLE;
+REVOKE SELECT ON orders FROM orders_analyst;
+SET ROLE orders_analyst;
+SELECT * FROM fraud.backtest_rule('country <> ''US''', '2026-01-01', '2026-01-05', false, 'orders');
+SELECT count(*) FROM fraud.event_scores;
+RESET ROLE;
+GRANT SELECT ON orders TO orders_analyst;
+SELECT fraud.drop_rule('sr_other', 'over');
+-- What the set's definer has written is not run for another.
+SET ROLE orders_owner;
+CREATE TABLE parcels (no int PRIMARY KEY, at timestamptz NOT NULL, amount numeric, "is fraud" int, "its id" text);
+CREATE FUNCTION parcel_id(int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN 'p' || $1; END $$;
+SELECT fraud.create_feature_set('parcels', 'parcels', 'parcel_id(no)', 'at'), fraud.add_feature('parcels', 'amount', 'amount'), fraud.add_feature('parcels', 'orders_30d', '0');
+SELECT fraud.watch('parcels', 'orders');
+INSERT INTO parcels VALUES (1, '2026-01-01', 5, 7, 'x'), (2, '2026-01-01', 5000, 8, 'y');
+GRANT SELECT ON parcels TO orders_analyst;
+SELECT metric, value FROM fraud.backtest_rule('"is fraud" > 7 AND "its id" = ''y''', '2026-01-01', '2026-01-05', false, 'parcels') WHERE metric IN ('payments', 'hits', 'alerts');
+RESET ROLE;
+SET ROLE orders_analyst;
+SELECT metric, value FROM fraud.backtest_rule('"is fraud" > 7', '2026-01-01', '2026-01-05', false, 'parcels') WHERE metric IN ('payments', 'hits', 'alerts');
+RESET ROLE;
+SELECT fraud.unwatch('parcels'), fraud.drop_feature_set('parcels');
+DROP TABLE parcels;
+DROP FUNCTION parcel_id(int);
 -- Unwatched and watched again: the rules are there.
 SELECT fraud.unwatch('orders');
 INSERT INTO orders VALUES (807, '2026-03-06', 'nan', 1, 1, 'FR');

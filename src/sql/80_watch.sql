@@ -58,6 +58,15 @@ COMMENT ON COLUMN fraud.stream_decisions.features IS
 COMMENT ON COLUMN fraud.stream_decisions.error IS 'why it is unscored; card numbers in it are masked';
 COMMENT ON COLUMN fraud.stream_decisions.decided_at IS 'start of the transaction that inserted the event';
 
+-- What an analyst may know of a table's events is what he may read of the table.
+CREATE VIEW fraud.event_scores WITH (security_barrier) AS
+    SELECT d.stream, d.decision_id, d.event_id, d.event_time, d.entity, d.amount, d.score, d.decision, d.features
+    FROM fraud.stream_decisions d
+    WHERE d.error IS NULL
+      AND d.stream IN (SELECT s.feature_set FROM fraud.feature_sets s WHERE has_table_privilege(s.events, 'SELECT') AND NOT row_security_active(s.events));
+COMMENT ON VIEW fraud.event_scores IS
+    'what was decided of the events of streams whose tables the caller may read, all their rows: the scored ones of fraud.stream_decisions';
+
 CREATE TABLE fraud.stream_shadow_scores (
     stream text NOT NULL,
     decision_id bigint NOT NULL,
