@@ -224,6 +224,22 @@ INSERT INTO orders VALUES (807, '2026-03-06', 'nan', 1, 1, 'FR');
 SELECT fraud.watch('orders', entity => 'buyer', amount => 'amount');
 INSERT INTO orders VALUES (808, '2026-03-06', 'nan', 1, 1, 'FR');
 SELECT event, decision, matched FROM decided(807);
+-- A column that rows of before do not have; a partitioned table, whose partition has its columns in another order.
+ALTER TABLE orders ADD COLUMN kind text DEFAULT 'web', ADD COLUMN tenth numeric(10, 1) GENERATED ALWAYS AS (amount / 10) STORED;
+SELECT fraud.add_rule('sr_kind', 'kind = ''web'' AND tenth < 1', 'tag', 'a {kind} order of {tenth}', stream => 'orders');
+INSERT INTO orders (order_no, placed_at, buyer, amount) VALUES (810, '2026-03-06', 'olga', 5);
+SELECT event, decision, matched FROM decided(810);
+SELECT fraud.drop_rule('sr_kind', 'over');
+CREATE TABLE tours (id text, at timestamp, who text, pages int) PARTITION BY RANGE (at);
+CREATE TABLE tours_2 (pages int, who text, id text, at timestamp);
+ALTER TABLE tours ATTACH PARTITION tours_2 FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+SELECT fraud.create_feature_set('tours', 'tours', 'id', 'at'), fraud.add_feature('tours', 'amount', 'pages'), fraud.add_feature('tours', 'orders_30d', '0');
+SELECT fraud.watch('tours', 'orders'), fraud.add_rule('sr_tours', 'who = ''x'' AND pages > 4 AND event_time = (at AT TIME ZONE ''UTC'')', 'block', '{who}: {pages}', mode => 'enforce', stream => 'tours');
+INSERT INTO tours VALUES ('a', '2026-02-05', 'x', 5), ('b', '2026-02-05', 'x', 4);
+SELECT d.event_id, d.decision, d.reasons FROM fraud.stream_decisions d WHERE d.stream = 'tours' ORDER BY d.decision_id;
+SELECT metric, value FROM fraud.backtest_rule('pages > 4', '2026-02-01', '2026-03-01', false, 'tours') WHERE metric IN ('payments', 'hits', 'alerts_hit');
+SELECT fraud.unwatch('tours'), fraud.drop_feature_set('tours'), fraud.drop_rule('sr_tours', 'over');
+DROP TABLE tours;
 -- Who is forgotten is so in what matched, too.
 SELECT status FROM fraud.ingest('{"trans_num": "sr-2", "customer": "zora@rules.example", "customer_kind": "email", "amt": 5, "merchant": "M", "current_time": 1500033600000}'::jsonb);
 SELECT card AS zora FROM fraud.customers WHERE customer_id = 'zora@rules.example' \gset

@@ -39,7 +39,7 @@ COMMENT ON COLUMN fraud.list_entries.card IS 'of a list of customers: the custom
 COMMENT ON COLUMN fraud.list_entries.reason IS 'why it was added; card numbers in it are masked';
 
 CREATE VIEW fraud.list_values AS
-    SELECT e.list, l.field, e.value, e.card, e.added_at, e.added_by, e.reason, e."until", e.entry_id
+    SELECT e.list, l.field, e.value, e.card, e.added_at, e.added_by, e.reason, e."until", e.entry_id, l.stream
     FROM fraud.list_entries e JOIN fraud.lists l USING (list)
     WHERE e.removed_at IS NULL AND e."until" > now();
 COMMENT ON VIEW fraud.list_values IS 'what is in the lists now';
