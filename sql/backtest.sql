@@ -100,3 +100,31 @@ DROP ROLE regress_fraud_backtester;
 DROP TABLE bt_suggested;
 DROP FUNCTION bt_own(numeric);
 SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'as it came');
+
+-- ------------------------------------------- names, periods and many rules
+-- Fields that are called as what is internal, or was.
+SELECT fraud.add_payment_field(n, CASE n WHEN 'payment' THEN 'text' ELSE 'numeric' END) FROM unnest('{backtest_fraud,backtest_was,backtest_money,backtest_outcome_1,payment,counts,counted,day,hits,days,new_score,t,was,money,mature,band}'::text[]) n;
+SELECT metric, value FROM fraud.backtest_rule('amount > 500 AND backtest_fraud IS NULL AND payment IS NULL AND counts IS NULL AND t IS NULL AND day IS NULL', '2013-05-01', '2013-05-21', false) WHERE metric IN ('payments', 'hits', 'frauds');
+SELECT metric, present, candidate FROM fraud.backtest_decision('2013-05-01', '2013-05-21', rules => '{}') WHERE metric IN ('payments', 'alerts');
+SELECT fraud.add_rule('bt_named', 'backtest_outcome_1 IS NULL AND was IS NULL AND band IS NULL AND 1 / (amount - amount) > 0', 'review', on_error => 'review');
+SELECT metric, candidate FROM fraud.backtest_decision('2013-05-01', '2013-05-21', rules => '{bt_named}') WHERE metric IN ('payments', 'failures');
+SELECT count(*) > 0 AS suggests FROM fraud.suggest_rules('2013-05-01', '2013-05-21', 2);
+SELECT fraud.drop_rule('bt_named', 'over');
+SELECT fraud.drop_payment_field(n) FROM unnest('{backtest_fraud,backtest_was,backtest_money,backtest_outcome_1,payment,counts,counted,day,hits,days,new_score,t,was,money,mature,band}'::text[]) n;
+-- A period without a payment comes to zeros; what there is nothing to divide by is null.
+SELECT * FROM fraud.backtest_rule('amount > 500', '1999-01-01', '1999-01-03');
+SELECT * FROM fraud.backtest_decision('1999-01-01', '1999-01-03', rules => '{}');
+SELECT metric, value FROM fraud.backtest_rule('amount > 500', '1999-01-03', '1999-01-01') WHERE item IS NULL AND metric IN ('payments', 'hits', 'hits_per_day');
+SELECT count(*) FILTER (WHERE metric = 'hits_of_day') > 20 AS days, max(value) FILTER (WHERE metric = 'payments') > 0 AS payments FROM fraud.backtest_rule('amount > 500', '-infinity', 'infinity');
+-- Labels count from the moment on, not from the day: of two payments of one day, the one is old enough.
+SELECT transaction_id, occurred_at - '2013-05-10' < interval '12 hours' AS early FROM fraud.transactions WHERE occurred_at >= '2013-05-10' AND occurred_at < '2013-05-11' ORDER BY occurred_at LIMIT 3;
+SELECT greatest(extract(epoch FROM now() - timestamptz '2013-05-10 12:00+00'), 0)::bigint AS matured \gset
+SET fraud_detect.label_maturity = :'matured';
+SELECT (SELECT value FROM fraud.backtest_rule('amount > 0', '2013-05-10', '2013-05-11', false) WHERE metric = 'matured_hits') = (SELECT count(*) FROM fraud.transactions WHERE occurred_at >= '2013-05-10' AND occurred_at < '2013-05-10 12:00+00' AND amount > 0) AS to_the_moment,
+       (SELECT count(*) FROM fraud.transactions WHERE occurred_at >= '2013-05-10 12:00+00' AND occurred_at < '2013-05-11' AND amount > 0) > 0 AS some_are_not;
+RESET fraud_detect.label_maturity;
+-- Any number of rules is compared.
+SELECT count(fraud.add_rule('bt_many_' || i, 'amount > ' || i, 'tag')) FROM generate_series(1, 130) i;
+SELECT count(*), count(value) AS compared, bool_and(value = hits) AS all_too
+FROM (SELECT item, value, max(value) FILTER (WHERE metric = 'hits') OVER () AS hits FROM fraud.backtest_rule('amount > 500', '2013-05-01', '2013-05-21')) b WHERE item ~ '^bt_many_';
+SELECT count(fraud.drop_rule(rule, 'over')::text) FROM fraud.rules WHERE rule ~ '^bt_many_';

@@ -157,3 +157,6 @@ DELETE FROM fraud.daily_reports;
 SELECT fraud.rollback('payments');
 RESET datestyle;
 RESET timezone;
+-- Who is told whom of those in transactions to end, where nobody can see who listens.
+SELECT item, status, detail !~ 'In transactions are' AS names_nobody, advice FROM fraud._notify_queue_health(0.05);
+SELECT item, status, substring(detail FROM '^[^:]*'), advice LIKE '%others need not end%', advice ~ 'pg_terminate_backend\([0-9]' AS names_one FROM unnest('{0.5,0.95}'::float8[]) u, fraud._notify_queue_health(u);

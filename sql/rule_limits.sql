@@ -39,6 +39,35 @@ SELECT rule, mode FROM fraud.rule_status WHERE rule ~ '^rl_' ORDER BY rule;
 SELECT fraud.alter_rule('rl_loop', 'amount > 100 AND rl_stubborn(amount)', on_error => 'block');
 SELECT rl_pay('rl-6', 500) AS decision;
 SELECT rule, decided, error FROM fraud.rule_matches WHERE transaction_id = 'rl-6' AND rule = 'rl_loop';
+-- One that catches each is held up by no more than the handlers that it has around.
+CREATE FUNCTION rl_endless(numeric) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE caught int := 0;
+BEGIN
+    LOOP
+        EXIT WHEN clock_timestamp() > now() + interval '40 s';
+        BEGIN
+            BEGIN PERFORM pg_sleep(1); EXCEPTION WHEN query_canceled THEN caught := caught + 1; PERFORM pg_sleep(1); END;
+        EXCEPTION WHEN query_canceled OR assert_failure THEN
+        END;
+    END LOOP;
+    RETURN true;
+END $$;
+SELECT fraud.add_rule('rl_endless', 'amount BETWEEN 600 AND 700 AND rl_endless(amount)', 'block', mode => 'enforce', on_error => 'block');
+SELECT clock_timestamp() AS began \gset
+SELECT rl_pay('rl-e1', 650);
+SELECT clock_timestamp() - :'began' < interval '20 s' AS soon;
+SELECT rule, decided, error FROM fraud.rule_matches WHERE transaction_id = 'rl-e1' AND rule = 'rl_endless';
+SELECT mode FROM fraud.rule_status WHERE rule = 'rl_endless';
+-- Nor is who adds it.
+CREATE FUNCTION rl_endless_constant(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN LOOP EXIT WHEN clock_timestamp() > now() + interval '40 s'; BEGIN PERFORM pg_sleep(1); EXCEPTION WHEN query_canceled THEN END; END LOOP; RETURN true; END $$;
+SELECT clock_timestamp() AS began \gset
+SELECT fraud.add_rule('rl_endless_too', 'amount > 1 AND rl_endless_constant(1)', 'block');
+SELECT clock_timestamp() - :'began' < interval '20 s' AS soon;
+-- What comes after it is not canceled.
+SELECT count(*) FROM generate_series(1, 10) i, pg_sleep(0.05);
+SELECT fraud.drop_rule('rl_endless', 'over');
+DROP FUNCTION rl_endless(numeric), rl_endless_constant(int);
 -- fraud.assess is not held either.
 SELECT fraud.enforce_rule('rl_loop', 'again');
 SELECT decision FROM fraud.assess('{"cc_num": 4929000000071996, "trans_num": "rl-a", "amt": 500, "merchant": "rl_shop", "category": "misc_net", "unix_time": 1481000000}');
@@ -109,6 +138,19 @@ SET timezone = 'Pacific/Auckland';
 SELECT rl_pay('rl-15', 4300);
 RESET timezone;
 SELECT count(*) FROM fraud.rule_matches WHERE transaction_id = 'rl-15' AND rule = 'rl_early';
+
+-- What is not in its time is not even planned.
+CREATE FUNCTION rl_planned(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN true; END $$;
+SELECT fraud.add_rule('rl_over', 'amount > 1 AND rl_planned(1)', 'block', mode => 'enforce', on_error => 'block', valid_until => now() - interval '1 minute'),
+       fraud.add_rule('rl_to_come', 'amount > 1 AND rl_planned(1)', 'block', mode => 'enforce', on_error => 'block', valid_from => now() + interval '1 day'),
+       fraud.add_rule('rl_now', 'amount > 1 AND NOT rl_planned(1)', 'block', mode => 'enforce', valid_from => now() - interval '1 day', valid_until => now() + interval '1 day');
+CREATE OR REPLACE FUNCTION rl_planned(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'planned'; RETURN 1 / ($1 - 1) > 0; END $$;
+SELECT rl_pay('rl-17', 5);
+SELECT fraud.drop_rule('rl_now', 'over');
+SELECT rl_pay('rl-18', 5);
+SELECT rule, error FROM fraud.rule_matches WHERE transaction_id IN ('rl-17', 'rl-18') AND rule IN ('rl_over', 'rl_to_come', 'rl_now');
+SELECT fraud.drop_rule('rl_over', 'over'), fraud.drop_rule('rl_to_come', 'over');
+DROP FUNCTION rl_planned(int);
 
 SELECT count(fraud.drop_rule(rule, 'over')::text) AS dropped FROM fraud.rules WHERE rule ~ '^rl_';
 DROP FUNCTION rl_loop(numeric);

@@ -273,6 +273,22 @@ SELECT fraud.add_rule('ru_x', 'pg_catalog.random() > 0.5', 'review');
 SELECT fraud.add_rule('ru_x', 'pg_catalog.now() > occurred_at', 'review');
 SELECT fraud.add_rule('ru_x', 'current_user = ''x''', 'review');
 SELECT fraud.add_rule('ru_x', 'payment IS NOT NULL', 'review');
+-- All that Postgres calls volatile: what takes locks, tells others, sets something or stores something is among it.
+CREATE FUNCTION ru_refusal(condition text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM fraud.add_rule('ru_x', condition, 'review');
+    PERFORM fraud.drop_rule('ru_x', 'tried');
+    RETURN 'accepted';
+EXCEPTION WHEN OTHERS THEN RETURN coalesce(substring(SQLERRM FROM 'it (?:calls a volatile function|depends on the clock or the session)'), SQLERRM);
+END $$;
+SELECT c.refusal, count(*) > 100 AS many
+FROM (SELECT ru_refusal(format('pg_catalog.%I(%s) IS NULL', p.proname, (SELECT string_agg(format('NULL::%s', format_type(t, NULL)), ', ' ORDER BY n) FROM unnest(p.proargtypes) WITH ORDINALITY a(t, n)))) AS refusal
+      FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.provolatile = 'v' AND p.prokind = 'f' AND NOT p.proretset
+        AND NOT EXISTS (SELECT FROM pg_type t WHERE t.oid = ANY (p.proargtypes::oid[] || p.prorettype) AND t.typtype = 'p' AND t.typname <> 'void')) c GROUP BY 1 ORDER BY 1;
+SELECT condition, ru_refusal(condition) FROM (VALUES ('pg_advisory_xact_lock(1) IS NULL'), ('pg_try_advisory_lock(1)'), ('pg_notify(''a'', ''b'') IS NULL'), ('set_config(''a.b'', ''c'', false) = ''c'''),
+    ('nextval(''fraud.cases_case_id_seq'') = 0'), ('pg_sleep(1) IS NULL'), ('current_setting(''rules.limit'', true) = ''x'''), ('current_setting(''timezone'') = ''UTC'''), ('inet_client_addr() IS NULL'),
+    ('pg_backend_pid() = 0'), ('txid_current() = 0'), ('pg_current_xact_id() IS NULL'), ('current_schema() = ''x'''), ('session_user = ''x'''), ('getpgusername() = ''x''')) c(condition);
+DROP FUNCTION ru_refusal(text);
 SELECT fraud.add_rule('ru_x', 'is_fraud', 'review');
 SELECT fraud.add_rule('ru_x', 'fraud.in_list(merchant, merchant)', 'review');
 SELECT fraud.add_rule('ru_x', 'fraud.in_list(''ru_none'', merchant)', 'review');
@@ -305,7 +321,7 @@ SELECT fraud.drop_rule('ru_own', 'over'), fraud.drop_rule('ru_plain', 'over');
 DROP SCHEMA regress_fraud_author CASCADE;
 SET ROLE regress_fraud_author;
 INSERT INTO fraud.rules (rule) VALUES ('by hand');
-SELECT fraud._write_rule('x', true, 'true', 'true', '{}', '{}', true, 'block', NULL, 'enforce', NULL, NULL, NULL, NULL, NULL, NULL);
+SELECT fraud._write_rule('x', true, 'payments', 'true', 'true', '{}', '{}', '{}', true, 'block', NULL, 'enforce', NULL, NULL, NULL, NULL, NULL, NULL);
 RESET ROLE;
 SELECT fraud.revoke_access(r, 'analyst') FROM unnest('{regress_fraud_author,regress_fraud_other}'::text[]) r;
 DROP ROLE regress_fraud_author, regress_fraud_other;

@@ -6,15 +6,15 @@ from flask import abort, g, redirect, render_template, request, url_for
 from ..actions import number, parameters_of
 from ..database import ask, ask_one, told
 
-FIELDS = ("rule:text", "condition:text", "action:text", "reason:text", "priority:number", "note:text")
-EMPTY = {"rule": "", "condition": "", "action": "review", "reason": "", "priority": 100, "note": ""}
+FIELDS = ("rule:text", "condition:text", "action:text", "reason:text", "priority:number", "note:text", "stream:text")
+EMPTY = {"rule": "", "condition": "", "action": "review", "reason": "", "priority": 100, "note": "", "stream": "payments"}
 ENTRIES = 200
 
 
-def backtest_of(condition, days):
+def backtest_of(condition, days, stream="payments"):
     """fraud.backtest_rule of the last days, taken apart: measures, hits by day, and of which rules too."""
-    rows = ask("SELECT metric, item, value FROM fraud.backtest_rule(%s, now() - make_interval(days => %s), now())", [condition, days])
-    return {"condition": condition, "days": days, "measures": {r["metric"]: r["value"] for r in rows if r["item"] is None},
+    rows = ask("SELECT metric, item, value FROM fraud.backtest_rule(%s, now() - make_interval(days => %s), now(), stream => %s)", [condition, days, stream])
+    return {"condition": condition, "days": days, "stream": stream, "measures": {r["metric"]: r["value"] for r in rows if r["item"] is None},
             "by_day": [(r["item"], r["value"]) for r in rows if r["metric"] == "hits_of_day"],
             "rules": [(r["item"], r["value"]) for r in rows if r["metric"] == "hits_of_rule_too"]}
 
@@ -22,40 +22,48 @@ def backtest_of(condition, days):
 def rules():
     return render_template("rules.html", rules=ask("SELECT * FROM fraud.rule_status ORDER BY mode = 'off', rule"),
                            snoozes=ask("SELECT z.snooze_id, z.kind, z.name, z.until, z.reason, z.created_by,"
-                                       " (SELECT count(*) FROM fraud.snoozed_alerts a WHERE a.snooze_id = z.snooze_id) AS kept_back"
+                                       " (SELECT count(*) FROM fraud.snoozed_alerts a WHERE a.snooze_id = z.snooze_id)"
+                                       " + (SELECT count(*) FROM fraud.stream_snoozed_alerts a WHERE a.snooze_id = z.snooze_id) AS kept_back"
                                        " FROM fraud.snoozes z WHERE z.ended_at IS NULL AND z.until > now() ORDER BY z.until, z.snooze_id LIMIT 200"),
-                           lists=ask("SELECT l.list, l.field, l.description, l.created_by, (SELECT count(*) FROM (SELECT FROM fraud.list_values v WHERE v.list = l.list LIMIT 10001) n) AS entries"
+                           lists=ask("SELECT l.list, l.field, l.stream, l.description, l.created_by, (SELECT count(*) FROM (SELECT FROM fraud.list_values v WHERE v.list = l.list LIMIT 10001) n) AS entries"
                                      " FROM fraud.lists l ORDER BY l.list"))
 
 
-def _columns():
-    return ask("SELECT name, type FROM fraud.rule_columns() ORDER BY name")
+def _columns(stream):
+    """What a condition may name; of a stream whose table the role may not read: nothing."""
+    try:
+        return ask("SELECT name, type FROM fraud.rule_columns(%s) ORDER BY name", [stream])
+    except psycopg.Error:
+        return []
 
 
 def new_rule():
     """A rule written, tried and stored by one form; what fails is said above what was written."""
-    values, error, tried = dict(EMPTY), None, None
+    values, error, tried = EMPTY | {"stream": request.args.get("stream") or "payments"}, None, None
     if request.method == "POST":
         values = parameters_of(FIELDS, request.form)
-        error, tried, stored = _try_or_store(values, "SELECT fraud.add_rule(%(rule)s, %(condition)s, %(action)s, %(reason)s, priority => %(priority)s, note => %(note)s)")
+        values["stream"] = values["stream"] or "payments"
+        error, tried, stored = _try_or_store(values, "SELECT fraud.add_rule(%(rule)s, %(condition)s, %(action)s, %(reason)s, priority => %(priority)s, note => %(note)s, stream => %(stream)s)")
         if stored:
             return redirect(url_for("rule", name=values["rule"]), 303)
-    return render_template("rule_form.html", values=values, error=error, tried=tried, columns=_columns(), is_new=True), 409 if error else 200
+    return render_template("rule_form.html", values=values, error=error, tried=tried, columns=_columns(values["stream"]), is_new=True,
+                           streams=ask("SELECT stream FROM fraud.stream_status ORDER BY stream")), 409 if error else 200
 
 
 def rule(name):
     status = ask_one("SELECT * FROM fraud.rule_status WHERE rule = %s", [name]) or abort(404)
     newest = ask_one("SELECT condition, action, reason, priority, version FROM fraud.rule_versions WHERE rule = %s ORDER BY version DESC LIMIT 1", [name])
-    values, error, tried = EMPTY | {"rule": name} | newest, None, None
+    of = {"rule": name, "stream": status["stream"]}
+    values, error, tried = EMPTY | of | newest, None, None
     if request.method == "POST":
-        values = parameters_of(FIELDS, request.form) | {"rule": name}
+        values = parameters_of(FIELDS, request.form) | of
         error, tried, stored = _try_or_store(values, "SELECT fraud.alter_rule(%(rule)s, %(condition)s, %(action)s, %(reason)s, priority => %(priority)s, note => %(note)s)")
         if stored:
             return redirect(url_for("rule", name=name), 303)
-    return render_template("rule.html", status=status, values=values, error=error, tried=tried, columns=_columns(), is_new=False,
+    return render_template("rule.html", status=status, values=values, error=error, tried=tried, columns=_columns(status["stream"]), is_new=False,
                            history=ask("SELECT * FROM fraud.rule_history WHERE rule = %s ORDER BY event_id DESC LIMIT 100", [name]),
                            versions=ask("SELECT * FROM fraud.rule_versions WHERE rule = %s ORDER BY version DESC LIMIT 50", [name]),
-                           matches=ask("SELECT * FROM fraud.rule_matches WHERE rule = %s ORDER BY matched_at DESC LIMIT 20", [name])), 409 if error else 200
+                           matches=ask(f"SELECT * FROM fraud.{'rule_matches' if status['stream'] == 'payments' else 'stream_rule_matches'} WHERE rule = %s ORDER BY matched_at DESC LIMIT 20", [name])), 409 if error else 200
 
 
 def _try_or_store(values, statement):
@@ -67,7 +75,7 @@ def _try_or_store(values, statement):
             g.session.messages.extend(g.get("notices", []))
             return None, None, True
         if values["condition"] and request.form.get("do") == "backtest":
-            return None, backtest_of(values["condition"], min(number(request.form.get("days", "")) or 30, 3650)), False
+            return None, backtest_of(values["condition"], min(number(request.form.get("days", "")) or 30, 3650), values["stream"]), False
     except psycopg.Error as fault:
         return told(fault), None, False
     return None, None, False
@@ -101,7 +109,7 @@ def whole_decision():
             error = told(fault)
     notices, g.notices = g.get("notices", []), []
     return render_template("decision.html", values=values, measures=measures, error=error, notices=notices, days=_days(),
-                           rules=ask("SELECT rule, mode, draft FROM fraud.rule_status ORDER BY rule"),
+                           rules=ask("SELECT rule, mode, draft FROM fraud.rule_status WHERE stream = 'payments' ORDER BY rule"),
                            versions=ask("SELECT model || '/' || version AS name FROM fraud.model_versions WHERE model = 'payments' ORDER BY version DESC LIMIT 50")), 409 if error else 200
 
 
@@ -115,9 +123,9 @@ def list_page(name):
 
 def newest_entry(name):
     """What was listed last by who looks, and what it would have caught."""
-    entry = ask_one("SELECT list, field, value, until, reason, format('%%I = %%L', field, value) AS condition FROM fraud.list_values"
+    entry = ask_one("SELECT list, field, stream, value, until, reason, format('%%I = %%L', field, value) AS condition FROM fraud.list_values"
                     " WHERE list = %s AND added_by = %s ORDER BY entry_id DESC LIMIT 1", [name, g.session.user]) or abort(404)
-    return render_template("entry.html", entry=entry, tried=backtest_of(entry["condition"], 30))
+    return render_template("entry.html", entry=entry, tried=backtest_of(entry["condition"], 30, entry["stream"]))
 
 
 PAGES = [("/rules", rules, ["GET"]), ("/rules/new", new_rule, ["GET", "POST"]), ("/rules/suggested", suggested_rules, ["GET"]),

@@ -207,6 +207,10 @@ BEGIN
             DELETE FROM fraud.stream_decisions d WHERE d.decided_at < now() - event_retention RETURNING d.stream, d.decision_id
         ), shadows AS (
             DELETE FROM fraud.stream_shadow_scores s USING gone g WHERE s.stream = g.stream AND s.decision_id = g.decision_id
+        ), matches AS (
+            DELETE FROM fraud.stream_rule_matches m USING gone g WHERE m.stream = g.stream AND m.decision_id = g.decision_id
+        ), snoozed AS (
+            DELETE FROM fraud.stream_snoozed_alerts a USING gone g WHERE a.stream = g.stream AND a.decision_id = g.decision_id
         )
         SELECT count(*) INTO rows FROM gone;
         PERFORM fraud._note_purge(relation, rows, event_retention);

@@ -151,6 +151,28 @@ END
 $$;
 COMMENT ON FUNCTION fraud._told_health() IS 'internal: the items of fraud.health() on messages and channels';
 
+-- A session that listens and sits in a transaction, in any database, has all notifications of the server kept for it.
+-- Which sessions listen none can see but they themselves; those in transactions are the ones to look among.
+CREATE FUNCTION fraud._notify_queue_health(usage float8) RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 'notification queue',
+           CASE WHEN usage > 0.9 THEN 'error' WHEN usage > 0.1 THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
+           format('%s %% full', round(100 * usage::numeric, 1))
+               || CASE WHEN usage > 0.1
+                       THEN ': a session that listens sits in a transaction. When the queue is full no NOTIFY of the server can be committed; payments go on, listeners and channels of kind notify wait'
+                            || coalesce('. In transactions are, the oldest first: '
+                                   || (SELECT string_agg(format('session %s (%s, database "%s") since %s', a.pid, coalesce(a.usename, '?'), a.datname, fraud._told_time(a.xact_start)), ', ' ORDER BY a.xact_start)
+                                       FROM (SELECT * FROM pg_stat_activity b WHERE b.xact_start IS NOT NULL AND b.backend_type = 'client backend' AND b.pid <> pg_backend_pid()
+                                             ORDER BY b.xact_start LIMIT 5) a), '')
+                       ELSE '' END,
+           CASE WHEN usage > 0.1
+                THEN 'the one of them that listens is in the way, and others need not end. The server''s log names it from half full on ("NOTIFY queue is … full"), before that whoever runs LISTEN knows: '
+                     'let its transaction end, or pg_terminate_backend(its pid); idle_in_transaction_session_timeout bounds such sessions' END;
+END;
+COMMENT ON FUNCTION fraud._notify_queue_health(float8) IS 'internal: the item of fraud.health() on the server''s queue of NOTIFY, of which so much is in use';
+
 CREATE FUNCTION fraud._lock_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -158,7 +180,6 @@ AS $$
 DECLARE
     w record;
     n record;
-    queue float8 := pg_notification_queue_usage();
     snapshot_age interval := interval '1 hour';
 BEGIN
     -- Who has waited long in this database, and behind whom. Asked of a few: it looks at all locks.
@@ -195,15 +216,7 @@ BEGIN
         CASE WHEN n.gid IS NULL THEN 'there are none' ELSE format('%s, the oldest (%s, of %s) since %s: it keeps its locks', n.number, n.gid, n.owner, fraud._told_time(n.prepared)) END,
         CASE WHEN n.prepared < now() - interval '5 minutes' THEN format('COMMIT PREPARED %L, or ROLLBACK PREPARED', n.gid) END;
 
-    -- A session that listens and sits in a transaction, in any database, has all notifications of the server kept for it.
-    SELECT a.pid, a.xact_start, a.datname INTO n FROM pg_stat_activity a
-    WHERE queue > 0.1 AND a.xact_start IS NOT NULL AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() ORDER BY a.xact_start LIMIT 1;
-    RETURN QUERY SELECT 'notification queue',
-        CASE WHEN queue > 0.9 THEN 'error' WHEN queue > 0.1 THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
-        format('%s %% full', round(100 * queue::numeric, 1))
-            || CASE WHEN queue > 0.1 THEN ': a session that listens sits in a transaction. When the queue is full no NOTIFY of the server can be committed; payments go on, listeners and channels of kind notify wait'
-                     || coalesce(format('. The oldest transaction is that of session %s in database "%s", since %s', n.pid, n.datname, fraud._told_time(n.xact_start)), '') ELSE '' END,
-        CASE WHEN queue > 0.1 THEN format('let it end, or pg_terminate_backend(%s); idle_in_transaction_session_timeout bounds such sessions', coalesce(n.pid::text, '…')) END;
+    RETURN QUERY SELECT * FROM fraud._notify_queue_health(pg_notification_queue_usage());
 END
 $$;
 COMMENT ON FUNCTION fraud._lock_health() IS 'internal: the items of fraud.health() on who is in whose way';

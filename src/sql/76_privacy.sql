@@ -455,6 +455,13 @@ BEGIN
     UPDATE fraud.stream_alerts a SET entity = erased, reasons = '{}' WHERE a.entity = ANY (known) AND (a.entity <> erased OR a.reasons <> '{}');
     GET DIAGNOSTICS rows = ROW_COUNT;
     RETURN NEXT;
+    -- By the decisions, whose entity is still who it was.
+    relation := 'fraud.stream_rule_matches';
+    UPDATE fraud.stream_rule_matches m SET reason = NULL, error = CASE WHEN m.error IS NOT NULL THEN '[erased]' END
+    FROM fraud.stream_decisions d
+    WHERE d.stream = m.stream AND d.decision_id = m.decision_id AND d.entity = ANY (known) AND (m.reason IS NOT NULL OR m.error <> '[erased]');
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
     relation := 'fraud.stream_decisions';
     UPDATE fraud.stream_decisions d SET entity = erased, reasons = NULL, features = NULL
     WHERE d.entity = ANY (known) AND (d.entity <> erased OR num_nonnulls(d.reasons, d.features) > 0);

@@ -52,11 +52,20 @@ COMMENT ON COLUMN fraud.stream_decisions.event_time IS 'the event''s own time';
 COMMENT ON COLUMN fraud.stream_decisions.entity IS 'whose event it is, as the stream''s entity says; masked as event_id';
 COMMENT ON COLUMN fraud.stream_decisions.amount IS 'as the stream''s amount says';
 COMMENT ON COLUMN fraud.stream_decisions.score IS 'probability of fraud, 0 to 1; null: unscored, and error says why';
-COMMENT ON COLUMN fraud.stream_decisions.reasons IS 'of review and block: what spoke most for fraud, in words, strongest first';
+COMMENT ON COLUMN fraud.stream_decisions.reasons IS 'of review and block: what spoke for fraud, in words: rules, then what did most for the score';
 COMMENT ON COLUMN fraud.stream_decisions.features IS
     'the feature vector that was scored, each feature at its place in the feature set (fraud.feature_catalog.position); NaN is missing';
 COMMENT ON COLUMN fraud.stream_decisions.error IS 'why it is unscored; card numbers in it are masked';
 COMMENT ON COLUMN fraud.stream_decisions.decided_at IS 'start of the transaction that inserted the event';
+
+-- What an analyst may know of a table's events is what he may read of the table.
+CREATE VIEW fraud.event_scores WITH (security_barrier) AS
+    SELECT d.stream, d.decision_id, d.event_id, d.event_time, d.entity, d.amount, d.score, d.decision, d.features
+    FROM fraud.stream_decisions d
+    WHERE d.error IS NULL
+      AND d.stream IN (SELECT s.feature_set FROM fraud.feature_sets s WHERE has_table_privilege(s.events, 'SELECT') AND NOT row_security_active(s.events));
+COMMENT ON VIEW fraud.event_scores IS
+    'what was decided of the events of streams whose tables the caller may read, all their rows: the scored ones of fraud.stream_decisions';
 
 CREATE TABLE fraud.stream_shadow_scores (
     stream text NOT NULL,
@@ -117,6 +126,7 @@ CREATE TABLE fraud.stream_alerts (
     model_version int NOT NULL,
     reasons text[] NOT NULL,
     amount numeric,
+    rules text[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (stream, alert_id)
 );
 CREATE INDEX stream_alerts_alert_id_idx ON fraud.stream_alerts (alert_id);
@@ -125,7 +135,8 @@ CREATE INDEX stream_alerts_case_idx ON fraud.stream_alerts (stream, case_id);
 COMMENT ON TABLE fraud.stream_alerts IS 'one row an event of a stream that was decided review or block; rows are only added';
 COMMENT ON COLUMN fraud.stream_alerts.case_id IS 'the case that it belongs to: fraud.stream_cases says how that stands';
 COMMENT ON COLUMN fraud.stream_alerts.raised_at IS 'start of the transaction that inserted the event';
-COMMENT ON COLUMN fraud.stream_alerts.reasons IS 'what spoke most for fraud, in words, strongest first';
+COMMENT ON COLUMN fraud.stream_alerts.reasons IS 'what spoke for fraud, in words: rules, then what did most for the score';
+COMMENT ON COLUMN fraud.stream_alerts.rules IS 'enforced rules that matched, in order of their priority; fraud.stream_rule_matches has all that did';
 
 CREATE TABLE fraud.stream_case_history (
     history_id bigint GENERATED ALWAYS AS IDENTITY,

@@ -1,17 +1,19 @@
--- Lists: values of a field of payments, each until a time, with who put it there and why. What was
+-- Lists: values of a field of payments, or of a column of a stream's table, each until a time, with who put it there and why. What was
 -- in a list when is never forgotten: an entry that ends, or is taken out, stays as a row.
 --
 -- Workers only read them, straight by the index (src/pg/rules/list_lookup.cpp).
 CREATE TABLE fraud.lists (
     list text COLLATE "C" PRIMARY KEY CHECK (list ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'),
     field text COLLATE "C" NOT NULL,
-    type text NOT NULL CHECK (type IN ('card', 'text', 'numeric', 'float8', 'bigint', 'boolean', 'timestamptz', 'inet')),
+    type text NOT NULL CHECK (type IN ('card', 'text', 'numeric', 'float8', 'bigint', 'boolean', 'timestamptz', 'inet', 'date', 'uuid')),
     description text,
     created_at timestamptz NOT NULL DEFAULT now(),
-    created_by name NOT NULL DEFAULT fraud._caller()
+    created_by name NOT NULL DEFAULT fraud._caller(),
+    stream text COLLATE "C" NOT NULL DEFAULT 'payments'
 );
-COMMENT ON TABLE fraud.lists IS 'lists of values of payments'' fields: fraud.create_list, fraud.add_to_list, fraud.in_list';
-COMMENT ON COLUMN fraud.lists.field IS 'the column of fraud.payment_events that its values are of; customer: the card';
+COMMENT ON TABLE fraud.lists IS 'lists of values of payments'' fields, and of columns of streams: fraud.create_list, fraud.add_to_list, fraud.in_list';
+COMMENT ON COLUMN fraud.lists.field IS 'the column of fraud.payment_events that its values are of; customer: the card; of a stream a column of its table';
+COMMENT ON COLUMN fraud.lists.stream IS 'whose field it is: payments, or a stream (fraud.streams)';
 COMMENT ON COLUMN fraud.lists.type IS 'of the field; card: a customer, as fraud.customers.card';
 
 CREATE TABLE fraud.list_entries (
@@ -37,7 +39,7 @@ COMMENT ON COLUMN fraud.list_entries.card IS 'of a list of customers: the custom
 COMMENT ON COLUMN fraud.list_entries.reason IS 'why it was added; card numbers in it are masked';
 
 CREATE VIEW fraud.list_values AS
-    SELECT e.list, l.field, e.value, e.card, e.added_at, e.added_by, e.reason, e."until", e.entry_id
+    SELECT e.list, l.field, e.value, e.card, e.added_at, e.added_by, e.reason, e."until", e.entry_id, l.stream
     FROM fraud.list_entries e JOIN fraud.lists l USING (list)
     WHERE e.removed_at IS NULL AND e."until" > now();
 COMMENT ON VIEW fraud.list_values IS 'what is in the lists now';
@@ -55,17 +57,29 @@ COMMENT ON FUNCTION fraud.in_list(text, "any", timestamptz) IS
     'whether the value was in the list at that time, by the list''s history; false where value or time is null. Errors: 42704, no such list';
 
 -- ------------------------------------------------------------- fields
-CREATE FUNCTION fraud._list_field_type(field text) RETURNS text
+CREATE FUNCTION fraud._list_field_type(field text, stream text DEFAULT 'payments') RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT coalesce(
+    SELECT CASE WHEN stream = 'payments' THEN coalesce(
         (SELECT b.type FROM (VALUES ('customer', 'card'), ('card', 'card'), ('merchant', 'text'), ('category', 'text'), ('currency', 'text'),
                                     ('transaction_id', 'text'), ('amount', 'numeric'), ('base_amount', 'numeric')) b(name, type)
          WHERE b.name = field),
-        (SELECT f.type FROM fraud.payment_fields f WHERE f.name = field));
+        (SELECT f.type FROM fraud.payment_fields f WHERE f.name = field))
+    ELSE (SELECT CASE WHEN t.oid IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'name'::regtype) THEN 'text'
+                      WHEN t.oid IN ('smallint'::regtype, 'int'::regtype, 'bigint'::regtype) THEN 'bigint'
+                      WHEN t.oid IN ('real'::regtype, 'float8'::regtype) THEN 'float8'
+                      WHEN t.oid IN ('numeric'::regtype, 'boolean'::regtype, 'timestamptz'::regtype, 'inet'::regtype, 'date'::regtype, 'uuid'::regtype)
+                      THEN CASE t.typname WHEN 'bool' THEN 'boolean' ELSE t.typname::text END
+                      WHEN t.typtype = 'e' THEN 'text' END
+          FROM fraud.streams n
+          JOIN fraud.feature_sets s ON s.feature_set = n.stream
+          JOIN pg_attribute a ON a.attrelid = s.events AND a.attname = field AND a.attnum > 0 AND NOT a.attisdropped
+          JOIN pg_type d ON d.oid = a.atttypid
+          JOIN pg_type t ON t.oid = CASE WHEN d.typtype = 'd' THEN d.typbasetype ELSE d.oid END
+          WHERE n.stream = _list_field_type.stream) END;
 END;
-COMMENT ON FUNCTION fraud._list_field_type(text) IS 'internal: the type of a list of that field; null: there can be none';
+COMMENT ON FUNCTION fraud._list_field_type(text, text) IS 'internal: the type of a list of that field of payments, or column of a stream; null: there can be none';
 
 CREATE FUNCTION fraud._customer_named(name text) RETURNS uuid
 AS 'MODULE_PATHNAME', 'fraud_detect_customer_named'
@@ -98,6 +112,8 @@ BEGIN
             WHEN 'boolean' THEN value::boolean::text
             WHEN 'timestamptz' THEN value::timestamptz::text
             WHEN 'inet' THEN value::inet::text
+            WHEN 'date' THEN value::date::text
+            WHEN 'uuid' THEN value::uuid::text
             ELSE value END;
     EXCEPTION WHEN data_exception THEN
         RAISE EXCEPTION 'invalid value "%" for list "%": %', fraud._mask_card_numbers(left(value, 100)), list, fraud._mask_card_numbers(SQLERRM)
@@ -156,38 +172,43 @@ $$;
 COMMENT ON FUNCTION fraud._no_such(text, text, text) IS 'internal: says that there is no list or rule of that name';
 
 -- ------------------------------------------------------- making, dropping
-CREATE FUNCTION fraud._create_list(list text, field text, description text) RETURNS void
+CREATE FUNCTION fraud._create_list(list text, field text, description text, stream text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    of_type text := fraud._list_field_type(field);
+    of_type text := fraud._list_field_type(field, stream);
 BEGIN
-    IF num_nulls(list, field) > 0 THEN
-        RAISE EXCEPTION 'list and field must not be null' USING ERRCODE = 'null_value_not_allowed';
+    IF num_nulls(list, field, stream) > 0 THEN
+        RAISE EXCEPTION 'list, field and stream must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
     PERFORM fraud._check_written_name('list', list);
-    IF of_type IS NULL THEN
-        RAISE EXCEPTION 'there is no field "%" that a list can be of', field
+    IF stream <> 'payments' AND NOT EXISTS (SELECT FROM fraud.streams s WHERE s.stream = _create_list.stream) THEN
+        PERFORM fraud._no_such('stream', stream, 'fraud.stream_status lists the streams; fraud.watch makes one.');
+    ELSIF of_type IS NULL THEN
+        RAISE EXCEPTION 'there is no field "%" that a list can be of', fraud._mask_card_numbers(left(field, 200))
             USING ERRCODE = 'undefined_column',
-                  HINT = 'Fields are customer, merchant, category, currency, transaction_id, amount, base_amount and those of fraud.payment_fields (fraud.add_payment_field).';
+                  HINT = CASE stream WHEN 'payments'
+                         THEN 'Fields are customer, merchant, category, currency, transaction_id, amount, base_amount and those of fraud.payment_fields (fraud.add_payment_field).'
+                         ELSE 'Fields of a stream are the columns of its table that are texts, enums, numbers, boolean, timestamptz, date, uuid or inet.' END;
     END IF;
-    INSERT INTO fraud.lists (list, field, type, description)
-    VALUES (list, CASE field WHEN 'card' THEN 'customer' ELSE field END, of_type, fraud._mask_card_numbers(description))
+    INSERT INTO fraud.lists (list, field, type, description, stream)
+    VALUES (list, CASE WHEN stream = 'payments' AND field = 'card' THEN 'customer' ELSE field END, of_type, fraud._mask_card_numbers(description), stream)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'list "%" exists already', list
             USING ERRCODE = 'duplicate_object', HINT = 'fraud.lists has all lists; fraud.add_to_list adds to one.';
     END IF;
-    PERFORM fraud._audit('add', 'list', list, NULL, jsonb_build_object('field', field, 'description', description));
+    PERFORM fraud._audit('add', 'list', list, NULL, jsonb_build_object('field', field, 'description', description)
+        || CASE WHEN stream <> 'payments' THEN jsonb_build_object('stream', stream) ELSE '{}' END);
 END
 $$;
-COMMENT ON FUNCTION fraud._create_list(text, text, text) IS 'internal: the body of fraud.create_list, run as the owner';
-CREATE FUNCTION fraud.create_list(list text, field text, description text DEFAULT NULL) RETURNS void
+COMMENT ON FUNCTION fraud._create_list(text, text, text, text) IS 'internal: the body of fraud.create_list, run as the owner';
+CREATE FUNCTION fraud.create_list(list text, field text, description text DEFAULT NULL, stream text DEFAULT 'payments') RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.create_list(text, text, text) IS
-    'makes a list of values of a field: customer (by card), merchant, category, currency, transaction_id, amount, base_amount, or one of fraud.payment_fields. Errors: 42602 the name, 42703 no such field, 42710 it exists';
+COMMENT ON FUNCTION fraud.create_list(text, text, text, text) IS
+    'makes a list of values of a field: customer (by card), merchant, category, currency, transaction_id, amount, base_amount, or one of fraud.payment_fields; or of a column of a stream''s table. Errors: 42602 the name, 42703 no such field, 42704 no such stream, 42710 it exists';
 
 CREATE FUNCTION fraud._drop_list(list text) RETURNS void
 LANGUAGE plpgsql
@@ -212,7 +233,7 @@ BEGIN
         PERFORM fraud._no_such('list', list, 'fraud.lists has all lists.');
     END IF;
     DELETE FROM fraud.list_entries e WHERE e.list = _drop_list.list;
-    PERFORM fraud._rules_changed(s.scope) FROM fraud.rule_sets s ORDER BY s.scope;
+    PERFORM fraud._rules_changed(s.stream) FROM fraud.rule_sets s ORDER BY s.stream;
     PERFORM fraud._audit('drop', 'list', list, jsonb_build_object('field', gone.field, 'description', gone.description));
 END
 $$;

@@ -1,16 +1,16 @@
--- Rules: a condition over what is known of a payment when it is decided, and what is to be done.
--- They run in the payment's transaction (src/pg/rules), with the rights of who wrote them.
+-- Rules: a condition over what is known of a payment, or of an event of a stream, when it is decided, and what is to be
+-- done. They run in its transaction (src/pg/rules), with the rights of who wrote them.
 --
 -- Workers read these tables and lock no row of them; what they write themselves (matches, slow
 -- rules) are rows that nobody changes.
 CREATE TABLE fraud.rule_versions (
     rule text COLLATE "C" NOT NULL,
     version int NOT NULL,
-    scope text COLLATE "C" NOT NULL DEFAULT 'payments',
     condition text NOT NULL,
     expression text NOT NULL,
     columns text[] NOT NULL,
     lists text[] NOT NULL,
+    features text[] NOT NULL DEFAULT '{}',
     plain boolean NOT NULL,
     action text NOT NULL CHECK (action IN ('allow', 'block', 'review', 'raise', 'lower', 'tag')),
     reason text,
@@ -29,6 +29,7 @@ COMMENT ON COLUMN fraud.rule_versions.condition IS 'as it was written';
 COMMENT ON COLUMN fraud.rule_versions.expression IS 'the same as Postgres prints it, every name outside of pg_catalog qualified';
 COMMENT ON COLUMN fraud.rule_versions.columns IS 'of fraud.rule_columns(), that it uses';
 COMMENT ON COLUMN fraud.rule_versions.lists IS 'that it looks into';
+COMMENT ON COLUMN fraud.rule_versions.features IS 'of a stream''s rule: which of its columns are features, by their own names; where that is not so any more, the rule fails';
 COMMENT ON COLUMN fraud.rule_versions.plain IS 'whether it calls no functions but Postgres''s and fraud.in_list, and has no types but Postgres''s: others may backtest it';
 COMMENT ON COLUMN fraud.rule_versions.reason IS 'what an alert says of it: {column} stands for a value; null: the rule''s name';
 COMMENT ON COLUMN fraud.rule_versions.priority IS 'of rules of one kind that match, the one with the lowest number is said to have decided';
@@ -37,14 +38,15 @@ COMMENT ON COLUMN fraud.rule_versions.created_by IS 'the author, whose rights th
 
 CREATE TABLE fraud.rules (
     rule text COLLATE "C" PRIMARY KEY,
-    scope text COLLATE "C" NOT NULL DEFAULT 'payments',
+    stream text COLLATE "C" NOT NULL DEFAULT 'payments',
     enforced_version int,
     observed_version int,
     of_list text COLLATE "C",
     changed_at timestamptz NOT NULL DEFAULT now(),
     changed_by name NOT NULL DEFAULT fraud._caller()
 );
-COMMENT ON TABLE fraud.rules IS 'which version of each rule decides payments, and which one is only counted; read fraud.rule_status';
+COMMENT ON TABLE fraud.rules IS 'which version of each rule decides payments, or events of a stream, and which one is only counted; read fraud.rule_status';
+COMMENT ON COLUMN fraud.rules.stream IS 'what it decides: payments, or a stream (fraud.streams)';
 COMMENT ON COLUMN fraud.rules.enforced_version IS 'the version that decides; null: none does';
 COMMENT ON COLUMN fraud.rules.observed_version IS 'the version whose matches are counted and decide nothing: a draft; null: none';
 COMMENT ON COLUMN fraud.rules.of_list IS 'the list that it came with (block_device)';
@@ -64,11 +66,11 @@ COMMENT ON TABLE fraud.rule_history IS 'who did what to a rule, when and why';
 -- What a payment asks first: whether there are rules at all, and whether they are still those that
 -- the session has ready.
 CREATE TABLE fraud.rule_sets (
-    scope text COLLATE "C" PRIMARY KEY,
+    stream text COLLATE "C" PRIMARY KEY,
     revision bigint NOT NULL,
     live int NOT NULL
 );
-COMMENT ON TABLE fraud.rule_sets IS 'internal: how many rules are enforced or observed, and a number that changes with them';
+COMMENT ON TABLE fraud.rule_sets IS 'internal: how many rules of payments, and of each stream, are enforced or observed, and a number that changes with them';
 
 -- Written by whoever stores a payment; the version is observed from then on, in whatever fraud.rules says.
 CREATE TABLE fraud.slow_rules (
@@ -111,6 +113,35 @@ COMMENT ON COLUMN fraud.rule_matches.model_decision IS 'what the model''s thresh
 COMMENT ON COLUMN fraud.rule_matches.decision IS 'what was decided in the end';
 COMMENT ON COLUMN fraud.rule_matches.error IS 'why the condition failed; null: it matched';
 
+CREATE TABLE fraud.stream_rule_matches (
+    stream text NOT NULL,
+    decision_id bigint NOT NULL,
+    rule text COLLATE "C" NOT NULL,
+    version int NOT NULL,
+    event_id text COLLATE "C" NOT NULL,
+    event_time timestamptz NOT NULL,
+    matched_at timestamptz NOT NULL DEFAULT now(),
+    action text NOT NULL,
+    enforced boolean NOT NULL,
+    decided boolean NOT NULL,
+    model_decision text,
+    decision text,
+    reason text,
+    tag text,
+    error text,
+    PRIMARY KEY (stream, decision_id, rule, version)
+);
+CREATE INDEX stream_rule_matches_rule_idx ON fraud.stream_rule_matches (rule, matched_at);
+CREATE INDEX stream_rule_matches_error_idx ON fraud.stream_rule_matches (rule, matched_at) WHERE error IS NOT NULL;
+COMMENT ON TABLE fraud.stream_rule_matches IS 'which rules matched an event of a stream, or failed on it, written with its decision; columns as of fraud.rule_matches';
+COMMENT ON COLUMN fraud.stream_rule_matches.decision_id IS 'of fraud.stream_decisions';
+COMMENT ON COLUMN fraud.stream_rule_matches.event_id IS 'as in fraud.stream_decisions';
+COMMENT ON COLUMN fraud.stream_rule_matches.enforced IS 'false: it was observed, and decided nothing';
+COMMENT ON COLUMN fraud.stream_rule_matches.decided IS 'whether the decision is this rule''s; of those that agree, the first by priority';
+COMMENT ON COLUMN fraud.stream_rule_matches.model_decision IS 'what the model''s thresholds alone came to';
+COMMENT ON COLUMN fraud.stream_rule_matches.decision IS 'what was decided in the end';
+COMMENT ON COLUMN fraud.stream_rule_matches.error IS 'why the condition failed; null: it matched';
+
 CREATE TABLE fraud.snoozes (
     snooze_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('customer', 'merchant', 'rule')),
@@ -141,6 +172,20 @@ CREATE TABLE fraud.snoozed_alerts (
 CREATE INDEX snoozed_alerts_snooze_idx ON fraud.snoozed_alerts (snooze_id);
 COMMENT ON TABLE fraud.snoozed_alerts IS 'alerts that were not raised, for somebody had snoozed their customer, merchant or rule';
 
+CREATE TABLE fraud.stream_snoozed_alerts (
+    stream text NOT NULL,
+    decision_id bigint NOT NULL,
+    event_id text COLLATE "C" NOT NULL,
+    event_time timestamptz NOT NULL,
+    snooze_id bigint NOT NULL,
+    score float8 NOT NULL,
+    decision text NOT NULL,
+    snoozed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (stream, decision_id)
+);
+CREATE INDEX stream_snoozed_alerts_snooze_idx ON fraud.stream_snoozed_alerts (snooze_id);
+COMMENT ON TABLE fraud.stream_snoozed_alerts IS 'alerts of events of streams that were not raised, for somebody had snoozed their rule';
+
 -- --------------------------------------------------- what conditions see
 -- As a select list over rows of fraud.transactions called t. A feature that is called as a column is feature_NAME.
 CREATE FUNCTION fraud._rule_row(score text DEFAULT 't.score', decision text DEFAULT 't.decision') RETURNS text
@@ -169,55 +214,58 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._rule_row(text, text) IS 'internal: what a condition sees, as a select list over fraud.transactions t; score and decision as expressions';
 
-CREATE FUNCTION fraud.rule_columns(OUT name text, OUT type text) RETURNS SETOF record
+CREATE FUNCTION fraud.rule_columns(stream text DEFAULT 'payments', OUT name text, OUT type text) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_rule_columns'
 LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 50;
-COMMENT ON FUNCTION fraud.rule_columns() IS
-    'what a rule''s condition may name: the payment, its fields, what is known of customer and merchant for good (the time of the first payment, the customer''s kind, the merchant''s first category), score (0 to 1), decision (of the model alone), and its features (float8, null where missing; one that is called as a column is feature_NAME)';
+COMMENT ON FUNCTION fraud.rule_columns(text) IS
+    'what a rule''s condition may name; of a stream score, decision (of the model alone), event_time, the columns of its table (column_NAME where one of these is so called) and its features (feature_NAME likewise); of payments: the payment, its fields, what is known of customer and merchant for good (the time of the first payment, the customer''s kind, the merchant''s first category), score (0 to 1), decision (of the model alone), and its features (float8, null where missing; one that is called as a column is feature_NAME)';
 
-CREATE FUNCTION fraud._condition_as_of(condition text) RETURNS text
+CREATE FUNCTION fraud._condition_as_of(condition text, stream text DEFAULT 'payments') RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_condition_as_of'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION fraud._condition_as_of(text) IS
-    'internal: a condition as an expression over a row of fraud._rule_row(), which looks into lists as they were at the payment''s time';
+COMMENT ON FUNCTION fraud._condition_as_of(text, text) IS
+    'internal: a condition as an expression over a row of fraud._rule_row(), or of a stream''s events, which looks into lists as they were at the payment''s, or event''s, time';
 
 -- ----------------------------------------------------------- what is live
-CREATE FUNCTION fraud._live_rules(scope text) RETURNS TABLE (
+CREATE FUNCTION fraud._live_rules(stream text) RETURNS TABLE (
     rule text, version int, expression text, action text, reason text, priority int, on_error text, enforced boolean,
-    valid_from timestamptz, valid_until timestamptz, tag text, defined_by name, snooze_id bigint, snoozed_until timestamptz, asks_lists boolean)
+    valid_from timestamptz, valid_until timestamptz, tag text, defined_by name, snooze_id bigint, snoozed_until timestamptz, asks_lists boolean, features text[])
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT r.rule, v.version, v.expression, v.action, v.reason, v.priority, v.on_error,
            coalesce(v.version = r.enforced_version, false)
            AND NOT EXISTS (SELECT FROM fraud.slow_rules s WHERE s.rule = v.rule AND s.version = v.version AND s.noticed_at > r.changed_at),
-           v.valid_from, v.valid_until, v.tag, v.created_by, z.snooze_id, z."until", v.lists <> '{}'
+           v.valid_from, v.valid_until, v.tag, v.created_by, z.snooze_id, z."until", v.lists <> '{}', v.features
     FROM fraud.rules r
     JOIN fraud.rule_versions v ON v.rule = r.rule AND v.version IN (r.enforced_version, r.observed_version)
     LEFT JOIN LATERAL (SELECT s.snooze_id, s."until" FROM fraud.snoozes s
                        WHERE s.kind = 'rule' AND s.name = r.rule AND s.ended_at IS NULL AND s."until" > now()
                        ORDER BY s."until" DESC LIMIT 1) z ON true
-    WHERE r.scope = _live_rules.scope
+    WHERE r.stream = _live_rules.stream
+      -- What is over comes back with a new version alone.
+      AND (v.valid_until IS NULL OR v.valid_until > now())
       AND NOT EXISTS (SELECT FROM fraud.slow_rules s WHERE s.rule = v.rule AND s.version = v.version AND s.noticed_at > r.changed_at AND s.stopped)
     ORDER BY v.created_by NULLS FIRST, v.priority, r.rule, v.version;
 END;
-COMMENT ON FUNCTION fraud._live_rules(text) IS 'internal: the rules that payments meet';
+COMMENT ON FUNCTION fraud._live_rules(text) IS 'internal: the rules that payments, or events of a stream, meet';
 
 -- Numbers by chance: one that a rollback takes back is not given again.
-CREATE FUNCTION fraud._rules_changed(scope text) RETURNS void
+CREATE FUNCTION fraud._rules_changed(stream text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    INSERT INTO fraud.rule_sets AS s (scope, revision, live)
-    SELECT _rules_changed.scope, ('x0' || left(md5(gen_random_uuid()::text), 15))::bit(64)::bigint, count(*) FROM fraud.rules r
-    WHERE r.scope = _rules_changed.scope AND num_nonnulls(r.enforced_version, r.observed_version) > 0
+    INSERT INTO fraud.rule_sets AS s (stream, revision, live)
+    SELECT _rules_changed.stream, ('x0' || left(md5(gen_random_uuid()::text), 15))::bit(64)::bigint, count(*) FROM fraud.rules r
+    WHERE r.stream = _rules_changed.stream AND num_nonnulls(r.enforced_version, r.observed_version) > 0
     ON CONFLICT ON CONSTRAINT rule_sets_pkey DO UPDATE SET revision = excluded.revision, live = excluded.live;
 END;
 COMMENT ON FUNCTION fraud._rules_changed(text) IS 'internal: has sessions read the rules again';
 
 -- ---------------------------------------------------------- writing rules
 -- What alter_rule is not told stays as the newest version has it. The lock: of two who change a rule the second sees the first.
-CREATE FUNCTION fraud._write_rule(name text, is_new boolean, condition text, expression text, columns text[], lists text[], plain boolean, action text,
+CREATE FUNCTION fraud._write_rule(name text, is_new boolean, stream text, condition text, expression text, columns text[], lists text[], features text[],
+    plain boolean, action text,
     reason text, mode text, valid_from timestamptz, valid_until timestamptz, priority int, on_error text, tag text, note text) RETURNS int
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -251,7 +299,7 @@ BEGIN
     END IF;
     IF is_new THEN
         -- The row comes first: who adds a rule of the same name at the same moment waits here, and is told.
-        INSERT INTO fraud.rules (rule) VALUES (name) ON CONFLICT DO NOTHING;
+        INSERT INTO fraud.rules (rule, stream) VALUES (name, _write_rule.stream) ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'rule "%" exists already', name
                 USING ERRCODE = 'duplicate_object', HINT = 'fraud.alter_rule changes it; fraud.drop_rule drops it.';
@@ -274,11 +322,11 @@ BEGIN
     END IF;
     new.rule := name;
     new.version := coalesce((SELECT max(v.version) FROM fraud.rule_versions v WHERE v.rule = name), 0) + 1;
-    new.scope := 'payments';
     new.condition := coalesce(fraud._mask_card_numbers(condition), before.condition);
     new.expression := coalesce(expression, before.expression);
     new.columns := coalesce(columns, before.columns);
     new.lists := coalesce(lists, before.lists);
+    new.features := coalesce(features, before.features);
     new.plain := coalesce(plain, before.plain);
     new.action := coalesce(action, before.action);
     new.reason := coalesce(fraud._mask_card_numbers(reason), before.reason);
@@ -313,24 +361,26 @@ BEGIN
     -- A version that decides at once was enforced, and can be gone back to.
     INSERT INTO fraud.rule_history (rule, version, act, reason)
     SELECT name, new.version, 'enforce', new.note FROM fraud.rules r WHERE r.rule = name AND r.enforced_version = new.version;
-    PERFORM fraud._rules_changed('payments');
+    PERFORM fraud._rules_changed(stream);
     PERFORM fraud._audit(CASE WHEN is_new THEN 'add' ELSE 'alter' END, 'rule', name,
         CASE WHEN NOT is_new THEN jsonb_build_object('version', before.version, 'condition', before.condition, 'action', before.action) END,
-        jsonb_build_object('version', new.version, 'condition', new.condition, 'action', new.action, 'note', note,
+        jsonb_build_object('version', new.version, 'condition', new.condition, 'action', new.action, 'note', note)
+        || CASE WHEN stream <> 'payments' THEN jsonb_build_object('stream', stream) ELSE '{}' END
+        || jsonb_build_object(
             'mode', (SELECT CASE WHEN r.enforced_version = new.version THEN 'enforce' ELSE 'observe' END FROM fraud.rules r WHERE r.rule = name)));
     RETURN new.version;
 END
 $$;
-COMMENT ON FUNCTION fraud._write_rule(text, boolean, text, text, text[], text[], boolean, text, text, text, timestamptz, timestamptz, int, text, text, text) IS
+COMMENT ON FUNCTION fraud._write_rule(text, boolean, text, text, text, text[], text[], text[], boolean, text, text, text, timestamptz, timestamptz, int, text, text, text) IS
     'internal: a rule''s new version, run as the owner once its condition has been read as the caller';
 
 CREATE FUNCTION fraud.add_rule(name text, condition text, action text, reason text DEFAULT NULL, mode text DEFAULT 'observe',
     valid_from timestamptz DEFAULT NULL, valid_until timestamptz DEFAULT NULL, priority int DEFAULT 100, on_error text DEFAULT 'ignore',
-    tag text DEFAULT NULL, note text DEFAULT NULL) RETURNS int
+    tag text DEFAULT NULL, note text DEFAULT NULL, stream text DEFAULT 'payments') RETURNS int
 AS 'MODULE_PATHNAME', 'fraud_detect_add_rule'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.add_rule(text, text, text, text, text, timestamptz, timestamptz, int, text, text, text) IS
-    'makes a rule of payments; returns its version, 1. condition: a boolean SQL expression over fraud.rule_columns() without subqueries and volatile functions, fraud.in_list(''list'', column) among others; it runs with the rights of who adds it. action: allow, block, review, raise or lower (the model''s decision by one band) or tag; reason: what alerts say, {column} stands for a value; mode: observe (counted, decides nothing) or enforce. Errors: 42601 and others of the condition, 42710 it exists, 42501 fraud_detect.four_eyes';
+COMMENT ON FUNCTION fraud.add_rule(text, text, text, text, text, timestamptz, timestamptz, int, text, text, text, text) IS
+    'makes a rule of payments, or of the events of a stream (fraud.watch), whose table the caller may read; returns its version, 1. condition: a boolean SQL expression over fraud.rule_columns(stream) without subqueries and volatile functions, fraud.in_list(''list'', column) among others; it runs with the rights of who adds it. action: allow, block, review, raise or lower (the model''s decision by one band) or tag; reason: what alerts say, {column} stands for a value; mode: observe (counted, decides nothing) or enforce. Errors: 42601 and others of the condition, 42710 it exists, 42704 no such stream, 42501 fraud_detect.four_eyes, or no right to read the stream''s table';
 
 CREATE FUNCTION fraud.alter_rule(name text, condition text DEFAULT NULL, action text DEFAULT NULL, reason text DEFAULT NULL, mode text DEFAULT NULL,
     valid_from timestamptz DEFAULT NULL, valid_until timestamptz DEFAULT NULL, priority int DEFAULT NULL, on_error text DEFAULT NULL,
@@ -388,7 +438,7 @@ BEGIN
           WHERE v.rule = name AND v.version IN (enforced, observed) ORDER BY l) n;
     UPDATE fraud.rules r SET enforced_version = enforced, observed_version = observed, changed_at = clock_timestamp(), changed_by = fraud._caller() WHERE r.rule = name;
     INSERT INTO fraud.rule_history (rule, version, act, reason) VALUES (name, coalesce(enforced, observed), act, fraud._mask_card_numbers(reason));
-    PERFORM fraud._rules_changed(before.scope);
+    PERFORM fraud._rules_changed(before.stream);
     PERFORM fraud._audit(CASE act WHEN 'rollback' THEN 'rollback' ELSE 'alter' END, 'rule', name,
         jsonb_build_object('enforced_version', before.enforced_version, 'observed_version', before.observed_version),
         jsonb_build_object('enforced_version', enforced, 'observed_version', observed, 'reason', reason));
@@ -497,7 +547,7 @@ BEGIN
     PERFORM fraud._check_reason(reason, 'to drop a rule');
     DELETE FROM fraud.rules r WHERE r.rule = name;
     INSERT INTO fraud.rule_history (rule, version, act, reason) VALUES (name, NULL, 'drop', fraud._mask_card_numbers(reason));
-    PERFORM fraud._rules_changed(gone.scope);
+    PERFORM fraud._rules_changed(gone.stream);
     PERFORM fraud._audit('drop', 'rule', name, jsonb_build_object('enforced_version', gone.enforced_version, 'observed_version', gone.observed_version),
         jsonb_build_object('reason', reason));
 END
@@ -571,7 +621,7 @@ BEGIN
     INSERT INTO fraud.snoozes (kind, name, card, "until", reason)
     VALUES (kind, named, CASE kind WHEN 'customer' THEN named::uuid END, "until", fraud._mask_card_numbers(reason)) RETURNING snooze_id INTO made;
     IF kind = 'rule' THEN
-        PERFORM fraud._rules_changed('payments');
+        PERFORM fraud._rules_changed(r.stream) FROM fraud.rules r WHERE r.rule = name;
     END IF;
     PERFORM fraud._audit('add', 'snooze', made::text, NULL, jsonb_build_object('kind', kind, 'until', "until", 'reason', CASE WHEN kind <> 'customer' THEN reason END)
         || CASE kind WHEN 'customer' THEN jsonb_build_object('card', named) ELSE jsonb_build_object('name', named) END);
@@ -583,7 +633,7 @@ CREATE FUNCTION fraud.snooze(kind text, name text, "until" timestamptz, reason t
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.snooze(text, text, timestamptz, text) IS
-    'has a customer (kind:id, card or number), a merchant or a rule raise no alert until a time; payments are stored, scored and decided, and fraud.snoozed_alerts counts what would have been alerted. A snoozed rule keeps an alert back that is its own alone. Returns the id for fraud.end_snooze. Errors: 22023, 42704 no such merchant or rule';
+    'has a customer (kind:id, card or number), a merchant or a rule raise no alert until a time; payments are stored, scored and decided, and fraud.snoozed_alerts (of streams fraud.stream_snoozed_alerts) counts what would have been alerted. A snoozed rule keeps an alert back that is its own alone. Returns the id for fraud.end_snooze. Errors: 22023, 42704 no such merchant or rule';
 
 CREATE FUNCTION fraud._end_snooze(snooze_id bigint, reason text) RETURNS void
 LANGUAGE plpgsql
@@ -600,7 +650,7 @@ BEGIN
             USING ERRCODE = 'undefined_object', HINT = 'SELECT * FROM fraud.snoozes WHERE ended_at IS NULL AND until > now().';
     END IF;
     IF ended.kind = 'rule' THEN
-        PERFORM fraud._rules_changed('payments');
+        PERFORM fraud._rules_changed(r.stream) FROM fraud.rules r WHERE r.rule = ended.name;
     END IF;
     PERFORM fraud._audit('drop', 'snooze', snooze_id::text, jsonb_build_object('kind', ended.kind, 'until', ended."until"),
         jsonb_build_object('reason', CASE WHEN ended.kind <> 'customer' THEN reason END) || CASE ended.kind WHEN 'customer' THEN jsonb_build_object('card', ended.name) ELSE '{}' END);
@@ -615,6 +665,7 @@ COMMENT ON FUNCTION fraud.end_snooze(bigint, text) IS 'ends a snooze before its 
 -- ----------------------------------------------------------------- status
 CREATE VIEW fraud.rule_status WITH (security_barrier) AS
     SELECT r.rule, CASE WHEN r.enforced_version IS NULL AND r.observed_version IS NULL THEN 'off'
+                        WHEN r.stream <> 'payments' AND NOT EXISTS (SELECT FROM fraud.streams w WHERE w.stream = r.stream AND w.unwatched_at IS NULL) THEN 'unwatched'
                         WHEN s.stopped THEN 'stopped'
                         WHEN r.enforced_version IS NULL THEN 'observe'
                         WHEN s.slow_id IS NOT NULL THEN 'slow' ELSE 'enforce' END AS mode,
@@ -622,10 +673,13 @@ CREATE VIEW fraud.rule_status WITH (security_barrier) AS
            CASE WHEN r.enforced_version IS NOT NULL THEN r.observed_version END AS draft,
            v.action, v.condition, v.reason, v.priority, v.on_error, v.valid_from, v.valid_until, v.created_by AS author,
            r.changed_at, r.changed_by,
-           (SELECT count(*) FROM fraud.rule_matches m WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 day' AND m.error IS NULL) AS matches_24h,
-           (SELECT count(*) FROM fraud.rule_matches m WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 day' AND m.error IS NOT NULL) AS failures_24h,
+           (SELECT count(*) FROM fraud.rule_matches m WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 day' AND m.error IS NULL)
+           + (SELECT count(*) FROM fraud.stream_rule_matches m WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 day' AND m.error IS NULL) AS matches_24h,
+           (SELECT count(*) FROM fraud.rule_matches m WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 day' AND m.error IS NOT NULL)
+           + (SELECT count(*) FROM fraud.stream_rule_matches m WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 day' AND m.error IS NOT NULL) AS failures_24h,
            s.mean_ms AS slow_ms,
-           (SELECT max(z."until") FROM fraud.snoozes z WHERE z.kind = 'rule' AND z.name = r.rule AND z.ended_at IS NULL AND z."until" > now()) AS snoozed_until
+           (SELECT max(z."until") FROM fraud.snoozes z WHERE z.kind = 'rule' AND z.name = r.rule AND z.ended_at IS NULL AND z."until" > now()) AS snoozed_until,
+           r.stream
     FROM fraud.rules r
     LEFT JOIN fraud.rule_versions v ON v.rule = r.rule
          AND v.version = coalesce(r.enforced_version, r.observed_version, (SELECT max(n.version) FROM fraud.rule_versions n WHERE n.rule = r.rule))
@@ -633,7 +687,8 @@ CREATE VIEW fraud.rule_status WITH (security_barrier) AS
                        WHERE n.rule = r.rule AND n.version = coalesce(r.enforced_version, r.observed_version) AND n.noticed_at > r.changed_at
                        ORDER BY n.stopped DESC, n.slow_id DESC LIMIT 1) s ON true;
 COMMENT ON VIEW fraud.rule_status IS 'the rules, how each stands and what it did in the last day';
-COMMENT ON COLUMN fraud.rule_status.mode IS 'enforce (decides), observe (is counted), slow (was put back to observe, fraud_detect.rule_time_limit), stopped (is not evaluated, fraud_detect.rule_timeout) or off';
+COMMENT ON COLUMN fraud.rule_status.mode IS 'enforce (decides), observe (is counted), slow (was put back to observe, fraud_detect.rule_time_limit), stopped (is not evaluated, fraud_detect.rule_timeout), unwatched (its stream is not watched) or off';
+COMMENT ON COLUMN fraud.rule_status.stream IS 'what it decides: payments, or a stream';
 COMMENT ON COLUMN fraud.rule_status.draft IS 'the version that is observed beside the enforced one';
 
 CREATE FUNCTION fraud._rule_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
@@ -642,22 +697,34 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     r record;
+    of_payments boolean;
+    event text;
+    events text;
+    matches text;
 BEGIN
     FOR r IN SELECT * FROM fraud.rules q WHERE num_nonnulls(q.enforced_version, q.observed_version) > 0 ORDER BY q.rule LOOP
+        of_payments := r.stream = 'payments';
+        event := CASE WHEN of_payments THEN 'a payment' ELSE 'an event' END;
+        events := CASE WHEN of_payments THEN 'payments' ELSE 'events' END;
+        matches := CASE WHEN of_payments THEN 'rule_matches' ELSE 'stream_rule_matches' END;
         -- Of the last hour, and counted up to a point. Errors hold values of payments, and what is told here is mailed.
         RETURN QUERY
             SELECT 'rule ' || r.rule, CASE WHEN f.failures > 0 OR s.slow_id IS NOT NULL THEN 'warning' ELSE 'ok' END,
                    coalesce(CASE WHEN s.slow_id IS NOT NULL THEN s.noticed_at END, f.first_at),
-                   CASE WHEN s.stopped THEN format('it took more than %s ms of a payment and is not evaluated any more', round(s.mean_ms::numeric))
-                        WHEN s.slow_id IS NOT NULL THEN format('it took %s ms of a payment and is only observed', round(s.mean_ms::numeric, 1))
-                        WHEN f.failures > 0 THEN format('its condition failed on %s payments in the last hour', CASE WHEN f.failures > 1000 THEN 'more than 1000' ELSE f.failures::text END)
+                   CASE WHEN s.stopped THEN format('it took more than %s ms of %s and is not evaluated any more', round(s.mean_ms::numeric), event)
+                        WHEN s.slow_id IS NOT NULL THEN format('it took %s ms of %s and is only observed', round(s.mean_ms::numeric, 1), event)
+                        WHEN f.failures > 0 THEN format('its condition failed on %s %s in the last hour', CASE WHEN f.failures > 1000 THEN 'more than 1000' ELSE f.failures::text END, events)
                         ELSE CASE WHEN r.enforced_version IS NULL THEN 'observed' ELSE 'enforced' END END,
                    CASE WHEN s.stopped THEN 'make its condition cheaper (fraud.alter_rule), or fraud.enforce_rule or fraud.observe_rule to try again (fraud_detect.rule_timeout)'
                         WHEN s.slow_id IS NOT NULL THEN 'make its condition cheaper (fraud.alter_rule), or fraud.enforce_rule to try again (fraud_detect.rule_time_limit)'
-                        WHEN f.failures > 0 THEN format('fraud.rule_matches says why (error); mend the condition: fraud.alter_rule(%L, …)', r.rule) END
+                        WHEN f.failures > 0 THEN format('fraud.%s says why (error); mend the condition: fraud.alter_rule(%L, …)', matches, r.rule) END
             FROM (SELECT count(*) AS failures, min(m.matched_at) AS first_at
-                  FROM (SELECT m.matched_at FROM fraud.rule_matches m
-                        WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 hour' AND m.error IS NOT NULL ORDER BY m.matched_at DESC LIMIT 1001) m) f
+                  FROM (SELECT n.matched_at FROM (
+                            (SELECT m.matched_at FROM fraud.rule_matches m
+                             WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 hour' AND m.error IS NOT NULL ORDER BY m.matched_at DESC LIMIT 1001)
+                            UNION ALL
+                            (SELECT m.matched_at FROM fraud.stream_rule_matches m
+                             WHERE m.rule = r.rule AND m.matched_at > now() - interval '1 hour' AND m.error IS NOT NULL ORDER BY m.matched_at DESC LIMIT 1001)) n) m) f
             LEFT JOIN LATERAL (SELECT n.* FROM fraud.slow_rules n WHERE n.rule = r.rule AND (n.version = r.enforced_version OR n.stopped AND n.version = r.observed_version)
                                  AND n.noticed_at > r.changed_at
                                ORDER BY n.stopped DESC, n.slow_id DESC LIMIT 1) s ON true

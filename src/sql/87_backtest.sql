@@ -5,7 +5,7 @@
 -- Compiling such a query takes seconds, as long as a million payments do.
 
 -- Other rules are evaluated only where that runs no code of somebody else's with the caller's rights.
-CREATE FUNCTION fraud._rules_to_compare(names text[]) RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text)
+CREATE FUNCTION fraud._rules_to_compare(names text[], stream text DEFAULT 'payments') RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -14,11 +14,12 @@ BEGIN ATOMIC
     JOIN fraud.rule_versions v ON v.rule = r.rule
          AND v.version = coalesce(CASE WHEN names IS NOT NULL THEN r.observed_version END, r.enforced_version, r.observed_version,
                                   (SELECT max(n.version) FROM fraud.rule_versions n WHERE n.rule = r.rule))
-    WHERE CASE WHEN names IS NULL THEN num_nonnulls(r.enforced_version, r.observed_version) > 0 ELSE r.rule = ANY (names) END
+    WHERE r.stream = _rules_to_compare.stream
+      AND CASE WHEN names IS NULL THEN num_nonnulls(r.enforced_version, r.observed_version) > 0 ELSE r.rule = ANY (names) END
     ORDER BY r.rule;
 END;
-COMMENT ON FUNCTION fraud._rules_to_compare(text[]) IS
-    'internal: the named rules (their draft, if there is one), or all that are live, and whether the caller may evaluate them';
+COMMENT ON FUNCTION fraud._rules_to_compare(text[], text) IS
+    'internal: the named rules of payments, or of a stream, (their draft, if there is one), or all that are live, and whether the caller may evaluate them';
 
 -- What is enforced is what decides: not a draft beside it, not what was put back for being slow, and not before or after its time.
 CREATE FUNCTION fraud._rules_to_decide(names text[]) RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text)
@@ -33,7 +34,7 @@ BEGIN ATOMIC
                v.action, v.plain OR v.created_by IS NULL OR v.created_by = current_user, v.on_error
         FROM fraud.rules r
         JOIN fraud.rule_versions v ON v.rule = r.rule AND v.version = r.enforced_version
-        WHERE names IS NULL
+        WHERE names IS NULL AND r.stream = 'payments'
           AND NOT EXISTS (SELECT FROM fraud.slow_rules s WHERE s.rule = v.rule AND s.version = v.version AND s.noticed_at > r.changed_at)
         ORDER BY r.rule) d;
 END;
@@ -41,9 +42,9 @@ COMMENT ON FUNCTION fraud._rules_to_decide(text[]) IS
     'internal: the named rules (their draft, if there is one), or what is enforced, each in its time, and whether the caller may evaluate them';
 
 -- Counts payments in one pass, which parallel workers share. Its last argument is null where the condition does not hit.
-CREATE FUNCTION fraud._backtest_add(internal, timestamptz, boolean, text, numeric, uuid, bigint) RETURNS internal
+CREATE FUNCTION fraud._backtest_add(internal, timestamptz, boolean, text, numeric, uuid, boolean, boolean[]) RETURNS internal
 AS 'MODULE_PATHNAME', 'fraud_detect_backtest_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION fraud._backtest_add(internal, timestamptz, boolean, text, numeric, uuid, bigint) IS 'internal: counts a payment';
+COMMENT ON FUNCTION fraud._backtest_add(internal, timestamptz, boolean, text, numeric, uuid, boolean, boolean[]) IS 'internal: counts a payment';
 CREATE FUNCTION fraud._backtest_merge(internal, internal) RETURNS internal
 AS 'MODULE_PATHNAME', 'fraud_detect_backtest_merge' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION fraud._backtest_merge(internal, internal) IS 'internal: puts two counts together';
@@ -56,13 +57,37 @@ COMMENT ON FUNCTION fraud._backtest_read(bytea, internal) IS 'internal: counts f
 CREATE FUNCTION fraud._backtest_counts(internal) RETURNS jsonb
 AS 'MODULE_PATHNAME', 'fraud_detect_backtest_counts' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION fraud._backtest_counts(internal) IS 'internal: ends fraud._backtest';
-CREATE AGGREGATE fraud._backtest(occurred_at timestamptz, is_fraud boolean, decision text, base_amount numeric, card uuid, rules bigint) (
+CREATE AGGREGATE fraud._backtest(occurred_at timestamptz, is_fraud boolean, decision text, base_amount numeric, card uuid, mature boolean, rules boolean[]) (
     SFUNC = fraud._backtest_add, STYPE = internal, SSPACE = 10000, FINALFUNC = fraud._backtest_counts, COMBINEFUNC = fraud._backtest_merge,
     SERIALFUNC = fraud._backtest_write, DESERIALFUNC = fraud._backtest_read, PARALLEL = SAFE);
-COMMENT ON AGGREGATE fraud._backtest(timestamptz, boolean, text, numeric, uuid, bigint) IS
-    'internal: what a rule would have done to payments; rules: null where it does not hit, else a bit for each other rule that does, too';
+COMMENT ON AGGREGATE fraud._backtest(timestamptz, boolean, text, numeric, uuid, boolean, boolean[]) IS
+    'internal: what a rule would have done to payments; mature: their label counts; rules: null where it does not hit, else of each other rule whether it does, too';
 
-CREATE FUNCTION fraud._backtest_rule(expression text, "from" timestamptz, "to" timestamptz, with_rules boolean) RETURNS TABLE (metric text, item text, value float8)
+-- Own columns of the rows have names that no column which conditions see can have: with a blank.
+CREATE FUNCTION fraud._event_rows(stream text, OUT "rows" text, OUT counted text, OUT customers text) RETURNS record
+AS 'MODULE_PATHNAME', 'fraud_detect_event_rows'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION fraud._event_rows(text) IS
+    'internal: of a stream, a query of what conditions see of its events between $1 and $2, what fraud._backtest takes of that ($3: since when labels do not count), and a query that counts entities; the caller may read the table';
+
+CREATE FUNCTION fraud._backtest_rows(stream text, OUT "rows" text, OUT counted text, OUT customers text) RETURNS record
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF stream = 'payments' THEN
+        "rows" := format('SELECT %s, t.is_fraud AS "is fraud" FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2', fraud._rule_row());
+        counted := 'payment.occurred_at, payment."is fraud", payment.decision, payment.base_amount, payment.card, payment.occurred_at < $3';
+        -- Of all customers nobody is counted one by one: those who paid first before the end, and last since the beginning.
+        customers := 'SELECT count(*) FROM fraud.customers c WHERE c.first_payment_at < $2 AND c.last_payment_at >= $1';
+    ELSE
+        SELECT e."rows", e.counted, e.customers INTO "rows", counted, customers FROM fraud._event_rows(stream) e;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._backtest_rows(text) IS 'internal: as fraud._event_rows, of payments too';
+
+CREATE FUNCTION fraud._backtest_rule(expression text, "from" timestamptz, "to" timestamptz, with_rules boolean, stream text) RETURNS TABLE (metric text, item text, value float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -70,19 +95,21 @@ SET jit = off
 AS $$
 DECLARE
     maturity interval := coalesce(nullif(current_setting('fraud_detect.label_maturity', true), ''), '7d')::interval;
-    others text[];
-    mask text := '0::bigint';
+    of_stream record;
+    others text[] := '{}';
+    conditions text[] := '{}';
     other record;
     not_compared text[] := '{}';
 BEGIN
-    IF num_nulls(expression, "from", "to") > 0 THEN
-        RAISE EXCEPTION 'condition, from and to must not be null' USING ERRCODE = 'null_value_not_allowed';
+    IF num_nulls(expression, "from", "to", stream) > 0 THEN
+        RAISE EXCEPTION 'condition, from, to and stream must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
+    of_stream := fraud._backtest_rows(stream);
     IF with_rules THEN
-        FOR other IN SELECT * FROM fraud._rules_to_compare(NULL) LOOP
+        FOR other IN SELECT * FROM fraud._rules_to_compare(NULL, stream) LOOP
             BEGIN
-                IF other.own AND coalesce(cardinality(others), 0) < 60 THEN
-                    mask := mask || format(' | CASE WHEN (%s) THEN %s ELSE 0 END', fraud._condition_as_of(other.expression), 1::bigint << coalesce(cardinality(others), 0));
+                IF other.own THEN
+                    conditions := conditions || format('(%s) IS TRUE', fraud._condition_as_of(other.expression, stream));
                     others := others || other.rule;
                 ELSE
                     not_compared := not_compared || other.rule;
@@ -96,19 +123,24 @@ BEGIN
     BEGIN
     RETURN QUERY EXECUTE format($q$
         WITH counted AS MATERIALIZED (
-            SELECT fraud._backtest(payment.occurred_at, payment.backtest_fraud, payment.decision, payment.base_amount, payment.card,
-                                   CASE WHEN (%1$s) THEN %3$s END) AS counts
-            FROM (SELECT %2$s, t.is_fraud AS backtest_fraud FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2) payment),
+            SELECT fraud._backtest(%3$s, CASE WHEN (%1$s) THEN ARRAY[%4$s]::boolean[] END) AS counts FROM (%2$s) payment),
+        hit AS MATERIALIZED (
+            SELECT (d ->> 0)::bigint AS day, (d ->> 1)::bigint AS payments, (d ->> 2)::bigint AS hits FROM counted c, jsonb_array_elements(c.counts -> 'days') d),
+        -- Days without a payment, too, where the period is no longer than ten years; numbered since 2000.
+        bounds AS (
+            SELECT CASE WHEN isfinite($1) AND isfinite($2) AND $2 - $1 <= interval '3660 days' THEN floor(extract(epoch FROM $1 - timestamptz '2000-01-01 00:00+00') / 86400)::bigint
+                        ELSE (SELECT min(h.day) FROM hit h) END AS first,
+                   CASE WHEN isfinite($1) AND isfinite($2) AND $2 - $1 <= interval '3660 days'
+                        THEN ceil(extract(epoch FROM greatest(least($2, now()), $1) - timestamptz '2000-01-01 00:00+00') / 86400)::bigint - 1 END AS last),
         days AS MATERIALIZED (
-            SELECT timestamptz '2000-01-01 00:00+00' + (d ->> 0)::bigint * interval '24 hours' AS day,
-                   (d ->> 1)::bigint AS payments, (d ->> 2)::bigint AS hits, (d ->> 3)::bigint AS frauds, (d ->> 4)::bigint AS frauds_hit
-            FROM counted c, jsonb_array_elements(c.counts -> 'days') d),
+            SELECT timestamptz '2000-01-01 00:00+00' + n.day * interval '24 hours' AS day, coalesce(h.payments, 0) AS payments, coalesce(h.hits, 0) AS hits
+            FROM bounds b, generate_series(b.first, greatest(b.last, (SELECT max(h.day) FROM hit h))) n(day) LEFT JOIN hit h ON h.day = n.day),
         totals AS (
-            SELECT (SELECT sum(d.payments) FROM days d) AS payments, (SELECT coalesce(sum(d.hits), 0) FROM days d) AS hits,
-                   (SELECT count(*) FROM days) AS days,
-                   (SELECT coalesce(sum(d.hits), 0) FROM days d WHERE d.day < $3) AS mature_hits,
-                   (SELECT coalesce(sum(d.frauds), 0) FROM days d WHERE d.day < $3) AS frauds,
-                   (SELECT coalesce(sum(d.frauds_hit), 0) FROM days d WHERE d.day < $3) AS frauds_hit,
+            SELECT (SELECT coalesce(sum(d.payments), 0) FROM days d) AS payments, (SELECT coalesce(sum(d.hits), 0) FROM days d) AS hits,
+                   CASE WHEN isfinite($1) AND isfinite($2) THEN extract(epoch FROM least($2, now()) - $1) / 86400 ELSE (SELECT count(*) FROM days) END AS days,
+                   (c.counts ->> 'mature_hits')::bigint AS mature_hits,
+                   (c.counts ->> 'mature_frauds')::bigint AS frauds,
+                   (c.counts ->> 'mature_frauds_hit')::bigint AS frauds_hit,
                    (c.counts ->> 'frauds_not_alerted')::bigint AS frauds_new,
                    (c.counts ->> 'caught')::float8 AS caught, (c.counts ->> 'lost')::float8 AS lost, (c.counts ->> 'bothered')::float8 AS bothered_money,
                    (c.counts ->> 'alerts')::bigint AS alerts, (c.counts ->> 'alerts_hit')::bigint AS alerts_hit,
@@ -116,9 +148,8 @@ BEGIN
             FROM counted c)
         SELECT v.metric, NULL::text, v.value::float8
         FROM totals s
-        -- Of all customers nobody is counted one by one: those who paid first before the end, and last since the beginning.
-        CROSS JOIN (SELECT count(*) AS customers FROM fraud.customers c WHERE c.first_payment_at < $2 AND c.last_payment_at >= $1) a,
-        LATERAL (VALUES ('payments', s.payments), ('hits', s.hits), ('hits_per_day', s.hits / nullif(s.days, 0)::float8), ('hit_share', s.hits / nullif(s.payments, 0)::float8),
+        CROSS JOIN (%5$s) a(customers),
+        LATERAL (VALUES ('payments', s.payments), ('hits', s.hits), ('hits_per_day', s.hits / greatest(s.days, 1)::float8), ('hit_share', s.hits / nullif(s.payments, 0)::float8),
                         ('matured_hits', s.mature_hits), ('frauds', s.frauds), ('frauds_hit', s.frauds_hit), ('precision', s.frauds_hit / nullif(s.mature_hits, 0)::float8),
                         ('recall', s.frauds_hit / nullif(s.frauds, 0)::float8), ('frauds_not_alerted', s.frauds_new),
                         ('money_caught', s.caught), ('money_lost', s.lost), ('money_bothered', s.bothered_money),
@@ -129,35 +160,35 @@ BEGIN
         SELECT 'hits_of_day', to_char(d.day, 'YYYY-MM-DD'), d.hits
         FROM (SELECT y.day, y.hits::float8 AS hits FROM days y ORDER BY y.day) d
         UNION ALL
-        SELECT 'hits_of_rule_too', o.rule, (SELECT (c.counts -> 'rules' ->> (o.place - 1)::int)::float8 FROM counted c)
+        SELECT 'hits_of_rule_too', o.rule, coalesce((SELECT (c.counts -> 'rules' ->> (o.place - 1)::int)::float8 FROM counted c), 0)
         FROM unnest($4::text[]) WITH ORDINALITY o(rule, place)
         UNION ALL
         SELECT 'hits_of_rule_too', n, NULL FROM unnest($5::text[]) n $q$,
-        expression, fraud._rule_row(), mask)
-    USING "from", "to", now() - maturity, coalesce(others, '{}'), not_compared;
+        expression, of_stream."rows", of_stream.counted, array_to_string(conditions, ', '), of_stream.customers)
+    USING "from", "to", now() - maturity, others, not_compared;
     EXCEPTION
         WHEN OTHERS THEN
-            IF others IS NULL THEN
+            IF others = '{}' THEN
                 RAISE;
             END IF;
             -- Another rule fails on one of the payments, unless this condition does.
-            RETURN QUERY SELECT b.* FROM fraud._backtest_rule(_backtest_rule.expression, _backtest_rule."from", _backtest_rule."to", false) b
+            RETURN QUERY SELECT b.* FROM fraud._backtest_rule(_backtest_rule.expression, _backtest_rule."from", _backtest_rule."to", false, _backtest_rule.stream) b
                          UNION ALL SELECT 'hits_of_rule_too', n, NULL FROM unnest(others || not_compared) n;
             RAISE WARNING 'a live rule fails on these payments, so that none is compared: %', fraud._mask_card_numbers(SQLERRM);
     END;
 END
 $$;
-COMMENT ON FUNCTION fraud._backtest_rule(text, timestamptz, timestamptz, boolean) IS
-    'internal: the measures of an expression over rows of fraud._rule_row()';
+COMMENT ON FUNCTION fraud._backtest_rule(text, timestamptz, timestamptz, boolean, text) IS
+    'internal: the measures of an expression over rows of fraud._backtest_rows()';
 
 -- Names in the condition are looked up as the caller sees them, so here is no search_path of its own.
-CREATE FUNCTION fraud.backtest_rule(condition text, "from" timestamptz, "to" timestamptz, with_rules boolean DEFAULT true) RETURNS TABLE (metric text, item text, value float8)
+CREATE FUNCTION fraud.backtest_rule(condition text, "from" timestamptz, "to" timestamptz, with_rules boolean DEFAULT true, stream text DEFAULT 'payments') RETURNS TABLE (metric text, item text, value float8)
 LANGUAGE sql STABLE ROWS 100
 BEGIN ATOMIC
-    SELECT b.metric, b.item, b.value FROM fraud._backtest_rule(fraud._condition_as_of(condition), "from", "to", with_rules) b;
+    SELECT b.metric, b.item, b.value FROM fraud._backtest_rule(fraud._condition_as_of(condition, stream), "from", "to", with_rules, stream) b;
 END;
-COMMENT ON FUNCTION fraud.backtest_rule(text, timestamptz, timestamptz, boolean) IS
-    'what a condition (as of fraud.add_rule) would have hit among the payments of [from, to): hits, a day (hits_of_day, UTC) too; precision and recall of payments older than fraud_detect.label_maturity; money in the base currency of frauds that were hit (caught) and were not (lost), and of others that were hit (bothered); alerts of then that it hits; customers; with_rules: how many hits each live rule has too (null: it runs functions of its author, which run for nobody else, or a rule fails on these payments). Features as they were scored, lists as they were; decision is what was decided then. Reads with the caller''s rights, changes nothing';
+COMMENT ON FUNCTION fraud.backtest_rule(text, timestamptz, timestamptz, boolean, text) IS
+    'what a condition (as of fraud.add_rule) would have hit among the payments of [from, to), or the events of a stream that were scored: hits, a day (hits_of_day, UTC) too; precision and recall of payments older than fraud_detect.label_maturity; money in the base currency of frauds that were hit (caught) and were not (lost), and of others that were hit (bothered); alerts of then that it hits; customers (of a stream: entities); with_rules: how many hits each live rule has too (null: it runs functions of its author, which run for nobody else, or a rule fails on these payments). What there is nothing to divide by is null. Features as they were scored, lists as they were; decision is what was decided then. Reads with the caller''s rights, changes nothing';
 
 CREATE FUNCTION fraud._condition_outcome(condition text, payment record) RETURNS smallint
 AS 'MODULE_PATHNAME', 'fraud_detect_condition_outcome'
@@ -170,8 +201,8 @@ CREATE FUNCTION fraud._decision_rows(ref text, at_review float8, at_block float8
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT format('SELECT %s, coalesce(t.is_fraud, false) AS backtest_fraud, t.base_amount::float8 AS backtest_money,'
-                  ' CASE t.decision WHEN ''block'' THEN 2 WHEN ''review'' THEN 1 ELSE 0 END AS backtest_was'
+    SELECT format('SELECT %s, coalesce(t.is_fraud, false) AS "is fraud", t.base_amount::float8 AS "its money",'
+                  ' CASE t.decision WHEN ''block'' THEN 2 WHEN ''review'' THEN 1 ELSE 0 END AS "was decided"'
                   ' FROM (SELECT t.*, %s AS new_score FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) t',
         fraud._rule_row('t.new_score', format('CASE WHEN t.new_score >= %L::float8 THEN ''block'' WHEN t.new_score >= %L::float8 THEN ''review'' ELSE ''approve'' END', at_block, at_review)),
         CASE WHEN ref IS NULL THEN 't.score' ELSE format('fraud._score_stored(%L, t.features)', ref) END);
@@ -221,9 +252,9 @@ BEGIN
             condition := format('coalesce((%s), false)', fraud._condition_as_of(other.expression));
         ELSE
             -- As payments meet it: on those on which it fails it does what on_error says.
-            outcome := format('payment.backtest_outcome_%s', other.place);
+            outcome := format('payment."outcome %s"', other.place);
             BEGIN
-                payments := format('SELECT payment.*, fraud._condition_outcome(%L, payment) AS backtest_outcome_%s FROM (%s) payment OFFSET 0',
+                payments := format('SELECT payment.*, fraud._condition_outcome(%L, payment.*) AS "outcome %s" FROM (%s) payment OFFSET 0',
                                    fraud._condition_as_of(other.expression), other.place, payments);
             EXCEPTION
                 WHEN OTHERS THEN
@@ -247,13 +278,13 @@ BEGIN
                          CASE WHEN f.allow THEN 0
                               ELSE greatest(least(greatest(f.band + (f.raise AND NOT f.lower)::int - (f.lower AND NOT f.raise)::int, 0), 2),
                                             f.review::int, 2 * f.block::int) END AS now
-                  FROM (SELECT payment.backtest_was AS was, payment.backtest_fraud AS is_fraud, payment.occurred_at < $3 AS mature, payment.backtest_money AS money,
+                  FROM (SELECT payment."was decided" AS was, payment."is fraud" AS is_fraud, payment.occurred_at < $3 AS mature, payment."its money" AS money,
                                CASE payment.decision WHEN 'block' THEN 2 WHEN 'review' THEN 1 ELSE 0 END AS band,
                                %1$s AS allow, %2$s AS block, %3$s AS review, %4$s AS raise, %5$s AS lower, %7$s AS failures
                         FROM (%6$s) payment) f) j
             GROUP BY j.was, j.now, j.is_fraud, j.mature),
         sides AS (
-            SELECT w.side, sum(c.payments) AS payments, CASE w.side WHEN 1 THEN (SELECT count(*) FROM fraud.rule_matches m WHERE m.error IS NOT NULL AND m.enforced AND m.occurred_at >= $1 AND m.occurred_at < $2)
+            SELECT w.side, coalesce(sum(c.payments), 0) AS payments, CASE w.side WHEN 1 THEN (SELECT count(*) FROM fraud.rule_matches m WHERE m.error IS NOT NULL AND m.enforced AND m.occurred_at >= $1 AND m.occurred_at < $2)
                                                             ELSE coalesce(sum(c.failures), 0) END AS failures,
                    sum(c.payments) FILTER (WHERE d.band >= 1) AS alerts, sum(c.payments) FILTER (WHERE d.band = 2) AS blocks,
                    sum(c.payments) FILTER (WHERE d.band >= 1 AND c.mature) AS mature_alerts,
@@ -262,7 +293,7 @@ BEGIN
                    coalesce(sum(c.money) FILTER (WHERE d.band >= 1 AND c.is_fraud), 0) AS money_caught,
                    coalesce(sum(c.money) FILTER (WHERE d.band = 0 AND c.is_fraud), 0) AS money_lost,
                    coalesce(sum(c.money) FILTER (WHERE d.band = 2 AND NOT c.is_fraud), 0) AS money_blocked
-            FROM counted c, (VALUES (1), (2)) w(side), LATERAL (SELECT CASE w.side WHEN 1 THEN c.was ELSE c.now END AS band) d
+            FROM (VALUES (1), (2)) w(side) LEFT JOIN counted c ON true, LATERAL (SELECT CASE w.side WHEN 1 THEN c.was ELSE c.now END AS band) d
             GROUP BY w.side),
         measures AS (
             SELECT s.side, v.place, v.metric, v.value::float8 AS value
@@ -305,9 +336,9 @@ BEGIN
         RAISE EXCEPTION 'invalid thresholds: review_at %, block_at %', at_review, at_block
             USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
     END IF;
-    SELECT string_agg(format('"%s"', n), ', ') INTO missing FROM unnest(rules) n WHERE NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = n);
+    SELECT string_agg(format('"%s"', n), ', ') INTO missing FROM unnest(rules) n WHERE NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = n AND r.stream = 'payments');
     IF missing IS NOT NULL THEN
-        RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules.';
+        RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules; those of streams do not decide payments.';
     END IF;
     SELECT string_agg(format('"%s"', c.rule), ', ') INTO missing FROM fraud._rules_to_decide(rules) c WHERE NOT c.own;
     IF missing IS NOT NULL THEN
@@ -384,8 +415,8 @@ BEGIN
             (SELECT t.card, t.occurred_at, t.transaction_id FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 AND t.is_fraud IS NOT TRUE
              ORDER BY hashtext(t.transaction_id), t.transaction_id, t.card LIMIT 4000)),
         found AS MATERIALIZED (
-            SELECT fraud._suggestions(ARRAY[%1$s], payment.backtest_fraud, s.frauds, s.others, $4) AS list
-            FROM sizes s, ids i, LATERAL (SELECT %2$s, t.is_fraud IS TRUE AS backtest_fraud FROM fraud.transactions t
+            SELECT fraud._suggestions(ARRAY[%1$s], payment."is fraud", s.frauds, s.others, $4) AS list
+            FROM sizes s, ids i, LATERAL (SELECT %2$s, t.is_fraud IS TRUE AS "is fraud" FROM fraud.transactions t
                                           WHERE t.card = i.card AND t.occurred_at = i.occurred_at AND t.transaction_id = i.transaction_id
                                             AND t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) payment)
         SELECT (SELECT string_agg(format('%%I %%s %%s', $3[(p.part ->> 0)::int], CASE WHEN (p.part ->> 1)::boolean THEN '>=' ELSE '<=' END,

@@ -103,6 +103,7 @@ BEGIN
             ('model_versions', 'version_tags', '{model,version}', 'true'),
             ('notifications', 'notification_messages', '{notification_id}', 'true'),
             ('streams', 'stream_decisions', '{stream}', 'true'),
+            ('stream_decisions', 'stream_rule_matches', '{stream,decision_id}', 'true'),
             ('stream_case_states', 'stream_alerts', '{stream,case_id}', 'true'),
             ('stream_case_states', 'stream_case_history', '{stream,case_id}', 'true'),
             ('labelled_events', 'event_labels', '{stream,event_id}', 'true')) r(refers_to, relation, columns, condition)

@@ -242,6 +242,16 @@ COMMENT ON COLUMN fraud.source_status.polls IS 'how often it was asked since it 
 COMMENT ON COLUMN fraud.source_status.rejecting_since IS 'since when all payments of its answers are rejected; null: they are not';
 COMMENT ON COLUMN fraud.source_status.state IS 'new, ok, polling, failing, rejecting, behind, paused, restored (came with a dump), read-only or stuck: docs/worker.md';
 
+COMMENT ON COLUMN fraud.event_scores.amount IS 'as in fraud.stream_decisions';
+COMMENT ON COLUMN fraud.event_scores.decision IS 'approve, review or block, by model and rules';
+COMMENT ON COLUMN fraud.event_scores.decision_id IS 'of fraud.stream_decisions';
+COMMENT ON COLUMN fraud.event_scores.entity IS 'whose event it is; as in fraud.stream_decisions';
+COMMENT ON COLUMN fraud.event_scores.event_id IS 'the event''s id as text; as in fraud.stream_decisions';
+COMMENT ON COLUMN fraud.event_scores.event_time IS 'the event''s own time';
+COMMENT ON COLUMN fraud.event_scores.features IS 'the vector that was scored, each feature at its place (fraud.feature_catalog.position); NaN is missing';
+COMMENT ON COLUMN fraud.event_scores.score IS 'probability of fraud, 0 to 1';
+COMMENT ON COLUMN fraud.event_scores.stream IS 'the stream';
+
 COMMENT ON COLUMN fraud.stream_cases.case_id IS 'its number, unique among all cases';
 COMMENT ON COLUMN fraud.stream_cases.entity IS 'whose events they are; where the stream names no entity, the event''s id';
 COMMENT ON COLUMN fraud.stream_cases.opened_at IS 'when its first alert was raised';
@@ -306,6 +316,7 @@ COMMENT ON COLUMN fraud.list_values.entry_id IS 'its number in fraud.list_entrie
 COMMENT ON COLUMN fraud.list_values.field IS 'the field that its values are of';
 COMMENT ON COLUMN fraud.list_values.list IS 'the list';
 COMMENT ON COLUMN fraud.list_values.reason IS 'why; card numbers in it are masked';
+COMMENT ON COLUMN fraud.list_values.stream IS 'whose field that is: payments, or a stream';
 COMMENT ON COLUMN fraud.list_values.until IS 'until when it counts; null: for ever';
 COMMENT ON COLUMN fraud.list_values.value IS 'as fraud.in_list compares it: of numbers without trailing zeros, of a customer the card';
 

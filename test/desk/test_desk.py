@@ -207,6 +207,22 @@ class Walk(unittest.TestCase):
         self.assertEqual(value("SELECT status FROM fraud.stream_cases WHERE case_id = %s", [case]), "open")
         self.assertEqual(one.get("/streams/99999999").status, 404)
 
+        # A rule of the stream: by who may not read the table, then written, tried, stored, and shown with what it matched.
+        self.assertIn("claims", one.get("/rules/new").text)
+        one.get("/rules/new?stream=claims").press("Store, observed", rule="costly_claims", condition="amount > 1500")
+        self.assertIn("permission denied for table claims", one.text)
+        sql("GRANT SELECT ON claims TO desk_one")
+        one.get("/rules/new?stream=claims").press("Backtest", rule="costly_claims", condition="amount > 1500")
+        self.assertIn('<div class="name">Events hit</div><div class="figure">2</div>', one.text)
+        one.press("Store, observed", reason="costs {amount}")
+        self.assertEqual(sql("SELECT stream, mode FROM fraud.rule_status WHERE rule = 'costly_claims'"), [("claims", "observe")])
+        sql("SELECT fraud.enforce_rule('costly_claims', 'a test')")
+        sql("INSERT INTO claims VALUES (33, now(), 'cid', 1600)")
+        self.assertIn('data-name="Event">33</td>', one.get("/rules/of/costly_claims").text)
+        case = value("SELECT case_id FROM fraud.stream_alerts WHERE event_id = '33'")
+        self.assertIn("costly_claims", one.get(f"/streams/{case}").text)
+        self.assertIn('data-name="Of">claims</td>', one.get("/rules").text)
+
     def test_5_bad_input_loses_nothing(self):
         one = self.logged_in("desk_one").get("/rules/new").press("Store, observed", rule="bad", condition="amount >> 'x' AND now() > occurred_at", note="kept")
         self.assertEqual(one.status, 409)

@@ -144,7 +144,7 @@ my %good = (
     '_uncover_key.key_no' => '0::int2', '_uncover_key.key' => "'card'::bytea", '_uncover_key.events' => '1000::bigint', 'request_tiles.feature_set' => "'tiled'", patience => "'1 s'::interval",
     '_give_way.belongs_to' => "'source'::name", '_give_way.key_columns' => "'{transaction_id}'::name[]", '_give_way.relation' => "'labels'::name", '_recall_difference.frauds' => '3::bigint',
     # rules and lists
-    '_add_list_rule.action' => "'block'", '_set_rule.act' => "'enforce'", '_write_rule.action' => "'review'", '_write_rule.on_error' => "'ignore'", '_write_rule.lists' => "'{}'::text[]",
+    '_add_list_rule.action' => "'block'", '_set_rule.act' => "'enforce'", '_write_rule.action' => "'review'", '_write_rule.on_error' => "'ignore'", '_write_rule.lists' => "'{}'::text[]", '_write_rule.features' => "'{}'::text[]", 'create_list.stream' => "'payments'", '_list_field_type.stream' => "'payments'", usage => '0.5::float8',
     list => "'list'", '_ensure_list.list' => "'list'", 'create_list.list' => "'another'", 'field text' => "'merchant'", values => "'{M}'::text[]", 'until timestamp with time zone' => "now() + interval '1 day'",
     (map { ($_ . 'add_rule.name' => "'fresh'", $_ . 'add_rule.on_error' => "'ignore'", $_ . 'alter_rule.on_error' => "'ignore'", $_ . 'add_rule.action' => "'review'", $_ . 'alter_rule.action' => "'review'") } ''), mode => "'observe'",
     (map { ("$_.name" => "'rule'") } qw(alter_rule enforce_rule observe_rule disable_rule rollback_rule drop_rule _rule _set_rule)), 'enforce_rule.version' => '1', 'observe_rule.version' => '1',

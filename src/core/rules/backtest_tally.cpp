@@ -69,25 +69,26 @@ BacktestTally::Day& BacktestTally::day_of(int64_t day) {
   return *last_day_;
 }
 
-void BacktestTally::add_other(int64_t day, bool fraud, bool alerted) {
-  Day& of = day_of(day);
-  of.payments += 1;
-  of.frauds += fraud;
-  alerts_ += alerted;
+void BacktestTally::add_other(int64_t day, Kind kind) {
+  day_of(day).payments += 1;
+  mature_frauds_ += kind.fraud && kind.mature;
+  alerts_ += kind.alerted;
 }
 
-void BacktestTally::add_hit(int64_t day, bool fraud, bool alerted, CardKey card, uint64_t rules) {
+void BacktestTally::add_hit(int64_t day, Kind kind, CardKey card, const bool* rules, size_t count) {
   Day& of = day_of(day);
   of.payments += 1;
   of.hits += 1;
-  of.frauds += fraud;
-  of.frauds_hit += fraud;
-  alerts_ += alerted;
-  alerts_hit_ += alerted;
-  frauds_not_alerted_ += fraud && !alerted;
+  mature_hits_ += kind.mature;
+  mature_frauds_ += kind.fraud && kind.mature;
+  mature_frauds_hit_ += kind.fraud && kind.mature;
+  alerts_ += kind.alerted;
+  alerts_hit_ += kind.alerted;
+  frauds_not_alerted_ += kind.fraud && !kind.alerted;
   hit_.add(card);
-  if (!fraud) bothered_.add(card);
-  for (; rules != 0; rules &= rules - 1) of_rule_[static_cast<size_t>(__builtin_ctzll(rules)) % kMostRules] += 1;
+  if (!kind.fraud) bothered_.add(card);
+  if (of_rule_.size() < count) of_rule_.resize(count);
+  for (size_t i = 0; i < count; ++i) of_rule_[i] += rules[i];
 }
 
 void BacktestTally::add_money(double money, bool hit, bool fraud) noexcept {
@@ -103,13 +104,15 @@ void BacktestTally::merge(BacktestTally& other) {
     Day& of = day_of(day);
     of.payments += counts.payments;
     of.hits += counts.hits;
-    of.frauds += counts.frauds;
-    of.frauds_hit += counts.frauds_hit;
   }
+  mature_hits_ += other.mature_hits_;
+  mature_frauds_ += other.mature_frauds_;
+  mature_frauds_hit_ += other.mature_frauds_hit_;
   frauds_not_alerted_ += other.frauds_not_alerted_;
   alerts_ += other.alerts_;
   alerts_hit_ += other.alerts_hit_;
-  for (size_t i = 0; i < of_rule_.size(); ++i) of_rule_[i] += other.of_rule_[i];
+  if (of_rule_.size() < other.of_rule_.size()) of_rule_.resize(other.of_rule_.size());
+  for (size_t i = 0; i < other.of_rule_.size(); ++i) of_rule_[i] += other.of_rule_[i];
   for (size_t i = 0; i < money_.size(); ++i) {
     money_[i].exact += other.money_[i].exact;
     money_[i].rest += other.money_[i].rest;
@@ -143,8 +146,9 @@ std::string BacktestTally::write() const {
     put(bytes, day);
     put(bytes, counts);
   }
-  for (int64_t count : {frauds_not_alerted_, alerts_, alerts_hit_}) put(bytes, count);
-  put(bytes, of_rule_);
+  for (int64_t count : {mature_hits_, mature_frauds_, mature_frauds_hit_, frauds_not_alerted_, alerts_, alerts_hit_}) put(bytes, count);
+  put(bytes, static_cast<uint64_t>(of_rule_.size()));
+  bytes.append(reinterpret_cast<const char*>(of_rule_.data()), of_rule_.size() * sizeof(int64_t));
   for (const Money& money : money_) {
     bytes.append(reinterpret_cast<const char*>(money.exact.limbs()), sizeof(Sum));
     put(bytes, money.rest);
@@ -167,10 +171,12 @@ std::optional<BacktestTally> BacktestTally::read(std::string_view bytes) {
     if (!from.take(day) || !from.take(counts)) return std::nullopt;
     tally.days_[day] = counts;
   }
-  for (int64_t* value : {&tally.frauds_not_alerted_, &tally.alerts_, &tally.alerts_hit_}) {
+  for (int64_t* value : {&tally.mature_hits_, &tally.mature_frauds_, &tally.mature_frauds_hit_, &tally.frauds_not_alerted_, &tally.alerts_, &tally.alerts_hit_}) {
     if (!from.take(*value)) return std::nullopt;
   }
-  if (!from.take(tally.of_rule_)) return std::nullopt;
+  if (!from.take(count) || !from.has(count, sizeof(int64_t))) return std::nullopt;
+  tally.of_rule_.resize(count);
+  if (!from.take(tally.of_rule_.data(), count * sizeof(int64_t))) return std::nullopt;
   for (Money& money : tally.money_) {
     if (!from.take(money.exact.limbs(), sizeof(Sum)) || !from.take(money.rest)) return std::nullopt;
   }

@@ -200,10 +200,10 @@ IngestCounts ingest(PaymentBatch& batch, const IngestOptions& options,
       for (Entry& entry : entries) {
         entry.score = scorer.score(entry.features.data());
         entry.decision = scorer.decide(entry.score);
-        if (!rules.empty()) {
-          model_decisions.push_back(entry.decision);
-          ruled.push_back(rules.apply(entry));
-        }
+        if (!rules.empty()) model_decisions.push_back(entry.decision);
+      }
+      if (!rules.empty()) ruled = rules.apply(entries);
+      for (const Entry& entry : entries) {
         IngestOutcome& outcome = results[entry.outcome];
         outcome.scored = true;
         outcome.score = static_cast<double>(entry.score);
@@ -326,7 +326,7 @@ Assessment assess(const Payment& payment, std::string_view model, Oid role, bool
   if (!rules.empty()) {
     entries[0].score = result.score;
     entries[0].decision = result.decision;
-    const RuleOutcome outcome = rules.apply(entries[0]);
+    const RuleOutcome outcome = rules.apply(entries)[0];
     result.decision = entries[0].decision;
     if (with_reasons) result.reasons = rule_reasons(outcome);
   }

@@ -18,19 +18,12 @@ namespace {
 Statement payment_fields("SELECT f.name, '_attribute_' || f.type, f.path FROM fraud.payment_fields f", {});
 
 Statement insert_matches(
-    "INSERT INTO fraud.rule_matches (card, transaction_id, rule, version, occurred_at, action, enforced, decided, model_decision,"
+    "INSERT INTO fraud.rule_matches (card, transaction_id, occurred_at, rule, version, action, enforced, decided, model_decision,"
     "  decision, reason, tag, error)"
-    " SELECT n.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) n(card, transaction_id, rule, version, occurred_at,"
+    " SELECT n.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) n(card, transaction_id, occurred_at, rule, version,"
     "  action, enforced, decided, model_decision, decision, reason, tag, error)",
-    {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TEXTARRAYOID,
+    {UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TEXTARRAYOID,
      TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID});
-
-// Two sessions may note the same.
-Statement insert_slow(
-    "INSERT INTO fraud.slow_rules (rule, version, mean_ms, evaluations, stopped) SELECT $1, $2, $3, $4, $5"
-    " WHERE NOT EXISTS (SELECT FROM fraud.slow_rules s JOIN fraud.rules r USING (rule)"
-    "  WHERE s.rule = $1 AND s.version = $2 AND s.noticed_at > r.changed_at AND s.stopped >= $5)",
-    {TEXTOID, INT4OID, FLOAT8OID, INT8OID, BOOLOID});
 
 Statement find_snooze(
     "SELECT s.snooze_id FROM fraud.snoozes s WHERE s.ended_at IS NULL AND s.until > now()"
@@ -53,7 +46,7 @@ constexpr size_t kAttributes = 14;  // among stored_values()
 }  // namespace
 
 PaymentRules::PaymentRules(const std::shared_ptr<const FeatureSet>& set, bool read_only)
-    : set_(set), rules_(find_rules(set->revision, read_only)), read_only_(read_only) {
+    : set_(set), rules_(find_rules(kPayments, set->revision, [read_only] { return payment_row(read_only); }, read_only)), read_only_(read_only) {
   if (rules_ == nullptr) return;
   // Kept for as long as the rules are the same.
   static auto& known_rules = *new std::weak_ptr<RuleSet>;
@@ -130,10 +123,9 @@ PaymentRules::PaymentRules(const std::shared_ptr<const FeatureSet>& set, bool re
   fields_ = known_fields;
 }
 
-RuleOutcome PaymentRules::apply(Entry& entry) {
+RuleValues PaymentRules::values_of(Entry& entry) {
   const std::array<SqlValue, 15> payment = stored_values(entry);
-  std::vector<Datum> values(sources_.size(), (Datum)0);
-  std::vector<char> nulls(sources_.size(), 1);
+  RuleValues seen{std::vector<Datum>(sources_.size(), (Datum)0), std::vector<char>(sources_.size(), 1), entry.decision};
   // Looked up where a rule asks, once each.
   std::optional<std::array<SqlValue, 2>> customer, merchant;
   auto own_value = [this](std::optional<std::array<SqlValue, 2>>& row, Statement& statement, const SqlValue& key, size_t place) {
@@ -196,77 +188,44 @@ RuleOutcome PaymentRules::apply(Entry& entry) {
       case From::kNowhere:
         break;
     }
-    values[i] = value.value;
-    nulls[i] = value.null;
+    seen.values[i] = value.value;
+    seen.nulls[i] = value.null;
   }
+  return seen;
+}
+
+std::vector<RuleOutcome> PaymentRules::apply(std::vector<Entry>& entries) {
+  std::vector<RuleValues> rows;
+  rows.reserve(entries.size());
+  for (Entry& entry : entries) rows.push_back(values_of(entry));
   Snapshot snapshot = protect([&] {
     if (!read_only_) CommandCounterIncrement();
     return RegisterSnapshot(read_only_ ? GetActiveSnapshot() : GetTransactionSnapshot());
   });
-  RuleOutcome outcome = rules_->evaluate(values, nulls, entry.decision, snapshot);
+  std::vector<RuleOutcome> outcomes = rules_->evaluate(rows, snapshot);
   protect([&] { UnregisterSnapshot(snapshot); });
-  entry.decision = outcome.verdict.decision;
-  return outcome;
+  for (size_t i = 0; i < entries.size(); ++i) entries[i].decision = outcomes[i].verdict.decision;
+  return outcomes;
 }
 
 void PaymentRules::write(Spi& spi, const std::vector<Entry>& entries, const std::vector<RuleOutcome>& outcomes,
                          const std::vector<std::string>& model_decisions) {
-  Column cards(UUIDOID), ids(TEXTOID), rules(TEXTOID), versions(INT4OID), times(TIMESTAMPTZOID), actions(TEXTOID), enforced(BOOLOID),
-      decided(BOOLOID), models(TEXTOID), decisions(TEXTOID), reasons(TEXTOID), tags(TEXTOID), errors(TEXTOID);
+  Column cards(UUIDOID), ids(TEXTOID), times(TIMESTAMPTZOID);
+  MatchColumns matches;
   for (size_t i = 0; i < entries.size(); ++i) {
-    const std::vector<RuleMatch>& matches = outcomes[i].matches;
-    for (size_t m = 0; m < matches.size(); ++m) {
-      const RuleMatch& match = matches[m];
+    for (size_t m = 0; m < outcomes[i].matches.size(); ++m) {
       cards.add(uuid_param(card_uuid(entries[i].card)));
       ids.add(text_param(entries[i].payment->transaction_id));
-      rules.add(text_param(match.rule->name));
-      versions.add(int4_param(match.rule->version));
       times.add(time_param(entries[i].occurred_at));
-      actions.add(text_param(rule_action_name(match.rule->action)));
-      enforced.add(bool_param(match.rule->enforced));
-      decided.add(bool_param(outcomes[i].verdict.decided_by == static_cast<int>(m)));
-      models.add(optional_text_param(model_decisions[i]));
-      decisions.add(optional_text_param(entries[i].decision));
-      reasons.add(optional_text_param(match.reason));
-      tags.add(optional_text_param(match.rule->tag));
-      errors.add(optional_text_param(match.error));
     }
+    matches.add(outcomes[i], model_decisions[i], entries[i].decision);
   }
   if (cards.size() > 0) {
-    spi.run(insert_matches, {cards.array(), ids.array(), rules.array(), versions.array(), times.array(), actions.array(), enforced.array(),
-                             decided.array(), models.array(), decisions.array(), reasons.array(), tags.array(), errors.array()});
+    std::vector<SqlValue> params = {cards.array(), ids.array(), times.array()};
+    matches.append_to(params);
+    spi.run(insert_matches, params);
   }
-  for (const RuleSet::Slow& slow : rules_->take_slow()) {
-    spi.run(insert_slow, {text_param(slow.name), int4_param(slow.version), float8_param(slow.mean_ms), int8_param(slow.evaluations), bool_param(slow.stopped)});
-    const char* name = slow.name.c_str();
-    const double mean = slow.mean_ms;
-    protect([&] {
-      if (slow.stopped) {
-        ereport(LOG, (errmsg("rule \"%s\" took more than %.0f ms of a payment and is not evaluated any more", name, mean),
-                      errhint("Make its condition cheaper with fraud.alter_rule, or set fraud_detect.rule_timeout.")));
-        return;
-      }
-      ereport(LOG, (errmsg("rule \"%s\" takes %.1f ms of a payment and is put back to observe", name, mean),
-                    errhint("Make its condition cheaper with fraud.alter_rule, or set fraud_detect.rule_time_limit.")));
-    });
-  }
-}
-
-std::vector<std::string> rule_reasons(const RuleOutcome& outcome) {
-  std::vector<std::string> reasons;
-  for (const RuleMatch& match : outcome.matches) {
-    const RuleAction action = match.rule->action;
-    if (match.rule->enforced && match.error.empty() && action != RuleAction::kTag && action != RuleAction::kLower) reasons.push_back(match.reason);
-  }
-  return reasons;
-}
-
-std::vector<std::string> rule_names(const RuleOutcome& outcome) {
-  std::vector<std::string> names;
-  for (const RuleMatch& match : outcome.matches) {
-    if (match.rule->enforced && match.error.empty()) names.push_back(match.rule->name);
-  }
-  return names;
+  note_slow_rules(spi, *rules_);
 }
 
 bool is_snoozed(Spi& spi, const Entry& entry, const RuleOutcome* outcome) {

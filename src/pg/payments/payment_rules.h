@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pg/payments/payment_store.h"
+#include "pg/rules/rule_outcome.h"
 #include "pg/rules/rule_set.h"
 
 namespace fraud::pg {
@@ -17,13 +18,15 @@ class PaymentRules {
 
   bool empty() const noexcept { return rules_ == nullptr; }
 
-  // Applies the rules to the payment, whose decision is the model's; sets what is decided.
-  RuleOutcome apply(Entry& entry);
+  // Applies the rules to the payments, whose decisions are the model's; sets what is decided.
+  std::vector<RuleOutcome> apply(std::vector<Entry>& entries);
 
   // Stores the matches of the payments, and notes rules that are slow.
   void write(Spi& spi, const std::vector<Entry>& entries, const std::vector<RuleOutcome>& outcomes, const std::vector<std::string>& model_decisions);
 
  private:
+  RuleValues values_of(Entry& entry);
+
   std::shared_ptr<const FeatureSet> set_;
   std::shared_ptr<RuleSet> rules_;
   bool read_only_;
@@ -41,10 +44,6 @@ class PaymentRules {
   std::vector<Source> sources_;
   std::vector<Field> fields_;
 };
-
-// What an alert says of the rules: those that spoke for it, in order.
-std::vector<std::string> rule_reasons(const RuleOutcome& outcome);
-std::vector<std::string> rule_names(const RuleOutcome& outcome);
 
 // If an alert of the payment is to be kept back, counts it and returns true.
 bool is_snoozed(Spi& spi, const Entry& entry, const RuleOutcome* outcome);

@@ -10,6 +10,10 @@
 #include "pg/server/numeric_value.h"
 #include "pg/server/row_types.h"
 
+extern "C" {
+#include "utils/array.h"
+}
+
 namespace fraud::pg {
 
 namespace {
@@ -57,23 +61,26 @@ bool is_alert(Datum decision) {
 using namespace fraud;
 using namespace fraud::pg;
 
-// Arguments: state, occurred_at, is_fraud, decision, base_amount, card, rules (null: the condition does not hit; else a bit a rule that does, too).
+// Arguments: state, occurred_at, is_fraud, decision, base_amount, card, whether the label counts, rules (null: the condition
+// does not hit; else of each other rule whether it does).
 FRAUD_FUNCTION(backtest_add) {
   BacktestTally* tally = tally_of(fcinfo, 0);
   if (tally == nullptr) tally = make_tally(fcinfo, {});
   if (PG_ARGISNULL(1)) return PointerGetDatum(tally);
   const int64_t time = PG_GETARG_TIMESTAMPTZ(1);
   const int64_t day = time / kDayUs - (time % kDayUs < 0 ? 1 : 0);
-  const bool hit = !PG_ARGISNULL(6), is_fraud = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
-  const bool alerted = !PG_ARGISNULL(3) && is_alert(PG_GETARG_DATUM(3));
+  const bool hit = !PG_ARGISNULL(7), is_fraud = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+  const BacktestTally::Kind kind = {is_fraud, !PG_ARGISNULL(3) && is_alert(PG_GETARG_DATUM(3)), !PG_ARGISNULL(6) && PG_GETARG_BOOL(6)};
   if (hit) {
     CardKey card{};
     if (!PG_ARGISNULL(5)) std::memcpy(card.data(), PG_GETARG_UUID_P(5)->data, sizeof(card));
     const size_t before = tally->bytes();
-    tally->add_hit(day, is_fraud, alerted, card, static_cast<uint64_t>(PG_GETARG_INT64(6)));
+    ArrayType* rules = protect([&] { return PG_GETARG_ARRAYTYPE_P(7); });
+    if (ARR_ELEMTYPE(rules) != BOOLOID || ARR_HASNULL(rules)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "rules must be booleans and not null");
+    tally->add_hit(day, kind, card, reinterpret_cast<const bool*>(ARR_DATA_PTR(rules)), static_cast<size_t>(ArrayGetNItems(ARR_NDIM(rules), ARR_DIMS(rules))));
     if (tally->bytes() != before) check_room(*tally);
   } else {
-    tally->add_other(day, is_fraud, alerted);
+    tally->add_other(day, kind);
   }
   if ((hit || is_fraud) && !PG_ARGISNULL(4)) {
     const Datum amount = PG_GETARG_DATUM(4);
@@ -114,9 +121,10 @@ FRAUD_FUNCTION(backtest_counts) {
   BacktestTally* tally = tally_of(fcinfo, 0);
   if (tally == nullptr) tally = &none;
   Json days = Json::array(), rules = Json::array();
-  for (const auto& [day, counts] : tally->days()) days.push_back(Json::array({day, counts.payments, counts.hits, counts.frauds, counts.frauds_hit}));
-  for (int place = 0; place < BacktestTally::kMostRules; ++place) rules.push_back(tally->hits_of_rule(place));
-  const Json counts = Json::object({{"days", days}, {"rules", rules}, {"frauds_not_alerted", tally->frauds_not_alerted()},
+  for (const auto& [day, counts] : tally->days()) days.push_back(Json::array({day, counts.payments, counts.hits}));
+  for (const auto& hits : tally->hits_of_rules()) rules.push_back(hits);
+  const Json counts = Json::object({{"days", days}, {"rules", rules}, {"mature_hits", tally->mature_hits()}, {"mature_frauds", tally->mature_frauds()},
+                                 {"mature_frauds_hit", tally->mature_frauds_hit()}, {"frauds_not_alerted", tally->frauds_not_alerted()},
                                  {"caught", tally->caught()}, {"lost", tally->lost()}, {"bothered", tally->bothered()},
                                  {"alerts", tally->alerts()}, {"alerts_hit", tally->alerts_hit()},
                                  {"customers_hit", tally->customers_hit()}, {"customers_bothered", tally->customers_bothered()}});

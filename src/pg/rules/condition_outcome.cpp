@@ -68,7 +68,7 @@ FRAUD_FUNCTION(condition_outcome) {
       text* condition = protect([&] { return PG_GETARG_TEXT_PP(0); });
       const std::string copy(VARDATA_ANY(condition), static_cast<size_t>(VARSIZE_ANY_EXHDR(condition)));
       if (site == nullptr || copy != site->text || site->type != HeapTupleHeaderGetTypeId(tuple) || site->modifier != HeapTupleHeaderGetTypMod(tuple)) {
-        const RuleRow row = read_rule_row(true);
+        const RuleRow row = payment_row(true);
         const char* text = copy.c_str();
         site = protect([&] { return make_site(fcinfo, row, text, tuple); });
       }

@@ -69,6 +69,7 @@ bool list_exists(Oid schema, std::string_view list, Snapshot snapshot) {
 // fraud.list_entries, opened for any number of look-ups: of a value in all lists, or in one.
 struct Reader {
   IndexLookup lookup;
+  MemoryContext context;            // what an index scan keeps from row to row is allocated while it goes on
   int keys;                         // 1: a value; 2: a value and a list
   int list, added, until, removed;  // attributes
   bool in_use;                // an error has left it in the middle of a look-up
@@ -82,6 +83,7 @@ void open_reader(Reader* reader, Oid schema, Snapshot snapshot, int keys) {
   lookup.slot = table_slot_create(lookup.heap, nullptr);
   lookup.scan = begin_index_scan(lookup.heap, lookup.index, snapshot, keys);
   auto attribute = [&lookup](const char* name) { return attribute_named(RelationGetDescr(lookup.heap), name, strlen(name)) + 1; };
+  reader->context = CurrentMemoryContext;
   reader->keys = keys;
   reader->list = attribute("list");
   reader->added = attribute("added_at");
@@ -101,17 +103,21 @@ void read_stays(Reader* reader, std::string_view list, std::string_view value, U
     ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid, lookup.index->rd_indcollation[1], F_TEXTEQ, text_datum(list));
   }
   reader->in_use = true;
+  MemoryContext outer = MemoryContextSwitchTo(reader->context);
   index_rescan(lookup.scan, keys, reader->keys, nullptr, 0);
   bool more = true;
   while (more && index_getnext_slot(lookup.scan, ForwardScanDirection, lookup.slot)) {
+    MemoryContextSwitchTo(outer);
     bool null = false, never_removed = false;
     const TimestampTz added = DatumGetTimestampTz(slot_getattr(lookup.slot, reader->added, &null));
     const TimestampTz until = DatumGetTimestampTz(slot_getattr(lookup.slot, reader->until, &null));
     const Datum removed = slot_getattr(lookup.slot, reader->removed, &never_removed);
     more = use(Stay{added, never_removed ? until : Min(until, DatumGetTimestampTz(removed))});
+    MemoryContextSwitchTo(reader->context);
   }
   ExecClearTuple(lookup.slot);
   index_rescan(lookup.scan, keys, reader->keys, nullptr, 0);
+  MemoryContextSwitchTo(outer);
   reader->in_use = false;
 }
 
@@ -228,6 +234,8 @@ const char* canonical(Site* site, Datum value) {
       return DatumGetBool(value) ? "true" : "false";
     case UNKNOWNOID:
       return DatumGetCString(value);
+    case BPCHAROID:  // blanks at its end do not count
+      return TextDatumGetCString(DirectFunctionCall1(rtrim1, value));
     case NUMERICOID:
       return DatumGetCString(DirectFunctionCall1(numeric_out, DirectFunctionCall1(numeric_trim_scale, value)));
     case FLOAT4OID:
@@ -236,7 +244,8 @@ const char* canonical(Site* site, Datum value) {
       Datum number = DirectFunctionCall1(float8_numeric, wide);
       return DatumGetCString(DirectFunctionCall1(numeric_out, DirectFunctionCall1(numeric_trim_scale, number)));
     }
-    case TIMESTAMPTZOID: {
+    case TIMESTAMPTZOID:
+    case DATEOID: {
       // As in a session of UTC and ISO dates, whatever this one's settings are.
       const int level = NewGUCNestLevel();
       (void)set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -284,6 +293,8 @@ ListMemo::ListMemo(Snapshot snapshot, bool opens) {
   protect([&] { open_reader(&memo_reader, schema, snapshot, 1); });
   reader_is_open = true;
 }
+
+void ListMemo::forget() noexcept { memo.clear(); }
 
 ListMemo::~ListMemo() noexcept {
   memo.clear();

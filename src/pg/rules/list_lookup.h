@@ -8,13 +8,16 @@
 namespace fraud::pg {
 
 // Until the end of its life, fraud.in_list looks each value of a list up once, and as of `snapshot`: while the rules
-// of one payment are evaluated. With `opens`, the table is opened once for all.
+// of a payment, or of some, are evaluated. With `opens`, the table is opened once for all.
 class ListMemo {
  public:
   ListMemo(Snapshot snapshot, bool opens);
   ~ListMemo() noexcept;
   ListMemo(const ListMemo&) = delete;
   ListMemo& operator=(const ListMemo&) = delete;
+
+  // Forgets the values of the payment before, since they are looked for one by one. Allocates nothing.
+  static void forget() noexcept;
 
  private:
   int exceptions_ = std::uncaught_exceptions();

@@ -1,5 +1,7 @@
 #include "pg/rules/rule_condition.h"
 
+#include <algorithm>
+
 #include "core/payments/mask.h"
 #include "pg/features/feature_expression.h"
 #include "pg/rules/time_bound.h"
@@ -10,6 +12,7 @@
 #include "pg/server/subtransaction.h"
 
 extern "C" {
+#include "access/relation.h"
 #include "access/transam.h"
 #include "catalog/pg_namespace.h"
 #include "nodes/makefuncs.h"
@@ -21,6 +24,8 @@ extern "C" {
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
 #include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/ruleutils.h"
 }
 
@@ -29,6 +34,7 @@ namespace fraud::pg {
 namespace {
 
 Statement rule_row("SELECT fraud._rule_row()", {});
+Statement stream_exists("SELECT FROM fraud.streams s WHERE s.stream = $1", {TEXTOID});
 
 constexpr int kMostParts = 10000;
 
@@ -49,13 +55,45 @@ constexpr char kMark[] = "fraud_rule_condition_ends_here";
 struct Walk {
   Oid in_list = InvalidOid, in_list_at = InvalidOid;
   Var* time = nullptr;  // lists are asked as of it, where it is there
-  bool clock = false, unnamed_list = false, foreign = false;
+  bool of_moment = false, unnamed_list = false, foreign = false;
   List* lists = NIL;  // of char*
   Bitmapset* columns = nullptr;
 };
 
-bool is_clock(Oid function, void*) {
-  return function == F_NOW || function == F_STATEMENT_TIMESTAMP || function == F_AGE_TIMESTAMP || function == F_AGE_TIMESTAMPTZ;
+// Of the clock, or of the session that happens to decide: whoever stores a payment could evade a rule by a setting.
+bool is_of_moment(Oid function, void*) {
+  switch (function) {
+    case F_NOW:
+    case F_STATEMENT_TIMESTAMP:
+    case F_AGE_TIMESTAMP:
+    case F_AGE_TIMESTAMPTZ:
+    case F_PG_POSTMASTER_START_TIME:
+    case F_PG_CONF_LOAD_TIME:
+    case F_CURRENT_SETTING_TEXT:
+    case F_CURRENT_SETTING_TEXT_BOOL:
+    case F_CURRENT_SCHEMA:
+    case F_CURRENT_SCHEMAS:
+    case F_CURRENT_USER:
+    case F_SESSION_USER:
+    case F_GETPGUSERNAME:
+    case F_PG_MY_TEMP_SCHEMA:
+    case F_PG_BACKEND_PID:
+    case F_PG_CLIENT_ENCODING:
+    case F_PG_TRIGGER_DEPTH:
+    case F_INET_CLIENT_ADDR:
+    case F_INET_CLIENT_PORT:
+    case F_INET_SERVER_ADDR:
+    case F_INET_SERVER_PORT:
+    case F_TXID_CURRENT:
+    case F_TXID_CURRENT_IF_ASSIGNED:
+    case F_TXID_CURRENT_SNAPSHOT:
+    case F_PG_CURRENT_XACT_ID:
+    case F_PG_CURRENT_XACT_ID_IF_ASSIGNED:
+    case F_PG_CURRENT_SNAPSHOT:
+      return true;
+    default:
+      return false;
+  }
 }
 
 // Not Postgres's own, or one that reads relations by name: a view runs the functions of who made it.
@@ -106,8 +144,8 @@ bool walk(::Node* node, void* context) {
   if (node == nullptr) return false;
   auto* found = static_cast<Walk*>(context);
   if (IsA(node, Var)) found->columns = bms_add_member(found->columns, reinterpret_cast<Var*>(node)->varattno);
-  if (IsA(node, SQLValueFunction)) found->clock = true;
-  if (check_functions_in_node(node, is_clock, nullptr)) found->clock = true;
+  if (IsA(node, SQLValueFunction)) found->of_moment = true;
+  if (check_functions_in_node(node, is_of_moment, nullptr)) found->of_moment = true;
   if (is_of_foreign_type(node) || check_functions_in_node(node, is_foreign, context)) found->foreign = true;
   if (IsA(node, FuncExpr)) {
     auto* call = reinterpret_cast<FuncExpr*>(node);
@@ -142,7 +180,7 @@ Walk new_walk(Oid schema) {
 // The namespace of one item, the row; plain Postgres code.
 ParseState* row_state(const RuleRow& row) {
   ParseState* state = make_parsestate(nullptr);
-  ParseNamespaceItem* item = addRangeTableEntryForSubquery(state, static_cast<Query*>(copyObjectImpl(row.query)), makeAlias("payment", NIL), false, true);
+  ParseNamespaceItem* item = addRangeTableEntryForSubquery(state, static_cast<Query*>(copyObjectImpl(row.query)), makeAlias(row.set == nullptr ? "payment" : "event", NIL), false, true);
   addNSItemToQuery(state, item, true, true, true);
   return state;
 }
@@ -164,10 +202,10 @@ void check(::Node* expression, const Walk& found) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg("it calls a volatile function"),
                     errdetail("A condition must come to the same however often it is evaluated.")));
   }
-  if (found.clock) {
+  if (found.of_moment) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg("it depends on the clock or the session"),
                     errdetail("A backtest would come to something else than the payment did."),
-                    errhint("The payment's own time is occurred_at; fraud.add_rule takes valid_from and valid_until.")));
+                    errhint("The payment's own time is occurred_at, an event's event_time; fraud.add_rule takes valid_from and valid_until; values that change belong in a list (fraud.in_list).")));
   }
   if (found.unnamed_list) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg("it asks a list that is not named by a constant"),
@@ -215,7 +253,7 @@ std::string beginning(std::string_view condition) {
 
 // The errors of a condition begin with what they are about.
 template <typename Body>
-void named_after(std::string_view condition, Body&& body) {
+void named_after(const RuleRow& row, std::string_view condition, Body&& body) {
   try {
     protect(body);
   } catch (const PgError& error) {
@@ -228,25 +266,22 @@ void named_after(std::string_view condition, Body&& body) {
       const size_t at = message.find(theirs);
       if (at != std::string::npos) message.replace(at, theirs.size(), ours);
     }
+    const std::string columns = "fraud.rule_columns(" + (row.set == nullptr ? "" : "'" + row.set->name + "'") + ") lists what a condition may name.";
     // Errors are logged.
     throw SqlError(data->sqlerrcode, mask_card_numbers("invalid condition \"" + beginning(mask_card_numbers(condition)) + "\": " + message),
                    mask_card_numbers(or_empty(data->detail)),
-                   data->sqlerrcode == ERRCODE_UNDEFINED_COLUMN ? "fraud.rule_columns() lists what a condition may name." : or_empty(data->hint));
+                   data->sqlerrcode == ERRCODE_UNDEFINED_COLUMN ? columns : or_empty(data->hint));
   }
 }
 
 }  // namespace
 
-RuleRow read_rule_row(bool read_only) {
-  RuleRow row;
-  std::string text;
-  {
-    OwnerScope owner;
-    Spi spi;
-    spi.run(rule_row, {}, read_only);
-    text = "SELECT " + *spi.text(0, 1) + " FROM fraud.transactions t";
-  }
+namespace {
+
+// Parses the query whose rows conditions see.
+RuleRow row_of_query(const std::string& text) {
   const char* sql = text.c_str();
+  RuleRow row;
   OwnerScope owner;  // names are looked up as ours
   row.query = protect([&] {
     return parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT)), sql, nullptr, 0, nullptr);
@@ -267,13 +302,119 @@ RuleRow read_rule_row(bool read_only) {
   return row;
 }
 
+}  // namespace
+
+RuleRow payment_row(bool read_only) {
+  std::string text;
+  {
+    OwnerScope owner;
+    Spi spi;
+    spi.run(rule_row, {}, read_only);
+    text = "SELECT " + *spi.text(0, 1) + " FROM fraud.transactions t";
+  }
+  return row_of_query(text);
+}
+
+RuleRow event_row(const FeatureSet& set) {
+  using From = RuleColumn::From;
+  std::vector<RuleColumn> named;
+  std::string text = "SELECT NULL::pg_catalog.float8, NULL::pg_catalog.text COLLATE pg_catalog.\"C\", NULL::pg_catalog.timestamptz";
+  for (const auto& [name, from] : {std::pair{"score", From::kScore}, std::pair{"decision", From::kDecision}, std::pair{"event_time", From::kTime}}) {
+    RuleColumn column;
+    column.name = name;
+    column.from = from;
+    named.push_back(std::move(column));
+  }
+  // What is so called already is called otherwise; what would be longer than a name can be is not seen.
+  auto add = [&named](std::string name, const char* prefix, From from, size_t place) {
+    auto taken = [&named](const std::string& wanted) {
+      return std::any_of(named.begin(), named.end(), [&](const RuleColumn& other) { return other.name == wanted; });
+    };
+    while (taken(name)) name = prefix + name;
+    if (name.size() >= NAMEDATALEN) return false;
+    RuleColumn column;
+    column.name = std::move(name);
+    column.from = from;
+    column.place = place;
+    named.push_back(std::move(column));
+    return true;
+  };
+  Relation table = protect([&] { return try_relation_open(set.relation, AccessShareLock); });
+  if (table == nullptr) throw SqlError(ERRCODE_UNDEFINED_TABLE, "the table of stream \"" + set.name + "\" is gone");
+  TupleDesc shape = RelationGetDescr(table);
+  for (int i = 0; i < shape->natts; ++i) {
+    const Form_pg_attribute attribute = TupleDescAttr(shape, i);
+    if (attribute->attisdropped || !add(NameStr(attribute->attname), "column_", From::kTable, static_cast<size_t>(i))) continue;
+    const char* quoted = protect([&] { return quote_identifier(NameStr(attribute->attname)); });
+    text += std::string(", e.") + quoted;
+  }
+  const char* relation = protect([&] { return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)), RelationGetRelationName(table)); });
+  protect([&] { relation_close(table, NoLock); });
+  for (size_t i = 0; i < set.features.size(); ++i) {
+    if (add(set.features[i].name, "feature_", From::kFeature, i)) text += ", NULL::pg_catalog.float8";
+  }
+  RuleRow row = row_of_query(text + " FROM " + relation + " e");
+  if (row.columns.size() != named.size()) throw SqlError(ERRCODE_INTERNAL_ERROR, "unexpected number of columns");
+  ListCell* cell;
+  size_t place = 0;
+  foreach (cell, row.query->targetList) {
+    RuleColumn& column = row.columns[place];
+    column.name = named[place].name;
+    column.from = named[place].from;
+    column.place = named[place].place;
+    const char* name = column.name.c_str();
+    lfirst_node(TargetEntry, cell)->resname = protect([&] { return pstrdup(name); });
+    ++place;
+  }
+  return row;
+}
+
+bool may_see(const FeatureSet& set, Oid role) {
+  const Oid relation = set.relation;
+  return protect([&] { return pg_class_aclcheck(relation, role, ACL_SELECT) == ACLCHECK_OK && check_enable_rls(relation, role, true) != RLS_ENABLED; });
+}
+
+RuleRow row_of_stream(std::string_view stream, bool read_only) {
+  if (stream == kPayments) return payment_row(read_only);
+  bool exists = false;
+  {
+    OwnerScope owner;
+    Spi spi;
+    exists = spi.run(stream_exists, {text_param(stream)}, read_only) > 0;
+  }
+  if (!exists) {
+    throw SqlError(ERRCODE_UNDEFINED_OBJECT, mask_card_numbers("stream \"" + std::string(stream.substr(0, 200)) + "\" does not exist"), {},
+                   "fraud.stream_status lists the streams; fraud.watch makes one.");
+  }
+  std::shared_ptr<const FeatureSet> set = find_feature_set(stream, read_only);
+  check_may_read(*set);
+  if (!may_see(*set, GetUserId())) {
+    throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "conditions over stream \"" + set->name + "\" see all rows of its table",
+                   "Row security lets this role see some of them.", "Have a role write the rule that row security does not hold for.");
+  }
+  RuleRow row = event_row(*set);
+  row.set = std::move(set);
+  return row;
+}
+
+std::vector<std::string> features_named(const RuleRow& row, const Bitmapset* columns) {
+  std::vector<std::string> features;
+  for (int column = -1; (column = bms_next_member(columns, column)) >= 0;) {
+    if (column == 0) continue;
+    const RuleColumn& named = row.columns[static_cast<size_t>(column) - 1];
+    if (named.from == RuleColumn::From::kFeature) features.push_back(row.set->features[named.place].name);
+  }
+  std::sort(features.begin(), features.end());
+  return features;
+}
+
 Condition parse_condition(const RuleRow& row, std::string_view text) {
   const std::string copy(text);
   const char* source = copy.c_str();
   const Oid schema = fraud_schema();
   const char* printed = nullptr;
   Walk found;
-  named_after(text, [&] {
+  named_after(row, text, [&] {
     ParseState* state = row_state(row);
     ::Node* expression = parse(state, source);
     found = new_walk(schema);
@@ -287,6 +428,7 @@ Condition parse_condition(const RuleRow& row, std::string_view text) {
   for (int column = -1; (column = bms_next_member(found.columns, column)) >= 0;) {
     condition.columns.push_back(row.columns[static_cast<size_t>(column) - 1].name);
   }
+  condition.features = features_named(row, found.columns);
   ListCell* cell;
   foreach (cell, found.lists) {
     std::string list = static_cast<const char*>(lfirst(cell));
@@ -311,7 +453,14 @@ void check_cost(const RuleRow& row, const Condition& condition) {
   }
   TimeBound bound(guc_rule_timeout_ms);
   try {
-    in_subtransaction([&] { protect([&] { (void)expression_planner(reinterpret_cast<Expr*>(tree)); }); });
+    in_subtransaction([&] {
+      try {
+        protect([&] { (void)expression_planner(reinterpret_cast<Expr*>(tree)); });
+      } catch (...) {
+        (void)bound.stop();  // nothing is to interrupt what cleans up
+        throw;
+      }
+    });
   } catch (const PgError& error) {
     ErrorData* data = error.data();
     // One that fails is counted when it does.
@@ -334,10 +483,10 @@ std::string condition_as_of(const RuleRow& row, std::string_view text) {
   const Oid schema = fraud_schema();
   AttrNumber time = 0;
   for (size_t i = 0; i < row.columns.size(); ++i) {
-    if (row.columns[i].name == "occurred_at") time = static_cast<AttrNumber>(i + 1);
+    if (row.columns[i].from == RuleColumn::From::kTime || (row.set == nullptr && row.columns[i].name == "occurred_at")) time = static_cast<AttrNumber>(i + 1);
   }
   const char* printed = nullptr;
-  named_after(text, [&] {
+  named_after(row, text, [&] {
     ParseState* state = row_state(row);
     ::Node* expression = parse(state, source);
     Walk found = new_walk(schema);

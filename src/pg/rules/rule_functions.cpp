@@ -9,9 +9,11 @@ namespace fraud::pg {
 namespace {
 
 Statement write_rule(
-    "SELECT fraud._write_rule($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-    {TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
+    "SELECT fraud._write_rule($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+    {TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
      TEXTOID, TEXTOID, TEXTOID});
+
+Statement stream_of_rule("SELECT r.stream FROM fraud.rules r WHERE r.rule = $1", {TEXTOID});
 
 std::string text_at(FunctionCallInfo fcinfo, int index) {
   text* value = protect([&] { return PG_GETARG_TEXT_PP(index); });
@@ -28,23 +30,37 @@ SqlValue names(const std::vector<std::string>& values) {
   return column.array();
 }
 
-// Arguments: name, condition, action, reason, mode, valid_from, valid_until, priority, on_error, tag, note.
+// The stream that a rule is of; where there is no such rule, whichever.
+std::string stream_of(FunctionCallInfo fcinfo) {
+  if (PG_ARGISNULL(0)) return std::string(kPayments);
+  OwnerScope owner;
+  Spi spi;
+  return spi.run(stream_of_rule, {argument(fcinfo, 0)}) > 0 ? *spi.text(0, 1) : std::string(kPayments);
+}
+
+// Arguments: name, condition, action, reason, mode, valid_from, valid_until, priority, on_error, tag, note, and of a new one the stream.
 Datum write(FunctionCallInfo fcinfo, bool is_new) {
   refuse_when_restricted(is_new ? "add_rule" : "alter_rule");
-  SqlValue expression = null_param(), columns = null_param(), lists = null_param(), plain = null_param();
+  if (is_new && PG_ARGISNULL(11)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "stream must not be null", {}, "Rules of payments are of stream payments, the default.");
+  const std::string stream = is_new ? text_at(fcinfo, 11) : stream_of(fcinfo);
+  SqlValue expression = null_param(), columns = null_param(), lists = null_param(), features = null_param(), plain = null_param();
   if (!PG_ARGISNULL(1)) {
-    const RuleRow row = read_rule_row(false);
+    const RuleRow row = row_of_stream(stream, false);
     const Condition condition = parse_condition(row, text_at(fcinfo, 1));
     check_cost(row, condition);
     expression = text_param(condition.text);
     columns = names(condition.columns);
     lists = names(condition.lists);
+    features = names(condition.features);
     plain = bool_param(condition.plain);
+  } else if (stream != kPayments) {
+    // The condition of before gets the caller's rights.
+    (void)row_of_stream(stream, false);
   }
   OwnerScope owner;
   Spi spi;
-  spi.run(write_rule, {argument(fcinfo, 0), bool_param(is_new), argument(fcinfo, 1), expression, columns, lists, plain, argument(fcinfo, 2),
-                       argument(fcinfo, 3), argument(fcinfo, 4), argument(fcinfo, 5), argument(fcinfo, 6), argument(fcinfo, 7),
+  spi.run(write_rule, {argument(fcinfo, 0), bool_param(is_new), text_param(stream), argument(fcinfo, 1), expression, columns, lists, features, plain,
+                       argument(fcinfo, 2), argument(fcinfo, 3), argument(fcinfo, 4), argument(fcinfo, 5), argument(fcinfo, 6), argument(fcinfo, 7),
                        argument(fcinfo, 8), argument(fcinfo, 9), argument(fcinfo, 10)});
   return Int32GetDatum(static_cast<int32_t>(*spi.integer(0, 1)));
 }
@@ -59,11 +75,12 @@ FRAUD_FUNCTION(add_rule) { return write(fcinfo, true); }
 
 FRAUD_FUNCTION(alter_rule) { return write(fcinfo, false); }
 
-// Returns a row for each column that conditions see.
+// Returns a row for each column that conditions over a stream see.
 FRAUD_FUNCTION(rule_columns) {
+  if (PG_ARGISNULL(0)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "stream must not be null");
   protect([&] { InitMaterializedSRF(fcinfo, 0); });
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
-  for (const RuleColumn& column : read_rule_row(true).columns) {
+  for (const RuleColumn& column : row_of_stream(text_at(fcinfo, 0), true).columns) {
     const Oid type = column.type;
     const char* type_name = protect([&] { return format_type_be(type); });
     Datum values[2] = {text_param(column.name).value, text_param(type_name).value};
@@ -74,6 +91,6 @@ FRAUD_FUNCTION(rule_columns) {
 }
 
 FRAUD_FUNCTION(condition_as_of) {
-  const std::string text = condition_as_of(read_rule_row(true), text_at(fcinfo, 0));
+  const std::string text = condition_as_of(row_of_stream(text_at(fcinfo, 1), true), text_at(fcinfo, 0));
   return text_param(text).value;
 }

@@ -1,10 +1,13 @@
 #include "pg/rules/rule_set.h"
 
+#include "core/base/json.h"
 #include "core/payments/mask.h"
 
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <functional>
+#include <map>
 #include <optional>
 #include <tuple>
 
@@ -33,17 +36,21 @@ namespace {
 
 Statement live_rules(
     "SELECT l.rule, l.version, l.expression, l.action, l.reason, l.priority, l.on_error, l.enforced::int, l.valid_from, l.valid_until,"
-    "  l.tag, l.defined_by::text, l.snooze_id, l.snoozed_until, l.asks_lists::int FROM fraud._live_rules($1) l",
+    "  l.tag, l.defined_by::text, l.snooze_id, l.snoozed_until, l.asks_lists::int, array_to_json(l.features)::text FROM fraud._live_rules($1) l",
     {TEXTOID});
 
 // Evaluations after which a rule is judged, and half of which are forgotten at each tenfold.
 constexpr int64_t kJudgedAfter = 10;
 
+// Rows of which the rules of an author are evaluated in one go: so few that those which are just not slow take less than
+// fraud_detect.rule_timeout together.
+constexpr size_t kBlock = 64;
+
 // Returns the revision of the rules, or -1 where there are none. Plain Postgres code.
-int64_t live_revision(Oid schema, Snapshot snapshot) {
+int64_t live_revision(Oid schema, std::string_view stream, Snapshot snapshot) {
   IndexLookup lookup;
   int64_t revision = -1;
-  if (open_lookup(&lookup, schema, "rule_sets", "rule_sets_pkey", text_datum("payments"), InvalidOid, (Datum)0, snapshot) &&
+  if (open_lookup(&lookup, schema, "rule_sets", "rule_sets_pkey", text_datum(stream), InvalidOid, (Datum)0, snapshot) &&
       DatumGetInt32(lookup_column(lookup, "live")) > 0) {
     revision = DatumGetInt64(lookup_column(lookup, "revision"));
   }
@@ -181,7 +188,12 @@ std::optional<Fault> attempt(Body&& body) {
   try {
     in_subtransaction([&] {
       XactReadOnly = true;  // until the subtransaction's end: functions that it calls may say of themselves that they store something
-      body();
+      try {
+        body();
+      } catch (...) {
+        (void)bound.stop();  // nothing is to interrupt what cleans up
+        throw;
+      }
     });
     if (bound.stop()) return Fault{too_long(), true};
     bound.pass_on();
@@ -197,6 +209,17 @@ std::optional<Fault> attempt(Body&& body) {
   } catch (const SqlError& error) {
     return Fault{error.what()};
   }
+}
+
+// The columns of the row (varno 1) that an expression reads; 0 is the whole of it. Plain Postgres code.
+Bitmapset* columns_named(::Node* expression) {
+  Bitmapset *found = nullptr, *columns = nullptr;
+  pull_varattnos(expression, 1, &found);
+  for (int member = -1; (member = bms_next_member(found, member)) >= 0;) {
+    const int attribute = member + FirstLowInvalidHeapAttributeNumber;
+    if (attribute >= 0) columns = bms_add_member(columns, attribute);
+  }
+  return columns;
 }
 
 // Errors hold values of the payment.
@@ -219,7 +242,10 @@ RuleSet::~RuleSet() noexcept {
   if (context_ != nullptr) MemoryContextDelete(context_);
 }
 
-bool RuleSet::is_current() const noexcept {
+bool RuleSet::is_current() const {
+  for (const Group& group : groups_) {
+    if (sees(group) != group.may_see) return false;
+  }
   for (const Rule& rule : rules_) {
     if (rule.planned != nullptr && !rule.planned->is_valid) return false;
     if (!rule.fault.empty() && !rule.stopped && catalog_changes_ != catalog_changes) return false;
@@ -227,7 +253,7 @@ bool RuleSet::is_current() const noexcept {
   return true;
 }
 
-void RuleSet::load(int64_t revision, bool read_only) {
+void RuleSet::load(int64_t revision, const RowMaker& make_row, bool read_only) {
   const RulesAtWork work;
   revision_ = revision;
   protect([] { watch_catalog(); });
@@ -235,12 +261,12 @@ void RuleSet::load(int64_t revision, bool read_only) {
   context_ = protect([] { return AllocSetContextCreate(CacheMemoryContext, "fraud_detect rules", ALLOCSET_DEFAULT_SIZES); });
   {
     InContext kept(context_);
-    row_ = read_rule_row(read_only);
+    row_ = make_row();
   }
   {
     OwnerScope owner;
     Spi spi;
-    const uint64_t count = spi.run(live_rules, {text_param("payments")}, read_only);
+    const uint64_t count = spi.run(live_rules, {text_param(stream_)}, read_only);
     for (uint64_t i = 0; i < count; ++i) {
       Rule rule;
       rule.name = *spi.text(i, 1);
@@ -260,6 +286,7 @@ void RuleSet::load(int64_t revision, bool read_only) {
         rule.snoozed_until = DatumGetTimestampTz(*spi.datum(i, 14));
       }
       asks_lists_ = asks_lists_ || *spi.integer(i, 15) != 0;
+      for (const Json& name : Json::parse(*spi.text(i, 16)).values()) rule.features.push_back(name.text());
       if (groups_.empty() || groups_.back().role != role) groups_.push_back({InvalidOid, role, rules_.size(), rules_.size()});
       rules_.push_back(std::move(rule));
       groups_.back().end = rules_.size();
@@ -280,58 +307,83 @@ void RuleSet::load(int64_t revision, bool read_only) {
     evaluation_->ecxt_scantuple = slot_;
     MemoryContextSwitchTo(outer);
   });
-  const PinnedTimes times;
-  for (Group& group : groups_) compile(group);
+  for (Group& group : groups_) {
+    if (group.role.empty()) {
+      group.definer = fraud_owner();
+    } else {
+      const char* role = group.role.c_str();
+      group.definer = protect([&] { return get_role_oid(role, true); });
+    }
+    group.may_see = sees(group);
+    group.apart = kJudgedAfter;
+  }
 }
 
-void RuleSet::compile(Group& group) {
-  if (group.role.empty()) {
-    group.definer = fraud_owner();
-  } else {
-    const char* role = group.role.c_str();
-    group.definer = protect([&] { return get_role_oid(role, true); });
-  }
-  for (size_t i = group.begin; i < group.end; ++i) {
-    Rule& rule = rules_[i];
-    if (!OidIsValid(group.definer)) {
-      rule.fault = "its author, role \"" + group.role + "\", is gone";
-      continue;
+bool RuleSet::sees(const Group& group) const { return row_.set == nullptr || !OidIsValid(group.definer) || may_see(*row_.set, group.definer); }
+
+// Has the rules in their time, and only those, be evaluated: what is not is not even planned.
+void RuleSet::look_at_time(TimestampTz now) {
+  bool any = false;
+  for (const Rule& rule : rules_) any = any || rule.in_time != (now >= rule.valid_from && now < rule.valid_until);
+  if (!any) return;
+  const RulesAtWork work;
+  const PinnedTimes times;
+  for (Group& group : groups_) {
+    bool changed = false;
+    for (size_t i = group.begin; i < group.end; ++i) {
+      Rule& rule = rules_[i];
+      const bool in_time = now >= rule.valid_from && now < rule.valid_until;
+      if (in_time == rule.in_time) continue;
+      if (in_time && !rule.prepared) prepare(group, rule);
+      rule.in_time = in_time;
+      changed = true;
     }
-    const std::optional<Fault> fault = attempt([&] {
-      RestrictedScope scope(group.definer);
-      const char* text = rule.expression.c_str();
-      InContext kept(context_);
-      protect([&] {
-        ::Node* tree = condition_tree(row_, text);
-        rule.planned = GetCachedExpression(tree);
-        rule.state = ExecInitExpr(reinterpret_cast<Expr*>(rule.planned->expr), nullptr);
-      });
-    });
-    if (fault) {
-      rule.fault = fault->message;
-      rule.state = nullptr;
-      rule.stops = fault->took_too_long;
-      continue;
-    }
-    Bitmapset* columns = protect([&] {
-      Bitmapset* found = nullptr;
-      pull_varattnos(rule.planned->expr, 1, &found);
-      return found;
-    });
-    for (int column = -1; (column = bms_next_member(columns, column)) >= 0;) {
-      const int attribute = column + FirstLowInvalidHeapAttributeNumber;
-      if (attribute > 0) used_[static_cast<size_t>(attribute) - 1] = 1;
-    }
-    // A reason's places, too.
-    for (size_t c = 0; c < row_.columns.size(); ++c) {
-      if (rule.reason.find("{" + row_.columns[c].name + "}") != std::string::npos) used_[c] = 1;
-    }
-  }
-  group.apart = kJudgedAfter;
-  // As each by itself above, with its author's rights, since preparing an expression looks functions up.
-  if (OidIsValid(group.definer)) {
+    if (!changed) continue;
+    group.any_faults = false;
+    for (size_t i = group.begin; i < group.end; ++i) group.any_faults = group.any_faults || (rules_[i].in_time && !rules_[i].fault.empty());
+    group.together = nullptr;
+    if (!OidIsValid(group.definer)) continue;
+    // As each by itself above, with its author's rights, since preparing an expression looks functions up.
     RestrictedScope scope(group.definer);
     protect([&] { put_together(group); });
+  }
+}
+
+void RuleSet::prepare(const Group& group, Rule& rule) {
+  rule.prepared = true;
+  if (!OidIsValid(group.definer)) {
+    rule.fault = "its author, role \"" + group.role + "\", is gone";
+    return;
+  }
+  const std::optional<Fault> fault = attempt([&] {
+    RestrictedScope scope(group.definer);
+    if (!group.may_see) throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "its author may not read all rows of the table");
+    const char* text = rule.expression.c_str();
+    InContext kept(context_);
+    protect([&] {
+      ::Node* tree = condition_tree(row_, text);
+      rule.planned = GetCachedExpression(tree);
+      rule.state = ExecInitExpr(reinterpret_cast<Expr*>(rule.planned->expr), nullptr);
+    });
+    // Of what was written, too: planning may have done away with some of it.
+    const std::vector<std::string> features = features_named(row_, protect([&] { return columns_named(condition_tree(row_, text)); }));
+    if (features != rule.features) {
+      throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "a name in it means something else by now: a feature or a column of the table has come or gone");
+    }
+  });
+  if (fault) {
+    rule.fault = fault->message.empty() ? "unknown error" : fault->message;
+    rule.state = nullptr;
+    rule.stops = fault->took_too_long;
+    return;
+  }
+  Bitmapset* columns = protect([&] { return columns_named(rule.planned->expr); });
+  for (int column = -1; (column = bms_next_member(columns, column)) >= 0;) {
+    if (column > 0) used_[static_cast<size_t>(column) - 1] = 1;
+  }
+  // A reason's places, too.
+  for (size_t c = 0; c < row_.columns.size(); ++c) {
+    if (rule.reason.find("{" + row_.columns[c].name + "}") != std::string::npos) used_[c] = 1;
   }
 }
 
@@ -340,7 +392,7 @@ void RuleSet::put_together(Group& group) {
   MemoryContext outer = MemoryContextSwitchTo(context_);
   List* targets = NIL;
   for (size_t i = group.begin; i < group.end; ++i) {
-    if (rules_[i].state == nullptr) continue;
+    if (!rules_[i].runs()) continue;
     targets = lappend(targets, makeTargetEntry(reinterpret_cast<Expr*>(rules_[i].planned->expr), static_cast<AttrNumber>(list_length(targets) + 1), nullptr, false));
   }
   if (targets != NIL) {
@@ -363,11 +415,11 @@ void RuleSet::evaluate_one(Rule& rule, char& matched) {
 
 // Of rules that together take less than one of them may take, each is said to have taken the same. Else which one it
 // was is found out by timing them apart for a while. Plain Postgres code.
-void RuleSet::evaluate_together(Group& group, std::vector<char>& matched) {
+void RuleSet::evaluate_together(Group& group, char* matched) {
   if (guc_rule_time_limit_ms > 0 && group.apart > 0) {
     --group.apart;
     for (size_t i = group.begin; i < group.end; ++i) {
-      if (rules_[i].state != nullptr) evaluate_one(rules_[i], matched[i]);
+      if (rules_[i].runs()) evaluate_one(rules_[i], matched[i]);
     }
     return;
   }
@@ -380,7 +432,7 @@ void RuleSet::evaluate_together(Group& group, std::vector<char>& matched) {
   int place = 0;
   for (size_t i = group.begin; i < group.end; ++i) {
     Rule& rule = rules_[i];
-    if (rule.state == nullptr) continue;
+    if (!rule.runs()) continue;
     matched[i] = !results->tts_isnull[place] && DatumGetBool(results->tts_values[place]);
     ++place;
     rule.evaluations += 1;
@@ -390,42 +442,83 @@ void RuleSet::evaluate_together(Group& group, std::vector<char>& matched) {
   }
 }
 
-void RuleSet::run(Group& group, std::vector<char>& matched, std::vector<std::string>& errors) {
-  const std::optional<Fault> fault = group.together == nullptr ? std::nullopt : attempt([&] {
-    RestrictedScope scope(group.definer);
-    protect([&] { evaluate_together(group, matched); });
-  });
+// Puts a row where conditions look. Plain Postgres code.
+void RuleSet::show(const RuleValues& row) {
+  if (shown_ == &row) return;
+  shown_ = &row;
+  ListMemo::forget();
+  ExecClearTuple(slot_);
+  for (size_t i = 0; i < row.values.size(); ++i) {
+    slot_->tts_values[i] = row.values[i];
+    slot_->tts_isnull[i] = row.nulls[i] != 0;
+  }
+  ExecStoreVirtualTuple(slot_);
+}
+
+// Evaluates an author's rules over some rows in one go, and only where one of them fails row by row.
+void RuleSet::run(Group& group, const std::vector<RuleValues>& rows, size_t begin, size_t end, Found& found) {
+  auto evaluate = [&](size_t from, size_t to) -> std::optional<Fault> {
+    if (group.together == nullptr) return std::nullopt;
+    return attempt([&] {
+      RestrictedScope scope(group.definer);
+      protect([&] {
+        for (size_t row = from; row < to; ++row) {
+          show(rows[row]);
+          evaluate_together(group, &found.matched[row * rules_.size()]);
+          ResetExprContext(evaluation_);
+        }
+      });
+    });
+  };
+  const bool failed = evaluate(begin, end).has_value();
+  for (size_t row = begin; row < end; ++row) {
+    if (!failed && !group.any_faults) continue;
+    if (found.errors[row].empty()) found.errors[row].resize(rules_.size());
+    for (size_t i = group.begin; i < group.end; ++i) {
+      if (rules_[i].in_time && rules_[i].state == nullptr && !rules_[i].stopped) found.errors[row][i] = rules_[i].fault;
+    }
+    if (!failed) continue;
+    // What has matched before it failed may have been of others' rows.
+    std::fill_n(found.matched.begin() + static_cast<std::ptrdiff_t>(row * rules_.size() + group.begin), group.end - group.begin, 0);
+    protect([&] { show(rows[row]); });
+    const std::optional<Fault> fault = evaluate(row, row + 1);
+    if (!fault) continue;
+    Rule* slowest = run_apart(group, row, found);
+    // Together they take too long, and none alone: with the slowest of them less the next payment is nearer to the bound.
+    if (fault->took_too_long && slowest != nullptr) slowest->stops = true;
+    stop_rules(group);
+  }
+  stop_rules(group);
+}
+
+// Evaluates each rule over the row that is shown by itself. Returns the slowest, if none takes too long.
+Rule* RuleSet::run_apart(Group& group, size_t row, Found& found) {
   Rule* slowest = nullptr;
   int64_t most_us = 0;
   bool any_stops = false;
+  char* matched = &found.matched[row * rules_.size()];
   for (size_t i = group.begin; i < group.end; ++i) {
     Rule& rule = rules_[i];
-    if (rule.stopped) continue;
-    if (rule.state == nullptr) {
-      errors[i] = rule.fault;
-    } else if (fault) {
+    matched[i] = 0;
+    if (!rule.runs()) continue;
+    const int64_t begun = GetCurrentTimestamp();
+    const std::optional<Fault> own = attempt([&] {
+      RestrictedScope scope(group.definer);
+      protect([&] { evaluate_one(rule, matched[i]); });
+    });
+    if (own) {
+      found.errors[row][i] = own->message.empty() ? "unknown error" : own->message;
       matched[i] = 0;
-      const int64_t begun = GetCurrentTimestamp();
-      const std::optional<Fault> own = attempt([&] {
-        RestrictedScope scope(group.definer);
-        protect([&] { evaluate_one(rule, matched[i]); });
-      });
-      if (own) {
-        errors[i] = own->message.empty() ? "unknown error" : own->message;
-        matched[i] = 0;
-        rule.stops = own->took_too_long;
-        any_stops = any_stops || rule.stops;
-      }
-      const int64_t took_us = GetCurrentTimestamp() - begun;
-      if (took_us > most_us) {
-        most_us = took_us;
-        slowest = &rule;
-      }
+      rule.stops = own->took_too_long;
+      any_stops = any_stops || rule.stops;
+    }
+    const int64_t took_us = GetCurrentTimestamp() - begun;
+    if (took_us > most_us) {
+      most_us = took_us;
+      slowest = &rule;
     }
   }
-  // Together they take too long, and none alone: with the slowest of them less the next payment is nearer to the bound.
-  if (fault && fault->took_too_long && !any_stops && slowest != nullptr) slowest->stops = true;
-  stop_rules(group);
+  return any_stops ? nullptr : slowest;
 }
 
 // Rules that took too long are not evaluated again.
@@ -486,29 +579,39 @@ std::string RuleSet::shown_value(size_t column) {
   return value;
 }
 
-RuleOutcome RuleSet::evaluate(const std::vector<Datum>& values, const std::vector<char>& nulls, const std::string& decision, Snapshot snapshot) {
+std::vector<RuleOutcome> RuleSet::evaluate(const std::vector<RuleValues>& rows, Snapshot snapshot) {
   const RulesAtWork work;
-  std::vector<char> matched(rules_.size(), 0);
-  std::vector<std::string> errors(rules_.size());
-  ExecClearTuple(slot_);
-  for (size_t i = 0; i < values.size(); ++i) {
-    slot_->tts_values[i] = values[i];
-    slot_->tts_isnull[i] = nulls[i] != 0;
-  }
-  ExecStoreVirtualTuple(slot_);
+  Found found{std::vector<char>(rows.size() * rules_.size(), 0), std::vector<std::vector<std::string>>(rows.size())};
+  shown_ = nullptr;
   {
     ListMemo memo(snapshot, asks_lists_);
     const PinnedTimes times;
-    for (Group& group : groups_) run(group, matched, errors);
+    for (size_t begin = 0; begin < rows.size(); begin += kBlock) {
+      const size_t end = std::min(rows.size(), begin + kBlock);
+      for (Group& group : groups_) run(group, rows, begin, end, found);
+    }
   }
+  std::vector<RuleOutcome> outcomes;
+  outcomes.reserve(rows.size());
+  for (size_t row = 0; row < rows.size(); ++row) outcomes.push_back(judged(rows[row], &found.matched[row * rules_.size()], found.errors[row]));
+  protect([&] {
+    ExecClearTuple(slot_);
+    ResetExprContext(evaluation_);
+  });
+  shown_ = nullptr;
+  return outcomes;
+}
+
+// What the rules that matched a row, or failed on it, come to.
+RuleOutcome RuleSet::judged(const RuleValues& row, const char* matched, const std::vector<std::string>& errors) {
   const TimestampTz now = GetCurrentTransactionStartTimestamp();
   RuleOutcome outcome;
   for (size_t i = 0; i < rules_.size(); ++i) {
-    const Rule& rule = rules_[i];
-    if ((!matched[i] && errors[i].empty()) || now < rule.valid_from || now >= rule.valid_until) continue;
-    outcome.matches.push_back({&rule, errors[i].empty() ? fill_reason(rule) : std::string(), errors[i].empty() ? std::string() : kept_error(errors[i])});
+    const bool failed = !errors.empty() && !errors[i].empty();
+    if (!matched[i] && !failed) continue;
+    protect([&] { show(row); });
+    outcome.matches.push_back({&rules_[i], failed ? std::string() : fill_reason(rules_[i]), failed ? kept_error(errors[i]) : std::string()});
   }
-  protect([&] { ResetExprContext(evaluation_); });
   std::stable_sort(outcome.matches.begin(), outcome.matches.end(), [](const RuleMatch& a, const RuleMatch& b) {
     return std::tie(a.rule->priority, a.rule->name) < std::tie(b.rule->priority, b.rule->name);
   });
@@ -522,8 +625,8 @@ RuleOutcome RuleSet::evaluate(const std::vector<Datum>& values, const std::vecto
     awake.push_back(snoozed ? RuleAction::kTag : action);
     if (snoozed && outcome.snooze == 0) outcome.snooze = match.rule->snooze;
   }
-  outcome.verdict = judge(decision, all);
-  outcome.without_snoozed = outcome.snooze != 0 ? judge(decision, awake).decision : outcome.verdict.decision;
+  outcome.verdict = judge(row.decision, all);
+  outcome.without_snoozed = outcome.snooze != 0 ? judge(row.decision, awake).decision : outcome.verdict.decision;
   return outcome;
 }
 
@@ -551,27 +654,36 @@ std::vector<RuleSet::Slow> RuleSet::take_slow() {
   return slow;
 }
 
-std::shared_ptr<RuleSet> find_rules(const std::string& features, bool read_only) {
+std::shared_ptr<RuleSet> find_rules(std::string_view stream, const std::string& revision, const RowMaker& make_row, bool read_only) {
   // Never destroyed: at the process's end there is no Postgres left to free it.
-  static auto& kept = *new std::shared_ptr<RuleSet>;
+  static auto& all_kept = *new std::map<std::string, std::shared_ptr<RuleSet>, std::less<>>;
   const Oid schema = fraud_schema();
-  const int64_t revision = protect([&] {
+  const int64_t live = protect([&] {
     if (!read_only) CommandCounterIncrement();
     Snapshot snapshot = RegisterSnapshot(read_only ? GetActiveSnapshot() : GetTransactionSnapshot());
-    const int64_t found = live_revision(schema, snapshot);
+    const int64_t found = live_revision(schema, stream, snapshot);
     UnregisterSnapshot(snapshot);
     return found;
   });
-  if (revision < 0) return nullptr;
+  if (live < 0) return nullptr;
   // Else what is at work now might be let go of.
   if (rules_at_work) const RulesAtWork refused;
-  if (kept != nullptr && !notes_are_gone && kept->revision_ == revision && kept->features_ == features && kept->is_current()) return kept;
-  std::shared_ptr<RuleSet> fresh(new RuleSet);
-  fresh->features_ = features;
-  fresh->load(revision, read_only);
+  if (notes_are_gone) all_kept.clear();
   notes_are_gone = false;
-  kept = fresh;
-  return fresh;
+  const auto known = all_kept.find(stream);
+  std::shared_ptr<RuleSet> rules = known != all_kept.end() ? known->second : nullptr;
+  if (rules == nullptr || rules->revision_ != live || rules->row_revision_ != revision || !rules->is_current()) {
+    rules.reset(new RuleSet);
+    rules->stream_ = std::string(stream);
+    rules->row_revision_ = revision;
+    rules->load(live, make_row, read_only);
+    all_kept[rules->stream_] = rules;
+  }
+  rules->look_at_time(GetCurrentTransactionStartTimestamp());
+  for (const Rule& rule : rules->rules_) {
+    if (rule.in_time) return rules;
+  }
+  return nullptr;
 }
 
 }  // namespace fraud::pg

@@ -25,6 +25,14 @@ void cancel() {
   SetLatch(MyLatch);
 }
 
+// Postgres forgets a cancel once it has raised it: while the time is over it is there again, whoever catches the error.
+// Called for each error that is raised. Plain Postgres code.
+void cancel_again(void*) {
+  if (is_over == 0) return;
+  InterruptPending = 1;
+  QueryCancelPending = 1;
+}
+
 struct sigaction asking;  // what SIGINT did before
 
 void note_cancel(int number) {
@@ -55,12 +63,16 @@ TimeBound::TimeBound(int milliseconds) {
     sigaction(SIGINT, &noting, nullptr);
   }
   if (QueryCancelPending && is_over == 0) was_asked = 1;
+  on_error_.callback = cancel_again;
+  on_error_.previous = error_context_stack;
+  error_context_stack = &on_error_;
   runs_ = true;
 }
 
 bool TimeBound::stop() noexcept {
   if (!runs_) return was_over_;
   runs_ = false;
+  error_context_stack = on_error_.previous;
   disable_timeout(timeout(), false);
   if (hears_) sigaction(SIGINT, &asking, nullptr);
   // Whichever came first, and whichever was told: both set the same flag.

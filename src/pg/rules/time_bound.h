@@ -5,8 +5,9 @@
 
 namespace fraud::pg {
 
-// From start() on, what runs fails with ERRCODE_QUERY_CANCELED when `milliseconds` have gone by, again and again: code
-// that catches it is interrupted once more. Zero: it may take any time. There is one at a time.
+// From its beginning on, what runs fails with ERRCODE_QUERY_CANCELED when `milliseconds` have gone by. Code that catches
+// that is interrupted once more as soon as it does anything, what it does to handle it included, so that it ends after as
+// many catches as it has handlers around. Zero: it may take any time. There is one at a time.
 class TimeBound {
  public:
   explicit TimeBound(int milliseconds);
@@ -22,6 +23,7 @@ class TimeBound {
   void pass_on() const noexcept;
 
  private:
+  ErrorContextCallback on_error_{};
   bool runs_ = false, was_over_ = false, is_canceled_ = false, statement_is_bound_ = false, hears_ = false;
 };
 

@@ -15,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "pg/features/feature_arguments.h"
 #include "pg/features/feature_fault.h"
 #include "pg/features/online_features.h"
 #include "pg/models/set_scorer.h"
@@ -26,6 +27,7 @@
 #include "pg/server/shared_state.h"
 #include "pg/server/subtransaction.h"
 #include "pg/streams/stream.h"
+#include "pg/streams/stream_rules.h"
 
 extern "C" {
 #include "commands/trigger.h"
@@ -81,11 +83,11 @@ Statement insert_alert(
     "  RETURNING case_id),"
     " the_case AS (SELECT * FROM joined UNION ALL SELECT o.case_id, 1, false FROM opened o)"
     " INSERT INTO fraud.stream_alerts (stream, entity, case_id, decision_id, event_id, event_time, score, decision, model,"
-    "  model_version, reasons, amount)"
-    " SELECT $1, $2, m.case_id, $3, $4, $5, $6, $7, $8, $9, ARRAY(SELECT jsonb_array_elements_text($10::jsonb)), $11::numeric"
+    "  model_version, reasons, amount, rules)"
+    " SELECT $1, $2, m.case_id, $3, $4, $5, $6, $7, $8, $9, ARRAY(SELECT jsonb_array_elements_text($10::jsonb)), $11::numeric, $13"
     " FROM the_case m"
     " RETURNING alert_id, case_id, (SELECT m.alerts FROM the_case m), (SELECT m.escalated FROM the_case m)",
-    {TEXTOID, TEXTOID, INT8OID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, FLOAT8OID});
+    {TEXTOID, TEXTOID, INT8OID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID, FLOAT8OID, TEXTARRAYOID});
 
 Statement insert_outbox("INSERT INTO fraud.outbox (kind, payload) VALUES ('alert', $1::jsonb)", {TEXTOID});
 
@@ -137,8 +139,9 @@ struct Names {
 struct Decided {
   Names names;
   float score = 0;
-  std::string decision;
+  std::string decision, model_decision;
   std::vector<std::string> reasons;
+  std::optional<RuleOutcome> ruled;
   std::vector<float> features;
   std::vector<float> shadows;  // of each challenger
   std::string error;           // of an unscored one
@@ -181,6 +184,7 @@ class Decider {
       throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "stream \"" + stream_.name + "\" is of another table",
                      {}, "Triggers that decide events are made by fraud.watch.");
     }
+    if (!fault_) rules_.emplace(set_);
   }
 
   // Decides the rows and writes what came of it.
@@ -194,6 +198,7 @@ class Decider {
         if (fault) note(events[i], *fault, {rows[i]});
       }
     }
+    apply_rules(rows, events);
     write(events);
   }
 
@@ -267,8 +272,36 @@ class Decider {
       event.features.assign(vector, vector + width);
       event.score = scorer_->score(vector);
       event.decision = scorer_->decide(event.score);
+      event.model_decision = event.decision;
       if (alerts(event)) event.reasons = scorer_->reasons(event.features);
       for (Challenger& challenger : challengers_) event.shadows.push_back(challenger.scorer.score(vector));
+    }
+  }
+
+  // Rules decide what has been scored: of what has not, it is not known what conditions would see.
+  void apply_rules(const std::vector<Datum>& rows, std::vector<Decided>& events) {
+    if (!rules_ || rules_->empty()) return;
+    std::vector<ScoredEvent> scored;
+    std::vector<size_t> places;
+    for (size_t i = 0; i < events.size(); ++i) {
+      const Decided& event = events[i];
+      if (!event.error.empty()) continue;
+      scored.push_back({rows[i], event.names.time, event.score, &event.model_decision, &event.features});
+      places.push_back(i);
+    }
+    std::vector<RuleOutcome> outcomes = rules_->apply(scored);
+    for (size_t i = 0; i < places.size(); ++i) {
+      Decided& event = events[places[i]];
+      const bool alerted = alerts(event);
+      event.decision = outcomes[i].verdict.decision;
+      if (!alerts(event)) {
+        event.reasons.clear();
+      } else {
+        if (!alerted) event.reasons = scorer_->reasons(event.features);
+        const std::vector<std::string> reasons = rule_reasons(outcomes[i]);
+        event.reasons.insert(event.reasons.begin(), reasons.begin(), reasons.end());
+      }
+      event.ruled = std::move(outcomes[i]);
     }
   }
 
@@ -329,9 +362,17 @@ class Decider {
     std::vector<int64_t> numbers;
     for (uint64_t row = 0; row < written; ++row) numbers.push_back(*spi_.integer(row, 1));
     write_shadow_scores(events, numbers);
+    std::vector<StreamRules::Matched> matched;
     for (size_t i = 0; i < events.size(); ++i) {
-      if (alerts(events[i])) raise_alert(events[i], numbers[i]);
+      const Decided& event = events[i];
+      bool snoozed = false;
+      if (event.ruled) {
+        matched.push_back({numbers[i], *event.names.id, *event.names.time, &*event.ruled, event.model_decision, event.decision});
+        snoozed = alerts(event) && rules_->is_snoozed(spi_, matched.back(), static_cast<double>(event.score));
+      }
+      if (alerts(event) && !snoozed) raise_alert(event, numbers[i]);
     }
+    if (rules_ && !rules_->empty()) rules_->write(spi_, matched);
   }
 
   void write_shadow_scores(const std::vector<Decided>& events, const std::vector<int64_t>& numbers) {
@@ -354,11 +395,12 @@ class Decider {
     const Names& names = event.names;
     const std::string& entity = names.entity.empty() ? *names.id : names.entity;
     const double score = static_cast<double>(event.score);
+    const std::vector<std::string> rules = event.ruled ? rule_names(*event.ruled) : std::vector<std::string>();
     spi_.run(insert_alert,
              {text_param(stream_.name), text_param(entity), int8_param(number), text_param(*names.id), time_param(*names.time),
               float8_param(score), text_param(event.decision), text_param(scorer_->model().model),
               int4_param(scorer_->model().version), text_param(json_strings(event.reasons)), optional_text_param(names.amount),
-              float8_param(guc_alert_window_s * 1e6)});
+              float8_param(guc_alert_window_s * 1e6), text_array(rules)});
     JsonObject message;
     message.add("alert_id", *spi_.integer(0, 1));
     message.add("case_id", *spi_.integer(0, 2));
@@ -374,6 +416,7 @@ class Decider {
     message.add("decision", event.decision);
     message.add("model", scorer_->model().name());
     message.add("reasons", event.reasons);
+    if (!rules.empty()) message.add("rules", rules);
     const std::string text = message.text();
     spi_.run(insert_outbox, {text_param(text)});
     protect([] { wake_at_commit(WorkerKind::kNotify); });
@@ -386,6 +429,7 @@ class Decider {
   std::shared_ptr<const FeatureSet> set_;
   std::optional<SetScorer> scorer_;
   std::vector<Challenger> challengers_;
+  std::optional<StreamRules> rules_;
   std::optional<Fault> fault_;  // of set or model: no event can be scored
 };
 

@@ -1,0 +1,50 @@
+// Rules applied to the events of a stream as they are decided (src/pg/rules).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pg/features/feature_set.h"
+#include "pg/rules/rule_outcome.h"
+#include "pg/rules/rule_set.h"
+
+namespace fraud::pg {
+
+// An event that has been scored, as conditions see it.
+struct ScoredEvent {
+  Datum row;  // of the table
+  std::optional<TimestampTz> time;
+  float score;
+  const std::string* decision;  // of the model
+  const std::vector<float>* features;
+};
+
+class StreamRules {
+ public:
+  explicit StreamRules(const std::shared_ptr<const FeatureSet>& set);
+
+  bool empty() const noexcept { return rules_ == nullptr; }
+
+  std::vector<RuleOutcome> apply(const std::vector<ScoredEvent>& events);
+
+  // Stores the matches of one event with its decision, by the number of that.
+  struct Matched {
+    int64_t decision_id;
+    std::string event_id;
+    TimestampTz event_time;
+    const RuleOutcome* outcome;
+    std::string model_decision, decision;
+  };
+  void write(Spi& spi, const std::vector<Matched>& events);
+
+  // If an alert of the event is to be kept back, counts it and returns true.
+  bool is_snoozed(Spi& spi, const Matched& event, double score) const;
+
+ private:
+  std::shared_ptr<const FeatureSet> set_;
+  std::shared_ptr<RuleSet> rules_;
+};
+
+}  // namespace fraud::pg
