@@ -34,7 +34,8 @@ void check_one_expression(const char* condition) {
   List* targets = plain_target_list(raw_parser(condition, RAW_PARSE_PLPGSQL_EXPR));
   if (list_length(targets) != 1) {
     ereport(ERROR,
-            (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the condition is not one SQL expression")));
+            (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the condition is not one SQL expression"),
+             errhint("A condition is written as after WHERE, over the columns of an alert: docs/alerts.md lists them.")));
   }
 }
 
