@@ -49,7 +49,8 @@ void check_not_volatile(SPIPlanPtr plan) {
       ereport(ERROR,
               (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
                errmsg("the condition calls a volatile function"),
-               errdetail("It is evaluated whenever a message is addressed, and must leave nothing behind.")));
+               errdetail("It is evaluated whenever a message is addressed, and must leave nothing behind."),
+               errhint("Take functions that are immutable or stable; \\df+ says which are.")));
     }
   }
 }
