@@ -75,7 +75,8 @@ BEGIN
         changes := NULL;
     ELSIF cardinality(changes) > 100 THEN
         RAISE EXCEPTION 'what is known of payment "%" has turned more than 100 times', labels[1].transaction_id
-            USING ERRCODE = 'program_limit_exceeded';
+            USING ERRCODE = 'program_limit_exceeded',
+                  HINT = 'fraud.labels has what each source said of it: two contradict each other again and again.';
     END IF;
 END
 $$;

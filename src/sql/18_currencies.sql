@@ -59,9 +59,10 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Expected is a code of ISO 4217, such as EUR.';
     ELSIF code = fraud.base_currency() THEN
         RAISE EXCEPTION 'currency "%" is the base currency, whose rate is 1', code
-            USING ERRCODE = 'invalid_parameter_value';
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Give the rates of other currencies; fraud_detect.base_currency says which one amounts are compared in.';
     ELSIF NOT (rate > 0 AND rate < 100000000) THEN
-        RAISE EXCEPTION 'rate % is not above 0 and below 100000000', rate
+        RAISE EXCEPTION 'rate must be above 0 and below 100000000, not %', rate
             USING ERRCODE = 'numeric_value_out_of_range',
                   DETAIL = format('It is how many %s one %s is worth.', fraud.base_currency(), code);
     ELSIF NOT isfinite(valid_from) THEN

@@ -150,8 +150,9 @@ BEGIN
     IF num_nulls(name, type, index) > 0 THEN
         RAISE EXCEPTION 'name, type and index must not be null' USING ERRCODE = 'null_value_not_allowed';
     ELSIF name !~ '^[a-z_][a-z0-9_]{0,62}$' THEN
-        RAISE EXCEPTION 'field name "%" is not of small letters, digits and _, the first no digit, at most 63', name
-            USING ERRCODE = 'invalid_name';
+        RAISE EXCEPTION 'invalid field name "%"', name
+            USING ERRCODE = 'invalid_name',
+                  DETAIL = 'A name is 1 to 63 small letters, digits and underscores, and begins with none of the digits.';
     ELSIF of_type NOT IN ('text', 'numeric', 'float8', 'bigint', 'boolean', 'timestamptz', 'inet') THEN
         RAISE EXCEPTION 'a field cannot be of type "%"', type
             USING ERRCODE = 'invalid_parameter_value',

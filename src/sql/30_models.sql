@@ -347,7 +347,8 @@ BEGIN
     ELSIF review_at IS NOT NULL OR block_at IS NOT NULL THEN
         RAISE EXCEPTION 'version % of model "%" takes no thresholds', version, model
             USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = format('Thresholds are probabilities; the scores of objective %s are not.', objective);
+                  DETAIL = format('Thresholds are probabilities; the scores of objective %s are not.', objective),
+                  HINT = 'Leave review_at and block_at out.';
     END IF;
     IF NOT (review_at BETWEEN 0 AND 1 AND block_at BETWEEN 0 AND 1 AND review_at <= block_at) THEN
         RAISE EXCEPTION 'invalid thresholds: review_at %, block_at %', review_at, block_at

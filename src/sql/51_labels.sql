@@ -262,7 +262,7 @@ BEGIN
     ORDER BY k.occurred_at DESC LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'known_at % is before the payment''s own time %', known_at, early.occurred_at
-            USING ERRCODE = 'invalid_parameter_value';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the time at which the label became known, which is later.';
     END IF;
     PERFORM fraud._lock_matters('{}', of_cards, ids);
     FOR written IN

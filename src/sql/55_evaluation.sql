@@ -198,7 +198,9 @@ BEGIN
     SELECT d ->> 'event_id', (d ->> 'events')::regclass INTO id, events FROM fraud.feature_set_definition(feature_set) d;
     IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = events AND quote_ident(a.attname) = id AND a.attnum > 0) THEN
         RAISE EXCEPTION 'card and amount cannot be found: the event id of feature set "%" is not a column', feature_set
-            USING ERRCODE = 'feature_not_supported';
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = 'They are read from the events whose id is the scored one''s.',
+                  HINT = 'Give rel, a table with these columns, or leave card and amount out.';
     END IF;
     RETURN QUERY EXECUTE format(
         'SELECT s.event_id, s.event_time, e.card, e.amount, s.is_fraud, s.score
@@ -606,9 +608,9 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'With alert_cost, fraud_cost is what a missed fraud costs; without it, the payment''s amount.';
     ELSIF alerts_per_day <= 0 OR min_precision NOT BETWEEN 0 AND 1 OR alert_cost < 0 OR fraud_cost < 0 THEN
-        RAISE EXCEPTION 'invalid wish for a threshold'
+        RAISE EXCEPTION 'alerts_per_day, min_precision or a cost is out of range'
             USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = 'alerts_per_day is above 0, min_precision is 0 to 1, costs are not negative.';
+                  DETAIL = 'alerts_per_day must be above 0, min_precision 0 to 1, costs not negative.';
     ELSIF alerts_per_day IS NOT NULL AND days IS NULL AND num_nonnulls("from", "to") = 2 THEN
         RAISE EXCEPTION 'alerts_per_day needs a period with two ends' USING ERRCODE = 'invalid_parameter_value';
     END IF;

@@ -145,7 +145,9 @@ DECLARE
     odd text;
 BEGIN
     IF NOT has_table_privilege(reader, rel, 'SELECT') THEN
-        RAISE EXCEPTION 'permission denied for table %', rel USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION 'permission denied for table %', rel
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = format('Training reads it as you: GRANT SELECT ON %s TO %I;', rel, reader);
     END IF;
     SELECT n.key || ' "' || n.value || '"' INTO missing FROM jsonb_each_text(named) n
     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = n.value AND a.attnum > 0 AND NOT a.attisdropped)
@@ -172,9 +174,11 @@ BEGIN
     LIMIT 1;
     IF odd IS NOT NULL THEN
         RAISE EXCEPTION 'table % has no numeric or boolean column "%"', rel, odd
-            USING ERRCODE = 'undefined_column';
+            USING ERRCODE = 'undefined_column',
+                  HINT = 'Leave it out of features, or give a view that has it as a number. Without features all that can be are taken.';
     ELSIF named ->> 'label' = ANY (features) THEN
-        RAISE EXCEPTION 'the label "%" cannot be a feature', named ->> 'label' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'the label "%" cannot be a feature', named ->> 'label'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out of features: it is what is to be predicted.';
     END IF;
     SELECT format('SELECT t.%I::timestamptz, t.%I::int::float8, %s FROM %s t WHERE t.%I >= $1 AND t.%I < $2 AND t.%I IS NOT NULL ORDER BY t.%I, t.%I',
                   named ->> 'event_time', named ->> 'label',
@@ -256,7 +260,7 @@ BEGIN
         RAISE EXCEPTION 'trials without a search' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'search says what to draw from, such as {"eta": {"min": 0.02, "max": 0.3, "log": true}}.';
     ELSIF EXISTS (SELECT FROM jsonb_each(given) p WHERE jsonb_typeof(p.value) IN ('object', 'null')) THEN
-        RAISE EXCEPTION 'a parameter is neither a text, a number nor a boolean' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'params must hold texts, numbers, booleans and arrays, no objects or nulls' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     PERFORM fraud._check_period('train', train_from, train_to, NULL, NULL);
     PERFORM fraud._check_period('validation', validation_from, validation_to, train_to + delay, 'train');
@@ -266,7 +270,9 @@ BEGIN
         RAISE EXCEPTION 'folds need a train period with two ends' USING ERRCODE = 'invalid_parameter_value';
     ELSIF folds > 0 AND (train_to - train_from) / (folds + 1) <= delay THEN
         RAISE EXCEPTION 'the train period is too short for % folds after a delay of %', folds, delay
-            USING ERRCODE = 'invalid_parameter_value';
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = format('It must be longer than %s, which is (folds + 1) times the delay.', delay * (folds + 1)),
+                  HINT = 'Give a longer period, fewer folds or a shorter delay.';
     END IF;
 
     rounds := coalesce((given ->> 'num_boost_round')::int, 300);
@@ -296,7 +302,9 @@ BEGIN
             RAISE EXCEPTION 'feature set "%" has no label', feature_set
                 USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'fraud.create_feature_set takes it.';
         ELSIF NOT has_table_privilege(fraud._caller(), events, 'SELECT') THEN
-            RAISE EXCEPTION 'permission denied for table %', events USING ERRCODE = 'insufficient_privilege';
+            RAISE EXCEPTION 'permission denied for table %', events
+                USING ERRCODE = 'insufficient_privilege',
+                      HINT = format('Training reads it as you: GRANT SELECT ON %s TO %I;', events, fraud._caller());
         END IF;
     END IF;
     RETURN fraud._store_run(jsonb_build_object(
@@ -449,7 +457,8 @@ BEGIN
                 USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Wait in a transaction of its own.';
         ELSIF r.status IN ('failed', 'cancelled') THEN
             RAISE EXCEPTION 'training run % %: %', run, CASE r.status WHEN 'failed' THEN 'failed' ELSE 'was cancelled' END, r.reason
-                USING ERRCODE = 'external_routine_exception';
+                USING ERRCODE = 'external_routine_exception',
+                      HINT = 'fraud.training_runs has the run, the server''s log what led there.';
         END IF;
         EXIT WHEN r.status = 'succeeded' OR clock_timestamp() >= until;
         PERFORM pg_sleep(0.05);

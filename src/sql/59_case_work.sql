@@ -212,7 +212,7 @@ BEGIN
     IF note IS NULL THEN
         RAISE EXCEPTION 'note must not be null' USING ERRCODE = 'null_value_not_allowed';
     ELSIF note !~ '[^[:space:]]' THEN
-        RAISE EXCEPTION 'the note is empty' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'the note must not be empty' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     -- Nothing of the case changes, so nobody is waited for.
     FOR matter IN SELECT c.* FROM fraud.case_states c WHERE c.case_id = ANY (case_ids) ORDER BY c.card, c.case_id LOOP
@@ -281,7 +281,8 @@ BEGIN
     END IF;
     SELECT g.id INTO twice FROM unnest(frauds) g(id) WHERE g.id = ANY (legitimate) LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'payment "%" is both in frauds and in legitimate', fraud._mask_card_numbers(twice) USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'payment "%" is both in frauds and in legitimate', fraud._mask_card_numbers(twice)
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name it in one of them.';
     END IF;
     SELECT min(a.occurred_at) INTO earliest FROM fraud.alerts a WHERE a.card = matter.card AND a.case_id = matter.case_id;
     IF known_at > now() OR known_at < least(earliest, now()) THEN
@@ -335,9 +336,10 @@ DECLARE
 BEGIN
     PERFORM fraud._check_cases(_merge_cases.case_id || other_cases, note);
     IF case_id = ANY (other_cases) THEN
-        RAISE EXCEPTION 'case % cannot be merged into itself', case_id USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'case % cannot be merged into itself: expected other cases', case_id
+            USING ERRCODE = 'invalid_parameter_value';
     ELSIF cardinality(other_cases) = 0 THEN
-        RAISE EXCEPTION 'other_cases is empty' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'other_cases must not be empty' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     PERFORM fraud._lock_matters(_merge_cases.case_id || other_cases, NULL, NULL);
     SELECT c.* INTO target FROM fraud.case_states c WHERE c.case_id = _merge_cases.case_id;

@@ -240,7 +240,8 @@ BEGIN
        AND secrets IS NULL AND source.secrets <> '{}' THEN
         RAISE EXCEPTION 'the secrets of source "%" must be given again with another URL or token_url', name
             USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = 'They would be sent to the new address.';
+                  DETAIL = 'They would be sent to the new address.',
+                  HINT = 'Or leave them out with reset => ''{secrets}''.';
     END IF;
     UPDATE fraud.sources s
     SET url = source.url, format = source.format, poll_interval = source.poll_interval, headers = source.headers,

@@ -124,10 +124,10 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     ELSIF channel.kind <> 'webhook' AND (channel.headers <> '{}' OR channel.template IS NOT NULL OR channel.secret IS NOT NULL) THEN
         RAISE EXCEPTION 'headers, template and secret are for webhooks, not for a channel of kind %', channel.kind
-            USING ERRCODE = 'invalid_parameter_value';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave them out.';
     ELSIF channel.kind <> 'email' AND (channel.smtp_url IS NOT NULL OR channel.smtp_user IS NOT NULL OR channel.smtp_password IS NOT NULL OR channel.sender IS NOT NULL) THEN
         RAISE EXCEPTION 'smtp_url, smtp_user, smtp_password and sender are for e-mail, not for a channel of kind %', channel.kind
-            USING ERRCODE = 'invalid_parameter_value';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave them out.';
     END IF;
 
     PERFORM fraud._check_name('channel', channel.name);
@@ -147,7 +147,9 @@ BEGIN
                       HINT = 'It was copied with what stood around it, or is two secrets; give one, and the one before it stays valid by keep_old_secret.';
         ELSIF starts_with(channel.secret, 'whsec_') AND substr(channel.secret, 7) !~ '^([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$' THEN
             RAISE EXCEPTION 'the secret of channel "%" is not whsec_ and base64', channel.name
-                USING ERRCODE = 'invalid_parameter_value';
+                USING ERRCODE = 'invalid_parameter_value',
+                      DETAIL = 'After whsec_ only base64 with its padding is expected.',
+                      HINT = 'Copy it again from the receiver; any text of 16 bytes that does not begin with whsec_ will do, too.';
         ELSIF jsonb_typeof(channel.headers) <> 'object' THEN
             RAISE EXCEPTION 'headers must be a JSON object, not %', jsonb_typeof(channel.headers)
                 USING ERRCODE = 'invalid_parameter_value',

@@ -322,7 +322,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state';
     ELSIF NOT EXISTS (SELECT FROM fraud.channels c WHERE c.name = delivery.channel) THEN
         RAISE EXCEPTION 'channel "%" does not exist any more', delivery.channel
-            USING ERRCODE = 'undefined_object';
+            USING ERRCODE = 'undefined_object', HINT = 'fraud.add_channel makes one of that name again.';
     END IF;
     UPDATE fraud.notifications n
     SET state = 'pending', next_attempt_at = '-infinity', attempts_forgiven = n.attempts, finished_at = NULL

@@ -224,7 +224,8 @@ BEGIN
     IF (NEW.card, NEW.transaction_id, NEW.occurred_at) IS DISTINCT FROM (OLD.card, OLD.transaction_id, OLD.occurred_at) THEN
         RAISE EXCEPTION 'card, id and time of a payment cannot be changed'
             USING ERRCODE = 'feature_not_supported',
-                  DETAIL = 'fraud.payment_keys, alerts and labels find it by them.';
+                  DETAIL = 'fraud.payment_keys, alerts and labels find it by them.',
+                  HINT = 'Its owner can correct the other columns.';
     END IF;
     RETURN NEW;
 END

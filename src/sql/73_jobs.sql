@@ -122,7 +122,8 @@ BEGIN
         missed = CASE WHEN runs >= 2 THEN runs ELSE s.missed END,
         missed_at = CASE WHEN runs >= 2 THEN now() ELSE s.missed_at END;
     IF failure IS NOT NULL THEN
-        RAISE WARNING 'job "%" failed: %', job, failure;
+        RAISE WARNING 'job "%" failed: %', job, failure
+            USING HINT = 'It is tried again at its next time; fraud.health() names the jobs that fail.';
         RETURN 'failed: ' || failure;
     END IF;
     RETURN 'done';

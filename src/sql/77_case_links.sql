@@ -39,7 +39,7 @@ BEGIN
     IF around IS NULL THEN
         RAISE EXCEPTION 'around must not be null' USING ERRCODE = 'null_value_not_allowed';
     ELSIF around < interval '0' THEN
-        RAISE EXCEPTION 'around % is negative', around USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'around must not be negative, not %', around USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT min(a.occurred_at) - around, max(a.occurred_at) + around INTO since, until
     FROM fraud.alerts a WHERE a.card = matter.card AND a.case_id = matter.case_id;

@@ -42,13 +42,13 @@ BEGIN
         RAISE EXCEPTION 'nothing is given to look for'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give last_four, merchant, card, or attribute and value; of one payment fraud.payment(id).';
     ELSIF num_nulls(of_attribute, of_value) = 1 THEN
-        RAISE EXCEPTION 'attribute and value are given together' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'attribute and value must be given together' USING ERRCODE = 'invalid_parameter_value';
     ELSIF num_nulls(since, until, max_rows) > 0 THEN
         RAISE EXCEPTION 'from, to and max_rows must not be null' USING ERRCODE = 'null_value_not_allowed';
     ELSIF max_rows NOT BETWEEN 1 AND 10000 THEN
         RAISE EXCEPTION 'max_rows is %, expected 1 to 10000', max_rows USING ERRCODE = 'invalid_parameter_value';
     ELSIF of_last_four !~ '^[0-9]{4}$' THEN
-        RAISE EXCEPTION 'last_four has to be four digits' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'last_four must be four digits' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF of_last_four IS NOT NULL THEN
         cards := ARRAY(SELECT c.card FROM fraud.customers c WHERE c.last_four = of_last_four LIMIT 10000);

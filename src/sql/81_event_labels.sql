@@ -79,7 +79,8 @@ BEGIN
     ELSIF length(source) NOT BETWEEN 1 AND 63 THEN
         RAISE EXCEPTION 'source has % characters, expected 1 to 63', length(source) USING ERRCODE = 'invalid_parameter_value';
     ELSIF known_at > now() THEN
-        RAISE EXCEPTION 'known_at % is in the future', known_at USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'known_at % is in the future', known_at
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Record the label when it is known.';
     END IF;
     keys := ARRAY(SELECT fraud._event_key(n.id) FROM unnest(event_ids) n(id));
     IF (SELECT max(octet_length(n.key)) FROM unnest(keys) n(key)) > 1000 THEN
@@ -164,7 +165,8 @@ BEGIN
     ELSIF length(note) > 10000 THEN
         RAISE EXCEPTION 'the note has % characters, expected at most 10000', length(note) USING ERRCODE = 'string_data_right_truncation';
     ELSIF known_at > now() THEN
-        RAISE EXCEPTION 'known_at % is in the future', known_at USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'known_at % is in the future', known_at
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Record the label when it is known.';
     END IF;
     SELECT * INTO matter FROM fraud.stream_case_states c WHERE c.case_id = _decide_stream_case.case_id FOR UPDATE;
     IF NOT FOUND THEN

@@ -119,7 +119,7 @@ BEGIN
     IF note IS NULL THEN
         RAISE EXCEPTION 'note must not be null' USING ERRCODE = 'null_value_not_allowed';
     ELSIF note !~ '[^[:space:]]' THEN
-        RAISE EXCEPTION 'the note is empty' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'the note must not be empty' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     INSERT INTO fraud.stream_case_history (stream, case_id, action, old_status, new_status, assignee, note)
     VALUES (matter.stream, matter.case_id, 'note', matter.status, matter.status, matter.assignee, fraud._mask_card_numbers(note));

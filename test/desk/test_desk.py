@@ -97,7 +97,7 @@ class Walk(unittest.TestCase):
         self.assertIn("w-7", one.text)
         self.assertNotIn("d-1", one.url, "what is looked for is in no address")
         one.press("Find", value="", attribute="", last_four="12")
-        self.assertIn("last_four has to be four digits", one.text)
+        self.assertIn("last_four must be four digits", one.text)
         one.get("/payments/w-5").press("It is legitimate", overrule="yes")
         self.assertIs(value("SELECT is_fraud FROM fraud.transactions WHERE transaction_id = 'w-5'"), False)
         one.press("It is fraud", overrule="yes")

@@ -56,6 +56,34 @@ class Errors(unittest.TestCase):
             with self.subTest(place=place, said=said):
                 self.assertIn(said, self.found(place, change))
 
+    def test_order(self):
+        """SQLSTATEs are in order, and each has as many rows as the first table says."""
+        page = (ROOT / "docs/errors.md").read_text()
+        sections = [(m[1], m[2].count("\n| `")) for m in re.finditer(r"(?ms)^## (\w{5}) .*?$(.*?)(?=^## |\Z)", page)]
+        self.assertGreater(len(sections), 30)
+        self.assertEqual([state for state, _ in sections], sorted(state for state, _ in sections))
+        self.assertEqual(sections, [(m[1], int(m[2])) for m in re.finditer(r"(?m)^\| \[(\w{5})\].*\| (\d+) \|$", page)])
+
+    def test_message_without_explanation(self):
+        """A message that does not say what is expected needs a detail or a hint."""
+        told = "DETAIL = 'It is 1 to 9.'"
+        raised = "RAISE EXCEPTION 'valid_from must be finite' USING ERRCODE = 'invalid_parameter_value'"
+        wanting = "says neither what is expected"
+        cases = [
+            ("src/sql/18_currencies.sql", lambda t: t.replace(raised, raised.replace("must be finite", "is odd")), True),
+            ("src/sql/18_currencies.sql", lambda t: t.replace(raised, raised.replace("must be finite", "is odd") + ", " + told), False),
+            ("src/sql/18_currencies.sql", lambda t: t.replace(raised, raised.replace("must be finite", "is odd, expected another")), False),
+            ("src/core/requests/request.cpp", lambda t: t.replace("auth's user must have no colon", "auth's user is odd"), True),
+            ("src/pg/payments/mapping.cpp", lambda t: t.replace(', "", "Name it once.")', ")"), True),
+            ("src/pg/server/keyed_hash.cpp", lambda t: re.sub(r",\s*errdetail\(.*?\), errhint\(.*?\)\)\)", "))", t), True),
+            ("src/worker/training/training_program.h", lambda t: re.sub(r"(kOtherProgram\[\] =)[^;]*;", r'\1 "";', t), True),
+            ("src/core/model_file/model_faults.cpp", lambda t: t.replace("message, {},", "message); //", 1), True),
+        ]
+        for place, change, found in cases:
+            with self.subTest(place=place, found=found):
+                (self.assertIn if found else self.assertNotIn)(wanting, self.found(place, change))
+        self.assertIn("has no need of it", self.found("tools/error_lists/unexplained", lambda t: t + "src/sql/18_currencies.sql | valid_from must be finite\n"))
+
     def test_message_from_elsewhere(self):
         self.assertIn("message or SQLSTATE is not written there", self.found(
             "src/sql/18_currencies.sql", lambda t: re.sub(r"RAISE EXCEPTION 'valid_from must be finite'", "RAISE EXCEPTION '%', x", t)))

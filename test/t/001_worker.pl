@@ -104,6 +104,8 @@ for my $path (sort keys %faults)
     my $said = '';
     ok(wait_for(sub { ($said = status($names{$path}, 'last_error')) =~ $faults{$path} }, "$path"), "$path says what was wrong") or diag($said);
 }
+is(value("SELECT string_agg(name, ' ' ORDER BY name) FROM fraud.source_status WHERE last_error LIKE '%proposes a mapping%'"), '',
+    'a mapping is offered for what can be read alone');
 is(status('fault_429', 'next_poll_at - last_error_at > interval \'1.5 s\''),
     't', 'Retry-After is honoured');
 is(value("SELECT count(*) FROM fraud.source_status WHERE name LIKE 'fault%' AND stored > 0"),

@@ -159,7 +159,7 @@ $node->safe_psql('postgres', "UPDATE fraud.model_versions SET compiled = sha256(
 like($error, qr/the compiled model does not have its own SHA-256/, 'so are cut ones');
 $node->safe_psql('postgres', "UPDATE fraud.model_versions SET compiled = 'short' WHERE model = 'fourth'");
 (undef, undef, $error) = $node->psql('postgres', score_of('fourth'));
-like($error, qr/the compiled model is damaged: it is too short/, 'and what is not even a digest');
+like($error, qr/the compiled model is damaged: its SHA-256 is too short/, 'and what is not even a digest');
 
 # A backend that is killed takes the server's memory with it; then all is as before.
 $watcher->query_safe('BEGIN');

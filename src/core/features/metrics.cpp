@@ -23,7 +23,8 @@ double ratio(size_t part, size_t whole) noexcept {
 Ranking::Ranking(std::vector<Outcome> outcomes) : outcomes_(std::move(outcomes)) {
   for (const Outcome& outcome : outcomes_) {
     if (std::isnan(outcome.score)) {
-      throw Error(ErrorCode::kInvalidArgument, "a score to be measured is not a number");
+      throw Error(ErrorCode::kInvalidArgument, "a score to be measured is not a number", {},
+                  "Leave out the events without a score: WHERE score <> 'NaN'.");
     }
     frauds_ += outcome.is_fraud ? 1 : 0;
   }

@@ -23,6 +23,10 @@ constexpr int kPageShift = 6;
 constexpr int kPageTiles = 1 << kPageShift;
 // Of one input in one tile. With more, windows that count them take finer tiles, or the events.
 constexpr size_t kMostDistinctInTile = 4096;
+// What can be done where pages are not what was written.
+constexpr char kTilesAgain[] =
+    "Have the set's tiles made anew: fraud.untile_features and fraud.tile_features; of payments "
+    "SELECT fraud._mark_all_tiles('payments', '-infinity', 'infinity').";
 
 // What tiles of a key hold: each different accumulator of its windows once. The order of the features,
 // and the widths and delays of the windows, make no difference.

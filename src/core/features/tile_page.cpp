@@ -291,8 +291,8 @@ TilePage::State TilePage::state(int place) const noexcept {
 void TilePage::read(int place, Tile* tile) const {
   using Part = TileShape::Part;
   if (!valid_ || state(place) == State::kFiner) {
-    throw Error(ErrorCode::kInvalidArgument, valid_ ? "this stretch has no tile: read the finer ones"
-                                                    : "expected a page of tiles of this shape");
+    throw Error(ErrorCode::kInvalidArgument, valid_ ? "expected a tile of this stretch, found finer ones"
+                                                    : "expected a page of tiles of this shape", {}, kTilesAgain);
   }
   tile->clear();
   if (state(place) == State::kEmpty) return;

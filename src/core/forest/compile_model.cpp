@@ -104,7 +104,8 @@ class Compiler {
     }
     if (slots_.size() >= kMaxSlots) {
       throw Error(ErrorCode::kLimitExceeded,
-                  "the model has more than " + std::to_string(kMaxSlots) + " kinds of splits");
+                  "the model has more than " + std::to_string(kMaxSlots) + " kinds of splits", {},
+                  "Train a smaller model: fewer trees, or features with fewer different values.");
     }
     uint32_t next = 0;
     for (auto& [key, slot] : slots_) slot = next++;

@@ -12,7 +12,7 @@ namespace fraud {
 namespace {
 
 [[noreturn]] void fail(const std::string& what) {
-  throw Error(ErrorCode::kInvalidModel, "the compiled model is damaged: " + what);
+  throw Error(ErrorCode::kInvalidModel, "the compiled model is damaged: " + what, {}, "Import the model's file again.");
 }
 
 void check(bool sound, const char* what) {

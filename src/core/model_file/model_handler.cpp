@@ -161,7 +161,8 @@ bool ModelHandler::parse_error(size_t position, const std::string& /*token*/,
 void ModelHandler::count_event() {
   if (++events_ > input_bytes_) {
     throw Error(ErrorCode::kInvalidJson,
-                std::string("invalid ") + format_ + ": more values than bytes");
+                std::string("invalid ") + format_ + ": more values than bytes", {},
+                "The file was cut, edited or damaged: save the model anew with XGBoost's save_model.");
   }
 }
 
@@ -391,7 +392,8 @@ void ModelHandler::finish_encoding() {
   if (!seen(Part::kEncodingOffsets) && !categories_are_codes_) {
     fail_unsupported(place(Part::kEncoding) +
                      "numbers other than 0, 1, 2, … in this order are not supported, since a row "
-                     "would have to bring the codes in place of them");
+                     "would have to bring the codes in place of them",
+                     "Train on a column whose categories are their codes (0, 1, 2, …), or texts.");
   }
 }
 
@@ -492,7 +494,10 @@ void ModelHandler::set_missing() {
   if (!noted.is_object() || !noted.contains("missing") || noted["missing"].is_null()) return;
   const nlohmann::json& missing = noted["missing"];
   const float value = missing.is_number() ? missing.get<float>() : std::numeric_limits<float>::infinity();
-  if (!std::isfinite(value)) fail_unsupported("a placeholder for missing values that is not a finite number is not supported");
+  if (!std::isfinite(value)) {
+    fail_unsupported("a placeholder for missing values that is not a finite number is not supported",
+                     "Train with a finite number as missing, or with NaN, which needs none.");
+  }
   forest_.missing = value;
 }
 

@@ -34,7 +34,8 @@ Format detect_format(std::string_view bytes) {
 
 [[noreturn]] void fail_unreadable(const char* format, size_t position) {
   throw Error(ErrorCode::kInvalidJson,
-              std::string("invalid ") + format + " at byte " + std::to_string(position));
+              std::string("invalid ") + format + " at byte " + std::to_string(position), {},
+              "The file was cut, edited or damaged: save the model anew with XGBoost's save_model.");
 }
 
 Forest read_json(std::string_view bytes) {

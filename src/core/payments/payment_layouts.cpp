@@ -450,7 +450,8 @@ void Reader::read_csv(std::string_view text) {
     object += '}';
     read_element(object, where, 0);
   }
-  if (csv.has_gone_wrong()) throw Error(ErrorCode::kLimitExceeded, "the CSV reader has no memory left");
+  if (csv.has_gone_wrong()) throw Error(ErrorCode::kLimitExceeded, "the CSV reader has no memory left", {},
+                                       "Send, or ask for, fewer payments at a time.");
 }
 
 // True when a text that is no JSON as a whole has objects on lines of their own.
@@ -489,7 +490,8 @@ void Reader::read_lines(std::string_view text) {
 // Reads the body, or the text that it wraps.
 void Reader::read_text(std::string_view text) {
   const size_t at = skip_blank(text, 0);
-  if (at == text.size()) throw Error(ErrorCode::kInvalidPayload, "empty body");
+  if (at == text.size()) throw Error(ErrorCode::kInvalidPayload, "empty body",
+                                     "Expected payments: a JSON object or array, lines of objects, or CSV.");
   if (format_ == PaymentFormat::kCsv) {
     read_csv(text);
     return;

@@ -62,7 +62,9 @@ Error Reader::broken(std::string_view text, size_t at, size_t position, Document
   std::string message = "invalid JSON at byte " + std::to_string(position) + part_;
   if (position > text.size()) message += ": it is cut off";
   const bool is_markup = text[skip_blank(text, 0)] == '<';
-  return Error(ErrorCode::kInvalidJson, message, is_markup ? "The content begins with \"<\", as HTML and XML do." : "");
+  return Error(ErrorCode::kInvalidJson, message, is_markup ? "The content begins with \"<\", as HTML and XML do." : "",
+               position > text.size() ? "Send, or ask for, the whole text."
+                                      : "Look there for what is no JSON; lines of CSV are read as format csv.");
 }
 
 // Ends the reading of a text whose rest, from `rest` on, is unreadable.

@@ -114,7 +114,7 @@ class Section {
     for (char& c : found) {
       const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
       if (!is_letter && !(c >= '0' && c <= '9') && kPlain.find(c) == std::string_view::npos) {
-        refuse(name(key) + " is not a header's name");
+        refuse(name(key) + " is not a header's name", "It must be letters, digits and ! # $ % & ' * + . ^ _ ` | ~ -.");
       }
       if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     }
@@ -150,7 +150,7 @@ Paging read_paging(const Json& value) {
   paging.kind = paging_kind(kind);
   const auto only = [&](const char* key, std::initializer_list<PagingKind> kinds) {
     if (section.has(key) && std::find(kinds.begin(), kinds.end(), paging.kind) == kinds.end()) {
-      refuse("paging of kind " + kind + " has no " + key);
+      refuse("paging of kind " + kind + " has no " + key, "", "Leave it out, or take another kind.");
     }
   };
   const auto cursor = PagingKind::kCursor, link = PagingKind::kLink, page = PagingKind::kPage, offset = PagingKind::kOffset;
@@ -189,7 +189,8 @@ Auth read_auth(const Json& value) {
   const std::string kind = section.required("kind");
   auth.kind = auth_kind(kind);
   const auto only = [&](const char* key, AuthKind one) {
-    if (section.has(key) && auth.kind != one) refuse("auth of kind " + kind + " has no " + key);
+    if (section.has(key) && auth.kind != one) refuse("auth of kind " + kind + " has no " + key, "",
+                                                     "Leave it out, or take another kind.");
   };
   only("user", AuthKind::kBasic);
   only("header", AuthKind::kApiKey);
@@ -245,7 +246,7 @@ const char* secret_name(AuthKind kind) {
 
 Json parsed(std::string_view text, const char* what) {
   Json json = Json::parse(text, Json::Order::kByName);
-  if (!json.is_readable()) refuse(std::string(what) + " cannot be read as JSON");
+  if (!json.is_readable()) refuse(std::string(what) + " cannot be read as JSON", "It must be a JSON object.");
   return json;
 }
 
@@ -302,13 +303,14 @@ Request Request::parse(std::string_view json, std::string_view secrets) {
       }
       const std::string written = text.is_text() ? text.text() : text.dump();
       if (name.empty() || name.size() + written.size() > kMaxTextBytes || has_control(name) || has_control(written)) {
-        refuse("request's query has a name or value that is empty, too long or has control characters");
+        refuse("request's query has a name or value that is empty, too long or has control characters",
+               "A name must not be empty, nor have more than " + std::to_string(kMaxTextBytes) + " bytes together with its value.");
       }
       request.query_.emplace_back(name, RequestTemplate(written));
     });
   }
   if (section.has("body")) {
-    if (!request.is_post) refuse("a request with a body has the method POST");
+    if (!request.is_post) refuse("a request with a body must have the method POST");
     const Json& body = section.get("body");
     if (body.is_text()) {
       const std::string text = body.text();
@@ -338,7 +340,7 @@ Request Request::parse(std::string_view json, std::string_view secrets) {
   }
   request.rate_limit = static_cast<int>(section.integer("rate_limit", 1, kMaxRate, 0));
   request.is_conditional = section.boolean("conditional");
-  if (request.is_conditional && request.is_post) refuse("a conditional request has the method GET");
+  if (request.is_conditional && request.is_post) refuse("a conditional request must have the method GET");
 
   Paging& paging = request.paging;
   const char* placeholder = paging.kind == PagingKind::kCursor ? "cursor" : paging.kind == PagingKind::kPage ? "page"
@@ -346,15 +348,17 @@ Request Request::parse(std::string_view json, std::string_view secrets) {
   for (const char* name : {"cursor", "page", "offset"}) {
     const bool is_own = placeholder != nullptr && std::string_view(placeholder) == name;
     if (request.uses(name) && !is_own) {
-      refuse("request uses {{" + std::string(name) + "}} without paging of kind " + name);
+      refuse("request uses {{" + std::string(name) + "}} without paging of kind " + name, "",
+             "Give paging, such as {\"kind\": \"" + std::string(name) + "\"}, or leave the placeholder out.");
     }
     // Where it is not said by a placeholder the page goes into the query under its usual name.
     if (is_own && paging.parameter.empty() && !request.uses(name)) paging.parameter = name;
     if (is_own && !paging.parameter.empty() && request.uses(name)) {
-      refuse("request names its page twice: by paging's parameter and by {{" + std::string(name) + "}}");
+      refuse("request names its page twice: by paging's parameter and by {{" + std::string(name) + "}}", "",
+             "Leave one of them out.");
     }
   }
-  if (request.uses("size") && paging.size == 0) refuse("request uses {{size}} without paging's size");
+  if (request.uses("size") && paging.size == 0) refuse("request uses {{size}}, which needs paging's size");
 
   const Json given = parsed(secrets, "secrets");
   if (!given.is_object()) refuse("secrets must be a JSON object, not " + std::string(type_name(given)));

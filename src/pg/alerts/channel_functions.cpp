@@ -34,7 +34,8 @@ void check_one_expression(const char* condition) {
   List* targets = plain_target_list(raw_parser(condition, RAW_PARSE_PLPGSQL_EXPR));
   if (list_length(targets) != 1) {
     ereport(ERROR,
-            (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the condition is not one SQL expression")));
+            (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the condition is not one SQL expression"),
+             errhint("A condition is written as after WHERE, over the columns of an alert: docs/alerts.md lists them.")));
   }
 }
 
@@ -48,7 +49,8 @@ void check_not_volatile(SPIPlanPtr plan) {
       ereport(ERROR,
               (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
                errmsg("the condition calls a volatile function"),
-               errdetail("It is evaluated whenever a message is addressed, and must leave nothing behind.")));
+               errdetail("It is evaluated whenever a message is addressed, and must leave nothing behind."),
+               errhint("Take functions that are immutable or stable; \\df+ says which are.")));
     }
   }
 }

@@ -201,7 +201,9 @@ void EventReader::start(TupleDesc descriptor) {
     TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_HASH_EXTENDED_PROC);
     if (!OidIsValid(entry->hash_extended_proc)) {
       ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
-                      errmsg("type %s has no hash function", format_type_be(type))));
+                      errmsg("type %s has no hash function", format_type_be(type)),
+                      errdetail("Values are told apart by their hashes."),
+                      errhint("Drop the feature, and make it anew with the value cast to text.")));
     }
     form.hash = static_cast<FmgrInfo*>(MemoryContextAlloc(form_context_, sizeof(FmgrInfo)));
     fmgr_info_cxt(entry->hash_extended_proc, form.hash, form_context_);

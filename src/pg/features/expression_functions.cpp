@@ -25,7 +25,8 @@ FeatureExpression stored_argument(FunctionCallInfo fcinfo) {
     OwnerScope owner;
     Spi spi;
     if (spi.run(has_expression, {text_param(name), text_param(text)}, true) == 0) {
-      throw SqlError(ERRCODE_UNDEFINED_OBJECT, "feature set \"" + name + "\" has no expression \"" + text + "\"");
+      throw SqlError(ERRCODE_UNDEFINED_OBJECT, "feature set \"" + name + "\" has no expression \"" + text + "\"", {},
+                     "fraud.feature_catalog lists the features with their expressions.");
     }
   }
   return parse_stored_expression(*set, "expression", text);

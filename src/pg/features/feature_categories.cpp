@@ -103,10 +103,12 @@ FRAUD_FUNCTION(add_categories) {
     OwnerScope owner;
     Spi spi;
     if (spi.run(feature_kind, {text_param(set), text_param(feature)}) == 0) {
-      throw SqlError(ERRCODE_UNDEFINED_OBJECT, "feature set \"" + set + "\" has no feature \"" + feature + "\"");
+      throw SqlError(ERRCODE_UNDEFINED_OBJECT, "feature set \"" + set + "\" has no feature \"" + feature + "\"", {},
+                     "fraud.feature_catalog lists the features of each set.");
     }
     if (*spi.text(0, 1) == "number") {
-      throw SqlError(ERRCODE_WRONG_OBJECT_TYPE, "feature \"" + feature + "\" is a number and has no categories");
+      throw SqlError(ERRCODE_WRONG_OBJECT_TYPE, "feature \"" + feature + "\" is a number and has no categories", {},
+                     "Those of kind category and code have some; fraud.feature_catalog says which these are.");
     }
     expression = *spi.text(0, 2);
   }

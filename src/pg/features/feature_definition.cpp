@@ -66,7 +66,8 @@ void insert_definition(const Definition& definition) {
   spi.run(count_features, {text_param(definition.set), text_param(definition.feature)});
   if (*spi.integer(0, 2) != 0) {
     throw SqlError(ERRCODE_DUPLICATE_OBJECT, "feature set \"" + definition.set +
-                                                 "\" has a feature \"" + definition.feature + "\" already");
+                                                 "\" has a feature \"" + definition.feature + "\" already",
+                   {}, "Give it another name; fraud.drop_feature drops the one that is there.");
   }
   if (*spi.integer(0, 1) >= kMostFeatures) {
     throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,

@@ -127,7 +127,8 @@ Parsed* parse_list(Oid relation_oid, const char* text, int* count) {
     if (contain_volatile_functions(expression)) {
       ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
                       errmsg("it calls a volatile function"),
-                      errdetail("A feature must have the same value whenever it is computed.")));
+                      errdetail("A feature must have the same value whenever it is computed."),
+                      errhint("Take functions that are immutable or stable; \\df+ says which are.")));
     }
     if (reads_clock(expression, nullptr)) {
       ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
@@ -145,7 +146,8 @@ Parsed* parse_list(Oid relation_oid, const char* text, int* count) {
     for (int system = FirstLowInvalidHeapAttributeNumber + 1; system < 0; ++system) {
       if (bms_is_member(system - FirstLowInvalidHeapAttributeNumber, parsed->columns)) {
         ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
-                        errmsg("it uses a system column")));
+                        errmsg("it uses a system column"), errdetail("Where it is computed, the row may not be stored yet."),
+                        errhint("Take a column of the table's own.")));
       }
     }
     // Names were looked up as the caller sees them; they are printed for everybody.

@@ -108,7 +108,8 @@ FRAUD_FUNCTION(add_feature) {
   if (definition.kind == "number") {
     check_number(expression, "expression");
     if (!PG_ARGISNULL(4)) {
-      throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "categories are for features of kind category or code");
+      throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "categories are for features of kind category or code", {},
+                     "Leave categories out, or give kind => 'category'.");
     }
   } else if (definition.kind != "category" && definition.kind != "code") {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "unknown kind \"" + definition.kind + "\"", {},
@@ -181,9 +182,11 @@ FRAUD_FUNCTION(add_window_feature) {
   }
   if (values.size() != expected && !(optional && values.empty())) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
-                   expected == 0   ? *definition.aggregate + " takes no value"
-                   : expected == 2 ? *definition.aggregate + " takes two values, latitude and longitude"
-                                   : *definition.aggregate + " takes one value, not " + std::to_string(values.size()));
+                   *definition.aggregate + " must be given " +
+                       (expected == 0   ? "no value"
+                        : expected == 2 ? "two values, latitude and longitude"
+                                        : "one value") +
+                       ", not " + std::to_string(values.size()));
   }
   for (const FeatureExpression& value : values) {
     if (aggregate == Aggregate::kDistinct) {
@@ -252,7 +255,8 @@ FRAUD_FUNCTION(drop_feature) {
   }
   spi.run(note_dropped_feature, {text_param(set), text_param(feature)});
   if (spi.run(delete_feature, {text_param(set), text_param(feature)}) == 0) {
-    throw SqlError(ERRCODE_UNDEFINED_OBJECT, "feature set \"" + set + "\" has no feature \"" + feature + "\"");
+    throw SqlError(ERRCODE_UNDEFINED_OBJECT, "feature set \"" + set + "\" has no feature \"" + feature + "\"", {},
+                   "fraud.feature_catalog lists the features of each set.");
   }
   spi.run(delete_feature_categories, {text_param(set), text_param(feature)});
   return (Datum)0;

@@ -334,7 +334,7 @@ int64_t interval_microseconds(const Interval& interval, const char* what) {
   if (__builtin_mul_overflow(static_cast<int64_t>(interval.day), USECS_PER_DAY, &days) ||
       __builtin_add_overflow(days, interval.time, &total) ||
       total > INT64_MAX / 4 || total < 0) {
-    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, std::string(what) + " must not be negative or too long");
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, std::string(what) + " must not be negative, or longer than 26687997 days");
   }
   return total;
 }

@@ -38,7 +38,8 @@ Oid relation_argument(FunctionCallInfo fcinfo, int index) {
   const char kind = protect([&] { return get_rel_relkind(relation); });
   switch (kind) {
     case '\0':
-      throw SqlError(ERRCODE_UNDEFINED_TABLE, "no table or view has the OID " + std::to_string(relation));
+      throw SqlError(ERRCODE_UNDEFINED_TABLE, "no table or view has the OID " + std::to_string(relation), {},
+                     "Give its name: 'SCHEMA.TABLE'.");
     case 'r': case 'p': case 'v': case 'm': case 'f':
       break;
     default:

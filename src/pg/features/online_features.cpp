@@ -83,7 +83,7 @@ class Computation {
       begin = end;
     }
     if (begin != events.rows) {
-      throw SqlError(ERRCODE_INTERNAL_ERROR, "events came in another order than they were asked for");
+      throw InternalError("events came in another order than they were asked for");
     }
   }
 
@@ -488,9 +488,9 @@ Datum as_row(const FeatureSet& set, HeapTupleHeader event) {
     const char* name = protect([&] { return format_type_be(row_type); });
     throw SqlError(ERRCODE_DATATYPE_MISMATCH,
                    "the event is not a row of " + std::string(name),
-                   (missing.empty() ? "" : "Missing columns: " + missing + ".") +
-                       std::string(missing.empty() || wrong.empty() ? "" : " ") +
-                       (wrong.empty() ? "" : "Columns of another type: " + wrong + "."),
+                   missing.empty() ? "Columns of another type: " + wrong + "."
+                                   : "Missing columns: " + missing + "." +
+                                         (wrong.empty() ? "" : " Columns of another type: " + wrong + "."),
                    "Pass a row of it, such as jsonb_populate_record(NULL::" + std::string(name) + ", …).");
   }
   return protect([&] { return heap_copy_tuple_as_datum(heap_form_tuple(target, values, nulls), target); });

@@ -189,7 +189,9 @@ void prepare_many(OnlineSet& online, size_t key, const EventReader& event) {
     Oid array = protect([&] { return get_array_type(type); });
     if (!OidIsValid(array)) {
       const char* type_name = protect([&] { return format_type_be(type); });
-      throw SqlError(ERRCODE_FEATURE_NOT_SUPPORTED, "type " + std::string(type_name) + " has no array type");
+      throw SqlError(ERRCODE_FEATURE_NOT_SUPPORTED, "type " + std::string(type_name) + " has no array type",
+                     "Events are asked for by arrays of their keys.",
+                     "Drop the feature, and make it anew with that column cast to text.");
     }
     names += "\"?" + std::to_string(types.size()) + "\", ";
     types.push_back(array);

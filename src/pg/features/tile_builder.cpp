@@ -117,7 +117,8 @@ TileBuilder::Pages TileBuilder::finest(TimestampTz starts_at, uint64_t places, c
   auto rewrite = [&](const Which& which, std::string* page, const Tiles* fresh) {
     const TileShape& shape = source_.shapes().keys[which.first];
     const TilePage old(shape, *page);
-    if (!page->empty() && !old.valid()) throw Error(ErrorCode::kInvalidArgument, "a page of fraud.tiles is not readable");
+    if (!page->empty() && !old.valid()) throw Error(ErrorCode::kInvalidArgument, "a page of fraud.tiles is not readable", {},
+                                                    kTilesAgain);
     TilePageWriter writer(shape);
     bool any = false;
     for (int place = 0; place < kPageTiles; ++place) {
@@ -160,7 +161,8 @@ void TileBuilder::raise(int level, TimestampTz starts_at, const Pages& below) {
   for (auto& [which, page] : after) {
     const TileShape& shape = source_.shapes().keys[which.first];
     const TilePage old(shape, page);
-    if (!page.empty() && !old.valid()) throw Error(ErrorCode::kInvalidArgument, "a page of fraud.tiles is not readable");
+    if (!page.empty() && !old.valid()) throw Error(ErrorCode::kInvalidArgument, "a page of fraud.tiles is not readable", {},
+                                                   kTilesAgain);
     TilePageWriter writer(shape);
     Tile tile(shape), sum(shape);
     bool any = false;

@@ -281,7 +281,9 @@ FRAUD_FUNCTION(fold_all_tiles) {
 FRAUD_FUNCTION(mark_tiles) {
   const auto* data = reinterpret_cast<TriggerData*>(fcinfo->context);
   if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) || data->tg_trigger->tgnargs != 1) {
-    throw SqlError(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "fraud._mark_tiles() is for triggers AFTER a change, with the name of a feature set");
+    throw SqlError(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                   "fraud._mark_tiles() is for triggers AFTER a change, with the name of a feature set", {},
+                   "Drop that trigger, and call fraud.tile_features.");
   }
   const std::string_view set = data->tg_trigger->tgargs[0];
   if (TRIGGER_FIRED_FOR_ROW(data->tg_event)) {

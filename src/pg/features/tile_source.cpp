@@ -50,7 +50,7 @@ std::vector<Datum> TileSource::values(size_t key, const std::vector<std::string>
   std::vector<Datum> values;
   size_t next = 0;
   for_each_part(*online_, key, [&](size_t column) {
-    if (next == parts.size()) throw SqlError(ERRCODE_INTERNAL_ERROR, "a tiled key has too few parts");
+    if (next == parts.size()) throw InternalError("a tiled key has too few parts");
     std::string text = parts[next++];
     char* input_text = text.data();
     Oid type = types_->column_type(column);

@@ -211,7 +211,9 @@ void CallSite::read_stored_vector(Datum value, bool null) {
   if (!is_stored_mapped_) map_stored_vector();
   ArrayType* vector = null ? nullptr : protect([&] { return DatumGetArrayTypeP(value); });
   if (vector == nullptr) {
-    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the payment has no stored feature vector");
+    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the payment has no stored feature vector",
+                   "A row without a payment, such as an outer join gives, has none.",
+                   "Leave such rows out: WHERE transaction_id IS NOT NULL.");
   }
   if (ARR_NDIM(vector) != 1 || ARR_HASNULL(vector)) {
     throw SqlError(ERRCODE_ARRAY_SUBSCRIPT_ERROR,

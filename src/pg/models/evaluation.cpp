@@ -31,7 +31,8 @@ struct Collected {
 MemoryContext aggregate_context(FunctionCallInfo fcinfo) {
   MemoryContext context = nullptr;
   if (AggCheckCallContext(fcinfo, &context) == 0) {
-    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "this function is for aggregates only");
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "this function is for aggregates only", {},
+                   "Call the aggregate that it is a part of: docs/evaluation.md lists them.");
   }
   return context;
 }
@@ -73,7 +74,8 @@ void add(FunctionCallInfo fcinfo, Collected<Item>& collected, const Item& item) 
 double checked_score(FunctionCallInfo fcinfo, int argument) {
   double score = PG_GETARG_FLOAT8(argument);
   if (std::isnan(score)) {
-    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "a score to be measured is not a number");
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "a score to be measured is not a number", {},
+                   "Leave out the events without a score: WHERE score <> 'NaN'.");
   }
   return score;
 }

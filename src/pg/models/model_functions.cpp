@@ -91,10 +91,11 @@ void name_features(Forest& forest, const std::vector<std::string>& names) {
   }
   std::set<std::string> seen;
   for (const std::string& name : names) {
-    if (name.empty()) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "a feature name is empty");
+    if (name.empty()) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "a feature name must not be empty");
     if (!seen.insert(name).second) {
       throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
-                     "feature name \"" + name + "\" stands twice");
+                     "feature name \"" + name + "\" stands twice", "Values are matched to features by name.",
+                     "Give each feature a name of its own.");
     }
   }
   forest.feature_names = names;

@@ -105,7 +105,8 @@ Found find(const Reference& ref, bool read_only) {
   });
   if (!exists) throw_unknown(ref);
   if (row.digest_size != found.digest.size()) {
-    throw SqlError(ERRCODE_DATA_CORRUPTED, "the compiled model is damaged: it is too short");
+    throw SqlError(ERRCODE_DATA_CORRUPTED, "the compiled model is damaged: its SHA-256 is too short", {},
+                   "Import the model's file again.");
   }
   memcpy(found.digest.data(), row.digest, row.digest_size);
   found.has_thresholds = promoted && (!ref.alias.empty() || row.gives_probability);
@@ -121,7 +122,8 @@ Found find(const Reference& ref, bool read_only) {
 Datum load(Spi& spi, Statement& column, const Found& found, bool read_only) {
   if (spi.run(column, {text_param(found.model), int4_param(found.version)}, read_only) == 0) {
     throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + found.model + "\" has no version " +
-                                                 std::to_string(found.version));
+                                                 std::to_string(found.version),
+                   {}, "fraud.model_versions lists the versions.");
   }
   Datum value = *spi.datum(0, 1);
   return protect([&] { return PointerGetDatum(PG_DETOAST_DATUM(value)); });

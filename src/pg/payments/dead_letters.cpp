@@ -276,7 +276,8 @@ FRAUD_FUNCTION(retry_letter) {
   }));
   const fraud::Json repaired = parse_json(text);
   if (!repaired.is_object()) {
-    throw SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "repaired holds a number that is out of range");
+    throw SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "repaired holds a number that is out of range",
+                   "JSON numbers are read as float8, up to 1.8e308.");
   }
   const Retry result = retry(error_id, repaired);
   const char* outcome = result.outcome.c_str();

@@ -194,7 +194,7 @@ void store_follow_ups(Spi& spi, std::vector<Entry>& entries, const Origin& origi
       if (!payment.currency.empty()) currency = payment.currency;
       base_amount = currency == first.currency ? first.share : entry.base_amount;
       if (!first.is_fitting) {
-        fault = "amt has more decimals than " + currency + ", the currency of the payment, has";
+        fault = "amt must have no more decimals than " + currency + ", the currency of the payment, has";
       } else if (base_amount.empty()) {
         fault = price_fault(entry);
       }

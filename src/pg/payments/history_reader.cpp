@@ -21,7 +21,7 @@ std::vector<HistoryField> history_fields(Oid relation) {
   Oid row_type = protect([&] { return get_rel_type_id(relation); });
   if (!OidIsValid(row_type)) {
     throw SqlError(ERRCODE_UNDEFINED_TABLE,
-                   "no table or view has the OID " + std::to_string(relation));
+                   "no table or view has the OID " + std::to_string(relation), {}, "Give its name: 'SCHEMA.TABLE'.");
   }
   TupleDesc descriptor = protect([&] { return lookup_rowtype_tupdesc_copy(row_type, -1); });
   for (int i = 0; i < descriptor->natts; ++i) {

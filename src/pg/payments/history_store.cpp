@@ -269,7 +269,8 @@ int64_t RowWriter::store_directly(const FeatureBlock& block, SetScorer& scorer, 
     if (block.times[i] >= month_ends) {
       month = partition_at(transactions_, block.times[i], &month_ends);
       if (!OidIsValid(month)) {
-        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "fraud.transactions has no partition for a payment's time");
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "fraud.transactions has no partition for a payment's time", {},
+                       kPartitionHint);
       }
     }
     // received_at: as its default.

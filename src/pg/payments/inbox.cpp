@@ -505,7 +505,8 @@ void score(const std::vector<InboxRow>& wanted, int writer) {
     PaymentBatch one = read_payments(row.text, PaymentFormat::kRecords);
     if (one.payments.size() != 1) {
       throw SqlError(ERRCODE_DATA_CORRUPTED, "fraud.inbox holds what is no payment",
-                     one.rejected.empty() ? "" : one.rejected[0].reason);
+                     one.rejected.empty() ? "" : one.rejected[0].reason,
+                     "Somebody has changed it: put its column payment right, or delete the row.");
     }
     one.payments[0].occurred_at_us = unix_time(row.occurred_at);  // JSON has milliseconds
     batch.payments.push_back(std::move(one.payments[0]));

@@ -288,7 +288,9 @@ void check_may_ask(const std::string& number, CardLookup& cards, Oid role) {
 
 Assessment assess(const Payment& payment, std::string_view model, Oid role, bool with_reasons) {
   if (is_follow_up(payment.kind)) {
-    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "a " + std::string(payment_kind_name(payment.kind)) + " is no payment, and has no score");
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
+                   "a " + std::string(payment_kind_name(payment.kind)) + " is no payment, and has no score", {},
+                   "Store it with fraud.ingest.");
   }
   OwnerScope owner;
   prefer_index_scans();
@@ -302,7 +304,8 @@ Assessment assess(const Payment& payment, std::string_view model, Oid role, bool
   entries[0].payment = &timed;
   entries[0].occurred_at = postgres_time(*timed.occurred_at_us);
   std::string fault = future_fault(entries[0].occurred_at);
-  if (!fault.empty()) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + fault);
+  if (!fault.empty()) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + fault, {},
+                                       "Give the payment's own time; fraud_detect.max_future allows for clocks that are ahead.");
   {
     Spi spi;
     if (timed.card_number.empty() && !timed.customer.empty()) {

@@ -313,7 +313,7 @@ void check_members(const Json& object, const std::string& where, std::initialize
 
 void take_time(PostgresMapping* mapping, const Json& time, const std::string& where, FieldRule* rule, Prepared* prepared) {
   if (rule->name != "trans_date_trans_time" && rule->name != "dob") {
-    refuse(where + " has \"time\", which is for occurred_at and date_of_birth");
+    refuse(where + " has \"time\", which is for occurred_at and date_of_birth", "", "Leave it out.");
   }
   std::string format = "iso8601";
   if (time.is_text()) {
@@ -344,7 +344,8 @@ void take_time(PostgresMapping* mapping, const Json& time, const std::string& wh
     if (format == name) rule->time = known;
   }
   if (rule->time != TimeFormat::kNone) {
-    if (rule->has_zone && rule->time != TimeFormat::kIso8601) refuse(where + " has a zone, but an epoch is of none");
+    if (rule->has_zone && rule->time != TimeFormat::kIso8601) refuse(where + " has a zone, but an epoch is of none", "",
+                                                                     "Leave the zone out.");
     if (rule->name == "dob") refuse(where + " needs a template of a date", "", "For example: {\"format\": \"DD/MM/YYYY\"}.");
     return;
   }
@@ -374,7 +375,8 @@ void take_time(PostgresMapping* mapping, const Json& time, const std::string& wh
            "It is iso8601, epoch_s, epoch_ms, epoch_us, a template of to_timestamp (DD/MM/YYYY HH24:MI:SS), or of strptime (%d/%m/%Y %H:%M:%S).");
   }
   const bool has_letter = std::any_of(format.begin(), format.end(), [](unsigned char c) { return isalpha(c) != 0; });
-  if (!has_letter) refuse("format \"" + redact(format, "") + "\" of " + where + " names no part of a time");
+  if (!has_letter) refuse("format \"" + redact(format, "") + "\" of " + where + " names no part of a time", "",
+                          "For example: {\"format\": \"DD/MM/YYYY HH24:MI:SS\"}.");
 }
 
 void take_rule(PostgresMapping* mapping, const std::string& given, const Json& value) {
@@ -397,7 +399,7 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
     refuse("there is no field " + where, "", "Nearest are " + hint + "; what is no field of ours can be \"attributes." + redact(given, "") + "\".");
   }
   for (const FieldRule& other : mapping->rules) {
-    if (other.name == rule.name) refuse(where + " is the same field as another one that is named");
+    if (other.name == rule.name) refuse(where + " is the same field as another one that is named", "", "Name it once.");
   }
   if (value.is_text()) {
     rule.path = value.text();
@@ -417,10 +419,10 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
     if (value.contains("time")) take_time(mapping, value["time"], where, &rule, &prepared);
     const bool is_amount = rule.name == "amt";
     if (value.contains("minor_units")) rule.is_minor = flag_of(value["minor_units"], "minor_units of " + where);
-    if (rule.is_minor && !is_amount) refuse(where + " has \"minor_units\", which is for amount");
+    if (rule.is_minor && !is_amount) refuse(where + " has \"minor_units\", which is for amount", "", "Leave it out.");
     if (value.contains("negative")) {
       const std::string negative = text_of(value["negative"], "negative of " + where);
-      if (!is_amount && rule.name != "amt_minor") refuse(where + " has \"negative\", which is for amount");
+      if (!is_amount && rule.name != "amt_minor") refuse(where + " has \"negative\", which is for amount", "", "Leave it out.");
       if (negative == "refund") {
         rule.sign = NegativeAmount::kNegativeIsRefund;
       } else if (negative == "payment") {
@@ -440,7 +442,8 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
   }
   if (rule.name == "trans_date_trans_time" && rule.time == TimeFormat::kNone && rule.constant.empty()) rule.time = TimeFormat::kIso8601;
   if (rule.path.empty() == rule.constant.empty()) {
-    refuse(where + (rule.path.empty() ? " has neither a path nor a value" : " has both a path and a value"));
+    refuse(where + (rule.path.empty() ? " has neither a path nor a value" : " has both a path and a value"), "",
+           "Give path, which leads to it in a payment, or value, which is that of all payments.");
   }
   if (!rule.path.empty()) {
     JsonPath* path = parse_path(mapping, rule.path, "path " + shown(rule.path) + " of " + where);
@@ -471,7 +474,7 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
       rule.around = std::exchange(rule.steps, {{std::string(kEnvelope)}, {rule.name}});
     }
   } else if (is_around) {
-    refuse(where + " has \"from\" and no path");
+    refuse(where + " has \"from\", which needs a path");
   }
   // The card number's is first: what is quoted of others is masked with it.
   const bool is_first = rule.name == "cc_num";
@@ -483,7 +486,8 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
 
 std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFormat format) {
   const Json spec = Json::parse(json);
-  if (!spec.is_object()) refuse("it must be an object, not " + (spec.is_readable() ? shown(spec).substr(0, 40) : std::string("what it is")));
+  if (!spec.is_readable()) refuse("it must be an object, not a broken one");
+  if (!spec.is_object()) refuse("it must be an object, not " + shown(spec).substr(0, 40));
   check_members(spec, "it", {"payments", "fields", "delimiter", "columns"});
   auto mapping = std::make_unique<PostgresMapping>();
   if (spec.contains("payments")) {
@@ -493,7 +497,10 @@ std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFor
       refuse("payments " + shown(path) + " is more than a chain of members",
              "The body is searched for it without being read as a whole.", "For example: '$.data.transactions[*]'.");
     }
-    if (format != PaymentFormat::kAuto && format != PaymentFormat::kRecords) refuse("payments is a path in a JSON document, and the format is another");
+    if (format != PaymentFormat::kAuto && format != PaymentFormat::kRecords) {
+      refuse("payments is a path in a JSON document, and the format is another", "",
+             "Leave payments out, or give format => 'records'.");
+    }
     mapping->payments = std::move(*steps);
     mapping->payments_path = path;
   }
@@ -509,7 +516,7 @@ std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFor
     for (const Json& name : spec["columns"].values()) mapping->columns.push_back(text_of(name, "a name of columns"));
   }
   if (format != PaymentFormat::kCsv && (spec.contains("delimiter") || spec.contains("columns"))) {
-    refuse("delimiter and columns are for the format csv");
+    refuse("delimiter and columns are for the format csv", "", "Leave them out, or give format => 'csv'.");
   }
   if (spec.contains("fields")) {
     const Json& fields = spec["fields"];

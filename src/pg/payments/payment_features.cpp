@@ -13,7 +13,8 @@ namespace fraud::pg {
 std::shared_ptr<const FeatureSet> payments_feature_set(bool read_only) {
   std::shared_ptr<const FeatureSet> set = find_feature_set("payments", read_only);
   if (set->features.empty()) {
-    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "feature set \"payments\" has no features");
+    throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "feature set \"payments\" has no features",
+                   "A model scores payments by its features.", "fraud.add_feature and fraud.add_window_feature add one.");
   }
   return set;
 }
@@ -117,7 +118,7 @@ void compute_features(const std::shared_ptr<const FeatureSet>& set, std::vector<
   }
   const size_t width = set->features.size();
   if (vectors.size() != entries.size() * width) {
-    throw SqlError(ERRCODE_INTERNAL_ERROR, "unexpected number of feature vectors");
+    throw InternalError("unexpected number of feature vectors");
   }
   for (size_t i = 0; i < entries.size(); ++i) {
     const float* vector = vectors.data() + i * width;

@@ -167,7 +167,8 @@ FRAUD_FUNCTION(assess) {
                    {}, "To assess many, call fraud.assess for each in a query.");
   }
   if (!batch.rejected.empty()) {
-    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + batch.rejected[0].reason);
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid payment: " + batch.rejected[0].reason, {},
+                   "docs/payments.md lists the fields of a payment, and what they can be.");
   }
   Oid role = protect([] { return GetUserId(); });
   const bool with_reasons = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);

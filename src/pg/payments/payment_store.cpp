@@ -168,7 +168,7 @@ void ensure_partitions(Spi& spi, const std::vector<Entry>& entries, bool apart) 
       if (has_month(entry.occurred_at)) continue;
     }
     throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                   "fraud.transactions has no partition for " + format_time(unix_time(entry.occurred_at)));
+                   "fraud.transactions has no partition for " + format_time(unix_time(entry.occurred_at)), {}, kPartitionHint);
   }
 }
 

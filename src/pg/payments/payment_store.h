@@ -76,6 +76,10 @@ TimestampTz month_of(TimestampTz time);
 // Tells whether a payment of this time finds its partition; if so it stays until the end of
 // the transaction.
 bool has_month(TimestampTz time);
+// What can be done where a month has none, though it is made with the month's first payment.
+constexpr char kPartitionHint[] =
+    "SELECT fraud.maintain_partitions() makes those that are due; a table fraud.transactions_YYYY_MM that is no partition is to be "
+    "attached, or renamed.";
 
 // Returns that partition, or InvalidOid.
 Oid month_partition(TimestampTz time);

@@ -37,7 +37,9 @@ Entry* find_entry(FmgrInfo* called) {
   // the strength of a name.
   if (!OidIsValid(body) || function->pronamespace != get_namespace_oid("fraud", false)) {
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
-                    errmsg("function \"%s\" has no body in schema fraud", NameStr(function->proname))));
+                    errmsg("function \"%s\" has no body in schema fraud", NameStr(function->proname)),
+                    errdetail("It calls a function of the same name with _ before it, which was dropped or moved."),
+                    errhint("Make it again as the extension's script has it.")));
   }
   auto* entry = static_cast<Entry*>(MemoryContextAllocZero(called->fn_mcxt, sizeof(Entry)));
   entry->changes = function->provolatile == PROVOLATILE_VOLATILE;

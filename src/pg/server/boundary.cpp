@@ -110,10 +110,10 @@ ErrorData* describe_current_exception() noexcept {
     data = make(ERRCODE_OUT_OF_MEMORY, "out of memory", {}, {});
   } catch (const std::exception& error) {
     // The text of a library's exception may quote input, and so a card number.
-    data = make(ERRCODE_INTERNAL_ERROR, "unexpected error in fraud_detect", {}, {});
+    data = make(ERRCODE_INTERNAL_ERROR, "unexpected error in fraud_detect", {}, kReportFault);
     (void)error;
   } catch (...) {
-    data = make(ERRCODE_INTERNAL_ERROR, "unexpected error in fraud_detect", {}, {});
+    data = make(ERRCODE_INTERNAL_ERROR, "unexpected error in fraud_detect", {}, kReportFault);
   }
   MemoryContextSwitchTo(old);
   return data;

@@ -53,6 +53,19 @@ class SqlError : public std::exception {
   std::string message_, detail_, hint_;
 };
 
+// What a DBA does with an error that is a fault of ours.
+constexpr char kReportFault[] =
+    "This is a fault of fraud_detect, or damaged memory: report it with the statement, the server's log and the versions of "
+    "fraud_detect and PostgreSQL.";
+// What can be done where OpenSSL fails.
+constexpr char kCryptoHint[] = "OpenSSL had no memory, or its configuration (openssl.cnf, a FIPS provider) leaves SHA-256 out.";
+
+// What cannot be.
+class InternalError : public SqlError {
+ public:
+  explicit InternalError(std::string message) : SqlError(ERRCODE_INTERNAL_ERROR, std::move(message), {}, kReportFault) {}
+};
+
 namespace detail {
 
 // Where the ErrorData of errors in flight is kept: set by the innermost boundary.

@@ -16,7 +16,8 @@ Sha256 hmac_sha256(std::string_view key, std::string_view text) {
                 pg_hmac_update(context, (const uint8*)text.data(), text.size()) == 0 &&
                 pg_hmac_final(context, digest.data(), digest.size()) == 0;
     if (context != nullptr) pg_hmac_free(context);
-    if (!done) ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC")));
+    if (!done) ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC"),
+                        errdetail("The server's OpenSSL failed to compute SHA-256."), errhint("%s", kCryptoHint)));
   });
   return digest;
 }

@@ -186,6 +186,8 @@ TupleTableSlot* PlainTable::new_row(const Datum* values, const bool* nulls, Tupl
     ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
                     errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint", NameStr(attribute->attname),
                            RelationGetRelationName(table_)),
+                    errdetail("fraud_detect writes no value there."),
+                    errhint("Take the column's NOT NULL away (ALTER COLUMN … DROP NOT NULL), which CREATE EXTENSION did not make."),
                     errtablecol(table_, at + 1)));
   }
   ExecStoreVirtualTuple(row_);

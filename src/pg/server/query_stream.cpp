@@ -37,7 +37,8 @@ struct QueryStream::Receiver {
     auto* to = reinterpret_cast<Receiver*>(self);
     slot_getallattrs(slot);
     if (slot->tts_isnull[0]) {
-      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an event has no time")));
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an event's time must not be null"),
+                      errhint("Leave such rows out by a view.")));
     }
     to->times[to->rows] = DatumGetTimestampTz(slot->tts_values[0]);
     to->labels[to->rows] =
@@ -60,7 +61,7 @@ struct QueryStream::Receiver {
     ArrayType* vector = DatumGetArrayTypeP(datum);
     if (ARR_NDIM(vector) != 1 || ARR_HASNULL(vector) || (size_t)ARR_DIMS(vector)[0] != features) {
       ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-                      errmsg("a stored feature vector has not %zu values", features)));
+                      errmsg("expected a stored feature vector of %zu values without nulls", features)));
     }
     memcpy(row, ARR_DATA_PTR(vector), features * sizeof(float));
     if (vector != (ArrayType*)DatumGetPointer(datum)) pfree(vector);

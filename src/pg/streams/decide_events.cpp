@@ -232,7 +232,7 @@ class Decider {
                            events.types);
       }
       kept->plan.run(&events.values[0].value, nullptr, false);
-      if (SPI_processed != count) throw SqlError(ERRCODE_INTERNAL_ERROR, "unexpected number of events");
+      if (SPI_processed != count) throw InternalError("unexpected number of events");
       for (size_t row = 0; row < count; ++row) {
         names[row].id = spi.text(row, 1);
         if (std::optional<Datum> time = spi.datum(row, 2)) names[row].time = DatumGetTimestampTz(*time);
@@ -263,7 +263,7 @@ class Decider {
     std::vector<Names> names = names_of(from, rows.size(), false);
     const std::vector<float> vectors = online_features(set_, from, false);
     const size_t width = set_->features.size();
-    if (vectors.size() != rows.size() * width) throw SqlError(ERRCODE_INTERNAL_ERROR, "unexpected number of feature vectors");
+    if (vectors.size() != rows.size() * width) throw InternalError("unexpected number of feature vectors");
     for (size_t i = 0; i < rows.size(); ++i) {
       Decided& event = events[i];
       event = Decided{};
@@ -358,7 +358,7 @@ class Decider {
         {text_param(stream_.name), scorer_ ? text_param(scorer_->model().model) : null_param(),
          scorer_ ? int4_param(scorer_->model().version) : null_param(), ids.array(), times.array(), entities.array(), amounts.array(),
          scores.array(), decisions.array(), reasons.array(), errors.array(), vectors.array(), int8_param(static_cast<int64_t>(width))});
-    if (written != events.size()) throw SqlError(ERRCODE_INTERNAL_ERROR, "unexpected number of decisions");
+    if (written != events.size()) throw InternalError("unexpected number of decisions");
     std::vector<int64_t> numbers;
     for (uint64_t row = 0; row < written; ++row) numbers.push_back(*spi_.integer(row, 1));
     write_shadow_scores(events, numbers);
@@ -488,7 +488,9 @@ FRAUD_FUNCTION(decide_events) {
   // As CALLED_AS_TRIGGER, which takes Node for Postgres's.
   if (data == nullptr || fcinfo->context->type != T_TriggerData || !TRIGGER_FIRED_AFTER(data->tg_event) || !TRIGGER_FIRED_FOR_STATEMENT(data->tg_event) ||
       !TRIGGER_FIRED_BY_INSERT(data->tg_event) || data->tg_newtable == nullptr || data->tg_trigger->tgnargs != 1) {
-    throw SqlError(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "fraud._decide_events is the trigger that fraud.watch makes");
+    throw SqlError(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "fraud._decide_events is the trigger that fraud.watch makes",
+                   "It must be called AFTER INSERT, for each statement, with the new rows and the name of a feature set.",
+                   "Drop that trigger, and call fraud.watch.");
   }
   if (tuplestore_tuple_count(data->tg_newtable) == 0) return (Datum)0;
   const std::string name = data->tg_trigger->tgargs[0];

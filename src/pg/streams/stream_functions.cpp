@@ -42,7 +42,8 @@ std::string qualified_name(Oid relation) {
     const char* schema = get_namespace_name(get_rel_namespace(relation));
     return own != nullptr && schema != nullptr ? quote_qualified_identifier(schema, own) : nullptr;
   });
-  if (name == nullptr) throw SqlError(ERRCODE_UNDEFINED_TABLE, "the table was dropped meanwhile");
+  if (name == nullptr) throw SqlError(ERRCODE_UNDEFINED_TABLE, "the table was dropped meanwhile", {},
+                                      "Make it and its feature set anew, and call this again.");
   return name;
 }
 

@@ -402,7 +402,9 @@ class IngestWorker {
         reason += " (content type " + redact(response.content_type, "").substr(0, 80) + ")";
       }
       if (!fault.detail().empty()) reason += ". " + fault.detail();
-      if (!fault.hint().empty()) reason += "; fraud.preview_source('" + name + "') proposes a mapping";
+      // The hint of a body of another layout is a mapping.
+      const bool fits = fault.code() == ErrorCode::kInvalidPayload && !fault.hint().empty();
+      if (fits) reason += "; fraud.preview_source('" + name + "') proposes a mapping";
       RejectedPayment whole;
       // A little of it: what it is can be seen, and no more of a host that was not meant.
       whole.payload = redact_broken(response.body, kMaxShownBytes);

@@ -29,7 +29,7 @@ std::string base64(const unsigned char* bytes, int length) {
   std::string text(static_cast<size_t>(pg_b64_enc_len(length)), '\0');
   int used = pg_b64_encode(reinterpret_cast<const Base64Byte*>(bytes), length, text.data(),
                            static_cast<int>(text.size()));
-  if (used < 0) throw SqlError(ERRCODE_INTERNAL_ERROR, "could not encode base64");
+  if (used < 0) throw InternalError("could not encode base64");
   text.resize(static_cast<size_t>(used));
   return text;
 }
@@ -42,7 +42,9 @@ std::string signing_key(const std::string& secret) {
   int length = static_cast<int>(encoded.size());
   std::string key(static_cast<size_t>(pg_b64_dec_len(length)), '\0');
   int used = pg_b64_decode(encoded.data(), length, reinterpret_cast<Base64Byte*>(key.data()), static_cast<int>(key.size()));
-  if (used < 0) throw SqlError(ERRCODE_DATA_CORRUPTED, "the channel's secret is not base64");
+  if (used < 0) throw SqlError(ERRCODE_DATA_CORRUPTED, "the channel's secret is not base64",
+                               "A secret that begins with whsec_ goes on with base64.",
+                                "Give the channel its secret again: fraud.alter_channel.");
   key.resize(static_cast<size_t>(used));
   return key;
 }
@@ -58,7 +60,8 @@ std::string sign(const std::string& secret, const std::string& signed_text) {
                 pg_hmac_update(context, (const uint8*)signed_text.data(), signed_text.size()) == 0 &&
                 pg_hmac_final(context, digest, sizeof(digest)) == 0;
     if (context != nullptr) pg_hmac_free(context);
-    if (!done) ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC")));
+    if (!done) ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC"),
+                        errdetail("The server's OpenSSL failed to compute SHA-256."), errhint("%s", kCryptoHint)));
   });
   return "v1," + base64(digest, sizeof(digest));
 }

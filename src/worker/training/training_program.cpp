@@ -75,6 +75,9 @@ std::string program_path() { return std::string(pkglib_path) + "/fraud_detect_tr
 
 }  // namespace
 
+constexpr char kRoomHint[] =
+    "Give the server's user more of what the reason names (processes, open files, memory), and ask for the run again.";
+
 TrainingProgram::TrainingProgram(int64_t max_bytes) {
   std::string path = program_path();
   if (access(path.c_str(), X_OK) != 0) {
@@ -83,7 +86,7 @@ TrainingProgram::TrainingProgram(int64_t max_bytes) {
   }
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    throw SqlError(ERRCODE_SYSTEM_ERROR, std::string("could not make a socket: ") + strerror(errno));
+    throw SqlError(ERRCODE_SYSTEM_ERROR, std::string("could not make a socket: ") + strerror(errno), {}, kRoomHint);
   }
   static bool registered = false;
   if (!registered) {
@@ -101,7 +104,7 @@ TrainingProgram::TrainingProgram(int64_t max_bytes) {
     pid_ = 0;
     close(socket_);
     socket_ = -1;
-    throw SqlError(ERRCODE_SYSTEM_ERROR, std::string("could not start the training program: ") + strerror(error));
+    throw SqlError(ERRCODE_SYSTEM_ERROR, std::string("could not start the training program: ") + strerror(error), {}, kRoomHint);
   }
   child = pid_;
   fcntl(socket_, F_SETFL, O_NONBLOCK);
@@ -159,7 +162,8 @@ bool TrainingProgram::next_message(TrainingMessage* message) {
   if (input_.size() < sizeof(header)) return false;
   memcpy(&header, input_.data(), sizeof(header));
   if (header.bytes > kMaxMessageBytes) {
-    throw SqlError(ERRCODE_PROTOCOL_VIOLATION, "the training process does not speak as expected");
+    throw SqlError(ERRCODE_PROTOCOL_VIOLATION, "the training process does not speak as expected", {},
+                   kOtherProgram);
   }
   if (input_.size() < sizeof(header) + header.bytes) return false;
   message->type = header.type;

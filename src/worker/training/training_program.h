@@ -10,6 +10,9 @@
 
 namespace fraud::worker {
 
+// What can be done where what it says is not understood.
+constexpr char kOtherProgram[] = "Install the extension and its training program anew, of one version, and restart the server.";
+
 struct TrainingMessage {
   MessageType type = MessageType::kError;
   std::string body;

@@ -125,7 +125,8 @@ class Digest {
 
  private:
   static void check(int status) {
-    if (status < 0) throw SqlError(ERRCODE_INTERNAL_ERROR, "could not compute a digest");
+    if (status < 0) throw SqlError(ERRCODE_INTERNAL_ERROR, "could not compute a digest",
+                                   "The server's OpenSSL failed to compute SHA-256.", kCryptoHint);
   }
   pg_cryptohash_ctx* hash_;
 };
@@ -303,7 +304,8 @@ class TrainingWorker {
 
   void work() {
     if (!OidIsValid(user_)) {
-      throw SqlError(ERRCODE_UNDEFINED_OBJECT, "the role that asked for the run does not exist any more");
+      throw SqlError(ERRCODE_UNDEFINED_OBJECT, "the role that asked for the run does not exist any more", {},
+                     "Ask for the run again: fraud.train.");
     }
     (void)MakePGDirectory(kSpoolDirectory);  // mostly there already
     types_.assign(features_.size(), "float");
@@ -363,7 +365,8 @@ class TrainingWorker {
   static TrainingMessage expect(TrainingProgram& program, MessageType type) {
     TrainingMessage message = program.receive();
     if (message.type != type) {
-      throw SqlError(ERRCODE_PROTOCOL_VIOLATION, "the training process does not speak as expected");
+      throw SqlError(ERRCODE_PROTOCOL_VIOLATION, "the training process does not speak as expected", {},
+                     kOtherProgram);
     }
     return message;
   }
@@ -384,7 +387,9 @@ class TrainingWorker {
     bool same = features.size() == features_.size();
     for (size_t i = 0; same && i < features.size(); ++i) same = features[i].name == features_[i];
     if (!same) {
-      throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the feature set was changed since the run was asked for");
+      throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the feature set was changed since the run was asked for",
+                     "It has other features, or another order of them, than the run was asked for.",
+                     "Ask for the run again: fraud.train.");
     }
   }
 
@@ -479,7 +484,8 @@ class TrainingWorker {
                      "A label counts from when it is known: label_known_at, or label_delay after the event.");
     }
     throw SqlError(ERRCODE_NO_DATA_FOUND, which + " has no rows",
-                   first ? "There are some from " + text(*first) + " to " + text(*last) + "." : "There are none at all.");
+                   first ? "There are some from " + text(*first) + " to " + text(*last) + "." : "There are none at all.",
+                   first ? "Give a period that has some." : "");
   }
 
   // Sends the training and validation rows of a block, and keeps those of the test.
