@@ -25,7 +25,7 @@ int read_card_keys(Oid schema, bool read_only, CardKeyRow** rows) {
   Oid table = get_relname_relid("card_keys", schema);
   if (!OidIsValid(table)) {
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation \"fraud.card_keys\" does not exist"),
-                    errhint("Drop the extension fraud_detect and create it again.")));
+                    errhint("Restore it from a backup.")));
   }
   Relation relation = table_open(table, AccessShareLock);
   // As a statement would have it.

@@ -15,7 +15,7 @@ Oid relation_named(Oid schema, const char* name) {
   if (!OidIsValid(relation)) {
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
                     errmsg("relation \"fraud.%s\" does not exist", name),
-                    errhint("Drop the extension fraud_detect and create it again.")));
+                    errhint("Restore it from a backup.")));
   }
   return relation;
 }
