@@ -236,7 +236,7 @@ CREATE VIEW fraud.cases AS
            (SELECT sum(a.payment_amount) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS amount,
            c.opened_at,
            -- OFFSET 0: else it may be sought from the newest of all alerts on, past those of a flood.
-           (SELECT max(a.raised_at) FROM (SELECT a.raised_at FROM fraud.alerts a WHERE a.card = c.card AND a.case_id = c.case_id OFFSET 0) a) AS last_alert_at,
+           (SELECT max(a.raised_at) FROM (SELECT a.raised_at FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id) OFFSET 0) a) AS last_alert_at,
            c.priority, c.due_at, c.assignee, c.assigned_at, c.merged_into
     FROM fraud.case_states c;
 COMMENT ON VIEW fraud.cases IS
