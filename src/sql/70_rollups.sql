@@ -318,7 +318,7 @@ CREATE VIEW fraud._queued_days AS
                        WHERE c.card = d.card AND c.month = d.month LIMIT 1) c ON true
     OFFSET 0;
 COMMENT ON VIEW fraud._queued_days IS
-    'internal: cards and days of which payments came or went; is_active: whether the card has payments then, is_summed: whether the sums have it so';
+    'internal: cards and days of which payments came or went; is_active: whether the card has payments then, is_summed: whether the sums say so';
 
 CREATE VIEW fraud._queued_customers AS
     SELECT d.day AS starts_at, sum(CASE WHEN d.is_active THEN 1 ELSE -1 END) AS customers

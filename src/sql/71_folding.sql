@@ -107,8 +107,9 @@ BEGIN
                            WHERE c.card = q.card AND c.month = q.starts_at LIMIT 1) c ON true
         CROSS JOIN LATERAL (SELECT coalesce(c.days, 0) AS days, coalesce(c.days_emptied, 0) AS emptied,
                                    q.days_less | (q.days_more & coalesce(c.days_emptied, 0)) AS in_doubt) b
-        CROSS JOIN LATERAL (SELECT CASE WHEN b.in_doubt = 0 THEN 0
-                                        ELSE fraud._days_with_payments(q.card, q.starts_at, b.in_doubt, fraud.report_timezone()) END AS days OFFSET 0) p
+        CROSS JOIN LATERAL (SELECT CASE WHEN b.in_doubt = 0 THEN 0 ELSE
+                                fraud._days_with_payments(q.card, q.starts_at, b.in_doubt, fraud.report_timezone())
+                            END AS days OFFSET 0) p
         WHERE q.kind = 'card'
     ), cards AS (
         INSERT INTO fraud.rollup_cards AS o (card, month, days, days_emptied, payments, volume, alerts, fraud, fraud_volume)

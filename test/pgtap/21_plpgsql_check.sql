@@ -28,7 +28,8 @@ SELECT EXISTS (SELECT FROM pg_available_extensions
         CROSS JOIN LATERAL regexp_match(line, '^(?:\[(from|before) ([0-9.]+)\] )?(.+)$') e(entry)
         JOIN pg_extension x ON x.extname = 'plpgsql_check'
         WHERE line !~ '^(#|$)'
-          AND coalesce((string_to_array(x.extversion, '.')::int[] >= string_to_array(e.entry[2], '.')::int[]) = (e.entry[1] = 'from'), true);
+          AND coalesce((string_to_array(x.extversion, '.')::int[] >= string_to_array(e.entry[2], '.')::int[])
+                       = (e.entry[1] = 'from'), true);
     SET LOCAL search_path = :tap, pg_catalog, pg_temp;
     SELECT plan((SELECT count(*)::int + 2 FROM functions f JOIN pg_language l ON l.oid = f.prolang AND l.lanname = 'plpgsql'));
     SELECT is((SELECT string_agg(format('line %s: %s', d.lineno, d.finding), E'\n') FROM findings d

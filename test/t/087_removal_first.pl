@@ -16,7 +16,8 @@ sub pay
     my $payment = payment(cc_num => $card, trans_num => qq("$id"), current_time => 1700000000000);
     value("SELECT status FROM fraud.ingest('$payment')");
 }
-my $customers = "SELECT r.customers, (SELECT count(DISTINCT t.card) FROM fraud.transactions t), (SELECT count(*) FROM fraud.customer_activity a WHERE a.active_days > 0) FROM fraud.daily_report r WHERE r.payments > 0";
+my $customers = 'SELECT r.customers, (SELECT count(DISTINCT t.card) FROM fraud.transactions t),'
+  . ' (SELECT count(*) FROM fraud.customer_activity a WHERE a.active_days > 0) FROM fraud.daily_report r WHERE r.payments > 0';
 
 pay(4000000000000000 + $_, "first-$_") for 1 .. 3;
 value('SELECT fraud.refresh_rollups()');
