@@ -75,10 +75,10 @@ sub tables
     for my $database (qw(postgres second))
     {
         # How many numbers of a sequence are in memory is nobody's business.
-        for my $line (split /\n/, value($node, q{
-            SELECT c.oid::regclass, (xpath('/row/d/text()', query_to_xml(format(
+        for my $line (split /\n/, value($node, $answers . q{
+            SELECT c.oid::regclass, pg_temp.answer(format(
                 'SELECT count(*) || '' rows, '' || md5(coalesce(string_agg(%1$s::text, E''\n'' ORDER BY %1$s::text COLLATE "C"), '''')) AS d FROM %2$s t',
-                CASE relkind WHEN 'S' THEN 'row(last_value, is_called)' ELSE 'row(t.*)' END, c.oid::regclass), false, true, '')))[1]
+                CASE relkind WHEN 'S' THEN 'row(last_value, is_called)' ELSE 'row(t.*)' END, c.oid::regclass))
             FROM pg_class c WHERE relnamespace IN ('fraud'::regnamespace, 'public'::regnamespace) AND relkind IN ('r', 'S')
         }, $database))
         {

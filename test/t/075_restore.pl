@@ -73,10 +73,10 @@ is(value('SELECT count(*) FROM fraud.check_restore()'), '0', 'nothing is missing
 my $apart = join '|', qw(locks builtin_rows held_customers poll_requests source_counts source_field_counts source_state channel_state training_queue
   job_state job_skips sweeps health_states health_told health_marks source_samples changes changes_[0-3] change_ids change_slot change_slots change_mark
   folding months card_keys id_keys);
-my $digests = qq{
-    SELECT c.oid::regclass, (xpath('/row/d/text()', query_to_xml(format(
+my $digests = $answers . qq{
+    SELECT c.oid::regclass, pg_temp.answer(format(
         'SELECT count(*) || '' rows, '' || md5(coalesce(string_agg(%1\$s::text, E''\\n'' ORDER BY %1\$s::text COLLATE "C"), '''')) AS d FROM %2\$s t',
-        CASE relkind WHEN 'S' THEN 'row(last_value, is_called)' ELSE 'row(t.*)' END, c.oid::regclass), false, true, '')))[1]
+        CASE relkind WHEN 'S' THEN 'row(last_value, is_called)' ELSE 'row(t.*)' END, c.oid::regclass))
     FROM pg_class c WHERE relnamespace IN ('fraud'::regnamespace, 'shop'::regnamespace) AND relkind IN ('r', 'S') AND relname !~ '^($apart)\$'
 };
 sub tables { return { map { split /\|/ } split /\n/, value($digests, $_[0]) } }

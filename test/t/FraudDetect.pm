@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(usleep time);
 
-our @EXPORT = qw(new_server crash start_api stop_api wait_for seconds_of patient reload_with noon_zone payment);
+our @EXPORT = qw(new_server crash start_api stop_api wait_for seconds_of patient reload_with noon_zone payment $answers);
 
 my @apis;
 
@@ -141,6 +141,12 @@ sub noon_zone
     my $hour = (gmtime)[2];
     return $hour >= 12 ? 'Etc/GMT+' . ($hour - 12) : 'Etc/GMT-' . (12 - $hour);
 }
+
+# Defines pg_temp.answer(query), which is what a query of one value says; for a query about each of many tables. (XML would do
+# it without, but not every build has it.)
+our $answers = <<'SQL';
+CREATE FUNCTION pg_temp.answer(query text) RETURNS text LANGUAGE plpgsql AS 'DECLARE said text; BEGIN EXECUTE query INTO said; RETURN said; END';
+SQL
 
 # Returns the JSON of a payment, with fields changed as asked.
 sub payment
