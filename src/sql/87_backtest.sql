@@ -174,7 +174,8 @@ BEGIN
             -- Another rule fails on one of the payments, unless this condition does.
             RETURN QUERY SELECT b.* FROM fraud._backtest_rule(_backtest_rule.expression, _backtest_rule."from", _backtest_rule."to", false, _backtest_rule.stream) b
                          UNION ALL SELECT 'hits_of_rule_too', n, NULL FROM unnest(others || not_compared) n;
-            RAISE WARNING 'a live rule fails on these payments, so that none is compared: %', fraud._mask_card_numbers(SQLERRM);
+            RAISE WARNING 'a live rule fails on these payments, so that none is compared: %', fraud._mask_card_numbers(SQLERRM)
+                USING HINT = 'fraud.rule_status says which, and of what.';
     END;
 END
 $$;

@@ -26,7 +26,7 @@ void drop_tally(void* tally) { delete static_cast<BacktestTally*>(tally); }
 BacktestTally* make_tally(FunctionCallInfo fcinfo, BacktestTally&& from) {
   MemoryContext context = nullptr;
   if (AggCheckCallContext(fcinfo, &context) == 0) {
-    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "this function is for aggregates only");
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "this function is for aggregates only", {}, "fraud.backtest_rule calls it.");
   }
   auto* callback = static_cast<MemoryContextCallback*>(protect([&] { return MemoryContextAlloc(context, sizeof(MemoryContextCallback)); }));
   auto* tally = new BacktestTally(std::move(from));
@@ -111,7 +111,7 @@ FRAUD_FUNCTION(backtest_write) {
 FRAUD_FUNCTION(backtest_read) {
   bytea* bytes = protect([&] { return PG_GETARG_BYTEA_PP(0); });
   std::optional<BacktestTally> tally = BacktestTally::read({VARDATA_ANY(bytes), static_cast<size_t>(VARSIZE_ANY_EXHDR(bytes))});
-  if (!tally) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid state of a backtest");
+  if (!tally) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "the state of a backtest must be one that its aggregate wrote");
   return PointerGetDatum(make_tally(fcinfo, std::move(*tally)));
 }
 

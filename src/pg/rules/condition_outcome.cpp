@@ -40,7 +40,7 @@ Site* make_site(FunctionCallInfo fcinfo, const RuleRow& row, const char* text, H
   site->columns = static_cast<int>(row.columns.size());
   for (int i = 0; i < site->columns; ++i) {
     if (i >= shape->natts || TupleDescAttr(shape, i)->atttypid != row.columns[static_cast<size_t>(i)].type) {
-      ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("the row is not that of fraud.rule_columns()")));
+      ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("the row must be that of fraud.rule_columns()")));
     }
   }
   site->slot = MakeSingleTupleTableSlot(shape, &TTSOpsVirtual);

@@ -270,7 +270,7 @@ Site* make_site(FunctionCallInfo fcinfo, Oid schema, std::string_view list, Snap
   memcpy(site->list, list.data(), list.size());
   site->list[list.size()] = '\0';
   const Oid type = get_fn_expr_argtype(fcinfo->flinfo, 1);
-  if (!OidIsValid(type)) ereport(ERROR, (errcode(ERRCODE_INDETERMINATE_DATATYPE), errmsg("the type of the list's value is not known")));
+  if (!OidIsValid(type)) ereport(ERROR, (errcode(ERRCODE_INDETERMINATE_DATATYPE), errmsg("the type of the list's value is not known"), errhint("Cast the value, for example to text.")));
   site->type = getBaseType(type);
   if (site->type != UNKNOWNOID) {
     Oid output = InvalidOid;

@@ -340,7 +340,7 @@ RuleRow event_row(const FeatureSet& set) {
     return true;
   };
   Relation table = protect([&] { return try_relation_open(set.relation, AccessShareLock); });
-  if (table == nullptr) throw SqlError(ERRCODE_UNDEFINED_TABLE, "the table of stream \"" + set.name + "\" is gone");
+  if (table == nullptr) throw SqlError(ERRCODE_UNDEFINED_TABLE, "the table of stream \"" + set.name + "\" is gone", {}, "fraud.unwatch forgets the stream.");
   TupleDesc shape = RelationGetDescr(table);
   for (int i = 0; i < shape->natts; ++i) {
     const Form_pg_attribute attribute = TupleDescAttr(shape, i);
@@ -354,7 +354,7 @@ RuleRow event_row(const FeatureSet& set) {
     if (add(set.features[i].name, "feature_", From::kFeature, i)) text += ", NULL::pg_catalog.float8";
   }
   RuleRow row = row_of_query(text + " FROM " + relation + " e");
-  if (row.columns.size() != named.size()) throw SqlError(ERRCODE_INTERNAL_ERROR, "unexpected number of columns");
+  if (row.columns.size() != named.size()) throw InternalError("unexpected number of columns");
   ListCell* cell;
   size_t place = 0;
   foreach (cell, row.query->targetList) {

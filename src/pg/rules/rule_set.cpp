@@ -357,7 +357,7 @@ void RuleSet::prepare(const Group& group, Rule& rule) {
   }
   const std::optional<Fault> fault = attempt([&] {
     RestrictedScope scope(group.definer);
-    if (!group.may_see) throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "its author may not read all rows of the table");
+    if (!group.may_see) throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "its author must be able to read all rows of the table");
     const char* text = rule.expression.c_str();
     InContext kept(context_);
     protect([&] {
@@ -368,7 +368,8 @@ void RuleSet::prepare(const Group& group, Rule& rule) {
     // Of what was written, too: planning may have done away with some of it.
     const std::vector<std::string> features = features_named(row_, protect([&] { return columns_named(condition_tree(row_, text)); }));
     if (features != rule.features) {
-      throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "a name in it means something else by now: a feature or a column of the table has come or gone");
+      throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "a name in it means something else by now: a feature or a column of the table has come or gone", {},
+                     "fraud.alter_rule with the condition has it read anew.");
     }
   });
   if (fault) {

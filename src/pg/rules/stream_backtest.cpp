@@ -58,7 +58,7 @@ FRAUD_FUNCTION(event_rows) {
   text* argument = protect([&] { return PG_GETARG_TEXT_PP(0); });
   const std::string stream(VARDATA_ANY(argument), static_cast<size_t>(VARSIZE_ANY_EXHDR(argument)));
   const RuleRow row = row_of_stream(stream, true);
-  if (row.set == nullptr) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "payments are no stream of events");
+  if (row.set == nullptr) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "the stream must be one of events, not that of payments");
   const FeatureSet& set = *row.set;
   check_own(set);
   // Names that no column has.

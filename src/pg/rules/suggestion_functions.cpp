@@ -30,7 +30,7 @@ void drop_sample(void* sample) { delete static_cast<Sample*>(sample); }
 Sample* make_sample(FunctionCallInfo fcinfo, size_t columns) {
   MemoryContext context = nullptr;
   if (AggCheckCallContext(fcinfo, &context) == 0) {
-    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "this function is for aggregates only");
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "this function is for aggregates only", {}, "fraud.suggest_rules calls it.");
   }
   auto* callback = static_cast<MemoryContextCallback*>(protect([&] { return MemoryContextAlloc(context, sizeof(MemoryContextCallback)); }));
   auto* sample = new Sample{SuggestionSearch(columns)};
