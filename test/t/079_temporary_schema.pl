@@ -7,6 +7,9 @@ use FraudDetect;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+my ($libraries) = run_command([ 'pg_config', '--pkglibdir' ]);
+plan skip_all => 'the server comes without pg_stat_statements' unless -e "$libraries/pg_stat_statements.so";
+
 my $node = new_server('main', conf => "shared_preload_libraries = 'fraud_detect, pg_stat_statements'\npg_stat_statements.track = 'all'\n");
 sub value { return $node->safe_psql('postgres', $_[0]) }
 value('CREATE EXTENSION pg_stat_statements');
