@@ -118,12 +118,10 @@ CREATE TABLE fraud.folding (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     slot smallint NOT NULL,
     after_id bigint NOT NULL,
-    last_id bigint NOT NULL,
-    with_ends boolean NOT NULL DEFAULT false
+    last_id bigint NOT NULL
 ) WITH (fillfactor = 50);
 INSERT INTO fraud.folding (slot, after_id, last_id) VALUES (0, 0, 0);
 COMMENT ON TABLE fraud.folding IS 'internal: the piece of fraud.changes that is folded, or was last';
-COMMENT ON COLUMN fraud.folding.with_ends IS 'whether payments that are no more are among it; what came after that was looked at waits for another piece';
 
 -- ------------------------------------------------------- what is in the log
 -- Labels whose time has come count, be they in the log or not back in it yet.
@@ -136,23 +134,8 @@ CREATE VIEW fraud._queued_changes AS
     FROM fraud.waiting_labels w WHERE w.known_at OPERATOR(pg_catalog.<=) now();
 COMMENT ON VIEW fraud._queued_changes IS 'internal: the changes that fraud.rollups do not count yet, as known now';
 
--- Changes are added up in any order, but for one thing: a day on which a card had a payment is one on which
--- it has none any more only if what came is counted before what went. A payment's end can lie before its
--- beginning, by number or in another slot; so a piece takes what the log has of its beginning with it.
-CREATE VIEW fraud._piece_begun AS
-    SELECT c.* FROM fraud._log c
-    WHERE (SELECT f.with_ends FROM fraud.folding f) AND c.sign = 1
-      AND NOT (c.slot = (SELECT f.slot FROM fraud.folding f)
-               AND c.change_id > (SELECT f.after_id FROM fraud.folding f) AND c.change_id <= (SELECT f.last_id FROM fraud.folding f))
-      AND (c.card, c.transaction_id) IN (
-          SELECT e.card, e.transaction_id FROM fraud.changes e
-          WHERE e.slot = (SELECT f.slot FROM fraud.folding f)
-            AND e.change_id > (SELECT f.after_id FROM fraud.folding f) AND e.change_id <= (SELECT f.last_id FROM fraud.folding f)
-            AND e.sign = -1);
-COMMENT ON VIEW fraud._piece_begun IS 'internal: of the payments that the folded piece takes away, what the log has elsewhere of their being stored';
-
 -- Nearly always all are payments that were stored. A part whose condition on the sign is never met is left
--- out of the plan, and the other ones are not looked into where there is nothing.
+-- out of the plan, and the other one is not looked into where there is nothing.
 CREATE VIEW fraud._piece_changes AS
     SELECT c.sign, c.card, c.transaction_id, c.occurred_at, c.amount, c.merchant, c.category, c.state,
            c.model, c.model_version, c.score, c.decision
@@ -166,12 +149,7 @@ CREATE VIEW fraud._piece_changes AS
     FROM fraud.changes c
     WHERE c.slot = (SELECT f.slot FROM fraud.folding f)
       AND c.change_id > (SELECT f.after_id FROM fraud.folding f) AND c.change_id <= (SELECT f.last_id FROM fraud.folding f)
-      AND (c.sign = 0 AND c.known_at OPERATOR(pg_catalog.<=) now() OR c.sign = -1 AND (SELECT f.with_ends FROM fraud.folding f))
-    UNION ALL
-    SELECT b.sign, b.card, b.transaction_id, b.occurred_at, b.amount, b.merchant, b.category, b.state,
-           b.model, b.model_version, b.score, b.decision
-    FROM fraud._piece_begun b
-    WHERE b.sign = 1;
+      AND (c.sign = 0 AND c.known_at OPERATOR(pg_catalog.<=) now() OR c.sign = -1);
 COMMENT ON VIEW fraud._piece_changes IS 'internal: as _queued_changes, of the piece that is folded';
 
 -- The label that each payment has now, beside the one that is counted. Not a change of it

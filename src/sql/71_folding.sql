@@ -38,7 +38,6 @@ AS $$
 DECLARE
     piece record;
     up_to_id bigint;
-    any_end boolean;
 BEGIN
     changes := 0;
     payments := 0;
@@ -53,8 +52,8 @@ BEGIN
               CROSS JOIN LATERAL (VALUES (0, least(m.began_at, _fold_piece.up_to)), (m.folded_to, _fold_piece.up_to)) a(after_id, up_to)
               WHERE s.state <> 'retired' ORDER BY s.first_id NULLS LAST, s.slot, a.after_id) p
     LOOP
-        SELECT count(*), max(c.change_id), bool_or(c.sign = -1) INTO changes, up_to_id, any_end
-        FROM (SELECT c.change_id, c.sign FROM fraud.changes c
+        SELECT count(*), max(c.change_id) INTO changes, up_to_id
+        FROM (SELECT c.change_id FROM fraud.changes c
               WHERE c.slot = piece.slot AND c.change_id > piece.after_id AND c.change_id <= piece.up_to
               ORDER BY c.change_id LIMIT most) c;
         EXIT WHEN changes >= least_rows;
@@ -63,20 +62,14 @@ BEGIN
     IF changes = 0 THEN
         RETURN;
     END IF;
-    UPDATE fraud.folding f SET slot = piece.slot, after_id = piece.after_id, last_id = up_to_id, with_ends = any_end;
+    UPDATE fraud.folding f SET slot = piece.slot, after_id = piece.after_id, last_id = up_to_id;
     -- All parts of one statement read one snapshot: exactly the changes that are summed
     -- up are taken out, and nothing that commits meanwhile.
     WITH taken AS (
         DELETE FROM fraud.changes c
         WHERE c.slot = (SELECT f.slot FROM fraud.folding f)
           AND c.change_id > (SELECT f.after_id FROM fraud.folding f) AND c.change_id <= (SELECT f.last_id FROM fraud.folding f)
-          AND (c.sign >= 0 OR (SELECT f.with_ends FROM fraud.folding f))
         RETURNING c.change_id, c.sign, c.card, c.transaction_id, c.occurred_at, c.is_fraud, c.known_at
-    ), begun AS (
-        DELETE FROM fraud.changes c
-        WHERE (SELECT f.with_ends FROM fraud.folding f)
-          AND (c.change_id, c.slot) IN (SELECT b.change_id, b.slot FROM fraud._piece_begun b)
-        RETURNING c.change_id
     ), waits AS (
         INSERT INTO fraud.waiting_labels (change_id, card, transaction_id, occurred_at, is_fraud, known_at)
         SELECT t.change_id, t.card, t.transaction_id, t.occurred_at, t.is_fraud, t.known_at
@@ -157,7 +150,7 @@ BEGIN
             fraud_volume = o.fraud_volume + excluded.fraud_volume,
             fraud_alerted_volume = o.fraud_alerted_volume + excluded.fraud_alerted_volume
     )
-    SELECT (SELECT count(*) FROM taken t WHERE t.sign > 0) + (SELECT count(*) FROM begun) INTO payments;
+    SELECT count(*) FILTER (WHERE t.sign > 0) INTO payments FROM taken t;
     UPDATE fraud.change_mark SET part_folds = part_folds + 1;
 END
 $$;
