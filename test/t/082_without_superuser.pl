@@ -134,6 +134,9 @@ sub altered_installation
     my $text = slurp_file("$place{sharedir}/extension/fraud_detect.control");
     $text =~ s/^$_ *=.*\n//m, $text .= "$_ = $control->{$_}\n" for keys %$control;
     append_to_file("$copy{sharedir}/extension/fraud_detect.control", $text);
+    # Programs may look for their libraries beside themselves, too.
+    my ($libraries) = `ldd "$place{bindir}/psql"` =~ m{^\s*libpq\S* => (\S+)/}m;
+    $ENV{LD_LIBRARY_PATH} = join ':', grep { defined } $libraries, $ENV{LD_LIBRARY_PATH};
     my $altered = PostgreSQL::Test::Cluster->new($name, install_path => dirname($copy{bindir}));
     $altered->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
     $altered->start;
