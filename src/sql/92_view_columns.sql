@@ -194,7 +194,7 @@ COMMENT ON COLUMN fraud.notification_log.attempt IS 'number of the attempt; null
 COMMENT ON COLUMN fraud.notification_log.channel IS 'the channel';
 COMMENT ON COLUMN fraud.notification_log.created_at IS 'when it was addressed';
 COMMENT ON COLUMN fraud.notification_log.duration IS 'how long it took';
-COMMENT ON COLUMN fraud.notification_log.error IS 'why it failed';
+COMMENT ON COLUMN fraud.notification_log.error IS 'why it failed, or was given up without an attempt';
 COMMENT ON COLUMN fraud.notification_log.finished_at IS 'when it was delivered, given up or discarded';
 COMMENT ON COLUMN fraud.notification_log.kind IS 'alert, report, health or test';
 COMMENT ON COLUMN fraud.notification_log.notification_id IS 'the delivery: fraud.notifications';
