@@ -190,6 +190,21 @@ RESET fraud_detect.label_maturity;
 SELECT * FROM fraud.backtest_rule('merchant = ''x''', '2026-01-01', '2026-02-01', stream => 'sr_orders');
 SELECT * FROM fraud.backtest_rule('amount > 5', '2026-01-01', '2026-02-01', stream => 'nothing');
 SELECT * FROM fraud.backtest_rule('amount > 5', '2026-01-01', '2026-02-01', stream => NULL);
+-- A condition that fails, and a list that is not there: said without the query, with the other rules and without.
+SELECT * FROM fraud.backtest_rule('amount / 0 > 1', '2026-01-01', '2026-02-01', stream => 'sr_orders');
+SELECT * FROM fraud.backtest_rule('fraud.in_list(''sr_nothing'', buyer)', '2026-01-01', '2026-02-01', false, 'sr_orders');
+DO $$
+DECLARE
+    context text;
+BEGIN
+    PERFORM * FROM fraud.backtest_rule('amount / 0 > 1', '2026-01-01', '2026-02-01', stream => 'sr_orders');
+EXCEPTION WHEN division_by_zero THEN
+    GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+    IF context ~ 'counted' OR length(context) > 1000 THEN
+        RAISE EXCEPTION 'the context is the query: %', context;
+    END IF;
+END
+$$;
 -- With the rights of whoever asks.
 SET ROLE orders_analyst;
 SELECT metric, value FROM fraud.backtest_rule('country <> ''US''', '2026-01-01', '2026-01-05', false, 'sr_orders') WHERE metric IN ('payments', 'hits', 'frauds_hit');

@@ -406,8 +406,10 @@ COMMENT ON COLUMN fraud.channel_status.failures IS 'attempts that failed';
 
 CREATE VIEW fraud.notification_log AS
     SELECT m.outbox_id, n.notification_id, n.channel, n.recipient, n.kind, n.state, n.created_at, n.finished_at,
-           a.attempt, a.started_at, a.duration, a.outcome, a.status, a.error
+           a.attempt, a.started_at, a.duration, a.outcome, a.status,
+           -- What was given up before any attempt, such as by a condition that failed, says why itself.
+           CASE WHEN a.notification_id IS NULL THEN n.last_error ELSE a.error END AS error
     FROM fraud.notifications n
     JOIN fraud.notification_messages m ON m.notification_id = n.notification_id
     LEFT JOIN fraud.notification_attempts a ON a.notification_id = n.notification_id;
-COMMENT ON VIEW fraud.notification_log IS 'each attempt of each delivery of each message';
+COMMENT ON VIEW fraud.notification_log IS 'each attempt of each delivery of each message, and deliveries without one';

@@ -100,6 +100,7 @@ DECLARE
     conditions text[] := '{}';
     other record;
     not_compared text[] := '{}';
+    hint text;
 BEGIN
     IF num_nulls(expression, "from", "to", stream) > 0 THEN
         RAISE EXCEPTION 'condition, from, to and stream must not be null' USING ERRCODE = 'null_value_not_allowed';
@@ -169,7 +170,11 @@ BEGIN
     EXCEPTION
         WHEN OTHERS THEN
             IF others = '{}' THEN
-                RAISE;
+                -- Raised anew: the context would be the whole query.
+                GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+                RAISE EXCEPTION 'could not backtest the condition: %', SQLERRM
+                    USING ERRCODE = SQLSTATE, DETAIL = format('The condition is %s.', left(expression, 1000)),
+                          HINT = coalesce(nullif(hint, ''), 'Where its condition fails, a rule does what its on_error says; a backtest ends.');
             END IF;
             -- Another rule fails on one of the payments, unless this condition does.
             RETURN QUERY SELECT b.* FROM fraud._backtest_rule(_backtest_rule.expression, _backtest_rule."from", _backtest_rule."to", false, _backtest_rule.stream) b

@@ -22,6 +22,9 @@ BEGIN
         RAISE EXCEPTION 'role_name and access must not be null'
             USING ERRCODE = 'null_value_not_allowed';
     END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = role_name) THEN
+        RAISE EXCEPTION 'role "%" does not exist', role_name USING ERRCODE = 'undefined_object', HINT = 'pg_roles lists the roles.';
+    END IF;
     objects := CASE access
         WHEN 'score' THEN ARRAY[
             'USAGE ON SCHEMA fraud',

@@ -194,7 +194,7 @@ COMMENT ON COLUMN fraud.notification_log.attempt IS 'number of the attempt; null
 COMMENT ON COLUMN fraud.notification_log.channel IS 'the channel';
 COMMENT ON COLUMN fraud.notification_log.created_at IS 'when it was addressed';
 COMMENT ON COLUMN fraud.notification_log.duration IS 'how long it took';
-COMMENT ON COLUMN fraud.notification_log.error IS 'why it failed';
+COMMENT ON COLUMN fraud.notification_log.error IS 'why it failed, or was given up without an attempt';
 COMMENT ON COLUMN fraud.notification_log.finished_at IS 'when it was delivered, given up or discarded';
 COMMENT ON COLUMN fraud.notification_log.kind IS 'alert, report, health or test';
 COMMENT ON COLUMN fraud.notification_log.notification_id IS 'the delivery: fraud.notifications';
@@ -320,18 +320,18 @@ COMMENT ON COLUMN fraud.list_values.stream IS 'whose field that is: payments, or
 COMMENT ON COLUMN fraud.list_values.until IS 'until when it counts; null: for ever';
 COMMENT ON COLUMN fraud.list_values.value IS 'as fraud.in_list compares it: of numbers without trailing zeros, of a customer the card';
 
-COMMENT ON COLUMN fraud.rule_status.action IS 'what it does with a payment that it matches';
+COMMENT ON COLUMN fraud.rule_status.action IS 'what it does with a payment, or event, that it matches';
 COMMENT ON COLUMN fraud.rule_status.author IS 'the role that wrote this version';
 COMMENT ON COLUMN fraud.rule_status.changed_at IS 'when it was changed last';
 COMMENT ON COLUMN fraud.rule_status.changed_by IS 'the role that did';
-COMMENT ON COLUMN fraud.rule_status.condition IS 'SQL over the payment';
-COMMENT ON COLUMN fraud.rule_status.failures_24h IS 'payments of the last 24 hours on which its condition failed';
-COMMENT ON COLUMN fraud.rule_status.matches_24h IS 'payments that it matched in the last 24 hours';
+COMMENT ON COLUMN fraud.rule_status.condition IS 'SQL over the payment, or event';
+COMMENT ON COLUMN fraud.rule_status.failures_24h IS 'payments, or events, of the last 24 hours on which its condition failed';
+COMMENT ON COLUMN fraud.rule_status.matches_24h IS 'payments, or events, that it matched in the last 24 hours';
 COMMENT ON COLUMN fraud.rule_status.on_error IS 'what a condition that fails comes to';
 COMMENT ON COLUMN fraud.rule_status.priority IS 'of rules of one kind that match, the one with the lowest number is said to have decided';
 COMMENT ON COLUMN fraud.rule_status.reason IS 'the reason that an alert gives, a template';
 COMMENT ON COLUMN fraud.rule_status.rule IS 'its name';
-COMMENT ON COLUMN fraud.rule_status.slow_ms IS 'milliseconds a payment when it was put back to observe for being slow; null: it was not';
+COMMENT ON COLUMN fraud.rule_status.slow_ms IS 'milliseconds a payment, or event, when it was put back to observe for being slow; null: it was not';
 COMMENT ON COLUMN fraud.rule_status.snoozed_until IS 'until when it raises no alert; null: it does';
 COMMENT ON COLUMN fraud.rule_status.valid_from IS 'from when it counts; null: always';
 COMMENT ON COLUMN fraud.rule_status.valid_until IS 'until when it counts; null: for ever';

@@ -273,7 +273,7 @@ struct Trainer::Matrices {
     const double frauds = frauds_in(train_rows);
     if (frauds == 0) throw std::runtime_error("no row of the training period is a fraud");
     if (frauds == static_cast<double>(train_rows.rows())) {
-      throw std::runtime_error("all rows of the training period are frauds");
+      throw std::runtime_error("all labelled rows of the training period are frauds");
     }
     return frauds / static_cast<double>(train_rows.rows());
   }

@@ -206,6 +206,7 @@ my $big = raise_alert(amt => 5000);
 arrived('/ok-big', $big);
 ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM fraud.notifications WHERE channel = 'sleepy' AND state = 'dead' AND last_error ~ 'statement timeout'"), 'a condition that takes too long is stopped');
 like(value("SELECT last_error FROM fraud.notifications WHERE channel = 'peek' LIMIT 1"), qr/^condition: permission denied for table customers$/, 'a condition has no more rights than who added the channel');
+is(value("SELECT DISTINCT error FROM fraud.notification_log WHERE channel = 'peek'"), 'condition: permission denied for table customers', 'which the log says, to which fraud.health() points');
 is(scalar(lines_of($receiver, sub { $_[0]{path} =~ /peek|block|sleepy/ || ($_[0]{path} eq '/ok-big' && $_[0]{body} =~ /"$small"/) })), 0,
     'what a condition or decision keeps back is not sent');
 value("SELECT fraud.drop_channel(name) FROM fraud.channel_status WHERE name <> 'good'");
