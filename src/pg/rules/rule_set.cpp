@@ -286,7 +286,8 @@ void RuleSet::load(int64_t revision, const RowMaker& make_row, bool read_only) {
         rule.snoozed_until = DatumGetTimestampTz(*spi.datum(i, 14));
       }
       asks_lists_ = asks_lists_ || *spi.integer(i, 15) != 0;
-      for (const Json& name : Json::parse(*spi.text(i, 16)).values()) rule.features.push_back(name.text());
+      const Json features = Json::parse(*spi.text(i, 16));
+      for (const Json& name : features.values()) rule.features.push_back(name.text());
       if (groups_.empty() || groups_.back().role != role) groups_.push_back({InvalidOid, role, rules_.size(), rules_.size()});
       rules_.push_back(std::move(rule));
       groups_.back().end = rules_.size();
