@@ -125,6 +125,25 @@ SELECT mode FROM fraud.rule_status WHERE rule = 'sr_loop';
 RESET fraud_detect.rule_timeout;
 SELECT fraud.drop_rule('sr_loop', 'over');
 DROP FUNCTION sr_loop(numeric);
+-- Who may alter the table has no function run with the rights of a rule's author, or of who backtests.
+SET ROLE orders_analyst;
+SELECT fraud.add_rule('sr_noted', 'note = ''x''', 'tag', stream => 'sr_orders');
+RESET ROLE;
+SET ROLE orders_owner;
+CREATE TYPE sr_note AS (written text);
+CREATE FUNCTION sr_read(note sr_note) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE EXCEPTION 'runs as %', current_user; END $$;
+CREATE CAST (sr_note AS text) WITH FUNCTION sr_read(sr_note) AS IMPLICIT;
+ALTER TABLE sr_orders ALTER note TYPE sr_note USING ROW(note)::sr_note;
+INSERT INTO sr_orders VALUES (641, '2026-03-04', 'noted', 1, 1, 'US', ROW('x'));
+RESET ROLE;
+SELECT event, decision, matched FROM decided(641);
+SELECT item, value FROM fraud.backtest_rule('amount = 1', '2026-03-04', '2026-03-05', stream => 'sr_orders') WHERE metric = 'hits_of_rule_too' AND item = 'sr_noted';
+ALTER TABLE sr_orders ALTER note TYPE text USING (note).written;
+DROP TYPE sr_note CASCADE;
+-- As it was, it runs again.
+INSERT INTO sr_orders VALUES (642, '2026-03-04', 'noted', 1, 1, 'US', 'x');
+SELECT event, decision, matched FROM decided(642);
+SELECT fraud.drop_rule('sr_noted', 'over');
 
 -- ------------------------------------------------ versions, four eyes, snooze
 SELECT fraud.alter_rule('sr_abroad', 'country NOT IN (''US'', ''CA'')', note => 'Canada is near');

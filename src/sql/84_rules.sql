@@ -220,23 +220,23 @@ LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 50;
 COMMENT ON FUNCTION fraud.rule_columns(text) IS
     'what a rule''s condition may name; of a stream score, decision (of the model alone), event_time, the columns of its table (column_NAME where one of these is so called) and its features (feature_NAME likewise); of payments: the payment, its fields, what is known of customer and merchant for good (the time of the first payment, the customer''s kind, the merchant''s first category), score (0 to 1), decision (of the model alone), and its features (float8, null where missing; one that is called as a column is feature_NAME)';
 
-CREATE FUNCTION fraud._condition_as_of(condition text, stream text DEFAULT 'payments') RETURNS text
+CREATE FUNCTION fraud._condition_as_of(condition text, stream text DEFAULT 'payments', plain boolean DEFAULT false) RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_condition_as_of'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION fraud._condition_as_of(text, text) IS
-    'internal: a condition as an expression over a row of fraud._rule_row(), or of a stream''s events, which looks into lists as they were at the payment''s, or event''s, time';
+COMMENT ON FUNCTION fraud._condition_as_of(text, text, boolean) IS
+    'internal: a condition as an expression over a row of fraud._rule_row(), or of a stream''s events, which looks into lists as they were at the payment''s, or event''s, time; plain: it must run nobody''s functions';
 
 -- ----------------------------------------------------------- what is live
 CREATE FUNCTION fraud._live_rules(stream text) RETURNS TABLE (
     rule text, version int, expression text, action text, reason text, priority int, on_error text, enforced boolean,
-    valid_from timestamptz, valid_until timestamptz, tag text, defined_by name, snooze_id bigint, snoozed_until timestamptz, asks_lists boolean, features text[])
+    valid_from timestamptz, valid_until timestamptz, tag text, defined_by name, snooze_id bigint, snoozed_until timestamptz, asks_lists boolean, features text[], plain boolean)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT r.rule, v.version, v.expression, v.action, v.reason, v.priority, v.on_error,
            coalesce(v.version = r.enforced_version, false)
            AND NOT EXISTS (SELECT FROM fraud.slow_rules s WHERE s.rule = v.rule AND s.version = v.version AND s.noticed_at > r.changed_at),
-           v.valid_from, v.valid_until, v.tag, v.created_by, z.snooze_id, z."until", v.lists <> '{}', v.features
+           v.valid_from, v.valid_until, v.tag, v.created_by, z.snooze_id, z."until", v.lists <> '{}', v.features, v.plain
     FROM fraud.rules r
     JOIN fraud.rule_versions v ON v.rule = r.rule AND v.version IN (r.enforced_version, r.observed_version)
     LEFT JOIN LATERAL (SELECT s.snooze_id, s."until" FROM fraud.snoozes s

@@ -69,6 +69,11 @@ void check_cost(const RuleRow& row, const Condition& condition);
 std::vector<std::string> features_named(const RuleRow& row, const Bitmapset* columns);
 
 // The condition as it is printed where lists are asked as of the column occurred_at, or event_time.
-std::string condition_as_of(const RuleRow& row, std::string_view text);
+// `plain`: refused where it is not.
+std::string condition_as_of(const RuleRow& row, std::string_view text, bool plain);
+
+// Refuses one that was plain, and is not any more: whoever may alter a column's type, or make a cast of it, could have his
+// functions run. Plain Postgres code but for the schema, fraud_schema().
+void check_plain(const RuleRow& row, const char* text, Oid schema);
 
 }  // namespace fraud::pg

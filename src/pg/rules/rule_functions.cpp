@@ -91,6 +91,6 @@ FRAUD_FUNCTION(rule_columns) {
 }
 
 FRAUD_FUNCTION(condition_as_of) {
-  const std::string text = condition_as_of(row_of_stream(text_at(fcinfo, 1), true), text_at(fcinfo, 0));
+  const std::string text = condition_as_of(row_of_stream(text_at(fcinfo, 1), true), text_at(fcinfo, 0), PG_GETARG_BOOL(2));
   return text_param(text).value;
 }
