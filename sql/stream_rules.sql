@@ -138,6 +138,15 @@ INSERT INTO sr_orders VALUES (641, '2026-03-04', 'noted', 1, 1, 'US', ROW('x'));
 RESET ROLE;
 SELECT event, decision, matched FROM decided(641);
 SELECT item, value FROM fraud.backtest_rule('amount = 1', '2026-03-04', '2026-03-05', stream => 'sr_orders') WHERE metric = 'hits_of_rule_too' AND item = 'sr_noted';
+-- What looks for casts of a value may run them: whoever did not write it does not evaluate it.
+CREATE FUNCTION sr_json(note sr_note) RETURNS json LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE EXCEPTION 'runs as %', current_user; END $$;
+CREATE CAST (sr_note AS json) WITH FUNCTION sr_json(sr_note);
+SET ROLE orders_analyst;
+SELECT fraud.add_rule('sr_json', 'to_json(note) IS NOT NULL', 'tag', stream => 'sr_orders');
+RESET ROLE;
+SELECT plain FROM fraud.rule_versions WHERE rule = 'sr_json';
+SELECT item, value FROM fraud.backtest_rule('amount = 1', '2026-03-04', '2026-03-05', stream => 'sr_orders') WHERE metric = 'hits_of_rule_too' AND item = 'sr_json';
+SELECT fraud.drop_rule('sr_json', 'over');
 ALTER TABLE sr_orders ALTER note TYPE text USING (note).written;
 DROP TYPE sr_note CASCADE;
 -- As it was, it runs again.

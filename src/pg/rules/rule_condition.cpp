@@ -120,6 +120,8 @@ bool is_foreign(Oid function, void* context) {
 // Of a type that is not Postgres's: casts of it (to_json), and domains in it, may run anything.
 bool is_of_foreign_type(::Node* node) {
   switch (nodeTag(node)) {
+    case T_Var:
+      return getBaseType(exprType(node)) >= FirstNormalObjectId;  // a domain's value has been checked
     case T_Const:
     case T_FuncExpr:
     case T_OpExpr:
@@ -147,6 +149,11 @@ bool walk(::Node* node, void* context) {
   if (IsA(node, SQLValueFunction)) found->of_moment = true;
   if (check_functions_in_node(node, is_of_moment, nullptr)) found->of_moment = true;
   if (is_of_foreign_type(node) || check_functions_in_node(node, is_foreign, context)) found->foreign = true;
+  // The text of a column's value, such as an enum's, runs nothing: its type's own output is in C.
+  if (IsA(node, CoerceViaIO) && IsA(reinterpret_cast<CoerceViaIO*>(node)->arg, Var)) {
+    found->columns = bms_add_member(found->columns, reinterpret_cast<Var*>(reinterpret_cast<CoerceViaIO*>(node)->arg)->varattno);
+    return false;
+  }
   if (IsA(node, FuncExpr)) {
     auto* call = reinterpret_cast<FuncExpr*>(node);
     if (call->funcid == found->in_list || call->funcid == found->in_list_at) {
