@@ -126,9 +126,11 @@ RESET fraud_detect.rule_timeout;
 SELECT fraud.drop_rule('sr_loop', 'over');
 DROP FUNCTION sr_loop(numeric);
 -- Who may alter the table has no function run with the rights of a rule's author, or of who backtests.
+CREATE FUNCTION sr_yes(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END';
 SET ROLE orders_analyst;
-SELECT fraud.add_rule('sr_noted', 'note = ''x''', 'tag', stream => 'sr_orders');
+SELECT fraud.add_rule('sr_noted', 'note = ''x''', 'tag', stream => 'sr_orders'), fraud.add_rule('sr_own', 'buyer = ''noted'' AND sr_yes(note)', 'tag', stream => 'sr_orders');
 RESET ROLE;
+SELECT foreign_names FROM fraud.rule_versions WHERE rule = 'sr_own';
 SET ROLE orders_owner;
 CREATE TYPE sr_note AS (written text);
 CREATE FUNCTION sr_read(note sr_note) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE EXCEPTION 'runs as %', current_user; END $$;
@@ -152,7 +154,8 @@ DROP TYPE sr_note CASCADE;
 -- As it was, it runs again.
 INSERT INTO sr_orders VALUES (642, '2026-03-04', 'noted', 1, 1, 'US', 'x');
 SELECT event, decision, matched FROM decided(642);
-SELECT fraud.drop_rule('sr_noted', 'over');
+SELECT fraud.drop_rule('sr_noted', 'over'), fraud.drop_rule('sr_own', 'over');
+DROP FUNCTION sr_yes(text);
 
 -- ------------------------------------------------ versions, four eyes, snooze
 SELECT fraud.alter_rule('sr_abroad', 'country NOT IN (''US'', ''CA'')', note => 'Canada is near');
