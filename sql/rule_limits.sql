@@ -64,6 +64,14 @@ BEGIN LOOP EXIT WHEN clock_timestamp() > now() + interval '40 s'; BEGIN PERFORM 
 SELECT clock_timestamp() AS began \gset
 SELECT fraud.add_rule('rl_endless_too', 'amount > 1 AND rl_endless_constant(1)', 'block');
 SELECT clock_timestamp() - :'began' < interval '20 s' AS soon;
+-- A condition that adds another while it is prepared has no more time for it, and cancels are heard after it.
+CREATE FUNCTION rl_nested(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN PERFORM fraud.add_rule('rl_inner', 'amount > 1', 'tag'); PERFORM pg_sleep(20); RETURN true; END $$;
+SELECT fraud.add_rule('rl_outer', 'amount > 1 AND rl_nested(1)', 'tag');
+SET statement_timeout = '300ms';
+SELECT pg_sleep(30);
+SET statement_timeout = '60s';
+DROP FUNCTION rl_nested(int);
 -- What comes after it is not canceled.
 SELECT count(*) FROM generate_series(1, 10) i, pg_sleep(0.05);
 SELECT fraud.drop_rule('rl_endless', 'over');

@@ -321,7 +321,7 @@ SELECT fraud.drop_rule('ru_own', 'over'), fraud.drop_rule('ru_plain', 'over');
 DROP SCHEMA regress_fraud_author CASCADE;
 SET ROLE regress_fraud_author;
 INSERT INTO fraud.rules (rule) VALUES ('by hand');
-SELECT fraud._write_rule('x', true, 'payments', 'true', 'true', '{}', '{}', '{}', true, 'block', NULL, 'enforce', NULL, NULL, NULL, NULL, NULL, NULL);
+SELECT fraud._write_rule('x', true, 'payments', 'true', 'true', '{}', '{}', '{}', '{}', true, 'block', NULL, 'enforce', NULL, NULL, NULL, NULL, NULL, NULL);
 RESET ROLE;
 SELECT fraud.revoke_access(r, 'analyst') FROM unnest('{regress_fraud_author,regress_fraud_other}'::text[]) r;
 DROP ROLE regress_fraud_author, regress_fraud_other;

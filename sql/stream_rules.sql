@@ -125,6 +125,37 @@ SELECT mode FROM fraud.rule_status WHERE rule = 'sr_loop';
 RESET fraud_detect.rule_timeout;
 SELECT fraud.drop_rule('sr_loop', 'over');
 DROP FUNCTION sr_loop(numeric);
+-- Who may alter the table has no function run with the rights of a rule's author, or of who backtests.
+CREATE FUNCTION sr_yes(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END';
+SET ROLE orders_analyst;
+SELECT fraud.add_rule('sr_noted', 'note = ''x''', 'tag', stream => 'sr_orders'), fraud.add_rule('sr_own', 'buyer = ''noted'' AND sr_yes(note)', 'tag', stream => 'sr_orders');
+RESET ROLE;
+SELECT foreign_names FROM fraud.rule_versions WHERE rule = 'sr_own';
+SET ROLE orders_owner;
+CREATE TYPE sr_note AS (written text);
+CREATE FUNCTION sr_read(note sr_note) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE EXCEPTION 'runs as %', current_user; END $$;
+CREATE CAST (sr_note AS text) WITH FUNCTION sr_read(sr_note) AS IMPLICIT;
+ALTER TABLE sr_orders ALTER note TYPE sr_note USING ROW(note)::sr_note;
+INSERT INTO sr_orders VALUES (641, '2026-03-04', 'noted', 1, 1, 'US', ROW('x'));
+RESET ROLE;
+SELECT event, decision, matched FROM decided(641);
+SELECT item, value FROM fraud.backtest_rule('amount = 1', '2026-03-04', '2026-03-05', stream => 'sr_orders') WHERE metric = 'hits_of_rule_too' AND item = 'sr_noted';
+-- What looks for casts of a value may run them: whoever did not write it does not evaluate it.
+CREATE FUNCTION sr_json(note sr_note) RETURNS json LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE EXCEPTION 'runs as %', current_user; END $$;
+CREATE CAST (sr_note AS json) WITH FUNCTION sr_json(sr_note);
+SET ROLE orders_analyst;
+SELECT fraud.add_rule('sr_json', 'to_json(note) IS NOT NULL', 'tag', stream => 'sr_orders');
+RESET ROLE;
+SELECT plain FROM fraud.rule_versions WHERE rule = 'sr_json';
+SELECT item, value FROM fraud.backtest_rule('amount = 1', '2026-03-04', '2026-03-05', stream => 'sr_orders') WHERE metric = 'hits_of_rule_too' AND item = 'sr_json';
+SELECT fraud.drop_rule('sr_json', 'over');
+ALTER TABLE sr_orders ALTER note TYPE text USING (note).written;
+DROP TYPE sr_note CASCADE;
+-- As it was, it runs again.
+INSERT INTO sr_orders VALUES (642, '2026-03-04', 'noted', 1, 1, 'US', 'x');
+SELECT event, decision, matched FROM decided(642);
+SELECT fraud.drop_rule('sr_noted', 'over'), fraud.drop_rule('sr_own', 'over');
+DROP FUNCTION sr_yes(text);
 
 -- ------------------------------------------------ versions, four eyes, snooze
 SELECT fraud.alter_rule('sr_abroad', 'country NOT IN (''US'', ''CA'')', note => 'Canada is near');

@@ -11,6 +11,7 @@ CREATE TABLE fraud.rule_versions (
     columns text[] NOT NULL,
     lists text[] NOT NULL,
     features text[] NOT NULL DEFAULT '{}',
+    foreign_names text[] NOT NULL DEFAULT '{}',
     plain boolean NOT NULL,
     action text NOT NULL CHECK (action IN ('allow', 'block', 'review', 'raise', 'lower', 'tag')),
     reason text,
@@ -30,6 +31,7 @@ COMMENT ON COLUMN fraud.rule_versions.expression IS 'the same as Postgres prints
 COMMENT ON COLUMN fraud.rule_versions.columns IS 'of fraud.rule_columns(), that it uses';
 COMMENT ON COLUMN fraud.rule_versions.lists IS 'that it looks into';
 COMMENT ON COLUMN fraud.rule_versions.features IS 'of a stream''s rule: which of its columns are features, by their own names; where that is not so any more, the rule fails';
+COMMENT ON COLUMN fraud.rule_versions.foreign_names IS 'functions and types that it has and that are not Postgres''s; where these are not the same any more, the rule fails';
 COMMENT ON COLUMN fraud.rule_versions.plain IS 'whether it calls no functions but Postgres''s and fraud.in_list, and has no types but Postgres''s: others may backtest it';
 COMMENT ON COLUMN fraud.rule_versions.reason IS 'what an alert says of it: {column} stands for a value; null: the rule''s name';
 COMMENT ON COLUMN fraud.rule_versions.priority IS 'of rules of one kind that match, the one with the lowest number is said to have decided';
@@ -220,23 +222,23 @@ LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 50;
 COMMENT ON FUNCTION fraud.rule_columns(text) IS
     'what a rule''s condition may name; of a stream score, decision (of the model alone), event_time, the columns of its table (column_NAME where one of these is so called) and its features (feature_NAME likewise); of payments: the payment, its fields, what is known of customer and merchant for good (the time of the first payment, the customer''s kind, the merchant''s first category), score (0 to 1), decision (of the model alone), and its features (float8, null where missing; one that is called as a column is feature_NAME)';
 
-CREATE FUNCTION fraud._condition_as_of(condition text, stream text DEFAULT 'payments') RETURNS text
+CREATE FUNCTION fraud._condition_as_of(condition text, stream text DEFAULT 'payments', plain boolean DEFAULT false) RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_condition_as_of'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION fraud._condition_as_of(text, text) IS
-    'internal: a condition as an expression over a row of fraud._rule_row(), or of a stream''s events, which looks into lists as they were at the payment''s, or event''s, time';
+COMMENT ON FUNCTION fraud._condition_as_of(text, text, boolean) IS
+    'internal: a condition as an expression over a row of fraud._rule_row(), or of a stream''s events, which looks into lists as they were at the payment''s, or event''s, time; plain: it must run nobody''s functions';
 
 -- ----------------------------------------------------------- what is live
 CREATE FUNCTION fraud._live_rules(stream text) RETURNS TABLE (
     rule text, version int, expression text, action text, reason text, priority int, on_error text, enforced boolean,
-    valid_from timestamptz, valid_until timestamptz, tag text, defined_by name, snooze_id bigint, snoozed_until timestamptz, asks_lists boolean, features text[])
+    valid_from timestamptz, valid_until timestamptz, tag text, defined_by name, snooze_id bigint, snoozed_until timestamptz, asks_lists boolean, features text[], foreign_names text[])
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT r.rule, v.version, v.expression, v.action, v.reason, v.priority, v.on_error,
            coalesce(v.version = r.enforced_version, false)
            AND NOT EXISTS (SELECT FROM fraud.slow_rules s WHERE s.rule = v.rule AND s.version = v.version AND s.noticed_at > r.changed_at),
-           v.valid_from, v.valid_until, v.tag, v.created_by, z.snooze_id, z."until", v.lists <> '{}', v.features
+           v.valid_from, v.valid_until, v.tag, v.created_by, z.snooze_id, z."until", v.lists <> '{}', v.features, v.foreign_names
     FROM fraud.rules r
     JOIN fraud.rule_versions v ON v.rule = r.rule AND v.version IN (r.enforced_version, r.observed_version)
     LEFT JOIN LATERAL (SELECT s.snooze_id, s."until" FROM fraud.snoozes s
@@ -265,7 +267,7 @@ COMMENT ON FUNCTION fraud._rules_changed(text) IS 'internal: has sessions read t
 -- ---------------------------------------------------------- writing rules
 -- What alter_rule is not told stays as the newest version has it. The lock: of two who change a rule the second sees the first.
 CREATE FUNCTION fraud._write_rule(name text, is_new boolean, stream text, condition text, expression text, columns text[], lists text[], features text[],
-    plain boolean, action text,
+    foreign_names text[], plain boolean, action text,
     reason text, mode text, valid_from timestamptz, valid_until timestamptz, priority int, on_error text, tag text, note text) RETURNS int
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -327,6 +329,7 @@ BEGIN
     new.columns := coalesce(columns, before.columns);
     new.lists := coalesce(lists, before.lists);
     new.features := coalesce(features, before.features);
+    new.foreign_names := coalesce(foreign_names, before.foreign_names);
     new.plain := coalesce(plain, before.plain);
     new.action := coalesce(action, before.action);
     new.reason := coalesce(fraud._mask_card_numbers(reason), before.reason);
@@ -371,7 +374,7 @@ BEGIN
     RETURN new.version;
 END
 $$;
-COMMENT ON FUNCTION fraud._write_rule(text, boolean, text, text, text, text[], text[], text[], boolean, text, text, text, timestamptz, timestamptz, int, text, text, text) IS
+COMMENT ON FUNCTION fraud._write_rule(text, boolean, text, text, text, text[], text[], text[], text[], boolean, text, text, text, timestamptz, timestamptz, int, text, text, text) IS
     'internal: a rule''s new version, run as the owner once its condition has been read as the caller';
 
 CREATE FUNCTION fraud.add_rule(name text, condition text, action text, reason text DEFAULT NULL, mode text DEFAULT 'observe',

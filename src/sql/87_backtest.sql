@@ -5,11 +5,12 @@
 -- Compiling such a query takes seconds, as long as a million payments do.
 
 -- Other rules are evaluated only where that runs no code of somebody else's with the caller's rights.
-CREATE FUNCTION fraud._rules_to_compare(names text[], stream text DEFAULT 'payments') RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text)
+CREATE FUNCTION fraud._rules_to_compare(names text[], stream text DEFAULT 'payments')
+RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text, plain boolean)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT r.rule, v.version, v.expression, v.action, v.plain OR v.created_by IS NULL OR v.created_by = current_user, v.on_error
+    SELECT r.rule, v.version, v.expression, v.action, v.plain OR v.created_by IS NULL OR v.created_by = current_user, v.on_error, v.plain
     FROM fraud.rules r
     JOIN fraud.rule_versions v ON v.rule = r.rule
          AND v.version = coalesce(CASE WHEN names IS NOT NULL THEN r.observed_version END, r.enforced_version, r.observed_version,
@@ -22,7 +23,8 @@ COMMENT ON FUNCTION fraud._rules_to_compare(text[], text) IS
     'internal: the named rules of payments, or of a stream, (their draft, if there is one), or all that are live, and whether the caller may evaluate them';
 
 -- What is enforced is what decides: not a draft beside it, not what was put back for being slow, and not before or after its time.
-CREATE FUNCTION fraud._rules_to_decide(names text[]) RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text)
+CREATE FUNCTION fraud._rules_to_decide(names text[])
+RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text, plain boolean)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -31,7 +33,7 @@ BEGIN ATOMIC
     SELECT * FROM (
         SELECT r.rule, v.version,
                concat_ws(' AND ', 'payment.occurred_at >= ' || quote_literal(v.valid_from) || '::timestamptz', 'payment.occurred_at < ' || quote_literal(v.valid_until) || '::timestamptz', format('(%s)', v.expression)),
-               v.action, v.plain OR v.created_by IS NULL OR v.created_by = current_user, v.on_error
+               v.action, v.plain OR v.created_by IS NULL OR v.created_by = current_user, v.on_error, v.plain
         FROM fraud.rules r
         JOIN fraud.rule_versions v ON v.rule = r.rule AND v.version = r.enforced_version
         WHERE names IS NULL AND r.stream = 'payments'
@@ -110,7 +112,7 @@ BEGIN
         FOR other IN SELECT * FROM fraud._rules_to_compare(NULL, stream) LOOP
             BEGIN
                 IF other.own THEN
-                    conditions := conditions || format('(%s) IS TRUE', fraud._condition_as_of(other.expression, stream));
+                    conditions := conditions || format('(%s) IS TRUE', fraud._condition_as_of(other.expression, stream, other.plain));
                     others := others || other.rule;
                 ELSE
                     not_compared := not_compared || other.rule;

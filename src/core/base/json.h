@@ -74,13 +74,13 @@ class Json {
   size_t size() const noexcept { return values_.size(); }
   bool empty() const noexcept { return values_.empty(); }
   const std::vector<Json>& values() const& noexcept { return values_; }
-  const std::vector<Json>& values() && = delete;  // a loop over it would outlive it
+  const std::vector<Json>& values() const&& = delete;  // a loop over those of a temporary would outlive it
   void push_back(Json value) { values_.push_back(std::move(value)); }
 
   // Of an object: its members' names, in the order of values(); a member, or null; a member, or the value
   // that is null; a member, which is made if there is none.
   const std::vector<std::string>& names() const& noexcept { return names_; }
-  const std::vector<std::string>& names() && = delete;
+  const std::vector<std::string>& names() const&& = delete;
   const Json* find(std::string_view name) const noexcept;
   bool contains(std::string_view name) const noexcept { return find(name) != nullptr; }
   const Json& operator[](std::string_view name) const noexcept;

@@ -24,6 +24,7 @@ extern "C" {
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
 #include "utils/fmgroids.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/ruleutils.h"
@@ -57,6 +58,7 @@ struct Walk {
   Var* time = nullptr;  // lists are asked as of it, where it is there
   bool of_moment = false, unnamed_list = false, foreign = false;
   List* lists = NIL;  // of char*
+  List* foreign_names = NIL;  // of String
   Bitmapset* columns = nullptr;
 };
 
@@ -120,6 +122,8 @@ bool is_foreign(Oid function, void* context) {
 // Of a type that is not Postgres's: casts of it (to_json), and domains in it, may run anything.
 bool is_of_foreign_type(::Node* node) {
   switch (nodeTag(node)) {
+    case T_Var:
+      return getBaseType(exprType(node)) >= FirstNormalObjectId;  // a domain's value has been checked
     case T_Const:
     case T_FuncExpr:
     case T_OpExpr:
@@ -140,6 +144,12 @@ bool is_of_foreign_type(::Node* node) {
   }
 }
 
+bool note_foreign(Oid function, void* context) {
+  auto* found = static_cast<Walk*>(context);
+  if (is_foreign(function, context)) found->foreign_names = list_append_unique(found->foreign_names, makeString(format_procedure_qualified(function)));
+  return false;
+}
+
 bool walk(::Node* node, void* context) {
   if (node == nullptr) return false;
   auto* found = static_cast<Walk*>(context);
@@ -147,6 +157,15 @@ bool walk(::Node* node, void* context) {
   if (IsA(node, SQLValueFunction)) found->of_moment = true;
   if (check_functions_in_node(node, is_of_moment, nullptr)) found->of_moment = true;
   if (is_of_foreign_type(node) || check_functions_in_node(node, is_foreign, context)) found->foreign = true;
+  if (is_of_foreign_type(node)) {
+    found->foreign_names = list_append_unique(found->foreign_names, makeString(format_type_be_qualified(exprType(node))));
+  }
+  (void)check_functions_in_node(node, note_foreign, context);
+  // The text of a column's value, such as an enum's, runs nothing: its type's own output is in C.
+  if (IsA(node, CoerceViaIO) && IsA(reinterpret_cast<CoerceViaIO*>(node)->arg, Var)) {
+    found->columns = bms_add_member(found->columns, reinterpret_cast<Var*>(reinterpret_cast<CoerceViaIO*>(node)->arg)->varattno);
+    return false;
+  }
   if (IsA(node, FuncExpr)) {
     auto* call = reinterpret_cast<FuncExpr*>(node);
     if (call->funcid == found->in_list || call->funcid == found->in_list_at) {
@@ -429,6 +448,10 @@ Condition parse_condition(const RuleRow& row, std::string_view text) {
     condition.columns.push_back(row.columns[static_cast<size_t>(column) - 1].name);
   }
   condition.features = features_named(row, found.columns);
+  {
+    RestrictedScope scope(GetUserId());  // as it is read when it runs
+    condition.foreign = foreign_in(row, printed);
+  }
   ListCell* cell;
   foreach (cell, found.lists) {
     std::string list = static_cast<const char*>(lfirst(cell));
@@ -477,7 +500,21 @@ void check_cost(const RuleRow& row, const Condition& condition) {
 
 ::Node* condition_tree(const RuleRow& row, const char* text) { return parse(row_state(row), text); }
 
-std::string condition_as_of(const RuleRow& row, std::string_view text) {
+std::vector<std::string> foreign_in(const RuleRow& row, const char* text) {
+  const Oid schema = fraud_schema();
+  List* names = protect([&] {
+    Walk found = new_walk(schema);
+    (void)walk(condition_tree(row, text), &found);
+    return found.foreign_names;
+  });
+  std::vector<std::string> foreign;
+  ListCell* cell;
+  foreach (cell, names) foreign.emplace_back(strVal(lfirst(cell)));
+  std::sort(foreign.begin(), foreign.end());
+  return foreign;
+}
+
+std::string condition_as_of(const RuleRow& row, std::string_view text, bool plain) {
   const std::string copy(text);
   const char* source = copy.c_str();
   const Oid schema = fraud_schema();
@@ -493,6 +530,11 @@ std::string condition_as_of(const RuleRow& row, std::string_view text) {
     found.time = makeVar(1, time, TIMESTAMPTZOID, -1, InvalidOid, 0);
     (void)walk(expression, &found);
     check(expression, found);
+    if (plain && found.foreign) {
+      ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("it runs functions that it did not when it was written"),
+                      errdetail("A column of the table has another type, or there is a cast of it."),
+                      errhint("fraud.alter_rule with the condition has it read anew.")));
+    }
     printed = print(state, expression);
   });
   return printed;

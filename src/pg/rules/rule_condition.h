@@ -51,6 +51,7 @@ struct Condition {
   std::vector<std::string> columns, lists;
   std::vector<std::string> features;  // of `columns`, those that are features of a stream, by their own names
   bool plain = true;  // no functions but Postgres's and fraud.in_list, no types but Postgres's
+  std::vector<std::string> foreign;  // those that it has, in alphabetic order
 };
 
 // Parses a condition with the current user's search_path. Refused: what is not one boolean expression, subqueries,
@@ -69,6 +70,11 @@ void check_cost(const RuleRow& row, const Condition& condition);
 std::vector<std::string> features_named(const RuleRow& row, const Bitmapset* columns);
 
 // The condition as it is printed where lists are asked as of the column occurred_at, or event_time.
-std::string condition_as_of(const RuleRow& row, std::string_view text);
+// `plain`: refused where it is not.
+std::string condition_as_of(const RuleRow& row, std::string_view text, bool plain);
+
+// What a printed condition has of functions and types that are not Postgres's, as the current user reads it. Where that is not
+// what it was, whoever may alter a column's type, or make a cast of it, could have his functions run.
+std::vector<std::string> foreign_in(const RuleRow& row, const char* text);
 
 }  // namespace fraud::pg

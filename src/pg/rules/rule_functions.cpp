@@ -9,8 +9,8 @@ namespace fraud::pg {
 namespace {
 
 Statement write_rule(
-    "SELECT fraud._write_rule($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
-    {TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
+    "SELECT fraud._write_rule($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+    {TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
      TEXTOID, TEXTOID, TEXTOID});
 
 Statement stream_of_rule("SELECT r.stream FROM fraud.rules r WHERE r.rule = $1", {TEXTOID});
@@ -43,7 +43,7 @@ Datum write(FunctionCallInfo fcinfo, bool is_new) {
   refuse_when_restricted(is_new ? "add_rule" : "alter_rule");
   if (is_new && PG_ARGISNULL(11)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "stream must not be null", {}, "Rules of payments are of stream payments, the default.");
   const std::string stream = is_new ? text_at(fcinfo, 11) : stream_of(fcinfo);
-  SqlValue expression = null_param(), columns = null_param(), lists = null_param(), features = null_param(), plain = null_param();
+  SqlValue expression = null_param(), columns = null_param(), lists = null_param(), features = null_param(), foreign = null_param(), plain = null_param();
   if (!PG_ARGISNULL(1)) {
     const RuleRow row = row_of_stream(stream, false);
     const Condition condition = parse_condition(row, text_at(fcinfo, 1));
@@ -52,6 +52,7 @@ Datum write(FunctionCallInfo fcinfo, bool is_new) {
     columns = names(condition.columns);
     lists = names(condition.lists);
     features = names(condition.features);
+    foreign = names(condition.foreign);
     plain = bool_param(condition.plain);
   } else if (stream != kPayments) {
     // The condition of before gets the caller's rights.
@@ -59,7 +60,7 @@ Datum write(FunctionCallInfo fcinfo, bool is_new) {
   }
   OwnerScope owner;
   Spi spi;
-  spi.run(write_rule, {argument(fcinfo, 0), bool_param(is_new), text_param(stream), argument(fcinfo, 1), expression, columns, lists, features, plain,
+  spi.run(write_rule, {argument(fcinfo, 0), bool_param(is_new), text_param(stream), argument(fcinfo, 1), expression, columns, lists, features, foreign, plain,
                        argument(fcinfo, 2), argument(fcinfo, 3), argument(fcinfo, 4), argument(fcinfo, 5), argument(fcinfo, 6), argument(fcinfo, 7),
                        argument(fcinfo, 8), argument(fcinfo, 9), argument(fcinfo, 10)});
   return Int32GetDatum(static_cast<int32_t>(*spi.integer(0, 1)));
@@ -91,6 +92,6 @@ FRAUD_FUNCTION(rule_columns) {
 }
 
 FRAUD_FUNCTION(condition_as_of) {
-  const std::string text = condition_as_of(row_of_stream(text_at(fcinfo, 1), true), text_at(fcinfo, 0));
+  const std::string text = condition_as_of(row_of_stream(text_at(fcinfo, 1), true), text_at(fcinfo, 0), PG_GETARG_BOOL(2));
   return text_param(text).value;
 }

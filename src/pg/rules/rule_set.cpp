@@ -36,7 +36,7 @@ namespace {
 
 Statement live_rules(
     "SELECT l.rule, l.version, l.expression, l.action, l.reason, l.priority, l.on_error, l.enforced::int, l.valid_from, l.valid_until,"
-    "  l.tag, l.defined_by::text, l.snooze_id, l.snoozed_until, l.asks_lists::int, array_to_json(l.features)::text FROM fraud._live_rules($1) l",
+    "  l.tag, l.defined_by::text, l.snooze_id, l.snoozed_until, l.asks_lists::int, array_to_json(l.features)::text, array_to_json(l.foreign_names)::text FROM fraud._live_rules($1) l",
     {TEXTOID});
 
 // Evaluations after which a rule is judged, and half of which are forgotten at each tenfold.
@@ -222,6 +222,14 @@ Bitmapset* columns_named(::Node* expression) {
   return columns;
 }
 
+// Of a JSON array. It outlives the loop over it.
+std::vector<std::string> texts_of(const std::string& json) {
+  const Json array = Json::parse(json);
+  std::vector<std::string> texts;
+  for (const Json& item : array.values()) texts.push_back(item.text());
+  return texts;
+}
+
 // Errors hold values of the payment.
 std::string kept_error(const std::string& error) {
   std::string text = mask_card_numbers(error);
@@ -286,8 +294,8 @@ void RuleSet::load(int64_t revision, const RowMaker& make_row, bool read_only) {
         rule.snoozed_until = DatumGetTimestampTz(*spi.datum(i, 14));
       }
       asks_lists_ = asks_lists_ || *spi.integer(i, 15) != 0;
-      const Json features = Json::parse(*spi.text(i, 16));
-      for (const Json& name : features.values()) rule.features.push_back(name.text());
+      rule.features = texts_of(*spi.text(i, 16));
+      rule.foreign = texts_of(*spi.text(i, 17));
       if (groups_.empty() || groups_.back().role != role) groups_.push_back({InvalidOid, role, rules_.size(), rules_.size()});
       rules_.push_back(std::move(rule));
       groups_.back().end = rules_.size();
@@ -360,6 +368,10 @@ void RuleSet::prepare(const Group& group, Rule& rule) {
     RestrictedScope scope(group.definer);
     if (!group.may_see) throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "its author must be able to read all rows of the table");
     const char* text = rule.expression.c_str();
+    if (foreign_in(row_, text) != rule.foreign) {
+      throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "it runs functions that it did not when it was written",
+                     "A column of the table has another type, or there is a cast of it.", "fraud.alter_rule with the condition has it read anew.");
+    }
     InContext kept(context_);
     protect([&] {
       ::Node* tree = condition_tree(row_, text);

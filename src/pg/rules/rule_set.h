@@ -33,6 +33,7 @@ struct Rule {
   TimestampTz snoozed_until = DT_NOBEGIN;
   std::string expression;
   std::vector<std::string> features;  // that it named when it was written
+  std::vector<std::string> foreign;   // functions and types that it had then
   std::string fault;  // why it cannot be evaluated at all
   bool in_time = false;   // between valid_from and valid_until; else it is as if it were not there
   bool prepared = false;  // planned, or found at fault

@@ -34,6 +34,7 @@ void cancel_again(void*) {
 }
 
 struct sigaction asking;  // what SIGINT did before
+bool any_runs = false;
 
 void note_cancel(int number) {
   was_asked = 1;
@@ -49,7 +50,8 @@ TimeoutId timeout() {
 }  // namespace
 
 TimeBound::TimeBound(int milliseconds) {
-  if (milliseconds <= 0) return;
+  // Code that is bound may get here: its time is that of the outermost.
+  if (milliseconds <= 0 || any_runs) return;
   const TimeoutId id = timeout();
   is_over = 0;
   was_asked = 0;
@@ -66,12 +68,12 @@ TimeBound::TimeBound(int milliseconds) {
   on_error_.callback = cancel_again;
   on_error_.previous = error_context_stack;
   error_context_stack = &on_error_;
-  runs_ = true;
+  runs_ = any_runs = true;
 }
 
 bool TimeBound::stop() noexcept {
   if (!runs_) return was_over_;
-  runs_ = false;
+  runs_ = any_runs = false;
   error_context_stack = on_error_.previous;
   disable_timeout(timeout(), false);
   if (hears_) sigaction(SIGINT, &asking, nullptr);

@@ -7,7 +7,7 @@ namespace fraud::pg {
 
 // From its beginning on, what runs fails with ERRCODE_QUERY_CANCELED when `milliseconds` have gone by. Code that catches
 // that is interrupted once more as soon as it does anything, what it does to handle it included, so that it ends after as
-// many catches as it has handlers around. Zero: it may take any time. There is one at a time.
+// many catches as it has handlers around. Zero, or within another: it has no time of its own.
 class TimeBound {
  public:
   explicit TimeBound(int milliseconds);
