@@ -248,6 +248,12 @@ BEGIN
                 WHERE gone.indexed AND i.inhparent = 'fraud.transactions'::regclass LOOP
         EXECUTE format('DROP INDEX IF EXISTS fraud.%I', part);
     END LOOP;
+    SELECT string_agg(DISTINCT format('"%s"', l.rule), ', ') INTO used FROM fraud._live_rules('payments') l
+    WHERE l.expression ~ format('(^|[^[:alnum:]_$])"?%s"?($|[^[:alnum:]_$])', gone.name);
+    IF used IS NOT NULL THEN
+        RAISE WARNING 'rules fail from now on, since they name payment field "%": %', name, used
+            USING HINT = 'fraud.alter_rule gives them another condition, fraud.drop_rule ends them.';
+    END IF;
     PERFORM fraud._audit('drop', 'payment_field', name, jsonb_build_object('type', gone.type, 'path', gone.path::text, 'index', gone.indexed));
 END
 $$;
@@ -257,7 +263,7 @@ CREATE FUNCTION fraud.drop_payment_field(name text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.drop_payment_field(text) IS
-    'takes a field out of fraud.payment_events, with its indexes; the values stay in the attributes. Refused while a feature, or a view of a user''s, uses it';
+    'takes a field out of fraud.payment_events, with its indexes; the values stay in the attributes. Refused while a feature, or a view of a user''s, uses it; rules that name it fail from then on, and are named';
 
 CREATE FUNCTION fraud._payment_field_values(
     name text, "from" timestamptz, "to" timestamptz,
