@@ -28,6 +28,13 @@ FROM generate_series(1, 100) i
 """
 
 
+def enforce(session, stream, on):
+    """All rules of a stream decide, or none does."""
+    session.run(f"UPDATE fraud.rules SET enforced_version = {'1' if on else 'NULL'} WHERE stream = '{stream}'")
+    session.run(f"SELECT fraud._rules_changed('{stream}')")
+    session.run("VACUUM fraud.rules, fraud.rule_sets")
+
+
 def make(options):
     server = Connection("postgres")
     server.run(f"DROP DATABASE IF EXISTS {options.database}")
@@ -60,9 +67,7 @@ def singles(options):
     taken = {"with": [], "without": []}
     for turn in range(2 * options.rounds + 2):
         kind = "with" if turn % 2 else "without"
-        session.run(f"UPDATE fraud.rules SET enforced_version = {'1' if kind == 'with' else 'NULL'} WHERE stream = 'payments'")
-        session.run("SELECT fraud._rules_changed('payments')")
-        session.run("VACUUM fraud.rules, fraud.rule_sets")
+        enforce(session, "payments", kind == "with")
         clock = []
         for i in range(options.singles + 10):
             number += 1
@@ -160,9 +165,7 @@ def streams(options):
         taken = {"with": [], "without": []}
         for turn in range(2 * options.rounds + 2):
             kind = "with" if turn % 2 else "without"
-            session.run(f"UPDATE fraud.rules SET enforced_version = {'1' if kind == 'with' else 'NULL'} WHERE stream = 'claims'")
-            session.run("SELECT fraud._rules_changed('claims')")
-            session.run("VACUUM fraud.rules, fraud.rule_sets")
+            enforce(session, "claims", kind == "with")
             for i in range(times + 2):
                 if i == 2:
                     began = session.processor_seconds()

@@ -71,6 +71,10 @@ TEST(Json, IsBuiltAndChanged) {
   object.erase("a");
   EXPECT_EQ(object.dump(), R"({"b":18446744073709551615,"c":["y","z"]})");
   EXPECT_EQ(Json("\xff").dump(), "\"\xef\xbf\xbd\"");
+  Json nothing;
+  nothing["a"] = 1;
+  EXPECT_TRUE(nothing.is_object());
+  EXPECT_EQ(nothing.dump(), R"({"a":1})");
 }
 
 }  // namespace

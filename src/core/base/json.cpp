@@ -147,6 +147,7 @@ const Json& Json::operator[](std::string_view name) const noexcept {
 
 Json& Json::operator[](std::string_view name) {
   if (const Json* found = find(name)) return const_cast<Json&>(*found);
+  if (type_ == Type::kNull) type_ = Type::kObject;
   names_.emplace_back(name);
   return values_.emplace_back();
 }

@@ -78,7 +78,7 @@ class Json {
   void push_back(Json value) { values_.push_back(std::move(value)); }
 
   // Of an object: its members' names, in the order of values(); a member, or null; a member, or the value
-  // that is null; a member, which is made if there is none.
+  // that is null; a member, which is made if there is none, and so is the object of what was null.
   const std::vector<std::string>& names() const& noexcept { return names_; }
   const std::vector<std::string>& names() const&& = delete;
   const Json* find(std::string_view name) const noexcept;
