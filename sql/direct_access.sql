@@ -183,6 +183,18 @@ ALTER TABLE fraud.payment_keys ADD PRIMARY KEY (card, transaction_id);
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-74", "amt": 5, "merchant": "DA one", "category": "home", "trans_date_trans_time": "2020-03-16 10:00:00"}');
 ALTER TABLE fraud.payment_keys DROP CONSTRAINT payment_keys_pkey, ADD PRIMARY KEY (transaction_id, card);
 
+ALTER TABLE fraud.customer_ids DROP CONSTRAINT customer_ids_pkey, ADD CONSTRAINT customer_ids_pkey PRIMARY KEY (hash, key_id, kind);
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-75", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-03-17 10:00:00"}');
+ALTER TABLE fraud.customer_ids DROP CONSTRAINT customer_ids_pkey, ADD PRIMARY KEY (kind, key_id, hash);
+CREATE TABLE da_ids () INHERITS (fraud.customer_ids);
+WITH gone AS (DELETE FROM ONLY fraud.customer_ids i USING fraud.transactions t WHERE t.transaction_id = 'da-1' AND i.card = t.card RETURNING i.*)
+INSERT INTO da_ids SELECT * FROM gone;
+SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-76", "amt": 5, "merchant": "DA one", "trans_date_trans_time": "2020-03-18 10:00:00"}');
+WITH gone AS (DELETE FROM da_ids RETURNING *)
+INSERT INTO fraud.customer_ids SELECT * FROM gone ON CONFLICT DO NOTHING;
+DROP TABLE da_ids;
+SELECT count(DISTINCT t.card) AS customers FROM fraud.transactions t WHERE t.transaction_id IN ('da-1', 'da-74', 'da-75', 'da-76');
+
 -- What is stored already is told without a change, so in a transaction that may only read, too.
 BEGIN READ ONLY;
 SELECT status FROM fraud.ingest('{"cc_num": 4000000000990001, "trans_num": "da-74", "amt": 5, "merchant": "DA one", "category": "home", "trans_date_trans_time": "2020-03-16 10:00:00"}');

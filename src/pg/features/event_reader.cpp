@@ -313,15 +313,15 @@ void EventReader::append_row(const Datum* values, const bool* nulls) {
   int64_t time = 0, known = kNever;
   float label = kMissing;
   bool known_given = false;
-  size_t key = 0;
+  size_t key = 0, key_begin = 0;
   bool key_open = false, key_null = false;
+  std::string& key_bytes = batch_.key_bytes;
   auto end_key = [&] {
     if (!key_open) return;
-    if (!key_null) batch_.key_bytes += key_scratch_;
-    batch_.key_ends.push_back(key_null ? kNullKey
-                                       : static_cast<uint32_t>(batch_.key_bytes.size()));
+    // One of whose parts any is null has no value.
+    if (key_null) key_bytes.resize(key_begin);
+    batch_.key_ends.push_back(key_null ? kNullKey : static_cast<uint32_t>(key_bytes.size()));
     key_open = key_null = false;
-    key_scratch_.clear();
   };
   for (size_t i = 0; i < columns_.size(); ++i) {
     const EventColumn& column = columns_[i];
@@ -378,6 +378,7 @@ void EventReader::append_row(const Datum* values, const bool* nulls) {
         if (!key_open || key != column.index) {
           end_key();
           key = column.index;
+          key_begin = key_bytes.size();
           key_open = true;
         }
         if (null) {
@@ -385,7 +386,7 @@ void EventReader::append_row(const Datum* values, const bool* nulls) {
           break;
         }
         if (form.by_value) {
-          key_scratch_.append(reinterpret_cast<const char*>(&value), sizeof(value));
+          key_bytes.append(reinterpret_cast<const char*>(&value), sizeof(value));
           break;
         }
         const char* data = form.length == -1 ? VARDATA_ANY(DatumGetPointer(value)) : DatumGetPointer(value);
@@ -393,8 +394,7 @@ void EventReader::append_row(const Datum* values, const bool* nulls) {
             form.length == -1 ? VARSIZE_ANY_EXHDR(DatumGetPointer(value))
                               : form.length == -2 ? strlen(data) : static_cast<size_t>(form.length));
         // With its length, so that "a", "bc" and "ab", "c" are different keys.
-        key_scratch_.append(reinterpret_cast<const char*>(&size), sizeof(size));
-        key_scratch_.append(data, size);
+        key_bytes.append(reinterpret_cast<const char*>(&size), sizeof(size)).append(data, size);
         break;
       }
     }

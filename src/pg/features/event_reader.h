@@ -136,7 +136,6 @@ class EventReader {
   std::vector<Datum> kept_values_;
   std::vector<char> kept_nulls_;
   EventBatch batch_;
-  std::string key_scratch_;
   MemoryContext context_ = nullptr;       // of the batch's datums
   MemoryContext form_context_ = nullptr;  // of the forms
   Receiver receiver_;

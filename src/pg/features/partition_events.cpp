@@ -264,10 +264,12 @@ bool partitions_between(Oid table, TimestampTz from, TimestampTz to, Oid* found,
   return sound;
 }
 
-// Whether the row in the slot comes before (time, id); it is of that time or earlier.
-bool comes_before(TupleTableSlot* slot, AttrNumber time, AttrNumber id, const EventRange& range, Relation index) {
+// Whether the row in the slot is of that time at most, and comes before the range's (time, id).
+bool comes_before(TupleTableSlot* slot, AttrNumber time, AttrNumber id, TimestampTz until, const EventRange& range, Relation index) {
   bool null = false;
-  if (DatumGetTimestampTz(slot_getattr(slot, time, &null)) < range.before) return true;
+  const TimestampTz at = DatumGetTimestampTz(slot_getattr(slot, time, &null));
+  if (at < range.before) return at <= until;
+  if (at > range.before) return false;
   Datum value = slot_getattr(slot, id, &null);
   FmgrInfo* compare = index_getprocinfo(index, kIndexed, BTORDER_PROC);
   return DatumGetInt32(FunctionCall2Coll(compare, index->rd_indcollation[kIndexed - 1], value, range.before_id)) < 0;
@@ -355,16 +357,15 @@ bool PartitionEvents::read(const EventRange& range, DestReceiver* receiver, Snap
         Relation heap = table_open(one.table, NoLock);
         Relation index = index_open(one.made.index, AccessShareLock);
         receiver->rStartup(receiver, CMD_SELECT, one.made.result->tts_tupleDescriptor);
-        ScanKeyData keys[3];
+        // Up to when is not asked of the index, which would compare it for each entry: events after it are few.
+        ScanKeyData keys[2];
         ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[0], one.made.key_equals, range.key);
         ScanKeyEntryInitialize(&keys[1], 0, 2, BTGreaterStrategyNumber, InvalidOid, InvalidOid, F_TIMESTAMPTZ_GT,
                                TimestampTzGetDatum(from));
-        ScanKeyEntryInitialize(&keys[2], 0, 2, BTLessEqualStrategyNumber, InvalidOid, InvalidOid, F_TIMESTAMPTZ_LE,
-                               TimestampTzGetDatum(to));
-        IndexScanDesc scan = begin_index_scan(heap, index, snapshot, 3);
+        IndexScanDesc scan = begin_index_scan(heap, index, snapshot, 2);
         const bool index_only = one.made.index_only && !IsolationIsSerializable();
         scan->xs_want_itup = index_only;
-        index_rescan(scan, keys, 3, nullptr, 0);
+        index_rescan(scan, keys, 2, nullptr, 0);
         TupleTableSlot* row = index_only ? one.made.row : one.made.heap_row;
         Buffer map = InvalidBuffer;
         bool wanted = true;
@@ -392,7 +393,7 @@ bool PartitionEvents::read(const EventRange& range, DestReceiver* receiver, Snap
           } else if (!index_getnext_slot(scan, ForwardScanDirection, row)) {
             break;
           }
-          if (!comes_before(row, one.made.time, one.made.id, range, index)) break;
+          if (!comes_before(row, one.made.time, one.made.id, to, range, index)) break;
           ResetExprContext(one.made.expressions);
           wanted = receiver->receiveSlot(ExecProject(one.made.projection), receiver);
         }

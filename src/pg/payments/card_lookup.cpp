@@ -1,6 +1,10 @@
 #include "pg/payments/card_lookup.h"
 
 #include "pg/server/boundary.h"
+#include "pg/server/current_snapshot.h"
+#include "pg/server/gucs.h"
+#include "pg/server/index_lookup.h"
+#include "pg/server/row_lookup.h"
 
 namespace fraud::pg {
 
@@ -10,10 +14,6 @@ Statement find_hashes("SELECT n.i, i.card FROM unnest($1, $2) WITH ORDINALITY n(
                       " JOIN LATERAL (SELECT c.card FROM fraud.customer_ids c"
                       "  WHERE c.kind = 'card' AND c.key_id = n.key_id AND c.hash = n.hash OFFSET 0) i ON true",
                       {UUIDARRAYOID, UUIDARRAYOID});
-// The same for one hash, in a third of the time.
-Statement find_hash("SELECT 1::bigint, i.card FROM fraud.customer_ids i"
-                    " WHERE i.kind = 'card' AND i.key_id = $1 AND i.hash = $2",
-                    {UUIDOID, UUIDOID});
 Statement find_customers("SELECT n.i FROM unnest($1) WITH ORDINALITY n(card, i)"
                          " WHERE EXISTS (SELECT FROM fraud.customers c WHERE c.card = n.card)"
                          "  OR EXISTS (SELECT FROM fraud.inbox b WHERE b.card = n.card)",
@@ -39,7 +39,7 @@ const CardKeys& CardLookup::keys() {
 
 void CardLookup::find(const std::vector<std::string_view>& numbers) {
   std::vector<std::map<std::string_view, KnownCard>::iterator> asked;
-  Column ids(UUIDOID), hashes(UUIDOID);
+  std::vector<NumberHash> pairs;  // of each number, one for each key
   for (std::string_view number : numbers) {
     auto [at, is_new] = known_.try_emplace(number);
     if (!is_new) continue;
@@ -47,21 +47,38 @@ void CardLookup::find(const std::vector<std::string_view>& numbers) {
     at->second.card = card_id(at->second.hash);
     asked.push_back(at);
     for (size_t key = 0; key < keys().size(); ++key) {
-      ids.add(uuid_param(keys().id(key)));
-      hashes.add(uuid_param(key == 0 ? at->second.hash : keys().hash(key, number)));
+      pairs.push_back({keys().id(key), key == 0 ? at->second.hash : keys().hash(key, number)});
     }
   }
   if (asked.empty()) return;
-  const uint64_t count =
-      ids.size() == 1
-          ? spi_.run(find_hash, {uuid_param(keys().id(0)), uuid_param(asked[0]->second.hash)}, read_only_)
-          : spi_.run(find_hashes, {ids.array(), hashes.array()}, read_only_);
-  for (uint64_t row = 0; row < count; ++row) {
-    const size_t place = static_cast<size_t>(*spi_.integer(row, 1)) - 1;
+  auto found = [&](size_t place, const pg_uuid_t& card) {
     KnownCard& known = asked[place / keys().size()]->second;
-    known.card = card_id(*DatumGetUUIDP(*spi_.datum(row, 2)));
+    known.card = card_id(card);
     known.is_found = true;
     if (place % keys().size() == 0) known.is_current = true;
+  };
+  if (guc_direct_access && RowLookup::suffices("customer_ids", "customer_ids_pkey", 3)) {
+    std::optional<CurrentSnapshot> current;
+    if (!read_only_) current.emplace();
+    RowLookup rows("customer_ids", "customer_ids_pkey");
+    const int card = rows.place("card");
+    const Snapshot snapshot = GetActiveSnapshot();
+    Datum key[] = {protect([] { return text_datum("card"); }), 0, 0};
+    for (size_t place = 0; place < pairs.size(); ++place) {
+      key[1] = UUIDPGetDatum(&pairs[place].key_id);
+      key[2] = UUIDPGetDatum(&pairs[place].hash);
+      rows.find(key, 3, snapshot);
+      bool null = false;
+      if (rows.next()) found(place, *DatumGetUUIDP(rows.value(card, &null)));
+    }
+  } else {
+    Column ids(UUIDOID), hashes(UUIDOID);
+    for (const NumberHash& pair : pairs) {
+      ids.add(uuid_param(pair.key_id));
+      hashes.add(uuid_param(pair.hash));
+    }
+    const uint64_t count = spi_.run(find_hashes, {ids.array(), hashes.array()}, read_only_);
+    for (uint64_t row = 0; row < count; ++row) found(static_cast<size_t>(*spi_.integer(row, 1)) - 1, *DatumGetUUIDP(*spi_.datum(row, 2)));
   }
   if (keys().size() == 1) return;
   std::vector<std::string_view> unknown;

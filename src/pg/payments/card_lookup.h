@@ -38,7 +38,7 @@ class CardLookup {
  public:
   CardLookup(Spi& spi, bool read_only) : spi_(spi), read_only_(read_only) {}
 
-  // Finds the customers of the numbers, all in one statement.
+  // Finds the customers of the numbers, without a statement where the table is plain, else in one.
   void find(const std::vector<std::string_view>& numbers);
 
   // Returns the number's hash under the key in use, looking for nothing.

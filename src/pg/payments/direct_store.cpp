@@ -56,19 +56,6 @@ const PlainColumn kMerchantColumns[] = {{"merchant", TEXTOID}, {"category", TEXT
 
 }  // namespace
 
-CurrentSnapshot::CurrentSnapshot() : exceptions_(std::uncaught_exceptions()) {
-  snapshot_ = protect([] {
-    CommandCounterIncrement();
-    PushActiveSnapshot(GetTransactionSnapshot());
-    return GetActiveSnapshot();
-  });
-}
-
-CurrentSnapshot::~CurrentSnapshot() noexcept {
-  // After an error the transaction's abort pops it.
-  if (std::uncaught_exceptions() == exceptions_) PopActiveSnapshot();
-}
-
 KeyRows::KeyRows()
     : table_(relation("payment_keys"), kKeyColumns, PlainTable::Use::kInsert, 2) {}
 

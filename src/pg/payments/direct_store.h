@@ -6,23 +6,10 @@
 #include <vector>
 
 #include "pg/payments/payment_store.h"
+#include "pg/server/current_snapshot.h"
 #include "pg/server/plain_table.h"
 
 namespace fraud::pg {
-
-// The snapshot of what is committed now, and what this transaction did, until the end of its life.
-class CurrentSnapshot {
- public:
-  CurrentSnapshot();
-  ~CurrentSnapshot() noexcept;
-  CurrentSnapshot(const CurrentSnapshot&) = delete;
-  CurrentSnapshot& operator=(const CurrentSnapshot&) = delete;
-  Snapshot get() const noexcept { return snapshot_; }
-
- private:
-  Snapshot snapshot_;
-  int exceptions_;
-};
 
 // fraud.payment_keys.
 class KeyRows {

@@ -5,11 +5,14 @@
 #include "pg/server/boundary.h"
 #include "pg/server/index_lookup.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/plain_table.h"
+#include "pg/server/row_types.h"
 
 extern "C" {
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "catalog/pg_am_d.h"
 #include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
 }
@@ -31,6 +34,24 @@ RowLookup::~RowLookup() noexcept {
   if (slot_ != nullptr) ExecDropSingleTupleTableSlot(slot_);
   index_close(index_, NoLock);
   table_close(heap_, NoLock);
+}
+
+bool RowLookup::suffices(const char* table, const char* index, int columns) {
+  const Oid schema = fraud_schema();
+  return protect([&] {
+    const Oid at = get_relname_relid(table, schema), by = get_relname_relid(index, schema);
+    if (!OidIsValid(at) || !OidIsValid(by) || get_rel_relkind(at) != RELKIND_RELATION || get_rel_relkind(by) != RELKIND_INDEX) return false;
+    Relation heap = table_open(at, AccessShareLock);
+    Relation found = index_open(by, AccessShareLock);
+    const Form_pg_index form = found->rd_index;
+    bool plain = !heap->rd_rel->relhassubclass && !heap->rd_rel->relforcerowsecurity && may_use(at, ACL_SELECT) && form->indrelid == at &&
+                       found->rd_rel->relam == BTREE_AM_OID && form->indisvalid && !form->indcheckxmin && form->indnkeyatts >= columns &&
+                       heap_attisnull(found->rd_indextuple, Anum_pg_index_indpred, nullptr);
+    for (int i = 0; plain && i < columns; ++i) plain = form->indkey.values[i] == i + 1;
+    index_close(found, NoLock);
+    table_close(heap, NoLock);
+    return plain;
+  });
 }
 
 bool RowLookup::is_empty() const {
@@ -61,6 +82,10 @@ void RowLookup::find(const Datum* values, int count, Snapshot snapshot) {
 
 bool RowLookup::next() {
   return protect([&] { return index_getnext_slot(scan_, ForwardScanDirection, slot_); });
+}
+
+int RowLookup::place(const char* column) const {
+  return attribute_named(RelationGetDescr(heap_), column, strlen(column)) + 1;
 }
 
 Datum RowLookup::value(int column, bool* null) const {

@@ -20,6 +20,10 @@ class RowLookup {
   RowLookup(const RowLookup&) = delete;
   RowLookup& operator=(const RowLookup&) = delete;
 
+  // Whether a statement that looks for rows by the table's first `columns`, which the index begins with, would do no more
+  // than this: false where a policy counts for us, rights or such an index are missing, or the rows are elsewhere.
+  static bool suffices(const char* table, const char* index, int columns);
+
   // Whether the table has never had a row, or not since it was last emptied by vacuum.
   bool is_empty() const;
 
@@ -28,7 +32,9 @@ class RowLookup {
   void find(const Datum* values, int count, Snapshot snapshot);
   // The next of them; false: there is none.
   bool next();
-  // A column of that row, by its number from 1, until the next one.
+  // The number of a column, from 1; 0 where there is none.
+  int place(const char* column) const;
+  // A column of that row, by its number, until the next one.
   Datum value(int column, bool* null) const;
 
  private:
