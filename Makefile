@@ -31,11 +31,10 @@ override with_llvm = no
 PG_CPPFLAGS = -I$(S)src -MMD -MP
 # -ffp-contract=off: no fused multiply-add, or features and scores would differ in
 # the last bit from one machine to the next. -Wno-register: PostgreSQL's headers.
-# -fno-semantic-interposition: nobody replaces a function of ours, so it may be inlined.
 # WARNINGS=-Werror: test/guards/test_servers.py.
 # Symbols, which installing strips, would be a quarter of the time: SYMBOLS=-g makes them.
 SYMBOLS ?= -g0
-PG_CXXFLAGS = -std=c++17 -O2 $(SYMBOLS) -ffp-contract=off -fno-semantic-interposition -Wno-register -fvisibility-inlines-hidden $(WARNINGS)
+PG_CXXFLAGS = -std=c++17 -O2 $(SYMBOLS) -ffp-contract=off -Wno-register -fvisibility-inlines-hidden $(WARNINGS)
 SHLIB_LINK = -lcurl -lcsv -lstdc++ -lpthread -Wl,--version-script=$(S)src/pg/server/exports.map
 # Without symbols, which are twenty times the rest: INSTALL_STRIP_FLAG= leaves them in.
 INSTALL_STRIP_FLAG ?= -s
