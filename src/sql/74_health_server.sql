@@ -391,12 +391,12 @@ BEGIN ATOMIC
                 WHEN c.relname ~ '^rollup' THEN 'sums'
                 ELSE 'other' END,
            c.relname,
-           -- By the files, which takes no lock and opens no relation: with years of months there are thousands. What is larger than
-           -- a gigabyte has more files: as many as the last VACUUM or ANALYZE knew of, and the next.
-           sum((pg_stat_file(pg_relation_filepath(r.oid), true)).size
+           -- By the files, which takes no lock and opens no relation; of months, of which there may be hundreds, as the last VACUUM or
+           -- ANALYZE saw them. What is larger than a gigabyte has more files: as many as these knew of, and the next.
+           sum(CASE WHEN c.relispartition AND r.relpages > 0 THEN r.relpages::bigint * current_setting('block_size')::int ELSE (pg_stat_file(pg_relation_filepath(r.oid), true)).size
                + CASE WHEN r.relpages < 100000 THEN 0
                       ELSE coalesce((SELECT sum((pg_stat_file(format('%s.%s', pg_relation_filepath(r.oid), n), true)).size)
-                                     FROM generate_series(1, r.relpages / 131072 + 8) n), 0) END)::bigint,
+                                     FROM generate_series(1, r.relpages / 131072 + 8) n), 0) END END)::bigint,
            greatest(c.reltuples, 0)
     FROM pg_class c
     CROSS JOIN LATERAL (SELECT c.oid AS heap UNION ALL SELECT c.reltoastrelid WHERE c.reltoastrelid <> 0) h
@@ -405,4 +405,4 @@ BEGIN ATOMIC
     WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind = 'r'
     GROUP BY c.oid, c.relname, c.reltuples;
 END;
-COMMENT ON FUNCTION fraud._sizes() IS 'internal: bytes of each table with its indexes, and its rows as the last ANALYZE counted them';
+COMMENT ON FUNCTION fraud._sizes() IS 'internal: bytes of each table with its indexes (of a month as the last VACUUM or ANALYZE saw them), and its rows as the last ANALYZE counted them';

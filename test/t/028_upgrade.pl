@@ -28,7 +28,7 @@ my $old = new_server('old', conf => $conf, init => { extra => [ '--encoding=UTF8
 note('from ' . value($old, 'SHOW server_version') . ' to ' . `pg_config --version`);
 sub value { my ($node, $query, $database) = @_; return $node->safe_psql($database // 'postgres', $query) }
 
-value($old, "SELECT fraud.simulate(30, 2, 20, starts_at => '2024-01-01 00:00:00+00')");
+value($old, "SELECT fraud.simulate(30, 2, 20, starts_at => '2024-12-12 00:00:00+00')");
 value($old, "SELECT fraud.promote('payments', 1, review_at => 0.001)");
 value($old, q{
     CREATE ROLE clerk;
