@@ -219,7 +219,7 @@ WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind IN ('r', 'p') AND NOT
   -- Names, ids and words of a list.
   AND a.attname NOT IN ('name', 'kind', 'status', 'state', 'decision', 'model', 'alias', 'source', 'channel', 'job', 'key', 'category', 'merchant', 'transaction_id',
       'outcome', 'recipient', 'timezone', 'old_status', 'new_status', 'reasons', 'payload', 'digest', 'last_four', 'currency', 'base_currency', 'reference', 'waits_for',
-      'rule', 'rules', 'act', 'action', 'model_decision', 'tag', 'list', 'value')
+      'rule', 'rules', 'act', 'action', 'model_decision', 'tag', 'list', 'value', 'failing_condition')
   AND c.relname <> 'customers'
 GROUP BY c.relname;
 

@@ -88,7 +88,7 @@ END
 $$;
 COMMENT ON FUNCTION fraud._note_of_cards(text, text, text, jsonb) IS 'internal: notes what is done to keys of card numbers, and who tries numbers';
 
-CREATE FUNCTION fraud._destroy_card_key(key_id uuid) RETURNS bigint
+CREATE FUNCTION fraud._destroy_hashes(key_id uuid) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -96,18 +96,18 @@ DECLARE
     hashes bigint;
 BEGIN
     UPDATE fraud.card_keys k SET key = NULL, destroyed_at = clock_timestamp()
-    WHERE k.key_id = _destroy_card_key.key_id AND k.destroyed_at IS NULL;
+    WHERE k.key_id = _destroy_hashes.key_id AND k.destroyed_at IS NULL;
     IF FOUND THEN
         PERFORM fraud._note_of_cards('drop', 'card key', key_id::text, NULL);
     END IF;
-    DELETE FROM fraud.customer_ids i WHERE i.kind = 'card' AND i.key_id = _destroy_card_key.key_id;
+    DELETE FROM fraud.customer_ids i WHERE i.kind = 'card' AND i.key_id = _destroy_hashes.key_id;
     GET DIAGNOSTICS hashes = ROW_COUNT;
     RETURN hashes;
 END
 $$;
-COMMENT ON FUNCTION fraud._destroy_card_key(uuid) IS 'internal: destroys a key and its hashes; returns how many';
+COMMENT ON FUNCTION fraud._destroy_hashes(uuid) IS 'internal: destroys a key and its hashes; returns how many';
 
-CREATE FUNCTION fraud.rotate_card_key(old_is_lost boolean DEFAULT false) RETURNS uuid
+CREATE FUNCTION fraud._rotate_card_key(old_is_lost boolean) RETURNS uuid
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5s'
@@ -167,22 +167,27 @@ BEGIN
     PERFORM fraud._note_of_cards('rotate', 'card key', new_id::text,
                                  jsonb_build_object('before', old.key_id, 'in_file', new_key IS NULL, 'old_is_lost', old_is_lost));
     IF old_is_lost THEN
-        PERFORM fraud._destroy_card_key(old.key_id);
+        PERFORM fraud._destroy_hashes(old.key_id);
     END IF;
     RETURN new_id;
 END
 $$;
+COMMENT ON FUNCTION fraud._rotate_card_key(boolean) IS 'internal: the body of fraud.rotate_card_key, run as its caller';
+
+CREATE FUNCTION fraud.rotate_card_key(old_is_lost boolean DEFAULT false) RETURNS uuid
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.rotate_card_key(boolean) IS
     'puts a new key of card numbers in use, a random one or that of the one new file in fraud_detect.card_key_file, and retires the old, by which numbers are found until it is destroyed; customers keep their card. old_is_lost: the old key''s file is gone, so all numbers are found no more. Returns the new key''s id. For the owner';
 
-CREATE FUNCTION fraud.destroy_card_key(key_id uuid) RETURNS bigint
+CREATE FUNCTION fraud._destroy_card_key(key_id uuid) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     known fraud.card_keys;
 BEGIN
-    SELECT k.* INTO known FROM fraud.card_keys k WHERE k.key_id = destroy_card_key.key_id FOR UPDATE;
+    SELECT k.* INTO known FROM fraud.card_keys k WHERE k.key_id = _destroy_card_key.key_id FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'card key "%" does not exist', key_id
             USING ERRCODE = 'undefined_object', HINT = 'fraud.card_keys lists them.';
@@ -190,9 +195,14 @@ BEGIN
         RAISE EXCEPTION 'card key "%" is in use', key_id
             USING ERRCODE = 'object_in_use', HINT = 'Put another in its place first: SELECT fraud.rotate_card_key().';
     END IF;
-    RETURN fraud._destroy_card_key(key_id);
+    RETURN fraud._destroy_hashes(key_id);
 END
 $$;
+COMMENT ON FUNCTION fraud._destroy_card_key(uuid) IS 'internal: the body of fraud.destroy_card_key, run as its caller';
+
+CREATE FUNCTION fraud.destroy_card_key(key_id uuid) RETURNS bigint
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.destroy_card_key(uuid) IS
     'destroys a retired key of card numbers and the hashes under it: numbers that were not stored since it was retired are found no more, and come as new customers. Returns how many hashes went. For the owner';
 
@@ -201,7 +211,7 @@ LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     -- Those that were destroyed too: a payment under way may have written hashes since.
-    SELECT coalesce(sum(fraud._destroy_card_key(k.key_id)), 0)::bigint FROM fraud.card_keys k
+    SELECT coalesce(sum(fraud._destroy_hashes(k.key_id)), 0)::bigint FROM fraud.card_keys k
     WHERE k.destroyed_at IS NOT NULL
        OR (fraud._card_key_retention() > interval '0' AND k.retired_at < now() - fraud._card_key_retention());
 END;

@@ -6,10 +6,47 @@ CREATE TABLE fraud.months (
     file oid NOT NULL,
     attached xid NOT NULL
 );
-COMMENT ON TABLE fraud.months IS 'internal: the partitions of fraud.transactions as the extension made them';
-COMMENT ON COLUMN fraud.months.partition IS 'its oid';
-COMMENT ON COLUMN fraud.months.file IS 'its pg_relation_filenode when it was made: another one since it was truncated or rewritten';
+INSERT INTO fraud.months VALUES (0, 0, '0');
+COMMENT ON TABLE fraud.months IS 'internal: the partitions of fraud.transactions as the extension made them, or as they were when tiles were last made anew';
+COMMENT ON COLUMN fraud.months.partition IS 'its oid; 0: how often tiles were made anew for what was found, which file counts';
+COMMENT ON COLUMN fraud.months.file IS 'its pg_relation_filenode then: another one since it was truncated or rewritten';
 COMMENT ON COLUMN fraud.months.attached IS 'xmin of its row in pg_inherits: another one once it was detached and attached again';
+
+-- Takes the months as they are for known, when tiles are made anew since some are not: after a dump was restored (which has
+-- neither), pg_upgrade, or somebody's work by hand. Else each of these that retention takes would have them made anew once more.
+-- The count has no state of the months look like an earlier one. What somebody has locked is left for the next time.
+CREATE FUNCTION fraud._adopt_months() RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    gone bigint;
+    found_new bigint;
+BEGIN
+    PERFORM FROM fraud.months m WHERE m.partition = 0 FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM fraud.months m WHERE m.partition IN (
+        SELECT o.partition FROM fraud.months o
+        WHERE o.partition <> 0
+          AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = 'fraud.transactions'::regclass AND i.inhrelid = o.partition
+                            AND i.xmin = o.attached AND pg_relation_filenode(i.inhrelid) = o.file)
+        FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    INSERT INTO fraud.months (partition, file, attached)
+    SELECT i.inhrelid, pg_relation_filenode(i.inhrelid), i.xmin FROM pg_inherits i
+    WHERE i.inhparent = 'fraud.transactions'::regclass AND NOT EXISTS (SELECT FROM fraud.months m WHERE m.partition = i.inhrelid);
+    GET DIAGNOSTICS found_new = ROW_COUNT;
+    IF gone + found_new = 0 THEN
+        RETURN false;
+    END IF;
+    UPDATE fraud.months m SET file = (m.file::bigint + 1)::oid WHERE m.partition = 0;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION fraud._adopt_months() IS
+    'internal: has fraud.months say what the partitions of fraud.transactions are now; whether it was something else';
 
 -- A month's partition is made apart and then attached: ATTACH takes a lock on
 -- fraud.transactions that stops neither readers nor writers.

@@ -486,6 +486,6 @@ COMMENT ON FUNCTION fraud.rollback(text, text, text) IS
 
 CREATE FUNCTION fraud.export_model(ref text) RETURNS bytea
 AS 'MODULE_PATHNAME', 'fraud_detect_export_model'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.export_model(text) IS
     'the model file of name, name@alias or name/version, byte for byte as it was imported';

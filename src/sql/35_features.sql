@@ -247,12 +247,12 @@ COMMENT ON FUNCTION fraud.add_categories(text, text, text[]) IS
 
 CREATE FUNCTION fraud.drop_feature(feature_set text, feature text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_drop_feature'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.drop_feature(text, text) IS 'takes a feature out of a set';
 
 CREATE FUNCTION fraud.drop_feature_set(feature_set text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_drop_feature_set'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.drop_feature_set(text) IS 'drops a feature set; the events stay as they are';
 
 CREATE FUNCTION fraud.materialize_features(
@@ -262,7 +262,7 @@ CREATE FUNCTION fraud.materialize_features(
     "to" timestamptz DEFAULT 'infinity'
 ) RETURNS bigint
 AS 'MODULE_PATHNAME', 'fraud_detect_materialize_features'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.materialize_features(text, text, timestamptz, timestamptz) IS
     'makes a table with event_id, event_time, label and one real column a feature for the events at from <= time < to; returns how many';
 
@@ -327,13 +327,18 @@ LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION fraud.feature_set_definition(text) IS
     'all that the values of a set''s features depend on, with the codes of its categories; times in seconds';
 
-CREATE FUNCTION fraud.feature_set_hash(feature_set text) RETURNS text
+CREATE FUNCTION fraud._feature_set_hash(feature_set text) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 SET extra_float_digits = 1
 BEGIN ATOMIC
     SELECT encode(sha256(convert_to((fraud.feature_set_definition(feature_set) - 'feature_set' - 'events')::text, 'UTF8')), 'hex');
 END;
+COMMENT ON FUNCTION fraud._feature_set_hash(text) IS 'internal: the body of fraud.feature_set_hash, run as its caller';
+
+CREATE FUNCTION fraud.feature_set_hash(feature_set text) RETURNS text
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION fraud.feature_set_hash(text) IS
     'SHA-256 of the definition without the names of set and table: equal hashes, equal features';
 

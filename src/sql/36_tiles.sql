@@ -155,13 +155,13 @@ COMMENT ON FUNCTION fraud._drop_tile_triggers(text) IS 'internal: drops the trig
 
 CREATE FUNCTION fraud.tile_features(feature_set text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_tile_features'
-LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.tile_features(text) IS
     'has windows of keys with many events (fraud_detect.tile_threshold) merged from tiles, exactly: adds triggers to the set''s events table, which must be a table of the caller''s, and the ingest worker, or CALL fraud.fold_tiles(), makes the tiles. Where partitions are attached, detached, dropped or truncated, all tiles are made anew';
 
 CREATE FUNCTION fraud.untile_features(feature_set text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_untile_features'
-LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.untile_features(text) IS 'drops what fraud.tile_features made: triggers and tiles';
 
 -- Marks all keys of a set, within times: what a trigger cannot see.
@@ -320,7 +320,7 @@ COMMENT ON COLUMN fraud.tile_status.waits_for IS 'processes whose transactions m
 
 CREATE FUNCTION fraud.request_tiles(feature_set text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'fraud_detect_request_tiles'
-LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.request_tiles(text) IS
     'asks for tiles of all keys of a set that have fraud_detect.tile_threshold events or more in their windows, up to the latest event, and returns how many they are; by themselves they are asked for when payments or watched rows come';
 

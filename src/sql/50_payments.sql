@@ -31,7 +31,7 @@ COMMENT ON FUNCTION fraud.assess(jsonb, text, jsonb, boolean) IS
 
 CREATE FUNCTION fraud.load_history(rel regclass, label_delay interval DEFAULT '7 days') RETURNS bigint
 AS 'MODULE_PATHNAME', 'fraud_detect_load_history'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.load_history(regclass, interval) IS
     'stores the payments of a table in the Kaggle fraudTrain.csv layout (columns by name, any types), with features as of each payment''s time and the champion''s score, without decision or alert; is_fraud = 1 becomes a label known label_delay after the payment, at the latest now; returns the number of payments stored';
 

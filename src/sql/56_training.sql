@@ -124,14 +124,28 @@ CREATE VIEW fraud.training_progress AS
            p.round, p.rounds, p.metric_name, p.metric, clock_timestamp() - r.started_at AS elapsed,
            -- Of the phase; early stopping may end it sooner.
            CASE WHEN p.round > 0 THEN (clock_timestamp() - p.phase_since) * ((p.rounds - p.round)::float8 / p.round) END
-               AS time_left
+               AS time_left,
+           CASE WHEN q.started OR p.run IS NOT NULL THEN NULL
+                WHEN m.most IS NULL THEN 'a training worker: fraud_detect is not in shared_preload_libraries'
+                WHEN q.run > b.first THEN 'its turn, after ' || b.waiting
+                WHEN u.number >= m.most THEN format('the end of %s; fraud_detect.max_training_workers is %s', u.runs, m.most)
+                -- Workers are the server's, of all its databases.
+                WHEN r.requested_at < clock_timestamp() - interval '5 seconds'
+                THEN format('a training worker: other databases train (fraud_detect.max_training_workers is %s), or max_worker_processes has no room', m.most)
+                ELSE 'a training worker, which starts at once' END AS waits_for
     FROM fraud.training_queue q
     JOIN fraud.training_runs r ON r.run = q.run
-    LEFT JOIN fraud._training_progress() p ON p.run = r.run;
+    LEFT JOIN fraud._training_progress() p ON p.run = r.run
+    CROSS JOIN (SELECT current_setting('fraud_detect.max_training_workers', true)::int AS most) m
+    CROSS JOIN (SELECT count(*) AS number, string_agg(format('run %s of model "%s"', w.run, w.model), ', ' ORDER BY w.run) AS runs
+                FROM fraud.training_queue o JOIN fraud.training_runs w USING (run) WHERE o.started) u
+    CROSS JOIN (SELECT min(w.run) AS first, format('run %s of model "%s"', min(w.run), (array_agg(w.model ORDER BY w.run))[1]) AS waiting
+                FROM fraud.training_queue o JOIN fraud.training_runs w USING (run) WHERE NOT o.started) b;
 COMMENT ON VIEW fraud.training_progress IS 'runs that are waiting or under way';
 COMMENT ON COLUMN fraud.training_progress.phase IS
     'queued, starting, reading, binning, search, cross-validation, boosting, saving or testing';
 COMMENT ON COLUMN fraud.training_progress.metric IS 'the last eval_metric on the validation rows, at the last round';
+COMMENT ON COLUMN fraud.training_progress.waits_for IS 'what a run that is queued waits for';
 COMMENT ON COLUMN fraud.training_progress.time_left IS 'until all rounds of this fit are done, at its pace so far';
 
 -- The query that reads a table of features, once its columns are checked.
@@ -439,6 +453,10 @@ AS $$
 DECLARE
     -- Who waits for longer than there are timestamps, or for null, waits for the end.
     until timestamptz := clock_timestamp() + greatest(least(timeout, interval '1000 years'), interval '0');
+    -- Who waits a while for its beginning is told what it waits for, and when that changes.
+    told text;
+    tell_at timestamptz := clock_timestamp() + interval '1 second';
+    waits text;
     r record;
     warning text;
 BEGIN
@@ -461,6 +479,14 @@ BEGIN
                       HINT = 'fraud.training_runs has the run, the server''s log what led there.';
         END IF;
         EXIT WHEN r.status = 'succeeded' OR clock_timestamp() >= until;
+        IF r.status = 'queued' AND clock_timestamp() >= tell_at THEN
+            waits := (SELECT p.waits_for FROM fraud.training_progress p WHERE p.run = _wait_for_training.run);
+            IF waits IS DISTINCT FROM told AND waits IS NOT NULL THEN
+                RAISE NOTICE 'training run % waits for %', run, waits USING HINT = 'fraud.training_progress shows runs that wait and runs under way.';
+                told := waits;
+            END IF;
+            tell_at := clock_timestamp() + interval '1 second';
+        END IF;
         PERFORM pg_sleep(0.05);
     END LOOP;
     IF r.status = 'succeeded' THEN
@@ -478,4 +504,4 @@ CREATE FUNCTION fraud.wait_for_training(run bigint, timeout interval DEFAULT '1 
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.wait_for_training(bigint, interval) IS
-    'waits for the end of a run and returns its status: succeeded, or queued or running when the time is over (never, where it is null); an error when it failed or was cancelled';
+    'waits for the end of a run, saying by a NOTICE what it waits for before it begins (fraud.training_progress.waits_for), and returns its status: succeeded, or queued or running when the time is over (never, where it is null); an error when it failed or was cancelled';

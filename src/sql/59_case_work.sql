@@ -334,6 +334,9 @@ DECLARE
     matter fraud.case_states;
     result fraud.cases;
 BEGIN
+    IF other_cases IS NULL THEN
+        RAISE EXCEPTION 'other_cases must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
     PERFORM fraud._check_cases(_merge_cases.case_id || other_cases, note);
     IF case_id = ANY (other_cases) THEN
         RAISE EXCEPTION 'case % cannot be merged into itself: expected other cases', case_id

@@ -58,8 +58,13 @@ CREATE TABLE fraud.channel_state (
     last_error_at timestamptz,
     begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     urgent_mark bigint NOT NULL DEFAULT 0,
-    turn_mark bigint NOT NULL DEFAULT 0
+    turn_mark bigint NOT NULL DEFAULT 0,
+    failing_condition text,
+    condition_error text,
+    condition_failing_since timestamptz
 ) WITH (fillfactor = 50);
+COMMENT ON COLUMN fraud.channel_state.failing_condition IS 'the condition that failed when it was last asked; once the channel has another, nothing is known of it';
+COMMENT ON COLUMN fraud.channel_state.condition_failing_since IS 'since when it has failed each time';
 COMMENT ON TABLE fraud.channel_state IS 'the notify worker''s notes on each channel; read fraud.channel_status';
 COMMENT ON COLUMN fraud.channel_state.hold_until IS 'nothing is sent until then: the receiver asked for it (Retry-After), or failed some times in a row';
 COMMENT ON COLUMN fraud.channel_state.begun_at IS 'when it was added, or resumed after it came with a dump';

@@ -158,6 +158,8 @@ DECLARE
     asked_channels text[] := '{}';
     asked_ids bigint[] := '{}';
     faults text[] := '{}';     -- null: the condition does not hold
+    answers jsonb := '{}';     -- of conditions that failed when they were last asked: which, and how
+    answering text[] := '{}';  -- channels that were asked
     bunch record;
     digest_id bigint;
 BEGIN
@@ -179,16 +181,26 @@ BEGIN
                 FROM fraud.outbox o CROSS JOIN unnest(chosen) c
                 WHERE o.outbox_id = asked_message AND o.kind = 'alert' AND o.channel IS NULL AND c.condition IS NOT NULL AND fraud._takes(c, o)
             LOOP
+                answers := answers - one.name;
+                answering := answering || one.name;
                 BEGIN
                     CONTINUE WHEN fraud._condition_holds(one.condition, one.condition_by, (SELECT o.payload FROM fraud.outbox o WHERE o.outbox_id = asked_message));
                     faults := faults || NULL::text;
                 EXCEPTION WHEN query_canceled OR OTHERS THEN
+                    answers := answers || jsonb_build_object(one.name, jsonb_build_object('condition', one.condition, 'error', left(fraud._mask_card_numbers(SQLERRM), 1000)));
                     faults := faults || left('condition: ' || fraud._mask_card_numbers(SQLERRM), 1000);
                 END;
                 asked_channels := asked_channels || one.name;
                 asked_ids := asked_ids || asked_message;
             END LOOP;
         END LOOP;
+        -- Whose row is locked is noted of with the next message.
+        UPDATE fraud.channel_state st
+        SET failing_condition = n.failing, condition_error = n.error,
+            condition_failing_since = CASE WHEN n.failing IS NULL THEN NULL WHEN st.failing_condition = n.failing THEN st.condition_failing_since ELSE clock_timestamp() END
+        FROM (SELECT a.name, answers -> a.name ->> 'condition' AS failing, answers -> a.name ->> 'error' AS error FROM unnest(answering) a(name) GROUP BY a.name) n
+        WHERE st.name = n.name AND (st.failing_condition, st.condition_error) IS DISTINCT FROM (n.failing, n.error)
+          AND st.name IN (SELECT s.name FROM fraud.channel_state s WHERE s.name = ANY (answering) FOR UPDATE SKIP LOCKED);
     END IF;
 
     RETURN QUERY
@@ -350,7 +362,7 @@ CREATE VIEW fraud.channel_status AS
                WHEN coalesce(st.hold_until, '-infinity') < statement_timestamp() - interval '2 minutes'
                     AND due.at < statement_timestamp() - interval '2 minutes'
                     AND coalesce(st.last_attempt_at, st.begun_at) < statement_timestamp() - interval '2 minutes' THEN 'stuck'
-               WHEN st.consecutive_failures > 0 THEN 'failing'
+               WHEN st.consecutive_failures > 0 OR st.failing_condition = c.condition THEN 'failing'
                WHEN st.last_success_at IS NULL THEN 'new'
                ELSE 'ok'
            END AS state,
@@ -376,7 +388,9 @@ CREATE VIEW fraud.channel_status AS
            coalesce(st.failures, 0) AS failures,
            coalesce(st.consecutive_failures, 0) AS consecutive_failures,
            st.hold_until, st.last_attempt_at, st.last_success_at, st.last_status, st.last_error, st.last_error_at,
-           c.created_at, c.created_by
+           c.created_at, c.created_by,
+           CASE WHEN st.failing_condition = c.condition THEN st.condition_error END AS condition_error,
+           CASE WHEN st.failing_condition = c.condition THEN st.condition_failing_since END AS condition_failing_since
     FROM fraud.channels c
     LEFT JOIN fraud.channel_state st ON st.name = c.name
     -- The first in its turn, the first that has a time, and one that is under way: each by its index.
@@ -397,6 +411,8 @@ CREATE VIEW fraud.channel_status AS
     ) due ON true;
 COMMENT ON VIEW fraud.channel_status IS
     'how each channel fares, without its secrets: state is new, ok, failing, paused, restored (came with a dump: fraud.resume_channel has it sent to), or stuck (a delivery is overdue: is a worker running?)';
+COMMENT ON COLUMN fraud.channel_status.condition_error IS 'how its condition failed when it was last asked: such alerts are given up, since what the condition keeps back must not go out; null: it did not, or is another one now';
+COMMENT ON COLUMN fraud.channel_status.condition_failing_since IS 'since when it has failed each time';
 COMMENT ON COLUMN fraud.channel_status.destination IS 'of a webhook: scheme and host alone';
 COMMENT ON COLUMN fraud.channel_status.old_secret_until IS 'until when the secret before the present one signs too';
 COMMENT ON COLUMN fraud.channel_status.waiting IS 'deliveries to come, counted up to 10001: that or more';

@@ -151,6 +151,8 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    reach interval;
+    found bigint;
     began timestamptz;
     before record;
     model record;
@@ -165,8 +167,13 @@ BEGIN
     item := 'decisions';
     status := 'ok';
     detail := 'fewer than 100 of the last 1000 payments were decided';
-    SELECT min(n.occurred_at) INTO began
-    FROM (SELECT t.occurred_at FROM fraud.transactions t ORDER BY t.occurred_at DESC LIMIT 1000) n;
+    -- All months are looked at, and planned for, only where the last ones have too few.
+    FOREACH reach IN ARRAY '{5 weeks,1 year,1000 years}'::interval[] LOOP
+        began := now() - reach;  -- a value: it is planned for the months since alone
+        SELECT count(*), min(n.occurred_at) INTO found, began
+        FROM (SELECT t.occurred_at FROM fraud.transactions t WHERE t.occurred_at >= began ORDER BY t.occurred_at DESC LIMIT 1000) n;
+        EXIT WHEN found = 1000;
+    END LOOP;
     SELECT sum(r.payments) AS payments, sum(r.blocked) AS blocked, sum(r.reviewed + r.blocked) AS alerted INTO before
     FROM fraud.rollups r
     WHERE r.kind = 'hour' AND r.key = 'live' AND r.starts_at >= began - interval '28 days' AND r.starts_at < began - interval '1 hour';

@@ -98,9 +98,10 @@ BEGIN
                    WHEN status <> 'ok' THEN 'see the item worker notify' END;
     RETURN NEXT;
     FOR c IN
-        SELECT h.name, h.paused, st.hold_until, st.consecutive_failures, st.last_success_at, st.last_error, st.last_error_at FROM fraud.channels h LEFT JOIN fraud.channel_state st USING (name) ORDER BY h.name
+        SELECT h.name, h.paused, st.failing_condition = h.condition AS misjudges, st.condition_error, st.condition_failing_since, st.hold_until, st.consecutive_failures, st.last_success_at, st.last_error, st.last_error_at, s.due_at
+        FROM fraud.channels h JOIN fraud.channel_status s USING (name) LEFT JOIN fraud.channel_state st USING (name) ORDER BY h.name
     LOOP
-        SELECT s.due_at INTO due FROM fraud.channel_status s WHERE s.name = c.name;
+        due := c.due_at;
         item := 'channel ' || c.name;
         since := NULL;
         advice := NULL;
@@ -114,6 +115,12 @@ BEGIN
             status := 'warning';
             detail := 'restored: it came with a dump, and nothing is sent';
             advice := format('fraud.resume_channel(%L), where this database is to write to it', c.name);
+        ELSIF c.misjudges THEN
+            status := 'error';
+            since := c.condition_failing_since;
+            detail := format('its condition fails, each time since %s, so that its alerts are given up: %s', fraud._told_time(c.condition_failing_since), c.condition_error)
+                || CASE WHEN c.consecutive_failures > 0 THEN format('; deliveries fail, too, %s times in a row: %s', c.consecutive_failures, c.last_error) ELSE '' END;
+            advice := format('fraud.alter_channel(%L, condition => …) gives it another, reset => ''{condition}'' none; fraud.retry_notification then sends what was given up', c.name);
         ELSIF c.consecutive_failures > 0 THEN
             status := 'error';
             since := coalesce(c.last_success_at, c.last_error_at);
@@ -221,6 +228,33 @@ END
 $$;
 COMMENT ON FUNCTION fraud._lock_health() IS 'internal: the items of fraud.health() on who is in whose way';
 
+-- What slots keep: WAL, and rows that are gone, which are not cleared away while a slot's reader, or a query on a standby
+-- that reports its snapshots (hot_standby_feedback), may yet want them.
+CREATE FUNCTION fraud._slot_health(bearable bigint DEFAULT 1000000) RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 'replication slot ' || s.slot_name,
+           CASE WHEN s.wal_status IN ('unreserved', 'lost') THEN 'error' WHEN k.piles_up OR k.old_rows > bearable OR k.old_catalog > bearable THEN 'warning' ELSE 'ok' END,
+           NULL::timestamptz,
+           format('%s, keeps %s of WAL', CASE WHEN s.active THEN 'in use' ELSE 'nobody reads it' END, pg_size_pretty(k.kept)) || coalesce(', ' || nullif(s.wal_status, 'reserved'), '')
+               || CASE WHEN k.old_rows > bearable THEN format(', and rows that are gone, of all tables, for %s transactions', k.old_rows)
+                       WHEN k.old_catalog > bearable THEN format(', and rows that are gone, of the catalogs, for %s transactions', k.old_catalog) ELSE '' END,
+           CASE WHEN s.wal_status IN ('unreserved', 'lost') OR k.piles_up
+                THEN format('bring its reader back, or SELECT pg_drop_replication_slot(%L): the disk fills', s.slot_name)
+                WHEN k.old_rows > bearable OR k.old_catalog > bearable
+                THEN CASE WHEN NOT s.active THEN format('bring its reader back, or SELECT pg_drop_replication_slot(%L)', s.slot_name)
+                          WHEN s.slot_type = 'physical' THEN 'end the old query on the standby (pg_stat_activity there), or set hot_standby_feedback = off there'
+                          ELSE 'its reader lags or holds a transaction open: look at it' END || ': until then VACUUM clears nothing away, and queues and tables grow' END
+    FROM pg_replication_slots s
+    CROSS JOIN LATERAL (SELECT coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn), 0)::bigint AS kept) w
+    CROSS JOIN LATERAL (SELECT w.kept, NOT s.active AND w.kept > 1024 * 1024 * 1024 AS piles_up,
+                               age(s.xmin)::bigint AS old_rows, age(s.catalog_xmin)::bigint AS old_catalog) k
+    ORDER BY 1;
+END;
+COMMENT ON FUNCTION fraud._slot_health(bigint) IS
+    'internal: the items of fraud.health() on replication slots; one that keeps old rows for more transactions than bearable is a warning';
+
 CREATE FUNCTION fraud._replication_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -242,10 +276,14 @@ BEGIN
     END IF;
     RETURN QUERY
         SELECT 'standby ' || coalesce(nullif(r.application_name, ''), r.pid::text),
-               CASE WHEN r.state <> 'streaming' THEN 'warning' WHEN r.replay_lag > interval '5 minutes' THEN 'error' WHEN r.replay_lag > interval '1 minute' THEN 'warning' ELSE 'ok' END,
+               CASE WHEN r.state <> 'streaming' THEN 'warning' WHEN r.replay_lag > interval '5 minutes' THEN 'error'
+                    WHEN r.replay_lag > interval '1 minute' OR age(r.backend_xmin) > 1000000 THEN 'warning' ELSE 'ok' END,
                CASE WHEN r.replay_lag > interval '1 minute' THEN now() - r.replay_lag END,
-               format('%s, %s', r.state, r.sync_state) || coalesce(format(', %s behind', fraud._told_age(r.replay_lag)), ''),
-               CASE WHEN r.state <> 'streaming' OR r.replay_lag > interval '1 minute' THEN 'pg_stat_replication says where it hangs: sent, written, flushed or replayed' END
+               format('%s, %s', r.state, r.sync_state) || coalesce(format(', %s behind', fraud._told_age(r.replay_lag)), '')
+                   -- Of a standby without a slot, whose queries keep rows by themselves.
+                   || CASE WHEN age(r.backend_xmin) > 1000000 THEN format('; its queries keep rows that are gone for %s transactions (hot_standby_feedback)', age(r.backend_xmin)) ELSE '' END,
+               CASE WHEN r.state <> 'streaming' OR r.replay_lag > interval '1 minute' THEN 'pg_stat_replication says where it hangs: sent, written, flushed or replayed'
+                    WHEN age(r.backend_xmin) > 1000000 THEN 'end the old query there (pg_stat_activity of the standby), or set hot_standby_feedback = off there' END
         FROM pg_stat_replication r ORDER BY 1;
     IF nullif(current_setting('synchronous_standby_names'), '') IS NOT NULL
        AND NOT EXISTS (SELECT FROM pg_stat_replication r WHERE r.sync_state IN ('sync', 'quorum')) THEN
@@ -253,15 +291,7 @@ BEGIN
             format('none of synchronous_standby_names (%s) is connected: no commit ends, so no payment is stored', current_setting('synchronous_standby_names')),
             'bring it back, or ALTER SYSTEM SET synchronous_standby_names = '''' and SELECT pg_reload_conf()';
     END IF;
-    RETURN QUERY
-        SELECT 'replication slot ' || s.slot_name,
-               CASE WHEN s.wal_status IN ('unreserved', 'lost') THEN 'error' WHEN NOT s.active AND k.kept > 1024 * 1024 * 1024 THEN 'warning' ELSE 'ok' END,
-               NULL::timestamptz,
-               format('%s, keeps %s of WAL', CASE WHEN s.active THEN 'in use' ELSE 'nobody reads it' END, pg_size_pretty(k.kept)) || coalesce(', ' || nullif(s.wal_status, 'reserved'), ''),
-               CASE WHEN s.wal_status IN ('unreserved', 'lost') OR NOT s.active AND k.kept > 1024 * 1024 * 1024
-                    THEN format('bring its reader back, or SELECT pg_drop_replication_slot(%L): the disk fills', s.slot_name) END
-        FROM pg_replication_slots s CROSS JOIN LATERAL (SELECT coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn), 0)::bigint AS kept) k
-        ORDER BY 1;
+    RETURN QUERY SELECT * FROM fraud._slot_health();
     RETURN QUERY SELECT 'transaction ids', CASE WHEN age > 1800000000 THEN 'error' WHEN age > 1000000000 THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
         format('the oldest is %s million ago, of 2147', age / 1000000),
         CASE WHEN age > 1000000000 THEN 'VACUUM FREEZE, when what keeps old snapshots is gone (items snapshots, prepared transactions, replication slot …)' END;
@@ -295,7 +325,10 @@ BEGIN
         CASE WHEN n > 0 AND expects THEN 'is a worker running? fraud.maintain_partitions() makes it' END;
 
     SELECT * INTO reach FROM fraud._longest_reach();
-    SELECT count(*) INTO n FROM fraud._past_months();
+    n := 0;
+    IF retention > interval '0' THEN
+        SELECT count(*) INTO n FROM fraud._past_months();
+    END IF;
     RETURN QUERY SELECT 'retention',
         CASE WHEN retention = interval '0' THEN 'ok' WHEN reach.reach > retention THEN 'error' WHEN n > 3 THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
         CASE WHEN retention = interval '0' THEN 'payments are kept for ever'
@@ -330,7 +363,6 @@ END
 $$;
 COMMENT ON FUNCTION fraud._upkeep_health() IS 'internal: the items of fraud.health() on months, sums and reports';
 
--- Apart: who has locked any table hides the size of all.
 CREATE FUNCTION fraud._size_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -358,7 +390,19 @@ BEGIN ATOMIC
                 WHEN c.relname ~ '^(outbox|notification)' THEN 'deliveries'
                 WHEN c.relname ~ '^rollup' THEN 'sums'
                 ELSE 'other' END,
-           c.relname, pg_total_relation_size(c.oid), greatest(c.reltuples, 0)
-    FROM pg_class c WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind = 'r';
+           c.relname,
+           -- By the files, which takes no lock and opens no relation; of months, of which there may be hundreds, as the last VACUUM or
+           -- ANALYZE saw them. What is larger than a gigabyte has more files: as many as these knew of, and the next.
+           sum(CASE WHEN c.relispartition AND r.relpages > 0 THEN r.relpages::bigint * current_setting('block_size')::int ELSE (pg_stat_file(pg_relation_filepath(r.oid), true)).size
+               + CASE WHEN r.relpages < 100000 THEN 0
+                      ELSE coalesce((SELECT sum((pg_stat_file(format('%s.%s', pg_relation_filepath(r.oid), n), true)).size)
+                                     FROM generate_series(1, r.relpages / 131072 + 8) n), 0) END END)::bigint,
+           greatest(c.reltuples, 0)
+    FROM pg_class c
+    CROSS JOIN LATERAL (SELECT c.oid AS heap UNION ALL SELECT c.reltoastrelid WHERE c.reltoastrelid <> 0) h
+    CROSS JOIN LATERAL (SELECT h.heap AS oid UNION ALL SELECT i.indexrelid FROM pg_index i WHERE i.indrelid = h.heap) x
+    JOIN pg_class r ON r.oid = x.oid
+    WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind = 'r'
+    GROUP BY c.oid, c.relname, c.reltuples;
 END;
-COMMENT ON FUNCTION fraud._sizes() IS 'internal: bytes of each table with its indexes, and its rows as the last ANALYZE counted them';
+COMMENT ON FUNCTION fraud._sizes() IS 'internal: bytes of each table with its indexes (of a month as the last VACUUM or ANALYZE saw them), and its rows as the last ANALYZE counted them';

@@ -353,8 +353,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._html_health() IS 'internal: the report''s part on the system';
 
-CREATE FUNCTION fraud.report_html(day date) RETURNS text
-LANGUAGE sql STABLE STRICT SECURITY DEFINER
+CREATE FUNCTION fraud._report_html(day date) RETURNS text
+LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, YMD'
 SET lc_time = 'C'
@@ -364,10 +364,15 @@ BEGIN ATOMIC
         || format('<h1>Fraud report, %s</h1><p class="dim">Time zone %s, as known on %s%s. Amounts in %s.</p>',
                   to_char(day, 'FMDay FMDD FMMonth YYYY'), fraud._html(fraud.report_timezone()),
                   to_char(now() AT TIME ZONE fraud.report_timezone(), 'YYYY-MM-DD HH24:MI'),
-                  (SELECT coalesce('; closed, revision ' || max(r.revision), '; not closed') FROM fraud.daily_reports r WHERE r.day = report_html.day), fraud._html(fraud.base_currency()))
+                  (SELECT coalesce('; closed, revision ' || max(r.revision), '; not closed') FROM fraud.daily_reports r WHERE r.day = _report_html.day), fraud._html(fraud.base_currency()))
         || fraud._html_headline(day) || fraud._html_hours(day) || fraud._html_top(day)
         || fraud._html_alerts(day) || fraud._html_corrections(day) || fraud._html_models(day) || fraud._html_streams(day) || fraud._html_health()
         || '</body></html>';
 END;
+COMMENT ON FUNCTION fraud._report_html(date) IS 'internal: the body of fraud.report_html, run as the owner';
+
+CREATE FUNCTION fraud.report_html(day date) RETURNS text
+AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
+LANGUAGE C STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.report_html(date) IS
     'a day as one HTML page that needs nothing from outside: figures against the week before, charts, alerts with reasons, models, streams, system; as known now';

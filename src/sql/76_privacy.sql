@@ -364,7 +364,7 @@ CREATE FUNCTION fraud._free_texts() RETURNS TABLE (relation text, columns text[]
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    VALUES ('case_history', '{note}'::text[], false), ('channel_state', '{last_error}', false),
+    VALUES ('case_history', '{note}'::text[], false), ('channel_state', '{last_error,condition_error}', false),
            ('customer_holds', '{reason}', false), ('held_customers', '{reason}', true), ('ingest_errors', '{reason}', false), ('job_state', '{last_error}', false),
            ('labels', '{source}', true), ('list_entries', '{reason,removed_reason}', false), ('notification_attempts', '{error}', false), ('notifications', '{last_error}', false),
            ('outbox', '{payload,subject,body_text,body_html}', false), ('rule_history', '{reason}', false), ('rule_versions', '{note}', false),

@@ -1,6 +1,6 @@
 -- How people find a payment: by its id, or by what they know of it. With the caller's rights.
 
-CREATE FUNCTION fraud.payment(id text, card uuid DEFAULT NULL) RETURNS TABLE (
+CREATE FUNCTION fraud._payment(id text, card uuid) RETURNS TABLE (
     transaction_id text, card uuid, last_four text, occurred_at timestamptz, received_at timestamptz, amount numeric, currency text, base_amount numeric,
     merchant text, category text, score float8, decision text, model text, is_fraud boolean, label_known_at timestamptz,
     case_id bigint, alert_id bigint, reasons text[], source text, attributes jsonb)
@@ -14,12 +14,20 @@ BEGIN ATOMIC
     JOIN fraud.transactions t ON t.card = k.card AND t.occurred_at = k.occurred_at AND t.transaction_id = k.transaction_id
     LEFT JOIN fraud.customers c ON c.card = t.card
     LEFT JOIN fraud.alerts a ON a.card = t.card AND a.transaction_id = t.transaction_id
-    WHERE k.transaction_id = payment.id COLLATE "C" AND (payment.card IS NULL OR k.card = payment.card);
+    WHERE k.transaction_id = _payment.id COLLATE "C" AND (_payment.card IS NULL OR k.card = _payment.card);
 END;
+COMMENT ON FUNCTION fraud._payment(text, uuid) IS 'internal: the body of fraud.payment, run as its caller';
+
+CREATE FUNCTION fraud.payment(id text, card uuid DEFAULT NULL) RETURNS TABLE (
+    transaction_id text, card uuid, last_four text, occurred_at timestamptz, received_at timestamptz, amount numeric, currency text, base_amount numeric,
+    merchant text, category text, score float8, decision text, model text, is_fraud boolean, label_known_at timestamptz,
+    case_id bigint, alert_id bigint, reasons text[], source text, attributes jsonb)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
 COMMENT ON FUNCTION fraud.payment(text, uuid) IS
     'the stored payment of an id, as it is now, with its case where it raised an alert; several rows where several cards used the id, none where it is not stored (or not any more). By index, with the caller''s rights';
 
-CREATE FUNCTION fraud._search_payments(
+CREATE FUNCTION fraud._find_payments(
     of_last_four text, of_merchant text, of_attribute text, of_value text, since timestamptz, until timestamptz,
     min_amount numeric, max_amount numeric, of_card uuid, max_rows int)
 RETURNS TABLE (
@@ -85,7 +93,7 @@ BEGIN
         USING cards, of_card, merchants, since, until, min_amount, max_amount, max_rows;
 END
 $$;
-COMMENT ON FUNCTION fraud._search_payments(text, text, text, text, timestamptz, timestamptz, numeric, numeric, uuid, int) IS
+COMMENT ON FUNCTION fraud._find_payments(text, text, text, text, timestamptz, timestamptz, numeric, numeric, uuid, int) IS
     'internal: the body of fraud.find_payments, with the caller''s rights';
 
 CREATE FUNCTION fraud.find_payments(
@@ -95,10 +103,7 @@ CREATE FUNCTION fraud.find_payments(
 RETURNS TABLE (
     transaction_id text, card uuid, last_four text, occurred_at timestamptz, amount numeric, currency text, base_amount numeric,
     merchant text, category text, score float8, decision text, is_fraud boolean, case_id bigint)
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT s.* FROM fraud._search_payments(last_four, merchant, attribute, value, "from", "to", min_amount, max_amount, card, max_rows) s;
-END;
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.find_payments(text, text, text, text, timestamptz, timestamptz, numeric, numeric, uuid, int) IS
     'stored payments of [from, to), newest first, at most max_rows (1 to 10,000), of which all that is given is true: last four digits of the card, merchant (the name, else a part of it), a promoted field (fraud.payment_fields) and its value, base_amount from min_amount to max_amount, card. By index, with the caller''s rights; of a field without an index all payments of the time are read';

@@ -226,7 +226,7 @@ COMMENT ON FUNCTION fraud.watch(text, text, text, text, text) IS
 
 CREATE FUNCTION fraud.unwatch(feature_set text) RETURNS void
 AS 'MODULE_PATHNAME', 'fraud_detect_unwatch'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.unwatch(text) IS
     'ends what fraud.watch began: the trigger goes, the decisions stay';
 

@@ -1,7 +1,7 @@
 -- What a listener of fraud_alerts looks up.
 
 -- With the caller's rights: who may not read the tables learns nothing of an id that was heard.
-CREATE FUNCTION fraud.alert(id bigint) RETURNS TABLE (
+CREATE FUNCTION fraud._alert(id bigint) RETURNS TABLE (
     alert_id bigint, case_id bigint, case_status text, case_alerts bigint, transaction_id text, card uuid, last_four text,
     occurred_at timestamptz, raised_at timestamptz, amount numeric, merchant text, category text, score float8, decision text,
     model text, reasons text[], currency text, base_amount numeric, attributes jsonb, stream text, event_id text, entity text)
@@ -26,6 +26,14 @@ BEGIN ATOMIC
     LEFT JOIN fraud.stream_cases c ON c.stream = a.stream AND c.case_id = a.case_id
     WHERE a.alert_id = id;
 END;
+COMMENT ON FUNCTION fraud._alert(bigint) IS 'internal: the body of fraud.alert, run as its caller';
+
+CREATE FUNCTION fraud.alert(id bigint) RETURNS TABLE (
+    alert_id bigint, case_id bigint, case_status text, case_alerts bigint, transaction_id text, card uuid, last_four text,
+    occurred_at timestamptz, raised_at timestamptz, amount numeric, merchant text, category text, score float8, decision text,
+    model text, reasons text[], currency text, base_amount numeric, attributes jsonb, stream text, event_id text, entity text)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.alert(bigint) IS
     'one alert with its payment, or of a stream (docs/streams.md) with its event, as it stands now: what a listener of fraud_alerts looks up, with its own rights; no row where there is no such alert';
 

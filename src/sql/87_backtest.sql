@@ -89,7 +89,7 @@ END
 $$;
 COMMENT ON FUNCTION fraud._backtest_rows(text) IS 'internal: as fraud._event_rows, of payments too';
 
-CREATE FUNCTION fraud._backtest_rule(expression text, "from" timestamptz, "to" timestamptz, with_rules boolean, stream text) RETURNS TABLE (metric text, item text, value float8)
+CREATE FUNCTION fraud._backtest_condition(expression text, "from" timestamptz, "to" timestamptz, with_rules boolean, stream text) RETURNS TABLE (metric text, item text, value float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -179,22 +179,27 @@ BEGIN
                           HINT = coalesce(nullif(hint, ''), 'Where its condition fails, a rule does what its on_error says; a backtest ends.');
             END IF;
             -- Another rule fails on one of the payments, unless this condition does.
-            RETURN QUERY SELECT b.* FROM fraud._backtest_rule(_backtest_rule.expression, _backtest_rule."from", _backtest_rule."to", false, _backtest_rule.stream) b
+            RETURN QUERY SELECT b.* FROM fraud._backtest_condition(_backtest_condition.expression, _backtest_condition."from", _backtest_condition."to", false, _backtest_condition.stream) b
                          UNION ALL SELECT 'hits_of_rule_too', n, NULL FROM unnest(others || not_compared) n;
             RAISE WARNING 'a live rule fails on these payments, so that none is compared: %', fraud._mask_card_numbers(SQLERRM)
                 USING HINT = 'fraud.rule_status says which, and of what.';
     END;
 END
 $$;
-COMMENT ON FUNCTION fraud._backtest_rule(text, timestamptz, timestamptz, boolean, text) IS
+COMMENT ON FUNCTION fraud._backtest_condition(text, timestamptz, timestamptz, boolean, text) IS
     'internal: the measures of an expression over rows of fraud._backtest_rows()';
 
 -- Names in the condition are looked up as the caller sees them, so here is no search_path of its own.
-CREATE FUNCTION fraud.backtest_rule(condition text, "from" timestamptz, "to" timestamptz, with_rules boolean DEFAULT true, stream text DEFAULT 'payments') RETURNS TABLE (metric text, item text, value float8)
+CREATE FUNCTION fraud._backtest_rule(condition text, "from" timestamptz, "to" timestamptz, with_rules boolean, stream text) RETURNS TABLE (metric text, item text, value float8)
 LANGUAGE sql STABLE ROWS 100
 BEGIN ATOMIC
-    SELECT b.metric, b.item, b.value FROM fraud._backtest_rule(fraud._condition_as_of(condition, stream), "from", "to", with_rules, stream) b;
+    SELECT b.metric, b.item, b.value FROM fraud._backtest_condition(fraud._condition_as_of(condition, stream), "from", "to", with_rules, stream) b;
 END;
+COMMENT ON FUNCTION fraud._backtest_rule(text, timestamptz, timestamptz, boolean, text) IS 'internal: the body of fraud.backtest_rule, run as its caller';
+
+CREATE FUNCTION fraud.backtest_rule(condition text, "from" timestamptz, "to" timestamptz, with_rules boolean DEFAULT true, stream text DEFAULT 'payments') RETURNS TABLE (metric text, item text, value float8)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100;
 COMMENT ON FUNCTION fraud.backtest_rule(text, timestamptz, timestamptz, boolean, text) IS
     'what a condition (as of fraud.add_rule) would have hit among the payments of [from, to), or the events of a stream that were scored: hits, a day (hits_of_day, UTC) too; precision and recall of payments older than fraud_detect.label_maturity; money in the base currency of frauds that were hit (caught) and were not (lost), and of others that were hit (bothered); alerts of then that it hits; customers (of a stream: entities); with_rules: how many hits each live rule has too (null: it runs functions of its author, which run for nobody else, or a rule fails on these payments). What there is nothing to divide by is null. Features as they were scored, lists as they were; decision is what was decided then. Reads with the caller''s rights, changes nothing';
 
@@ -372,10 +377,16 @@ END
 $$;
 COMMENT ON FUNCTION fraud._backtest_decision(text, float8, float8, text[], timestamptz, timestamptz) IS 'internal: the body of fraud.backtest_decision';
 
-CREATE FUNCTION fraud.backtest_decision("from" timestamptz, "to" timestamptz, model text DEFAULT NULL, review_at float8 DEFAULT NULL,
-    block_at float8 DEFAULT NULL, rules text[] DEFAULT NULL) RETURNS TABLE (metric text, present float8, candidate float8)
+CREATE FUNCTION fraud._backtest_decision("from" timestamptz, "to" timestamptz, model text, review_at float8,
+    block_at float8, rules text[]) RETURNS TABLE (metric text, present float8, candidate float8)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC SELECT b.metric, b.present, b.candidate FROM fraud._backtest_decision(model, review_at, block_at, rules, "from", "to") b; END;
+COMMENT ON FUNCTION fraud._backtest_decision(timestamptz, timestamptz, text, float8, float8, text[]) IS 'internal: the body of fraud.backtest_decision, run as its caller';
+
+CREATE FUNCTION fraud.backtest_decision("from" timestamptz, "to" timestamptz, model text DEFAULT NULL, review_at float8 DEFAULT NULL,
+    block_at float8 DEFAULT NULL, rules text[] DEFAULT NULL) RETURNS TABLE (metric text, present float8, candidate float8)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
 COMMENT ON FUNCTION fraud.backtest_decision(timestamptz, timestamptz, text, float8, float8, text[]) IS
     'what payments of [from, to) were decided (present), and what a model version (payments/3; null: the scores that they got), thresholds (null: the champion''s) and rules (null: those that are enforced; of those named the draft, if there is one) would have decided: alerts and blocks, a day too, precision and recall of payments older than fraud_detect.label_maturity, money of frauds alerted and not, of others blocked; failures: how often a rule''s condition failed, which a warning names, and did what on_error says. Features as they were scored, lists as they were. Reads with the caller''s rights, changes nothing. Errors: 42704 no such rule, 42501 a rule that runs its author''s functions';
 
@@ -438,11 +449,16 @@ END
 $$;
 COMMENT ON FUNCTION fraud._suggested(timestamptz, timestamptz, int) IS 'internal: simple conditions that tell labelled frauds from other payments, by a sample';
 
-CREATE FUNCTION fraud.suggest_rules("from" timestamptz, "to" timestamptz, most int DEFAULT 5) RETURNS TABLE (condition text, backtest jsonb)
+CREATE FUNCTION fraud._suggest_rules("from" timestamptz, "to" timestamptz, most int) RETURNS TABLE (condition text, backtest jsonb)
 LANGUAGE sql STABLE ROWS 5
 BEGIN ATOMIC
     SELECT s.condition, (SELECT jsonb_object_agg(b.metric, b.value) FROM fraud.backtest_rule(s.condition, "from", "to", false) b WHERE b.item IS NULL)
     FROM fraud._suggested("from", "to", most) s;
 END;
+COMMENT ON FUNCTION fraud._suggest_rules(timestamptz, timestamptz, int) IS 'internal: the body of fraud.suggest_rules, run as its caller';
+
+CREATE FUNCTION fraud.suggest_rules("from" timestamptz, "to" timestamptz, most int DEFAULT 5) RETURNS TABLE (condition text, backtest jsonb)
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 5;
 COMMENT ON FUNCTION fraud.suggest_rules(timestamptz, timestamptz, int) IS
     'simple conditions of one or two comparisons that tell the payments of [from, to) that are labelled fraud from the others, best first, each with its measures of fraud.backtest_rule: found in a sample, measured on all. A rule that is then tried on later payments shows what it is worth. Reads with the caller''s rights, changes nothing';

@@ -21,7 +21,7 @@ END
 $$;
 COMMENT ON FUNCTION fraud._follow_label() IS 'internal: logs a label that replication has brought';
 
-CREATE FUNCTION fraud.follow_publication(follow boolean DEFAULT true) RETURNS void
+CREATE FUNCTION fraud._follow_publication(follow boolean) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -50,5 +50,10 @@ BEGIN
     PERFORM fraud._audit('alter', 'publication', 'followed', NULL, jsonb_build_object('follow', follow));
 END
 $$;
+COMMENT ON FUNCTION fraud._follow_publication(boolean) IS 'internal: the body of fraud.follow_publication, run as its caller';
+
+CREATE FUNCTION fraud.follow_publication(follow boolean DEFAULT true) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.follow_publication(boolean) IS
     'on a subscriber of logical replication: has payments and labels that are applied added to the sums that the views read (docs/operations.md); false: no more. For the owner';

@@ -49,10 +49,10 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.in_list(text, "any"), fraud.in_list(text, "any", timestamptz), fraud.create_list(text, text, text, text), fraud.drop_list(text), fraud.add_to_list(text, text[], timestamptz, text), fraud.add_to_list(text, text, timestamptz, text), fraud.remove_from_list(text, text, text)',
             'EXECUTE ON FUNCTION fraud.rule_columns(text), fraud.add_rule(text, text, text, text, text, timestamptz, timestamptz, int, text, text, text, text), fraud.alter_rule(text, text, text, text, text, timestamptz, timestamptz, int, text, text, text), fraud.enforce_rule(text, text, int), fraud.observe_rule(text, text, int), fraud.disable_rule(text, text), fraud.rollback_rule(text, text), fraud.drop_rule(text, text)',
             'EXECUTE ON FUNCTION fraud.snooze(text, text, timestamptz, text), fraud.end_snooze(bigint, text)',
-            'EXECUTE ON FUNCTION fraud.backtest_rule(text, timestamptz, timestamptz, boolean, text), fraud._backtest_rows(text), fraud._event_rows(text), fraud.backtest_decision(timestamptz, timestamptz, text, float8, float8, text[]), fraud.suggest_rules(timestamptz, timestamptz, int), fraud._backtest_rule(text, timestamptz, timestamptz, boolean, text), fraud._backtest(timestamptz, boolean, text, numeric, uuid, boolean, boolean[]), fraud._backtest_decision(text, float8, float8, text[], timestamptz, timestamptz), fraud._decision_rows(text, float8, float8), fraud._decision_counts(text, text[], text[], timestamptz, timestamptz), fraud._failing_rules(text[], text, timestamptz, timestamptz), fraud._condition_outcome(text, record), fraud._suggestions(float8[], boolean, bigint, bigint, int), fraud._suggested(timestamptz, timestamptz, int), fraud._rules_to_compare(text[], text), fraud._rules_to_decide(text[]), fraud._mask_card_numbers(text), fraud._rule_row(text, text), fraud._condition_as_of(text, text, boolean), fraud._score_stored(text, float4[])',
+            'EXECUTE ON FUNCTION fraud.backtest_rule(text, timestamptz, timestamptz, boolean, text), fraud._backtest_rule(text, timestamptz, timestamptz, boolean, text), fraud._backtest_rows(text), fraud._event_rows(text), fraud.backtest_decision(timestamptz, timestamptz, text, float8, float8, text[]), fraud._backtest_decision(timestamptz, timestamptz, text, float8, float8, text[]), fraud.suggest_rules(timestamptz, timestamptz, int), fraud._suggest_rules(timestamptz, timestamptz, int), fraud._backtest_condition(text, timestamptz, timestamptz, boolean, text), fraud._backtest(timestamptz, boolean, text, numeric, uuid, boolean, boolean[]), fraud._backtest_decision(text, float8, float8, text[], timestamptz, timestamptz), fraud._decision_rows(text, float8, float8), fraud._decision_counts(text, text[], text[], timestamptz, timestamptz), fraud._failing_rules(text[], text, timestamptz, timestamptz), fraud._condition_outcome(text, record), fraud._suggestions(float8[], boolean, bigint, bigint, int), fraud._suggested(timestamptz, timestamptz, int), fraud._rules_to_compare(text[], text), fraud._rules_to_decide(text[]), fraud._mask_card_numbers(text), fraud._rule_row(text, text), fraud._condition_as_of(text, text, boolean), fraud._score_stored(text, float4[])',
             'SELECT ON fraud.daily_report, fraud.hourly_activity, fraud.merchant_risk, fraud.category_risk, fraud.customer_activity, fraud.geography, fraud.alert_queue, fraud.alert_outcomes, fraud.model_performance, fraud.score_distribution',
             'SELECT ON fraud.daily_reports',
-            'EXECUTE ON FUNCTION fraud.alert(bigint)',
+            'EXECUTE ON FUNCTION fraud.alert(bigint), fraud._alert(bigint)',
             'EXECUTE ON FUNCTION fraud.report_html(date)',
             'EXECUTE ON FUNCTION fraud.health(), fraud._waits_read_only()',
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
@@ -74,9 +74,9 @@ BEGIN
             'SELECT ON fraud.stream_case_queue', 'EXECUTE ON FUNCTION fraud.take_stream_case(text, int), fraud.assign_stream_case(bigint, name, text), fraud.note_stream_case(bigint, text)',
             'SELECT ON fraud.case_queue', 'SELECT (transaction_id, card, occurred_at) ON fraud.payment_keys',
             'EXECUTE ON FUNCTION @extschema@.fraud_explain(record, text), @extschema@.fraud_explain(jsonb, text), fraud._explain_stored(float4[], text), fraud.distance_km(float8, float8, float8, float8)',
-            'EXECUTE ON FUNCTION fraud.payment(text, uuid), fraud.find_payments(text, text, text, text, timestamptz, timestamptz, numeric, numeric, uuid, int), fraud._search_payments(text, text, text, text, timestamptz, timestamptz, numeric, numeric, uuid, int)',
-            'EXECUTE ON FUNCTION fraud.case(bigint), fraud.case_links(bigint, interval), fraud._case_links(bigint, interval), fraud._case_of(bigint), fraud._case_payments(uuid, bigint, int), fraud._case_contributions(float4[], text, int), fraud._case_timeline(uuid, bigint, timestamptz, timestamptz, int)',
-            'EXECUTE ON FUNCTION fraud.case_page(bigint), fraud._html(text), fraud._number(numeric, int), fraud._axis_step(numeric), fraud._html_head(text), fraud._html_cell(text, text, text), fraud._html_columns(text[]), fraud._html_fact(text, text, text), fraud._html_time(timestamptz, text), fraud._html_label(boolean), fraud._svg_timeline(text, text, float8[], float8[], text[], text[], text, text), fraud._html_waterfall(text[], text[], float8[])',
+            'EXECUTE ON FUNCTION fraud.payment(text, uuid), fraud._payment(text, uuid), fraud.find_payments(text, text, text, text, timestamptz, timestamptz, numeric, numeric, uuid, int), fraud._find_payments(text, text, text, text, timestamptz, timestamptz, numeric, numeric, uuid, int)',
+            'EXECUTE ON FUNCTION fraud.case(bigint), fraud._case(bigint), fraud.case_links(bigint, interval), fraud._case_links(bigint, interval), fraud._case_of(bigint), fraud._case_payments(uuid, bigint, int), fraud._case_contributions(float4[], text, int), fraud._case_timeline(uuid, bigint, timestamptz, timestamptz, int)',
+            'EXECUTE ON FUNCTION fraud.case_page(bigint), fraud._case_page(bigint), fraud._html(text), fraud._number(numeric, int), fraud._axis_step(numeric), fraud._html_head(text), fraud._html_cell(text, text, text), fraud._html_columns(text[]), fraud._html_fact(text, text, text), fraud._html_time(timestamptz, text), fraud._html_label(boolean), fraud._svg_timeline(text, text, float8[], float8[], text[], text[], text, text), fraud._html_waterfall(text[], text[], float8[])',
             'EXECUTE ON FUNCTION fraud._html_case_head(fraud.cases, text), fraud._html_case_customer(uuid, text), fraud._html_case_payments(fraud.cases, text), fraud._html_case_timeline(fraud.cases, text), fraud._html_case_links(fraud.cases, text), fraud._html_case_history(fraud.cases, text), fraud._html_case_others(fraud.cases, text)',
             'EXECUTE ON FUNCTION fraud.assign_case(bigint, name, text), fraud.assign_cases(bigint[], name, text), fraud.take_case(int), fraud.note_case(bigint, text), fraud.note_cases(bigint[], text)',
             'EXECUTE ON FUNCTION fraud.decide_case(bigint, text[], text[], text, timestamptz, boolean), fraud.merge_cases(bigint, bigint[], text), fraud.close_flood(timestamptz, timestamptz, text)'] || measuring
@@ -104,7 +104,7 @@ BEGIN
             'EXECUTE ON FUNCTION fraud.drop_feature(text, text)',
             'EXECUTE ON FUNCTION fraud.drop_feature_set(text)',
             'EXECUTE ON FUNCTION fraud.feature_set_definition(text), fraud._feature_set_definition(text)',
-            'EXECUTE ON FUNCTION fraud.feature_set_hash(text)',
+            'EXECUTE ON FUNCTION fraud.feature_set_hash(text), fraud._feature_set_hash(text)',
             'EXECUTE ON FUNCTION fraud._index_columns(oid), fraud._feature_keys(text), fraud._indexed_part(text, text), fraud._index_obstacle(text, text), fraud._may_fail(text, text), fraud._most_bytes(regclass, text), fraud._feature_index_name(regclass, text), fraud._has_feature_index(regclass, text[], text[], text[]), fraud._concurrent_statements(regclass, text), fraud._expression_columns(text, text)',
             'EXECUTE ON FUNCTION fraud.feature_indexes(text), fraud._feature_indexes(text)',
             'EXECUTE ON FUNCTION fraud.create_feature_indexes(text), fraud._create_feature_indexes(text)',
@@ -212,23 +212,33 @@ END
 $$;
 COMMENT ON FUNCTION fraud._access(text, text, text) IS 'internal: grants or revokes all of one kind of access';
 
-CREATE FUNCTION fraud.grant_access(role_name text, access text) RETURNS void
+CREATE FUNCTION fraud._grant_access(role_name text, access text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT fraud._access(role_name, access, 'grant');
     SELECT fraud._audit('grant', 'access', role_name, NULL, jsonb_build_object('access', access));
 END;
+COMMENT ON FUNCTION fraud._grant_access(text, text) IS 'internal: the body of fraud.grant_access, run as its caller';
+
+CREATE FUNCTION fraud.grant_access(role_name text, access text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.grant_access(text, text) IS
     'gives a role what one kind of work needs: score, ingest, analyst, scientist, operator, auditor or privacy (docs/security.md lists each)';
 
-CREATE FUNCTION fraud.revoke_access(role_name text, access text) RETURNS void
+CREATE FUNCTION fraud._revoke_access(role_name text, access text) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT fraud._access(role_name, access, 'revoke');
     SELECT fraud._audit('revoke', 'access', role_name, jsonb_build_object('access', access));
 END;
+COMMENT ON FUNCTION fraud._revoke_access(text, text) IS 'internal: the body of fraud.revoke_access, run as its caller';
+
+CREATE FUNCTION fraud.revoke_access(role_name text, access text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.revoke_access(text, text) IS
     'takes one kind of access from a role; what two kinds share goes with the first';
 

@@ -2,7 +2,7 @@
 -- that break the rule, and names them.
 \ir setup.sql
 SET LOCAL search_path = :tap, pg_catalog, pg_temp;
-SELECT plan(29);
+SELECT plan(32);
 
 -- ------------------------------------------------------------- authority
 SELECT is_empty($$
@@ -129,6 +129,28 @@ SELECT is_empty($$
     SELECT d.feature, e FROM fraud.feature_definitions d, unnest(ARRAY[d.expression, d.filter] || d.value || d.key) e
     WHERE d.feature_set = 'payments' AND e ~ 'OPERATOR\((?!pg_catalog\.)|\m(?!(pg_catalog|fraud)\.)\w+\.\w+\('
     $$, 'the features of payments call nothing outside of pg_catalog and fraud');
+
+-- ------------------------------------------------------- nulls and errors
+-- STRICT has a function do nothing, and say nothing, where an argument is null: right for what answers, wrong for what acts.
+SELECT is_empty($$
+    SELECT f.key FROM functions f
+    WHERE f.proisstrict AND f.provolatile = 'v' AND f.prokind <> 'a' AND f.pronargs > 0
+      AND (f.proname !~ '^_' OR EXISTS (SELECT FROM kinds k WHERE has_function_privilege(k.role, f.oid, 'EXECUTE')))
+    $$, 'what acts is not STRICT: it refuses a null');
+SELECT is_empty($$
+    SELECT f.key FROM functions f JOIN members m ON m.objid = f.oid JOIN pg_proc b ON b.pronamespace = f.pronamespace
+        AND b.proname = '_' || f.proname AND b.proargtypes = f.proargtypes
+    WHERE f.prosrc ~ '^fraud_detect_as_(owner|caller)$' AND b.proisstrict AND NOT f.proisstrict
+    $$, 'nor is its body');
+-- A body in SQL or PL/pgSQL that is called by people shows itself in errors: fraud_detect_as_owner and
+-- fraud_detect_as_caller call it for them. Those that are called as they are raise no error but PostgreSQL's own of
+-- a relation that is locked or not granted.
+SELECT set_eq($$
+    SELECT f.proname::text FROM functions f JOIN pg_language l ON l.oid = f.prolang
+    WHERE l.lanname IN ('sql', 'plpgsql') AND f.proname !~ '^_' AND f.prorettype <> 'trigger'::regtype
+    $$, $$
+    VALUES ('check_restore'), ('event_is_fraud'), ('event_label_changes'), ('event_label_known_at'), ('health'), ('metrics'), ('payment_features'), ('report_timezone')
+    $$, 'what people call is C, which shows nothing of our code in errors, or raises none');
 
 -- -------------------------------------------------------------- comments
 SELECT is_empty($$

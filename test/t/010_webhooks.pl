@@ -207,7 +207,20 @@ arrived('/ok-big', $big);
 ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM fraud.notifications WHERE channel = 'sleepy' AND state = 'dead' AND last_error ~ 'statement timeout'"), 'a condition that takes too long is stopped');
 like(value("SELECT last_error FROM fraud.notifications WHERE channel = 'peek' LIMIT 1"), qr/^condition: permission denied for table customers$/, 'a condition has no more rights than who added the channel');
 is(value("SELECT DISTINCT error FROM fraud.notification_log WHERE channel = 'peek'"), 'condition: permission denied for table customers', 'which the log says, to which fraud.health() points');
-is(scalar(lines_of($receiver, sub { $_[0]{path} =~ /peek|block|sleepy/ || ($_[0]{path} eq '/ok-big' && $_[0]{body} =~ /"$small"/) })), 0,
+is(scalar(lines_of($receiver, sub { $_[0]{path} =~ /peek/ })), 0, 'so that nothing is sent');
+is(value("SELECT state, condition_error, condition_failing_since > now() - interval '1 hour' FROM fraud.channel_status WHERE name = 'peek'"), 'failing|permission denied for table customers|t', 'and its status');
+is(value("SELECT state, condition_error IS NULL FROM fraud.channel_status WHERE name = 'big'"), 'ok|t', 'a condition that does not hold has not failed');
+like(value("SELECT status, since > now() - interval '1 hour', detail, advice FROM fraud.health() WHERE item = 'channel peek'"),
+    qr/^error\|t\|its condition fails, each time since .*: permission denied for table customers\|fraud.alter_channel\('peek', condition => …\)/, 'health says what to do');
+value("GRANT SELECT ON fraud.customers TO clerk");
+raise_alert();
+ok($node->poll_query_until('postgres', "SELECT condition_error IS NULL AND state IN ('new', 'ok') FROM fraud.channel_status WHERE name = 'peek'"), 'until it is answered');
+value("REVOKE SELECT ON fraud.customers FROM clerk");
+raise_alert();
+ok($node->poll_query_until('postgres', "SELECT state = 'failing' FROM fraud.channel_status WHERE name = 'peek'"), 'a condition that fails again is told again');
+value("SELECT fraud.alter_channel('peek', condition => 'false')");
+is(value("SELECT state <> 'failing', condition_error IS NULL FROM fraud.channel_status WHERE name = 'peek'"), 't|t', 'of another condition nothing is known');
+is(scalar(lines_of($receiver, sub { $_[0]{path} =~ /block|sleepy/ || ($_[0]{path} eq '/ok-big' && $_[0]{body} =~ /"$small"/) })), 0,
     'what a condition or decision keeps back is not sent');
 value("SELECT fraud.drop_channel(name) FROM fraud.channel_status WHERE name <> 'good'");
 

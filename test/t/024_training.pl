@@ -104,6 +104,10 @@ is(value("SELECT round > 0 AND rounds = 100000 AND rows_read > 27000 AND time_le
 my $waiting = train('');
 is(value("SELECT phase FROM fraud.training_progress WHERE run = $waiting"), 'queued', 'a second run waits');
 my $waits = train('');
+is(value("SELECT string_agg(run || ': ' || coalesce(waits_for, '-'), ', ' ORDER BY run) FROM fraud.training_progress"),
+    qq($run: -, $waiting: the end of run $run of model "mine"; fraud_detect.max_training_workers is 1, $waits: its turn, after run $waiting of model "mine"), 'what for is told');
+my (undef, undef, $notices) = $node->psql('postgres', "SELECT fraud.wait_for_training($waiting, '3 s')");
+is(() = $notices =~ /NOTICE:  training run $waiting waits for the end of run $run of model "mine"/g, 1, 'also to who waits for it, once');
 is(value("SELECT fraud.cancel_training($waits)"), 't', 'one that waits can be cancelled');
 is(status_of($waits), 'cancelled', 'and is, at once');
 my $seconds = seconds_of(sub { value("SELECT fraud.cancel_training($run)"); wait_status($run, 'cancelled') });

@@ -22,7 +22,7 @@ my %refused = (
     (map { $_ => 'the notification is delivered' } qw(retry_notification _retry_notification)),
     (map { $_ => 'no customer is on hold' } qw(release_customer _release_customer)),
     (map { $_ => 'it says why there is nothing' } qw(_refuse_no_events)),
-    (map { $_ => 'no key is retired' } qw(destroy_card_key)),
+    (map { $_ => 'no key is retired' } qw(destroy_card_key _destroy_card_key)),
     (map { $_ => 'it commits, which the transaction around each call does not let it' } qw(load_history_in_batches fold_tiles)),
     (map { $_ => 'no customer is being erased' } qw(_erase_payments)),
     (map { $_ => 'that it refuses is all it does' } qw(_no_such)),
@@ -33,10 +33,9 @@ my $directory = PostgreSQL::Test::Utils::tempdir();
 my $server_pid = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
 sub workers { return $node->safe_psql('postgres', q{SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity WHERE backend_type LIKE 'fraud_detect%' AND backend_type <> 'fraud_detect training'}) }
 
-# Contexts of errors that name where ours was raised, by the call's function. These still do: their bodies are in
-# SQL or PL/pgSQL and call another that raises.
+# What errors of functions that people call show of our code, by function: statements, and functions that led there.
 my %contexts;
-my $tells = qr/^(case|case_page|find_payments|payment|grant_access|revoke_access|backtest_rule|backtest_decision|suggest_rules|report_html)$/;
+my $tells = qr/^(?:CONTEXT:  (?!JSON data,|while )|QUERY:  |SQL statement |SQL function |PL\/)/;
 
 # Runs the calls in one session, each in a transaction that is rolled back; returns what
 # came of each: an empty text, or the SQLSTATE and the message, or 'lost'.
@@ -61,10 +60,7 @@ sub outcomes
         {
             if ($line =~ /^call (\d+)$/) { $seen = $1 }
             elsif ($line =~ /(?:ERROR|FATAL|PANIC):  (\w{5}): (.*)/ && $outcomes[$seen] eq '') { $outcomes[$seen] = "$1 " . substr($2, 0, 300) }
-            elsif ($line =~ /^CONTEXT:  (PL\/pgSQL function fraud\..* at RAISE)$/ && $calls[$seen]{function}{name} !~ /^_/ && $calls[$seen]{function}{name} !~ $tells && $role ne 'postgres')
-            {
-                $contexts{ $calls[$seen]{function}{call} } //= "$1 in $calls[$seen]{sql}";
-            }
+            elsif ($line =~ $tells && $calls[$seen]{function}{name} !~ /^_/) { $contexts{ $calls[$seen]{function}{call} } //= "$outcomes[$seen]: $line: $calls[$seen]{sql}" }
             elsif ($line =~ /server closed the connection|connection to server was lost/) { $lost = 1 }
         }
         last unless $lost;
@@ -74,6 +70,19 @@ sub outcomes
     }
     return @outcomes;
 }
+
+# What a null says, where it is neither the default nor refused.
+my %may_be_null = (
+    (map { $_ => 'what an aggregate of no rows gives: no payment' } qw(ingest.payment)),
+    (map { $_ => 'nobody: the case is given back' } qw(assign_case.assignee assign_cases.assignee assign_stream_case.assignee)),
+    (map { $_ => 'what was said before is taken back' } qw(label_event.is_fraud)),
+    (map { $_ => 'none: it is taken away' } qw(describe_model.description)),
+    (map { $_ => 'without an end' } qw(wait_for_training.timeout)),
+    (map { $_ => 'what is learnt' } qw(expect_payments.within)),
+    (map { $_ => 'as without it' } qw(ingest.source ingest.format add_rule.priority add_rule.on_error train.params train.columns promote.columns alter_channel.reset alter_source.reset import_model.best_iteration),
+        map { ("$_.overrule") } qw(confirm_case confirm_cases dismiss_case dismiss_cases decide_case label)),
+    (map { $_ => 'no' } qw(resume_channel.discard_waiting promote.override_gate)));
+my @silent;
 
 my $dump = $ENV{ARGUMENTS_DUMP};
 sub try_all
@@ -108,6 +117,9 @@ sub try_all
     }
     my @bad = grep { $calls[$_]{good} && $outcomes[$_] ne '' && !$refused{ $calls[$_]{function}{name} } && $calls[$_]{function}{returns} !~ /^(trigger|internal)$/
           && !grep { $_->{type} eq 'internal' } @{ $calls[$_]{function}{arguments} } } 0 .. $#calls;
+    # What acts says so when it does not: an argument that is not null by default is refused, or means something.
+    push @silent, map { "$calls[$_]{null}{name}: $calls[$_]{sql}" }
+      grep { $calls[$_]{null} && $calls[$_]{function}{acts} && $calls[$_]{function}{name} !~ /^_/ && !$calls[$_]{null}{may_be_null} && $outcomes[$_] eq '' && !$may_be_null{"$calls[$_]{function}{name}.$calls[$_]{null}{name}"} } 0 .. $#calls;
     is(join("\n", @faults), '', "$role: " . @calls . ' calls of ' . @$functions . ' functions, ' . (time - $start) . ' s');
     is(join("\n", map { "$outcomes[$_]: $calls[$_]{sql}" } @bad), '', "$role: what works with good arguments does");
     is(workers(), $before, "$role: the workers are those that were");
@@ -123,7 +135,8 @@ for my $role (@roles, 'nobody')
 }
 try_all('postgres', [ functions_of($node, 'postgres') ], fuzz => 3, briefly => \%tried);
 
-is(join("\n", map { substr($contexts{$_}, 0, 300) } sort keys %contexts), '', 'what is raised on purpose says what is wrong, not where in our code');
+is(join("\n", map { substr($contexts{$_}, 0, 300) } sort keys %contexts), '', 'errors say what is wrong, not where in our code');
+is(join("\n", map { substr($_, 0, 300) } @silent), '', 'a function that acts refuses a null for what it needs');
 unlike(slurp_file($node->logfile), qr/terminated by signal|exited with exit code [^01]|PANIC/, 'no process of the server fell');
 is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $server_pid, 'the server is the one that was');
 

@@ -18,7 +18,7 @@ system("$ENV{FRAUD_TREE}/build/simulate --customers 60 --merchants 20 --days 60 
 my $api = start_api('--payments', $payments, '--tick', '0.3', '--per-tick', '2', '--overlap', '100000');
 
 # The postmaster says so when it starts a worker, and names it.
-my $conf = "fraud_detect.ingest_batch_size = 1\nlog_min_messages = debug1\n";
+my $conf = "fraud_detect.tile_threshold = 300\nfraud_detect.ingest_batch_size = 1\nlog_min_messages = debug1\n";
 my $starts = qr/(starting|registering) background worker.*fraud_detect/;
 my $from = $ENV{FRAUD_UPGRADE_FROM};
 # Both clusters have checksums, or both have none; what is the default changed with PostgreSQL 18.
@@ -28,7 +28,7 @@ my $old = new_server('old', conf => $conf, init => { extra => [ '--encoding=UTF8
 note('from ' . value($old, 'SHOW server_version') . ' to ' . `pg_config --version`);
 sub value { my ($node, $query, $database) = @_; return $node->safe_psql($database // 'postgres', $query) }
 
-value($old, "SELECT fraud.simulate(20, 10, 20, starts_at => '2024-01-01 00:00:00+00')");
+value($old, "SELECT fraud.simulate(30, 2, 20, starts_at => '2024-12-12 00:00:00+00')");
 value($old, "SELECT fraud.promote('payments', 1, review_at => 0.001)");
 value($old, q{
     CREATE ROLE clerk;
@@ -125,6 +125,11 @@ SKIP:
 is(value($new, "SELECT has_table_privilege('clerk', 'fraud.transactions', 'SELECT')"), 't', 'rights are carried');
 value($new, "SELECT fraud.materialize_features('orders', 'order_features')");
 is(value($new, 'SELECT count(*) FROM order_features'), '200', 'a feature set finds its table');
+# Months have other transaction ids, and triggers other oids: tiles are made anew, once.
+cmp_ok(value($new, "SELECT fraud.request_tiles('payments')"), '>', 0, 'merchants may have tiles');
+ok($new->poll_query_until('postgres', "SELECT count(*) > 0 AND bool_and(covered_to > covered_from) FROM fraud.tile_status WHERE feature_set = 'payments'"), 'and have them');
+is(value($new, "SELECT count(*) FROM pg_inherits i LEFT JOIN fraud.months m ON m.partition = i.inhrelid AND m.attached = i.xmin AND m.file = pg_relation_filenode(i.inhrelid) WHERE i.inhparent = 'fraud.transactions'::regclass AND m.partition IS NULL"), '0', 'months are known');
+is(value($new, "SELECT count(*) FROM fraud.verify_parity('payments', 100)"), '0', 'and windows are right');
 is(value($new, "SELECT count(*) FROM pg_stat_activity a JOIN pg_database d ON d.oid = a.datid WHERE d.datistemplate"), '0', 'no session disturbs a template');
 
 # ------------------------------------------------------- a server of one user

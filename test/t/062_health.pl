@@ -12,7 +12,7 @@ use Test::More;
 
 my $bodies = File::Temp->newdir;
 my $api = start_api('--bodies', "$bodies");
-my $node = new_server('main', init => { allows_streaming => 1 }, conf => <<'CONF');
+my $node = new_server('main', init => { allows_streaming => 'logical' }, conf => <<'CONF');
 fraud_detect.health_interval = 1s
 fraud_detect.worker_patience = 2s
 fraud_detect.max_retry_delay = 1s
@@ -211,6 +211,14 @@ is(value("SET SESSION AUTHORIZATION $_; SELECT count(*) > 20, length(fraud.metri
 # ------------------------------------------------------------------ standbys
 $node->safe_psql('postgres', "SELECT pg_create_physical_replication_slot('nobody', true)");
 like(item('replication slot nobody'), qr/^ok \| nobody reads it, keeps \d+ \w+ of WAL/, 'a slot that nobody reads is told');
+# Rows that are gone, which a slot keeps: here none is borne.
+sub slot { my ($name) = @_; return value("SELECT status, detail, advice FROM fraud._slot_health(0) WHERE item = 'replication slot $name'") }
+value("SELECT pg_create_logical_replication_slot('reader', 'pgoutput')");
+value('CREATE TABLE uses_a_number (); DROP TABLE uses_a_number') for 1 .. 2;
+like(slot('reader'), qr/^warning\|nobody reads it, keeps .* of WAL, and rows that are gone, of the catalogs, for [1-9]\d* transactions\|bring its reader back, or SELECT pg_drop_replication_slot\('reader'\): until then VACUUM/,
+    'a slot that keeps rows of the catalogs is told, and what to do');
+like(item('replication slot reader'), qr/^ok \| nobody reads it, keeps [^,]*$/, 'when they are many');
+value("SELECT pg_drop_replication_slot('reader')");
 $node->backup('copy');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'copy', has_streaming => 1);
@@ -220,6 +228,14 @@ $node->wait_for_catchup('standby');
 my $there = $standby->safe_psql('postgres', "SELECT string_agg(item || ' ' || status || ' ' || detail, chr(10)) FROM fraud.health() WHERE item ~ '^(standby|source|worker|inbox)'");
 like($there, qr/^standby ok this server is a standby, .* behind: no worker runs here, and the feed is judged on the primary$/, 'there, it is a standby and nothing else');
 like($standby->safe_psql('postgres', 'SELECT fraud.metrics()'), qr/fraud_up/, 'metrics can be had there');
+# A query there that keeps rows here.
+$standby->append_conf('postgresql.conf', "primary_slot_name = 'nobody'\nhot_standby_feedback = on\nwal_receiver_status_interval = 1s\n");
+$standby->restart;
+my $query = $standby->background_psql('postgres');
+$query->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+ok(wait_for(sub { value('CREATE TABLE uses_a_number (); DROP TABLE uses_a_number'); slot('nobody') =~ /^warning\|in use, keeps .*, and rows that are gone, of all tables, for \d+ transactions\|end the old query on the standby/ }, 'slot'),
+    'a slot that keeps rows for a query of a standby is told, and what to do') or diag(slot('nobody'));
+$query->quit;
 value("ALTER SYSTEM SET synchronous_standby_names = 'other'; SELECT pg_reload_conf()");
 ok(wait_for(sub { $node->safe_psql('postgres', "SET synchronous_commit = local; SELECT detail FROM fraud.health() WHERE item = 'synchronous standby'") =~ /no commit ends, so no payment is stored/ }, 'sync'), 'a synchronous standby that is not there');
 $node->safe_psql('postgres', "SET synchronous_commit = local; ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()");

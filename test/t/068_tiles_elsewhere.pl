@@ -56,6 +56,16 @@ my $after = windows($standby, 42, 'on');
 isnt($after, $before, 'a late payment is in the windows of the standby');
 is($after, windows($standby, 42, 'off'), 'exactly');
 
+# A restored database has months that its extension did not make: they are known once its tiles are made.
+on_primary('CREATE DATABASE restored');
+system_or_bail("pg_dump -d '" . $primary->connstr('postgres') . "' | psql -q -v ON_ERROR_STOP=1 -d '" . $primary->connstr('restored') . "' > /dev/null 2>&1");
+sub restored { return $primary->safe_psql('restored', $_[0]) }
+restored("SELECT fraud.request_tiles('payments')");
+ok($primary->poll_query_until('restored', $covered) && $primary->poll_query_until('restored', 'SELECT NOT EXISTS (SELECT FROM fraud.tile_marks)'), 'a restored database has tiles');
+my $known = "SELECT count(*) FROM pg_inherits i LEFT JOIN fraud.months m ON m.partition = i.inhrelid AND m.attached = i.xmin AND m.file = pg_relation_filenode(i.inhrelid) WHERE i.inhparent = 'fraud.transactions'::regclass AND m.partition IS NULL";
+is(restored($known), '0', 'and knows its months');
+my $of_restored = restored("SELECT md5(shape) FROM fraud.tile_sets WHERE feature_set = 'payments'");
+
 # --------------------------------------------------------------- retention
 cmp_ok(on_primary("SELECT count(*) FROM fraud.tile_status WHERE covered_from < date_trunc('month', now() - interval '40 days') - interval '1 day'"), '>', 0, 'there are tiles of months that go');
 my $count = on_primary("SELECT count(*) FROM fraud.transactions");
@@ -73,6 +83,11 @@ for my $node ($primary, $standby)
     }
 }
 is(on_primary("SELECT count(*) FROM fraud.verify_parity('payments', 200)"), '0', 'nor do any others');
+$count = restored('SELECT count(*) FROM fraud.transactions');
+restored("DO \$\$ BEGIN WHILE fraud.drop_past_month() IS NOT NULL LOOP NULL; END LOOP; END \$\$");
+cmp_ok(restored('SELECT count(*) FROM fraud.transactions'), '<', $count, 'months of the restored database go, too');
+is(restored("SELECT count(*) FROM fraud.verify_parity('payments', 200)"), '0', 'and no window holds any of them');
+is(restored("SELECT md5(shape) FROM fraud.tile_sets WHERE feature_set = 'payments'"), $of_restored, 'while its other tiles stay');
 
 # --------------------------------------------------------------- promotion
 $primary->stop;

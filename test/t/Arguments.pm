@@ -136,8 +136,8 @@ my %good = (
     (map { $_ . '_stream_case.case_id' => '(SELECT case_id FROM world.stream_case)' } qw(assign _assign note _note)), '_stream_case_of.case_id' => '(SELECT case_id FROM world.stream_case)',
     'merge_cases.case_id' => "(SELECT max(case_id) FROM world.mergeable)", 'merge_cases.other_cases' => "(SELECT ARRAY[min(case_id)] FROM world.mergeable)",
     'decide_case.case_id' => "(SELECT max(case_id) FROM fraud.cases WHERE status = 'open')", around => "'1 day'::interval", 'payment.id' => "'p2'", 'payment.card' => 'NULL::uuid', 'case.id' => '1::bigint', 'case_page.id' => '1::bigint',
-    'of_last_four text' => "'0002'", 'of_merchant text' => "'M'", 'of_attribute text' => 'NULL::text', 'of_value text' => 'NULL::text', 'of_card uuid' => 'NULL::uuid', '_search_payments.since' => "'2026-01-01'::timestamptz",
-    '_search_payments.until' => "'2026-02-01'::timestamptz", 'find_payments.last_four' => "'0002'", 'find_payments.attribute' => 'NULL::text', 'find_payments.value' => 'NULL::text', 'find_payments.merchant' => "'M'", max_rows => '10',
+    'of_last_four text' => "'0002'", 'of_merchant text' => "'M'", 'of_attribute text' => 'NULL::text', 'of_value text' => 'NULL::text', 'of_card uuid' => 'NULL::uuid', '_find_payments.since' => "'2026-01-01'::timestamptz",
+    '_find_payments.until' => "'2026-02-01'::timestamptz", 'find_payments.last_four' => "'0002'", 'find_payments.attribute' => 'NULL::text', 'find_payments.value' => 'NULL::text', 'find_payments.merchant' => "'M'", max_rows => '10',
     matter => '(SELECT c FROM fraud.cases c LIMIT 1)', '_set_case.matter' => '(SELECT c FROM fraud.case_states c LIMIT 1)', '_set_case.action' => "'note'", '_explain_stored.features' => "(SELECT features FROM fraud.transactions WHERE transaction_id = 'p2')",
     # indexes and tiles
     '_concurrent_statements.columns' => "'(card, at)'", '_feature_index_name.columns' => "'(card, at)'", '_index_obstacle.part' => "'card'", '_may_fail.part' => "'card'",
@@ -149,7 +149,7 @@ my %good = (
     (map { ($_ . 'add_rule.name' => "'fresh'", $_ . 'add_rule.on_error' => "'ignore'", $_ . 'alter_rule.on_error' => "'ignore'", $_ . 'add_rule.action' => "'review'", $_ . 'alter_rule.action' => "'review'") } ''), mode => "'observe'",
     (map { ("$_.name" => "'rule'") } qw(alter_rule enforce_rule observe_rule disable_rule rollback_rule drop_rule _rule _set_rule)), 'enforce_rule.version' => '1', 'observe_rule.version' => '1',
     'snooze.kind' => "'merchant'", 'snooze.name' => "'M'", snooze_id => '1::bigint', most => '2', with_rules => 'true', 'backtest_decision.rules' => "'{rule}'::text[]", 'backtest_decision.model' => "'payments/1'",
-    '_backtest_rule.expression' => "'amount > 1'", '_backtest_decision.rules' => "'{rule}'::text[]", '_backtest_decision.ref' => "'payments/1'", '_rules_to_compare.names' => 'NULL::text[]', '_rule_row.score' => "'t.score'", '_rule_row.decision' => "'t.decision'",
+    '_backtest_condition.expression' => "'amount > 1'", '_backtest_decision.rules' => "'{rule}'::text[]", '_backtest_decision.ref' => "'payments/1'", '_rules_to_compare.names' => 'NULL::text[]', '_rule_row.score' => "'t.score'", '_rule_row.decision' => "'t.decision'",
     (map { ("$_.rows" => "fraud._decision_rows(NULL, 0.5, 0.9)", "$_.rules" => "'{rule}'::text[]", "$_.names" => "'{rule}'::text[]") } qw(_decision_counts _failing_rules)), failing => "'{rule}'::text[]",
     '_condition_outcome.condition' => "'amount > 1'", '_condition_outcome.payment' => 'ROW(1)', '_suggestions.frauds' => '2::bigint', '_rule_version.name' => "'rule'", '_rule_version.version' => '1', named => "'{M}'::text[]", '_check_written_name.name' => "'rule'",
     '_list_value.type' => "'text'", '_list_field_type.field' => "'merchant'", '_customer_named.name' => "'account:1'",
@@ -270,7 +270,8 @@ sub functions_of
     my ($node, $role) = @_;
     my $rows = $node->safe_psql('postgres', qq{
 SELECT p.oid, n.nspname, p.proname, p.prokind, l.lanname, p.proretset OR t.typtype IN ('c', 'p'), p.provariadic::regtype, p.prorettype::regtype,
-       array_to_json(coalesce(p.proargnames[1:p.pronargs], array_fill(''::text, ARRAY[p.pronargs::int]))), array_to_json(p.proargtypes::regtype[])
+       array_to_json(coalesce(p.proargnames[1:p.pronargs], array_fill(''::text, ARRAY[p.pronargs::int]))), array_to_json(p.proargtypes::regtype[]),
+       p.provolatile, (SELECT string_agg(CASE WHEN pg_get_function_arg_default(p.oid, i) ~ '^NULL' THEN 'may' ELSE 'must not' END, ',' ORDER BY i) FROM generate_series(1, p.pronargs) i)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang JOIN pg_type t ON t.oid = p.prorettype
 WHERE EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'fraud_detect'
               WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
@@ -279,14 +280,16 @@ ORDER BY n.nspname, p.proname, p.oid}, extra_params => [ '-F', "\t" ]);
     my @functions;
     for (split /\n/, $rows)
     {
-        my ($oid, $schema, $name, $kind, $language, $rows_of, $variadic, $returns, $names, $types) = split /\t/;
+        my ($oid, $schema, $name, $kind, $language, $rows_of, $variadic, $returns, $names, $types, $volatile, $nulls) = split /\t/;
         my @types = $types eq '' ? () : ($types =~ /"((?:[^"\\]|\\.)*)"/g);
         s/\\"/"/g for @types;
         my @names = $names =~ /"([^"]*)"/g;
         push @functions,
           {
             name => $name, call => "$schema.$name", kind => $kind, language => $language, rows => $rows_of eq 't', variadic => $variadic ne '-', returns => $returns,
-            arguments => [ map { { name => $names[$_] // '', type => $types[$_] } } 0 .. $#types ]
+            acts => $volatile eq 'v',
+            # What is null by default may be null.
+            arguments => [ map { { name => $names[$_] // '', type => $types[$_], may_be_null => (split /,/, $nulls)[$_] eq 'may' } } 0 .. $#types ]
           };
     }
     return @functions;
@@ -373,11 +376,12 @@ sub systematic_calls
     push @calls, { sql => call($function, [ map { $_->{type} eq '"any"' ? 'NULL' : "NULL::$_->{type}" } @arguments ]) };
     for my $i (0 .. $#arguments)
     {
-        for my $bad (bads($arguments[$i], $good[$i]))
+        my @bads = bads($arguments[$i], $good[$i]);
+        for my $bad (@bads)
         {
             my @values = @good;
             $values[$i] = $bad;
-            push @calls, { sql => call($function, \@values) };
+            push @calls, { sql => call($function, \@values), $bad eq $bads[0] ? (null => $arguments[$i]) : () };
             # What is kept from call to call at one place of a query is C's alone.
             push @calls, { sql => call($function, \@values, rows => 1) }
               if !$briefly && $function->{language} eq 'c' && $function->{kind} eq 'f' && !grep { $_->{type} eq 'internal' } @arguments;

@@ -20,9 +20,9 @@ namespace fraud::pg {
 namespace {
 
 // The columns are those of an alert's payload (src/pg/payments/ingest.cpp, src/pg/streams/decide_events.cpp).
-constexpr char kBeforeCondition[] = "SELECT coalesce((\n";
+constexpr char kBeforeCondition[] = "SELECT (\n";
 constexpr char kAfterCondition[] =
-    "\n), false) FROM pg_catalog.jsonb_to_record($1) AS alert(alert_id bigint, case_id bigint,"
+    "\n) IS TRUE FROM pg_catalog.jsonb_to_record($1) AS alert(alert_id bigint, case_id bigint,"
     " case_alerts int, escalated boolean, transaction_id text, card uuid, last_four text,"
     " occurred_at timestamptz, amount numeric, merchant text, category text, score float8,"
     " decision text, model text, reasons text[], currency text, base_amount numeric, attributes jsonb,"

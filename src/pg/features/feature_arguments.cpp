@@ -24,9 +24,7 @@ SqlValue text_array(const std::vector<std::string>& values) {
 }
 
 int64_t interval_argument(FunctionCallInfo fcinfo, int index, const char* name) {
-  if (PG_ARGISNULL(index)) {
-    throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, std::string(name) + " must not be null");
-  }
+  need_argument(fcinfo, index, name);
   return interval_microseconds(*PG_GETARG_INTERVAL_P(index), name);
 }
 

@@ -139,7 +139,7 @@ FRAUD_FUNCTION(add_window_feature) {
   const int64_t width = interval_argument(fcinfo, 5, "window");
   const int64_t delay = interval_argument(fcinfo, 6, "delay");
   if (width == 0) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "window must be longer than nothing");
-  if (PG_ARGISNULL(8)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "include_current must not be null");
+  need_argument(fcinfo, 8, "include_current");
   const bool include_current = PG_GETARG_BOOL(8);
   if (include_current && delay > 0) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "include_current needs a delay of 0", {},

@@ -123,7 +123,7 @@ FRAUD_FUNCTION(create_feature_set) {
     }
     label_changes = expression.text;
   }
-  if (PG_ARGISNULL(7)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "create_indexes must not be null");
+  need_argument(fcinfo, 7, "create_indexes");
   if (PG_GETARG_BOOL(7)) check_indexable(relation, id, time);
   const char* definer = protect([] { return GetUserNameFromId(GetUserId(), false); });
   OwnerScope owner;

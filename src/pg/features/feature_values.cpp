@@ -280,7 +280,9 @@ FRAUD_FUNCTION(features) {
 }
 
 FRAUD_FUNCTION(materialize_features) {
-  const std::string_view set = text_argument(fcinfo, 0), into = text_argument(fcinfo, 1);
+  const std::string set = text_argument(fcinfo, 0, "feature_set"), into = text_argument(fcinfo, 1, "into");
+  need_argument(fcinfo, 2, "from");
+  need_argument(fcinfo, 3, "to");
   const TimestampTz from = PG_GETARG_TIMESTAMPTZ(2), to = PG_GETARG_TIMESTAMPTZ(3);
   int64_t rows = 0;
   name_fault([&] { rows = materialize(set, into, from, to); },

@@ -11,6 +11,9 @@
 #include "pg/server/subtransaction.h"
 
 extern "C" {
+#include "access/xact.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
@@ -39,6 +42,8 @@ Statement read_sets(
 Statement drop_set("SELECT fraud._drop_tiles($1, true)", {INT4OID});
 Statement forget_keys("SELECT fraud._drop_tiles($1, false)", {INT4OID});
 Statement drop_requests("DELETE FROM fraud.tile_requests r WHERE r.set_id = $1", {INT4OID});
+Statement adopt_months("SELECT fraud._adopt_months()", {});
+Statement keep_requests("UPDATE fraud.tile_requests r SET shape = $3 WHERE r.set_id = $1 AND r.shape = $2", {INT4OID, BYTEAOID, BYTEAOID});
 Statement set_shape("UPDATE fraud.tile_sets s SET shape = $2 WHERE s.set_id = $1", {INT4OID, BYTEAOID});
 // Marks of all keys: what they say of the past alone takes tiles away from its end, others take all.
 Statement clear_marks_of_all("SELECT fraud._clear_marks_of_all($1)", {INT4OID});
@@ -226,8 +231,19 @@ class SetFolder {
       spi_.run(drop_requests, {int4_param(row_.id)});
       return true;
     }
-    const std::string signature = tile_signature(source_->online());
+    std::string signature = tile_signature(source_->online());
     if (signature != row_.shape) {
+      // All tiles go, so that months which were not as the extension made them may be what they are from now on.
+      if (source_->online().set->builtin && spi_.run(adopt_months, {}) == 1 && DatumGetBool(*spi_.datum(0, 0))) {
+        const Oid schema = fraud_schema();
+        protect([&] {
+          CacheInvalidateRelcacheByRelid(get_relname_relid("transactions", schema));  // everybody reads it again
+          CommandCounterIncrement();
+        });
+        const std::string asked = signature;
+        signature = tile_signature(source_->online());
+        spi_.run(keep_requests, {int4_param(row_.id), bytea_param(asked), bytea_param(signature)});
+      }
       // Keys are numbered otherwise; those that are read will be asked for again.
       spi_.run(forget_keys, {int4_param(row_.id)});
       spi_.run(set_shape, {int4_param(row_.id), bytea_param(signature)});

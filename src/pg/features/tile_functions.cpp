@@ -195,7 +195,7 @@ using namespace fraud::pg;
 
 FRAUD_FUNCTION(tile_features) {
   refuse_when_restricted("tile_features");
-  const std::shared_ptr<const FeatureSet> set = own_set(text_argument(fcinfo, 0));
+  const std::shared_ptr<const FeatureSet> set = own_set(text_argument(fcinfo, 0, "feature_set"));
   const Oid user = caller();
   check_events_table(*set, user);
   // Nobody changes a row between the triggers and the first look, or alters the table.
@@ -229,7 +229,7 @@ FRAUD_FUNCTION(tile_features) {
 
 FRAUD_FUNCTION(untile_features) {
   refuse_when_restricted("untile_features");
-  const std::shared_ptr<const FeatureSet> set = own_set(text_argument(fcinfo, 0));
+  const std::shared_ptr<const FeatureSet> set = own_set(text_argument(fcinfo, 0, "feature_set"));
   OwnerScope owner;
   Spi spi;
   drop_triggers(spi, set->name);
@@ -251,7 +251,7 @@ FRAUD_FUNCTION(fold_all_tiles) {
     throw SqlError(ERRCODE_ACTIVE_SQL_TRANSACTION, "fraud.fold_tiles cannot run inside a transaction block", {},
                    "It commits each piece; fraud.fold_tiles_step() does one in a transaction of yours.");
   }
-  if (PG_ARGISNULL(0)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "patience must not be null");
+  need_argument(fcinfo, 0, "patience");
   const int64_t patience = interval_microseconds(*PG_GETARG_INTERVAL_P(0), "patience");
   TimestampTz waiting_since = 0;
   Spi spi(Spi::Commits::kYes);
@@ -296,7 +296,7 @@ FRAUD_FUNCTION(mark_tiles) {
 
 FRAUD_FUNCTION(request_tiles) {
   refuse_when_restricted("request_tiles");
-  const std::shared_ptr<const FeatureSet> set = find_feature_set(text_argument(fcinfo, 0), false);
+  const std::shared_ptr<const FeatureSet> set = find_feature_set(text_argument(fcinfo, 0, "feature_set"), false);
   check_may_read(*set);
   std::vector<TileRequest> requests;
   {

@@ -126,6 +126,10 @@ void add_strange_months(Oid root, Oid schema, uint64* mixed) {
     const Month noted = {DatumGetObjectId(heap_getattr(row, 1, RelationGetDescr(made), &is_null)),
                          DatumGetObjectId(heap_getattr(row, 2, RelationGetDescr(made), &is_null)),
                          DatumGetTransactionId(heap_getattr(row, 3, RelationGetDescr(made), &is_null))};
+    if (!OidIsValid(noted.partition)) {  // a count
+      add(noted);
+      continue;
+    }
     int looked = 0;
     const int count = list_length(months);
     while (looked < count && static_cast<Month*>(list_nth(months, next))->partition != noted.partition) {

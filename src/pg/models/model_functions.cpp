@@ -11,6 +11,7 @@
 #include "core/payments/mask.h"
 #include "pg/models/model_lookup.h"
 #include "pg/models/model_store.h"
+#include "pg/server/arguments.h"
 #include "pg/server/audit.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
@@ -246,9 +247,8 @@ FRAUD_FUNCTION(shared_models) {
 
 FRAUD_FUNCTION(export_model) {
   refuse_when_restricted("export_model");
-  text* ref = protect([&] { return PG_GETARG_TEXT_PP(0); });
   std::string name;
-  const Datum artifact = model_artifact({VARDATA_ANY(ref), static_cast<size_t>(VARSIZE_ANY_EXHDR(ref))}, &name);
+  const Datum artifact = model_artifact(text_argument(fcinfo, 0, "ref"), &name);
   note_act("export", "model", name);
   return artifact;
 }

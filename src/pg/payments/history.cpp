@@ -7,6 +7,7 @@
 
 #include "pg/payments/history_reader.h"
 #include "pg/payments/history_store.h"
+#include "pg/server/arguments.h"
 #include "pg/server/audit.h"
 #include "pg/server/boundary.h"
 #include "pg/server/spi.h"
@@ -134,6 +135,8 @@ using namespace fraud;
 using namespace fraud::pg;
 
 FRAUD_FUNCTION(load_history) {
+  need_argument(fcinfo, 0, "rel");
+  need_argument(fcinfo, 1, "label_delay");
   const Oid relation = PG_GETARG_OID(0);
   const int64_t stored = load_history(relation, *PG_GETARG_INTERVAL_P(1));
   note_act("load", "history", relation_name(relation), "{\"payments\": " + std::to_string(stored) + "}");

@@ -9,6 +9,12 @@
 
 namespace fraud::pg {
 
+// What must not be null: an error that calls the argument by its name. Functions that act ask for it; STRICT
+// would have them do nothing, and say nothing.
+inline void need_argument(FunctionCallInfo fcinfo, int index, const char* name) {
+  if (PG_ARGISNULL(index)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, std::string(name) + " must not be null");
+}
+
 // A text that is not null. Lives as long as the call.
 inline std::string_view text_argument(FunctionCallInfo fcinfo, int index) {
   text* value = protect([&] { return PG_GETARG_TEXT_PP(index); });
@@ -17,7 +23,7 @@ inline std::string_view text_argument(FunctionCallInfo fcinfo, int index) {
 
 // The same; a null is an error that calls the argument by its name.
 inline std::string text_argument(FunctionCallInfo fcinfo, int index, const char* name) {
-  if (PG_ARGISNULL(index)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, std::string(name) + " must not be null");
+  need_argument(fcinfo, index, name);
   return std::string(text_argument(fcinfo, index));
 }
 

@@ -50,23 +50,6 @@ Entry* find_entry(FmgrInfo* called) {
   return entry;
 }
 
-// Tells whether the error is one of those that our functions raise on purpose: a RAISE
-// in PL/pgSQL, or a report of our C++. Where in our code it was raised is then no news.
-bool raised_on_purpose(const ErrorData* data) {
-  if (data->filename != nullptr) {
-    const char* slash = strrchr(data->filename, '/');
-    if (strcmp(slash != nullptr ? slash + 1 : data->filename, "boundary.cpp") == 0) return true;
-  }
-  if (data->context == nullptr) return false;
-  const char* end = strchr(data->context, '\n');
-  std::string_view first(data->context,
-                         end != nullptr ? static_cast<size_t>(end - data->context) : strlen(data->context));
-  constexpr std::string_view kRaise = " at RAISE";
-  return first.size() >= kRaise.size() && first.substr(first.size() - kRaise.size()) == kRaise;
-}
-
-std::string or_empty(const char* text) { return text != nullptr ? text : ""; }
-
 // Returns the body of the function that is called.
 Entry& entry_of(FunctionCallInfo fcinfo) {
   FmgrInfo* called = fcinfo->flinfo;
@@ -78,23 +61,17 @@ Entry& entry_of(FunctionCallInfo fcinfo) {
   return *entry;
 }
 
-// Calls the body with the arguments; what is raised on purpose comes without a context.
+// Calls the body with the arguments.
 Datum call_body(FunctionCallInfo fcinfo, Entry& entry) {
-  try {
-    return protect([&] {
-      LOCAL_FCINFO(call, FUNC_MAX_ARGS);
-      memcpy(call, fcinfo, SizeForFunctionCallInfo(fcinfo->nargs));
-      call->flinfo = &entry.body;
-      call->isnull = false;
-      Datum result = FunctionCallInvoke(call);
-      fcinfo->isnull = call->isnull;
-      return result;
-    });
-  } catch (const PgError& error) {
-    const ErrorData* data = error.data();
-    if (data->elevel != ERROR || !raised_on_purpose(data)) throw;
-    throw SqlError(data->sqlerrcode, or_empty(data->message), or_empty(data->detail), or_empty(data->hint));
-  }
+  return protect([&] {
+    LOCAL_FCINFO(call, FUNC_MAX_ARGS);
+    memcpy(call, fcinfo, SizeForFunctionCallInfo(fcinfo->nargs));
+    call->flinfo = &entry.body;
+    call->isnull = false;
+    Datum result = FunctionCallInvoke(call);
+    fcinfo->isnull = call->isnull;
+    return result;
+  });
 }
 
 }  // namespace

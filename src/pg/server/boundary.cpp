@@ -1,7 +1,13 @@
 #include "pg/server/boundary.h"
 
+#include <algorithm>
 #include <new>
 #include <string_view>
+
+extern "C" {
+#include "access/parallel.h"
+#include "miscadmin.h"
+}
 
 namespace fraud::pg {
 
@@ -83,17 +89,6 @@ ErrorData* make(int sqlstate, const char* message, const std::string& detail,
 
 }  // namespace
 
-// Tells whether the error is a RAISE in PL/pgSQL code of ours: where that is, and which statements of
-// ours led there, is no news to who called.
-static bool raised_by_our_code(const ErrorData* data) noexcept {
-  if (data->elevel != ERROR || data->context == nullptr) return false;
-  const std::string_view context(data->context);
-  const std::string_view first = context.substr(0, context.find('\n'));
-  constexpr std::string_view kOurs = "PL/pgSQL function fraud._", kRaise = " at RAISE";
-  return first.size() > kOurs.size() + kRaise.size() && first.substr(0, kOurs.size()) == kOurs &&
-         first.substr(first.size() - kRaise.size()) == kRaise;
-}
-
 ErrorData* describe_current_exception() noexcept {
   MemoryContext old = MemoryContextSwitchTo(error_context);
   ErrorData* data = nullptr;
@@ -101,7 +96,6 @@ ErrorData* describe_current_exception() noexcept {
     throw;
   } catch (const PgError& error) {
     data = error.data();
-    if (raised_by_our_code(data)) data->context = nullptr;
   } catch (const SqlError& error) {
     data = make(error.sqlstate(), error.what(), error.detail(), error.hint());
   } catch (const Error& error) {
@@ -119,8 +113,47 @@ ErrorData* describe_current_exception() noexcept {
   return data;
 }
 
+// Returns how much of a context is of other people's functions, which ours called: what comes after the last
+// of them are statements and functions of ours, and no news to who called. Whatever the language of messages,
+// a PL's line names the PL and its function by schema. The first line may be about the data.
+static size_t others_context(std::string_view context) noexcept {
+  size_t keep = 0;
+  for (size_t from = 0; from < context.size();) {
+    const size_t end = std::min(context.find('\n', from), context.size());
+    const std::string_view line = context.substr(from, end - from);
+    const bool data = from == 0 && (line.substr(0, 10) == "JSON data," || line.substr(0, 6) == "while ");
+    if (data || (line.find("PL/") != line.npos && line.find(" fraud.") == line.npos)) keep = end;
+    from = end + 1;
+  }
+  return keep;
+}
+
+// Takes out of an error what is empty, and what shows our code. What cannot be (XX) keeps it, for whoever reports it; of
+// others the server's log has it at DEBUG1.
+static void hide_our_code(ErrorData* data) {
+  // RAISE … USING DETAIL = '' has nothing to say.
+  if (data->detail != nullptr && *data->detail == '\0') data->detail = nullptr;
+  if (data->hint != nullptr && *data->hint == '\0') data->hint = nullptr;
+  if (ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_INTERNAL_ERROR) return;
+  if (IsBackgroundWorker && !IsParallelWorker()) return;  // nobody called; the log is who reads it
+  const char* context = data->context != nullptr ? data->context : "";
+  const size_t keep = others_context(context);
+  if (context[keep] != '\0') {
+    ereport(DEBUG1, (errmsg_internal("\"%s\" was raised here: %s", data->message, context + keep)));
+    if (keep == 0) data->context = nullptr;
+    else data->context[keep] = '\0';
+  }
+  if (keep == 0) {  // the statement that failed is ours
+    data->internalquery = nullptr;
+    data->internalpos = 0;
+  }
+}
+
 void raise(ErrorData* data) {
-  if (data->filename != nullptr) ReThrowError(data);  // as Postgres made it
+  if (data->filename != nullptr) {  // as Postgres made it
+    hide_our_code(data);
+    ThrowErrorData(data);  // adds the context of our caller
+  }
   ereport(ERROR, (errcode(data->sqlerrcode),
                   errmsg_internal("%s", data->message != nullptr ? data->message : "out of memory"),
                   data->detail != nullptr ? errdetail_internal("%s", data->detail) : 0,

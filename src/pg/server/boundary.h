@@ -8,6 +8,10 @@
 //                     and goes on as a PgError, which carries the ErrorData, so
 //                     that SQLSTATE, DETAIL, HINT and a cancel's 57014 survive.
 //
+// Errors show message, detail and hint, and the context of other people's functions that ours
+// called, not the statements and functions by which ours came there: guarded() keeps apart what
+// is within from what is around.
+//
 // The lambda given to protect() must own nothing that needs destruction: a raise
 // jumps over it.
 #pragma once
@@ -100,7 +104,11 @@ void guarded(Body&& body) {
   MemoryContext caller = CurrentMemoryContext;
   MemoryContext outer = detail::error_context;
   detail::error_context = caller;
+  // What is reported within has the context of what is within.
+  ErrorContextCallback* around = error_context_stack;
+  error_context_stack = nullptr;
   ErrorData* error = detail::run(std::forward<Body>(body));
+  error_context_stack = around;
   detail::error_context = outer;
   if (error != nullptr) {
     MemoryContextSwitchTo(caller);
