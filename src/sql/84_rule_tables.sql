@@ -120,8 +120,8 @@ CREATE TABLE fraud.stream_rule_matches (
     decision_id bigint NOT NULL,
     rule text COLLATE "C" NOT NULL,
     version int NOT NULL,
-    event_id text COLLATE "C" NOT NULL,
-    event_time timestamptz NOT NULL,
+    event_id text COLLATE "C",
+    event_time timestamptz,
     matched_at timestamptz NOT NULL DEFAULT now(),
     action text NOT NULL,
     enforced boolean NOT NULL,
@@ -140,8 +140,8 @@ COMMENT ON COLUMN fraud.stream_rule_matches.decision_id IS 'of fraud.stream_deci
 COMMENT ON COLUMN fraud.stream_rule_matches.event_id IS 'as in fraud.stream_decisions';
 COMMENT ON COLUMN fraud.stream_rule_matches.enforced IS 'false: it was observed, and decided nothing';
 COMMENT ON COLUMN fraud.stream_rule_matches.decided IS 'whether the decision is this rule''s; of those that agree, the first by priority';
-COMMENT ON COLUMN fraud.stream_rule_matches.model_decision IS 'what the model''s thresholds alone came to';
-COMMENT ON COLUMN fraud.stream_rule_matches.decision IS 'what was decided in the end';
+COMMENT ON COLUMN fraud.stream_rule_matches.model_decision IS 'what the model''s thresholds alone came to; null: the event could not be scored';
+COMMENT ON COLUMN fraud.stream_rule_matches.decision IS 'what was decided in the end; null: an event without a score that no rule decided';
 COMMENT ON COLUMN fraud.stream_rule_matches.error IS 'why the condition failed; null: it matched';
 
 CREATE TABLE fraud.snoozes (
@@ -177,10 +177,10 @@ COMMENT ON TABLE fraud.snoozed_alerts IS 'alerts that were not raised, for someb
 CREATE TABLE fraud.stream_snoozed_alerts (
     stream text NOT NULL,
     decision_id bigint NOT NULL,
-    event_id text COLLATE "C" NOT NULL,
-    event_time timestamptz NOT NULL,
+    event_id text COLLATE "C",
+    event_time timestamptz,
     snooze_id bigint NOT NULL,
-    score float8 NOT NULL,
+    score float8,
     decision text NOT NULL,
     snoozed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (stream, decision_id)
