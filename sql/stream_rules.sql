@@ -62,6 +62,8 @@ SELECT fraud.add_rule('sr_abroad', 'country <> ''US''', 'review', 'buyer {buyer}
 SELECT fraud.add_rule('sr_abroad', 'amount > 1', 'review');
 SELECT fraud.add_rule('sr_no', 'merchant = ''x''', 'review', stream => 'sr_orders');
 SELECT fraud.add_rule('sr_no', 'country <> ''US''', 'review');
+SELECT fraud.add_rule('sr_no', 'country <> ''US''', 'review', '{buyers} in {country}', stream => 'sr_orders');
+SELECT fraud.add_rule('sr_no', 'country <> ''US''', 'review', '{merchant}', stream => 'sr_orders');
 RESET ROLE;
 SET ROLE orders_clerk;
 INSERT INTO sr_orders VALUES (2, '2026-01-02', 'bob', 10, 7, 'FR');
