@@ -309,6 +309,14 @@ SELECT fraud.drop_rule('ru_none', 'x');
 SELECT fraud.drop_rule('ru_big', 'over');
 SELECT fraud.rollback_rule('ru_big', 'x');
 SELECT count(*) AS kept FROM fraud.rule_versions WHERE rule = 'ru_big';
+-- CASE, and dates, whatever the session's settings.
+SET datestyle = 'SQL, DMY';
+SELECT fraud.add_rule('ru_case', $$CASE WHEN amount = 558 THEN occurred_at::date > '06/05/2016' ELSE false END$$, 'review', mode => 'enforce');
+RESET datestyle;
+SELECT expression FROM fraud.rule_versions WHERE rule = 'ru_case';
+SELECT pay('ru-case', 558);
+SELECT matches('ru-case');
+SELECT fraud.drop_rule('ru_case', 'over');
 -- A reason names what there is.
 SELECT fraud.add_rule('ru_typo', 'amount > 1', 'review', 'amount {amout}');
 SELECT fraud.add_rule('ru_typo', 'amount > 1', 'review', '{merchant}: count_1h is {count_1h:.0}');

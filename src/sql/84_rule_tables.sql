@@ -32,7 +32,7 @@ COMMENT ON COLUMN fraud.rule_versions.columns IS 'of fraud.rule_columns(), that 
 COMMENT ON COLUMN fraud.rule_versions.lists IS 'that it looks into';
 COMMENT ON COLUMN fraud.rule_versions.features IS 'of a stream''s rule: which of its columns are features, by their own names; where that is not so any more, the rule fails';
 COMMENT ON COLUMN fraud.rule_versions.foreign_names IS 'functions and types that it has and that are not Postgres''s; where these are not the same any more, the rule fails';
-COMMENT ON COLUMN fraud.rule_versions.plain IS 'whether it calls no functions but Postgres''s and fraud.in_list, and has no types but Postgres''s: others may backtest it';
+COMMENT ON COLUMN fraud.rule_versions.plain IS 'whether it runs no functions but Postgres''s and fraud.in_list; of types that are not Postgres''s it may compare enums, and values of domains: others may backtest it, and enforce it under fraud_detect.four_eyes';
 COMMENT ON COLUMN fraud.rule_versions.reason IS 'what an alert says of it: {column} stands for a value; null: the rule''s name';
 COMMENT ON COLUMN fraud.rule_versions.priority IS 'of rules of one kind that match, the one with the lowest number is said to have decided';
 COMMENT ON COLUMN fraud.rule_versions.on_error IS 'what an enforced rule does of whose condition fails: ignore (nothing), review or block';
