@@ -146,20 +146,23 @@ COMMENT ON COLUMN fraud.stream_rule_matches.error IS 'why the condition failed; 
 
 CREATE TABLE fraud.snoozes (
     snooze_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('customer', 'merchant', 'rule')),
+    kind text NOT NULL CHECK (kind IN ('customer', 'merchant', 'rule', 'entity')),
     name text COLLATE "C" NOT NULL,
     card uuid,
+    stream text COLLATE "C",
     "until" timestamptz NOT NULL,
     reason text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     created_by name NOT NULL DEFAULT fraud._caller(),
     ended_at timestamptz,
     ended_by name,
-    end_reason text
+    end_reason text,
+    CHECK ((kind = 'entity') = (stream IS NOT NULL))
 );
 CREATE INDEX snoozes_name_idx ON fraud.snoozes (name, kind) WHERE ended_at IS NULL;
-COMMENT ON TABLE fraud.snoozes IS 'customers, merchants and rules that raise no alert until a time: payments are stored, scored and decided all the same';
-COMMENT ON COLUMN fraud.snoozes.name IS 'the merchant, the rule, or the customer''s card';
+COMMENT ON TABLE fraud.snoozes IS 'customers, merchants, rules and entities of streams that raise no alert until a time: payments and events are stored, scored and decided all the same';
+COMMENT ON COLUMN fraud.snoozes.name IS 'the merchant, the rule, the customer''s card, or the entity, as fraud.stream_decisions has it';
+COMMENT ON COLUMN fraud.snoozes.stream IS 'whose entity it is; null: it is none';
 
 CREATE TABLE fraud.snoozed_alerts (
     card uuid NOT NULL,
@@ -186,4 +189,4 @@ CREATE TABLE fraud.stream_snoozed_alerts (
     PRIMARY KEY (stream, decision_id)
 );
 CREATE INDEX stream_snoozed_alerts_snooze_idx ON fraud.stream_snoozed_alerts (snooze_id);
-COMMENT ON TABLE fraud.stream_snoozed_alerts IS 'alerts of events of streams that were not raised, for somebody had snoozed their rule';
+COMMENT ON TABLE fraud.stream_snoozed_alerts IS 'alerts of events of streams that were not raised, for somebody had snoozed their rule or entity';

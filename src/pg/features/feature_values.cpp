@@ -15,6 +15,7 @@
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/period.h"
 #include "pg/server/spi.h"
 
 extern "C" {
@@ -282,6 +283,7 @@ FRAUD_FUNCTION(features) {
 FRAUD_FUNCTION(materialize_features) {
   const std::string_view set = text_argument(fcinfo, 0), into = text_argument(fcinfo, 1);
   const TimestampTz from = PG_GETARG_TIMESTAMPTZ(2), to = PG_GETARG_TIMESTAMPTZ(3);
+  check_period(from, to);
   int64_t rows = 0;
   name_fault([&] { rows = materialize(set, into, from, to); },
              [&] {

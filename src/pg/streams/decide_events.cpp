@@ -340,6 +340,8 @@ class Decider {
     }
   }
 
+  static std::string entity_of(const Decided& event) { return !event.names.entity.empty() ? event.names.entity : event.names.id.value_or(kUnknown); }
+
   static bool alerts(const Decided& event) { return event.decision == "review" || event.decision == "block"; }
 
   // Has an event stored as unscored, with the reason; or fails, where the stream says so.
@@ -402,12 +404,9 @@ class Decider {
     std::vector<StreamRules::Matched> matched;
     for (size_t i = 0; i < events.size(); ++i) {
       const Decided& event = events[i];
-      bool snoozed = false;
-      if (event.ruled) {
-        matched.push_back({numbers[i], event.names.id, event.names.time, &*event.ruled, event.model_decision, event.decision});
-        snoozed = alerts(event) && rules_->is_snoozed(spi_, matched.back(), event.score);
-      }
-      if (alerts(event) && !snoozed) raise_alert(event, numbers[i]);
+      StreamRules::Matched as_matched{numbers[i], event.names.id, event.names.time, event.ruled ? &*event.ruled : nullptr, event.model_decision, event.decision};
+      if (alerts(event) && !is_snoozed(spi_, stream_.name, entity_of(event), as_matched, event.score)) raise_alert(event, numbers[i]);
+      if (event.ruled) matched.push_back(std::move(as_matched));
     }
     if (has_rules()) rules_->write(spi_, matched);
   }
@@ -430,7 +429,7 @@ class Decider {
   // Raises the alert of one event: its row, its place in a case, its message in the outbox.
   void raise_alert(const Decided& event, int64_t number) {
     const Names& names = event.names;
-    const std::string entity = !names.entity.empty() ? names.entity : names.id.value_or(kUnknown);
+    const std::string entity = entity_of(event);
     const std::vector<std::string> rules = event.ruled ? rule_names(*event.ruled) : std::vector<std::string>();
     spi_.run(insert_alert,
              {text_param(stream_.name), text_param(entity), int8_param(number), names.id ? text_param(*names.id) : null_param(),

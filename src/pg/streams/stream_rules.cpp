@@ -23,6 +23,11 @@ Statement insert_matches(
     {TEXTOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID,
      TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID});
 
+Statement find_snooze(
+    "SELECT s.snooze_id FROM fraud.snoozes s WHERE s.ended_at IS NULL AND s.until > now() AND s.kind = 'entity' AND s.stream = $1 AND s.name = $2"
+    " ORDER BY s.snooze_id LIMIT 1",
+    {TEXTOID, TEXTOID});
+
 Statement insert_snoozed(
     "INSERT INTO fraud.stream_snoozed_alerts (stream, decision_id, event_id, event_time, snooze_id, score, decision)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -118,11 +123,14 @@ void StreamRules::write(Spi& spi, const std::vector<Matched>& events) {
   note_slow_rules(spi, *rules_);
 }
 
-bool StreamRules::is_snoozed(Spi& spi, const Matched& event, const std::optional<float>& score) const {
-  const std::string& awake = event.outcome->without_snoozed;
-  if (event.outcome->snooze == 0 || awake == "review" || awake == "block") return false;
-  spi.run(insert_snoozed, {text_param(set_->name), int8_param(event.decision_id), id_param(event.event_id), event_time_param(event.event_time),
-                           int8_param(event.outcome->snooze), score ? float8_param(static_cast<double>(*score)) : null_param(), text_param(event.decision)});
+bool is_snoozed(Spi& spi, const std::string& stream, const std::string& entity, const StreamRules::Matched& event, const std::optional<float>& score) {
+  auto alerts = [](const std::string& decision) { return decision == "review" || decision == "block"; };
+  std::optional<int64_t> snooze;
+  if (event.outcome != nullptr && event.outcome->snooze != 0 && !alerts(event.outcome->without_snoozed)) snooze = event.outcome->snooze;
+  if (!snooze && spi.run(find_snooze, {text_param(stream), text_param(entity)}) > 0) snooze = spi.integer(0, 1);
+  if (!snooze) return false;
+  spi.run(insert_snoozed, {text_param(stream), int8_param(event.decision_id), id_param(event.event_id), event_time_param(event.event_time), int8_param(*snooze),
+                           score ? float8_param(static_cast<double>(*score)) : null_param(), text_param(event.decision)});
   return true;
 }
 

@@ -39,12 +39,12 @@ class StreamRules {
   };
   void write(Spi& spi, const std::vector<Matched>& events);
 
-  // If an alert of the event is to be kept back, counts it and returns true.
-  bool is_snoozed(Spi& spi, const Matched& event, const std::optional<float>& score) const;
-
  private:
   std::shared_ptr<const FeatureSet> set_;
   std::shared_ptr<RuleSet> rules_;
 };
+
+// If an alert of the event is to be kept back, counts it and returns true. Without rules it has no outcome.
+bool is_snoozed(Spi& spi, const std::string& stream, const std::string& entity, const StreamRules::Matched& event, const std::optional<float>& score);
 
 }  // namespace fraud::pg
