@@ -92,7 +92,7 @@ SELECT count(*) FROM fraud.stream_alerts WHERE stream = 'sd_orders' AND event_id
 SELECT fraud.end_snooze(snooze_id, 'over') FROM fraud.snoozes WHERE stream = 'sd_orders' AND name = 'b7';
 INSERT INTO sd_orders VALUES (3006, '2026-03-26', 'b7', 5000, 1);
 SELECT count(*) FROM fraud.stream_alerts WHERE stream = 'sd_orders' AND event_id = '3006';
-SELECT action, old, new FROM fraud.audit_log WHERE object_kind = 'snooze' AND action = 'drop' ORDER BY audit_id DESC LIMIT 1;
+SELECT action, old - 'until' AS old, new FROM fraud.audit_log WHERE object_kind = 'snooze' AND action = 'drop' ORDER BY audit_id DESC LIMIT 1;
 SELECT DISTINCT new - 'until' AS noted FROM fraud.audit_log WHERE object_kind = 'snooze' AND action = 'add' AND new ->> 'kind' = 'entity';
 -- A large amount is no card number, whatever its zeros come to; nor is a small share.
 SELECT fraud.add_rule('sd_zeros', 'amount > 9e18 OR amount BETWEEN 0 AND 1', 'tag', 'amount {amount}', stream => 'sd_orders');

@@ -75,17 +75,16 @@ void check_names(const Definition& definition, const std::string& reason) {
       coded.push_back(*spi.integer(row, 2) != 0);
     }
   }
-  const std::string what = "the reason of feature \"" + definition.feature + "\" names \"";
   for (const NamedFeature& named : features_named(reason)) {
-    const std::string name(named.feature.substr(0, 200));
+    const std::string name = mask_card_numbers(named.feature.substr(0, 200));
     const auto at = std::find(known.begin(), known.end(), named.feature);
     if (at == known.end()) {
-      throw SqlError(ERRCODE_UNDEFINED_COLUMN, mask_card_numbers(what + name + "\", which feature set \"" + definition.set + "\" does not have"),
+      throw SqlError(ERRCODE_UNDEFINED_COLUMN, "the reason of feature \"" + definition.feature + "\" names \"" + name + "\", which feature set \"" + definition.set + "\" does not have",
                      "A reason names the feature itself, and others that the set has already.",
                      "The nearest is \"" + nearest_names(named.feature, {known.begin(), known.end()}, 1)[0] + "\".");
     }
     if (named.as_category && !coded[static_cast<size_t>(at - known.begin())]) {
-      throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, what + name + "\" by its category, which a number does not have", {},
+      throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "the reason of feature \"" + definition.feature + "\" names \"" + name + "\" by its category, which a number does not have", {},
                      "Of a number the ways are .0, .1, .2, floor, 02, duration, weekday and percent.");
     }
   }

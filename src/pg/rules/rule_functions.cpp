@@ -45,11 +45,12 @@ std::string stream_of(FunctionCallInfo fcinfo) {
 }
 
 // Refuses a reason that has what it could never show. What its places stand for may go later: then they stay as they are.
-void check_reason(const RuleRow& row, const std::string& rule, const std::string& reason) {
-  const std::string what = "the reason of rule \"" + rule + "\"", columns = "fraud.rule_columns(" + (row.set == nullptr ? "" : "'" + row.set->name + "'") + ")";
+void check_reason(const RuleRow& row, const std::string& name, const std::string& reason) {
+  const std::string rule = mask_card_numbers(name);
+  const std::string whose = row.set == nullptr ? "payments" : "events of stream \"" + row.set->name + "\"", columns = "fraud.rule_columns(" + (row.set == nullptr ? "" : "'" + row.set->name + "'") + ")";
   const std::optional<std::vector<std::string_view>> places = reason_places(reason);
   if (!places) {
-    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, mask_card_numbers(what + " has a brace that is not closed"), "Between braces stands a column of " + columns + ", whose value is shown.",
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "the reason of rule \"" + rule + "\" has a brace that is not closed", "Between braces stands a column of " + columns + ", whose value is shown.",
                    "Such as: amount {amount} is far from home, {distance_km} km.");
   }
   for (const std::string_view place : *places) {
@@ -57,8 +58,8 @@ void check_reason(const RuleRow& row, const std::string& rule, const std::string
     std::vector<std::string_view> names;
     for (const RuleColumn& column : row.columns) names.push_back(column.name);
     const std::vector<std::string> nearest = nearest_names(place, names, 1);
-    throw SqlError(ERRCODE_UNDEFINED_COLUMN,
-                   mask_card_numbers(what + " names {" + std::string(place.substr(0, 200)) + "}, which " + (row.set == nullptr ? "payments do not have" : "events of stream \"" + row.set->name + "\" do not have")),
+    const std::string shown = mask_card_numbers(place.substr(0, 200));
+    throw SqlError(ERRCODE_UNDEFINED_COLUMN, "the reason of rule \"" + rule + "\" names {" + shown + "}, which " + whose + " do not have",
                    "Between braces stands a column of " + columns + ", whose value is shown.", "The nearest is {" + nearest[0] + "}.");
   }
 }
