@@ -57,7 +57,7 @@ BEGIN;
 SELECT fraud.add_feature('sd_orders', 'pages', 'pages');
 SELECT fraud.import_model('sd_orders', convert_to(replace(replace(replace(convert_from(artifact, 'UTF8'),
     '"a", "b"', '"amount", "pages"'), '[1.0, 0.5, -0.25]', '[300.0, -3.0, 3.0]'), '[2.0, 1.0, -1.0]', '[3.0, 0.0, 2.0]'), 'UTF8')) FROM stump;
-SELECT * FROM fraud.backtest_decision('2026-03-01', '2026-03-22', 'sd_orders/3', stream => 'sd_orders');
+SELECT * FROM fraud.backtest_decision('2026-03-01', '2026-03-22', 'sd_orders/3', rules => '{}', stream => 'sd_orders');
 ROLLBACK;
 -- Who may not read the table.
 REVOKE SELECT ON sd_orders FROM sd_analyst;

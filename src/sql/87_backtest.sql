@@ -347,7 +347,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     deciding text := 'payments';
-    present fraud.model_aliases;
+    champion fraud.model_aliases;
     at_review float8;
     at_block float8;
     missing text;
@@ -364,10 +364,10 @@ BEGIN
     END IF;
     -- A model that is not there, or cannot score these, is told where there is nothing to score, too.
     PERFORM fraud._check_scores(ref, stream);
-    SELECT * INTO present FROM fraud.model_aliases a
+    SELECT * INTO champion FROM fraud.model_aliases a
     WHERE a.model = split_part(deciding, '@', 1) AND a.alias = coalesce(nullif(split_part(deciding, '@', 2), ''), 'champion');
-    at_review := coalesce(review_at, present.review_at);
-    at_block := coalesce(block_at, present.block_at);
+    at_review := coalesce(review_at, champion.review_at);
+    at_block := coalesce(block_at, champion.block_at);
     IF NOT (at_review BETWEEN 0 AND 1 AND at_block BETWEEN 0 AND 1 AND at_review <= at_block) THEN
         RAISE EXCEPTION 'invalid thresholds: review_at %, block_at %', at_review, at_block
             USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';

@@ -149,7 +149,7 @@ my %good = (
     (map { ($_ . 'add_rule.name' => "'fresh'", $_ . 'add_rule.on_error' => "'ignore'", $_ . 'alter_rule.on_error' => "'ignore'", $_ . 'add_rule.action' => "'review'", $_ . 'alter_rule.action' => "'review'") } ''), mode => "'observe'",
     (map { ("$_.name" => "'rule'") } qw(alter_rule enforce_rule observe_rule disable_rule rollback_rule drop_rule _rule _set_rule)), 'enforce_rule.version' => '1', 'observe_rule.version' => '1',
     'snooze.kind' => "'merchant'", 'snooze.name' => "'M'", 'snooze.stream' => 'NULL::text', '_event_rows.score' => "'d.score'", '_event_rows.decision' => "'d.decision'",
-    '_score_stored.feature_set' => "'payments'", '_check_scores.feature_set' => "'payments'", '_score_stored.features' => "(SELECT features FROM fraud.transactions WHERE transaction_id = 'p2')",
+    '_score_stored.feature_set' => "'payments'", '_check_scores.feature_set' => "'payments'",
     (map { ("$_.stream" => "'payments'") } qw(backtest_rule _backtest_rule backtest_decision _backtest_decision suggest_rules _suggested _decision_rows _decision_counts _failing_rules _rules_to_decide _rules_to_compare _condition_outcome)), snooze_id => '1::bigint', most => '2', with_rules => 'true', 'backtest_decision.rules' => "'{rule}'::text[]", 'backtest_decision.model' => "'payments/1'",
     '_backtest_rule.expression' => "'amount > 1'", '_backtest_decision.rules' => "'{rule}'::text[]", '_backtest_decision.ref' => "'payments/1'", '_rules_to_compare.names' => 'NULL::text[]', '_rule_row.score' => "'t.score'", '_rule_row.decision' => "'t.decision'",
  '_decision_counts.decided' => "(fraud._decision_rows(NULL, 0.5, 0.9, 'payments')).decided",
