@@ -404,6 +404,7 @@ class Decider {
     std::vector<StreamRules::Matched> matched;
     for (size_t i = 0; i < events.size(); ++i) {
       const Decided& event = events[i];
+      if (!event.ruled && !alerts(event)) continue;
       StreamRules::Matched as_matched{numbers[i], event.names.id, event.names.time, event.ruled ? &*event.ruled : nullptr, event.model_decision, event.decision};
       if (alerts(event) && !is_snoozed(spi_, stream_.name, entity_of(event), as_matched, event.score)) raise_alert(event, numbers[i]);
       if (event.ruled) matched.push_back(std::move(as_matched));
