@@ -66,8 +66,8 @@ ACTIONS = {
     "disable": Action("SELECT fraud.disable_rule(%(rule)s, %(reason)s)::text AS result", "rule {rule} is off", ("rule:text", "reason:text")),
     "rollback_rule": Action("SELECT fraud.rollback_rule(%(rule)s, %(reason)s) AS result", "version {result} of rule {rule} decides", ("rule:text", "reason:text")),
     "drop_rule": Action("SELECT fraud.drop_rule(%(rule)s, %(reason)s)::text AS result", "rule {rule} is dropped", ("rule:text", "reason:text"), "/rules"),
-    "snooze": Action("SELECT fraud.snooze(%(kind)s, %(name)s, now() + make_interval(days => %(days)s), %(reason)s) AS result", "snoozed for {days} days",
-                     ("kind:text", "name:text", "days:number", "reason:text")),
+    "snooze": Action("SELECT fraud.snooze(%(kind)s, %(name)s, now() + make_interval(days => %(days)s), %(reason)s, %(stream)s) AS result", "snoozed for {days} days",
+                     ("kind:text", "name:text", "days:number", "reason:text", "stream:text")),
     "end_snooze": Action("SELECT fraud.end_snooze(%(snooze_id)s, %(reason)s)::text AS result", "snooze {snooze_id} is ended", ("snooze_id:number", "reason:text")),
     "promote": Action("SELECT fraud.promote(%(model)s, %(version)s, reason => %(reason)s, review_at => %(review_at)s, block_at => %(block_at)s,"
                       " override_gate => %(override_gate)s)::text AS result", "version {version} of {model} decides",

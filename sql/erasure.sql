@@ -217,7 +217,7 @@ WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind IN ('r', 'p') AND NOT
   AND c.relname NOT IN ('audit_log', 'card_keys', 'channels', 'daily_reports', 'deleted_versions', 'feature_categories', 'feature_definitions', 'feature_sets',
       'health_states', 'health_told', 'change_mark', 'history_loads', 'lists', 'locks', 'builtin_rows', 'payment_fields', 'rule_sets', 'rule_versions', 'rules', 'slow_rules', 'source_field_counts', 'model_versions', 'models', 'promotions', 'source_positions', 'sources', 'tile_sets', 'training_runs', 'training_trials', 'version_tags')
   -- Names, ids and words of a list.
-  AND a.attname NOT IN ('name', 'kind', 'status', 'state', 'decision', 'model', 'alias', 'source', 'channel', 'job', 'key', 'category', 'merchant', 'transaction_id',
+  AND a.attname NOT IN ('name', 'kind', 'stream', 'status', 'state', 'decision', 'model', 'alias', 'source', 'channel', 'job', 'key', 'category', 'merchant', 'transaction_id',
       'outcome', 'recipient', 'timezone', 'old_status', 'new_status', 'reasons', 'payload', 'digest', 'last_four', 'currency', 'base_currency', 'reference', 'waits_for',
       'rule', 'rules', 'act', 'action', 'model_decision', 'tag', 'list', 'value', 'failing_condition')
   AND c.relname <> 'customers'

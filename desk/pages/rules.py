@@ -21,7 +21,7 @@ def backtest_of(condition, days, stream="payments"):
 
 def rules():
     return render_template("rules.html", rules=ask("SELECT * FROM fraud.rule_status ORDER BY mode = 'off', rule"),
-                           snoozes=ask("SELECT z.snooze_id, z.kind, z.name, z.until, z.reason, z.created_by,"
+                           snoozes=ask("SELECT z.snooze_id, z.kind, z.name, z.stream, z.until, z.reason, z.created_by,"
                                        " (SELECT count(*) FROM fraud.snoozed_alerts a WHERE a.snooze_id = z.snooze_id)"
                                        " + (SELECT count(*) FROM fraud.stream_snoozed_alerts a WHERE a.snooze_id = z.snooze_id) AS kept_back"
                                        " FROM fraud.snoozes z WHERE z.ended_at IS NULL AND z.until > now() ORDER BY z.until, z.snooze_id LIMIT 200"),
@@ -85,12 +85,19 @@ def _days():
     return min(number(request.values.get("days", "")) or 30, 3650)
 
 
+def _streams():
+    return ask("SELECT stream, split_part(model, '@', 1) AS model FROM fraud.stream_status ORDER BY stream")
+
+
 def suggested_rules():
-    """Conditions that the labels of the last days speak for; asked for by a button, since it reads all these payments."""
-    found = None
+    """Conditions that the labels of the last days speak for; asked for by a button, since it reads all these payments, or events."""
+    found, error, stream = None, None, request.args.get("stream") or "payments"
     if request.args.get("days"):
-        found = ask("SELECT condition, backtest FROM fraud.suggest_rules(now() - make_interval(days => %s), now(), 8)", [_days()])
-    return render_template("suggested.html", found=found, days=_days())
+        try:
+            found = ask("SELECT condition, backtest FROM fraud.suggest_rules(now() - make_interval(days => %s), now(), 8, %s)", [_days(), stream])
+        except psycopg.Error as fault:
+            error = told(fault)
+    return render_template("suggested.html", found=found, error=error, days=_days(), stream=stream, streams=_streams()), 409 if error else 200
 
 
 DECISION = ("model:text", "review_at:float", "block_at:float", "rules:texts", "all_rules:flag")
@@ -100,17 +107,19 @@ def whole_decision():
     """What the last days would have been decided by another model, other thresholds or other rules."""
     values = {"model": None, "review_at": None, "block_at": None, "rules": [], "all_rules": True}
     measures = error = None
+    stream, streams = request.values.get("stream") or "payments", _streams()
     if request.method == "POST":
         values = parameters_of(DECISION, request.form)
         try:
             measures = ask("SELECT metric, present, candidate FROM fraud.backtest_decision(now() - make_interval(days => %(days)s), now(), %(model)s, %(review_at)s, %(block_at)s,"
-                           " CASE WHEN %(all_rules)s THEN NULL ELSE %(rules)s::text[] END)", values | {"days": _days()})
+                           " CASE WHEN %(all_rules)s THEN NULL ELSE %(rules)s::text[] END, %(stream)s)", values | {"days": _days(), "stream": stream})
         except psycopg.Error as fault:
             error = told(fault)
     notices, g.notices = g.get("notices", []), []
-    return render_template("decision.html", values=values, measures=measures, error=error, notices=notices, days=_days(),
-                           rules=ask("SELECT rule, mode, draft FROM fraud.rule_status WHERE stream = 'payments' ORDER BY rule"),
-                           versions=ask("SELECT model || '/' || version AS name FROM fraud.model_versions WHERE model = 'payments' ORDER BY version DESC LIMIT 50")), 409 if error else 200
+    model = next((s["model"] for s in streams if s["stream"] == stream), "payments")
+    return render_template("decision.html", values=values, measures=measures, error=error, notices=notices, days=_days(), stream=stream, streams=streams,
+                           rules=ask("SELECT rule, mode, draft FROM fraud.rule_status WHERE stream = %s ORDER BY rule", [stream]),
+                           versions=ask("SELECT model || '/' || version AS name FROM fraud.model_versions WHERE model = %s ORDER BY version DESC LIMIT 50", [model])), 409 if error else 200
 
 
 def list_page(name):

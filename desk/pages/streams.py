@@ -18,7 +18,7 @@ def stream_case(case_id):
     matter = ask_one("SELECT * FROM fraud.stream_cases WHERE case_id = %s", [case_id]) or abort(404)
     of = [matter["stream"], case_id]
     return render_template("stream_case.html", case=matter,
-                           alerts=ask("SELECT * FROM fraud.stream_alerts WHERE stream = %s AND case_id = %s ORDER BY score * coalesce(amount::float8, 1) DESC, alert_id LIMIT 100", of),
+                           alerts=ask("SELECT * FROM fraud.stream_alerts WHERE stream = %s AND case_id = %s ORDER BY coalesce(score, 1) * coalesce(amount::float8, 1) DESC, alert_id LIMIT 100", of),
                            history=ask("SELECT * FROM fraud.stream_case_history WHERE stream = %s AND case_id = %s ORDER BY history_id DESC LIMIT 100", of))
 
 

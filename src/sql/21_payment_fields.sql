@@ -275,6 +275,7 @@ AS $$
 DECLARE
     field fraud.payment_fields;
 BEGIN
+    PERFORM fraud._check_period("from", "to");
     SELECT * INTO field FROM fraud.payment_fields f WHERE f.name = _payment_field_values.name;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'payment field "%" does not exist', name

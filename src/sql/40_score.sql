@@ -10,6 +10,16 @@ LANGUAGE C STABLE PARALLEL SAFE COST 200;
 COMMENT ON FUNCTION fraud._score_stored(text, float4[]) IS
     'internal: what the planner makes of fraud_score(payment), by the stored vector';
 
+CREATE FUNCTION fraud._score_stored(model text, features float4[], feature_set text) RETURNS float8
+AS 'MODULE_PATHNAME', 'fraud_detect_score_stored_of'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 200;
+COMMENT ON FUNCTION fraud._score_stored(text, float4[], text) IS 'internal: a model''s score of the stored vector of an event of a feature set';
+
+CREATE FUNCTION fraud._check_scores(model text, feature_set text) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_check_scores_of'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._check_scores(text, text) IS 'internal: refuses a model that is not there, or that cannot score the stored vectors of a feature set''s events';
+
 CREATE FUNCTION fraud._score_support(internal) RETURNS internal
 AS 'MODULE_PATHNAME', 'fraud_detect_score_support'
 LANGUAGE C STRICT PARALLEL SAFE;

@@ -272,10 +272,8 @@ DECLARE
 BEGIN
     IF ref IS NULL OR "from" IS NULL OR "to" IS NULL THEN
         RAISE EXCEPTION 'ref, from and to must not be null' USING ERRCODE = 'null_value_not_allowed';
-    ELSIF "from" >= "to" THEN
-        RAISE EXCEPTION 'the period from % to % is empty', "from", "to"
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Periods are [from, to).';
     END IF;
+    PERFORM fraud._check_period("from", "to");
     SELECT * INTO e FROM fraud._events_of(ref, rel, columns);
     IF e.kind IS NULL THEN
         RAISE EXCEPTION 'model "%" does not say on which events it can be measured', ref

@@ -402,9 +402,8 @@ BEGIN
         RAISE EXCEPTION 'a reason is needed' USING ERRCODE = 'invalid_parameter_value', HINT = 'It is kept in the history of each case.';
     ELSIF length(reason) > 10000 THEN
         RAISE EXCEPTION 'the reason has % characters, expected at most 10000', length(reason) USING ERRCODE = 'string_data_right_truncation';
-    ELSIF "from" >= "to" THEN
-        RAISE EXCEPTION 'from % is not before to %', "from", "to" USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM fraud._check_period("from", "to");
     WITH flood AS (
         SELECT c.card, c.case_id FROM fraud.case_states c
         WHERE c.opened_at >= "from" AND c.opened_at < "to" AND c.status = 'open' AND c.assignee IS NULL

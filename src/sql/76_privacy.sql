@@ -451,6 +451,11 @@ BEGIN
     UPDATE fraud.stream_case_states s SET entity = erased WHERE s.entity = ANY (known) AND s.entity <> erased;
     GET DIAGNOSTICS rows = ROW_COUNT;
     RETURN NEXT;
+    relation := 'fraud.snoozes';
+    UPDATE fraud.snoozes z SET name = erased, reason = '[erased]', end_reason = CASE WHEN z.end_reason IS NOT NULL THEN '[erased]' END
+    WHERE z.kind = 'entity' AND z.name = ANY (known) AND (z.name <> erased OR z.reason <> '[erased]' OR z.end_reason <> '[erased]');
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    RETURN NEXT;
     relation := 'fraud.stream_alerts';
     UPDATE fraud.stream_alerts a SET entity = erased, reasons = '{}' WHERE a.entity = ANY (known) AND (a.entity <> erased OR a.reasons <> '{}');
     GET DIAGNOSTICS rows = ROW_COUNT;

@@ -58,6 +58,7 @@ BEGIN
     ELSIF of_last_four !~ '^[0-9]{4}$' THEN
         RAISE EXCEPTION 'last_four must be four digits' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM fraud._check_period(since, until);
     IF of_last_four IS NOT NULL THEN
         cards := ARRAY(SELECT c.card FROM fraud.customers c WHERE c.last_four = of_last_four LIMIT 10000);
         condition := condition || ' AND t.card = ANY ($1)';

@@ -52,6 +52,7 @@ COMMENT ON COLUMN fraud.stream_decisions.event_time IS 'the event''s own time';
 COMMENT ON COLUMN fraud.stream_decisions.entity IS 'whose event it is, as the stream''s entity says; masked as event_id';
 COMMENT ON COLUMN fraud.stream_decisions.amount IS 'as the stream''s amount says';
 COMMENT ON COLUMN fraud.stream_decisions.score IS 'probability of fraud, 0 to 1; null: unscored, and error says why';
+COMMENT ON COLUMN fraud.stream_decisions.decision IS 'approve, review or block; of an unscored event a rule''s, and null where none matched';
 COMMENT ON COLUMN fraud.stream_decisions.reasons IS 'of review and block: what spoke for fraud, in words: rules, then what did most for the score';
 COMMENT ON COLUMN fraud.stream_decisions.features IS
     'the feature vector that was scored, each feature at its place in the feature set (fraud.feature_catalog.position); NaN is missing';
@@ -107,7 +108,7 @@ COMMENT ON TABLE fraud.stream_case_states IS 'how each case of a stream stands; 
 COMMENT ON COLUMN fraud.stream_case_states.entity IS 'whose events they are; where the stream names no entity, the event''s id';
 COMMENT ON COLUMN fraud.stream_case_states.status IS 'open, acknowledged, confirmed (fraud) or dismissed; changed by fraud.decide_stream_case';
 COMMENT ON COLUMN fraud.stream_case_states.status_by IS 'who set the status; null while nobody has looked';
-COMMENT ON COLUMN fraud.stream_case_states.priority IS 'sum of score × amount of its alerts, where an event without an amount counts as 1; the greatest is worked first';
+COMMENT ON COLUMN fraud.stream_case_states.priority IS 'sum of score × amount of its alerts, where an amount or a score that is not there counts as 1; the greatest is worked first';
 COMMENT ON COLUMN fraud.stream_case_states.due_at IS 'until when it should be decided: fraud_detect.case_due after it was opened, or reopened; null: no time';
 COMMENT ON COLUMN fraud.stream_case_states.assignee IS 'the role that works on it, or did; null: nobody';
 
@@ -116,14 +117,14 @@ CREATE TABLE fraud.stream_alerts (
     stream text NOT NULL,
     case_id bigint NOT NULL,
     decision_id bigint NOT NULL,
-    event_id text COLLATE "C" NOT NULL,
-    event_time timestamptz NOT NULL,
+    event_id text COLLATE "C",
+    event_time timestamptz,
     entity text COLLATE "C" NOT NULL,
     raised_at timestamptz NOT NULL DEFAULT now(),
-    score float8 NOT NULL,
+    score float8,
     decision text NOT NULL CHECK (decision IN ('review', 'block')),
-    model text NOT NULL,
-    model_version int NOT NULL,
+    model text,
+    model_version int,
     reasons text[] NOT NULL,
     amount numeric,
     rules text[] NOT NULL DEFAULT '{}',
@@ -134,6 +135,9 @@ CREATE INDEX stream_alerts_raised_at_idx ON fraud.stream_alerts (stream, raised_
 CREATE INDEX stream_alerts_case_idx ON fraud.stream_alerts (stream, case_id);
 COMMENT ON TABLE fraud.stream_alerts IS 'one row an event of a stream that was decided review or block; rows are only added';
 COMMENT ON COLUMN fraud.stream_alerts.case_id IS 'the case that it belongs to: fraud.stream_cases says how that stands';
+COMMENT ON COLUMN fraud.stream_alerts.event_id IS 'as in fraud.stream_decisions; null: it could not be told';
+COMMENT ON COLUMN fraud.stream_alerts.entity IS 'whose event it is; the event''s id where the stream names no entity, unknown where neither can be told';
+COMMENT ON COLUMN fraud.stream_alerts.score IS 'null: the event could not be scored, and a rule decided it';
 COMMENT ON COLUMN fraud.stream_alerts.raised_at IS 'start of the transaction that inserted the event';
 COMMENT ON COLUMN fraud.stream_alerts.reasons IS 'what spoke for fraud, in words: rules, then what did most for the score';
 COMMENT ON COLUMN fraud.stream_alerts.rules IS 'enforced rules that matched, in order of their priority; fraud.stream_rule_matches has all that did';
@@ -178,7 +182,7 @@ COMMENT ON COLUMN fraud.stream_cases.decision IS 'the severest of its alerts';
 COMMENT ON COLUMN fraud.stream_cases.max_score IS 'the highest of its alerts';
 COMMENT ON COLUMN fraud.stream_cases.amount IS 'sum of its alerts';
 COMMENT ON COLUMN fraud.stream_cases.last_alert_at IS 'when its latest alert was raised';
-COMMENT ON COLUMN fraud.stream_cases.priority IS 'sum of score × amount of its alerts, where an event without an amount counts as 1';
+COMMENT ON COLUMN fraud.stream_cases.priority IS 'sum of score × amount of its alerts, where an amount or a score that is not there counts as 1';
 COMMENT ON COLUMN fraud.stream_cases.due_at IS 'until when it should be decided (fraud_detect.case_due); null: no time';
 COMMENT ON COLUMN fraud.stream_cases.assignee IS 'the role that works on it, or did; null: nobody';
 

@@ -178,7 +178,7 @@ BEGIN
     END IF;
     IF status IN ('confirmed', 'dismissed') OR matter.status IN ('confirmed', 'dismissed') THEN
         PERFORM fraud._write_event_labels(matter.stream,
-            ARRAY(SELECT a.event_id FROM fraud.stream_alerts a WHERE a.stream = matter.stream AND a.case_id = matter.case_id),
+            ARRAY(SELECT a.event_id FROM fraud.stream_alerts a WHERE a.stream = matter.stream AND a.case_id = matter.case_id AND a.event_id IS NOT NULL),
             CASE status WHEN 'confirmed' THEN true WHEN 'dismissed' THEN false END, 'analyst', known_at);
     END IF;
     IF status <> 'open' AND matter.assignee IS NULL THEN  -- who decides of a case that nobody has, has it

@@ -21,7 +21,7 @@ BEGIN ATOMIC
     SELECT a.alert_id, a.case_id, c.status,
            (SELECT count(*) FROM fraud.stream_alerts e WHERE e.stream = a.stream AND e.case_id = a.case_id AND e.alert_id <= a.alert_id),
            NULL, NULL, NULL, a.event_time, a.raised_at, a.amount, NULL, NULL, a.score, a.decision,
-           format('%s/%s', a.model, a.model_version), a.reasons, NULL, NULL, NULL, a.stream, a.event_id, a.entity
+           a.model || '/' || a.model_version, a.reasons, NULL, NULL, NULL, a.stream, a.event_id, a.entity
     FROM fraud.stream_alerts a
     LEFT JOIN fraud.stream_cases c ON c.stream = a.stream AND c.case_id = a.case_id
     WHERE a.alert_id = id;

@@ -185,6 +185,9 @@ BEGIN
     PERFORM fraud._check_written_name('list', list);
     IF stream <> 'payments' AND NOT EXISTS (SELECT FROM fraud.streams s WHERE s.stream = _create_list.stream) THEN
         PERFORM fraud._no_such('stream', stream, 'fraud.stream_status lists the streams; fraud.watch makes one.');
+    ELSIF stream <> 'payments' AND NOT EXISTS (SELECT FROM fraud.feature_sets f JOIN pg_class c ON c.oid = f.events WHERE f.feature_set = _create_list.stream) THEN
+        RAISE EXCEPTION 'the feature set of stream "%", or its table, is gone', stream
+            USING ERRCODE = 'undefined_table', DETAIL = 'A list of a stream is of a column of its table.', HINT = 'fraud.stream_status has the state of each stream; fraud.create_feature_set and fraud.watch make it anew.';
     ELSIF of_type IS NULL THEN
         RAISE EXCEPTION 'there is no field "%" that a list can be of', fraud._mask_card_numbers(left(field, 200))
             USING ERRCODE = 'undefined_column',
@@ -208,7 +211,7 @@ CREATE FUNCTION fraud.create_list(list text, field text, description text DEFAUL
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.create_list(text, text, text, text) IS
-    'makes a list of values of a field: customer (by card), merchant, category, currency, transaction_id, amount, base_amount, or one of fraud.payment_fields; or of a column of a stream''s table. Errors: 42602 the name, 42703 no such field, 42704 no such stream, 42710 it exists';
+    'makes a list of values of a field: customer (by card), merchant, category, currency, transaction_id, amount, base_amount, or one of fraud.payment_fields; or of a column of a stream''s table. Errors: 42602 the name, 42703 no such field, 42704 no such stream, 42P01 its table or feature set is gone, 42710 it exists';
 
 CREATE FUNCTION fraud._drop_list(list text) RETURNS void
 LANGUAGE plpgsql

@@ -32,7 +32,7 @@ COMMENT ON COLUMN fraud.rule_versions.columns IS 'of fraud.rule_columns(), that 
 COMMENT ON COLUMN fraud.rule_versions.lists IS 'that it looks into';
 COMMENT ON COLUMN fraud.rule_versions.features IS 'of a stream''s rule: which of its columns are features, by their own names; where that is not so any more, the rule fails';
 COMMENT ON COLUMN fraud.rule_versions.foreign_names IS 'functions and types that it has and that are not Postgres''s; where these are not the same any more, the rule fails';
-COMMENT ON COLUMN fraud.rule_versions.plain IS 'whether it calls no functions but Postgres''s and fraud.in_list, and has no types but Postgres''s: others may backtest it';
+COMMENT ON COLUMN fraud.rule_versions.plain IS 'whether it runs no functions but Postgres''s and fraud.in_list; of types that are not Postgres''s it may compare enums, and values of domains: others may backtest it, and enforce it under fraud_detect.four_eyes';
 COMMENT ON COLUMN fraud.rule_versions.reason IS 'what an alert says of it: {column} stands for a value; null: the rule''s name';
 COMMENT ON COLUMN fraud.rule_versions.priority IS 'of rules of one kind that match, the one with the lowest number is said to have decided';
 COMMENT ON COLUMN fraud.rule_versions.on_error IS 'what an enforced rule does of whose condition fails: ignore (nothing), review or block';
@@ -120,8 +120,8 @@ CREATE TABLE fraud.stream_rule_matches (
     decision_id bigint NOT NULL,
     rule text COLLATE "C" NOT NULL,
     version int NOT NULL,
-    event_id text COLLATE "C" NOT NULL,
-    event_time timestamptz NOT NULL,
+    event_id text COLLATE "C",
+    event_time timestamptz,
     matched_at timestamptz NOT NULL DEFAULT now(),
     action text NOT NULL,
     enforced boolean NOT NULL,
@@ -140,26 +140,29 @@ COMMENT ON COLUMN fraud.stream_rule_matches.decision_id IS 'of fraud.stream_deci
 COMMENT ON COLUMN fraud.stream_rule_matches.event_id IS 'as in fraud.stream_decisions';
 COMMENT ON COLUMN fraud.stream_rule_matches.enforced IS 'false: it was observed, and decided nothing';
 COMMENT ON COLUMN fraud.stream_rule_matches.decided IS 'whether the decision is this rule''s; of those that agree, the first by priority';
-COMMENT ON COLUMN fraud.stream_rule_matches.model_decision IS 'what the model''s thresholds alone came to';
-COMMENT ON COLUMN fraud.stream_rule_matches.decision IS 'what was decided in the end';
+COMMENT ON COLUMN fraud.stream_rule_matches.model_decision IS 'what the model''s thresholds alone came to; null: the event could not be scored';
+COMMENT ON COLUMN fraud.stream_rule_matches.decision IS 'what was decided in the end; null: an event without a score that no rule decided';
 COMMENT ON COLUMN fraud.stream_rule_matches.error IS 'why the condition failed; null: it matched';
 
 CREATE TABLE fraud.snoozes (
     snooze_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('customer', 'merchant', 'rule')),
+    kind text NOT NULL CHECK (kind IN ('customer', 'merchant', 'rule', 'entity')),
     name text COLLATE "C" NOT NULL,
     card uuid,
+    stream text COLLATE "C",
     "until" timestamptz NOT NULL,
     reason text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     created_by name NOT NULL DEFAULT fraud._caller(),
     ended_at timestamptz,
     ended_by name,
-    end_reason text
+    end_reason text,
+    CHECK ((kind = 'entity') = (stream IS NOT NULL))
 );
 CREATE INDEX snoozes_name_idx ON fraud.snoozes (name, kind) WHERE ended_at IS NULL;
-COMMENT ON TABLE fraud.snoozes IS 'customers, merchants and rules that raise no alert until a time: payments are stored, scored and decided all the same';
-COMMENT ON COLUMN fraud.snoozes.name IS 'the merchant, the rule, or the customer''s card';
+COMMENT ON TABLE fraud.snoozes IS 'customers, merchants, rules and entities of streams that raise no alert until a time: payments and events are stored, scored and decided all the same';
+COMMENT ON COLUMN fraud.snoozes.name IS 'the merchant, the rule, the customer''s card, or the entity, as fraud.stream_decisions has it';
+COMMENT ON COLUMN fraud.snoozes.stream IS 'whose entity it is; null: it is none';
 
 CREATE TABLE fraud.snoozed_alerts (
     card uuid NOT NULL,
@@ -177,13 +180,13 @@ COMMENT ON TABLE fraud.snoozed_alerts IS 'alerts that were not raised, for someb
 CREATE TABLE fraud.stream_snoozed_alerts (
     stream text NOT NULL,
     decision_id bigint NOT NULL,
-    event_id text COLLATE "C" NOT NULL,
-    event_time timestamptz NOT NULL,
+    event_id text COLLATE "C",
+    event_time timestamptz,
     snooze_id bigint NOT NULL,
-    score float8 NOT NULL,
+    score float8,
     decision text NOT NULL,
     snoozed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (stream, decision_id)
 );
 CREATE INDEX stream_snoozed_alerts_snooze_idx ON fraud.stream_snoozed_alerts (snooze_id);
-COMMENT ON TABLE fraud.stream_snoozed_alerts IS 'alerts of events of streams that were not raised, for somebody had snoozed their rule';
+COMMENT ON TABLE fraud.stream_snoozed_alerts IS 'alerts of events of streams that were not raised, for somebody had snoozed their rule or entity';

@@ -405,7 +405,7 @@ $$;
 COMMENT ON FUNCTION fraud._add_list_rule(text, text, text) IS 'internal: the rule of a list that comes with a field';
 
 -- ----------------------------------------------------------------- snooze
-CREATE FUNCTION fraud._snooze(kind text, name text, "until" timestamptz, reason text) RETURNS bigint
+CREATE FUNCTION fraud._snooze(kind text, name text, "until" timestamptz, reason text, stream text) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -415,9 +415,14 @@ DECLARE
 BEGIN
     IF num_nulls(kind, name, "until") > 0 THEN
         RAISE EXCEPTION 'kind, name and until must not be null' USING ERRCODE = 'null_value_not_allowed';
-    ELSIF kind NOT IN ('customer', 'merchant', 'rule') THEN
+    ELSIF kind NOT IN ('customer', 'merchant', 'rule', 'entity') THEN
         RAISE EXCEPTION 'a "%" cannot be snoozed', kind
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Snoozed are a customer (by card), a merchant or a rule.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Snoozed are a customer (by card), a merchant, a rule, or an entity of a stream.';
+    ELSIF (kind = 'entity') <> (stream IS NOT NULL) THEN
+        RAISE EXCEPTION 'stream must be given of an entity, and of nothing else'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as fraud.snooze(''entity'', ''ann'', now() + ''7 days'', ''known'', stream => ''claims''); a rule knows its stream.';
+    ELSIF kind = 'entity' AND NOT EXISTS (SELECT FROM fraud.streams s WHERE s.stream = _snooze.stream) THEN
+        PERFORM fraud._no_such('stream', stream, 'fraud.stream_status lists the streams; fraud.watch makes one.');
     ELSIF "until" <= now() OR "until" = 'infinity' THEN
         RAISE EXCEPTION 'until is %, expected a time to come', "until"
             USING ERRCODE = 'invalid_parameter_value', HINT = 'A snooze ends, such as at now() + ''7 days''.';
@@ -425,28 +430,35 @@ BEGIN
     PERFORM fraud._check_reason(reason, 'a snooze');
     IF kind = 'customer' THEN
         named := fraud._customer_named(name)::text;
+    ELSIF kind = 'entity' THEN
+        -- As the stream keeps it: a card number as a hash.
+        named := fraud._event_key(name);
+        IF octet_length(named) > 1000 THEN
+            RAISE EXCEPTION 'the entity has % bytes, expected at most 1000', octet_length(named) USING ERRCODE = 'program_limit_exceeded';
+        END IF;
     ELSIF kind = 'rule' THEN
         PERFORM fraud._rule(name);
     ELSIF NOT EXISTS (SELECT FROM fraud.merchants m WHERE m.merchant = name) THEN
         RAISE EXCEPTION 'merchant "%" does not exist', fraud._mask_card_numbers(name)
             USING ERRCODE = 'undefined_object', HINT = 'fraud.merchants has all merchants.';
     END IF;
-    INSERT INTO fraud.snoozes (kind, name, card, "until", reason)
-    VALUES (kind, named, CASE kind WHEN 'customer' THEN named::uuid END, "until", fraud._mask_card_numbers(reason)) RETURNING snooze_id INTO made;
+    INSERT INTO fraud.snoozes (kind, name, card, stream, "until", reason)
+    VALUES (kind, named, CASE kind WHEN 'customer' THEN named::uuid END, stream, "until", fraud._mask_card_numbers(reason)) RETURNING snooze_id INTO made;
     IF kind = 'rule' THEN
         PERFORM fraud._rules_changed(r.stream) FROM fraud.rules r WHERE r.rule = name;
     END IF;
-    PERFORM fraud._audit('add', 'snooze', made::text, NULL, jsonb_build_object('kind', kind, 'until', "until", 'reason', CASE WHEN kind <> 'customer' THEN reason END)
-        || CASE kind WHEN 'customer' THEN jsonb_build_object('card', named) ELSE jsonb_build_object('name', named) END);
+    -- An entity may be a customer's plain id: it stays with the snooze, where erasure finds it.
+    PERFORM fraud._audit('add', 'snooze', made::text, NULL, jsonb_build_object('kind', kind, 'until', "until", 'reason', CASE WHEN kind NOT IN ('customer', 'entity') THEN reason END)
+        || CASE kind WHEN 'customer' THEN jsonb_build_object('card', named) WHEN 'entity' THEN jsonb_build_object('stream', stream) ELSE jsonb_build_object('name', named) END);
     RETURN made;
 END
 $$;
-COMMENT ON FUNCTION fraud._snooze(text, text, timestamptz, text) IS 'internal: the body of fraud.snooze, run as the owner';
-CREATE FUNCTION fraud.snooze(kind text, name text, "until" timestamptz, reason text) RETURNS bigint
+COMMENT ON FUNCTION fraud._snooze(text, text, timestamptz, text, text) IS 'internal: the body of fraud.snooze, run as the owner';
+CREATE FUNCTION fraud.snooze(kind text, name text, "until" timestamptz, reason text, stream text DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION fraud.snooze(text, text, timestamptz, text) IS
-    'has a customer (kind:id, card or number), a merchant or a rule raise no alert until a time; payments are stored, scored and decided, and fraud.snoozed_alerts (of streams fraud.stream_snoozed_alerts) counts what would have been alerted. A snoozed rule keeps an alert back that is its own alone. Returns the id for fraud.end_snooze. Errors: 22023, 42704 no such merchant or rule';
+COMMENT ON FUNCTION fraud.snooze(text, text, timestamptz, text, text) IS
+    'has a customer (kind:id, card or number), a merchant, a rule or an entity of a stream raise no alert until a time; payments and events are stored, scored and decided, and fraud.snoozed_alerts (of streams fraud.stream_snoozed_alerts) counts what would have been alerted. A snoozed rule keeps an alert back that is its own alone. Returns the id for fraud.end_snooze. Errors: 22023, 42704 no such merchant, rule or stream';
 
 CREATE FUNCTION fraud._end_snooze(snooze_id bigint, reason text) RETURNS void
 LANGUAGE plpgsql
@@ -466,7 +478,7 @@ BEGIN
         PERFORM fraud._rules_changed(r.stream) FROM fraud.rules r WHERE r.rule = ended.name;
     END IF;
     PERFORM fraud._audit('drop', 'snooze', snooze_id::text, jsonb_build_object('kind', ended.kind, 'until', ended."until"),
-        jsonb_build_object('reason', CASE WHEN ended.kind <> 'customer' THEN reason END) || CASE ended.kind WHEN 'customer' THEN jsonb_build_object('card', ended.name) ELSE '{}' END);
+        jsonb_build_object('reason', CASE WHEN ended.kind NOT IN ('customer', 'entity') THEN reason END) || CASE ended.kind WHEN 'customer' THEN jsonb_build_object('card', ended.name) ELSE '{}' END);
 END
 $$;
 COMMENT ON FUNCTION fraud._end_snooze(bigint, text) IS 'internal: the body of fraud.end_snooze, run as the owner';
@@ -479,6 +491,9 @@ COMMENT ON FUNCTION fraud.end_snooze(bigint, text) IS 'ends a snooze before its 
 CREATE VIEW fraud.rule_status WITH (security_barrier) AS
     SELECT r.rule, CASE WHEN r.enforced_version IS NULL AND r.observed_version IS NULL THEN 'off'
                         WHEN r.stream <> 'payments' AND NOT EXISTS (SELECT FROM fraud.streams w WHERE w.stream = r.stream AND w.unwatched_at IS NULL) THEN 'unwatched'
+                        WHEN r.stream <> 'payments' AND NOT EXISTS (SELECT FROM fraud.feature_sets f JOIN pg_class c ON c.oid = f.events
+                                                                    JOIN fraud._stream_triggers(r.stream) g ON g.events = c.oid AND g.enabled
+                                                                    WHERE f.feature_set = r.stream) THEN 'unwatched'
                         WHEN s.stopped THEN 'stopped'
                         WHEN r.enforced_version IS NULL THEN 'observe'
                         WHEN s.slow_id IS NOT NULL THEN 'slow' ELSE 'enforce' END AS mode,
@@ -500,7 +515,7 @@ CREATE VIEW fraud.rule_status WITH (security_barrier) AS
                        WHERE n.rule = r.rule AND n.version = coalesce(r.enforced_version, r.observed_version) AND n.noticed_at > r.changed_at
                        ORDER BY n.stopped DESC, n.slow_id DESC LIMIT 1) s ON true;
 COMMENT ON VIEW fraud.rule_status IS 'the rules, how each stands and what it did in the last day';
-COMMENT ON COLUMN fraud.rule_status.mode IS 'enforce (decides), observe (is counted), slow (was put back to observe, fraud_detect.rule_time_limit), stopped (is not evaluated, fraud_detect.rule_timeout), unwatched (its stream is not watched) or off';
+COMMENT ON COLUMN fraud.rule_status.mode IS 'enforce (decides), observe (is counted), slow (was put back to observe, fraud_detect.rule_time_limit), stopped (is not evaluated, fraud_detect.rule_timeout), unwatched (its stream is not watched, or has lost its table, feature set or trigger: fraud.stream_status) or off';
 COMMENT ON COLUMN fraud.rule_status.stream IS 'what it decides: payments, or a stream';
 COMMENT ON COLUMN fraud.rule_status.draft IS 'the version that is observed beside the enforced one';
 

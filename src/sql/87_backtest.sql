@@ -23,25 +23,26 @@ COMMENT ON FUNCTION fraud._rules_to_compare(text[], text) IS
     'internal: the named rules of payments, or of a stream, (their draft, if there is one), or all that are live, and whether the caller may evaluate them';
 
 -- What is enforced is what decides: not a draft beside it, not what was put back for being slow, and not before or after its time.
-CREATE FUNCTION fraud._rules_to_decide(names text[])
+CREATE FUNCTION fraud._rules_to_decide(names text[], stream text DEFAULT 'payments')
 RETURNS TABLE (rule text, version int, expression text, action text, own boolean, on_error text, plain boolean)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT c.* FROM fraud._rules_to_compare(names) c WHERE names IS NOT NULL
+    SELECT c.* FROM fraud._rules_to_compare(names, stream) c WHERE names IS NOT NULL
     UNION ALL
     SELECT * FROM (
         SELECT r.rule, v.version,
-               concat_ws(' AND ', 'payment.occurred_at >= ' || quote_literal(v.valid_from) || '::timestamptz', 'payment.occurred_at < ' || quote_literal(v.valid_until) || '::timestamptz', format('(%s)', v.expression)),
+               concat_ws(' AND ', CASE WHEN r.stream = 'payments' THEN 'occurred_at' ELSE 'event_time' END || ' >= ' || quote_literal(v.valid_from) || '::timestamptz',
+                                  CASE WHEN r.stream = 'payments' THEN 'occurred_at' ELSE 'event_time' END || ' < ' || quote_literal(v.valid_until) || '::timestamptz', format('(%s)', v.expression)),
                v.action, v.plain OR v.created_by IS NULL OR v.created_by = current_user, v.on_error, v.plain
         FROM fraud.rules r
         JOIN fraud.rule_versions v ON v.rule = r.rule AND v.version = r.enforced_version
-        WHERE names IS NULL AND r.stream = 'payments'
+        WHERE names IS NULL AND r.stream = _rules_to_decide.stream
           AND NOT EXISTS (SELECT FROM fraud.slow_rules s WHERE s.rule = v.rule AND s.version = v.version AND s.noticed_at > r.changed_at)
         ORDER BY r.rule) d;
 END;
-COMMENT ON FUNCTION fraud._rules_to_decide(text[]) IS
-    'internal: the named rules (their draft, if there is one), or what is enforced, each in its time, and whether the caller may evaluate them';
+COMMENT ON FUNCTION fraud._rules_to_decide(text[], text) IS
+    'internal: the named rules of payments, or of a stream, (their draft, if there is one), or what is enforced, each in its time, and whether the caller may evaluate them';
 
 -- Counts payments in one pass, which parallel workers share. Its last argument is null where the condition does not hit.
 CREATE FUNCTION fraud._backtest_add(internal, timestamptz, boolean, text, numeric, uuid, boolean, boolean[]) RETURNS internal
@@ -66,18 +67,19 @@ COMMENT ON AGGREGATE fraud._backtest(timestamptz, boolean, text, numeric, uuid, 
     'internal: what a rule would have done to payments; mature: their label counts; rules: null where it does not hit, else of each other rule whether it does, too';
 
 -- Own columns of the rows have names that no column which conditions see can have: with a blank.
-CREATE FUNCTION fraud._event_rows(stream text, OUT "rows" text, OUT counted text, OUT customers text) RETURNS record
+CREATE FUNCTION fraud._event_rows(stream text, score text DEFAULT 'd.score', decision text DEFAULT 'd.decision',
+    OUT "rows" text, OUT counted text, OUT customers text, OUT decided text, OUT model text, OUT numbers text[], OUT sampled text) RETURNS record
 AS 'MODULE_PATHNAME', 'fraud_detect_event_rows'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION fraud._event_rows(text) IS
-    'internal: of a stream, a query of what conditions see of its events between $1 and $2, what fraud._backtest takes of that ($3: since when labels do not count), and a query that counts entities; the caller may read the table';
+COMMENT ON FUNCTION fraud._event_rows(text, text, text) IS
+    'internal: of a stream, a query of what conditions see of its events between $1 and $2, what fraud._backtest takes of that ($3: since when labels do not count), a query that counts entities, what fraud._decision_counts takes, the stream''s model, the columns that are numbers, and what fraud._suggested samples by; score and decision: expressions over d, a row of fraud.event_scores, and d.new_score; the caller may read the table';
 
 CREATE FUNCTION fraud._backtest_rows(stream text, OUT "rows" text, OUT counted text, OUT customers text) RETURNS record
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF stream = 'payments' THEN
+    IF stream = 'payments' THEN  -- else it is one of a user's
         "rows" := format('SELECT %s, t.is_fraud AS "is fraud" FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2', fraud._rule_row());
         counted := 'payment.occurred_at, payment."is fraud", payment.decision, payment.base_amount, payment.card, payment.occurred_at < $3';
         -- Of all customers nobody is counted one by one: those who paid first before the end, and last since the beginning.
@@ -107,6 +109,7 @@ BEGIN
     IF num_nulls(expression, "from", "to", stream) > 0 THEN
         RAISE EXCEPTION 'condition, from, to and stream must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
+    PERFORM fraud._check_period("from", "to");
     of_stream := fraud._backtest_rows(stream);
     IF with_rules THEN
         FOR other IN SELECT * FROM fraud._rules_to_compare(NULL, stream) LOOP
@@ -203,26 +206,38 @@ LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100;
 COMMENT ON FUNCTION fraud.backtest_rule(text, timestamptz, timestamptz, boolean, text) IS
     'what a condition (as of fraud.add_rule) would have hit among the payments of [from, to), or the events of a stream that were scored: hits, a day (hits_of_day, UTC) too; precision and recall of payments older than fraud_detect.label_maturity; money in the base currency of frauds that were hit (caught) and were not (lost), and of others that were hit (bothered); alerts of then that it hits; customers (of a stream: entities); with_rules: how many hits each live rule has too (null: it runs functions of its author, which run for nobody else, or a rule fails on these payments). What there is nothing to divide by is null. Features as they were scored, lists as they were; decision is what was decided then. Reads with the caller''s rights, changes nothing';
 
-CREATE FUNCTION fraud._condition_outcome(condition text, payment record) RETURNS smallint
+CREATE FUNCTION fraud._condition_outcome(condition text, payment record, stream text) RETURNS smallint
 AS 'MODULE_PATHNAME', 'fraud_detect_condition_outcome'
 LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 1000;
-COMMENT ON FUNCTION fraud._condition_outcome(text, record) IS
-    'internal: of a condition and a row of fraud._rule_row(): 0, it does not hold; 1, it does; 2, it fails. It takes a subtransaction, which no parallel worker can';
+COMMENT ON FUNCTION fraud._condition_outcome(text, record, text) IS
+    'internal: of a condition and a row of fraud._rule_row(), or of a stream''s events: 0, it does not hold; 1, it does; 2, it fails. It takes a subtransaction, which no parallel worker can';
 
--- Payments as conditions see them ($1 and $2 are from and to), with the score of a model and the decision of its thresholds.
-CREATE FUNCTION fraud._decision_rows(ref text, at_review float8, at_block float8) RETURNS text
-LANGUAGE sql STABLE
+-- Payments, or events of a stream, as conditions see them ($1 and $2 are from and to), with the score of a model and the decision of its
+-- thresholds. Of whom somebody has forgotten there is no vector left, and the score stays.
+CREATE FUNCTION fraud._decision_rows(ref text, at_review float8, at_block float8, stream text, OUT "rows" text, OUT decided text) RETURNS record
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT format('SELECT %s, coalesce(t.is_fraud, false) AS "is fraud", t.base_amount::float8 AS "its money",'
-                  ' CASE t.decision WHEN ''block'' THEN 2 WHEN ''review'' THEN 1 ELSE 0 END AS "was decided"'
-                  ' FROM (SELECT t.*, %s AS new_score FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) t',
-        fraud._rule_row('t.new_score', format('CASE WHEN t.new_score >= %L::float8 THEN ''block'' WHEN t.new_score >= %L::float8 THEN ''review'' ELSE ''approve'' END', at_block, at_review)),
-        CASE WHEN ref IS NULL THEN 't.score' ELSE format('fraud._score_stored(%L, t.features)', ref) END);
-END;
-COMMENT ON FUNCTION fraud._decision_rows(text, float8, float8) IS 'internal: the query whose rows fraud.backtest_decision decides';
+AS $$
+DECLARE
+    row_name text := CASE stream WHEN 'payments' THEN 't' ELSE 'd' END;
+    decision text := format('CASE WHEN %1$s.new_score >= %2$L::float8 THEN ''block'' WHEN %1$s.new_score >= %3$L::float8 THEN ''review'' ELSE ''approve'' END',
+                            row_name, at_block, at_review);
+BEGIN
+    IF stream = 'payments' THEN
+        "rows" := format('SELECT %s, coalesce(t.is_fraud, false) AS "is fraud", t.base_amount::float8 AS "its money",'
+                         ' CASE t.decision WHEN ''block'' THEN 2 WHEN ''review'' THEN 1 ELSE 0 END AS "was decided"'
+                         ' FROM (SELECT t.*, %s AS new_score FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) t',
+            fraud._rule_row('t.new_score', decision), CASE WHEN ref IS NULL THEN 't.score' ELSE format('fraud._score_stored(%L, t.features)', ref) END);
+        decided := 'payment.occurred_at AS at, payment."was decided" AS was, payment."is fraud" AS is_fraud, payment."its money" AS money';
+    ELSE
+        SELECT e."rows", e.decided INTO "rows", decided
+        FROM fraud._event_rows(stream, CASE WHEN ref IS NULL THEN 'd.score' ELSE format('coalesce(fraud._score_stored(%L, d.features, %L), d.score)', ref, stream) END, decision) e;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._decision_rows(text, float8, float8, text) IS 'internal: the query whose rows fraud.backtest_decision decides, and what of them fraud._decision_counts takes';
 
-CREATE FUNCTION fraud._failing_rules(names text[], "rows" text, "from" timestamptz, "to" timestamptz) RETURNS TABLE (rule text, fault text)
+CREATE FUNCTION fraud._failing_rules(names text[], "rows" text, "from" timestamptz, "to" timestamptz, stream text) RETURNS TABLE (rule text, fault text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -230,9 +245,9 @@ AS $$
 DECLARE
     other record;
 BEGIN
-    FOR other IN SELECT c.* FROM fraud._rules_to_decide(names) c WHERE c.own LOOP
+    FOR other IN SELECT c.* FROM fraud._rules_to_decide(names, stream) c WHERE c.own LOOP
         BEGIN
-            EXECUTE format('SELECT count(*) FILTER (WHERE %s) FROM (%s) payment', fraud._condition_as_of(other.expression), "rows") USING "from", "to";
+            EXECUTE format('SELECT count(*) FILTER (WHERE %s) FROM (%s) payment', fraud._condition_as_of(other.expression, stream, other.plain), "rows") USING "from", "to";
         EXCEPTION
             WHEN OTHERS THEN
                 rule := other.rule;
@@ -242,9 +257,9 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION fraud._failing_rules(text[], text, timestamptz, timestamptz) IS 'internal: which of the rules fail on payments of [from, to), and with what error';
+COMMENT ON FUNCTION fraud._failing_rules(text[], text, timestamptz, timestamptz, text) IS 'internal: which of the rules fail on payments, or events, of [from, to), and with what error';
 
-CREATE FUNCTION fraud._decision_counts("rows" text, rules text[], failing text[], "from" timestamptz, "to" timestamptz)
+CREATE FUNCTION fraud._decision_counts("rows" text, decided text, rules text[], failing text[], "from" timestamptz, "to" timestamptz, stream text)
 RETURNS TABLE (metric text, present float8, candidate float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -260,15 +275,15 @@ DECLARE
     payments text := "rows";
     failures text := '0';
 BEGIN
-    FOR other IN SELECT c.*, array_position(failing, c.rule) AS place FROM fraud._rules_to_decide(rules) c LOOP
+    FOR other IN SELECT c.*, array_position(failing, c.rule) AS place FROM fraud._rules_to_decide(rules, stream) c LOOP
         IF other.place IS NULL THEN
-            condition := format('coalesce((%s), false)', fraud._condition_as_of(other.expression));
+            condition := format('coalesce((%s), false)', fraud._condition_as_of(other.expression, stream, other.plain));
         ELSE
             -- As payments meet it: on those on which it fails it does what on_error says.
             outcome := format('payment."outcome %s"', other.place);
             BEGIN
-                payments := format('SELECT payment.*, fraud._condition_outcome(%L, payment.*) AS "outcome %s" FROM (%s) payment OFFSET 0',
-                                   fraud._condition_as_of(other.expression), other.place, payments);
+                payments := format('SELECT payment.*, fraud._condition_outcome(%L, payment.*, %L) AS "outcome %s" FROM (%s) payment OFFSET 0',
+                                   fraud._condition_as_of(other.expression, stream, other.plain), stream, other.place, payments);
             EXCEPTION
                 WHEN OTHERS THEN
                     -- Its function or column is gone.
@@ -282,22 +297,25 @@ BEGIN
         END IF;
         IF other.action <> 'tag' THEN
             parts := jsonb_set(parts, ARRAY[other.action], to_jsonb(format('%s OR %s', parts ->> other.action, condition)));
+        ELSIF other.place IS NULL THEN
+            -- It decides nothing, unless it fails.
+            failures := format('%s + CASE WHEN %s THEN 0 ELSE 0 END', failures, condition);
         END IF;
     END LOOP;
     RETURN QUERY EXECUTE format($q$
         WITH counted AS MATERIALIZED (
             SELECT j.was, j.now, j.is_fraud, j.mature, count(*) AS payments, sum(j.money) AS money, sum(j.failures) AS failures
-            FROM (SELECT f.was, f.is_fraud, f.mature, f.money, f.failures,
+            FROM (SELECT f.was, f.is_fraud, f.at < $3 AS mature, f.money, f.failures,
                          CASE WHEN f.allow THEN 0
                               ELSE greatest(least(greatest(f.band + (f.raise AND NOT f.lower)::int - (f.lower AND NOT f.raise)::int, 0), 2),
                                             f.review::int, 2 * f.block::int) END AS now
-                  FROM (SELECT payment."was decided" AS was, payment."is fraud" AS is_fraud, payment.occurred_at < $3 AS mature, payment."its money" AS money,
+                  FROM (SELECT %8$s,
                                CASE payment.decision WHEN 'block' THEN 2 WHEN 'review' THEN 1 ELSE 0 END AS band,
                                %1$s AS allow, %2$s AS block, %3$s AS review, %4$s AS raise, %5$s AS lower, %7$s AS failures
                         FROM (%6$s) payment) f) j
             GROUP BY j.was, j.now, j.is_fraud, j.mature),
         sides AS (
-            SELECT w.side, coalesce(sum(c.payments), 0) AS payments, CASE w.side WHEN 1 THEN (SELECT count(*) FROM fraud.rule_matches m WHERE m.error IS NOT NULL AND m.enforced AND m.occurred_at >= $1 AND m.occurred_at < $2)
+            SELECT w.side, coalesce(sum(c.payments), 0) AS payments, CASE w.side WHEN 1 THEN (SELECT count(*) FROM %9$s m WHERE m.error IS NOT NULL AND m.enforced AND %10$s)
                                                             ELSE coalesce(sum(c.failures), 0) END AS failures,
                    sum(c.payments) FILTER (WHERE d.band >= 1) AS alerts, sum(c.payments) FILTER (WHERE d.band = 2) AS blocks,
                    sum(c.payments) FILTER (WHERE d.band >= 1 AND c.mature) AS mature_alerts,
@@ -318,77 +336,87 @@ BEGIN
                 (11, 'failures', s.failures)) v(place, metric, value))
         SELECT a.metric, a.value, b.value FROM measures a JOIN measures b ON b.place = a.place AND b.side = 2 WHERE a.side = 1 ORDER BY a.place $q$,
         parts ->> 'allow', parts ->> 'block', parts ->> 'review', parts ->> 'raise', parts ->> 'lower',
-        payments, failures)
+        payments, failures, decided,
+        CASE stream WHEN 'payments' THEN 'fraud.rule_matches' ELSE 'fraud.stream_rule_matches' END,
+        CASE stream WHEN 'payments' THEN 'm.occurred_at >= $1 AND m.occurred_at < $2' ELSE format('m.stream = %L AND m.event_time >= $1 AND m.event_time < $2', stream) END)
     USING "from", "to", now() - maturity, greatest(extract(epoch FROM least("to", now()) - "from") / 86400, 1)::float8;
 END
 $$;
-COMMENT ON FUNCTION fraud._decision_counts(text, text[], text[], timestamptz, timestamptz) IS
+COMMENT ON FUNCTION fraud._decision_counts(text, text, text[], text[], timestamptz, timestamptz, text) IS
     'internal: the measures of fraud.backtest_decision; failing: rules that are known to fail on some payment';
 
-CREATE FUNCTION fraud._backtest_decision(ref text, review_at float8, block_at float8, rules text[], "from" timestamptz, "to" timestamptz)
+CREATE FUNCTION fraud._backtest_decision(ref text, review_at float8, block_at float8, rules text[], "from" timestamptz, "to" timestamptz, stream text)
 RETURNS TABLE (metric text, present float8, candidate float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    deciding text := 'payments';
     champion fraud.model_aliases;
     at_review float8;
     at_block float8;
     missing text;
-    payments text;
+    payments record;
     failing text[];
     faults text[];
 BEGIN
-    IF num_nulls("from", "to") > 0 THEN
-        RAISE EXCEPTION 'from and to must not be null' USING ERRCODE = 'null_value_not_allowed';
+    IF num_nulls("from", "to", stream) > 0 THEN
+        RAISE EXCEPTION 'from, to and stream must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    SELECT * INTO champion FROM fraud.model_aliases a WHERE a.model = 'payments' AND a.alias = 'champion';
+    PERFORM fraud._check_period("from", "to");
+    IF stream <> 'payments' THEN
+        SELECT e.model INTO deciding FROM fraud._event_rows(stream) e;
+    END IF;
+    -- A model that is not there, or cannot score these, is told where there is nothing to score, too.
+    PERFORM fraud._check_scores(ref, stream);
+    SELECT * INTO champion FROM fraud.model_aliases a
+    WHERE a.model = split_part(deciding, '@', 1) AND a.alias = coalesce(nullif(split_part(deciding, '@', 2), ''), 'champion');
     at_review := coalesce(review_at, champion.review_at);
     at_block := coalesce(block_at, champion.block_at);
     IF NOT (at_review BETWEEN 0 AND 1 AND at_block BETWEEN 0 AND 1 AND at_review <= at_block) THEN
         RAISE EXCEPTION 'invalid thresholds: review_at %, block_at %', at_review, at_block
             USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Thresholds are probabilities, and review_at is not above block_at.';
     END IF;
-    SELECT string_agg(format('"%s"', n), ', ') INTO missing FROM unnest(rules) n WHERE NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = n AND r.stream = 'payments');
+    SELECT string_agg(format('"%s"', n), ', ') INTO missing FROM unnest(rules) n WHERE NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = n AND r.stream = _backtest_decision.stream);
     IF missing IS NOT NULL THEN
-        RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules; those of streams do not decide payments.';
+        RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules, and what each decides: payments, or a stream.';
     END IF;
-    SELECT string_agg(format('"%s"', c.rule), ', ') INTO missing FROM fraud._rules_to_decide(rules) c WHERE NOT c.own;
+    SELECT string_agg(format('"%s"', c.rule), ', ') INTO missing FROM fraud._rules_to_decide(rules, stream) c WHERE NOT c.own;
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION 'rules run functions of their author: %', missing
             USING ERRCODE = 'insufficient_privilege', HINT = 'Name the rules that are to be in force without them.';
     END IF;
-    payments := fraud._decision_rows(ref, at_review, at_block);
+    payments := fraud._decision_rows(ref, at_review, at_block, stream);
     BEGIN
-        RETURN QUERY SELECT d.* FROM fraud._decision_counts(payments, rules, '{}', "from", "to") d;
+        RETURN QUERY SELECT d.* FROM fraud._decision_counts(payments."rows", payments.decided, rules, '{}', "from", "to", stream) d;
     EXCEPTION
         WHEN OTHERS THEN
-            SELECT array_agg(f.rule), array_agg(f.fault) INTO failing, faults FROM fraud._failing_rules(rules, payments, "from", "to") f;
+            SELECT array_agg(f.rule), array_agg(f.fault) INTO failing, faults FROM fraud._failing_rules(rules, payments."rows", "from", "to", stream) f;
             IF failing IS NULL THEN
                 RAISE;
             END IF;
-            RETURN QUERY SELECT d.* FROM fraud._decision_counts(payments, rules, failing, "from", "to") d;
+            RETURN QUERY SELECT d.* FROM fraud._decision_counts(payments."rows", payments.decided, rules, failing, "from", "to", stream) d;
             FOR i IN 1 .. cardinality(failing) LOOP
-                RAISE WARNING 'rule "%" fails on some of these payments: %', failing[i], faults[i]
-                    USING HINT = 'There it does what its on_error says, as it would to payments; "failures" counts them.';
+                RAISE WARNING 'rule "%" fails on some of these %: %', failing[i], CASE stream WHEN 'payments' THEN 'payments' ELSE 'events' END, faults[i]
+                    USING HINT = format('There it does what its on_error says, as it would to %s; "failures" counts them.', CASE stream WHEN 'payments' THEN 'payments' ELSE 'events' END);
             END LOOP;
     END;
 END
 $$;
-COMMENT ON FUNCTION fraud._backtest_decision(text, float8, float8, text[], timestamptz, timestamptz) IS 'internal: the body of fraud.backtest_decision';
+COMMENT ON FUNCTION fraud._backtest_decision(text, float8, float8, text[], timestamptz, timestamptz, text) IS 'internal: the body of fraud.backtest_decision';
 
 CREATE FUNCTION fraud._backtest_decision("from" timestamptz, "to" timestamptz, model text, review_at float8,
-    block_at float8, rules text[]) RETURNS TABLE (metric text, present float8, candidate float8)
+    block_at float8, rules text[], stream text) RETURNS TABLE (metric text, present float8, candidate float8)
 LANGUAGE sql STABLE ROWS 10
-BEGIN ATOMIC SELECT b.metric, b.present, b.candidate FROM fraud._backtest_decision(model, review_at, block_at, rules, "from", "to") b; END;
-COMMENT ON FUNCTION fraud._backtest_decision(timestamptz, timestamptz, text, float8, float8, text[]) IS 'internal: the body of fraud.backtest_decision, run as its caller';
+BEGIN ATOMIC SELECT b.metric, b.present, b.candidate FROM fraud._backtest_decision(model, review_at, block_at, rules, "from", "to", stream) b; END;
+COMMENT ON FUNCTION fraud._backtest_decision(timestamptz, timestamptz, text, float8, float8, text[], text) IS 'internal: the body of fraud.backtest_decision, run as its caller';
 
 CREATE FUNCTION fraud.backtest_decision("from" timestamptz, "to" timestamptz, model text DEFAULT NULL, review_at float8 DEFAULT NULL,
-    block_at float8 DEFAULT NULL, rules text[] DEFAULT NULL) RETURNS TABLE (metric text, present float8, candidate float8)
+    block_at float8 DEFAULT NULL, rules text[] DEFAULT NULL, stream text DEFAULT 'payments') RETURNS TABLE (metric text, present float8, candidate float8)
 AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
-COMMENT ON FUNCTION fraud.backtest_decision(timestamptz, timestamptz, text, float8, float8, text[]) IS
-    'what payments of [from, to) were decided (present), and what a model version (payments/3; null: the scores that they got), thresholds (null: the champion''s) and rules (null: those that are enforced; of those named the draft, if there is one) would have decided: alerts and blocks, a day too, precision and recall of payments older than fraud_detect.label_maturity, money of frauds alerted and not, of others blocked; failures: how often a rule''s condition failed, which a warning names, and did what on_error says. Features as they were scored, lists as they were. Reads with the caller''s rights, changes nothing. Errors: 42704 no such rule, 42501 a rule that runs its author''s functions';
+COMMENT ON FUNCTION fraud.backtest_decision(timestamptz, timestamptz, text, float8, float8, text[], text) IS
+    'what payments of [from, to), or the events of a stream that were scored, were decided (present), and what a model version (payments/3; null: the scores that they got), thresholds (null: the champion''s) and rules (null: those that are enforced; of those named the draft, if there is one) would have decided: alerts and blocks, a day too, precision and recall of payments older than fraud_detect.label_maturity, money of frauds alerted and not, of others blocked; failures: how often a rule''s condition failed, which a warning names, and did what on_error says. Features as they were scored, lists as they were. Reads with the caller''s rights, changes nothing. Errors: 22023 an empty period, 42704 no such rule, model or stream, 42501 a rule that runs its author''s functions';
 
 -- -------------------------------------------------------------- suggesting
 CREATE FUNCTION fraud._suggestion_add(internal, float8[], boolean, bigint, bigint, int) RETURNS internal
@@ -402,7 +430,7 @@ CREATE AGGREGATE fraud._suggestions(x float8[], is_fraud boolean, frauds bigint,
 COMMENT ON AGGREGATE fraud._suggestions(float8[], boolean, bigint, bigint, int) IS
     'internal: comparisons, and pairs of them, that tell frauds from others in a sample of so many, by exhaustion: thresholds are quantiles of the frauds, pairs are of the best singles';
 
-CREATE FUNCTION fraud._suggested("from" timestamptz, "to" timestamptz, most int) RETURNS TABLE (condition text, sample_precision float8, sample_recall float8)
+CREATE FUNCTION fraud._suggested("from" timestamptz, "to" timestamptz, most int, stream text) RETURNS TABLE (condition text, sample_precision float8, sample_recall float8)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -410,20 +438,37 @@ AS $$
 DECLARE
     names text[];
     list text;
+    events record;
+    samples text;
 BEGIN
-    IF num_nulls("from", "to", most) > 0 THEN
-        RAISE EXCEPTION 'from, to and most must not be null' USING ERRCODE = 'null_value_not_allowed';
+    IF num_nulls("from", "to", most, stream) > 0 THEN
+        RAISE EXCEPTION 'from, to, most and stream must not be null' USING ERRCODE = 'null_value_not_allowed';
     ELSIF most NOT BETWEEN 1 AND 100 THEN
         RAISE EXCEPTION 'most is %, expected 1 to 100', most USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM fraud._check_period("from", "to");
+    IF stream <> 'payments' THEN
+        events := fraud._event_rows(stream);
+        names := events.numbers;
+        SELECT string_agg(format('payment.%I::float8', n), ', ' ORDER BY o) INTO list FROM unnest(names) WITH ORDINALITY u(n, o);
+        -- One pass of the table: what is sampled is kept, and little else.
+        samples := format($q$
+            events AS MATERIALIZED (SELECT %2$s, ARRAY[%1$s]::float8[] AS x FROM (%3$s) payment),
+            sizes AS MATERIALIZED (SELECT count(*) FILTER (WHERE e.is_fraud) AS frauds, count(*) FILTER (WHERE e.is_fraud IS NOT TRUE) AS others FROM events e),
+            found AS MATERIALIZED (
+                SELECT fraud._suggestions(p.x, p.is_fraud IS TRUE, s.frauds, s.others, $4) AS list
+                FROM sizes s, ((SELECT e.x, e.is_fraud FROM events e WHERE e.is_fraud ORDER BY e.chance, e.id LIMIT 2000)
+                               UNION ALL (SELECT e.x, e.is_fraud FROM events e WHERE e.is_fraud IS NOT TRUE ORDER BY e.chance, e.id LIMIT 4000)) p)$q$,
+            list, events.sampled, events."rows");
+    ELSE
     SELECT array_agg(c.name ORDER BY c.place), string_agg(format('payment.%I::float8', c.name), ', ' ORDER BY c.place) INTO names, list
     FROM (SELECT c.name, row_number() OVER () AS place FROM fraud.rule_columns() c
           WHERE c.type IN ('double precision', 'real', 'numeric', 'bigint') AND c.name NOT LIKE '%latitude' AND c.name NOT LIKE '%longitude'
             
             -- What the model says is its own rule.
             AND c.name NOT IN ('amount', 'feature_amount', 'score')) c;
-    RETURN QUERY EXECUTE format($q$
-        WITH sizes AS MATERIALIZED (
+        samples := format($q$
+        sizes AS MATERIALIZED (
             SELECT count(*) FILTER (WHERE t.is_fraud) AS frauds, count(*) FILTER (WHERE t.is_fraud IS NOT TRUE) AS others
             FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2),
         -- Chance, but the same each time. Values are taken of what is in the sample.
@@ -437,28 +482,31 @@ BEGIN
             SELECT fraud._suggestions(ARRAY[%1$s], payment."is fraud", s.frauds, s.others, $4) AS list
             FROM sizes s, ids i, LATERAL (SELECT %2$s, t.is_fraud IS TRUE AS "is fraud" FROM fraud.transactions t
                                           WHERE t.card = i.card AND t.occurred_at = i.occurred_at AND t.transaction_id = i.transaction_id
-                                            AND t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) payment)
+                                            AND t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) payment)$q$, list, fraud._rule_row());
+    END IF;
+    RETURN QUERY EXECUTE format($q$
+        WITH %s
         SELECT (SELECT string_agg(format('%%I %%s %%s', $3[(p.part ->> 0)::int], CASE WHEN (p.part ->> 1)::boolean THEN '>=' ELSE '<=' END,
                                   trim_scale(round(p.at::numeric, CASE WHEN abs(p.at) >= 10 THEN 1 WHEN abs(p.at) >= 1 THEN 2 ELSE 5 END))), ' AND ' ORDER BY p.place)
                 FROM (SELECT e.part, e.place, (e.part ->> 2)::float8 AS at FROM jsonb_array_elements(l.one -> 'parts') WITH ORDINALITY e(part, place)) p),
                (l.one ->> 'caught')::float8 / (l.one ->> 'hit')::float8, (l.one ->> 'caught')::float8 / nullif(s.frauds, 0)
         FROM found f, sizes s, jsonb_array_elements(f.list) WITH ORDINALITY l(one, place)
-        ORDER BY l.place $q$, list, fraud._rule_row())
+        ORDER BY l.place $q$, samples)
     USING "from", "to", names, most;
 END
 $$;
-COMMENT ON FUNCTION fraud._suggested(timestamptz, timestamptz, int) IS 'internal: simple conditions that tell labelled frauds from other payments, by a sample';
+COMMENT ON FUNCTION fraud._suggested(timestamptz, timestamptz, int, text) IS 'internal: simple conditions that tell labelled frauds from other payments, or events, by a sample';
 
-CREATE FUNCTION fraud._suggest_rules("from" timestamptz, "to" timestamptz, most int) RETURNS TABLE (condition text, backtest jsonb)
+CREATE FUNCTION fraud._suggest_rules("from" timestamptz, "to" timestamptz, most int, stream text) RETURNS TABLE (condition text, backtest jsonb)
 LANGUAGE sql STABLE ROWS 5
 BEGIN ATOMIC
-    SELECT s.condition, (SELECT jsonb_object_agg(b.metric, b.value) FROM fraud.backtest_rule(s.condition, "from", "to", false) b WHERE b.item IS NULL)
-    FROM fraud._suggested("from", "to", most) s;
+    SELECT s.condition, (SELECT jsonb_object_agg(b.metric, b.value) FROM fraud.backtest_rule(s.condition, "from", "to", false, stream) b WHERE b.item IS NULL)
+    FROM fraud._suggested("from", "to", most, stream) s;
 END;
-COMMENT ON FUNCTION fraud._suggest_rules(timestamptz, timestamptz, int) IS 'internal: the body of fraud.suggest_rules, run as its caller';
+COMMENT ON FUNCTION fraud._suggest_rules(timestamptz, timestamptz, int, text) IS 'internal: the body of fraud.suggest_rules, run as its caller';
 
-CREATE FUNCTION fraud.suggest_rules("from" timestamptz, "to" timestamptz, most int DEFAULT 5) RETURNS TABLE (condition text, backtest jsonb)
+CREATE FUNCTION fraud.suggest_rules("from" timestamptz, "to" timestamptz, most int DEFAULT 5, stream text DEFAULT 'payments') RETURNS TABLE (condition text, backtest jsonb)
 AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 5;
-COMMENT ON FUNCTION fraud.suggest_rules(timestamptz, timestamptz, int) IS
-    'simple conditions of one or two comparisons that tell the payments of [from, to) that are labelled fraud from the others, best first, each with its measures of fraud.backtest_rule: found in a sample, measured on all. A rule that is then tried on later payments shows what it is worth. Reads with the caller''s rights, changes nothing';
+COMMENT ON FUNCTION fraud.suggest_rules(timestamptz, timestamptz, int, text) IS
+    'simple conditions of one or two comparisons that tell the payments of [from, to), or the events of a stream that were scored, that are labelled fraud from the others, best first, each with its measures of fraud.backtest_rule: found in a sample, measured on all. A rule that is then tried on later payments shows what it is worth. Reads with the caller''s rights, changes nothing';

@@ -224,6 +224,20 @@ class Walk(unittest.TestCase):
         self.assertIn("costly_claims", one.get(f"/streams/{case}").text)
         self.assertIn('data-name="Of">claims</td>', one.get("/rules").text)
 
+        # The whole decision of the stream, rules that its labels speak for, and its entity, snoozed.
+        one.get("/rules/decision?stream=claims").press("Backtest", review_at="0", block_at="1", all_rules="")
+        self.assertRegex(one.text, r'(?s)>alerts</td>.*?As it would be">3</td>')
+        sql("SELECT fraud.label_event('claims', '33', true, 'adjuster')")
+        one.get("/rules/suggested?stream=claims").press("Suggest", days="30")
+        self.assertIn("Frauds hit", one.text)
+        one.press("Write it", where={"condition": value("SELECT condition FROM fraud.suggest_rules(now() - interval '30 days', now(), 1, 'claims')")})
+        self.assertIn("New rule of claims", one.text)
+        one.get("/rules/suggested?stream=nothing&days=30")
+        self.assertEqual(one.status, 409)
+        one.get(f"/streams/{case}").press("Snooze for a day")
+        self.assertEqual(sql("SELECT kind, name, stream, reason FROM fraud.snoozes WHERE stream = 'claims'"), [("entity", "cid", "claims", f"case {case}")])
+        self.assertIn("entity of claims", one.get("/rules").text)
+
     def test_5_bad_input_loses_nothing(self):
         one = self.logged_in("desk_one").get("/rules/new").press("Store, observed", rule="bad", condition="amount >> 'x' AND now() > occurred_at", note="kept")
         self.assertEqual(one.status, 409)

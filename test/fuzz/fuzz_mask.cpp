@@ -29,6 +29,12 @@ bool is_time(std::string_view digits) {
   return digits[0] == '1' && (size == 10 || size == 13 || size == 16 || size == 19);
 }
 
+// True where it would be too short for a card's but for the zeros before it.
+bool is_short(std::string_view digits) {
+  const size_t first = digits.find_first_not_of('0');
+  return first == std::string_view::npos || digits.size() - first < 13;
+}
+
 // Long hexadecimal words and uuids stay, whatever digits they hold.
 bool is_in_hex(std::string_view text, size_t begin, size_t end) {
   while (begin > 0 && (is_word(text[begin - 1]) || text[begin - 1] == '-')) --begin;
@@ -57,7 +63,7 @@ std::vector<std::pair<size_t, size_t>> runs_of(std::string_view text) {
 void check_no_card_left(std::string_view masked) {
   for (const auto& [begin, end] : runs_of(masked)) {
     const std::string_view digits = masked.substr(begin, end - begin);
-    if (digits.size() < 13 || digits.size() > 19 || !passes_luhn(digits) || is_time(digits)) continue;
+    if (digits.size() < 13 || digits.size() > 19 || !passes_luhn(digits) || is_time(digits) || is_short(digits)) continue;
     if (!is_in_hex(masked, begin, end)) __builtin_trap();
   }
   // Grouped by single blanks or dashes.
@@ -71,7 +77,7 @@ void check_no_card_left(std::string_view masked) {
     }
     const bool joins = (c == ' ' || c == '-') && i > 0 && is_digit(masked[i - 1]) && i + 1 < masked.size() && is_digit(masked[i + 1]);
     if (joins) continue;
-    if (digits.size() >= 13 && digits.size() <= 19 && passes_luhn(digits) && !is_time(digits)) {
+    if (digits.size() >= 13 && digits.size() <= 19 && passes_luhn(digits) && !is_time(digits) && !is_short(digits)) {
       // A group that is a time is no part of a number.
       size_t begin = i;
       while (begin > 0 && (is_digit(masked[begin - 1]) || masked[begin - 1] == ' ' || masked[begin - 1] == '-')) --begin;

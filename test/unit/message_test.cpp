@@ -80,6 +80,19 @@ TEST(Message, MailSaysTheSameTwice) {
   EXPECT_NE(mail.html.find("&lt;!channel&gt; &amp; &quot;Söhne&quot;"), std::string::npos);
 }
 
+// What a rule has decided though it could not be scored, and may have no name.
+TEST(Message, SaysThatThereIsNoScore) {
+  Notification notification = alert();
+  Json payload = Json::parse(R"({"alert_id": 8, "case_id": 4, "case_alerts": 1, "escalated": false, "stream": "claims", "event_id": null, "entity": "unknown",)"
+                             R"( "occurred_at": null, "amount": null, "score": null, "decision": "block", "model": null, "reasons": ["rule large", "could not be scored"]})");
+  notification.messages[0].payload = payload.dump();
+  MailText mail = mail_text(notification);
+  EXPECT_NE(mail.subject.find("block: claims event of unknown, without a score"), std::string::npos) << mail.subject;
+  for (const char* what : {"Score:     none", "Model:     none", "Event:     unknown", "Time:      unknown", "could not be scored"}) {
+    EXPECT_NE(mail.text.find(what), std::string::npos) << what << mail.text;
+  }
+}
+
 TEST(Message, MailLinksToTheCase) {
   Notification notification = alert();
   Json payload = Json::parse(kAlert);

@@ -1,5 +1,8 @@
 #include "core/rules/verdict.h"
 
+#include "core/base/nearest.h"
+#include "core/rules/rule_reason.h"
+
 #include <gtest/gtest.h>
 
 namespace fraud {
@@ -8,6 +11,21 @@ namespace {
 using A = RuleAction;
 
 std::string decision(std::string_view model, const std::vector<A>& actions) { return judge(model, actions).decision; }
+
+TEST(RuleReason, HasPlacesBetweenBraces) {
+  using Places = std::vector<std::string_view>;
+  EXPECT_EQ(reason_places(""), Places());
+  EXPECT_EQ(reason_places("a } b"), Places());
+  EXPECT_EQ(reason_places("{a}{b c} {}}"), (Places{"a", "b c", ""}));
+  EXPECT_EQ(reason_places("{a {b}"), (Places{"a {b"}));
+  EXPECT_EQ(reason_places("{a} {b"), std::nullopt);
+}
+
+TEST(NearestNames, AreByLettersAndParts) {
+  EXPECT_EQ(nearest_names("amout", {"merchant", "amount", "base_amount"}, 1), std::vector<std::string>{"amount"});
+  EXPECT_EQ(nearest_names("count_1h:.0", {"city", "count_1h", "count_24h"}, 1), std::vector<std::string>{"count_1h"});
+  EXPECT_EQ(nearest_names("a", {}, 3), std::vector<std::string>());
+}
 
 TEST(Verdict, ModelDecidesWhereNoRuleDoes) {
   for (const char* model : {"approve", "review", "block", ""}) {

@@ -131,4 +131,16 @@ std::string reason_fault(std::string_view templates) {
   return closed || !fault.empty() ? fault : "a brace is not closed";
 }
 
+std::vector<NamedFeature> features_named(std::string_view templates) {
+  std::vector<NamedFeature> named;
+  (void)for_each_part(templates, [&](std::string_view part, bool is_place) {
+    const std::optional<Place> place = is_place ? parse_place(part) : std::nullopt;
+    if (!place) return true;
+    named.push_back({place->feature, place->way == "category"});
+    if (!place->divisor.empty()) named.push_back({place->divisor, false});
+    return true;
+  });
+  return named;
+}
+
 }  // namespace fraud

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace fraud {
 
@@ -33,5 +34,14 @@ std::optional<std::string> fill_reason(std::string_view templates, const ReasonV
 
 // Returns what is wrong with the templates' form, or an empty string.
 std::string reason_fault(std::string_view templates);
+
+// A feature that templates name, and whether by its category.
+struct NamedFeature {
+  std::string_view feature;
+  bool as_category;
+};
+
+// Returns the features that templates without a fault name, in order.
+std::vector<NamedFeature> features_named(std::string_view templates);
 
 }  // namespace fraud

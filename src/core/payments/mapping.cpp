@@ -1,6 +1,8 @@
 // Writes payments of any object with the wire format's names.
 #include "core/payments/mapping.h"
 
+#include "core/base/nearest.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -60,21 +62,6 @@ constexpr std::array<FieldName, 32> kNames = {{
     {"unix_time", ""},
     {"zip", ""},
 }};
-
-// The least number of letters to write anew, to leave out or to put in.
-size_t edits(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t corner = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t other = corner + (a[i - 1] == b[j - 1] ? 0 : 1);
-      corner = row[j];
-      row[j] = std::min({other, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
 
 // True where the library's answer would be the text itself.
 bool is_plain(std::string_view text) {
@@ -139,19 +126,13 @@ std::string_view wire_name(std::string_view name) {
 
 std::vector<std::string> nearest_fields(std::string_view name) {
   constexpr size_t kMost = 3;
-  std::vector<std::pair<size_t, std::string>> found;
+  std::vector<std::string_view> names;
   for (const FieldName& field : kNames) {
     for (const std::string_view one : {field.wire, field.column}) {
-      if (one.empty()) continue;
-      // One that stands in the other is near.
-      const bool is_part = name.find(one) != std::string_view::npos || (name.size() > 2 && one.find(name) != std::string_view::npos);
-      found.emplace_back(is_part ? 1 : edits(name, one), one);
+      if (!one.empty()) names.push_back(one);
     }
   }
-  std::sort(found.begin(), found.end());
-  std::vector<std::string> nearest;
-  for (size_t i = 0; i < kMost; ++i) nearest.push_back(found[i].second);
-  return nearest;
+  return nearest_names(name, names, kMost);
 }
 
 std::optional<std::string> Mapping::query(size_t, const std::string&) const { return std::nullopt; }

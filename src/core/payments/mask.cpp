@@ -152,6 +152,11 @@ class Chain {
     const auto& sums = sums_[end & 1];
     return (sums[end] - sums[begin]) % 10 == 0;
   }
+  // True where the digits may be a card number, with zeros before it as a field of fixed width has them. No card's number begins
+  // with a zero: thirteen zeros in a large amount, whose check digit is right, are none.
+  bool is_card_like(size_t begin, size_t end) const {
+    return first_nonzero_[begin] + kMinCard <= end && passes_luhn(begin, end);
+  }
   bool holds_number(const Group& group) const;
 
   Masking masking_;
@@ -163,6 +168,7 @@ class Chain {
   // Sums of the digits before each place, where those at even or at odd places from
   // it are doubled as Luhn's check wants it.
   std::array<std::vector<uint32_t>, 2> sums_;
+  std::vector<size_t> first_nonzero_;  // at each place or after it
 };
 
 // True when a number as large as a card's was written as a double, whose decimals
@@ -267,7 +273,7 @@ bool Chain::holds_number(const Group& group) const {
   for (size_t begin = group.first; begin + kMinCard <= group.first + group.digits; ++begin) {
     const size_t last = std::min(begin + kMaxCard, group.first + group.digits);
     for (size_t end = begin + kMinCard; end <= last; ++end) {
-      if (passes_luhn(begin, end)) return true;
+      if (is_card_like(begin, end)) return true;
     }
   }
   return false;
@@ -283,6 +289,8 @@ void Chain::find_numbers() {
     sums_[0].push_back(sums_[0].back() + (i % 2 == 0 ? doubled : digits_[i]));
     sums_[1].push_back(sums_[1].back() + (i % 2 == 1 ? doubled : digits_[i]));
   }
+  first_nonzero_.assign(digits_.size() + 1, digits_.size());
+  for (size_t i = digits_.size(); i-- > 0;) first_nonzero_[i] = digits_[i] != 0 ? i : first_nonzero_[i + 1];
   masked_.clear();
   const auto add = [&](size_t first, size_t last) {
     if (!masked_.empty() && first <= masked_.back().second) {
@@ -315,7 +323,7 @@ void Chain::find_numbers() {
       if (count < kMinCard) continue;
       // A single such sign stands in decimals, addresses and lists.
       if (gap != Sign::kGap && j == i + 1) continue;
-      if (masking_ == Masking::kAny || passes_luhn(groups_[i].first, group.first + group.digits)) {
+      if (masking_ == Masking::kAny || is_card_like(groups_[i].first, group.first + group.digits)) {
         add(i, j);
       }
     }

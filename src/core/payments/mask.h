@@ -24,7 +24,8 @@ enum class Masking {
 // magnetic stripe goes as a whole.
 //
 // What stays: numbers of 10, 13, 16 or 19 digits that begin with 1, which are
-// times in s, ms, µs and ns; uuids, and long hexadecimal words.
+// times in s, ms, µs and ns; what is shorter than a card number but for zeros before
+// it; uuids, and long hexadecimal words.
 //
 // Masking twice changes nothing. The time taken is linear in the text.
 std::string mask_card_numbers(std::string_view text, Masking masking = Masking::kLikely);

@@ -77,14 +77,14 @@ bool of_stream(const Json& alert) { return !field(alert, "stream").empty(); }
 std::string alert_line(const Json& alert) {
   std::string line = field(alert, "decision") + ": ";
   if (of_stream(alert)) {
-    line += field(alert, "stream") + " " + field(alert, "event_id");
+    line += field(alert, "stream") + " " + (alert["event_id"].is_null() ? "event" : field(alert, "event_id"));
     if (field(alert, "entity") != field(alert, "event_id")) line += " of " + field(alert, "entity");
     if (!field(alert, "amount").empty()) line += ", amount " + two_decimals(alert, "amount", 2);
   } else {
     line += amount_of(alert) + " at " + field(alert, "merchant");
     if (!field(alert, "last_four").empty()) line += ", card ending in " + field(alert, "last_four");
   }
-  line += ", score " + two_decimals(alert, "score", 3);
+  line += alert["score"].is_null() ? ", without a score" : ", score " + two_decimals(alert, "score", 3);
   if (alert.contains("case_alerts") && alert["case_alerts"].number() != 1) {
     line += ", alert " + field(alert, "case_alerts") + " of its case";
   }
@@ -105,14 +105,14 @@ constexpr const char* kLink = "Link";
 std::vector<std::pair<std::string, std::string>> alert_rows(const Json& alert) {
   std::vector<std::pair<std::string, std::string>> rows = {
       {"Decision", field(alert, "decision")},
-      {"Score", two_decimals(alert, "score", 4)},
+      {"Score", alert["score"].is_null() ? "none" : two_decimals(alert, "score", 4)},
       {"Amount", of_stream(alert) ? two_decimals(alert, "amount", 2) : amount_of(alert)},
   };
   if (of_stream(alert)) {
     rows.insert(rows.end(), {{"Stream", field(alert, "stream")},
                              {"Of", field(alert, "entity")},
-                             {"Time", time_of(alert)},
-                             {"Event", field(alert, "event_id")}});
+                             {"Time", alert["occurred_at"].is_null() ? "unknown" : time_of(alert)},
+                             {"Event", alert["event_id"].is_null() ? "unknown" : field(alert, "event_id")}});
   } else {
     rows.insert(rows.end(), {{"Merchant", field(alert, "merchant")},
                              {"Category", field(alert, "category")},
@@ -121,7 +121,7 @@ std::vector<std::pair<std::string, std::string>> alert_rows(const Json& alert) {
                              {"Time", time_of(alert)},
                              {"Payment", field(alert, "transaction_id")}});
   }
-  rows.insert(rows.end(), {{"Model", field(alert, "model")},
+  rows.insert(rows.end(), {{"Model", alert["model"].is_null() ? "none" : field(alert, "model")},
                            {"Case", field(alert, "case_id") + " (alert " + field(alert, "case_alerts") + " of it)"}});
   if (!field(alert, "case_url").empty()) rows.emplace_back(kLink, field(alert, "case_url"));
   if (const Json& reasons = alert["reasons"]; reasons.is_array()) {

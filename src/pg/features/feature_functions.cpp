@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <set>
 
+#include "core/base/nearest.h"
 #include "core/features/reason_template.h"
+#include "core/payments/mask.h"
 #include "pg/features/feature_arguments.h"
 #include "pg/features/feature_categories.h"
 #include "pg/features/feature_definition.h"
@@ -11,6 +13,10 @@
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
+
+extern "C" {
+#include "commands/extension.h"
+}
 
 namespace fraud::pg {
 
@@ -52,14 +58,47 @@ void check_reach(const OpenSet& set, const std::string& feature, int64_t reach) 
                  {}, "Take a shorter window, or set a longer fraud_detect.transaction_retention.");
 }
 
+Statement features_of_set("SELECT d.feature, (d.kind <> 'number')::int FROM fraud.feature_definitions d WHERE d.feature_set = $1 ORDER BY d.position", {TEXTOID});
+
+// Refuses templates that name what the set does not have: they would never be filled in. The script that makes the extension names
+// features that it adds later.
+void check_names(const Definition& definition, const std::string& reason) {
+  if (creating_extension) return;
+  std::vector<std::string> known = {definition.feature};
+  std::vector<bool> coded = {definition.kind != "number"};
+  {
+    OwnerScope owner;
+    Spi spi;
+    const uint64_t count = spi.run(features_of_set, {text_param(definition.set)});
+    for (uint64_t row = 0; row < count; ++row) {
+      known.push_back(*spi.text(row, 1));
+      coded.push_back(*spi.integer(row, 2) != 0);
+    }
+  }
+  for (const NamedFeature& named : features_named(reason)) {
+    const std::string name = mask_card_numbers(named.feature.substr(0, 200));
+    const auto at = std::find(known.begin(), known.end(), named.feature);
+    if (at == known.end()) {
+      throw SqlError(ERRCODE_UNDEFINED_COLUMN, "the reason of feature \"" + definition.feature + "\" names \"" + name + "\", which feature set \"" + definition.set + "\" does not have",
+                     "A reason names the feature itself, and others that the set has already.",
+                     "The nearest is \"" + nearest_names(named.feature, {known.begin(), known.end()}, 1)[0] + "\".");
+    }
+    if (named.as_category && !coded[static_cast<size_t>(at - known.begin())]) {
+      throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "the reason of feature \"" + definition.feature + "\" names \"" + name + "\" by its category, which a number does not have", {},
+                     "Of a number the ways are .0, .1, .2, floor, 02, duration, weekday and percent.");
+    }
+  }
+}
+
 // Templates of a sentence that would never be filled in are refused.
-std::optional<std::string> reason_argument(FunctionCallInfo fcinfo, int index) {
+std::optional<std::string> reason_argument(FunctionCallInfo fcinfo, int index, const Definition& definition) {
   std::optional<std::string> reason = optional_text(fcinfo, index);
   const std::string fault = reason ? reason_fault(*reason) : std::string();
   if (!fault.empty()) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid reason: " + fault, {},
                    "Such as: {amount:.2} is {amount/mean_30d:.1} times the mean|amount {amount:.2}.");
   }
+  if (reason) check_names(definition, *reason);
   return reason;
 }
 
@@ -104,7 +143,6 @@ FRAUD_FUNCTION(add_feature) {
   add_columns(definition.columns, expression);
   definition.kind = optional_text(fcinfo, 3).value_or(is_numeric_type(expression.type) ? "number" : "category");
   definition.description = optional_text(fcinfo, 5);
-  definition.reason = reason_argument(fcinfo, 6);
   if (definition.kind == "number") {
     check_number(expression, "expression");
     if (!PG_ARGISNULL(4)) {
@@ -115,6 +153,7 @@ FRAUD_FUNCTION(add_feature) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "unknown kind \"" + definition.kind + "\"", {},
                    "The kinds are number, category and code.");
   }
+  definition.reason = reason_argument(fcinfo, 6, definition);
   insert_definition(definition);
   if (definition.kind != "number") {
     add_categories(definition.set, definition.feature,
@@ -227,7 +266,7 @@ FRAUD_FUNCTION(add_window_feature) {
   definition.delay = {PG_GETARG_DATUM(6)};
   definition.include_current = bool_param(include_current);
   definition.description = optional_text(fcinfo, 9);
-  definition.reason = reason_argument(fcinfo, 10);
+  definition.reason = reason_argument(fcinfo, 10, definition);
   insert_definition(definition);
   if (set.create_indexes) {
     // With the caller's rights, who must own the table.

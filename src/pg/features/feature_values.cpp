@@ -15,6 +15,7 @@
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/period.h"
 #include "pg/server/spi.h"
 
 extern "C" {
@@ -284,6 +285,7 @@ FRAUD_FUNCTION(materialize_features) {
   need_argument(fcinfo, 2, "from");
   need_argument(fcinfo, 3, "to");
   const TimestampTz from = PG_GETARG_TIMESTAMPTZ(2), to = PG_GETARG_TIMESTAMPTZ(3);
+  check_period(from, to);
   int64_t rows = 0;
   name_fault([&] { rows = materialize(set, into, from, to); },
              [&] {

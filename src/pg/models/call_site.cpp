@@ -183,9 +183,15 @@ void CallSite::throw_not_stored(int size) const {
     if (stored_place_[i] >= size) missing.emplace_back(model().feature_name(i));
   }
   throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                 "the payment was scored before features of model \"" + resolved_.name() + "\" were added",
+                 (stored_set_ == "payments" ? "the payment" : "the event") + std::string(" was scored before features of model \"") + resolved_.name() + "\" were added",
                  "Not in its stored vector: " + join(missing) + ".",
-                 "fraud.materialize_features and fraud.scored_events compute them for past payments.");
+                 "fraud.materialize_features and fraud.scored_events compute them for the past.");
+}
+
+void CallSite::take_stored_of(std::string_view set) {
+  if (stored_set_ != set) is_stored_mapped_ = false;
+  stored_set_ = std::string(set);
+  if (!is_stored_mapped_) map_stored_vector();
 }
 
 void CallSite::map_stored_vector() {
@@ -196,7 +202,8 @@ void CallSite::map_stored_vector() {
   const std::string_view* name_array = names.data();
   int* places = stored_place_.data();
   const size_t count = names.size();
-  protect([&] { read_stored_places(schema, name_array, count, GetActiveSnapshot(), places); });
+  const std::string_view set = stored_set_;
+  protect([&] { read_stored_places(schema, set, name_array, count, GetActiveSnapshot(), places); });
   std::vector<std::string> missing;
   stored_size_ = 0;
   for (size_t i = 0; i < names.size(); ++i) {

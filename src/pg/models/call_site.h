@@ -32,6 +32,8 @@ class CallSite {
   void read_jsonb(Datum value);
   void read_record(Datum value);
   void read_stored_vector(Datum value, bool null);
+  // From then on stored vectors are those of a feature set's events, by default payments; throws where it lacks what the model needs.
+  void take_stored_of(std::string_view set);
   void read_arguments(FunctionCallInfo fcinfo, int first, Datum names);  // as a stranger gives them
 
   // The same for rows of a block: the columns of row i are values[attributes[a] - 1] of the arguments a behind
@@ -83,8 +85,9 @@ class CallSite {
   bool is_mapped_ = false;       // arguments
   std::string names_;            // the array, that sources_ was made for
   std::vector<Source> sources_;  // by feature
+  std::string stored_set_ = "payments";
   bool is_stored_mapped_ = false;
-  std::vector<int> stored_place_;  // by feature: place in a payment's stored vector
+  std::vector<int> stored_place_;  // by feature: place in a stored vector of the set's
   bool knows_set_ = false;
   std::shared_ptr<const FeatureSet> set_;  // may be null
   int stored_size_ = 0;            // values that the vector must have at least

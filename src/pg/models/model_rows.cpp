@@ -64,12 +64,12 @@ bool read_version(Oid schema, std::string_view model, int32_t version, Snapshot 
   return found;
 }
 
-void read_stored_places(Oid schema, const std::string_view* features, size_t count, Snapshot snapshot,
+void read_stored_places(Oid schema, std::string_view set, const std::string_view* features, size_t count, Snapshot snapshot,
                         int* places) {
   for (size_t i = 0; i < count; ++i) places[i] = -1;
   IndexLookup lookup;
   bool found = open_lookup(&lookup, schema, "feature_definitions", "feature_definitions_pkey",
-                    text_datum("payments"), InvalidOid, (Datum)0, snapshot);
+                    text_datum(set), InvalidOid, (Datum)0, snapshot);
   for (; found; found = index_getnext_slot(lookup.scan, ForwardScanDirection, lookup.slot)) {
     text* name = DatumGetTextPP(lookup_column(lookup, "feature"));
     std::string_view feature(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));

@@ -39,9 +39,9 @@ struct ChallengerRow {
 // Gives the challengers of a model, by alias, in palloc'd memory; returns how many.
 int read_challengers(Oid schema, std::string_view model, Snapshot snapshot, ChallengerRow** rows);
 
-// Gives each feature its place in the stored vectors of payments, from 0; -1 for what
-// is no feature of the set `payments`.
-void read_stored_places(Oid schema, const std::string_view* features, size_t count, Snapshot snapshot,
+// Gives each feature its place in the stored vectors of the events of a set, from 0; -1 for what
+// is no feature of it.
+void read_stored_places(Oid schema, std::string_view set, const std::string_view* features, size_t count, Snapshot snapshot,
                         int* places);
 
 }  // namespace fraud::pg

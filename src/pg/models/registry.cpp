@@ -3,6 +3,7 @@
 #include "pg/server/boundary.h"
 
 #include "pg/server/owner_scope.h"
+#include "pg/server/period.h"
 #include "pg/server/spi.h"
 
 namespace fraud::pg {
@@ -31,6 +32,7 @@ using namespace fraud::pg;
 // evidence_from, evidence_to, alert_rate, rel, columns.
 FRAUD_FUNCTION(promote) {
   refuse_when_restricted("promote");
+  if (!PG_ARGISNULL(7) && !PG_ARGISNULL(8)) check_period(PG_GETARG_TIMESTAMPTZ(7), PG_GETARG_TIMESTAMPTZ(8));
   bool override_gate = !PG_ARGISNULL(6) && PG_GETARG_BOOL(6);
   std::optional<int64_t> champion;
   {

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "pg/models/call_site.h"
+#include "pg/server/arguments.h"
 #include "pg/server/boundary.h"
 
 namespace fraud::pg {
@@ -90,6 +91,20 @@ FRAUD_FUNCTION(score_stored) {
   CallSite& site = resolved_site(fcinfo, 0);
   site.read_stored_vector(PG_GETARG_DATUM(1), PG_ARGISNULL(1));
   return score_of(site);
+}
+
+// Of the events of a feature set. Arguments: model, stored vector, set.
+FRAUD_FUNCTION(score_stored_of) {
+  CallSite& site = resolved_site(fcinfo, 0);
+  site.take_stored_of(text_argument(fcinfo, 2));
+  site.read_stored_vector(PG_GETARG_DATUM(1), false);
+  return score_of(site);
+}
+
+// Throws where the model cannot score vectors of the set. Arguments: model, set.
+FRAUD_FUNCTION(check_scores_of) {
+  resolved_site(fcinfo, 0).take_stored_of(text_argument(fcinfo, 1));
+  return (Datum)0;
 }
 
 FRAUD_FUNCTION(explain_jsonb) {

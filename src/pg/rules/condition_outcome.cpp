@@ -3,6 +3,7 @@
 #include <string>
 
 #include "pg/rules/rule_condition.h"
+#include "pg/server/arguments.h"
 #include "pg/server/boundary.h"
 #include "pg/server/subtransaction.h"
 
@@ -20,7 +21,7 @@ enum Outcome : int16_t { kNo = 0, kHit = 1, kFailed = 2 };
 
 // What a call site has ready.
 struct Site {
-  const char* text;
+  const char *text, *stream;
   Oid type;  // of the row
   int32 modifier;
   ExprState* state;
@@ -30,10 +31,11 @@ struct Site {
 };
 
 // Plain Postgres code.
-Site* make_site(FunctionCallInfo fcinfo, const RuleRow& row, const char* text, HeapTupleHeader tuple) {
+Site* make_site(FunctionCallInfo fcinfo, const RuleRow& row, const char* text, const char* stream, HeapTupleHeader tuple) {
   MemoryContext outer = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
   auto* site = static_cast<Site*>(palloc0(sizeof(Site)));
   site->text = pstrdup(text);
+  site->stream = pstrdup(stream);
   site->type = HeapTupleHeaderGetTypeId(tuple);
   site->modifier = HeapTupleHeaderGetTypMod(tuple);
   TupleDesc shape = lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(tuple), HeapTupleHeaderGetTypMod(tuple));
@@ -58,19 +60,20 @@ Site* make_site(FunctionCallInfo fcinfo, const RuleRow& row, const char* text, H
 
 using namespace fraud::pg;
 
-// Arguments: condition, a row of fraud._rule_row() with whatever else behind it. Returns 0 (it does not hold), 1 (it does), 2 (it fails).
+// Arguments: condition, a row of fraud._rule_row(), or of a stream's events, with whatever else behind it, stream. Returns 0 (it does not hold), 1 (it does), 2 (it fails).
 FRAUD_FUNCTION(condition_outcome) {
   HeapTupleHeader tuple = protect([&] { return PG_GETARG_HEAPTUPLEHEADER(1); });
   auto* site = static_cast<Site*>(fcinfo->flinfo->fn_extra);
+  const std::string stream(text_argument(fcinfo, 2));
   try {
     bool hit = false;
     in_subtransaction([&] {
       text* condition = protect([&] { return PG_GETARG_TEXT_PP(0); });
       const std::string copy(VARDATA_ANY(condition), static_cast<size_t>(VARSIZE_ANY_EXHDR(condition)));
-      if (site == nullptr || copy != site->text || site->type != HeapTupleHeaderGetTypeId(tuple) || site->modifier != HeapTupleHeaderGetTypMod(tuple)) {
-        const RuleRow row = payment_row(true);
-        const char* text = copy.c_str();
-        site = protect([&] { return make_site(fcinfo, row, text, tuple); });
+      if (site == nullptr || copy != site->text || stream != site->stream || site->type != HeapTupleHeaderGetTypeId(tuple) || site->modifier != HeapTupleHeaderGetTypMod(tuple)) {
+        const RuleRow row = row_of_stream(stream, true);
+        const char *text = copy.c_str(), *of = stream.c_str();
+        site = protect([&] { return make_site(fcinfo, row, text, of, tuple); });
       }
       hit = protect([&] {
         HeapTupleData whole;

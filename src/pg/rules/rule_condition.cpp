@@ -4,6 +4,7 @@
 
 #include "core/payments/mask.h"
 #include "pg/features/feature_expression.h"
+#include "pg/rules/foreign_code.h"
 #include "pg/rules/time_bound.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
@@ -13,8 +14,6 @@
 
 extern "C" {
 #include "access/relation.h"
-#include "access/transam.h"
-#include "catalog/pg_namespace.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
@@ -54,11 +53,10 @@ constexpr char kMark[] = "fraud_rule_condition_ends_here";
 
 // What the walk over a condition finds and does.
 struct Walk {
-  Oid in_list = InvalidOid, in_list_at = InvalidOid;
+  ForeignCode code;
   Var* time = nullptr;  // lists are asked as of it, where it is there
-  bool of_moment = false, unnamed_list = false, foreign = false;
+  bool of_moment = false, unnamed_list = false;
   List* lists = NIL;  // of char*
-  List* foreign_names = NIL;  // of String
   Bitmapset* columns = nullptr;
 };
 
@@ -98,69 +96,13 @@ bool is_of_moment(Oid function, void*) {
   }
 }
 
-// Not Postgres's own, or one that reads relations by name: a view runs the functions of who made it.
-bool is_foreign(Oid function, void* context) {
-  const auto* found = static_cast<const Walk*>(context);
-  switch (function) {
-    case F_TABLE_TO_XML:
-    case F_TABLE_TO_XML_AND_XMLSCHEMA:
-    case F_SCHEMA_TO_XML:
-    case F_SCHEMA_TO_XML_AND_XMLSCHEMA:
-    case F_DATABASE_TO_XML:
-    case F_DATABASE_TO_XML_AND_XMLSCHEMA:
-#if PG_VERSION_NUM >= 160000
-    case F_PG_INPUT_IS_VALID:  // of a domain
-    case F_PG_INPUT_ERROR_INFO:
-#endif
-      return true;
-    default:
-      // Ours, too, read what they are told to, and run what others have left with us.
-      return get_func_namespace(function) != PG_CATALOG_NAMESPACE && function != found->in_list && function != found->in_list_at;
-  }
-}
-
-// Of a type that is not Postgres's: casts of it (to_json), and domains in it, may run anything.
-bool is_of_foreign_type(::Node* node) {
-  switch (nodeTag(node)) {
-    case T_Var:
-      return getBaseType(exprType(node)) >= FirstNormalObjectId;  // a domain's value has been checked
-    case T_Const:
-    case T_FuncExpr:
-    case T_OpExpr:
-    case T_RelabelType:
-    case T_CoerceViaIO:
-    case T_ArrayCoerceExpr:
-    case T_ConvertRowtypeExpr:
-    case T_RowExpr:
-    case T_ArrayExpr:
-#if PG_VERSION_NUM >= 170000
-    case T_JsonExpr:
-#endif
-      return exprType(node) >= FirstNormalObjectId;
-    case T_CoerceToDomain:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool note_foreign(Oid function, void* context) {
-  auto* found = static_cast<Walk*>(context);
-  if (is_foreign(function, context)) found->foreign_names = list_append_unique(found->foreign_names, makeString(format_procedure_qualified(function)));
-  return false;
-}
-
 bool walk(::Node* node, void* context) {
   if (node == nullptr) return false;
   auto* found = static_cast<Walk*>(context);
   if (IsA(node, Var)) found->columns = bms_add_member(found->columns, reinterpret_cast<Var*>(node)->varattno);
   if (IsA(node, SQLValueFunction)) found->of_moment = true;
   if (check_functions_in_node(node, is_of_moment, nullptr)) found->of_moment = true;
-  if (is_of_foreign_type(node) || check_functions_in_node(node, is_foreign, context)) found->foreign = true;
-  if (is_of_foreign_type(node)) {
-    found->foreign_names = list_append_unique(found->foreign_names, makeString(format_type_be_qualified(exprType(node))));
-  }
-  (void)check_functions_in_node(node, note_foreign, context);
+  note_foreign_code(node, &found->code);
   // The text of a column's value, such as an enum's, runs nothing: its type's own output is in C.
   if (IsA(node, CoerceViaIO) && IsA(reinterpret_cast<CoerceViaIO*>(node)->arg, Var)) {
     found->columns = bms_add_member(found->columns, reinterpret_cast<Var*>(reinterpret_cast<CoerceViaIO*>(node)->arg)->varattno);
@@ -168,7 +110,7 @@ bool walk(::Node* node, void* context) {
   }
   if (IsA(node, FuncExpr)) {
     auto* call = reinterpret_cast<FuncExpr*>(node);
-    if (call->funcid == found->in_list || call->funcid == found->in_list_at) {
+    if (call->funcid == found->code.in_list || call->funcid == found->code.in_list_at) {
       auto* list = static_cast<::Node*>(linitial(call->args));
       if (!IsA(list, Const) || reinterpret_cast<Const*>(list)->constisnull || reinterpret_cast<Const*>(list)->consttype != TEXTOID) {
         found->unnamed_list = true;
@@ -176,8 +118,8 @@ bool walk(::Node* node, void* context) {
         found->lists = lappend(found->lists, TextDatumGetCString(reinterpret_cast<Const*>(list)->constvalue));
       }
     }
-    if (found->time != nullptr && call->funcid == found->in_list) {
-      call->funcid = found->in_list_at;
+    if (found->time != nullptr && call->funcid == found->code.in_list) {
+      call->funcid = found->code.in_list_at;
       call->args = lappend(call->args, copyObjectImpl(found->time));
     }
   }
@@ -191,8 +133,8 @@ Walk new_walk(Oid schema) {
     oidvector* vector = buildoidvector(types, args);
     return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("in_list"), PointerGetDatum(vector), ObjectIdGetDatum(schema));
   };
-  found.in_list = function(2);
-  found.in_list_at = function(3);
+  found.code.in_list = function(2);
+  found.code.in_list_at = function(3);
   return found;
 }
 
@@ -249,16 +191,20 @@ const char* print(ParseState* state, ::Node* expression) {
   query->jointree = makeFromExpr(list_make1(item), nullptr);
   query->targetList = list_make1(makeTargetEntry(reinterpret_cast<Expr*>(expression), 1, pstrdup(kMark), false));
   const int level = NewGUCNestLevel();
-  (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  // Constants as they will be read again (PinnedTimes of rule_set.cpp), whatever the caller's settings.
+  for (const auto& [name, value] : {std::pair{"search_path", "pg_catalog, pg_temp"}, std::pair{"datestyle", "ISO, YMD"}, std::pair{"timezone", "UTC"},
+                                    std::pair{"intervalstyle", "postgres"}, std::pair{"extra_float_digits", "1"}, std::pair{"bytea_output", "hex"}}) {
+    (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  }
   char* text = pg_get_querydef(query, false);
   AtEOXact_GUC(false, level);
   std::string_view all(text);
-  constexpr std::string_view kSelect = "SELECT ";
+  constexpr std::string_view kSelect = "SELECT";  // and a blank, or, before CASE, a line's end
   // The row comes after it and has no such name; a constant of the condition comes before.
   const std::string_view end = " AS fraud_rule_condition_ends_here";
-  const size_t begin = all.find(kSelect), stop = all.rfind(end);
-  if (begin == std::string_view::npos || stop == std::string_view::npos) elog(ERROR, "unexpected form of a condition: %s", text);
-  return pnstrdup(text + begin + kSelect.size(), stop - begin - kSelect.size());
+  const size_t begin = all.find_first_not_of(" \n", all.find(kSelect) + kSelect.size()), stop = all.rfind(end);
+  if (begin == std::string_view::npos || stop == std::string_view::npos || stop < begin) elog(ERROR, "unexpected form of a condition: %s", text);
+  return pnstrdup(text + begin, stop - begin);
 }
 
 // As much of a condition as an error shows.
@@ -435,7 +381,7 @@ Condition parse_condition(const RuleRow& row, std::string_view text) {
   Walk found;
   named_after(row, text, [&] {
     ParseState* state = row_state(row);
-    ::Node* expression = parse(state, source);
+    ::Node* expression = check_domain_constants(parse(state, source));
     found = new_walk(schema);
     (void)walk(expression, &found);
     check(expression, found);
@@ -443,7 +389,7 @@ Condition parse_condition(const RuleRow& row, std::string_view text) {
   });
   Condition condition;
   condition.text = printed;
-  condition.plain = !found.foreign;
+  condition.plain = found.code.names == NIL;
   for (int column = -1; (column = bms_next_member(found.columns, column)) >= 0;) {
     condition.columns.push_back(row.columns[static_cast<size_t>(column) - 1].name);
   }
@@ -505,7 +451,7 @@ std::vector<std::string> foreign_in(const RuleRow& row, const char* text) {
   List* names = protect([&] {
     Walk found = new_walk(schema);
     (void)walk(condition_tree(row, text), &found);
-    return found.foreign_names;
+    return found.code.names;
   });
   std::vector<std::string> foreign;
   ListCell* cell;
@@ -530,7 +476,7 @@ std::string condition_as_of(const RuleRow& row, std::string_view text, bool plai
     found.time = makeVar(1, time, TIMESTAMPTZOID, -1, InvalidOid, 0);
     (void)walk(expression, &found);
     check(expression, found);
-    if (plain && found.foreign) {
+    if (plain && found.code.names != NIL) {
       ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("it runs functions that it did not when it was written"),
                       errdetail("A column of the table has another type, or there is a cast of it."),
                       errhint("fraud.alter_rule with the condition has it read anew.")));

@@ -50,7 +50,7 @@ struct Condition {
   std::string text;  // as Postgres prints it, every name outside of pg_catalog qualified
   std::vector<std::string> columns, lists;
   std::vector<std::string> features;  // of `columns`, those that are features of a stream, by their own names
-  bool plain = true;  // no functions but Postgres's and fraud.in_list, no types but Postgres's
+  bool plain = true;  // it runs no code but Postgres's and fraud.in_list (foreign_code.h)
   std::vector<std::string> foreign;  // those that it has, in alphabetic order
 };
 

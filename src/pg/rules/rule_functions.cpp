@@ -1,4 +1,10 @@
 // fraud.add_rule and fraud.alter_rule: the condition is read as the caller sees names, and stored as the owner.
+#include "core/base/nearest.h"
+#include "core/payments/mask.h"
+#include "core/rules/rule_reason.h"
+
+#include <algorithm>
+
 #include "pg/rules/rule_condition.h"
 #include "pg/server/boundary.h"
 #include "pg/server/owner_scope.h"
@@ -38,14 +44,37 @@ std::string stream_of(FunctionCallInfo fcinfo) {
   return spi.run(stream_of_rule, {argument(fcinfo, 0)}) > 0 ? *spi.text(0, 1) : std::string(kPayments);
 }
 
+// Refuses a reason that has what it could never show. What its places stand for may go later: then they stay as they are.
+void check_reason(const RuleRow& row, const std::string& name, const std::string& reason) {
+  const std::string rule = mask_card_numbers(name);
+  const std::string whose = row.set == nullptr ? "payments" : "events of stream \"" + row.set->name + "\"", columns = "fraud.rule_columns(" + (row.set == nullptr ? "" : "'" + row.set->name + "'") + ")";
+  const std::optional<std::vector<std::string_view>> places = reason_places(reason);
+  if (!places) {
+    throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "the reason of rule \"" + rule + "\" has a brace that is not closed", "Between braces stands a column of " + columns + ", whose value is shown.",
+                   "Such as: amount {amount} is far from home, {distance_km} km.");
+  }
+  for (const std::string_view place : *places) {
+    if (std::any_of(row.columns.begin(), row.columns.end(), [place](const RuleColumn& column) { return column.name == place; })) continue;
+    std::vector<std::string_view> names;
+    for (const RuleColumn& column : row.columns) names.push_back(column.name);
+    const std::vector<std::string> nearest = nearest_names(place, names, 1);
+    const std::string shown = mask_card_numbers(place.substr(0, 200));
+    throw SqlError(ERRCODE_UNDEFINED_COLUMN, "the reason of rule \"" + rule + "\" names {" + shown + "}, which " + whose + " do not have",
+                   "Between braces stands a column of " + columns + ", whose value is shown.", "The nearest is {" + nearest[0] + "}.");
+  }
+}
+
 // Arguments: name, condition, action, reason, mode, valid_from, valid_until, priority, on_error, tag, note, and of a new one the stream.
 Datum write(FunctionCallInfo fcinfo, bool is_new) {
   refuse_when_restricted(is_new ? "add_rule" : "alter_rule");
   if (is_new && PG_ARGISNULL(11)) throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "stream must not be null", {}, "Rules of payments are of stream payments, the default.");
   const std::string stream = is_new ? text_at(fcinfo, 11) : stream_of(fcinfo);
   SqlValue expression = null_param(), columns = null_param(), lists = null_param(), features = null_param(), foreign = null_param(), plain = null_param();
+  std::optional<RuleRow> seen;
+  // Also of one that stays as it is, which gets the caller's rights.
+  if (!PG_ARGISNULL(1) || !PG_ARGISNULL(3) || stream != kPayments) seen = row_of_stream(stream, false);
   if (!PG_ARGISNULL(1)) {
-    const RuleRow row = row_of_stream(stream, false);
+    const RuleRow& row = *seen;
     const Condition condition = parse_condition(row, text_at(fcinfo, 1));
     check_cost(row, condition);
     expression = text_param(condition.text);
@@ -54,10 +83,8 @@ Datum write(FunctionCallInfo fcinfo, bool is_new) {
     features = names(condition.features);
     foreign = names(condition.foreign);
     plain = bool_param(condition.plain);
-  } else if (stream != kPayments) {
-    // The condition of before gets the caller's rights.
-    (void)row_of_stream(stream, false);
   }
+  if (!PG_ARGISNULL(3)) check_reason(*seen, PG_ARGISNULL(0) ? std::string() : text_at(fcinfo, 0), text_at(fcinfo, 3));
   OwnerScope owner;
   Spi spi;
   spi.run(write_rule, {argument(fcinfo, 0), bool_param(is_new), text_param(stream), argument(fcinfo, 1), expression, columns, lists, features, foreign, plain,

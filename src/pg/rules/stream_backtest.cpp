@@ -2,7 +2,9 @@
 #include <algorithm>
 
 #include "pg/rules/rule_condition.h"
+#include "pg/server/arguments.h"
 #include "pg/server/boundary.h"
+#include "pg/server/owner_scope.h"
 #include "pg/server/spi.h"
 
 extern "C" {
@@ -13,6 +15,8 @@ extern "C" {
 namespace fraud::pg {
 
 namespace {
+
+Statement model_of("SELECT s.model FROM fraud.streams s WHERE s.stream = $1", {TEXTOID});
 
 std::string quoted(const std::string& name) {
   const char* text = name.c_str();
@@ -47,16 +51,45 @@ void check_own(const FeatureSet& set) {
   }
 }
 
+// The columns that a condition could compare with a number: not the score, which is the model's own rule, nor what the event is called.
+SqlValue numbers_of(const RuleRow& row) {
+  const std::vector<std::string> called = parse_stored_expression(*row.set, "event_id", row.set->id).columns;
+  Column names(TEXTOID);
+  for (const RuleColumn& column : row.columns) {
+    if (column.from != RuleColumn::From::kTable && column.from != RuleColumn::From::kFeature) continue;
+    const Oid relation = row.set->relation, type = column.type;
+    const auto attribute = static_cast<AttrNumber>(column.place + 1);
+    if (column.from == RuleColumn::From::kTable &&
+        std::find(called.begin(), called.end(), std::string(protect([&] { return get_attname(relation, attribute, false); }))) != called.end()) {
+      continue;
+    }
+    switch (protect([&] { return getBaseType(type); })) {
+      case INT2OID:
+      case INT4OID:
+      case INT8OID:
+      case FLOAT4OID:
+      case FLOAT8OID:
+      case NUMERICOID:
+        names.add(text_param(column.name));
+        break;
+      default:
+        break;
+    }
+  }
+  return names.array();
+}
+
 }  // namespace
 
 }  // namespace fraud::pg
 
 using namespace fraud::pg;
 
-// Returns a query over $1 (from) and $2 (to), the columns of it that fraud._backtest takes, and a query that counts entities.
+// Arguments: stream; score and decision as expressions over d, a row of fraud.event_scores, and of d.new_score, which is the first of
+// these. Returns a query over $1 (from) and $2 (to), the columns of it that fraud._backtest takes, a query that counts entities, the
+// columns that fraud._decision_counts takes, the stream's model, and the columns that are numbers.
 FRAUD_FUNCTION(event_rows) {
-  text* argument = protect([&] { return PG_GETARG_TEXT_PP(0); });
-  const std::string stream(VARDATA_ANY(argument), static_cast<size_t>(VARSIZE_ANY_EXHDR(argument)));
+  const std::string stream(text_argument(fcinfo, 0)), new_score(text_argument(fcinfo, 1)), decision(text_argument(fcinfo, 2));
   const RuleRow row = row_of_stream(stream, true);
   if (row.set == nullptr) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "the stream must be one of events, not that of payments");
   const FeatureSet& set = *row.set;
@@ -66,16 +99,16 @@ FRAUD_FUNCTION(event_rows) {
     while (std::any_of(row.columns.begin(), row.columns.end(), [&](const RuleColumn& column) { return column.name == name; })) name += ' ';
     return quoted(name);
   };
-  const std::string fraud = own("is fraud"), money = own("its amount"), who = own("its entity"), key = own("its id");
+  const std::string fraud = own("is fraud"), money = own("its amount"), who = own("its entity"), key = own("its id"), was = own("was decided");
   std::string shown, columns;
   for (const RuleColumn& column : row.columns) {
     std::string value;
     switch (column.from) {
       case RuleColumn::From::kScore:
-        value = "d.score";
+        value = "d.new_score";
         break;
       case RuleColumn::From::kDecision:
-        value = "d.decision COLLATE pg_catalog.\"C\"";
+        value = "(" + decision + ")::pg_catalog.text COLLATE pg_catalog.\"C\"";
         break;
       case RuleColumn::From::kTime:
         value = "d.event_time";
@@ -98,18 +131,26 @@ FRAUD_FUNCTION(event_rows) {
   }
   const std::string time = as_timestamptz(set.time, set.time_type), of = literal(set.name);
   const std::string rows =
-      "SELECT " + shown + "l.is_fraud AS " + fraud + ", d.amount AS " + money + ", md5(coalesce(d.entity, d.event_id))::uuid AS " + who +
-      " FROM (SELECT " + columns + "(" + set.id + ")::text AS " + key + " FROM " + name_of_table(set.relation) + " e WHERE " + time + " >= $1 AND " + time +
-      " < $2) e JOIN (SELECT DISTINCT ON (d.event_id) d.* FROM fraud.event_scores d WHERE d.stream = " + of +
+      "SELECT " + shown + "l.is_fraud AS " + fraud + ", d.amount AS " + money + ", md5(coalesce(d.entity, d.event_id))::uuid AS " + who + ", d.event_id AS " + key +
+      ", CASE d.decision WHEN 'block' THEN 2 WHEN 'review' THEN 1 ELSE 0 END AS " + was + " FROM (SELECT " + columns + "(" + set.id + ")::text AS " + key + " FROM " + name_of_table(set.relation) + " e WHERE " + time + " >= $1 AND " + time +
+      " < $2) e JOIN (SELECT DISTINCT ON (d.event_id) d.*, (" + new_score + ")::pg_catalog.float8 AS new_score FROM fraud.event_scores d WHERE d.stream = " + of +
       " AND d.event_time >= $1 AND d.event_time < $2 ORDER BY d.event_id, d.decision_id DESC) d ON d.event_id = e." + key +
       " LEFT JOIN fraud.labelled_events l ON l.stream = " + of + " AND l.event_id = d.event_id";
   const std::string counted = "payment.event_time, payment." + fraud + ", payment.decision, payment." + money + ", payment." + who + ", payment.event_time < $3";
   const std::string customers = "SELECT count(DISTINCT coalesce(d.entity, d.event_id)) FROM fraud.event_scores d WHERE d.stream = " + of +
                                 " AND d.event_time >= $1 AND d.event_time < $2";
+  const std::string decided = "payment.event_time AS at, payment." + was + " AS was, coalesce(payment." + fraud + ", false) AS is_fraud, payment." + money + "::float8 AS money";
+  std::string model;
+  {
+    OwnerScope owner;
+    Spi spi;
+    if (spi.run(model_of, {text_param(stream)}, true) > 0) model = *spi.text(0, 1);
+  }
   TupleDesc shape = nullptr;
-  Datum values[3] = {text_param(rows).value, text_param(counted).value, text_param(customers).value};
+  Datum values[7] = {text_param(rows).value, text_param(counted).value, text_param(customers).value, text_param(decided).value, text_param(model).value, numbers_of(row).value,
+                     text_param("payment." + fraud + " AS is_fraud, pg_catalog.hashtext(payment." + key + ") AS chance, payment." + key + " AS id").value};
   return protect([&] {
-    bool nulls[3] = {false, false, false};
+    bool nulls[7] = {false, false, false, false, false, false, false};
     if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE) elog(ERROR, "unexpected type of result");
     return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls));
   });

@@ -26,6 +26,7 @@
 #include "pg/server/plan_settings.h"
 #include "pg/server/shared_state.h"
 #include "pg/server/subtransaction.h"
+#include "pg/streams/bare_set.h"
 #include "pg/streams/stream.h"
 #include "pg/streams/stream_rules.h"
 
@@ -75,11 +76,12 @@ Statement insert_alert(
     "   (SELECT count(*) FROM fraud.stream_alerts a WHERE a.stream = $1 AND a.case_id = l.case_id) + 1 AS alerts,"
     "   $7 < (SELECT min(a.decision) FROM fraud.stream_alerts a WHERE a.stream = $1 AND a.case_id = l.case_id) AS escalated"
     "  FROM latest l),"
-    // What says no amount, or none that a sum could hold, counts as 1: then the number of frauds to be expected.
-    " grown AS (UPDATE fraud.stream_case_states c SET priority = c.priority + $6 * coalesce(CASE WHEN abs($11::numeric) < 1e15 THEN $11::float8 END, 1) FROM latest l"
+    // What says no amount, or none that a sum could hold, counts as 1: then the number of frauds to be expected. So does an unknown
+    // score: what nobody could judge is looked at first.
+    " grown AS (UPDATE fraud.stream_case_states c SET priority = c.priority + coalesce($6, 1) * coalesce(CASE WHEN abs($11::numeric) < 1e15 THEN $11::float8 END, 1) FROM latest l"
     "  WHERE c.stream = $1 AND c.case_id = l.case_id),"
     " opened AS (INSERT INTO fraud.stream_case_states (stream, entity, priority)"
-    "  SELECT $1, $2, $6 * coalesce(CASE WHEN abs($11::numeric) < 1e15 THEN $11::float8 END, 1) WHERE NOT EXISTS (SELECT FROM latest)"
+    "  SELECT $1, $2, coalesce($6, 1) * coalesce(CASE WHEN abs($11::numeric) < 1e15 THEN $11::float8 END, 1) WHERE NOT EXISTS (SELECT FROM latest)"
     "  RETURNING case_id),"
     " the_case AS (SELECT * FROM joined UNION ALL SELECT o.case_id, 1, false FROM opened o)"
     " INSERT INTO fraud.stream_alerts (stream, entity, case_id, decision_id, event_id, event_time, score, decision, model,"
@@ -138,14 +140,22 @@ struct Names {
 
 struct Decided {
   Names names;
-  float score = 0;
+  std::optional<float> score;
   std::string decision, model_decision;
   std::vector<std::string> reasons;
   std::optional<RuleOutcome> ruled;
-  std::vector<float> features;
-  std::vector<float> shadows;  // of each challenger
-  std::string error;           // of an unscored one
+  std::vector<float> features;  // none where they could not be computed
+  std::vector<float> shadows;   // of each challenger
+  std::string error;            // of an unscored one
 };
+
+// What an alert says of an event that only rules have decided. Why it has no score may hold values of the row, and is not sent about.
+constexpr const char* kUnscored = "could not be scored";
+
+// Whose event it is, where neither an entity nor an id can be told: such alerts are one matter.
+constexpr const char* kUnknown = "unknown";
+
+SqlValue score_param(const std::optional<float>& score) { return score ? float8_param(static_cast<double>(*score)) : null_param(); }
 
 // The query of events' names is planned once a backend, for as long as set and stream stay
 // what they are.
@@ -184,13 +194,30 @@ class Decider {
       throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "stream \"" + stream_.name + "\" is of another table",
                      {}, "Triggers that decide events are made by fraud.watch.");
     }
-    if (!fault_) rules_.emplace(set_);
+    called_ = set_;
+    // Rules decide what cannot be scored, too: by the table's columns, whatever has become of the set.
+    std::shared_ptr<const FeatureSet> of_rules = set_;
+    if (of_rules == nullptr) {
+      if (std::shared_ptr<FeatureSet> bare = find_bare_set(spi_, stream_.name)) {
+        of_rules = bare;
+        (void)attempt([&] {
+          {
+            DefinerScope definer(*bare);
+            check_may_read(*bare);
+          }
+          bare->time_type = parse_stored_expression(*bare, "event_time", bare->time).type;
+          called_ = bare;
+        });
+      }
+    }
+    if (of_rules != nullptr && of_rules->relation == RelationGetRelid(table)) rules_.emplace(of_rules);
   }
 
   // Decides the rows and writes what came of it.
   void decide(const std::vector<Datum>& rows) {
     std::vector<Decided> events(rows.size());
-    if (fault_) {
+    // Without a model the features are computed where rules may ask for them.
+    if (set_ == nullptr || (fault_ && !has_rules())) {
       for (size_t i = 0; i < rows.size(); ++i) note(events[i], *fault_, {rows[i]});
     } else if (std::optional<Fault> fault = attempt([&] { compute(rows, events.data()); })) {
       for (size_t i = 0; i < rows.size(); ++i) {
@@ -210,24 +237,26 @@ class Decider {
     return {"pg_catalog.unnest($1::" + row_name_ + "[]) e", {array_type_}, {column.array()}};
   }
 
+  bool has_rules() const noexcept { return rules_ && !rules_->empty(); }
+
   // Reads what the events are called, with the definer's rights. What is too long for a key is
   // an error, or, where the event is unscored anyhow, cut.
   std::vector<Names> names_of(const EventSource& events, size_t count, bool cut) {
     std::shared_ptr<NamesPlan> kept = names_plans[stream_.name];
-    if (kept == nullptr || kept->set != set_ || kept->entity != stream_.entity || kept->amount != stream_.amount) {
+    if (kept == nullptr || kept->set != called_ || kept->entity != stream_.entity || kept->amount != stream_.amount) {
       kept = std::make_shared<NamesPlan>();
-      kept->set = set_;
+      kept->set = called_;
       kept->entity = stream_.entity;
       kept->amount = stream_.amount;
       names_plans[stream_.name] = kept;
     }
     std::vector<Names> names(count);
     {
-      DefinerScope definer(*set_);
+      DefinerScope definer(*called_);
       Spi spi;
       if (!kept->plan.prepared()) {
         auto text = [](const std::string& sql) { return sql.empty() ? "NULL::pg_catalog.text" : "(" + sql + ")::pg_catalog.text"; };
-        kept->plan.prepare("SELECT " + text(set_->id) + ", " + as_timestamptz(set_->time, set_->time_type) + ", " +
+        kept->plan.prepare("SELECT " + text(called_->id) + ", " + as_timestamptz(called_->time, called_->time_type) + ", " +
                                text(stream_.entity) + ", " + text(stream_.amount) + " FROM " + events.from,
                            events.types);
       }
@@ -270,34 +299,40 @@ class Decider {
       event.names = std::move(names[i]);
       const float* vector = vectors.data() + i * width;
       event.features.assign(vector, vector + width);
+      if (!scorer_) {
+        event.error = kept_fault(fault_->message);
+        continue;
+      }
       event.score = scorer_->score(vector);
-      event.decision = scorer_->decide(event.score);
+      event.decision = scorer_->decide(*event.score);
       event.model_decision = event.decision;
       if (alerts(event)) event.reasons = scorer_->reasons(event.features);
       for (Challenger& challenger : challengers_) event.shadows.push_back(challenger.scorer.score(vector));
     }
   }
 
-  // Rules decide what has been scored: of what has not, it is not known what conditions would see.
+  // What has no score is decided by rules alone: score and decision of the model are null to them, and so are features that
+  // could not be computed.
   void apply_rules(const std::vector<Datum>& rows, std::vector<Decided>& events) {
-    if (!rules_ || rules_->empty()) return;
-    std::vector<ScoredEvent> scored;
-    std::vector<size_t> places;
+    if (!has_rules()) return;
+    std::vector<SeenEvent> seen;
     for (size_t i = 0; i < events.size(); ++i) {
       const Decided& event = events[i];
-      if (!event.error.empty()) continue;
-      scored.push_back({rows[i], event.names.time, event.score, &event.model_decision, &event.features});
-      places.push_back(i);
+      seen.push_back({rows[i], event.names.time, event.score, &event.model_decision, event.features.empty() ? nullptr : &event.features});
     }
-    std::vector<RuleOutcome> outcomes = rules_->apply(scored);
-    for (size_t i = 0; i < places.size(); ++i) {
-      Decided& event = events[places[i]];
+    std::vector<RuleOutcome> outcomes = rules_->apply(seen);
+    for (size_t i = 0; i < events.size(); ++i) {
+      Decided& event = events[i];
       const bool alerted = alerts(event);
       event.decision = outcomes[i].verdict.decision;
       if (!alerts(event)) {
         event.reasons.clear();
       } else {
-        if (!alerted) event.reasons = scorer_->reasons(event.features);
+        if (!event.score) {
+          event.reasons = {kUnscored};
+        } else if (!alerted) {
+          event.reasons = scorer_->reasons(event.features);
+        }
         const std::vector<std::string> reasons = rule_reasons(outcomes[i]);
         event.reasons.insert(event.reasons.begin(), reasons.begin(), reasons.end());
       }
@@ -305,20 +340,23 @@ class Decider {
     }
   }
 
+  static std::string entity_of(const Decided& event) { return !event.names.entity.empty() ? event.names.entity : event.names.id.value_or(kUnknown); }
+
   static bool alerts(const Decided& event) { return event.decision == "review" || event.decision == "block"; }
 
   // Has an event stored as unscored, with the reason; or fails, where the stream says so.
   void note(Decided& event, const Fault& fault, const std::vector<Datum>& row) {
     event = Decided{};
     std::string what = fault.message;
-    if (set_ != nullptr) {
+    if (called_ != nullptr) {
       const EventSource from = source(row);
       std::vector<Names> names;
       std::string feature;
       // An id that cannot be told is none.
       (void)attempt([&] { names = names_of(from, 1, true); });
       if (!names.empty()) event.names = std::move(names[0]);
-      if (!fault_) (void)attempt([&] { feature = failing_feature(*set_, from, false); });
+      // Of what fails with the event itself, and not of what no event has.
+      if (set_ != nullptr && !(fault_ && &fault == &*fault_)) (void)attempt([&] { feature = failing_feature(*set_, from, false); });
       if (!feature.empty()) what = "could not compute feature \"" + feature + "\": " + what;
     }
     if (stream_.fails) {
@@ -326,9 +364,10 @@ class Decider {
                      "could not decide event \"" + event.names.id.value_or("") + "\" of stream \"" + stream_.name + "\": " + mask_card_numbers(what),
                      mask_card_numbers(fault.detail), mask_card_numbers(fault.hint));
     }
-    event.error = mask_card_numbers(what);
-    if (event.error.empty()) event.error = "unknown error";
+    event.error = kept_fault(what);
   }
+
+  static std::string kept_fault(const std::string& message) { return message.empty() ? "unknown error" : mask_card_numbers(message); }
 
   void write(const std::vector<Decided>& events) {
     Column ids(TEXTOID), times(TIMESTAMPTZOID), entities(TEXTOID), amounts(TEXTOID), scores(FLOAT8OID), decisions(TEXTOID),
@@ -337,12 +376,12 @@ class Decider {
     const std::vector<size_t>& places = set_ != nullptr ? set_->places : none;
     const size_t width = places.empty() ? 0 : places.back() + 1;
     for (const Decided& event : events) {
-      const bool scored = event.error.empty();
+      const bool scored = event.score.has_value();
       ids.add(event.names.id ? text_param(*event.names.id) : null_param());
       times.add(event.names.time ? time_param(*event.names.time) : null_param());
       entities.add(optional_text_param(event.names.entity));
       amounts.add(optional_text_param(event.names.amount));
-      scores.add(scored ? float8_param(static_cast<double>(event.score)) : null_param());
+      scores.add(score_param(event.score));
       decisions.add(optional_text_param(event.decision));
       reasons.add(event.reasons.empty() ? null_param() : text_param(json_strings(event.reasons)));
       errors.add(optional_text_param(event.error));
@@ -365,14 +404,12 @@ class Decider {
     std::vector<StreamRules::Matched> matched;
     for (size_t i = 0; i < events.size(); ++i) {
       const Decided& event = events[i];
-      bool snoozed = false;
-      if (event.ruled) {
-        matched.push_back({numbers[i], *event.names.id, *event.names.time, &*event.ruled, event.model_decision, event.decision});
-        snoozed = alerts(event) && rules_->is_snoozed(spi_, matched.back(), static_cast<double>(event.score));
-      }
-      if (alerts(event) && !snoozed) raise_alert(event, numbers[i]);
+      if (!event.ruled && !alerts(event)) continue;
+      StreamRules::Matched as_matched{numbers[i], event.names.id, event.names.time, event.ruled ? &*event.ruled : nullptr, event.model_decision, event.decision};
+      if (alerts(event) && !is_snoozed(spi_, stream_.name, entity_of(event), as_matched, event.score)) raise_alert(event, numbers[i]);
+      if (event.ruled) matched.push_back(std::move(as_matched));
     }
-    if (rules_ && !rules_->empty()) rules_->write(spi_, matched);
+    if (has_rules()) rules_->write(spi_, matched);
   }
 
   void write_shadow_scores(const std::vector<Decided>& events, const std::vector<int64_t>& numbers) {
@@ -393,13 +430,12 @@ class Decider {
   // Raises the alert of one event: its row, its place in a case, its message in the outbox.
   void raise_alert(const Decided& event, int64_t number) {
     const Names& names = event.names;
-    const std::string& entity = names.entity.empty() ? *names.id : names.entity;
-    const double score = static_cast<double>(event.score);
+    const std::string entity = entity_of(event);
     const std::vector<std::string> rules = event.ruled ? rule_names(*event.ruled) : std::vector<std::string>();
     spi_.run(insert_alert,
-             {text_param(stream_.name), text_param(entity), int8_param(number), text_param(*names.id), time_param(*names.time),
-              float8_param(score), text_param(event.decision), text_param(scorer_->model().model),
-              int4_param(scorer_->model().version), text_param(json_strings(event.reasons)), optional_text_param(names.amount),
+             {text_param(stream_.name), text_param(entity), int8_param(number), names.id ? text_param(*names.id) : null_param(),
+              names.time ? time_param(*names.time) : null_param(), score_param(event.score), text_param(event.decision),
+              scorer_ ? text_param(scorer_->model().model) : null_param(), scorer_ ? int4_param(scorer_->model().version) : null_param(), text_param(json_strings(event.reasons)), optional_text_param(names.amount),
               float8_param(guc_alert_window_s * 1e6), text_array(rules)});
     JsonObject message;
     message.add("alert_id", *spi_.integer(0, 1));
@@ -407,14 +443,14 @@ class Decider {
     message.add("case_alerts", *spi_.integer(0, 3));
     message.add("escalated", DatumGetBool(*spi_.datum(0, 4)));
     message.add("stream", stream_.name);
-    message.add("event_id", *names.id);
+    names.id ? message.add("event_id", *names.id) : message.add_null("event_id");
     message.add("entity", entity);
-    message.add("occurred_at", message_time(*names.time));
+    names.time ? message.add("occurred_at", message_time(*names.time)) : message.add_null("occurred_at");
     // Null where there is none, or where JSON has no such number.
     names.amount.empty() ? message.add_null("amount") : message.add("amount", std::strtod(names.amount.c_str(), nullptr));
-    message.add("score", score);
+    event.score ? message.add("score", static_cast<double>(*event.score)) : message.add_null("score");
     message.add("decision", event.decision);
-    message.add("model", scorer_->model().name());
+    scorer_ ? message.add("model", scorer_->model().name()) : message.add_null("model");
     message.add("reasons", event.reasons);
     if (!rules.empty()) message.add("rules", rules);
     const std::string text = message.text();
@@ -426,7 +462,8 @@ class Decider {
   Stream stream_;
   Oid row_type_ = InvalidOid, array_type_ = InvalidOid;
   std::string row_name_;
-  std::shared_ptr<const FeatureSet> set_;
+  std::shared_ptr<const FeatureSet> set_;     // null: it cannot be computed
+  std::shared_ptr<const FeatureSet> called_;  // what says how events are called; null: nothing does
   std::optional<SetScorer> scorer_;
   std::vector<Challenger> challengers_;
   std::optional<StreamRules> rules_;

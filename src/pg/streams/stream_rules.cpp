@@ -12,6 +12,9 @@ namespace fraud::pg {
 
 namespace {
 
+SqlValue id_param(const std::optional<std::string>& id) { return id ? text_param(*id) : null_param(); }
+SqlValue event_time_param(const std::optional<TimestampTz>& time) { return time ? time_param(*time) : null_param(); }
+
 Statement insert_matches(
     "INSERT INTO fraud.stream_rule_matches (stream, decision_id, event_id, event_time, rule, version, action, enforced, decided,"
     "  model_decision, decision, reason, tag, error)"
@@ -19,6 +22,11 @@ Statement insert_matches(
     "  action, enforced, decided, model_decision, decision, reason, tag, error)",
     {TEXTOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, BOOLARRAYOID,
      TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID});
+
+Statement find_snooze(
+    "SELECT s.snooze_id FROM fraud.snoozes s WHERE s.ended_at IS NULL AND s.until > now() AND s.kind = 'entity' AND s.stream = $1 AND s.name = $2"
+    " ORDER BY s.snooze_id LIMIT 1",
+    {TEXTOID, TEXTOID});
 
 Statement insert_snoozed(
     "INSERT INTO fraud.stream_snoozed_alerts (stream, decision_id, event_id, event_time, snooze_id, score, decision)"
@@ -36,7 +44,7 @@ StreamRules::StreamRules(const std::shared_ptr<const FeatureSet>& set)
                                    },
                                    false)) {}
 
-std::vector<RuleOutcome> StreamRules::apply(const std::vector<ScoredEvent>& events) {
+std::vector<RuleOutcome> StreamRules::apply(const std::vector<SeenEvent>& events) {
   using From = RuleColumn::From;
   const std::vector<RuleColumn>& columns = rules_->columns();
   std::vector<RuleValues> rows;
@@ -44,7 +52,7 @@ std::vector<RuleOutcome> StreamRules::apply(const std::vector<ScoredEvent>& even
   const Oid relation = set_->relation;
   TupleDesc shape = protect([&] { return lookup_rowtype_tupdesc_copy(get_rel_type_id(relation), -1); });
   const auto width = static_cast<size_t>(shape->natts);
-  for (const ScoredEvent& event : events) {
+  for (const SeenEvent& event : events) {
     auto* values = static_cast<Datum*>(protect([&] { return palloc(sizeof(Datum) * width); }));
     auto* nulls = static_cast<bool*>(protect([&] { return palloc(sizeof(bool) * width); }));
     protect([&] {
@@ -65,12 +73,13 @@ std::vector<RuleOutcome> StreamRules::apply(const std::vector<ScoredEvent>& even
           value = {values[columns[i].place], nulls[columns[i].place]};
           break;
         case From::kFeature: {
+          if (event.features == nullptr) break;
           const float feature = (*event.features)[columns[i].place];
           if (feature == feature) value = float8_param(static_cast<double>(feature));
           break;
         }
         case From::kScore:
-          value = float8_param(static_cast<double>(event.score));
+          if (event.score) value = float8_param(static_cast<double>(*event.score));
           break;
         case From::kDecision:
           value = optional_text_param(*event.decision);
@@ -101,8 +110,8 @@ void StreamRules::write(Spi& spi, const std::vector<Matched>& events) {
   for (const Matched& event : events) {
     for (size_t m = 0; m < event.outcome->matches.size(); ++m) {
       numbers.add(int8_param(event.decision_id));
-      ids.add(text_param(event.event_id));
-      times.add(time_param(event.event_time));
+      ids.add(id_param(event.event_id));
+      times.add(event_time_param(event.event_time));
     }
     matches.add(*event.outcome, event.model_decision, event.decision);
   }
@@ -114,11 +123,14 @@ void StreamRules::write(Spi& spi, const std::vector<Matched>& events) {
   note_slow_rules(spi, *rules_);
 }
 
-bool StreamRules::is_snoozed(Spi& spi, const Matched& event, double score) const {
-  const std::string& awake = event.outcome->without_snoozed;
-  if (event.outcome->snooze == 0 || awake == "review" || awake == "block") return false;
-  spi.run(insert_snoozed, {text_param(set_->name), int8_param(event.decision_id), text_param(event.event_id), time_param(event.event_time),
-                           int8_param(event.outcome->snooze), float8_param(score), text_param(event.decision)});
+bool is_snoozed(Spi& spi, const std::string& stream, const std::string& entity, const StreamRules::Matched& event, const std::optional<float>& score) {
+  auto alerts = [](const std::string& decision) { return decision == "review" || decision == "block"; };
+  std::optional<int64_t> snooze;
+  if (event.outcome != nullptr && event.outcome->snooze != 0 && !alerts(event.outcome->without_snoozed)) snooze = event.outcome->snooze;
+  if (!snooze && spi.run(find_snooze, {text_param(stream), text_param(entity)}) > 0) snooze = spi.integer(0, 1);
+  if (!snooze) return false;
+  spi.run(insert_snoozed, {text_param(stream), int8_param(event.decision_id), id_param(event.event_id), event_time_param(event.event_time), int8_param(*snooze),
+                           score ? float8_param(static_cast<double>(*score)) : null_param(), text_param(event.decision)});
   return true;
 }
 

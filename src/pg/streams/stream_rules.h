@@ -12,13 +12,13 @@
 
 namespace fraud::pg {
 
-// An event that has been scored, as conditions see it.
-struct ScoredEvent {
+// An event as conditions see it.
+struct SeenEvent {
   Datum row;  // of the table
   std::optional<TimestampTz> time;
-  float score;
-  const std::string* decision;  // of the model
-  const std::vector<float>* features;
+  std::optional<float> score;
+  const std::string* decision;         // of the model; empty: none
+  const std::vector<float>* features;  // null: they could not be computed
 };
 
 class StreamRules {
@@ -27,24 +27,24 @@ class StreamRules {
 
   bool empty() const noexcept { return rules_ == nullptr; }
 
-  std::vector<RuleOutcome> apply(const std::vector<ScoredEvent>& events);
+  std::vector<RuleOutcome> apply(const std::vector<SeenEvent>& events);
 
   // Stores the matches of one event with its decision, by the number of that.
   struct Matched {
     int64_t decision_id;
-    std::string event_id;
-    TimestampTz event_time;
+    std::optional<std::string> event_id;
+    std::optional<TimestampTz> event_time;
     const RuleOutcome* outcome;
     std::string model_decision, decision;
   };
   void write(Spi& spi, const std::vector<Matched>& events);
 
-  // If an alert of the event is to be kept back, counts it and returns true.
-  bool is_snoozed(Spi& spi, const Matched& event, double score) const;
-
  private:
   std::shared_ptr<const FeatureSet> set_;
   std::shared_ptr<RuleSet> rules_;
 };
+
+// If an alert of the event is to be kept back, counts it and returns true. Without rules it has no outcome.
+bool is_snoozed(Spi& spi, const std::string& stream, const std::string& entity, const StreamRules::Matched& event, const std::optional<float>& score);
 
 }  // namespace fraud::pg
