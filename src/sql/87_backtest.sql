@@ -346,7 +346,7 @@ BEGIN
     END IF;
     SELECT string_agg(format('"%s"', n), ', ') INTO missing FROM unnest(rules) n WHERE NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = n AND r.stream = 'payments');
     IF missing IS NOT NULL THEN
-        RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules; those of streams do not decide payments.';
+        RAISE EXCEPTION 'rules do not exist: %', fraud._mask_card_numbers(missing) USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules; those of streams do not decide payments.';
     END IF;
     SELECT string_agg(format('"%s"', c.rule), ', ') INTO missing FROM fraud._rules_to_decide(rules) c WHERE NOT c.own;
     IF missing IS NOT NULL THEN
