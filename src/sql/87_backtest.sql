@@ -379,7 +379,7 @@ BEGIN
     END IF;
     SELECT string_agg(format('"%s"', n), ', ') INTO missing FROM unnest(rules) n WHERE NOT EXISTS (SELECT FROM fraud.rules r WHERE r.rule = n AND r.stream = _backtest_decision.stream);
     IF missing IS NOT NULL THEN
-        RAISE EXCEPTION 'rules do not exist: %', missing USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules, and what each decides: payments, or a stream.';
+        RAISE EXCEPTION 'rules do not exist: %', fraud._mask_card_numbers(missing) USING ERRCODE = 'undefined_object', HINT = 'fraud.rule_status has all rules, and what each decides: payments, or a stream.';
     END IF;
     SELECT string_agg(format('"%s"', c.rule), ', ') INTO missing FROM fraud._rules_to_decide(rules, stream) c WHERE NOT c.own;
     IF missing IS NOT NULL THEN

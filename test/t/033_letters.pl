@@ -37,6 +37,12 @@ my $empty = 'SELECT NOT EXISTS (SELECT FROM fraud.inbox)';
 serve();
 value("SELECT fraud.add_source('a', '$api->{url}/bodies/a', poll_interval => '200 ms')");
 
+# ------------------------------------------------- numbers that jsonb has no place for
+serve([ 1, 'tiny', ratio => '1e-99999' ], [ 2, 'beside' ]);
+ok(stored('beside'), 'a number with too many decimals keeps no other payment back');
+ok(stored('tiny'), 'nor its own');
+is(value("SELECT attributes FROM fraud.transactions WHERE transaction_id = 'tiny'"), '{"ratio": {"unreadable": "1e-99999"}}', 'and is kept as what cannot be read');
+
 # ---------------------------------------------------- every class of errors, all at once
 # SQLSTATEs as a trigger or a feature may raise them; most stand for their class.
 my @states = qw(08006 0A000 21000 22012 23514 25006 26000 38000 40001 40P01 42501 42883 53100 53200 54000 54001 55000 57014 57P01 58030 F0000 HV000 P0001 P0004 XX000 XX001 Z9999);

@@ -104,6 +104,18 @@ becomes('csv', 'stored = 2 AND rejected >= 1', 'CSV is polled, and a broken line
 is(value("SELECT string_agg(concat_ws(' ', transaction_id, amount, merchant), ', ' ORDER BY transaction_id) FROM fraud.transactions WHERE source = 'csv'"), 'c1 1234.50 A; "B", c3 2.00 C',
     'with quotes and decimals as they are meant');
 
+# ------------------------------------------------------------- a path that takes for ever
+my $deep = '1';
+$deep = "[$deep,$deep]" for 1 .. 8;
+serve_text('nested', qq({"d": [) . join(',', map { qq({"id": "n-$_", "at": "$iso", "pan": 4000000000000036, "sum": 1, "shop": "A", "x": $deep}) } 1 .. 20) . ']}');
+value(qq(SELECT fraud.add_source('nested', '$api->{url}/bodies/nested', poll_interval => '1 day', mapping => '{"payments": "\$.d[*]", "fields": {"trans_num": "\$.id",
+    "occurred_at": {"path": "\$.at", "time": "iso8601"}, "cc_num": "\$.pan", "amt": "\$.sum", "merchant": "\$.shop", "category": "\$.x.** ? (@.**.**.**.**.**.**.** == 7)"}}')));
+becomes('nested', 'rejected = 20', 'is a fault of its field');
+is(value("SELECT DISTINCT reason FROM fraud.ingest_errors WHERE source = 'nested'"),
+    'category ($.x.** ? (@.**.**.**.**.**.**.** == 7)) is not found within 200 ms: expected a path that takes less', 'that says so');
+my $polled = status('small', 'last_poll_at');
+becomes('small', "last_poll_at > '$polled'", 'and no other source waits for it');
+
 # ------------------------------------------------------------------- whom a preview obeys
 value('CREATE ROLE nobody LOGIN');
 value('CREATE ROLE operator LOGIN');

@@ -17,7 +17,7 @@ const std::vector<std::string> kForbidden = {
     "cvv", "CVV", "Cvv2", "cvv_2", "CVC", "cvc2", "CAV2", "cid", "CID", "csc", "iCVV", "dCVV", "cvn", "cvd",
     "card_cvv", "cvvCode", "cvv_code", "cardCVV2", "customerCvvValue", "cc-cvc", "payment.card.cvv", "cardcvv",
     "card_verification_value", "cardVerificationValue", "Card Verification Code", "CARD-SECURITY-CODE",
-    "security_code", "securityCode", "c v v", "c.v.v.", "C-V-V-2", "ＣＶＶ", "card_code",
+    "CCV", "ccv2", "card_ccv", "CV2", "cardCv2", "cv2Code", "cardCvx", "cvx", "4DBC", "pinblk", "security_code", "securityCode", "c v v", "c.v.v.", "C-V-V-2", "ＣＶＶ", "card_code",
     "PIN", "pin", "p.i.n.", "Pin-Block", "pinBlock", "PINBlock", "encrypted_pin_block", "card_pin", "atmPin",
     "user_pin", "pin_number", "PIN2", "newPin", "cardpin", "PVV", "pin_offset", "pinhash",
     "track1", "track_1", "Track 2", "track2", "track2Data", "TRACK2_EQUIVALENT_DATA", "trackData", "track3", "magstripe",
@@ -27,7 +27,7 @@ const std::vector<std::string> kAllowed = {
     "track_id", "track_number", "soundtrack", "tracker1", "racetrack", "cvv_result", "cvvResponse", "cvv_match", "pin_verified",
     "is_pin", "pin_entry_mode", "pin_required", "cidade", "cid_name", "incident", "placid", "description", "security", "code",
     "postal_code", "verification", "merchant", "category", "amt", "cc_num", "trans_num", "current_time", "city", "company", "zip",
-    "stripe_id", "validation", "pinterest", "hairpin", "card", "last_four", "is_fraud", "unix_time", "dob", "first", "state"};
+    "cv2_result", "cv", "cv_length", "accvalue", "ccv_response", "stripe_id", "validation", "pinterest", "hairpin", "card", "last_four", "is_fraud", "unix_time", "dob", "first", "state"};
 
 TEST(ForbiddenFields, AreKnownByTheirNames) {
   for (const std::string& name : kForbidden) EXPECT_TRUE(is_forbidden_field(name)) << name;
@@ -36,6 +36,8 @@ TEST(ForbiddenFields, AreKnownByTheirNames) {
     EXPECT_TRUE(is_card_number_field(name)) << name;
   }
   EXPECT_FALSE(is_card_number_field("pancake"));
+  for (const std::string name : {"name", "@name", "attributeName", "metadata_key", "fieldId", "id", "n", "Title", "type"}) EXPECT_TRUE(is_naming_field(name)) << name;
+  for (const std::string name : {"", "value", "entry_mode", "card_type", "code", "names", "idle", "valid"}) EXPECT_FALSE(is_naming_field(name)) << name;
   EXPECT_FALSE(is_card_number_field("card"));
 }
 
@@ -55,6 +57,14 @@ TEST(ForbiddenFields, AreCutOutOfText) {
       {"Security Code: 123\nb", "[cut]\nb"},
       {"the PIN 4321 was", "[cut] was"},
       {"the PIN was wrong", "the PIN was wrong"},
+      {"the PIN is 4321.", "[cut]."},
+      {"cvv (123), cvv->123, cvv|123, cvv;123", "[cut]), [cut], [cut], [cut]"},
+      {"is 3 cvv is unknown", "is 3 cvv is unknown"},
+      {"amt=5%26x&cvv%3D123&b=2", "amt=5%26x&[cut]&b=2"},
+      {"%22cvv%22%3A%22123%22,b", "%[cut],b"},
+      {R"(<field name="cvv">123</field>)", R"(<field name="cvv">***</field>)"},
+      {R"(<param name='cvv' value='123'/>)", R"(<param name='cvv' value='***'/>)"},
+      {R"([{"attributeName":"cvv","v":"123"})", R"([{"attributeName":"cvv","v":"***"})"},
       {"cc,cvv,amt\n4,123,5\n", "cc,cvv,amt\n*,***,*\n"},
       {R"({"columns":["amt","cvv"],"data":[[5,123]])", R"({"columns":["amt","cvv"],"data":[[*,***]])"},
       {R"([{"name":"cvv","value":"123"})", R"([{"name":"cvv","value":"***"})"},
@@ -87,7 +97,7 @@ TEST(ForbiddenFields, AreCutOutOfWhatIsBrokenAnywhere) {
 }
 
 TEST(ForbiddenFields, AreCutInProportionalTime) {
-  for (const std::string piece : {"\"cvv\":", "\"cvv\":\"", "cvv ", "\\\"", "pin[", "\"pin\":[", "pin=", "c.", "\"name\":\"pin\",", "track 2"}) {
+  for (const std::string piece : {"\"cvv\":", "\"cvv\":\"", "cvv ", "\\\"", "pin[", "\"pin\":[", "pin=", "c.", "pin (", "cvv is ", "cvv%3D", "\"name\":\"pin\",", "track 2"}) {
     std::string text;
     while (text.size() < 500000) text += piece;
     const auto start = std::chrono::steady_clock::now();

@@ -129,6 +129,44 @@ TEST(Mapping, SignsOfAmounts) {
   EXPECT_EQ(mapped(mapping, R"({"v":1234.5})"), R"({"amt":1234.5})");
 }
 
+TEST(Mapping, DecimalCommas) {
+  Mapping mapping;
+  mapping.rules = {rule("amt", {"v"})};
+  mapping.rules[0].has_decimal_comma = true;
+  const auto amount = [&](const std::string& text) {
+    std::vector<MappingFault> faults;
+    const std::string out = mapped(mapping, "{\"v\":\"" + text + "\"}", &faults);
+    return faults.empty() ? out : faults[0].found + " is not " + faults[0].expected;
+  };
+  for (const char* text : {"1.234.567,50", "1 234 567,50", "1'234'567,50", "1\u00A0234\u00A0567,50", "1\u202F234\u202F567,50", "1\u2019234\u2019567,50", "1234567,50", " +1234567,50 "}) {
+    EXPECT_EQ(amount(text), R"({"amt":"1234567.50"})") << text;
+  }
+  EXPECT_EQ(amount("- 1.234"), R"({"amt":"-1234"})");
+  EXPECT_EQ(amount("5,"), R"({"amt":"5"})");
+  EXPECT_EQ(amount(",5"), R"({"amt":".5"})");
+  // Never a hundred times as much.
+  for (const char* text : {"12.34", "1234.56", "1.2345,00", "12.34.567,00", "1.234'567,00", "1.23,4", "1,234.50", "1..234", ".234,5", "0.5"}) {
+    EXPECT_EQ(amount(text), std::string(text) + " is not a number with a decimal comma, as in 1.234,50");
+  }
+  EXPECT_EQ(amount("much"), R"({"amt":"much"})");
+}
+
+// What stands beside the name of what must not be kept is found by no path, plain or not, in no layout.
+TEST(Mapping, NoPathFindsWhatMustNotBeKept) {
+  Mapping mapping;
+  mapping.rules = {rule("category", {"f", "value"}), rule("merchant", {"f", "name"})};
+  EXPECT_EQ(mapped(mapping, R"({"f":{"name":"color","value":"red"}})"), R"({"category":"red","merchant":"color"})");
+  EXPECT_EQ(mapped(mapping, R"({"f":{"name":"cvv","value":"123"}})").substr(0, 17), R"({"merchant":"cvv")");
+  EXPECT_EQ(mapped(mapping, R"({"f":[{"name":"Card Security Code","value":"123"},{"name":"color","value":"red"}]})").substr(0, 17), R"({"category":"red")");
+  Mapping whole = nested();
+  whole.rules.push_back(rule("category", {"f", "value"}));
+  const std::string payment = R"({"id":"t1","at":"2024-10-28T16:58:04Z","amount":{"value":5},"card":{"pan":4497913965512794052},"shop":{"name":"B"},"f":{"name":"cvv","value":"123"}})";
+  const PaymentBatch batch = read_payments(payment, PaymentFormat::kAuto, &whole);
+  ASSERT_EQ(batch.payments.size(), 1u);
+  EXPECT_EQ(batch.payments[0].category, "");
+  EXPECT_EQ(batch.payments[0].attributes.find("123"), std::string::npos);
+}
+
 TEST(Mapping, TimesOfAllUnits) {
   Mapping mapping;
   mapping.rules = {rule("trans_date_trans_time", {"t"})};

@@ -37,6 +37,7 @@ TEST(Currency, AmountsInItsDecimals) {
   EXPECT_EQ(amount(R"("amt_minor":1234,"currency":"KWD")"), "1.234KWD");
   EXPECT_EQ(amount(R"("amt_minor":1234)"), "12.34");
   const auto reason = [](const std::string& rest) { return read_rejected(object(rest)).reason; };
+  EXPECT_EQ(reason(R"("amt_minor":1000000000000)"), "amt_minor is \"1000000000000\": expected an integer below 1000000000000, in the currency's minor unit");
   EXPECT_EQ(reason(R"("amt":1.5,"currency":"JPY")"), "amt is \"1.5\": expected a number from 0 to below 10000000000 without decimals, as JPY has");
   EXPECT_EQ(reason(R"("amt":1,"amt_minor":100)"), "amt and amt_minor are both given: expected one of them");
   EXPECT_EQ(reason(R"("amt_minor":1.5)"), "amt_minor is \"1.5\": expected an integer from 0, in the currency's minor unit");
@@ -48,6 +49,17 @@ TEST(Currency, AmountsInItsDecimals) {
   set_base_currency("USD");
 }
 
+// A double has lost digits of them: what follows a payment would go to another, and a customer be another's.
+TEST(PaymentShape, IdsAreNoDoubles) {
+  const auto reason = [](const std::string& rest) { return read_rejected(R"({"trans_num":"t1","merchant":"m","amt":1,)" + rest + "}").reason; };
+  for (const std::string id : {"1.2345678901234568e+17", "5.0", "5e3"}) {
+    EXPECT_EQ(reason(R"("cc_num":4497913965512794052,"kind":"refund","reference":)" + id),
+              "reference is a floating-point number: expected text of 1 to 128 characters");
+    EXPECT_EQ(reason(R"("customer_kind":"account","customer":)" + id), "customer is a floating-point number: expected text of 1 to 128 characters");
+  }
+  EXPECT_EQ(reason(R"("customer_kind":"card","customer":4.497913965512794e+18)"), "cc_num: card number must be 8 to 19 digits, not a floating-point number");
+}
+
 TEST(Attributes, AllThatHasNoName) {
   const auto attributes = [](const std::string& rest) { return read_one(object(R"("amt":1)" + rest)).attributes; };
   EXPECT_EQ(attributes(""), "");
@@ -56,11 +68,20 @@ TEST(Attributes, AllThatHasNoName) {
   EXPECT_EQ(attributes(R"(,"a":1,"b":{"c":[true,null]})"), R"({"a":1,"b":{"c":[true,null]}})");
   EXPECT_EQ(attributes(R"(,"attributes":{"ip":"1.2.3.4"},"a":1)"), R"({"ip":"1.2.3.4","a":1})");
   EXPECT_EQ(attributes(R"(,"attributes":5)"), R"({"attributes":5})");
+  // A merchant's own reference follows no payment, and is not lost.
+  EXPECT_EQ(attributes(R"(,"reference":"INV-7")"), R"({"reference":"INV-7"})");
+  EXPECT_EQ(attributes(R"(,"kind":"authorisation","a":1,"reference":7)"), R"({"a":1,"reference":7})");
+  EXPECT_EQ(attributes(R"(,"kind":"refund","reference":"t0")"), "");
+  EXPECT_EQ(attributes(R"(,"reference":"  ")"), "");
   // What must not be kept, and what may be a card number.
   EXPECT_EQ(attributes(R"(,"cvv":"123","attributes":{"pin_block":"x","d":{"track2":"y","z":1}})"), R"({"d":{"z":1}})");
   EXPECT_EQ(attributes(R"(,"note":"4111 1111 1111 1111","own":"4497913965512794052","pan":12345678)"),
             R"({"note":"************1111","own":"***************4052","pan":"****5678"})");
   EXPECT_EQ(attributes(R"(,"a":NaN,"b":1e400)"), R"({"a":null,"b":{"unreadable":"1e400"}})");
+  // What jsonb has no place for, though a double has one.
+  EXPECT_EQ(attributes(R"(,"a":1e-16384,"b":0E-99999,"c":0e99999999999999999999,"d":[1.5e-16383])"),
+            R"({"a":{"unreadable":"1e-16384"},"b":{"unreadable":"0E-99999"},"c":{"unreadable":"0e99999999999999999999"},"d":[{"unreadable":"1.5e-16383"}]})");
+  EXPECT_EQ(attributes(R"(,"a":1e-16383,"b":1.5e-16382,"c":0e16383,"d":1.5E+300)"), R"({"a":1e-16383,"b":1.5e-16382,"c":0e16383,"d":1.5E+300})");
 }
 
 TEST(Attributes, InEveryLayout) {

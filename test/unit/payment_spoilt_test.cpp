@@ -112,7 +112,7 @@ std::vector<std::string> shown_alone() {
 TEST(PaymentSpoilt, OneValueHarmsNoOther) {
   const std::vector<std::string> alone = shown_alone();
   const std::vector<std::string> values = {
-      "NaN", "nan", "-NaN", "Infinity", "-Infinity", "inf", "1e400", "-1e400", "1e99999999999", "\"\\ud800\"", "\"a\\udc00b\"",
+      "NaN", "nan", "-NaN", "Infinity", "-Infinity", "inf", "1e400", "-1e400", "1e99999999999", "1e-99999", "0e-99999", "\"\\ud800\"", "\"a\\udc00b\"",
       "\"\\ud800\\u0041\"", "\"\\u0000\"", "\"a\xFF\"", "\"\xED\xA0\x80\"", "\"caf\xE9\"", "\"\\x41\"", "\"\\u12\"", "\"tab\there\"",
       std::string("\"nul\0!\"", 7), "[]", "{}", "[1,{\"a\":[2]}]", "true", "007", "0x1F", "1.", ".5", "+1", "--1", "1.2.3", "undefined", "None",
       "True", "'x'", "\xFF", "1_000", "\"\\ud800 4497913965512794052\"", "\"\\u0034497913965512794052\\ud800\""};

@@ -49,6 +49,10 @@ constexpr std::array<Sign, 128> make_ascii_signs() {
   signs['+'] = Sign::kPlus;
   signs[':'] = Sign::kColon;
   signs['|'] = Sign::kBar;
+  signs['*'] = Sign::kStar;
+  signs['\\'] = Sign::kBackslash;
+  signs['~'] = Sign::kTilde;
+  signs['#'] = Sign::kHash;
   return signs;
 }
 
@@ -68,8 +72,12 @@ Character character_of(uint32_t code, uint8_t size) noexcept {
   switch (code) {
     case 0x00A0:  // no-break space
     case 0x00AD:  // soft hyphen
+    case 0x061C:  // mark of direction
+    case 0x115F:  // fillers of no width
+    case 0x1160:
+    case 0x3164:
+    case 0xFFA0:
     case 0x1680:
-    case 0x180E:
     case 0x202F:
     case 0x205F:
     case 0x2060:  // word joiner
@@ -95,9 +103,13 @@ Character character_of(uint32_t code, uint8_t size) noexcept {
       sign = Sign::kComma;
       break;
     default:
-      // Spaces of all widths and marks of direction; dashes; what ends a line.
+      // Spaces of all widths and marks of direction; dashes; what ends a line, or is not seen; what is
+      // drawn over or around a digit, as of emoji.
       if ((code >= 0x2000 && code <= 0x2015) || (code >= 0x2028 && code <= 0x202E) ||
-          (code >= 0x2066 && code <= 0x2069)) {
+          (code >= 0x2061 && code <= 0x206F) || (code >= 0x0300 && code <= 0x036F) ||
+          (code >= 0x20D0 && code <= 0x20F0) || (code >= 0x180B && code <= 0x180F) ||
+          (code >= 0xFE00 && code <= 0xFE0F) || (code >= 0xFFF9 && code <= 0xFFFB) ||
+          (code >= 0xE0000 && code <= 0xE01EF)) {
         sign = Sign::kGap;
       }
   }

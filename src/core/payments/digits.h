@@ -22,6 +22,10 @@ enum class Sign : uint8_t {
   kPlus,
   kColon,
   kBar,
+  kStar,
+  kBackslash,
+  kTilde,
+  kHash,
 };
 
 struct Character {

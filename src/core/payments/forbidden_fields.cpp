@@ -17,9 +17,9 @@ constexpr size_t kMaxName = 80;  // bytes of a field's name
 constexpr std::string_view kCut = "[cut]";
 
 // Words that say it, whatever stands around them.
-constexpr std::array<std::string_view, 58> kStrong = {
+constexpr std::array<std::string_view, 61> kStrong = {
     "cvv", "cvv1", "cvv2", "cvv3", "icvv", "dcvv", "cvvs", "cvc", "cvc1", "cvc2", "cvc3", "icvc",
-    "dcvc", "cvn2", "cav2", "cvd2", "cvvcvc", "cvvnumber", "cardverificationvalue",
+    "dcvc", "cvn2", "cav2", "cvd2", "cvvcvc", "cvvnumber", "ccv", "ccv2", "cardcvx", "cardverificationvalue",
     "cardverificationcode", "cardverificationnumber", "cardverificationdata", "cardvalidationvalue",
     "cardvalidationcode", "cardauthenticationvalue", "cardidentificationnumber",
     "cardidentificationcode", "cardsecuritycode", "cardsecurityvalue", "cardsecuritynumber",
@@ -30,8 +30,8 @@ constexpr std::array<std::string_view, 58> kStrong = {
     "swipedata", "cardtrack", "cardtracks", "carddump"};
 
 // Words that say it only alone, or beside the fillers.
-constexpr std::array<std::string_view, 12> kWeak = {
-    "pin", "pins", "cid", "csc", "cvn", "cvd", "cav", "pvv", "de35", "de36", "de45", "de52"};
+constexpr std::array<std::string_view, 17> kWeak = {
+    "pin", "pins", "cid", "csc", "cvn", "cvd", "cav", "pvv", "cv2", "cvx", "cvx2", "4dbc", "pinblk", "de35", "de36", "de45", "de52"};
 constexpr std::array<std::string_view, 47> kFillers = {
     "card",   "cc",      "credit",   "debit",    "atm",       "user",   "customer", "cardholder",
     "holder", "client",  "account",  "payment",  "pay",       "pos",    "bank",     "number",
@@ -156,11 +156,17 @@ bool is_forbidden_field(std::string_view name) {
 }
 
 bool is_naming_field(std::string_view name) {
+  if (name.size() > kMaxName) return false;
   const std::vector<std::string> words = words_of(name);
+  if (words.empty()) return false;
   const std::string joined = join(words, 0, words.size());
-  for (const std::string_view word : {"name", "key", "field", "fieldname", "label", "column", "param",
-                                      "parameter", "attribute", "property", "type", "kind", "k"}) {
+  for (const std::string_view word : {"type", "kind", "fieldname"}) {
     if (joined == word) return true;
+  }
+  // attributeName, metadata_key, fieldId
+  for (const std::string_view word : {"name", "key", "field", "label", "column", "param", "parameter", "attribute", "property", "id",
+                                      "title", "tag", "variable", "element", "item", "question", "input", "k", "n"}) {
+    if (words.back() == word) return true;
   }
   return false;
 }
@@ -218,7 +224,7 @@ bool may_name_forbidden(std::string_view text) {
   }
   for (const std::string_view part :
        {"cvv", "cvc", "cvn", "cvd", "cav", "cid", "csc", "pin", "pvv", "track", "verification",
-        "validation", "security", "authenticationvalue", "identification", "stripe", "strip", "swipe",
+        "validation", "security", "ccv", "cv2", "cvx", "4dbc",  "authenticationvalue", "identification", "stripe", "strip", "swipe",
         "carddump", "cardcode", "de35", "de36", "de45", "de52"}) {
     if (letters.find(part) != std::string::npos) return true;
   }
@@ -260,10 +266,18 @@ class Cutter {
 
  private:
   // Where a value begins after a name that ends at `at`: after a colon or an equals
-  // sign, or, in XML, after the tag.
+  // sign, as addresses write them too ("%3D"), or, in XML, after the tag.
   std::optional<size_t> value_after(size_t at, bool is_tag) const {
+    constexpr size_t kEscape = 3;
     bool has_mark = false;
     while (at < text_.size()) {
+      if (const char meant = escaped_sign(at)) {
+        const bool is_mark = meant == ':' || meant == '=';
+        if ((is_mark || meant == '"' || meant == '\'') && has_mark) break;
+        has_mark = has_mark || is_mark;
+        at += kEscape;
+        continue;
+      }
       const char c = text_[at];
       const bool is_mark = c == ':' || c == '=' || (is_tag && c == '>');
       if (is_mark && has_mark && c != '>' && c != '=') break;
@@ -273,6 +287,30 @@ class Cutter {
       if (has_mark && at < text_.size() && text_[at] == '>') ++at;
     }
     if (!has_mark) return std::nullopt;
+    return at;
+  }
+
+  // Returns which colon, equals sign, quote or blank is written as "%3A" and the like at `at`, or NUL.
+  char escaped_sign(size_t at) const {
+    if (text_[at] != '%' || text_.size() - at < 3 || (text_[at + 1] != '2' && text_[at + 1] != '3')) return '\0';
+    const char low = static_cast<char>(is_ascii_letter(text_[at + 2]) ? text_[at + 2] | 0x20 : text_[at + 2]);
+    if (text_[at + 1] == '3') return low == 'a' ? ':' : low == 'd' ? '=' : '\0';
+    return low == '0' ? ' ' : low == '2' ? '"' : low == '7' ? '\'' : '\0';
+  }
+
+  // Returns the first place from `at` on that is not what people put between a name and its value:
+  // "CVV #739", "cvv (739)", "pin is 4321", "cvv -> 739", "cvv|739".
+  size_t skip_between(size_t at) const {
+    constexpr std::string_view kBetween = " \t#(|;->*~";
+    while (at < text_.size()) {
+      if (kBetween.find(text_[at]) != std::string_view::npos) {
+        ++at;
+      } else if (text_[at - 1] == ' ' && text_.size() - at > 3 && (text_.substr(at, 3) == "is " || text_.substr(at, 3) == "IS ")) {
+        at += 3;
+      } else {
+        break;
+      }
+    }
     return at;
   }
 
@@ -335,10 +373,11 @@ class Cutter {
     };
     const char before = back();
     if (before == '[' || before == ',') return true;
-    if (before != ':') return false;
+    if (before != ':' && before != '=') return false;
     --at;
-    if (back() != '"') return false;
-    --at;
+    // In XML without quotes: name="cvv".
+    if (before == ':' && back() != '"') return false;
+    if (before == ':') --at;
     back();
     size_t begin = at;
     while (begin > 0 && at - begin < kMaxName && is_word(text_[begin - 1])) --begin;
@@ -407,8 +446,11 @@ class Cutter {
       cut_to(value_end(*value, is_tag && text_[*value - 1] == '>'));
       return;
     }
-    size_t next = best;
-    while (next < text_.size() && (text_[next] == ' ' || text_[next] == '\t' || text_[next] == '#')) ++next;
+    size_t next = skip_between(best);
+    if (next == text_.size() || character_at(text_, next).sign != Sign::kDigit) {
+      next = best;
+      while (next < text_.size() && (text_[next] == ' ' || text_[next] == '\t' || text_[next] == '#')) ++next;
+    }
     const char c = next < text_.size() ? text_[next] : '\n';
     if (next > best && character_at(text_, next).sign == Sign::kDigit) {  // "PIN 4321"
       size_t until = next;

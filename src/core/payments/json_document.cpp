@@ -37,6 +37,28 @@ std::string_view kind_name(Kind kind) {
   return "a value";
 }
 
+namespace {
+
+// True for a number that jsonb has a place for, which keeps decimals as they were written, and no
+// more than so many: 1e-20000 has too many, and so has 0e-20000.
+bool is_of_jsonb(std::string_view number) {
+  constexpr ptrdiff_t kMostDecimals = 16383, kMostExponent = 16383;
+  const size_t exponent_at = std::min(number.find_first_of("eE"), number.size());
+  // The parser writes the decimal point of the process's locale.
+  const size_t point = number.find_first_of(".,");
+  const auto decimals = point < exponent_at ? static_cast<ptrdiff_t>(exponent_at - point - 1) : 0;
+  ptrdiff_t exponent = 0;
+  if (exponent_at < number.size()) {
+    std::string_view digits = number.substr(exponent_at + 1);
+    if (digits[0] == '+') digits.remove_prefix(1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), exponent);
+    if (error != std::errc()) return false;
+  }
+  return exponent <= kMostExponent && exponent >= -kMostDecimals && decimals - exponent <= kMostDecimals;
+}
+
+}  // namespace
+
 class Document::Handler {
  public:
   Handler(Document* document, const std::vector<Unreadable>& unreadable)
@@ -49,7 +71,9 @@ class Document::Handler {
   bool number_float(double, const std::string& token) {
     // An integer of more than 64 bits comes here too, with all its digits.
     const bool is_integer = token.find_first_not_of("-0123456789") == std::string::npos;
-    scalar(is_integer ? Kind::kInteger : Kind::kFloat, token);
+    const bool is_readable = is_integer || is_of_jsonb(token);
+    scalar(is_integer ? Kind::kInteger : is_readable ? Kind::kFloat : Kind::kUnreadable, token);
+    document_->is_clean_ = document_->is_clean_ && is_readable;
     // The parser writes the decimal point of the process's locale.
     std::replace(document_->texts_.end() - static_cast<std::ptrdiff_t>(token.size()), document_->texts_.end(), ',', '.');
     return true;

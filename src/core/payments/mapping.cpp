@@ -202,7 +202,8 @@ class MappingRun {
       }
       return kNothing;
     }
-    if (kind != Kind::kObject) return kNothing;
+    // {"name": "cvv", "value": …}: no path finds what must not be kept.
+    if (kind != Kind::kObject || (node != 0 && names_forbidden(document_, node) && !is_naming_field(one.key))) return kNothing;
     // Of members of one name the last counts, as in jsonb.
     size_t last = kNothing;
     for (size_t key = Document::first(node); key < document_.next(node);) {
@@ -311,7 +312,13 @@ class MappingRun {
   void apply(size_t index) {
     const FieldRule& rule = mapping_.rules[index];
     std::string value;
-    if (!map_value(mapping_, index, find(index), &value, &is_refund_, faults_)) return;
+    try {
+      if (!map_value(mapping_, index, find(index), &value, &is_refund_, faults_)) return;
+    } catch (const PathTooSlow& slow) {
+      const std::string found = "not found within " + std::to_string(slow.milliseconds) + " ms";
+      faults_->push_back({rule.name, found, false, "a path that takes less"});
+      value = "{\"unreadable\":\"" + found + "\"}";
+    }
     if (rule.name == "kind") {
       kind_ = std::move(value);
       return;

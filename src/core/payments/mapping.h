@@ -69,6 +69,11 @@ struct MappingFault {
   std::string expected;
 };
 
+// What a path whose answer took too long is given up with.
+struct PathTooSlow {
+  int milliseconds;
+};
+
 class Mapping {
  public:
   virtual ~Mapping() = default;
@@ -87,7 +92,7 @@ class Mapping {
   // True when there are rules; else the payments have the wire format's names as they are.
   bool has_rules() const { return !rules.empty(); }
 
-  // Returns what the path of a rule finds first in a JSON text, as JSON; nothing if nothing.
+  // Returns what the path of a rule finds first in a JSON text, as JSON; nothing if nothing. Throws PathTooSlow.
   virtual std::optional<std::string> query(size_t rule, const std::string& json) const;
   // Returns the time, in microseconds since the Unix epoch, that a text of the rule's template says.
   virtual std::optional<int64_t> template_time(size_t rule, std::string_view text) const;

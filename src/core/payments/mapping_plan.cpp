@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/payments/mapping_value.h"
+#include "core/payments/payload_writer.h"
 #include "core/payments/payment.h"
 
 namespace fraud {
@@ -51,8 +52,8 @@ MappingPlan::Step* MappingPlan::step_at(Step& parent, std::string_view key) {
   return nullptr;
 }
 
-// Looks through an object that paths lead into. False: it has an array where they go on, or a member
-// of theirs twice.
+// Looks through an object that paths lead into. False: it has an array where they go on, a member
+// of theirs twice, or an object of what must not be kept ({"name": "cvv", "value": …}).
 bool MappingPlan::walk(const Document& document, size_t object, Step& parent, Within* within) {
   const bool is_root = object == 0;
   for (size_t key = Document::first(object); key < document.next(object);) {
@@ -70,6 +71,8 @@ bool MappingPlan::walk(const Document& document, size_t object, Step& parent, Wi
         return false;
       } else if (kind != Kind::kObject) {
         is_left = true;
+      } else if (names_forbidden(document, value)) {
+        return false;
       } else {
         const size_t place = withins_.size();
         withins_.push_back({value});

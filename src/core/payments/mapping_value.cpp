@@ -2,6 +2,7 @@
 #include "core/payments/mapping_value.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <optional>
 #include <utility>
@@ -16,11 +17,48 @@ constexpr int64_t kUsPerSecond = 1000000;
 
 bool is_number(std::string_view text) { return !text.empty() && text.find_first_not_of("-0123456789.eE+") == std::string_view::npos; }
 
-// "1.234,50" is 1234.50; so are "1 234,50" and "1'234,50".
-void mend_decimals(std::string* value) {
-  if (value->find_first_not_of("\"-+0123456789.,' ") != std::string::npos || (*value)[0] != '"') return;
-  value->erase(std::remove_if(value->begin(), value->end(), [](char c) { return c == '.' || c == ' ' || c == '\'' || c == '+'; }), value->end());
-  std::replace(value->begin(), value->end(), ',', '.');
+// What may part thousands: a dot, an apostrophe, a blank, also one that does not break, narrow or thin.
+constexpr std::array<std::string_view, 7> kThousands = {".", "'", " ", "\u00A0", "\u202F", "\u2009", "\u2019"};
+
+// Returns the digits of a whole number whose thousands may be parted, by one sign throughout; or nothing.
+std::optional<std::string> join_thousands(std::string_view text) {
+  constexpr size_t kGroup = 3;
+  const auto digits_at = [&](size_t at) { return std::min(text.find_first_not_of("0123456789", at), text.size()) - at; };
+  size_t at = digits_at(0);
+  std::string whole(text.substr(0, at));
+  if (at == text.size()) return whole;
+  const auto sign = std::find_if(kThousands.begin(), kThousands.end(), [&](std::string_view one) { return text.substr(at, one.size()) == one; });
+  if (sign == kThousands.end() || at == 0 || at > kGroup) return std::nullopt;
+  while (at < text.size()) {
+    if (text.substr(at, sign->size()) != *sign || digits_at(at + sign->size()) != kGroup) return std::nullopt;
+    whole.append(text, at + sign->size(), kGroup);
+    at += sign->size() + kGroup;
+  }
+  return whole;
+}
+
+// Makes "1234.50" of "1.234,50"; so of "1 234,50" and "1'234,50". False for a text of digits that says
+// something else: "12.34" is no 1234.
+bool mend_decimals(std::string* value) {
+  if ((*value)[0] != '"') return true;
+  std::string_view text = std::string_view(*value).substr(1, value->size() - 2);
+  const auto trim = [&] {
+    while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  };
+  trim();
+  const bool is_negative = !text.empty() && text[0] == '-';
+  if (is_negative || (!text.empty() && text[0] == '+')) text.remove_prefix(1);
+  trim();
+  const size_t comma = std::min(text.find(','), text.size());
+  const std::string_view decimals = text.substr(std::min(comma + 1, text.size()));
+  const std::optional<std::string> whole = join_thousands(text.substr(0, comma));
+  if (!whole || decimals.find_first_not_of("0123456789") != std::string_view::npos) {
+    // What is no number at all is a fault anyway.
+    return text.find_first_of("0123456789") == std::string_view::npos || text.find_first_not_of("0123456789.,' ") != std::string_view::npos;
+  }
+  *value = (is_negative ? "\"-" : "\"") + *whole + (decimals.empty() ? "" : "." + std::string(decimals)) + '"';
+  return true;
 }
 
 // Takes the amount's sign off, and notes what it says.
@@ -128,7 +166,11 @@ bool map_value(const Mapping& mapping, size_t index, const FoundValue& found, st
       write_node(*found.document, found.node, value);
     }
   }
-  if (rule.has_decimal_comma) mend_decimals(value);
+  if (rule.has_decimal_comma && !mend_decimals(value)) {
+    faults->push_back({rule.name, value->substr(1, value->size() - 2), true, "a number with a decimal comma, as in 1.234,50"});
+    *value = "{\"unreadable\":" + *value + '}';
+    return true;
+  }
   if (rule.sign != NegativeAmount::kNone) take_sign(rule, value, is_refund);
   return true;
 }

@@ -147,7 +147,7 @@ class Chain {
  private:
   void read_digits(std::string_view text, size_t* at);
   void find_numbers();
-  bool is_number(size_t first_group, size_t last_group) const;
+  bool is_written_as_card(size_t first_group, size_t last_group) const;
   bool passes_luhn(size_t begin, size_t end) const {
     const auto& sums = sums_[end & 1];
     return (sums[end] - sums[begin]) % 10 == 0;
@@ -279,6 +279,15 @@ bool Chain::holds_number(const Group& group) const {
   return false;
 }
 
+// True for groups as cards have them, or begin to: 4-4-4-4(-3), 4-6-5 and 4-6-4.
+bool Chain::is_written_as_card(size_t first_group, size_t last_group) const {
+  const size_t count = last_group - first_group + 1;
+  if (count > 5) return false;
+  const auto is = [&](size_t i, size_t digits) { return i >= count || groups_[first_group + i].digits == digits; };
+  const bool is_six = is(0, 4) && is(1, 6) && count <= 3 && (is(2, 5) || is(2, 4));
+  return is_six || (is(0, 4) && is(1, 4) && is(2, 4) && is(3, 4) && is(4, 3));
+}
+
 // Finds the runs of whole groups that are card numbers.
 void Chain::find_numbers() {
   for (std::vector<uint32_t>& sums : sums_) sums.assign(1, 0);
@@ -315,8 +324,9 @@ void Chain::find_numbers() {
       if (j > i) {
         if (gap == Sign::kOther) gap = group.gap;
         if (group.gap != gap) break;
-        // Thousands.
-        if (gap == Sign::kComma && (group.digits != 3 || groups_[i].digits > 3)) break;
+        // Thousands; of lists only what is written as cards are.
+        const bool is_thousands = group.digits == 3 && groups_[i].digits <= 3;
+        if (gap == Sign::kComma && !is_thousands && !is_written_as_card(i, j)) break;
       }
       count += group.digits;
       if (count > kMaxCard) break;

@@ -490,6 +490,7 @@ void PaymentBuilder::set_amount(int field, std::string_view text) {
   payment_.is_of_first = is_of_first && has_minor_;
   std::optional<int64_t> minor = has_minor_ ? parse_whole(text) : parse_amount(text, payment_.decimals);
   const int64_t limit = 10000000000 * minor_units(payment_.decimals);
+  const bool is_too_large = minor && *minor >= limit;
   if (minor && (*minor >= limit || *minor <= -limit)) minor.reset();
   // What is paid back may be below zero.
   if (minor && *minor < 0 && (!is_follow_up(payment_.kind) || payment_.kind == PaymentKind::kCapture)) minor.reset();
@@ -500,6 +501,8 @@ void PaymentBuilder::set_amount(int field, std::string_view text) {
         "a number from 0 to below 10000000000 with at most three decimals",
         "a number from 0 to below 10000000000 with at most four decimals"};
     if (!has_minor_) expected.expected = kExpected[static_cast<size_t>(payment_.decimals)];
+    const std::string below = "an integer below " + std::to_string(limit) + ", in the currency's minor unit";
+    if (has_minor_ && is_too_large) expected.expected = below;
     std::string reason = describe(expected, quote_value(text, card_digits_));
     if (!payment_.currency.empty()) reason += ", as " + payment_.currency + " has";
     fail(std::move(reason));

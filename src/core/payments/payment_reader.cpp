@@ -96,9 +96,13 @@ bool Reader::is_full(std::string_view text, size_t at) {
 }
 
 void Reader::look_up() {
-  if (++since_pause_ < kPaymentsBetweenPauses) return;
+  // What a mapping asks of Postgres takes as long as it takes.
+  constexpr std::chrono::milliseconds kLongest(50);
+  const bool is_late = mapping_ != nullptr && std::chrono::steady_clock::now() - paused_ > kLongest;
+  if (++since_pause_ < kPaymentsBetweenPauses && !is_late) return;
   since_pause_ = 0;
   if (give_way_) give_way_();
+  if (mapping_ != nullptr) paused_ = std::chrono::steady_clock::now();
 }
 
 void Reader::reject(RejectedPayment rejected) {
@@ -163,8 +167,9 @@ void Reader::set_field(const Member& member) {
       }
       break;
     case Kind::kFloat:
-      // It has lost digits, and could be taken for another payment's.
-      if (member.name == "trans_num") {
+      // It has lost digits, and could be taken for another payment's, or another customer's.
+      if (member.name == "trans_num" || member.name == "reference" ||
+          (member.name == "customer" && builder_.partial().customer_kind != "card")) {
         builder_.set_unusable(member.field, kind_name(kind));
         break;
       }
@@ -201,7 +206,16 @@ std::optional<Payment> Reader::build(const std::vector<Member>& members, std::st
     }
   }
   std::optional<Payment> payment = builder_.finish(reason);
-  if (payment && has_attributes) payment->attributes = write_attributes(document_, members, payment->card_number);
+  // Of a payment itself a reference is what its merchant calls it, or the like: kept as other fields are.
+  static const size_t kReference = static_cast<size_t>(find_payment_field("reference"));
+  if (payment && !is_follow_up(payment->kind) && !payment->reference.empty()) {
+    payment->reference.clear();
+    std::vector<Member> with_reference = members;
+    with_reference[last[kReference]].field = kAttribute;
+    payment->attributes = write_attributes(document_, with_reference, payment->card_number);
+  } else if (payment && has_attributes) {
+    payment->attributes = write_attributes(document_, members, payment->card_number);
+  }
   return payment;
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/base/guard.h"
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -103,6 +104,7 @@ class Reader {
   std::optional<Error> first_fault_;
   size_t rejected_bytes_ = 0;
   size_t since_pause_ = 0;
+  std::chrono::steady_clock::time_point paused_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace fraud

@@ -158,9 +158,17 @@ std::string read_history_row(const Spi& spi, uint64_t row, const std::vector<His
   }
   std::string reason;
   if (std::optional<Payment> payment = builder.finish(&reason)) {
+    std::string attributes;
     for (size_t i = 0; i < fields.size(); ++i) {
-      if (fields[i].name == "attributes" && texts[i]) payment->attributes = read_attributes(*texts[i], payment->card_number);
+      if (fields[i].name == "attributes" && texts[i]) attributes = *texts[i];
     }
+    // Of a payment itself it is an attribute, as where payments come singly.
+    if (!is_follow_up(payment->kind) && !payment->reference.empty() && (attributes.empty() || attributes.back() == '}')) {
+      if (attributes.empty()) attributes = "{}";
+      attributes.insert(1, "\"reference\":" + json_string(payment->reference) + (attributes.size() > 2 ? "," : ""));
+      payment->reference.clear();
+    }
+    if (!attributes.empty()) payment->attributes = read_attributes(attributes, payment->card_number);
     batch.payments.push_back(std::move(*payment));
     return card;
   }

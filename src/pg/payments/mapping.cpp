@@ -5,10 +5,12 @@
 #include "core/payments/payment.h"
 
 #include <algorithm>
+#include <ctime>
 #include <map>
 #include <utility>
 #include <vector>
 
+#include "pg/rules/time_bound.h"
 #include "pg/server/boundary.h"
 
 extern "C" {
@@ -35,6 +37,7 @@ struct Prepared {
   text* time_template = nullptr;
   text* compact_template = nullptr;  // the same with an offset without its colon, for %z
   pg_tz* zone = nullptr;
+  int slow = 0;  // how often the path was given up
 };
 
 // What our rules ask of Postgres.
@@ -61,11 +64,35 @@ class PostgresMapping : public Mapping {
     });
   }
 
-  std::vector<Prepared> prepared;  // of each rule
+  mutable std::vector<Prepared> prepared;  // of each rule
 
  protected:
   std::optional<std::string> query(size_t rule, const std::string& json) const override {
-    JsonPath* path = prepared[rule].path;
+    // A path can take for ever of a payment that is nested ("$.**.**.** ? …"), and whoever reads it reads for others too.
+    constexpr int kMostMilliseconds = 200;
+    constexpr int kMostSlow = 5;
+    int& slow = prepared[rule].slow;
+    if (slow >= kMostSlow) throw PathTooSlow{kMostMilliseconds};
+    // Twice, should somebody have stopped the whole process meanwhile.
+    for (bool is_again = false;; is_again = true) {
+      const clock_t begun = clock();
+      TimeBound bound(kMostMilliseconds);
+      try {
+        std::optional<std::string> answer = find_first(prepared[rule].path, json);
+        (void)bound.stop();
+        bound.pass_on();
+        return answer;
+      } catch (const PgError& error) {
+        if (!bound.stop()) throw;
+        protect([&] { FreeErrorData(error.data()); });
+      }
+      if (!is_again && (clock() - begun) * 1000 / CLOCKS_PER_SEC < kMostMilliseconds / 2) continue;
+      ++slow;
+      throw PathTooSlow{kMostMilliseconds};
+    }
+  }
+
+  std::optional<std::string> find_first(JsonPath* path, const std::string& json) const {
     return in_scratch([&]() -> std::optional<std::string> {
       const char* answer = ask([&]() -> const char* {
         Datum document = DirectFunctionCall1(jsonb_in, CStringGetDatum(json.c_str()));

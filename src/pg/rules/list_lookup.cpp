@@ -1,11 +1,13 @@
 #include "pg/rules/list_lookup.h"
 
+#include <cstdio>
 #include <exception>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "core/payments/mask.h"
 #include "pg/server/boundary.h"
 #include "pg/server/index_lookup.h"
 #include "pg/server/owner_scope.h"
@@ -259,9 +261,24 @@ const char* canonical(Site* site, Datum value) {
   }
 }
 
+// What an error says of a name that was given: no card number, should the arguments have been mistaken for each other.
+struct ShownName {
+  char text[201] = "?";
+};
+ShownName shown_name(std::string_view name) noexcept {
+  ShownName shown;
+  try {
+    const std::string masked = mask_card_numbers(name.substr(0, sizeof(shown.text) - 1));
+    snprintf(shown.text, sizeof(shown.text), "%s", masked.c_str());
+  } catch (const std::exception&) {
+    return shown;
+  }
+  return shown;
+}
+
 Site* make_site(FunctionCallInfo fcinfo, Oid schema, std::string_view list, Snapshot snapshot) {
   if (list.size() >= sizeof(Site::list) || !list_exists(schema, list, snapshot)) {
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("list \"%.*s\" does not exist", (int)list.size(), list.data()),
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("list \"%s\" does not exist", shown_name(list).text),
                     errhint("fraud.lists has all lists; fraud.create_list makes one.")));
   }
   auto* site = static_cast<Site*>(fcinfo->flinfo->fn_extra);

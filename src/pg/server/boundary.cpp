@@ -4,6 +4,8 @@
 #include <new>
 #include <string_view>
 
+#include "core/payments/mask.h"
+
 extern "C" {
 #include "access/parallel.h"
 #include "miscadmin.h"
@@ -61,13 +63,23 @@ int sqlstate_of(ErrorCode code) noexcept {
   return ERRCODE_INTERNAL_ERROR;
 }
 
-// Copies text without raising: an error report must not fail for want of memory.
-char* copy(const std::string& text) noexcept {
+// Copies text without raising: an error report must not fail for want of memory. Whatever a message quotes,
+// a name that was given or a value, is masked here: errors are in logs, and on screens.
+char* copy(std::string_view text) noexcept {
   if (text.empty()) return nullptr;
-  char* room = static_cast<char*>(
-      MemoryContextAllocExtended(CurrentMemoryContext, text.size() + 1, MCXT_ALLOC_NO_OOM));
-  if (room != nullptr) memcpy(room, text.c_str(), text.size() + 1);
-  return room;
+  try {
+    const std::string masked = mask_card_numbers(text);
+    char* room = static_cast<char*>(
+        MemoryContextAllocExtended(CurrentMemoryContext, masked.size() + 1, MCXT_ALLOC_NO_OOM));
+    if (room != nullptr) memcpy(room, masked.c_str(), masked.size() + 1);
+    return room;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void mask(char** text) noexcept {
+  if (*text != nullptr) *text = copy(*text);
 }
 
 ErrorData* make(int sqlstate, const char* message, const std::string& detail,
@@ -96,6 +108,7 @@ ErrorData* describe_current_exception() noexcept {
     throw;
   } catch (const PgError& error) {
     data = error.data();
+    for (char** text : {&data->message, &data->detail, &data->hint}) mask(text);
   } catch (const SqlError& error) {
     data = make(error.sqlstate(), error.what(), error.detail(), error.hint());
   } catch (const Error& error) {
