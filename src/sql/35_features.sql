@@ -213,8 +213,8 @@ BEGIN
         BEGIN
             PERFORM fraud.add_feature(set_row.feature_set, CASE WHEN c.feature IN ('event_id', 'event_time', 'label') THEN '_' ELSE '' END || c.feature, quote_ident(c.name));
             added := added + 1;
-        EXCEPTION WHEN invalid_parameter_value THEN
-            -- Values that may be card numbers are no categories.
+        EXCEPTION WHEN invalid_parameter_value OR feature_not_supported THEN
+            -- Values that may be card numbers are no categories; what is generated when it is read is no feature.
             skipped := skipped || format(', %s (%s)', quote_ident(c.name), SQLERRM);
         END;
     END LOOP;

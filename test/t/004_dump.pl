@@ -7,9 +7,6 @@ use FraudDetect;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# half >= 30 speaks for fraud.
-use constant STUMP => '{"version":[1,7,4],"learner":{"attributes":{},"feature_names":["half"],"feature_types":["float"],"gradient_booster":{"model":{"gbtree_model_param":{"num_parallel_tree":"1","num_trees":"1","size_leaf_vector":"0"},"tree_info":[0],"trees":[{"base_weights":[0,-1,1],"categories":[],"categories_nodes":[],"categories_segments":[],"categories_sizes":[],"default_left":[0,0,0],"id":0,"left_children":[1,-1,-1],"loss_changes":[1,0,0],"parents":[2147483647,0,0],"right_children":[2,-1,-1],"split_conditions":[30,-1,1],"split_indices":[0,0,0],"split_type":[0,0,0],"sum_hessian":[1,1,1],"tree_param":{"num_deleted":"0","num_feature":"1","num_nodes":"3","size_leaf_vector":"0"}}]},"name":"gbtree"},"learner_model_param":{"base_score":"5E-1","num_class":"0","num_feature":"1"},"objective":{"name":"binary:logistic","reg_loss_param":{"scale_pos_weight":"1"}}}}';
-
 my $node = new_server('main');
 sub value { return $node->safe_psql($_[1] // 'postgres', $_[0]) }
 
@@ -53,7 +50,7 @@ value(q{
     ALTER TABLE shop.orders OWNER TO definer;
     ALTER FUNCTION shop.half(numeric) OWNER TO definer;
     GRANT CREATE ON SCHEMA shop TO definer;
-    SELECT fraud.import_model('orders', $$}.STUMP.q{$$::bytea);
+    SELECT fraud.import_model('orders', $$}.stump('half', 30).q{$$::bytea);
     SELECT fraud.promote('orders', 1, review_at => 0.5, block_at => 0.9);
     SET ROLE definer;
     SELECT fraud.watch('orders', entity => 'customer', amount => 'total');

@@ -38,6 +38,14 @@ value($old, q{
     SELECT fraud.create_feature_set('orders', 'orders', 'no', 'placed');
     SELECT fraud.add_window_feature('orders', 'sum_1d', 'sum', 'total', 'customer', '1 day');
     SELECT fraud.add_channel('desk', 'webhook', 'http://127.0.0.1:9/');
+    CREATE FUNCTION much(numeric) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 >= 80';
+    SELECT fraud.import_model('orders', '}.stump('sum_1d', 1e9).q{'::bytea);
+    SELECT fraud.promote('orders', 1, review_at => 0.5, block_at => 0.9);
+    SELECT fraud.watch('orders', entity => 'customer', amount => 'total');
+    SELECT fraud.add_rule('much', 'public.much(total)', 'block', 'an order for {total}', mode => 'enforce', stream => 'orders');
+    SELECT fraud.add_rule('much_paid', 'public.much(amount)', 'review', mode => 'enforce');
+    SELECT fraud.add_to_list('allow_customer', 'account:17', reason => 'a friend');
+    INSERT INTO orders VALUES (201, '2026-02-01', 'c1', 90);
     CREATE DATABASE second;
     CREATE DATABASE stencil;
 });
@@ -124,12 +132,20 @@ SKIP:
 }
 is(value($new, "SELECT has_table_privilege('clerk', 'fraud.transactions', 'SELECT')"), 't', 'rights are carried');
 value($new, "SELECT fraud.materialize_features('orders', 'order_features')");
-is(value($new, 'SELECT count(*) FROM order_features'), '200', 'a feature set finds its table');
+is(value($new, 'SELECT count(*) FROM order_features'), '201', 'a feature set finds its table');
 # Months have other transaction ids, and triggers other oids: tiles are made anew, once.
 cmp_ok(value($new, "SELECT fraud.request_tiles('payments')"), '>', 0, 'merchants may have tiles');
 ok($new->poll_query_until('postgres', "SELECT count(*) > 0 AND bool_and(covered_to > covered_from) FROM fraud.tile_status WHERE feature_set = 'payments'"), 'and have them');
 is(value($new, "SELECT count(*) FROM pg_inherits i LEFT JOIN fraud.months m ON m.partition = i.inhrelid AND m.attached = i.xmin AND m.file = pg_relation_filenode(i.inhrelid) WHERE i.inhparent = 'fraud.transactions'::regclass AND m.partition IS NULL"), '0', 'months are known');
 is(value($new, "SELECT count(*) FROM fraud.verify_parity('payments', 100)"), '0', 'and windows are right');
+# Functions have other numbers in the new cluster; rules go by their names.
+value($new, "INSERT INTO orders VALUES (202, '2026-03-01', 'c1', 90), (203, '2026-03-01', 'c1', 10)");
+is( value($new, "SELECT string_agg(concat_ws(' ', d.event_id, d.decision, m.rule, m.error), ', ' ORDER BY d.decision_id)"
+      . " FROM fraud.stream_decisions d LEFT JOIN fraud.stream_rule_matches m USING (stream, decision_id)"),
+    '201 block much, 202 block much, 203 approve', 'rules of a stream decide as before');
+is(value($new, "SELECT decision || ' ' || reasons[1] FROM fraud.assess('" . payment(trans_num => '"much"', amt => 90) . "')"), 'review rule much_paid', 'and those of payments');
+ok($new->poll_query_until('postgres', "SELECT count(*) > 0 FROM fraud.rule_matches WHERE rule = 'much_paid' AND matched_at > pg_postmaster_start_time()"), 'the feed meets them, too');
+is(value($new, "SELECT count(*) FROM fraud.rule_matches WHERE error IS NOT NULL"), '0', 'none fails');
 is(value($new, "SELECT count(*) FROM pg_stat_activity a JOIN pg_database d ON d.oid = a.datid WHERE d.datistemplate"), '0', 'no session disturbs a template');
 
 # ------------------------------------------------------- a server of one user

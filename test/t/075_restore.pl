@@ -18,6 +18,9 @@ value("SELECT fraud.simulate(40, 20, 60, starts_at => '2024-01-01 00:00:00+00')"
 value("SELECT fraud.set_currency_rate('SEK', 0.1, '2020-01-01')");
 value("SELECT fraud.add_payment_field('device', 'text', '\$.device.id', index => true)");
 value("SELECT fraud.promote('payments', 1, review_at => 0, block_at => 0.5, reason => 'strict', override_gate => true)");
+value("SELECT fraud.add_to_list('block_device', 'd-5', reason => 'stolen')");
+value("SELECT fraud.add_rule('large', 'amount > 1000 AND merchant_category IS NOT NULL', 'tag', tag => 'large')");
+value("SELECT fraud.alter_rule('large', 'amount > 1', mode => 'enforce'), fraud.snooze('rule', 'block_device', now() + interval '1000 days', 'looked into')");
 for my $n (1 .. 6)
 {
     my $payment = payment(trans_num => qq("t-$n"), cc_num => 4000000000000002, current_time => 1700000000000 + $n * 1000,
@@ -54,7 +57,16 @@ my $run = value(q{SELECT fraud.train('orders', 'orders', '{"num_boost_round": 4}
 is(value("SELECT fraud.wait_for_training($run, '3 min')"), 'succeeded', 'a model is trained');
 value("SELECT fraud.promote('orders', 1, review_at => 0, block_at => 1)");
 value("SELECT fraud.watch('orders', entity => 'customer', amount => 'total')");
+# Rules of the stream, one with a function of somebody's own, one with a list.
+value(q{
+    CREATE FUNCTION shop.much(numeric) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 >= 40';
+    SELECT fraud.add_rule('much', 'shop.much(total)', 'block', 'orders for {total}', mode => 'enforce', stream => 'orders');
+    SELECT fraud.create_list('regulars', 'customer', stream => 'orders');
+    SELECT fraud.add_to_list('regulars', 'c3', reason => 'known for years');
+    SELECT fraud.add_rule('regular', 'fraud.in_list(''regulars'', customer)', 'allow', mode => 'enforce', stream => 'orders');
+});
 value("INSERT INTO shop.orders SELECT i, timestamptz '2026-02-01' + i * interval '1 hour', 'c' || i % 5, 40, 'ch1' FROM generate_series(201, 203) i");
+is(value("SELECT string_agg(decision, ',' ORDER BY decision_id) FROM fraud.stream_decisions"), 'block,block,approve', 'rules of a stream decide');
 value("SELECT fraud.label_event('orders', '203', true)");
 value("SELECT fraud.add_source('api', 'http://127.0.0.1:1/', headers => '{\"X-Api-Key\": \"k\"}')");
 value("SELECT fraud.add_channel('desk', 'webhook', 'http://127.0.0.1:1/')");
@@ -83,6 +95,7 @@ sub tables { return { map { split /\|/ } split /\n/, value($digests, $_[0]) } }
 my $before = tables('postgres');
 my @full = grep { $before->{$_} !~ /^0 rows/ } sort keys %$before;
 for my $table (qw(transactions_2024_01 labels case_states case_history feature_categories promotions training_trials channels sources inbox payment_fields
+    rules rule_versions rule_history rule_sets rule_matches stream_rule_matches lists list_entries snoozes
     stream_decisions event_labels rollups daily_reports deleted_versions version_tags currency_rates customer_holds audit_log))
 {
     next if $table eq 'inbox';
@@ -106,7 +119,12 @@ sub as_before
     is(value('SELECT relation, detail FROM fraud.check_restore()', $copy), '', "$what: nothing is missing");
     is(value("SELECT status FROM fraud.health() WHERE item = 'restore'", $copy), 'ok', "$what: and health says so");
     is(value("SELECT string_agg(status, ',') FROM fraud.ingest('" . payment(trans_num => '"t-1"', current_time => 1700000001000, device => '{"id": "d-1"}') . "')", $copy), 'duplicate', "$what: cards and payments are known");
-    is(value("SELECT string_agg(status, ',') FROM fraud.ingest('" . payment(trans_num => '"t-new"', current_time => 1700000900000, device => '{"id": "d-1"}') . "')", $copy), 'stored', "$what: and payments go on");
+    is(value("SELECT string_agg(status, ',') FROM fraud.ingest('" . payment(trans_num => '"t-new"', current_time => 1700000900000, device => '{"id": "d-5"}') . "')", $copy), 'stored', "$what: and payments go on");
+    is(value("SELECT string_agg(concat_ws(' ', rule, version, enforced, decision), ', ' ORDER BY rule) FROM fraud.rule_matches WHERE transaction_id = 't-new'", $copy),
+        'block_device 1 t block, large 2 t block', "$what: by their rules");
+    value("INSERT INTO shop.orders VALUES (301, '2026-03-01', 'c1', 40, 'ch1'), (302, '2026-03-01', 'c3', 40, 'ch1')", $copy);
+    is(value("SELECT string_agg(concat_ws(' ', event_id, rule, decision, error), ', ' ORDER BY event_id, rule) FROM fraud.stream_rule_matches WHERE event_id ~ '^30'", $copy),
+        '301 much block, 302 much approve, 302 regular approve', "$what: events of a stream too");
     my $scores = "SELECT md5(string_agg(fraud_score(t)::text, ' ' ORDER BY transaction_id, card)) FROM fraud.transactions t WHERE transaction_id <> 't-new'";
     is(value($scores, $copy), value($scores), "$what: with the same scores");
     value('SELECT fraud.refresh_rollups()', $copy);
@@ -209,7 +227,7 @@ restore($copy, 'after the data', '--section=post-data', $dump);
 as_before($copy, 'what was missing comes table by table');
 
 # ------------------------------------ a set that comes with the extension, emptied
-value("SELECT fraud.import_model('payments', '" . '{"version":[1,7,4],"learner":{"attributes":{},"feature_names":["amount"],"feature_types":["float"],"gradient_booster":{"model":{"gbtree_model_param":{"num_parallel_tree":"1","num_trees":"1","size_leaf_vector":"0"},"tree_info":[0],"trees":[{"base_weights":[0,-1,1],"categories":[],"categories_nodes":[],"categories_segments":[],"categories_sizes":[],"default_left":[0,0,0],"id":0,"left_children":[1,-1,-1],"loss_changes":[1,0,0],"parents":[2147483647,0,0],"right_children":[2,-1,-1],"split_conditions":[30,-1,1],"split_indices":[0,0,0],"split_type":[0,0,0],"sum_hessian":[1,1,1],"tree_param":{"num_deleted":"0","num_feature":"1","num_nodes":"3","size_leaf_vector":"0"}}]},"name":"gbtree"},"learner_model_param":{"base_score":"5E-1","num_class":"0","num_feature":"1"},"objective":{"name":"binary:logistic","reg_loss_param":{"scale_pos_weight":"1"}}}}' . "'::bytea)");
+value("SELECT fraud.import_model('payments', '" . stump('amount', 30) . "'::bytea)");
 value("SELECT fraud.promote('payments', 4, review_at => 0.9, block_at => 1, override_gate => true, reason => 'one feature'), fraud.promote('payments', 4, 'challenger', 'the same')");
 value("SELECT fraud.drop_feature('payments', feature) FROM fraud.feature_definitions WHERE feature_set = 'payments' AND feature <> 'amount'");
 is(value("SELECT count(*) FROM fraud.feature_categories WHERE feature_set = 'payments'"), '0', 'a feature takes its categories along');

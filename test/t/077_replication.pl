@@ -44,23 +44,39 @@ sub follows
 follows('at first');
 cmp_ok(there('SELECT count(*) FROM fraud.transactions'), '>', 500, 'there are payments');
 
-# A day: payments each minute, some with labels, some labelled later, and again.
+# A day: payments each minute, some with labels, some labelled later, and again; for a while they are alerts, whose cases
+# people work on while the subscriber is away.
 my $day = time() - 86400;
+sub promote { value("SELECT fraud.promote('payments', 1, review_at => $_[0], block_at => 1, override_gate => true, reason => 'for a while')") }
 for my $part (0 .. 5)
 {
+    promote(0) if $part == 1;
+    $subscriber->stop('immediate') if $part == 2;
     my $payments = join ',', map {
         my $n = $part * 40 + $_;
-        payment(trans_num => qq("d-$n"), cc_num => '400000000000' . sprintf('%04d', 2), current_time => 1000 * ($day + $n * 300), amt => 5 + $n % 70, ($n % 9 ? () : (is_fraud => $n % 2)))
+        payment(trans_num => qq("d-$n"), cc_num => $n % 2 ? '4000000000000002' : '4000000000000028', current_time => 1000 * ($day + $n * 300), amt => 5 + $n % 70, ($n % 9 ? () : (is_fraud => $n % 2)))
     } 1 .. 40;
     value("SELECT count(*) FROM fraud.ingest('[$payments]')");
     value("SELECT fraud.label('d-' || n, n % 3 = 0, 'chargeback') FROM generate_series(@{[$part * 40 + 1]}, @{[$part * 40 + 9]}) n");
     value("SELECT fraud.label('d-' || n, false, 'analyst', overrule => true) FROM generate_series(@{[$part * 40 + 1]}, @{[$part * 40 + 4]}) n");
     value('SELECT fraud.refresh_rollups()') if $part % 2;
+    if ($part == 3)
+    {
+        my ($first, $second) = split /\n/, value('SELECT case_id FROM fraud.cases ORDER BY case_id LIMIT 2');
+        value("SELECT fraud.confirm_case($first, overrule => true)");
+        value("SELECT fraud.dismiss_case($second, overrule => true)");
+        promote(0.5);
+        $publisher->restart;
+    }
+    $subscriber->start if $part == 4;
 }
+value("SELECT status FROM fraud.ingest('" . payment(trans_num => '"refund"', kind => '"refund"', reference => '"d-11"', cc_num => '4000000000000002', amt => -5, current_time => 1000 * time()) . "')");
 value("UPDATE fraud.transactions SET amount = amount + 1 WHERE transaction_id = 'd-7'");
 value("DELETE FROM fraud.$_ WHERE transaction_id = 'd-8'") for qw(transactions payment_keys);
 follows('after a day');
 is(there("SELECT count(*) FROM fraud.transactions WHERE is_fraud IS NOT NULL AND transaction_id ~ '^d-'") > 50, 1, 'labels have come');
+is(there("SELECT (SELECT count(*) > 80 FROM fraud.alerts), (SELECT string_agg(DISTINCT status, ',') FROM fraud.cases), (SELECT count(*) FROM fraud.payment_followups)"),
+    't|confirmed,dismissed|1', 'and alerts, what people made of them, and a refund');
 is(there("SELECT fraud.feature_set_hash('payments') <> '' AND count(*) > 0 FROM fraud.assess('" . payment(trans_num => '"x"') . "')"), 't', 'the subscriber can score');
 is(there("SELECT c.relation, c.detail FROM fraud.check_restore() c WHERE c.relation !~ '_seq\$'"), '', 'and lacks nothing that was published');
 
@@ -70,7 +86,11 @@ there("SELECT fraud._ensure_partition(now() + interval '3 months')");
 value("SELECT fraud._ensure_partition(now() + interval '3 months')");
 follows('after a promotion');
 is(there("SELECT review_at FROM fraud.model_aliases WHERE model = 'payments' AND alias = 'champion'"), '0', 'the champion is the publisher\'s');
+value("SELECT fraud.erase_customer(card, 'asked', true) FROM fraud.transactions WHERE transaction_id = 'd-7'");
+follows('after an erasure');
 is(there("SELECT count(*) FROM pg_stat_subscription_stats WHERE apply_error_count + sync_error_count > 0"), '0', 'nothing failed on the way');
+# Counts of before it was away are gone.
+unlike(slurp_file($subscriber->logfile), qr/logical replication (\w+ )*worker ERROR/, 'nor before');
 there('SELECT fraud.follow_publication(false)');
 is(there("SELECT count(*) FROM pg_trigger WHERE tgname ~ '^follow_' AND NOT tgisinternal"), '0', 'it can be given up');
 
@@ -90,7 +110,7 @@ reload_with($publisher, "fraud_detect.$_", '1000d') for qw(transaction_retention
 value("SELECT fraud.label('t-1', true, 'chargeback'); SELECT fraud.label('t-1', false, 'analyst', overrule => true)");
 value("SELECT fraud.promote('payments', 1, review_at => 0, block_at => 0.9, override_gate => true, reason => 'strict')");
 value("SELECT * FROM fraud.ingest('" . payment(trans_num => '"t-2"', current_time => time() * 1000) . "')");
-value('SELECT fraud.confirm_case(case_id, overrule => true) FROM fraud.cases');
+value('SELECT fraud.confirm_case(case_id, overrule => true) FROM fraud.cases WHERE status = \'open\'');
 value("SELECT fraud.promote('payments', 1, reason => 'as it was', override_gate => true, review_at => 0.5, block_at => 0.9)");
 note($_, ': ', value($_)) for 'SELECT fraud.refresh_rollups()', 'SELECT fraud.drop_past_month()', 'SELECT fraud.drop_past_month()', 'SELECT fraud.purge()', 'SELECT fraud.purge_records()',
   'SELECT fraud.rebuild_rollups()', 'SELECT fraud.notify_health()', "SELECT fraud.erase_customer(card, 'asked', true) FROM fraud.customers ORDER BY card LIMIT 1",

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(usleep time);
 
-our @EXPORT = qw(new_server crash start_api stop_api wait_for seconds_of patient reload_with noon_zone payment $answers);
+our @EXPORT = qw(new_server crash start_api stop_api wait_for seconds_of patient reload_with noon_zone payment stump $answers);
 
 my @apis;
 
@@ -132,6 +132,13 @@ sub reload_with
     $node->append_conf('postgresql.conf', "$setting = '$value'");
     $node->reload;
     $node->poll_query_until('postgres', "SHOW $setting", $value) or die "$setting = $value is not taken";
+}
+
+# Returns a model in XGBoost's JSON of one tree with one split: from the threshold on the feature speaks for fraud.
+sub stump
+{
+    my ($feature, $threshold) = @_;
+    return '{"version":[1,7,4],"learner":{"attributes":{},"feature_names":["' . $feature . '"],"feature_types":["float"],"gradient_booster":{"model":{"gbtree_model_param":{"num_parallel_tree":"1","num_trees":"1","size_leaf_vector":"0"},"tree_info":[0],"trees":[{"base_weights":[0,-1,1],"categories":[],"categories_nodes":[],"categories_segments":[],"categories_sizes":[],"default_left":[0,0,0],"id":0,"left_children":[1,-1,-1],"loss_changes":[1,0,0],"parents":[2147483647,0,0],"right_children":[2,-1,-1],"split_conditions":[' . $threshold . ',-1,1],"split_indices":[0,0,0],"split_type":[0,0,0],"sum_hessian":[1,1,1],"tree_param":{"num_deleted":"0","num_feature":"1","num_nodes":"3","size_leaf_vector":"0"}}]},"name":"gbtree"},"learner_model_param":{"base_score":"5E-1","num_class":"0","num_feature":"1"},"objective":{"name":"binary:logistic","reg_loss_param":{"scale_pos_weight":"1"}}}}';
 }
 
 # Returns a time zone in which it is between noon and one now, so that no midnight comes

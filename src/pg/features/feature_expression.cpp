@@ -150,6 +150,14 @@ Parsed* parse_list(Oid relation_oid, const char* text, int* count) {
                         errhint("Take a column of the table's own.")));
       }
     }
+    for (int i = 0; i < RelationGetNumberOfAttributes(relation); ++i) {
+      const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(relation), i);
+      if (is_virtual(*column) && bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, parsed->columns)) {
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("column \"%s\" is generated when it is read", NameStr(column->attname)),
+                        errdetail("Where it is computed, the row has no value of it."),
+                        errhint("Generate it as STORED, or write its expression in its place.")));
+      }
+    }
     // Names were looked up as the caller sees them; they are printed for everybody.
     int level = NewGUCNestLevel();
     (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,

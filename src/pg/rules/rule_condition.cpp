@@ -309,7 +309,8 @@ RuleRow event_row(const FeatureSet& set) {
   TupleDesc shape = RelationGetDescr(table);
   for (int i = 0; i < shape->natts; ++i) {
     const Form_pg_attribute attribute = TupleDescAttr(shape, i);
-    if (attribute->attisdropped || !add(NameStr(attribute->attname), "column_", From::kTable, static_cast<size_t>(i))) continue;
+    if (attribute->attisdropped || is_virtual(*attribute)) continue;  // a trigger has no value of the latter
+    if (!add(NameStr(attribute->attname), "column_", From::kTable, static_cast<size_t>(i))) continue;
     const char* quoted = protect([&] { return quote_identifier(NameStr(attribute->attname)); });
     text += std::string(", e.") + quoted;
   }

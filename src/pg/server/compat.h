@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "access/genam.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
@@ -51,6 +52,17 @@ inline bool owns_relation(Oid relation, Oid role) {
   return object_ownercheck(RelationRelationId, relation, role);
 #else
   return pg_class_ownercheck(relation, role);
+#endif
+}
+
+// Tells whether a column is generated when it is read, as 18 has them: a row as it is stored, or as a trigger gets it, has no
+// value of it.
+inline bool is_virtual(const FormData_pg_attribute& column) {
+#if PG_VERSION_NUM >= 180000
+  return column.attgenerated == ATTRIBUTE_GENERATED_VIRTUAL;
+#else
+  (void)column;
+  return false;
 #endif
 }
 
