@@ -69,6 +69,7 @@ SELECT fraud.load_history(NULL);
 -- Two simulations of one seed give the same, in whatever batches; another seed others.
 CREATE VIEW simulated AS SELECT transaction_id, occurred_at, amount, merchant, category, features, score FROM fraud.transactions WHERE source = 'simulation' AND occurred_at < '2017-01-01';
 BEGIN;
+SET LOCAL client_min_messages = warning;  -- on a slow machine it says how far it is
 CREATE TABLE counted AS SELECT fraud.simulate(40, 10, 12, 7, '2016-05-01 00:00:00+00') AS payments;
 CREATE TABLE kept AS SELECT * FROM simulated;
 SELECT c.payments > 500 AS many, c.payments = count(*) AS as_many_as_it_says, count(DISTINCT transaction_id) = count(*) AS ids FROM counted c, kept GROUP BY c.payments;

@@ -56,7 +56,9 @@ COMMIT;
 SET fraud_detect.max_block_share = 0.2;
 SET fraud_detect.max_alert_share = 0.5;
 BEGIN;
+SET client_min_messages = warning;  -- on a slow machine it says how far it is
 SELECT fraud.simulate(30, 10, 30, 5) > 1000 AS stored;
+RESET client_min_messages;
 \set VERBOSITY sqlstate
 SAVEPOINT s;
 SELECT fraud.promote('payments', 1, review_at => 1e-7, block_at => 1e-7, reason => 'a slip');

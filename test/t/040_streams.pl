@@ -92,31 +92,6 @@ $one->query_safe('COMMIT');
 $one->quit;
 is(value(q(SELECT count(*) FROM fraud.stream_decisions WHERE event_id IN ('20020', '20021'))), '2', 'two sessions decide of one entity');
 
-# ------------------------------------- columns that are generated when they are read
-SKIP:
-{
-    skip 'PostgreSQL 18 has them', 5 if value('SHOW server_version_num') < 180000;
-    value(q{
-        CREATE TABLE trips (no int PRIMARY KEY, at timestamptz, rider text, km numeric, metres numeric GENERATED ALWAYS AS (km * 1000) STORED,
-            miles numeric GENERATED ALWAYS AS (km / 1.609) VIRTUAL);
-        SELECT fraud.create_feature_set('trips', 'trips', 'no', 'at');
-    });
-    my ($code, $out, $err) = $node->psql('postgres', q(SELECT fraud.add_feature('trips', 'far', 'miles > 100')));
-    like($err, qr/ERROR:  invalid expression "miles > 100": column "miles" is generated when it is read/, 'a feature of one is refused: the trigger has no value of it');
-    ($code, $out, $err) = $node->psql('postgres', q(SELECT fraud.add_column_features('trips', '{km,metres,miles}')));
-    like("$out$err", qr/^2\n?.*left out of feature set "trips": .*column "miles"/s, 'of all columns it is left out, and named');
-    value(q{
-        SELECT fraud.import_model('trips', '}.stump('metres', 50000).q{'::bytea);
-        SELECT fraud.promote('trips', 1, review_at => 0.5, block_at => 0.9);
-        SELECT fraud.watch('trips', entity => 'rider', amount => 'km');
-        INSERT INTO trips VALUES (1, '2025-01-01', 'r1', 20), (2, '2025-01-01', 'r2', 80);
-    });
-    is(value("SELECT string_agg(decision, ',' ORDER BY decision_id) FROM fraud.stream_decisions WHERE stream = 'trips'"), 'approve,review', 'one that is stored counts');
-    is(value("SELECT string_agg(name, ',') FROM fraud.rule_columns('trips') WHERE name IN ('metres', 'miles', 'km')"), 'km,metres', 'and is what a condition sees');
-    value(q{ALTER TABLE trips DROP metres; ALTER TABLE trips ADD metres numeric GENERATED ALWAYS AS (km * 1000) VIRTUAL; INSERT INTO trips VALUES (3, '2025-01-01', 'r2', 80)});
-    like(value("SELECT error FROM fraud.stream_decisions WHERE stream = 'trips' AND event_id = '3'"), qr/column "metres" is generated when it is read/, 'one that has become such is told');
-}
-
 # ------------------------------------------------------------------ a leak
 value(q{CREATE TABLE judged AS
     SELECT i AS event_id, timestamptz '2025-01-01' + i * interval '1 minute' AS event_time, i % 50 = 0 AS label,

@@ -12,7 +12,9 @@
 #include "pg/server/spi.h"
 
 extern "C" {
+#include "access/relation.h"
 #include "catalog/pg_class.h"
+#include "utils/rel.h"
 }
 
 namespace fraud::pg {
@@ -163,6 +165,17 @@ uint64_t row_identity_of(Oid relation) {
   });
 }
 
+// Tells whether the table has columns that are generated when they are read: a name that an expression has may have become one's.
+bool has_virtual_columns(Oid relation) {
+  return protect([&] {
+    Relation table = try_relation_open(relation, AccessShareLock);
+    bool found = false;
+    for (int i = 0; table != nullptr && !found && i < RelationGetNumberOfAttributes(table); ++i) found = is_virtual(*TupleDescAttr(RelationGetDescr(table), i));
+    if (table != nullptr) relation_close(table, NoLock);
+    return found;
+  });
+}
+
 std::shared_ptr<const FeatureSet> load(Spi& spi, std::string_view name, bool read_only) {
   auto set = std::make_shared<FeatureSet>();
   if (spi.run(load_set, {text_param(name)}, read_only) == 0) throw_unknown(name);
@@ -195,8 +208,17 @@ std::shared_ptr<const FeatureSet> load(Spi& spi, std::string_view name, bool rea
   }
 
   Builder builder(*set);
+  const bool with_virtual = has_virtual_columns(relation);
+  if (with_virtual) (void)parse_stored_expression(*set, "event_id", set->id);
   const uint64_t count = spi.run(load_features, {text_param(name)}, read_only);
   for (uint64_t row = 0; row < count; ++row) {
+    if (with_virtual) {
+      std::vector<std::string> expressions = text_array(spi, row, 12);
+      for (int column : {3, 5, 6, 7}) {
+        if (std::optional<std::string> expression = spi.text(row, column)) expressions.push_back(*std::move(expression));
+      }
+      for (const std::string& expression : expressions) (void)parse_stored_expression(*set, "expression of a feature", expression);
+    }
     FeatureInfo info;
     info.name = *spi.text(row, 1);
     const std::string kind = *spi.text(row, 2);
