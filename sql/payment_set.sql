@@ -147,9 +147,13 @@ DROP TABLE nested;
 -- Wordings are checked as they are declared.
 SELECT fraud.add_feature('payments', 'bad', 'amount', reason => '{bad}');
 SELECT fraud.add_feature('payments', 'bad', 'amount', reason => 'amount {bad:.1');
+BEGIN;
 SELECT fraud.add_feature('payments', 'bad', 'amount', reason => 'amount {bad:.1}|{bad/mean_30:.1} times the mean');
+ROLLBACK;
 SELECT fraud.add_feature('payments', 'bad', 'amount', reason => '{bad:category}');
+BEGIN;
 SELECT fraud.add_window_feature('payments', 'bad', 'count', NULL, 'card', '5 days', reason => '{bat:.0} in the category {category:category}');
+ROLLBACK;
 -- Those that come with the extension name each other.
 SELECT d.feature, p[1] AS unknown FROM fraud.feature_definitions d, regexp_matches(d.reason, '[{/]([a-z0-9_]+)[:/]', 'g') p
 WHERE d.feature_set = 'payments' AND p[1] NOT IN (SELECT k.feature FROM fraud.feature_definitions k WHERE k.feature_set = 'payments');

@@ -60,8 +60,8 @@ void check_reach(const OpenSet& set, const std::string& feature, int64_t reach) 
 
 Statement features_of_set("SELECT d.feature, (d.kind <> 'number')::int FROM fraud.feature_definitions d WHERE d.feature_set = $1 ORDER BY d.position", {TEXTOID});
 
-// Refuses templates that name what the set does not have: they would never be filled in. The script that makes the extension names
-// features that it adds later.
+// Says which features a reason names that the set does not have: one that is added later, or a slip. The script that makes the
+// extension names such ones.
 void check_names(const Definition& definition, const std::string& reason) {
   if (creating_extension) return;
   std::vector<std::string> known = {definition.feature};
@@ -79,9 +79,14 @@ void check_names(const Definition& definition, const std::string& reason) {
     const std::string name = mask_card_numbers(named.feature.substr(0, 200));
     const auto at = std::find(known.begin(), known.end(), named.feature);
     if (at == known.end()) {
-      throw SqlError(ERRCODE_UNDEFINED_COLUMN, "the reason of feature \"" + definition.feature + "\" names \"" + name + "\", which feature set \"" + definition.set + "\" does not have",
-                     "A reason names the feature itself, and others that the set has already.",
-                     "The nearest is \"" + nearest_names(named.feature, {known.begin(), known.end()}, 1)[0] + "\".");
+      const std::string nearest = nearest_names(named.feature, {known.begin(), known.end()}, 1)[0];
+      const char *of = definition.feature.c_str(), *what = name.c_str(), *set = definition.set.c_str(), *near = nearest.c_str();
+      protect([&] {
+        ereport(WARNING, (errcode(ERRCODE_UNDEFINED_COLUMN),
+                          errmsg("the reason of feature \"%s\" names \"%s\", which feature set \"%s\" does not have", of, what, set),
+                          errdetail("Until it has, wordings that name it are not taken."), errhint("The nearest is \"%s\".", near)));
+      });
+      continue;
     }
     if (named.as_category && !coded[static_cast<size_t>(at - known.begin())]) {
       throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "the reason of feature \"" + definition.feature + "\" names \"" + name + "\" by its category, which a number does not have", {},
