@@ -106,7 +106,7 @@ is(value("SELECT string_agg(concat_ws(' ', transaction_id, amount, merchant), ',
 
 # ------------------------------------------------------------- a path that takes for ever
 my $deep = '1';
-$deep = "[$deep,$deep]" for 1 .. 8;
+$deep = "[$deep,$deep]" for 1 .. 11;
 serve_text('nested', qq({"d": [) . join(',', map { qq({"id": "n-$_", "at": "$iso", "pan": 4000000000000036, "sum": 1, "shop": "A", "x": $deep}) } 1 .. 20) . ']}');
 value(qq(SELECT fraud.add_source('nested', '$api->{url}/bodies/nested', poll_interval => '1 day', mapping => '{"payments": "\$.d[*]", "fields": {"trans_num": "\$.id",
     "occurred_at": {"path": "\$.at", "time": "iso8601"}, "cc_num": "\$.pan", "amt": "\$.sum", "merchant": "\$.shop", "category": "\$.x.** ? (@.**.**.**.**.**.**.** == 7)"}}')));
