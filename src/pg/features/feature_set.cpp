@@ -28,6 +28,28 @@ FeatureSet::~FeatureSet() = default;
 
 namespace {
 
+// Returns 0 for a relation that is gone.
+uint64_t row_identity_of(Oid relation) {
+  return protect([&] {
+    Oid type = get_rel_type_id(relation);
+    return OidIsValid(type) ? assign_record_type_identifier(type, -1) : uint64{0};
+  });
+}
+
+}  // namespace
+
+void read_identity(Spi& spi, std::string_view name, FeatureSet* set) {
+  set->name = std::string(name);
+  set->revision = *spi.text(0, 1);
+  set->relation = static_cast<Oid>(*spi.integer(0, 2));
+  set->definer = spi.text(0, 3).value_or("");
+  set->id = *spi.text(0, 4);
+  set->time = *spi.text(0, 5);
+  set->row_identity = row_identity_of(set->relation);
+}
+
+namespace {
+
 Statement load_set(
     "SELECT s.revision::text, s.events::oid::bigint, s.defined_by::text, s.event_id, s.event_time,"
     "  s.label, s.label_known_at, s.label_delay, s.label_changes, s.builtin::int"
@@ -157,14 +179,6 @@ const std::pair<const char*, Aggregate> kAggregates[] = {
                  "fraud.feature_sets lists the feature sets; fraud.create_feature_set makes one.");
 }
 
-// Returns 0 for a relation that is gone.
-uint64_t row_identity_of(Oid relation) {
-  return protect([&] {
-    Oid type = get_rel_type_id(relation);
-    return OidIsValid(type) ? assign_record_type_identifier(type, -1) : uint64{0};
-  });
-}
-
 // Tells whether the table has columns that are generated when they are read: a name that an expression has may have become one's.
 bool has_virtual_columns(Oid relation) {
   return protect([&] {
@@ -179,19 +193,13 @@ bool has_virtual_columns(Oid relation) {
 std::shared_ptr<const FeatureSet> load(Spi& spi, std::string_view name, bool read_only) {
   auto set = std::make_shared<FeatureSet>();
   if (spi.run(load_set, {text_param(name)}, read_only) == 0) throw_unknown(name);
-  set->name = std::string(name);
-  set->revision = *spi.text(0, 1);
-  set->relation = static_cast<Oid>(*spi.integer(0, 2));
-  set->definer = spi.text(0, 3).value_or("");
-  set->id = *spi.text(0, 4);
-  set->time = *spi.text(0, 5);
+  read_identity(spi, name, set.get());
   set->label = spi.text(0, 6).value_or("");
   set->known_at = spi.text(0, 7).value_or("");
   set->label_delay_us = interval_at(spi, 0, 8, "label_delay");
   set->label_changes = spi.text(0, 9).value_or("");
   set->builtin = *spi.integer(0, 10) != 0;
   Oid relation = set->relation;
-  set->row_identity = row_identity_of(relation);
   if (set->row_identity == 0) {
     throw SqlError(ERRCODE_UNDEFINED_TABLE,
                    "the events of feature set \"" + set->name + "\" are gone", {},

@@ -17,6 +17,8 @@
 
 namespace fraud::pg {
 
+class Spi;
+
 struct FeatureSet {
   // Compiled once, for they are as long as the list of members.
   FeatureSet();
@@ -80,6 +82,10 @@ std::string aggregate_names();
 // transaction sees it; throws SqlError where there is none, or where its events
 // table or its definer is gone. Kept in a cache of this backend by its revision.
 std::shared_ptr<const FeatureSet> find_feature_set(std::string_view name, bool read_only);
+
+// Takes what a set is called and is over from the first row of a statement on fraud.feature_sets, whose columns begin with
+// revision::text, events::oid::bigint, defined_by::text, event_id and event_time. row_identity is 0 where the table is gone.
+void read_identity(Spi& spi, std::string_view name, FeatureSet* set);
 
 // Throws unless the current user may read the events.
 void check_may_read(const FeatureSet& set);

@@ -1,6 +1,7 @@
 // The rows of a stream that conditions are tried on: its table beside what was decided of it.
 #include <algorithm>
 
+#include "pg/features/feature_expression.h"
 #include "pg/rules/rule_condition.h"
 #include "pg/server/arguments.h"
 #include "pg/server/boundary.h"
@@ -63,18 +64,8 @@ SqlValue numbers_of(const RuleRow& row) {
         std::find(called.begin(), called.end(), std::string(protect([&] { return get_attname(relation, attribute, false); }))) != called.end()) {
       continue;
     }
-    switch (protect([&] { return getBaseType(type); })) {
-      case INT2OID:
-      case INT4OID:
-      case INT8OID:
-      case FLOAT4OID:
-      case FLOAT8OID:
-      case NUMERICOID:
-        names.add(text_param(column.name));
-        break;
-      default:
-        break;
-    }
+    const Oid base = protect([&] { return getBaseType(type); });
+    if (base != BOOLOID && is_numeric_type(base)) names.add(text_param(column.name));
   }
   return names.array();
 }

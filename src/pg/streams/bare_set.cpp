@@ -1,11 +1,5 @@
 #include "pg/streams/bare_set.h"
 
-#include "pg/server/boundary.h"
-
-extern "C" {
-#include "utils/typcache.h"
-}
-
 namespace fraud::pg {
 
 namespace {
@@ -20,17 +14,7 @@ Statement bare_features("SELECT d.feature, d.position FROM fraud.feature_definit
 std::shared_ptr<FeatureSet> find_bare_set(Spi& spi, std::string_view name) {
   if (spi.run(bare_set, {text_param(name)}) == 0) return nullptr;
   auto set = std::make_shared<FeatureSet>();
-  set->name = std::string(name);
-  set->revision = *spi.text(0, 1);
-  set->relation = static_cast<Oid>(*spi.integer(0, 2));
-  set->definer = spi.text(0, 3).value_or("");
-  set->id = *spi.text(0, 4);
-  set->time = *spi.text(0, 5);
-  const Oid relation = set->relation;
-  set->row_identity = protect([&] {
-    const Oid type = get_rel_type_id(relation);
-    return OidIsValid(type) ? assign_record_type_identifier(type, -1) : uint64{0};
-  });
+  read_identity(spi, name, set.get());
   if (set->row_identity == 0) return nullptr;
   const uint64_t count = spi.run(bare_features, {text_param(name)});
   for (uint64_t row = 0; row < count; ++row) {
