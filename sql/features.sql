@@ -304,6 +304,25 @@ RESET fraud_detect.feature_memory;
 RESET fraud_detect.feature_threads;
 SELECT count(*), count(*) FILTER (WHERE record_image_ne(a, b) OR record_image_ne(a, c)) AS differ
 FROM by_one a JOIN by_four b USING (event_id) JOIN by_four_streamed c USING (event_id);
+-- Windows of so many keys that they do not fit in memory are computed part by part, of events that are at hand or stream by;
+-- so are those of a period that has others before it.
+SELECT fraud.create_feature_set('many', 'wide', 'id', 'at');
+SELECT fraud.add_window_feature('many', 'n', 'count', NULL, 'id % 60013', '30 hours');
+SELECT fraud.add_window_feature('many', 'mean', 'avg', 'id % 977', 'id % 60013, id % 7', '30 hours');
+SELECT fraud.add_window_feature('many', 'own', 'max', 'id % 977', 'id', '40 hours', include_current => true);
+SELECT fraud.add_window_feature('many', 'few', 'stddev', 'id % 977', 'id % 7', '1 hour', delay => '1 second');
+SELECT fraud.materialize_features('many', 'of_all');
+SELECT fraud.materialize_features('many', 'of_late', '2026-01-03');
+SET fraud_detect.feature_memory = '64MB';
+SELECT fraud.materialize_features('many', 'parts_at_hand');
+SET fraud_detect.feature_memory = '15MB';
+SELECT fraud.materialize_features('many', 'parts_streamed');
+SELECT fraud.materialize_features('many', 'parts_late', '2026-01-03');
+RESET fraud_detect.feature_memory;
+SELECT count(*), count(*) FILTER (WHERE record_image_ne(a, b) OR record_image_ne(a, c)) AS differ
+FROM of_all a LEFT JOIN parts_at_hand b USING (event_id) LEFT JOIN parts_streamed c USING (event_id);
+SELECT count(*), count(*) FILTER (WHERE record_image_ne(a, b)) AS differ FROM of_late a FULL JOIN parts_late b USING (event_id);
+SELECT fraud.drop_feature_set('many');
 -- A cancel between two blocks.
 SET statement_timeout = '50ms';
 SELECT fraud.materialize_features('wide', 'cancelled');

@@ -73,7 +73,9 @@ BEGIN
         END IF;
         RETURN false;
     END IF;
-    EXECUTE format('CREATE TABLE fraud.%I (LIKE fraud.transactions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
+    -- Windows are read from the indexes alone, but of pages that no vacuum has been to since something was added to them.
+    EXECUTE format('CREATE TABLE fraud.%I (LIKE fraud.transactions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)'
+                   ' WITH (autovacuum_vacuum_insert_threshold = 10000, autovacuum_vacuum_insert_scale_factor = 0.01)', part);
     -- What the windows of a card read is in it: its rows lie on as many pages as it has payments.
     EXECUTE format('ALTER TABLE fraud.%I ADD PRIMARY KEY (card, occurred_at, transaction_id)'
                    ' INCLUDE (base_amount, merchant_latitude, merchant_longitude, category, merchant)', part);

@@ -1,5 +1,5 @@
 # Histories: loaded in one transaction, in batches of any size, in batches that are broken off (a
-# cancel, a kill), and by a statement where a trigger is in the way: the same rows, vectors and sums.
+# cancel, a kill), with little memory, and by a statement where a trigger is in the way: the same rows, vectors and sums.
 use strict;
 use warnings;
 
@@ -66,6 +66,19 @@ for my $size (100000, 40000, 333 + int(rand(700)), 3000 + int(rand(5000)))
     is($node->safe_psql("batches_$size", $digest), $whole, "in batches of $size: the same rows, vectors and sums");
     is($node->safe_psql("batches_$size", "SELECT state, payments = $rows, batches >= 40000 / $size, stored_up_to > '2025-03-31', payments_per_second > 0 FROM fraud.history_progress"),
         'finished|t|t|t|t', 'fraud.history_progress says so');
+}
+
+# ------------------------------------------------- windows that outgrow the memory
+# They are computed part by part then; of a batch, from what is stored before it.
+for my $way ("SELECT fraud.load_history('past')", "CALL fraud.load_history_in_batches('past', batch_size => 7000)")
+{
+    my $name = $way =~ /batches/ ? 'parts_batches' : 'parts';
+    database($name);
+    my ($status, $out, $err) = $node->psql($name, "SET fraud_detect.feature_memory = '5MB'; $way");
+    is($status, 0, "$way with little memory") or diag($err);
+    like($err, qr/For each of \d+ parts of the keys all events/, 'says that it is done in parts');
+    is(() = $err =~ /computed part by part/g, 1, 'once');
+    is($node->safe_psql($name, $digest), $whole, 'the same rows, vectors and sums');
 }
 
 # -------------------------------------------------------------------------- broken off

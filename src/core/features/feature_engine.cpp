@@ -498,6 +498,14 @@ class FeatureEngine::Table {
 
   size_t bytes() const noexcept { return bytes_ + slots_.size() * sizeof(Slot); }
 
+  size_t largest() const noexcept {
+    size_t most = 0;
+    for (const Slot& slot : slots_) {
+      if (slot.state != nullptr) most = std::max(most, slot.state->windows.bytes());
+    }
+    return most;
+  }
+
  private:
   struct Slot {
     size_t hash = 0;
@@ -645,6 +653,15 @@ size_t FeatureEngine::bytes() const noexcept {
   size_t total = 0;
   for (const Table& table : tables_) total += table.bytes();
   return total;
+}
+
+std::pair<size_t, size_t> FeatureEngine::largest() const noexcept {
+  std::pair<size_t, size_t> most{0, 0};
+  for (size_t key = 0; key < tables_.size(); ++key) {
+    const size_t bytes = tables_[key].largest();
+    if (bytes > most.first) most = {bytes, key};
+  }
+  return most;
 }
 
 }  // namespace fraud

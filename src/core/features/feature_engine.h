@@ -20,6 +20,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace fraud {
@@ -229,6 +230,8 @@ class FeatureEngine {
 
   // Memory in use, about. Keys whose events have left all windows are forgotten.
   size_t bytes() const noexcept;
+  // The most that one value of a key takes of it, and of which key. Looks at all of them.
+  std::pair<size_t, size_t> largest() const noexcept;
 
  private:
   class Table;

@@ -1,11 +1,9 @@
 #include "pg/features/feature_stream.h"
 
-#include "core/base/task_thread.h"
-
 #include <algorithm>
 #include <exception>
 
-#include "pg/features/event_reader.h"
+#include "pg/features/feature_pass.h"
 #include "pg/features/looked_up_windows.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
@@ -15,17 +13,12 @@ extern "C" {
 #include "tcop/pquery.h"
 #include "utils/datum.h"
 #include "utils/portal.h"
+#include "utils/snapmgr.h"
 }
 
 namespace fraud::pg {
 
-namespace {
-
-constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
-constexpr size_t kMostRows = size_t{64} << 20;  // bytes of events that are sorted here together with rows of theirs
-
-// All columns of the set's events; with `looks_up` the events themselves, too.
-std::vector<EventColumn> columns_of(const FeatureSet& set, bool looks_up) {
+std::vector<EventColumn> pass_columns(const FeatureSet& set, bool looks_up) {
   using Kind = EventColumn::Kind;
   std::vector<EventColumn> columns;
   columns.push_back({Kind::kTime, 0, as_timestamptz(set.time, set.time_type)});
@@ -55,144 +48,12 @@ std::vector<EventColumn> columns_of(const FeatureSet& set, bool looks_up) {
   return columns;
 }
 
-}  // namespace
-
-// The keys of events that have the same time and id.
-class Ties {
- public:
-  // False where one of the keys is there already.
-  bool add(std::vector<std::string> keys) {
-    for (const std::vector<std::string>& other : events_) {
-      for (size_t i = 0; i < keys.size(); ++i) {
-        if (!keys[i].empty() && keys[i] == other[i]) return false;
-      }
-    }
-    events_.push_back(std::move(keys));
-    return true;
-  }
-  void clear() { events_.clear(); }
-  bool empty() const noexcept { return events_.empty(); }
-
- private:
-  std::vector<std::vector<std::string>> events_;
-};
-
-// What goes through the engine at once, and what comes of it.
-struct Turn {
-  const EventBatch* batch = nullptr;
-  std::vector<size_t> rows;  // of the batch
-  std::vector<Event> events;
-  std::vector<std::string_view> keys;
-  std::vector<float> window_values;
-  bool elsewhere = false;    // another thread computes it
-};
-
-// Where all events fit in memory they are sorted here, which is several times faster
-// than Postgres's sort of tuples. Otherwise it sorts them, and they stream by. While
-// one turn's features are computed by other threads, which know nothing of Postgres,
-// this one hands out those of the turn before, and reads the next.
-struct FeatureStream::Pass {
-  Pass(std::shared_ptr<const FeatureSet> the_set, TimestampTz the_from, TimestampTz the_to,
-       TimestampTz the_known_by, std::unique_ptr<FeatureEngine> windows, size_t rows, bool looks_windows_up = false)
-      : set(std::move(the_set)),
-        from(the_from),
-        to(the_to),
-        known_by(the_known_by),
-        block_rows(rows),
-        looks_up(looks_windows_up),
-        columns(columns_of(*set, looks_up)),
-        reader(*set, columns, set->locals.size(), set->inputs.size(), set->keys.size()),
-        engine(windows != nullptr ? std::move(windows)
-                                  : std::make_unique<FeatureEngine>(set->windows, set->keys.size(),
-                                                                    static_cast<size_t>(std::max(guc_feature_threads, 2) - 2))) {
-    context = protect([] {
-      return AllocSetContextCreate(CurrentMemoryContext, "fraud_detect stream", ALLOCSET_SMALL_SIZES);
-    });
-  }
-  ~Pass() noexcept;
-  Pass(const Pass&) = delete;
-  Pass& operator=(const Pass&) = delete;
-
-  bool read_only = false;
-
-  TimestampTz first_of_windows() const;
-  void open(TimestampTz begin, bool sorted);
-  void open_portal(const char* query, TimestampTz begin);
-  void close();
-  bool fetch(EventReader& into);
-
-  double expected() const;
-  bool collect(double most = -1);
-  bool collect_few();
-  void sort_rows();
-  void sort_run(size_t begin, size_t end);
-  void check_run(const uint32_t* run, size_t count);
-  bool same_id(Datum a, Datum b);
-  std::vector<std::string> keys_of(const EventBatch& batch, size_t row);
-  void fill_from_whole(Turn& turn);
-
-  void fill_from_stream(Turn& turn);
-  void check_order(const EventBatch& batch);
-
-  void add_row(Turn& turn, size_t row);
-  bool begin_turn();
-  Turn& end_turn();
-  void compute(Turn& turn);
-  void make_block(const Turn& turn);
-  [[noreturn]] void throw_same_id(TimestampTz time) const;
-  // Rows that go with the events are many times as large as these: of those, few.
-  size_t collect_limit() const { return std::min(memory_limit() / 2, set->row.empty() ? SIZE_MAX : kMostRows); }
-  size_t memory_limit() const { return static_cast<size_t>(guc_feature_memory_kb) * 1024; }
-
-  std::shared_ptr<const FeatureSet> set;
-  TimestampTz from, to, known_by;
-  size_t block_rows;
-  bool looks_up;  // the windows of each event, which are all of the period; no other is read
-  std::vector<EventColumn> columns;
-  EventReader reader;
-  std::unique_ptr<EventReader> other_reader;  // of the stream's other turn
-  MemoryContext context;     // of what outlives the portal
-  Portal portal = nullptr;
-  FmgrInfo compare_ids;
-  Oid id_type = InvalidOid, id_collation = InvalidOid;
-  bool whole = false;
-  // Of the whole.
-  std::vector<uint32_t> order;
-  size_t position = 0;
-  // Of the stream.
-  int64_t last_time = 0;
-  Datum last_id = (Datum)0;
-  bool has_last = false;
-  std::vector<std::string> last_keys;
-  Ties ties;
-  // The row that was added to a turn last, of payments.
-  bool has_added = false;
-  int64_t added_time = 0;
-  Datum added_id = (Datum)0;
-  uint64_t added_run = 0;
-  // Of two turns one is computed while the other is read and handed out.
-  Turn turns[2];
-  size_t turn = 0;     // which is next
-  bool begun = false;  // whether that is computed already
-  bool ended = false;
-  std::unique_ptr<FeatureEngine> engine;
-  KeptWindows* kept = nullptr;  // where it goes in the end
-  TimestampTz goes_on_at = 0;   // where the windows stand that it began with
-  bool goes_on = false;
-  std::vector<std::string_view> row_keys;
-  // The block.
-  std::vector<float> features, labels;
-  std::vector<TimestampTz> times, known_at;
-  std::vector<Datum> ids;
-  std::vector<int64_t> tags;
-  std::vector<Datum> table_rows;
-  TaskThread thread;  // the last here: it ends before what it works on
-};
-
 FeatureStream::Pass::~Pass() noexcept {
   // After an error the abort closes the portal, and frees the context with its parent.
   if (std::uncaught_exceptions() > 0) return;
   if (portal != nullptr) PortalDrop(portal, false);
+  if (snapshot != nullptr) UnregisterSnapshotFromOwner(snapshot, snapshot_owner);
+  parts.reset();  // is in the context
   MemoryContextDelete(context);
 }
 
@@ -211,6 +72,8 @@ void FeatureStream::Pass::open(TimestampTz begin, bool sorted) {
                       set->in_time_type("$1") + " AND " + time + " < " + set->in_time_type("$2") +
                       " AND (" + set->id + ") IS NOT NULL";
   if (sorted) query += " ORDER BY " + time + ", (" + set->id + ")";
+  // An id of payments is unique for its customer.
+  if (sorted && set->builtin && !set->keys.empty()) query += ", (" + set->keys[0].parts[0] + ")";
   DefinerScope definer(*set);
   protect(plan_for_all_rows);
   Spi spi;
@@ -230,8 +93,16 @@ void FeatureStream::Pass::open_portal(const char* query, TimestampTz begin) {
   portal = protect([&] {
     Oid types[2] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
     Datum values[2] = {TimestampTzGetDatum(begin), TimestampTzGetDatum(to)};
-    return SPI_cursor_open_with_args(nullptr, query, 2, types, values, nullptr, read_only,
-                                     CURSOR_OPT_NO_SCROLL);
+    if (snapshot != nullptr) PushActiveSnapshot(snapshot);
+    Portal opened = SPI_cursor_open_with_args(nullptr, query, 2, types, values, nullptr, read_only || snapshot != nullptr,
+                                              CURSOR_OPT_NO_SCROLL);
+    if (snapshot != nullptr) {
+      PopActiveSnapshot();
+    } else {
+      snapshot_owner = CurrentResourceOwner;
+      snapshot = RegisterSnapshotOnOwner(opened->queryDesc->snapshot, snapshot_owner);
+    }
+    return opened;
   });
   protect([&] {
     Form_pg_attribute id = TupleDescAttr(portal->tupDesc, 1);
@@ -419,11 +290,14 @@ void FeatureStream::Pass::check_order(const EventBatch& batch) {
 
 void FeatureStream::Pass::fill_from_stream(Turn& turn) {
   EventReader& own = &turn == &turns[0] ? reader : *other_reader;
-  own.clear();
-  if (!fetch(own)) return;
-  turn.batch = &own.batch();
-  check_order(own.batch());
-  for (size_t row = 0; row < own.batch().rows; ++row) add_row(turn, row);
+  // A batch may have none but rows that were handed out.
+  do {
+    own.clear();
+    if (!fetch(own)) return;
+    turn.batch = &own.batch();
+    check_order(own.batch());
+    for (size_t row = 0; row < own.batch().rows; ++row) add_row(turn, row);
+  } while (turn.rows.empty());
 }
 
 // ------------------------------------------------------------------- the turns
@@ -431,6 +305,13 @@ void FeatureStream::Pass::fill_from_stream(Turn& turn) {
 // Adds a row of the turn's batch to those that are computed.
 void FeatureStream::Pass::add_row(Turn& turn, size_t row) {
   const EventBatch& batch = *turn.batch;
+  if (parts != nullptr) {
+    const TimestampTz time = batch.times[row];
+    if (time < last_out || (time == last_out && seen_at_last++ < out_at_last)) {
+      if (part == kAllParts) return;
+      ++turn.old_rows;
+    }
+  }
   Event event = batch.event(row);
   event.inputs = batch.cells.data() + row * set->inputs.size();
   if (set->builtin) {
@@ -441,6 +322,12 @@ void FeatureStream::Pass::add_row(Turn& turn, size_t row) {
     event.run = added_run;
   }
   batch.keys_of(row, set->keys.size(), &row_keys);
+  if (parts != nullptr) turn.marks.push_back(part == 0 || part == kAllParts ? row_mark(batch, row, row_keys, set->inputs.size()) : 0);
+  if (part != kAllParts) {
+    for (std::string_view& key : row_keys) {
+      if (key.data() != nullptr && parts->part_of(key) != part) key = {};
+    }
+  }
   turn.rows.push_back(row);
   turn.events.push_back(event);
   turn.keys.insert(turn.keys.end(), row_keys.begin(), row_keys.end());
@@ -452,12 +339,14 @@ bool FeatureStream::Pass::begin_turn() {
   next.rows.clear();
   next.events.clear();
   next.keys.clear();
+  next.marks.clear();
+  next.old_rows = 0;
   if (!ended) whole ? fill_from_whole(next) : fill_from_stream(next);
   ended = next.rows.empty();
   if (ended) return false;
   next.window_values.resize(next.rows.size() * set->windows.size());
   // A few rows are computed here, when they are wanted.
-  next.elsewhere = guc_feature_threads > 1 && next.rows.size() == block_rows && !looks_up;
+  next.elsewhere = guc_feature_threads > 1 && next.rows.size() == block_rows && !looks_up && (parts == nullptr || part != kAllParts);
   if (next.elsewhere) thread.start([this, &next] { compute(next); });
   return true;
 }
@@ -468,6 +357,12 @@ void FeatureStream::Pass::compute(Turn& turn) {
     for (size_t row : turn.rows) rows.push_back(turn.batch->table_rows[row]);
     look_up_windows(set, rows, read_only, turn.window_values.data());
     return;
+  }
+  if (parts != nullptr && part == kAllParts) {
+    if (parts->take(turn.keys.data(), turn.marks.data(), turn.rows.size(), turn.window_values.data())) return;
+    throw SqlError(ERRCODE_UNIQUE_VIOLATION, "the events of feature set \"" + set->name + "\" do not come in the same order twice",
+                   "Their windows hold more than fraud_detect.feature_memory, so they are read several times.",
+                   "event_id must tell events of the same time apart, and the expressions of the set give the same each time.");
   }
   engine->next(turn.events.data(), turn.events.size(), turn.keys.data(), turn.window_values.data());
 }
@@ -481,12 +376,6 @@ Turn& FeatureStream::Pass::end_turn() {
     compute(done);
   }
   turn ^= 1;
-  if (engine->bytes() > memory_limit()) {
-    throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-                   "the windows of feature set \"" + set->name +
-                       "\" hold more than fraud_detect.feature_memory",
-                   {}, "Raise the setting, or take shorter windows or a shorter period.");
-  }
   return done;
 }
 
@@ -567,12 +456,16 @@ FeatureStream::FeatureStream(std::shared_ptr<const FeatureSet> set, TimestampTz 
     pass_->added_run = windows->run_;
   }
   pass_->whole = pass_->collect();
+  if (windows != nullptr && windows->parts_ > 0 && !TIMESTAMP_NOT_FINITE(from)) {
+    // They will be too large again.
+    pass_->first_parts = windows->parts_;
+    pass_->outgrown = true;
+    pass_->last_out = from;
+  }
   if (pass_->whole) {
     pass_->sort_rows();
   } else {
-    pass_->other_reader = std::make_unique<EventReader>(
-        *pass_->set, pass_->columns, pass_->set->locals.size(), pass_->set->inputs.size(),
-        pass_->set->keys.size());
+    pass_->other_reader = pass_->new_reader();
     pass_->open(pass_->first_of_windows(), true);
   }
 }
@@ -592,9 +485,16 @@ bool FeatureStream::next(FeatureBlock* block) {
   // The first rows may only lead up to the period.
   do {
     pass.times.clear();
+    if (pass.outgrown) pass.compute_in_parts();
     if (!pass.begun && !pass.begin_turn()) break;
     const Turn& done = pass.end_turn();
-    pass.begun = pass.begin_turn();
+    if (pass.parts == nullptr) {
+      pass.note_handed_out(done);
+      pass.outgrown = pass.engine->bytes() > pass.memory_limit();
+      // How much more the windows will hold when they reach as far back as they do.
+      if (pass.outgrown) pass.first_parts = pass.parts_needed();
+    }
+    pass.begun = !pass.outgrown && pass.begin_turn();
     pass.make_block(done);
   } while (pass.times.empty());
   block->rows = pass.times.size();
@@ -605,7 +505,10 @@ bool FeatureStream::next(FeatureBlock* block) {
   block->ids = pass.ids.data();
   block->tags = pass.tags.data();
   block->table_rows = pass.table_rows.data();
-  if (block->rows == 0 && pass.kept != nullptr && pass.engine != nullptr) {
+  if (block->rows == 0 && pass.kept != nullptr && pass.parts != nullptr) {
+    pass.kept->forget();
+    pass.kept->parts_ = pass.parts->count();
+  } else if (block->rows == 0 && pass.kept != nullptr && pass.engine != nullptr) {
     pass.kept->engine_ = std::move(pass.engine);
     pass.kept->revision_ = pass.set->revision;
     pass.kept->up_to_ = pass.to;

@@ -6,7 +6,8 @@
 //   while (stream.next(&block)) use(block);
 //
 // All in one transaction; another pass is another stream. Memory is that of a
-// block and of the windows' contents (at most fraud_detect.feature_memory).
+// block and of the windows' contents, at most fraud_detect.feature_memory: where they take more,
+// the events go by several times, and each time the windows of some of the keys are filled.
 #pragma once
 
 #include <memory>
@@ -37,9 +38,12 @@ class KeptWindows {
   // Tells whether a stream of the set that begins at `from` can go on with them.
   bool serve(const FeatureSet& set, TimestampTz from) const;
   void forget() { engine_.reset(); }
+  // In how many parts a stream computed its windows, which then could not be kept; 0: they could.
+  size_t parts() const noexcept { return parts_; }
 
  private:
   friend class FeatureStream;
+  size_t parts_ = 0;
   std::unique_ptr<FeatureEngine> engine_;
   std::string revision_;   // of the set that they are of
   TimestampTz up_to_ = 0;  // all events before that have gone through them

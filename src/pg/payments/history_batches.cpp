@@ -29,6 +29,7 @@ namespace fraud::pg {
 namespace {
 
 constexpr int32_t kLeastBatch = 100, kMostBatch = 10000000;
+constexpr size_t kMostUnasked = 400000;  // of what was given, batches grow to no more
 constexpr int64_t kTellEveryUs = 2000000;
 
 Statement unfinished_load(
@@ -236,6 +237,8 @@ void BatchLoad::store() {
     stored = store.finish([](int64_t) { protect([] { CHECK_FOR_INTERRUPTS(); }); });
   }
   if (latest_ != DT_NOBEGIN) stored_up_to_ = std::max(stored_up_to_, latest_ + 1);
+  // Windows that do not fit into the memory are filled anew for each batch: of fewer batches, less often.
+  if (windows_.parts() > 0 && batch_size_ < kMostUnasked) batch_size_ = std::min(4 * batch_size_, kMostUnasked);
   {
     OwnerScope owner;
     Spi spi;

@@ -308,7 +308,7 @@ void define_gucs() {
                           PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.feature_memory",
                           "Most memory for the windows of one pass, or for what one event reads of a key.",
-                          "A pass that needs more fails and says so; a key's events are then read one after the other.", &guc_feature_memory_kb,
+                          "What a pass needs more is computed part by part, in several passes; a key's events are then read one after the other.", &guc_feature_memory_kb,
                           1048576, 1024, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr,
                           nullptr);
   DefineCustomIntVariable("fraud_detect.feature_threads",
