@@ -105,23 +105,30 @@ bool drops_extension(Node* statement) {
   return false;
 }
 
+// What the hook stands before. A variable of it would be one that the jump out of PG_TRY may find changed.
+void next_utility(PlannedStmt* statement, const char* query, bool read_only_tree,
+                  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment* environment,
+                  DestReceiver* receiver, QueryCompletion* completion) {
+  ProcessUtility_hook_type next =
+      previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
+  next(statement, query, read_only_tree, context, params, environment, receiver, completion);
+}
+
 void utility(PlannedStmt* statement, const char* query, bool read_only_tree,
              ProcessUtilityContext context, ParamListInfo params, QueryEnvironment* environment,
              DestReceiver* receiver, QueryCompletion* completion) {
-  ProcessUtility_hook_type next =
-      previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
   if (have_shared_state() && drops_extension(statement->utilityStmt)) end_training(MyDatabaseId);
   Oid database =
       have_shared_state() ? database_needed_alone(statement->utilityStmt) : InvalidOid;
   if (!OidIsValid(database)) {
-    next(statement, query, read_only_tree, context, params, environment, receiver, completion);
+    next_utility(statement, query, read_only_tree, context, params, environment, receiver, completion);
     return;
   }
   PG_TRY();
   {
     pause_database(database);
     end_training(database);
-    next(statement, query, read_only_tree, context, params, environment, receiver, completion);
+    next_utility(statement, query, read_only_tree, context, params, environment, receiver, completion);
   }
   PG_FINALLY();
   { resume_database(database); }

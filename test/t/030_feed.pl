@@ -162,6 +162,8 @@ cmp_ok(value("SELECT count(*) FROM fraud.inbox WHERE source = 'b'"), '>', 500, '
 is(value("SELECT consecutive_failures FROM fraud.source_status WHERE name = 'a'"), '0', 'no poll of another source failed meanwhile');
 
 # ---------------------------------------------------- a crash in the middle of it
+# What is received is kept; of what is not yet, a crash and an API that shows it no more leave nothing. In one snapshot.
+ok(wait_for(sub { value("SELECT (SELECT count(*) FROM fraud.inbox WHERE transaction_id LIKE 'm-%') + (SELECT count(*) FROM fraud.transactions WHERE transaction_id LIKE 'm-%')") eq '24000' }, 'the large body is received'), 'all of the large body is received');
 my $scorer = value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fraud_detect scorer' LIMIT 1");
 ok(value('SELECT count(*) > 500 FROM fraud.inbox') eq 't', 'much waits still');
 serve('b');    # the API shows them no more

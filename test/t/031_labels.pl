@@ -47,33 +47,42 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 SQL
-my @sessions = (
-    start('ingest', <<'SQL', '-c', '3', '-j', '1', @for),
+sub sessions
+{
+    return (
+        start('ingest', <<'SQL', '-c', '3', '-j', '1', @for),
 \set n random(1, 6)
 SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('cc_num', 4000000000000000 + (random() * 59)::int * 18, 'trans_num', gen_random_uuid(),
     'amt', 10, 'merchant', 'Shop ' || i, 'is_fraud', (random() < 0.1)::int, 'current_time', floor(extract(epoch FROM now()) * 1000))) FROM generate_series(1, :n) i));
 SQL
-    start('labels', <<'SQL', '-c', '1', @for),
+        start('labels', <<'SQL', '-c', '1', @for),
 CALL attempt('labels', $$SELECT count(*) FROM fraud.label(ARRAY(SELECT transaction_id FROM fraud.transactions ORDER BY random() LIMIT 20), true, 'chargeback')$$);
 SQL
-    start('label', <<'SQL', '-c', '1', @for),
+        start('label', <<'SQL', '-c', '1', @for),
 CALL attempt('label', $$SELECT fraud.label(transaction_id, true, 'partner') FROM fraud.transactions ORDER BY random() LIMIT 1$$);
 SQL
-    start('set', <<'SQL', '-c', '1', @for),
+        start('set', <<'SQL', '-c', '1', @for),
 CALL attempt('confirm_cases', $$SELECT count(*) FROM fraud.confirm_cases(ARRAY(SELECT case_id FROM fraud.cases WHERE status = 'open' ORDER BY random() LIMIT 40))$$);
 SQL
-    start('dismiss', <<'SQL', '-c', '1', @for),
+        start('dismiss', <<'SQL', '-c', '1', @for),
 CALL attempt('dismiss_cases', $$SELECT count(*) FROM fraud.dismiss_cases(ARRAY(SELECT case_id FROM fraud.cases WHERE status IN ('confirmed', 'open') ORDER BY random() LIMIT 15), overrule => true)$$);
 CALL attempt('reopen_cases', $$SELECT count(*) FROM fraud.reopen_cases(ARRAY(SELECT case_id FROM fraud.cases WHERE status <> 'open' ORDER BY random() LIMIT 30))$$);
 SQL
-    start('single', <<'SQL', '-c', '1', @for),
+        start('single', <<'SQL', '-c', '1', @for),
 CALL attempt('confirm_case', $$SELECT count(fraud.confirm_case(case_id)) FROM fraud.cases WHERE status = 'open'$$);
 SQL
-);
-for my $session (@sessions)
+    );
+}
+# Again where a kind of act has hardly gone through by then, as on a machine with much else to do.
+for my $round (1 .. 10)
 {
-    $session->{run}->finish;
-    is($session->{run}->result(0), 0, "$session->{name}: the session runs to its end") or diag(${ $session->{err} });
+    my @sessions = sessions();
+    for my $session (@sessions)
+    {
+        $session->{run}->finish;
+        is($session->{run}->result(0), 0, "$session->{name}: the session runs to its end") or diag(${ $session->{err} });
+    }
+    last if value("SELECT count(*) FROM (SELECT FROM outcomes WHERE outcome = 'done' GROUP BY kind HAVING count(*) > 2) k") eq '6';
 }
 is(value("SELECT deadlocks FROM pg_stat_database WHERE datname = 'postgres'"), '0', 'no deadlock');
 note(value("SELECT string_agg(format('%s: %s x %s', kind, n, outcome), E'\\n' ORDER BY kind, n DESC) FROM (SELECT kind, regexp_replace(outcome, '[0-9]{2,}', 'N', 'g') AS outcome, count(*) AS n FROM outcomes GROUP BY 1, 2) o"));

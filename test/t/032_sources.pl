@@ -223,13 +223,14 @@ ok($node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM fraud.sou
 # Whoever lifts it must not be held by it.
 sub lift { $node->safe_psql('template1', $_[0]) }
 sub workers { return value("SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity WHERE backend_type LIKE 'fraud_detect%'") }
+# A worker that had begun before finds out when it looks next, and another takes its place: $since is before the change.
 sub stays_read_only
 {
-    my ($what) = @_;
+    my ($what, $since) = @_;
     becomes('a', "state = 'read-only'", "$what: the source says so");
     # Where the server starts with it, the others are not needed yet.
     my $all = $what =~ /starts/ ? 1 : 4;
-    ok(wait_for(sub { value("SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'fraud_detect (ingest|scorer|notify)'") eq $all }, 'the workers wait', 60), "$what: all workers are there");
+    ok(wait_for(sub { value("SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'fraud_detect (ingest|scorer|notify)' AND backend_start > '$since'") eq $all }, 'the workers wait', 60), "$what: all workers are there");
     my ($workers, $polls) = (workers(), status('a', 'polls'));
     usleep(3_000_000);
     is(workers(), $workers, "$what: and wait, not one dies");
@@ -244,14 +245,16 @@ sub goes_on
     cmp_ok($took, '<', patient(5), "$what: within seconds");
 }
 my $errors = logged(qr/in a read-only transaction/);
+my $since = value('SELECT clock_timestamp()');
 value('ALTER DATABASE postgres SET default_transaction_read_only = on');
-stays_read_only('a database that is made read-only');
+stays_read_only('a database that is made read-only', $since);
 is(logged(qr/LOG:  database "postgres" is read-only: its workers wait/), 1, 'the log says it once');
 lift('ALTER DATABASE postgres RESET default_transaction_read_only');
 goes_on('a database');
+$since = value('SELECT clock_timestamp()');
 value('ALTER DATABASE postgres SET default_transaction_read_only = on');
 $node->restart;
-stays_read_only('a database that is read-only when the server starts');
+stays_read_only('a database that is read-only when the server starts', $since);
 lift('ALTER DATABASE postgres SET default_transaction_read_only = off');
 goes_on('a database of old');
 # What the database says goes before what the configuration says.
@@ -260,8 +263,9 @@ $node->append_conf('postgresql.conf', 'default_transaction_read_only = on');
 $node->reload;
 my $reloaded = $node->safe_psql('template1', 'SELECT pg_conf_load_time()');
 goes_on('a database that is writable in a server that is not');
+$since = value('SELECT clock_timestamp()');
 $node->safe_psql('template1', 'SET default_transaction_read_only = off; ALTER DATABASE postgres RESET default_transaction_read_only');
-stays_read_only('a configuration that says read-only');
+stays_read_only('a configuration that says read-only', $since);
 $node->append_conf('postgresql.conf', 'default_transaction_read_only = off');
 $node->reload;
 goes_on('a configuration');

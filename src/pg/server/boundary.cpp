@@ -148,7 +148,7 @@ static void hide_our_code(ErrorData* data) {
   if (data->detail != nullptr && *data->detail == '\0') data->detail = nullptr;
   if (data->hint != nullptr && *data->hint == '\0') data->hint = nullptr;
   if (ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_INTERNAL_ERROR) return;
-  if (IsBackgroundWorker && !IsParallelWorker()) return;  // nobody called; the log is who reads it
+  if (MyBackendType == B_BG_WORKER && !IsParallelWorker()) return;  // nobody called; the log is who reads it
   const char* context = data->context != nullptr ? data->context : "";
   const size_t keep = others_context(context);
   if (context[keep] != '\0') {
