@@ -17,9 +17,9 @@ class Action:
     goes_to: str = ""  # where to, if not where the form says
 
 
-# A field's name, then what it is: text (empty: null), number, flag, numbers or texts (several of the name).
+# A field's name, then what it is: text (empty: null), number, count (a number that is an int to the function), float, flag, numbers or texts (several of the name).
 ACTIONS = {
-    "take": Action("SELECT case_id AS result FROM fraud.take_case(%(count)s)", "taken: {result}", ("count:number",)),
+    "take": Action("SELECT case_id AS result FROM fraud.take_case(%(count)s)", "taken: {result}", ("count:count",)),
     "take_this": Action("SELECT (fraud.acknowledge_case(%(case_id)s)).case_id AS result", "case {result} is yours", ("case_id:number",)),
     "assign": Action("SELECT (fraud.assign_case(%(case_id)s, %(assignee)s, %(note)s)).case_id AS result", "case {result} is assigned",
                      ("case_id:number", "assignee:text", "note:text")),
@@ -41,7 +41,7 @@ ACTIONS = {
     "note_all": Action("SELECT c.case_id AS result FROM fraud.note_cases(%(cases)s, %(note)s) c", "noted: {result}", ("cases:numbers", "note:text")),
     "close_flood": Action("SELECT fraud.close_flood(%(from)s::timestamptz, %(to)s::timestamptz, %(reason)s) AS result", "closed cases: {result}; no payment is labelled",
                           ("from:text", "to:text", "reason:text")),
-    "take_stream": Action("SELECT case_id AS result FROM fraud.take_stream_case(%(stream)s, %(count)s)", "taken: {result}", ("stream:text", "count:number")),
+    "take_stream": Action("SELECT case_id AS result FROM fraud.take_stream_case(%(stream)s, %(count)s)", "taken: {result}", ("stream:text", "count:count")),
     "assign_stream": Action("SELECT (fraud.assign_stream_case(%(case_id)s, %(assignee)s, %(note)s)).case_id AS result", "case {result} is assigned",
                             ("case_id:number", "assignee:text", "note:text")),
     "note_stream": Action("SELECT (fraud.note_stream_case(%(case_id)s, %(note)s)).case_id AS result", "noted", ("case_id:number", "note:text")),
@@ -55,10 +55,10 @@ ACTIONS = {
                           ("list:text", "field:text", "description:text")),
     "drop_list": Action("SELECT fraud.drop_list(%(list)s)::text AS result", "list {list} is dropped", ("list:text",)),
     "add_to_list": Action("SELECT fraud.add_to_list(%(list)s, %(value)s, now() + make_interval(days => %(days)s), %(reason)s) AS result",
-                          "listed in {list}", ("list:text", "value:text", "days:number", "reason:text")),
+                          "listed in {list}", ("list:text", "value:text", "days:count", "reason:text")),
     # The same, and then what the value would have caught: the entry is found by its number, so that no value is in an address.
     "block": Action("SELECT fraud.add_to_list(%(list)s, %(value)s, now() + make_interval(days => %(days)s), %(reason)s) AS result",
-                    "listed in {list} for {days} days", ("list:text", "value:text", "days:number", "reason:text"), "/lists/{list}/newest"),
+                    "listed in {list}", ("list:text", "value:text", "days:count", "reason:text"), "/lists/{list}/newest"),
     "remove_from_list": Action("SELECT fraud.remove_from_list(%(list)s, %(value)s, %(reason)s) AS result", "taken out of {list}",
                                ("list:text", "value:text", "reason:text")),
     "enforce": Action("SELECT fraud.enforce_rule(%(rule)s, %(reason)s) AS result", "version {result} of rule {rule} decides", ("rule:text", "reason:text")),
@@ -67,25 +67,25 @@ ACTIONS = {
     "rollback_rule": Action("SELECT fraud.rollback_rule(%(rule)s, %(reason)s) AS result", "version {result} of rule {rule} decides", ("rule:text", "reason:text")),
     "drop_rule": Action("SELECT fraud.drop_rule(%(rule)s, %(reason)s)::text AS result", "rule {rule} is dropped", ("rule:text", "reason:text"), "/rules"),
     "snooze": Action("SELECT fraud.snooze(%(kind)s, %(name)s, now() + make_interval(days => %(days)s), %(reason)s, %(stream)s) AS result", "snoozed for {days} days",
-                     ("kind:text", "name:text", "days:number", "reason:text", "stream:text")),
+                     ("kind:text", "name:text", "days:count", "reason:text", "stream:text")),
     "end_snooze": Action("SELECT fraud.end_snooze(%(snooze_id)s, %(reason)s)::text AS result", "snooze {snooze_id} is ended", ("snooze_id:number", "reason:text")),
     "promote": Action("SELECT fraud.promote(%(model)s, %(version)s, reason => %(reason)s, review_at => %(review_at)s, block_at => %(block_at)s,"
                       " override_gate => %(override_gate)s)::text AS result", "version {version} of {model} decides",
-                      ("model:text", "version:number", "reason:text", "review_at:float", "block_at:float", "override_gate:flag")),
+                      ("model:text", "version:count", "reason:text", "review_at:float", "block_at:float", "override_gate:flag")),
     "rollback": Action("SELECT fraud.rollback(%(model)s, reason => %(reason)s) AS result", "version {result} of {model} decides again", ("model:text", "reason:text")),
 }
 
 
-def number(text, kind=int):
+def number(text, kind=int, bits=64):
     text = text.strip()
     if not text:
         return None
     try:
         value = kind(text)
     except ValueError:
-        value = None
-    if value is None or (kind is int and not -2**63 <= value < 2**63):
         abort(400, f'"{text[:50]}" is no number. Nothing was done.')
+    if kind is int and not -2**(bits - 1) <= value < 2**(bits - 1):
+        abort(400, f'"{text[:50]}" is too large a number. Nothing was done.')
     return value
 
 
@@ -93,11 +93,13 @@ def parameters_of(fields, form):
     values = {}
     for field in fields:
         name, kind = field.split(":")
-        text = form.get(name, "").replace("\0", "")
+        text = form.get(name, "")
         if kind == "text":
             values[name] = text.strip() or None
         elif kind == "number":
             values[name] = number(text)
+        elif kind == "count":
+            values[name] = number(text, bits=32)
         elif kind == "float":
             values[name] = number(text, float)
         elif kind == "flag":

@@ -47,7 +47,7 @@ def log_in():
             error, status = "This form is too old, or cookies are not kept. Try again.", 400
         elif wait > 0:
             error, status = f"Too many attempts failed. Try again in {math.ceil(wait)} s.", 429
-        elif not user or not request.form.get("password") or "\0" in user + request.form.get("password", ""):
+        elif not user or not request.form.get("password"):
             error, status = "A database role and its password are needed.", 400
         else:
             try:
@@ -81,6 +81,8 @@ def log_out():
 
 def demand_session():
     g.session = None
+    if "\0" in request.path or any("\0" in value for sent in (request.args, request.form) for _, value in sent.items(multi=True)):
+        abort(400, "What was sent has a character (NUL) that no text in the database has. Nothing was done.")
     if request.endpoint in OPEN:
         return None
     g.session = current_app.sessions.find(request.cookies.get(COOKIE, ""), by_hand=not request.headers.get("X-Fragment"))

@@ -8,6 +8,8 @@ import psycopg
 import psycopg_pool
 from psycopg.rows import dict_row
 
+from .database import read_times
+
 
 class NoPasswordAsked(psycopg.OperationalError):
     """The server let the role in without its password."""
@@ -23,6 +25,7 @@ class Session:
 
 
 def _see_times_as_reports_do(connection):
+    read_times(connection)
     try:
         connection.execute("SELECT set_config('timezone', fraud.report_timezone(), false)")
         connection.commit()

@@ -71,7 +71,9 @@ SELECT count(*), bool_and((backtest ->> 'frauds_hit')::int > 0) AS hit, bool_or(
 SELECT count(*) AS others FROM (SELECT condition FROM fraud.suggest_rules('2013-05-01', '2013-05-21', 3) EXCEPT SELECT condition FROM bt_suggested) s;
 -- They are conditions.
 SELECT fraud.add_rule('bt_suggested', (SELECT condition FROM bt_suggested LIMIT 1), 'review');
+SET client_min_messages = notice;
 SELECT count(*) FROM fraud.suggest_rules('2001-01-01', '2001-01-02');
+SET client_min_messages = warning;
 
 -- Refused.
 SELECT fraud.backtest_rule('amoun > 500', '2013-05-01', '2013-05-21');
@@ -128,3 +130,13 @@ SELECT count(fraud.add_rule('bt_many_' || i, 'amount > ' || i, 'tag')) FROM gene
 SELECT count(*), count(value) AS compared, bool_and(value = hits) AS all_too
 FROM (SELECT item, value, max(value) FILTER (WHERE metric = 'hits') OVER () AS hits FROM fraud.backtest_rule('amount > 500', '2013-05-01', '2013-05-21')) b WHERE item ~ '^bt_many_';
 SELECT count(fraud.drop_rule(rule, 'over')::text) FROM fraud.rules WHERE rule ~ '^bt_many_';
+-- Money is summed exactly: ten times 0.10 is 1.
+SELECT count(*) FROM fraud.ingest((SELECT jsonb_agg(jsonb_build_object('customer', 'bt' || i, 'customer_kind', 'account', 'trans_num', 'bt-cent-' || i, 'amt', 0.1,
+    'merchant', 'bt_shop', 'category', 'misc_net', 'trans_date_trans_time', '2013-08-01 12:00:00')) FROM generate_series(1, 10) i));
+SELECT count(fraud.label(transaction_id, true, 'chargeback', '2013-08-02', card)) FROM fraud.transactions WHERE transaction_id ~ '^bt-cent-';
+SELECT item IS NULL AS of_all, value FROM fraud.backtest_rule('amount < 1', '2013-08-01', '2013-08-02', false) WHERE metric = 'money_caught';
+SELECT metric, present, candidate FROM fraud.backtest_decision('2013-08-01', '2013-08-02', review_at => 0, rules => '{}') WHERE metric ~ '^money';
+SELECT metric, value FROM fraud.evaluate('payments', '2013-08-01', '2013-08-02', threshold => 0) WHERE metric ~ '^money';
+-- Whatever periods reach to.
+SELECT metric, present >= 0 AND candidate >= 0 AS told FROM fraud.backtest_decision('-infinity', 'infinity') WHERE metric IN ('payments', 'alerts_per_day');
+SELECT count(*) > 0 AS suggests FROM fraud.suggest_rules('-infinity', 'infinity', 2);

@@ -34,6 +34,8 @@ SELECT evidence ->> 'not_measured' AS why FROM fraud.promotions WHERE model = 'g
 SELECT metric, round(champion_value::numeric, 5) AS champion, round(challenger_value::numeric, 5) AS challenger, round(difference::numeric, 5) AS difference
 FROM fraud.compare_models('gated/2', 'gated/3', '2026-01-01', '2026-02-01', 0.1, rel => 'judged', columns => :columns);
 SELECT * FROM fraud.compare_models('gated/2', 'gated/3', '2026-01-01', '2026-02-01', scores => 'dreams');
+-- A rate that allows no alert at all: no difference either.
+SELECT metric, champion_value, difference FROM fraud.compare_models('gated/2', 'gated/2', '2026-01-01', '2026-02-01', 0.0001, rel => 'judged', columns => :columns) WHERE metric IN ('threshold', 'recall');
 
 -- Challengers score live payments in shadow, on the same vector, and decide nothing.
 CREATE FUNCTION amount_stump(threshold text) RETURNS bytea LANGUAGE sql AS $$

@@ -323,9 +323,9 @@ SELECT fraud.add_rule('ru_typo', 'amount > 1', 'review', '{merchant}: count_1h i
 SELECT fraud.add_rule('ru_typo', 'amount > 1', 'review', 'card {4111111111111111}');
 SELECT fraud.add_rule('ru_typo', 'amount > 1', 'review', '{merchant} has {}');
 SELECT fraud.add_rule('ru_typo', 'amount > 1', 'review', 'amount {amount');
-SELECT fraud.add_rule('ru_typo', 'amount > 555', 'review', 'amount {amount}}, {ru_gone}', mode => 'enforce');
+SELECT fraud.add_rule('ru_typo', 'amount > 555', 'review', 'amount {amount}}, {{amount}} {{{ru_gone}}}', mode => 'enforce');
 SELECT fraud.add_payment_field('ru_gone', 'text');
-SELECT fraud.add_rule('ru_typo', 'amount > 555', 'review', 'amount {amount}}, {ru_gone}', mode => 'enforce');
+SELECT fraud.add_rule('ru_typo', 'amount > 555', 'review', 'amount {amount}}, {{amount}} {{{ru_gone}}}', mode => 'enforce');
 SELECT fraud.alter_rule('ru_typo', reason => 'amount {amuont}');
 SELECT fraud.alter_rule('ru_typo', 'amount > 556', reason => '{amount} {ru_gome}');
 -- What goes later stays as it was written, and stops no payment.

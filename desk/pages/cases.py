@@ -29,4 +29,4 @@ def report_style():
     return Response(style.group(1) if style else "", mimetype="text/css", headers={"Cache-Control": "private, max-age=3600"})
 
 
-PAGES = [("/cases/<int:case_id>", case, ["GET"]), ("/report.css", report_style, ["GET"])]
+PAGES = [("/cases/<int(max=9223372036854775807):case_id>", case, ["GET"]), ("/report.css", report_style, ["GET"])]

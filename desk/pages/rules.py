@@ -6,7 +6,7 @@ from flask import abort, g, redirect, render_template, request, url_for
 from ..actions import number, parameters_of
 from ..database import ask, ask_one, told
 
-FIELDS = ("rule:text", "condition:text", "action:text", "reason:text", "priority:number", "note:text", "stream:text")
+FIELDS = ("rule:text", "condition:text", "action:text", "reason:text", "priority:count", "note:text", "stream:text")
 EMPTY = {"rule": "", "condition": "", "action": "review", "reason": "", "priority": 100, "note": "", "stream": "payments"}
 ENTRIES = 200
 

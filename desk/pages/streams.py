@@ -22,4 +22,4 @@ def stream_case(case_id):
                            history=ask("SELECT * FROM fraud.stream_case_history WHERE stream = %s AND case_id = %s ORDER BY history_id DESC LIMIT 100", of))
 
 
-PAGES = [("/streams", streams, ["GET"]), ("/streams/<int:case_id>", stream_case, ["GET"])]
+PAGES = [("/streams", streams, ["GET"]), ("/streams/<int(max=9223372036854775807):case_id>", stream_case, ["GET"])]

@@ -108,7 +108,9 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'scores is history or shadow.';
     END IF;
     RETURN QUERY
-        SELECT v.metric, a[1][v.place], b[1][v.place], b[1][v.place] - a[1][v.place]
+        SELECT v.metric, a[1][v.place], b[1][v.place],
+               -- Two thresholds that alert nothing are both infinity.
+               CASE WHEN b[1][v.place] = a[1][v.place] THEN 0 ELSE b[1][v.place] - a[1][v.place] END
         FROM (VALUES ('events', 1), ('frauds', 2), ('auc_roc', 3), ('average_precision', 4), ('log_loss', 5),
                      ('brier', 6), ('threshold', 7), ('precision', 8), ('recall', 9)) v(metric, place);
 END

@@ -212,6 +212,8 @@ CREATE FUNCTION fraud._shadowed_events(model text, champion int, challenger int,
 RETURNS TABLE (is_fraud boolean, champion_score float8, challenger_score float8)
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 100000
 SET search_path = pg_catalog, pg_temp
+-- As backtests of streams do (fraud._backtest_condition).
+SET enable_nestloop = off
 BEGIN ATOMIC
     SELECT l.is_fraud, d.score, s.score
     FROM fraud.stream_decisions d

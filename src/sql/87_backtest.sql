@@ -96,6 +96,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
 SET jit = off
+SET enable_nestloop = on
 AS $$
 DECLARE
     maturity interval := coalesce(nullif(current_setting('fraud_detect.label_maturity', true), ''), '7d')::interval;
@@ -106,6 +107,10 @@ DECLARE
     not_compared text[] := '{}';
     hint text;
 BEGIN
+    IF stream <> 'payments' THEN
+        -- Of a table's newest rows the planner's statistics know nothing, and by loops events and scores would be compared each with each.
+        PERFORM set_config('enable_nestloop', 'off', true);
+    END IF;
     IF num_nulls(expression, "from", "to", stream) > 0 THEN
         RAISE EXCEPTION 'condition, from, to and stream must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
@@ -224,7 +229,7 @@ DECLARE
                             row_name, at_block, at_review);
 BEGIN
     IF stream = 'payments' THEN
-        "rows" := format('SELECT %s, coalesce(t.is_fraud, false) AS "is fraud", t.base_amount::float8 AS "its money",'
+        "rows" := format('SELECT %s, coalesce(t.is_fraud, false) AS "is fraud", t.base_amount AS "its money",'
                          ' CASE t.decision WHEN ''block'' THEN 2 WHEN ''review'' THEN 1 ELSE 0 END AS "was decided"'
                          ' FROM (SELECT t.*, %s AS new_score FROM fraud.transactions t WHERE t.occurred_at >= $1 AND t.occurred_at < $2 OFFSET 0) t',
             fraud._rule_row('t.new_score', decision), CASE WHEN ref IS NULL THEN 't.score' ELSE format('fraud._score_stored(%L, t.features)', ref) END);
@@ -241,10 +246,14 @@ CREATE FUNCTION fraud._failing_rules(names text[], "rows" text, "from" timestamp
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET enable_nestloop = on
 AS $$
 DECLARE
     other record;
 BEGIN
+    IF stream <> 'payments' THEN
+        PERFORM set_config('enable_nestloop', 'off', true);
+    END IF;
     FOR other IN SELECT c.* FROM fraud._rules_to_decide(names, stream) c WHERE c.own LOOP
         BEGIN
             EXECUTE format('SELECT count(*) FILTER (WHERE %s) FROM (%s) payment', fraud._condition_as_of(other.expression, stream, other.plain), "rows") USING "from", "to";
@@ -265,6 +274,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
 SET jit = off
+SET enable_nestloop = on
 AS $$
 DECLARE
     maturity interval := coalesce(nullif(current_setting('fraud_detect.label_maturity', true), ''), '7d')::interval;
@@ -275,6 +285,9 @@ DECLARE
     payments text := "rows";
     failures text := '0';
 BEGIN
+    IF stream <> 'payments' THEN
+        PERFORM set_config('enable_nestloop', 'off', true);
+    END IF;
     FOR other IN SELECT c.*, array_position(failing, c.rule) AS place FROM fraud._rules_to_decide(rules, stream) c LOOP
         IF other.place IS NULL THEN
             condition := format('coalesce((%s), false)', fraud._condition_as_of(other.expression, stream, other.plain));
@@ -304,8 +317,9 @@ BEGIN
     END LOOP;
     RETURN QUERY EXECUTE format($q$
         WITH counted AS MATERIALIZED (
-            SELECT j.was, j.now, j.is_fraud, j.mature, count(*) AS payments, sum(j.money) AS money, sum(j.failures) AS failures
-            FROM (SELECT f.was, f.is_fraud, f.at < $3 AS mature, f.money, f.failures,
+            SELECT j.was, j.now, j.is_fraud, j.mature, count(*) AS payments, sum(j.money) FILTER (WHERE j.is_fraud OR greatest(j.was, j.now) = 2) AS money, sum(j.failures) AS failures,
+                   min(j.at) FILTER (WHERE NOT isfinite($1)) AS first
+            FROM (SELECT f.at, f.was, f.is_fraud, f.at < $3 AS mature, f.money, f.failures,
                          CASE WHEN f.allow THEN 0
                               ELSE greatest(least(greatest(f.band + (f.raise AND NOT f.lower)::int - (f.lower AND NOT f.raise)::int, 0), 2),
                                             f.review::int, 2 * f.block::int) END AS now
@@ -314,6 +328,9 @@ BEGIN
                                %1$s AS allow, %2$s AS block, %3$s AS review, %4$s AS raise, %5$s AS lower, %7$s AS failures
                         FROM (%6$s) payment) f) j
             GROUP BY j.was, j.now, j.is_fraud, j.mature),
+        -- Of a period without a beginning those since its first payment.
+        days AS (
+            SELECT greatest(extract(epoch FROM least($2, now()) - coalesce(min(c.first), nullif($1, '-infinity'))) / 86400, 1)::float8 AS days FROM counted c),
         sides AS (
             SELECT w.side, coalesce(sum(c.payments), 0) AS payments, CASE w.side WHEN 1 THEN (SELECT count(*) FROM %9$s m WHERE m.error IS NOT NULL AND m.enforced AND %10$s)
                                                             ELSE coalesce(sum(c.failures), 0) END AS failures,
@@ -328,9 +345,9 @@ BEGIN
             GROUP BY w.side),
         measures AS (
             SELECT s.side, v.place, v.metric, v.value::float8 AS value
-            FROM sides s, LATERAL (VALUES
+            FROM sides s, days y, LATERAL (VALUES
                 (1, 'payments', s.payments::float8), (2, 'alerts', coalesce(s.alerts, 0)), (3, 'blocks', coalesce(s.blocks, 0)),
-                (4, 'alerts_per_day', coalesce(s.alerts, 0) / $4), (5, 'blocks_per_day', coalesce(s.blocks, 0) / $4),
+                (4, 'alerts_per_day', coalesce(s.alerts, 0) / y.days), (5, 'blocks_per_day', coalesce(s.blocks, 0) / y.days),
                 (6, 'precision', coalesce(s.caught, 0) / nullif(s.mature_alerts, 0)::float8), (7, 'recall', coalesce(s.caught, 0) / nullif(s.frauds, 0)::float8),
                 (8, 'money_caught', s.money_caught), (9, 'money_lost', s.money_lost), (10, 'money_blocked_wrongly', s.money_blocked),
                 (11, 'failures', s.failures)) v(place, metric, value))
@@ -339,7 +356,7 @@ BEGIN
         payments, failures, decided,
         CASE stream WHEN 'payments' THEN 'fraud.rule_matches' ELSE 'fraud.stream_rule_matches' END,
         CASE stream WHEN 'payments' THEN 'm.occurred_at >= $1 AND m.occurred_at < $2' ELSE format('m.stream = %L AND m.event_time >= $1 AND m.event_time < $2', stream) END)
-    USING "from", "to", now() - maturity, greatest(extract(epoch FROM least("to", now()) - "from") / 86400, 1)::float8;
+    USING "from", "to", now() - maturity;
 END
 $$;
 COMMENT ON FUNCTION fraud._decision_counts(text, text, text[], text[], timestamptz, timestamptz, text) IS
@@ -434,6 +451,7 @@ CREATE FUNCTION fraud._suggested("from" timestamptz, "to" timestamptz, most int,
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET enable_nestloop = on
 AS $$
 DECLARE
     names text[];
@@ -441,6 +459,9 @@ DECLARE
     events record;
     samples text;
 BEGIN
+    IF stream <> 'payments' THEN
+        PERFORM set_config('enable_nestloop', 'off', true);
+    END IF;
     IF num_nulls("from", "to", most, stream) > 0 THEN
         RAISE EXCEPTION 'from, to, most and stream must not be null' USING ERRCODE = 'null_value_not_allowed';
     ELSIF most NOT BETWEEN 1 AND 100 THEN
@@ -493,6 +514,10 @@ BEGIN
         FROM found f, sizes s, jsonb_array_elements(f.list) WITH ORDINALITY l(one, place)
         ORDER BY l.place $q$, samples)
     USING "from", "to", names, most;
+    IF NOT FOUND THEN
+        RAISE NOTICE 'nothing is suggested: no % from % to % is labelled fraud, or no comparison tells those that are from the others', CASE stream WHEN 'payments' THEN 'payment' ELSE 'event' END, "from", "to"
+            USING HINT = CASE stream WHEN 'payments' THEN 'fraud.label says what is known of a payment.' ELSE 'fraud.label_event says what is known of an event.' END;
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION fraud._suggested(timestamptz, timestamptz, int, text) IS 'internal: simple conditions that tell labelled frauds from other payments, or events, by a sample';

@@ -8,17 +8,20 @@ import urllib.request
 
 
 class _Forms(html.parser.HTMLParser):
-    """The forms of a page, with their fields as a browser would send them, and their buttons."""
+    """The forms of a page, with their fields as a browser would send them, and their buttons; and where it links to."""
 
     def __init__(self, text):
         super().__init__()
         self.forms = []
+        self.links = []
         self._form = self._area = self._select = self._option = None
         self._text = ""
         self.feed(text)
 
     def handle_starttag(self, tag, pairs):
         given = dict(pairs)
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"])
         if tag == "form":
             self._form = {"action": given.get("action", ""), "method": given.get("method", "get"), "fields": [], "buttons": []}
             self.forms.append(self._form)
@@ -86,6 +89,15 @@ class Browser:
                     action = button["action"] or form["action"] or self.url
                     return self.get(action + "?" + urllib.parse.urlencode(fields)) if form["method"] == "get" else self.post(action, fields)
         raise AssertionError(f'no button "{label}" with {where} at {self.url}:\n{self.text[:2000]}')
+
+    def links(self):
+        """Where the page leads to, of the desk."""
+        found = (urllib.parse.urljoin(self.url, link).partition("#")[0] for link in _Forms(self.text).links)
+        return [link for link in found if link.startswith(self.address)]
+
+    def forms(self):
+        """The page's forms that change something, or ask: action, method and fields."""
+        return [(urllib.parse.urljoin(self.url, form["action"]), form["method"], dict(form["fields"]), form["buttons"]) for form in _Forms(self.text).forms]
 
     def token(self):
         return next(v for form in _Forms(self.text).forms for n, v in form["fields"] if n == "csrf")

@@ -4,6 +4,7 @@ import pathlib
 import re
 import time
 import unittest
+import urllib.parse
 
 import place
 from browser import Browser
@@ -307,6 +308,55 @@ class Walk(unittest.TestCase):
             time.sleep(0.5)
         self.assertEqual(stranger.status, 200, "who waits, gets in")
 
+    def test_8a_whatever_is_stored_is_shown(self):
+        """Each page that any other leads to, a few of each kind, with values as people and programs leave them."""
+        sql("""SELECT fraud.create_list('no_end', 'merchant', description => '<i>"&');
+            SELECT fraud.add_to_list('no_end', ARRAY(SELECT '<b>''"{x} ' || i FROM generate_series(1, 300) i), NULL, '</script>');
+            SELECT fraud.add_to_list('no_end', 'far', '294276-12-31', 'far'); SELECT fraud.add_to_list('no_end', 'late', '9999-12-31 23:59:59', 'late');
+            SELECT fraud.add_rule('no_end', 'amount > 7777', 'review', '{{a}} <i>{merchant}</i>', valid_from => '-infinity', valid_until => 'infinity', note => '</script>');
+            SELECT fraud.snooze('rule', 'no_end', '294276-12-31', '</script>')""")
+        place.pay("'\"<odd>/?&#% \u00e9", 900, "d '\"<odd>", merchant="<odd>")
+        one = self.logged_in("desk_two")
+        shapes, waiting, seen = {}, [one.url, self.desk.address + "/search"], set()
+        while waiting:
+            url = waiting.pop()
+            shape = re.sub(r"\d+|(?<=/payments/).*", "N", url)
+            if url in seen or shapes.setdefault(shape, 0) == 3:
+                continue
+            seen.add(url)
+            shapes[shape] += 1
+            self.assertEqual(one.get(url).status, 200, f"{url}: {one.text}")
+            waiting += one.links()
+        self.assertGreater(len(shapes), 15)
+        self.assertIn(self.desk.address + "/lists/no_end", seen)
+        self.assertIn("no end", one.get("/lists/no_end?part=300").text)
+        self.assertEqual(one.get("/search").press("Find", id="'\"<odd>/?&#% \u00e9").status, 200)
+        self.assertIn("&lt;odd&gt;", one.text)
+
+    def test_8b_whatever_is_typed_is_answered(self):
+        """Each field of each form with what it was not made for: a refusal, or what was asked for, and no fault of the desk's, or the database's, own."""
+        one, forms = self.logged_in("desk_two"), {}
+        case, stream_case = value("SELECT max(case_id) FROM fraud.cases"), value("SELECT max(case_id) FROM fraud.stream_cases")
+        for path in ("/queue", f"/cases/{case}", f"/streams/{stream_case}", "/streams", "/search", "/rules", "/rules/new", "/rules/of/no_end", "/rules/suggested", "/rules/decision", "/lists/no_end", "/models/payments"):
+            one.get(path)
+            for action, method, fields, buttons in one.forms():
+                forms.setdefault((action, tuple(sorted(fields))), (path, method, fields, buttons))
+        self.assertGreater(len(forms), 20)
+        for (action, _), (path, method, fields, buttons) in forms.items():
+            if action.endswith("/logout"):
+                continue
+            for name in fields.keys() - {"csrf"}:
+                for typed in ("", "-1", "3000000000", "nan", "a\0b'\"<{x}>%s"):
+                    sent = {"reason": "r", "note": "n"} | fields | {name: typed}
+                    if buttons and buttons[-1]["name"]:
+                        sent[buttons[-1]["name"]] = buttons[-1]["value"]
+                    if method == "post":
+                        one.post(action, sent)
+                    else:
+                        one.get(action + "?" + urllib.parse.urlencode(sent))
+                    what = f"{path}, {action}: {name} = {typed!r}"
+                    self.assertLess(one.status, 500, what)
+                    self.assertNotRegex(one.text, r"function [\w.]+\([^)]*\) does not exist|cannot be reached|PostgreSQL text fields", what)
 
     def test_9_long_queue(self):
         sql("INSERT INTO fraud.case_states (card, priority, opened_at) SELECT gen_random_uuid(), random() * 1000, now() - random() * interval '30 days' FROM generate_series(1, 100000)")

@@ -27,6 +27,14 @@ is(on_standby($assess), 'approve', 'and assesses');
 is(on_standby("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fraud_detect%'"), '0', 'it has no worker');
 my (undef, undef, $error) = $standby->psql('postgres', "SELECT * FROM fraud.ingest('" . payment(trans_num => '"t-9"') . "')");
 like($error, qr/read-only/, 'it stores nothing and says why');
+# Whatever statement of ours it was that failed, who called is told where to call.
+for my $act ('fraud.take_case()', "fraud.add_rule('r', 'amount > 5', 'tag')", "fraud.add_to_list('block_merchant', 'x', NULL, 'x')", "fraud.promote('payments', 1, review_at => 0.5)",
+    "fraud.poll_now('api')", "fraud.train('p', 'payments', train_from => '2026-01-01', train_to => '2026-02-01')",
+    "fraud.ingest('" . payment(trans_num => '"t-10"', current_time => 1300000000000) . "')")
+{
+    (undef, undef, $error) = $standby->psql('postgres', "SELECT $act");
+    like($error, qr/HINT:  This server is a standby, where nothing can be changed: call the function on the primary\./, substr($act, 0, index($act, '(')) . ' on a standby');
+}
 # What leaves the database is noted, or does not leave it.
 for my $export ("fraud.export_model('payments')", '(SELECT fraud.customer_data(card) FROM fraud.customers)')
 {

@@ -54,6 +54,17 @@ TEST(DescribeFeature, SaysWhatIsUnknownAsItsTemplateDoes) {
   EXPECT_EQ(describe_feature(places, {0, kMissing}, 1), "speed is unknown");
 }
 
+TEST(DescribeFeature, WritesABraceForTwo) {
+  const std::vector<FeatureInfo> braces = {{"a|b", false, {}, "{{{a|b:.0}}} of {{3}}|{{}}}"}, {"c", false, {}, "{{{c:.1}"}};
+  EXPECT_EQ(describe_feature(braces, {2, 1}, 0), "{2} of {3}");
+  EXPECT_EQ(describe_feature(braces, {kMissing, 1}, 0), "{}}");
+  EXPECT_EQ(describe_feature(braces, {2, 1}, 1), "{1.0");
+  for (const FeatureInfo& feature : braces) EXPECT_EQ(reason_fault(feature.reason), "");
+  ASSERT_EQ(features_named(braces[0].reason).size(), 1U);
+  EXPECT_EQ(features_named(braces[0].reason)[0].feature, "a|b");
+  EXPECT_EQ(reason_fault("{{a:.1}} {"), "a brace is not closed");
+}
+
 TEST(DescribeReasons, StrongestFirstAndOnlyWhatSpeaksForFraud) {
   const std::vector<float> ones(kFeatures.size(), 1);
   std::vector<double> phi(kFeatures.size(), -0.5);

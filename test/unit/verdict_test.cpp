@@ -19,6 +19,8 @@ TEST(RuleReason, HasPlacesBetweenBraces) {
   EXPECT_EQ(reason_places("{a}{b c} {}}"), (Places{"a", "b c", ""}));
   EXPECT_EQ(reason_places("{a {b}"), (Places{"a {b"}));
   EXPECT_EQ(reason_places("{a} {b"), std::nullopt);
+  EXPECT_EQ(reason_places("{{a}} {{{b}}} {{"), (Places{"b"}));
+  EXPECT_EQ(reason_places("{{a}} {"), std::nullopt);
 }
 
 TEST(NearestNames, AreByLettersAndParts) {

@@ -83,63 +83,66 @@ std::optional<std::string> fill_place(std::string_view text, const ReasonValues&
   return written(*place, value, values);
 }
 
-// Calls `put` for each text and place of a template; false where a brace is not
-// closed, or where it says so.
-template <typename Put>
-bool for_each_part(std::string_view pattern, Put&& put) {
-  while (true) {
-    const size_t open = pattern.find('{');
-    if (!put(pattern.substr(0, open), false)) return false;
-    if (open == std::string_view::npos) return true;
-    const size_t close = pattern.find('}', open);
-    if (close == std::string_view::npos) return false;
-    if (!put(pattern.substr(open + 1, close - open - 1), true)) return false;
-    pattern.remove_prefix(close + 1);
-  }
-}
-
-std::optional<std::string> fill_one(std::string_view pattern, const ReasonValues& values) {
-  std::string text;
-  const bool filled = for_each_part(pattern, [&](std::string_view part, bool is_place) {
-    std::optional<std::string> value =
-        is_place ? fill_place(part, values) : std::optional(std::string(part));
-    if (value) text += *value;
-    return value.has_value();
-  });
-  return filled ? std::optional(std::move(text)) : std::nullopt;
-}
-
 }  // namespace
 
-std::optional<std::string> fill_reason(std::string_view templates, const ReasonValues& values) {
-  while (true) {
-    const size_t bar = templates.find('|');
-    if (auto text = fill_one(templates.substr(0, bar), values)) return text;
-    if (bar == std::string_view::npos) return std::nullopt;
-    templates.remove_prefix(bar + 1);
+std::optional<std::vector<TemplatePart>> template_parts(std::string_view pattern) {
+  std::vector<TemplatePart> parts;
+  while (!pattern.empty()) {
+    const size_t brace = pattern.find_first_of("{}");
+    const bool doubled = brace != std::string_view::npos && pattern.substr(brace + 1, 1) == pattern.substr(brace, 1);
+    if (brace == std::string_view::npos || doubled || pattern[brace] == '}') {
+      // One of two goes with the text before it, and so does one that closes nothing.
+      const size_t end = brace == std::string_view::npos ? pattern.size() : brace + 1;
+      parts.push_back({pattern.substr(0, end), false});
+      pattern.remove_prefix(doubled ? end + 1 : end);
+      continue;
+    }
+    const size_t close = pattern.find('}', brace);
+    if (close == std::string_view::npos) return std::nullopt;
+    if (brace > 0) parts.push_back({pattern.substr(0, brace), false});
+    parts.push_back({pattern.substr(brace + 1, close - brace - 1), true});
+    pattern.remove_prefix(close + 1);
   }
+  return parts;
+}
+
+std::optional<std::string> fill_reason(std::string_view templates, const ReasonValues& values) {
+  const auto parts = template_parts(templates);
+  if (!parts) return std::nullopt;
+  std::optional<std::string> text = std::string();  // of the template that is being filled in
+  for (const TemplatePart& part : *parts) {
+    if (part.is_place) {
+      const std::optional<std::string> value = text ? fill_place(part.text, values) : std::nullopt;
+      if (value) *text += *value; else text.reset();
+      continue;
+    }
+    std::string_view rest = part.text;
+    for (size_t bar; (bar = rest.find('|')) != std::string_view::npos; rest.remove_prefix(bar + 1)) {
+      if (text) return *text += rest.substr(0, bar);
+      text = std::string();
+    }
+    if (text) *text += rest;
+  }
+  return text;
 }
 
 std::string reason_fault(std::string_view templates) {
-  std::string fault;
-  const bool closed = for_each_part(templates, [&](std::string_view part, bool is_place) {
-    if (is_place && !parse_place(part)) {
-      fault = "\"{" + std::string(part) + "}\" is not a feature and how it is written";
-    }
-    return fault.empty();
-  });
-  return closed || !fault.empty() ? fault : "a brace is not closed";
+  const auto parts = template_parts(templates);
+  if (!parts) return "a brace is not closed";
+  for (const TemplatePart& part : *parts) {
+    if (part.is_place && !parse_place(part.text)) return "\"{" + std::string(part.text) + "}\" is not a feature and how it is written";
+  }
+  return {};
 }
 
 std::vector<NamedFeature> features_named(std::string_view templates) {
   std::vector<NamedFeature> named;
-  (void)for_each_part(templates, [&](std::string_view part, bool is_place) {
-    const std::optional<Place> place = is_place ? parse_place(part) : std::nullopt;
-    if (!place) return true;
+  for (const TemplatePart& part : template_parts(templates).value_or(std::vector<TemplatePart>())) {
+    const std::optional<Place> place = part.is_place ? parse_place(part.text) : std::nullopt;
+    if (!place) continue;
     named.push_back({place->feature, place->way == "category"});
     if (!place->divisor.empty()) named.push_back({place->divisor, false});
-    return true;
-  });
+  }
   return named;
 }
 

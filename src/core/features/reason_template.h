@@ -1,4 +1,4 @@
-// The sentence that goes with a feature's definition.
+// The sentences of reasons: what stands between their braces, and how that of a feature is filled in.
 #pragma once
 
 #include "core/base/guard.h"
@@ -11,6 +11,16 @@
 
 namespace fraud {
 
+// A piece of a template: text as it is shown, or what stands between braces.
+struct TemplatePart {
+  std::string_view text;
+  bool is_place;
+};
+
+// Parts a template, a rule's as a feature's, at its places, in order; nothing where a brace is not closed. Outside of
+// places "{{" and "}}" are one brace of the text, and so is a "}" that closes nothing.
+std::optional<std::vector<TemplatePart>> template_parts(std::string_view pattern);
+
 // What a template's places stand for.
 struct ReasonValues {
   // The value of a feature; NaN where it is missing, or unknown.
@@ -21,7 +31,7 @@ struct ReasonValues {
 
 // Fills a template in: text with places such as {amount:.2}, which hold a feature
 // and how its value is written, or {amount/mean_30d:.1}, the ratio of two. Several
-// templates may be given, parted by "|"; the first whose values are all known is
+// templates may be given, parted by "|" (outside of places); the first whose values are all known is
 // taken (a ratio's divisor must be above 0). Ways of writing:
 //
 //   .0 .1 .2   with so many decimals      floor      the whole part

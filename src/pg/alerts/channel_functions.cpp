@@ -1,4 +1,5 @@
 // What channels need beside SQL: conditions and templates.
+#include "core/payments/mask.h"
 #include "core/payments/message.h"
 
 #include "pg/features/feature_expression.h"
@@ -89,6 +90,18 @@ bool evaluate(const char* query, bool has_payload, Datum payload) {
   return holds;
 }
 
+// The errors of a condition that is given begin with what they are about; their places are of a query that nobody wrote.
+[[noreturn]] void refuse(const ErrorData* data, const char* condition) {
+  auto or_empty = [](const char* part) { return std::string(part != nullptr ? part : ""); };
+  std::string message = or_empty(data->message);
+  for (const std::string_view what : {"argument of IS TRUE", "the condition"}) {
+    if (message.rfind(what, 0) == 0) message.replace(0, what.size(), "it");
+  }
+  const int shown = protect([&] { return pg_mbcliplen(condition, static_cast<int>(strlen(condition)), 200); });
+  throw SqlError(data->sqlerrcode, mask_card_numbers("invalid condition \"" + std::string(condition, static_cast<size_t>(shown)) + "\": " + message), mask_card_numbers(or_empty(data->detail)),
+                 data->hint != nullptr ? data->hint : "A condition is written as after WHERE, over the columns of an alert: docs/alerts.md lists them.");
+}
+
 }  // namespace
 
 }  // namespace fraud::pg
@@ -104,19 +117,20 @@ FRAUD_FUNCTION(condition_holds) {
     }
     return text_to_cstring(PG_GETARG_TEXT_PP(0));
   });
+  const bool has_payload = !PG_ARGISNULL(2);
+  Oid role = protect([&] { return get_role_oid(NameStr(*PG_GETARG_NAME(1)), false); });
   try {
     protect([&] { check_one_expression(condition); });
+    RestrictedScope restricted(role);
+    return protect([&] {
+      Datum payload = has_payload ? PG_GETARG_DATUM(2) : (Datum)0;
+      return BoolGetDatum(evaluate(psprintf("%s%s%s", kBeforeCondition, condition, kAfterCondition),
+                                   has_payload, payload));
+    });
   } catch (const PgError& error) {
-    throw SqlError(error.data()->sqlerrcode, error.data()->message);
+    if (has_payload || ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
+    refuse(error.data(), condition);
   }
-  Oid role = protect([&] { return get_role_oid(NameStr(*PG_GETARG_NAME(1)), false); });
-  RestrictedScope restricted(role);
-  return protect([&] {
-    bool has_payload = !PG_ARGISNULL(2);
-    Datum payload = has_payload ? PG_GETARG_DATUM(2) : (Datum)0;
-    return BoolGetDatum(evaluate(psprintf("%s%s%s", kBeforeCondition, condition, kAfterCondition),
-                                 has_payload, payload));
-  });
 }
 
 FRAUD_FUNCTION(check_template) {

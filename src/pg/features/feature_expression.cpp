@@ -197,6 +197,14 @@ List* plain_target_list(List* parsed) {
   return select->targetList;
 }
 
+std::string in_our_words(std::string message, std::string_view many, std::string_view one) {
+  for (const auto& [theirs, ours] : {std::pair<std::string_view, std::string_view>{"index expressions", many}, {"index expression", one}}) {
+    const size_t at = message.find(theirs);
+    if (at != std::string::npos) message.replace(at, theirs.size(), ours);
+  }
+  return message;
+}
+
 std::vector<FeatureExpression> parse_expressions(Oid relation, const char* what,
                                                  std::string_view text) {
   std::string copy(text);
@@ -208,9 +216,13 @@ std::vector<FeatureExpression> parse_expressions(Oid relation, const char* what,
   } catch (const PgError& error) {
     const ErrorData* data = error.data();
     auto or_empty = [](const char* part) { return std::string(part != nullptr ? part : ""); };
+    std::string hint = or_empty(data->hint);
+    if (hint.empty() && data->sqlerrcode == ERRCODE_UNDEFINED_COLUMN) {
+      hint = "It may name the columns of " + std::string(protect([&] { return get_rel_name(relation); })) + ".";
+    }
     throw SqlError(data->sqlerrcode,
-                   "invalid " + std::string(what) + " \"" + copy + "\": " + or_empty(data->message),
-                   or_empty(data->detail), or_empty(data->hint));
+                   "invalid " + std::string(what) + " \"" + copy + "\": " + in_our_words(or_empty(data->message), "expressions", "an expression"),
+                   or_empty(data->detail), hint);
   }
   std::vector<FeatureExpression> result;
   for (int i = 0; i < count; ++i) {

@@ -29,6 +29,9 @@ std::vector<FeatureExpression> parse_expressions(Oid relation, const char* what,
 // The same for exactly one expression.
 FeatureExpression parse_expression(Oid relation, const char* what, std::string_view text);
 
+// What Postgres says of an expression of ours takes it for an index's: this says what it is, as in "expressions" and "an expression".
+std::string in_our_words(std::string message, std::string_view many, std::string_view one);
+
 // The target list of a parsed "SELECT list" that is nothing more than expressions, or null.
 List* plain_target_list(List* parsed);
 

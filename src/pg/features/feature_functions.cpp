@@ -101,7 +101,7 @@ std::optional<std::string> reason_argument(FunctionCallInfo fcinfo, int index, c
   const std::string fault = reason ? reason_fault(*reason) : std::string();
   if (!fault.empty()) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "invalid reason: " + fault, {},
-                   "Such as: {amount:.2} is {amount/mean_30d:.1} times the mean|amount {amount:.2}.");
+                   "Such as: {amount:.2} is {amount/mean_30d:.1} times the mean|amount {amount:.2}. A brace itself is written twice.");
   }
   if (reason) check_names(definition, *reason);
   return reason;

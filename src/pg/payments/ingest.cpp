@@ -51,20 +51,21 @@ Statement insert_transactions(
 // card take turns. Until this commits nobody decides the case: that takes the row FOR
 // UPDATE. One that an analyst's open transaction has locked is passed over: nobody waits
 // for a person. What is locked here is changed here: the priority, by which cases are
-// taken in order, is the sum of score times amount.
+// taken in order, is the sum of score times amount. Cases and alerts are looked up, not
+// joined: however small the tables were when this was planned (OFFSET 0).
 Statement insert_alert(
     "WITH latest AS (SELECT c.case_id FROM fraud.case_states c WHERE c.card = $1"
     "  AND c.status IN ('open', 'acknowledged')"
     "  AND EXISTS (SELECT FROM fraud.alerts a WHERE a.case_id = c.case_id AND a.card = $1"
-    "   AND a.raised_at > now() - $10 * interval '1 microsecond')"
+    "   AND a.raised_at > now() - $10 * interval '1 microsecond' OFFSET 0)"
     "  ORDER BY c.case_id DESC LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),"
     // In the alphabet, block is before review.
     " joined AS (SELECT l.case_id,"
     "   (SELECT count(*) FROM fraud.alerts a WHERE a.case_id = l.case_id AND a.card = $1) + 1 AS alerts,"
     "   $5 < (SELECT min(a.decision) FROM fraud.alerts a WHERE a.case_id = l.case_id AND a.card = $1) AS escalated"
     "  FROM latest l),"
-    " grown AS (UPDATE fraud.case_states c SET priority = c.priority + $4 * $9::float8 FROM latest l"
-    "  WHERE c.card = $1 AND c.case_id = l.case_id),"
+    " grown AS (UPDATE fraud.case_states c SET priority = c.priority + $4 * $9::float8"
+    "  WHERE c.card = $1 AND c.case_id = (SELECT l.case_id FROM latest l)),"
     " opened AS (INSERT INTO fraud.case_states (card, priority) SELECT $1, $4 * $9::float8 WHERE NOT EXISTS (SELECT FROM latest)"
     "  RETURNING case_id),"
     " the_case AS (SELECT * FROM joined UNION ALL SELECT o.case_id, 1, false FROM opened o)"

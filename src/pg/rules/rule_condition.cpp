@@ -225,12 +225,7 @@ void named_after(const RuleRow& row, std::string_view condition, Body&& body) {
     const ErrorData* data = error.data();
     if (ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) throw;
     auto or_empty = [](const char* part) { return std::string(part != nullptr ? part : ""); };
-    // Postgres takes it for what is most like it.
-    std::string message = or_empty(data->message);
-    for (const auto& [theirs, ours] : {std::pair<std::string_view, std::string_view>{"index expressions", "conditions"}, {"index expression", "a condition"}}) {
-      const size_t at = message.find(theirs);
-      if (at != std::string::npos) message.replace(at, theirs.size(), ours);
-    }
+    const std::string message = in_our_words(or_empty(data->message), "conditions", "a condition");
     const std::string columns = "fraud.rule_columns(" + (row.set == nullptr ? "" : "'" + row.set->name + "'") + ") lists what a condition may name.";
     // Errors are logged.
     throw SqlError(data->sqlerrcode, mask_card_numbers("invalid condition \"" + beginning(mask_card_numbers(condition)) + "\": " + message),

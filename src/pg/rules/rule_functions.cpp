@@ -51,7 +51,7 @@ void check_reason(const RuleRow& row, const std::string& name, const std::string
   const std::optional<std::vector<std::string_view>> places = reason_places(reason);
   if (!places) {
     throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "the reason of rule \"" + rule + "\" has a brace that is not closed", "Between braces stands a column of " + columns + ", whose value is shown.",
-                   "Such as: amount {amount} is far from home, {distance_km} km.");
+                   "Such as: amount {amount} is far from home, {distance_km} km. A brace itself is written twice.");
   }
   for (const std::string_view place : *places) {
     if (std::any_of(row.columns.begin(), row.columns.end(), [place](const RuleColumn& column) { return column.name == place; })) continue;

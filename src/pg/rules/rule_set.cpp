@@ -1,7 +1,9 @@
 #include "pg/rules/rule_set.h"
 
 #include "core/base/json.h"
+#include "core/features/reason_template.h"
 #include "core/payments/mask.h"
+#include "core/rules/rule_reason.h"
 
 #include <algorithm>
 #include <cstring>
@@ -396,8 +398,10 @@ void RuleSet::prepare(const Group& group, Rule& rule) {
     if (column > 0) used_[static_cast<size_t>(column) - 1] = 1;
   }
   // A reason's places, too.
-  for (size_t c = 0; c < row_.columns.size(); ++c) {
-    if (rule.reason.find("{" + row_.columns[c].name + "}") != std::string::npos) used_[c] = 1;
+  for (const std::string_view place : reason_places(rule.reason).value_or(std::vector<std::string_view>())) {
+    for (size_t c = 0; c < row_.columns.size(); ++c) {
+      if (row_.columns[c].name == place) used_[c] = 1;
+    }
   }
 }
 
@@ -553,24 +557,17 @@ void RuleSet::stop_rules(Group& group) {
 
 std::string RuleSet::fill_reason(const Rule& rule) {
   if (rule.reason.empty()) return "rule " + rule.name;
+  const auto parts = template_parts(rule.reason);
+  if (!parts) return mask_card_numbers(rule.reason);
   // Once through it: a value may look like a place.
   std::string filled;
-  for (size_t at = 0; at < rule.reason.size();) {
-    const size_t begin = rule.reason.find('{', at), end = begin == std::string::npos ? begin : rule.reason.find('}', begin);
-    if (end == std::string::npos) {
-      filled.append(rule.reason, at);
-      break;
+  for (const TemplatePart& part : *parts) {
+    const auto column = std::find_if(row_.columns.begin(), row_.columns.end(), [&part](const RuleColumn& known) { return part.is_place && known.name == part.text; });
+    if (column != row_.columns.end()) {
+      filled += shown_value(static_cast<size_t>(column - row_.columns.begin()));
+    } else {
+      filled.append(part.is_place ? "{" : "").append(part.text).append(part.is_place ? "}" : "");
     }
-    filled.append(rule.reason, at, begin - at);
-    const std::string_view name = std::string_view(rule.reason).substr(begin + 1, end - begin - 1);
-    const auto column = std::find_if(row_.columns.begin(), row_.columns.end(), [name](const RuleColumn& known) { return known.name == name; });
-    if (column == row_.columns.end()) {
-      filled += '{';
-      at = begin + 1;
-      continue;
-    }
-    filled += shown_value(static_cast<size_t>(column - row_.columns.begin()));
-    at = end + 1;
   }
   return mask_card_numbers(filled);
 }

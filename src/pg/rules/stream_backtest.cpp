@@ -130,7 +130,7 @@ FRAUD_FUNCTION(event_rows) {
   const std::string counted = "payment.event_time, payment." + fraud + ", payment.decision, payment." + money + ", payment." + who + ", payment.event_time < $3";
   const std::string customers = "SELECT count(DISTINCT coalesce(d.entity, d.event_id)) FROM fraud.event_scores d WHERE d.stream = " + of +
                                 " AND d.event_time >= $1 AND d.event_time < $2";
-  const std::string decided = "payment.event_time AS at, payment." + was + " AS was, coalesce(payment." + fraud + ", false) AS is_fraud, payment." + money + "::float8 AS money";
+  const std::string decided = "payment.event_time AS at, payment." + was + " AS was, coalesce(payment." + fraud + ", false) AS is_fraud, payment." + money + " AS money";
   std::string model;
   {
     OwnerScope owner;

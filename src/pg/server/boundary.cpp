@@ -8,6 +8,7 @@
 
 extern "C" {
 #include "access/parallel.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
 }
 
@@ -147,6 +148,11 @@ static void hide_our_code(ErrorData* data) {
   // RAISE … USING DETAIL = '' has nothing to say.
   if (data->detail != nullptr && *data->detail == '\0') data->detail = nullptr;
   if (data->hint != nullptr && *data->hint == '\0') data->hint = nullptr;
+  // What was executed is a statement of ours, and tells nobody why he may not.
+  if (data->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION && data->hint == nullptr) {
+    data->hint = const_cast<char*>(RecoveryInProgress() ? "This server is a standby, where nothing can be changed: call the function on the primary."
+                                                        : "The function changes what is stored: call it in a transaction that may (transaction_read_only is on).");
+  }
   if (ERRCODE_TO_CATEGORY(data->sqlerrcode) == ERRCODE_INTERNAL_ERROR) return;
   if (MyBackendType == B_BG_WORKER && !IsParallelWorker()) return;  // nobody called; the log is who reads it
   const char* context = data->context != nullptr ? data->context : "";
