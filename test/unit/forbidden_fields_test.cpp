@@ -121,6 +121,18 @@ TEST(ForbiddenFields, LeavesNumbersBesideNamesToTheMask) {
   }
 }
 
+// Where the layout is broken, what stands between groups is as JSON writes it, once or twice.
+TEST(ForbiddenFields, MasksBehindEscapes) {
+  for (const std::string between : {"\\t", "\\n", "\\r", "\\f", "\\b", "\\/", "\\u2009", "\\u00a0", "\\u00A0", "\\u2013", "\\u0020", "\\\\t", "\\\\u2009", "\\\\/", "\\\\\\\\n", "\\t\\t", "\\n\\t"}) {
+    std::string number = "4111";
+    for (int i = 0; i < 3; ++i) number += between + "1111";
+    const std::string kept = redact_broken("[{\"memo\": \"" + number + "\", \"path\": \"C:\\\\x\\\"\"", 1000);
+    EXPECT_EQ(kept.find("4111"), std::string::npos) << between << ": " << kept;
+    EXPECT_NE(kept.find("C:\\\\x\\\""), std::string::npos) << kept;
+  }
+  EXPECT_EQ(redact_broken("\"\\u0663\\u00663\\ud83d\\ude00\\", 1000), "\"\xD9\xA3" "f3\\ud83d\\ude00\\");
+}
+
 // What people write: values go, whatever else stands there stays.
 TEST(ForbiddenFields, KeepsProse) {
   const std::pair<const char*, const char*> kCases[] = {

@@ -513,8 +513,58 @@ std::string redact(std::string_view text, std::string_view card_number) {
   return may_name_forbidden(kept) ? Cutter(kept).cut() : kept;
 }
 
+// Returns the text with what JSON writes between the groups of a number ("4111\\t1111", "4111\\u20091111", "4111\\/1111") as it is
+// meant. Of a text that could be read the reader has undone it.
+std::string undo_all_escapes(std::string_view text) {
+  const std::string half = undo_escapes(text);
+  std::string plain;
+  plain.reserve(half.size());
+  const auto code_at = [&](size_t at) {
+    unsigned code = 0;
+    for (size_t i = at; i < at + 4; ++i) {
+      const char c = half[i], lower = static_cast<char>(c | 0x20);
+      const int digit = is_ascii_digit(c) ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+      if (digit < 0) return 0u;
+      code = code * 16 + static_cast<unsigned>(digit);
+    }
+    return code;
+  };
+  size_t undone_to = 0;  // one stood right before it
+  for (size_t at = 0; at < half.size(); ++at) {
+    if (half[at] != '\\' || at + 1 == half.size()) {
+      plain += half[at];
+      continue;
+    }
+    // In a text within a text the backslash is escaped itself.
+    size_t next = at + 1;
+    while (next < half.size() && half[next] == '\\') ++next;
+    const char c = next < half.size() ? half[next] : '\\';
+    const unsigned code = c == 'u' && half.size() - next > 4 ? code_at(next + 1) : 0;
+    const bool is_between = at > 0 && (is_ascii_digit(half[at - 1]) || undone_to == at) && next + 1 < half.size() &&
+                            (is_ascii_digit(half[next + 1]) || half[next + 1] == '\\');
+    if (is_between && (c == '/' || c == 't' || c == 'n' || c == 'r' || c == 'b' || c == 'f')) {
+      plain += c == '/' ? '/' : ' ';
+      at = next;
+      undone_to = next + 1;
+    } else if (code >= 0x80 && (code < 0xD800 || code > 0xDFFF)) {
+      if (code >= 0x800) {
+        plain += static_cast<char>(0xE0 | code >> 12);
+        plain += static_cast<char>(0x80 | (code >> 6 & 0x3F));
+      } else {
+        plain += static_cast<char>(0xC0 | code >> 6);
+      }
+      plain += static_cast<char>(0x80 | (code & 0x3F));
+      at = next + 4;
+    } else {
+      plain.append(half, at, next - at);
+      at = next - 1;
+    }
+  }
+  return plain;
+}
+
 std::string redact_broken(std::string_view text, size_t max_bytes) {
-  std::string kept = cut_forbidden_fields(mask_card_numbers(undo_escapes(text.substr(0, max_bytes)), Masking::kAny));
+  std::string kept = cut_forbidden_fields(mask_card_numbers(undo_all_escapes(text.substr(0, max_bytes)), Masking::kAny));
   // More than any number takes with what may stand in it.
   constexpr size_t kMaxNumberBytes = 256;
   if (text.size() > max_bytes) kept.resize(kept.size() - std::min(kept.size(), kMaxNumberBytes));
