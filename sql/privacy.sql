@@ -96,6 +96,8 @@ SELECT fraud.add_channel('4111-1111-1111-1111', 'notify', 'x');
 SELECT fraud.create_feature_set('f4111111111111111', 'privacy_events', 'id', 'at');
 SELECT fraud.add_feature('privacy', 'f4111111111111111', '1');
 SELECT fraud.import_model('m4111111111111111', '');
+SELECT fraud.expect_payments('x4111111111111111', '1 hour');
+SELECT fraud.train('privacy', 'payments', '{"eta": 0.1, "note": "4111111111111111"}', '2016-01-01', '2016-02-01', '2016-03-01', '2016-04-01');
 SELECT f.secret, h.* FROM forbidden f, holding(replace(replace(f.secret, '.', '[.]'), '-', '[-]')) h;
 SELECT f.secret, h.* FROM forbidden f, holding(f.secret) h;
 SELECT count(*) FROM forbidden f JOIN told t ON position(f.secret IN t.line) > 0;
