@@ -30,6 +30,11 @@ SELECT card AS other FROM fraud.transactions WHERE transaction_id = 'er-n' \gset
 SELECT fraud.add_to_list('erasure', '4929000000068817', reason => 'Zoë-Ann of 77 Wisteria+Lane [Apt. 9] is a friend'),
        fraud.snooze('customer', :'card', now() + interval '1 day', 'Zoë-Ann of 77 Wisteria+Lane [Apt. 9] called') > 0;
 SELECT fraud.remove_from_list('erasure', :'card', 'Zoë-Ann is none');
+-- Of other matters too.
+SELECT fraud.create_list('erasure-shops', 'merchant'), fraud.add_to_list('erasure-shops', 'erasure shop', reason => 'so says Zoë-Ann O''Quackenbush (née "Xu")'),
+       fraud.remove_from_list('erasure-shops', 'erasure shop', 'Zoë-Ann O''Quackenbush (née "Xu") took it back');
+SELECT fraud.end_snooze(fraud.snooze('merchant', 'erasure shop', now() + interval '1 day', 'Zoë-Ann O''Quackenbush (née "Xu") says so'), '77 Wisteria+Lane [Apt. 9] again');
+SELECT fraud.alter_rule('erasure', note => 'for Zoë-Ann O''Quackenbush (née "Xu")'), fraud.disable_rule('erasure', 'of 77 Wisteria+Lane [Apt. 9]');
 INSERT INTO fraud.snoozed_alerts SELECT :'card', 'er-1', '2017-03-20', max(snooze_id), 1, 'review' FROM fraud.snoozes;
 SELECT left(reason, 17) AS reason, left(error, 35) AS error FROM fraud.rule_matches WHERE transaction_id = 'er-1' ORDER BY rule;
 -- Dead letters: of the card; whose card cannot be read, by name, by street, by card; a body
@@ -194,6 +199,27 @@ SELECT who, action, object_name = :'card' AS of_card, old - 'held_at' AS old, ne
 SELECT * FROM fraud.erase_customer(:'card', 'asked again', true);
 SELECT count(*) FROM fraud.customer_data(:'card') d WHERE d.data::text ~ 'Zoë|Quackenbush|Wisteria';
 
+-- A customer whose id is no secret: dead letters that name it, in whatever layout, and no other's.
+SELECT status FROM fraud.ingest('{"customer_kind": "account", "customer": "17", "trans_num": "er-17", "amt": 1, "merchant": "erasure shop", "unix_time": 1490000000}'),
+    fraud.ingest('{"customer_kind": "account", "customer": "Zoe@post.example", "trans_num": "er-zoe", "amt": 1, "merchant": "erasure shop", "unix_time": 1490000000}') z(a, status_of_zoe);
+SELECT count(*) FROM fraud.ingest('[{"customer_kind": "account", "customer": "17", "trans_num": "er-id-1", "amt": "x", "merchant": "M", "unix_time": 1490000000},
+    {"customer_kind": "account", "customer": 17, "trans_num": "er-id-2", "amt": "x", "merchant": "M", "unix_time": 1490000000},
+    {"customer_kind": "account", "customer": "17", "kind": "refund", "reference": "er-none", "trans_num": "er-id-3", "amt": 1, "merchant": "M", "unix_time": 1490000000},
+    {"customer_kind": "account", "customer": "170", "trans_num": "er-id-4", "amt": "x", "merchant": "17", "note": "17", "unix_time": 1490000000},
+    {"customer_kind": "wallet", "customer": "17", "trans_num": "er-id-5", "amt": "x", "merchant": "M", "unix_time": 1490000000},
+    {"customer_kind": "account", "customer": "Zoe@post.example", "trans_num": "er-id-6", "amt": "x", "merchant": "M", "unix_time": 1490000000}]'::text);
+INSERT INTO fraud.ingest_errors (source, reason, payload, payload_size, digest)
+VALUES ('api', 'er-id-7', convert_to($x$"{\"customer_kind\":\"account\", \"customer\" : \"17\", \"amt\": \$x$, 'UTF8'), 1, '\x05'), ('api', 'er-id-8', convert_to('1;x;ZOE@post.example;5', 'UTF8'), 1, '\x06');
+SELECT card AS of_17 FROM fraud.payment_keys WHERE transaction_id = 'er-17' \gset
+SELECT card AS of_zoe FROM fraud.payment_keys WHERE transaction_id = 'er-zoe' \gset
+SET ROLE regress_fraud_privacy;
+SELECT count(*) FROM fraud.customer_data(:'of_17') d WHERE d.relation = 'fraud.ingest_errors';
+SELECT e.rows FROM fraud.erase_customer(:'of_17', 'asked', true) e WHERE e.relation = 'fraud.ingest_errors';
+SELECT e.rows FROM fraud.erase_customer(:'of_zoe', 'asked', true) e WHERE e.relation = 'fraud.ingest_errors';
+RESET ROLE;
+SELECT coalesce(transaction_id, reason) AS left_over FROM fraud.ingest_errors WHERE coalesce(transaction_id, reason) ~ '^er-id-' ORDER BY 1;
+DELETE FROM fraud.ingest_errors WHERE coalesce(transaction_id, reason) ~ '^er-id-';
+
 -- ------------------------------------------------------ what would be next
 -- Columns of these tables are known to be kept or erased; of all tables, which texts may
 -- hold a name. A new column is on neither list and shows.
@@ -240,5 +266,5 @@ SELECT fraud.revoke_access('regress_fraud_privacy', 'privacy'), fraud.revoke_acc
 DROP FUNCTION erasure_payment, erasure_holding, outcome;
 DROP TABLE told, identifying, sums_before, payments_before, others_before;
 DROP ROLE regress_fraud_privacy, regress_fraud_analyst, regress_fraud_operator;
-SELECT fraud.drop_rule('erasure', 'over'), fraud.drop_rule('erasure-fails', 'over'), fraud.drop_list('erasure');
-SELECT fraud.end_snooze(max(snooze_id), 'over') FROM fraud.snoozes;
+SELECT fraud.drop_rule('erasure', 'over'), fraud.drop_rule('erasure-fails', 'over'), fraud.drop_list('erasure'), fraud.drop_list('erasure-shops');
+SELECT fraud.end_snooze(max(snooze_id), 'over') FROM fraud.snoozes WHERE ended_at IS NULL;

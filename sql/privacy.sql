@@ -78,15 +78,15 @@ CREATE TEMP TABLE history_5 AS SELECT * FROM (VALUES
     ('4000000000000002', '4111111111111111', '1', 'm 4111-1111-1111-1111', '1470000200', '1', '8642975'),
     ('4000000000000002', '5555555555554444', 'x 4111111111111111', 'cvv 8642975', '1470000200', '0', '8642975')) v(cc_num, trans_num, amt, merchant, unix_time, is_fraud, cvv);
 SELECT fraud.load_history('history_5');
-SELECT fraud.label('4111111111111111', true, 'desk 4111 1111 1111 1111', card => (SELECT card FROM fraud.transactions WHERE merchant = 'ref ************1111')) > 0;
+SELECT fraud.label('4111111111111111', true, 'desk 4111 1111 1111 1111 PIN 8642975', card => (SELECT card FROM fraud.transactions WHERE merchant = 'ref ************1111')) > 0;
 SELECT fraud.label('order 4111 1111 1111 1111', false, overrule => true) > 0;
 SELECT fraud.label((SELECT transaction_id FROM fraud.transactions WHERE merchant = 'ref ************1111'), false, overrule => true) > 0;
 SELECT fraud.label('378282246310005', true);
 SELECT fraud.tag_version('payments', 1, '{"4111111111111111": "4111-1111-1111-1111", "n": 5555555555554444, "deep": [{"a": 378282246310005}], "at": 1730134684025123}');
 SELECT fraud.describe_model('payments', 'of 4111111111111111');
 SELECT fraud.describe_model('payments', 'of 4111 1111 1111 1111', 1);
-SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'for 4111.1111.1111.1111');
-SELECT (fraud.confirm_case(case_id, 'told 4111 1111 1111 1111')).status FROM fraud.cases WHERE status = 'open' ORDER BY case_id LIMIT 1;
+SELECT fraud.promote('payments', 1, review_at => 0.053, block_at => 0.506, reason => 'for 4111.1111.1111.1111, cvc2 8642975');
+SELECT (fraud.confirm_case(case_id, 'told 4111 1111 1111 1111, CVV: 8642975')).status FROM fraud.cases WHERE status = 'open' ORDER BY case_id LIMIT 1;
 CREATE TABLE privacy_events (id text, at timestamptz);
 SELECT fraud.create_feature_set('privacy', 'privacy_events', 'id', 'at', description => '4111111111111111');
 SELECT fraud.add_feature('privacy', 'one', 'length(id)', description => '4111111111111111', reason => '4111111111111111');
@@ -96,6 +96,8 @@ SELECT fraud.add_channel('4111-1111-1111-1111', 'notify', 'x');
 SELECT fraud.create_feature_set('f4111111111111111', 'privacy_events', 'id', 'at');
 SELECT fraud.add_feature('privacy', 'f4111111111111111', '1');
 SELECT fraud.import_model('m4111111111111111', '');
+SELECT fraud.expect_payments('x4111111111111111', '1 hour');
+SELECT fraud.train('privacy', 'payments', '{"eta": 0.1, "note": "4111111111111111"}', '2016-01-01', '2016-02-01', '2016-03-01', '2016-04-01');
 SELECT f.secret, h.* FROM forbidden f, holding(replace(replace(f.secret, '.', '[.]'), '-', '[-]')) h;
 SELECT f.secret, h.* FROM forbidden f, holding(f.secret) h;
 SELECT count(*) FROM forbidden f JOIN told t ON position(f.secret IN t.line) > 0;

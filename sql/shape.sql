@@ -37,6 +37,26 @@ SELECT fraud.drop_payment_field('risk');
 DROP VIEW devices;
 SELECT fraud.add_payment_field('x', 'text', path => '$x');
 SELECT fraud.add_payment_field('x', 'text', path => '$.a ? (@ > $x)');
+SELECT fraud.add_payment_field('x', 'text', path => '$."4111 1111 1111 1111"');
+-- A path whose time grows faster than the payment would hold up whoever stores or reads one.
+SELECT fraud.add_payment_field('x', 'text', path => '$.** ? (exists($.** ? (exists($.** ? (@ == -1)))))', index => true);
+SELECT fraud.add_payment_field('x', 'text', path => '$.a ? (@ like_regex "^(.*)(.*)\\2\\1$")');
+CREATE FUNCTION path_fault(path jsonpath) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM fraud._check_field_path(path);
+    RETURN 'ok';
+EXCEPTION WHEN invalid_parameter_value THEN
+    RETURN 'refused';
+END
+$$;
+SELECT path_fault(p::jsonpath) AS fault, array_agg(p) AS paths
+FROM unnest(ARRAY['$.a.b[0]', '$.**', '$.**.id', '$.** ? (@.type == "x").id', '$.items[*] ? (@.id == $.chosen).name', '$.a[*].b[*].c', '$.** ? (exists(@.** ? (@ == 1)))',
+    '$.a like_regex "^\\d+$"', '-$.a', '$.a[*].size() + 1', '$.a ? (@.b[*] == @.c)', 'strict $.a[*] ? (@.b == 2)', '$.a[last]', '$.a.datetime()', '$.**{2 to 3} ? (@ starts with "x")',
+    '$.a ? (@ > 1 && !(exists($.c[*])))', '$.k.keyvalue().value',
+    '$.** ? (exists($.** ? (@ == 1)))', '$.a[*] == $.b[*]', '$.a[*] ? (@ == $.b[*])', '$.**.**.**.**', '$.** ? (@.x[*] == @.y[*])', '($.a[*] ? (@ > ($.b[*] + 1)))',
+    '$.x ? (exists($.a[*] ? (exists($.b[*]))))', '$.a[$.b[*]]', '$.a[*] ? (!(@ > 1) || (-$.b[*] > 2) is unknown)']) p
+GROUP BY 1 ORDER BY 1;
+DROP FUNCTION path_fault(jsonpath);
 -- What Postgres throws for a value is null, too: no feed takes the column from its readers.
 BEGIN;
 SELECT fraud.add_payment_field('x', 'text', path => '$.at.datetime() ? (@ < "2024-01-01T00:00:00+01:00".datetime())');

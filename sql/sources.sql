@@ -18,6 +18,22 @@ SELECT fraud.add_source('b', 'http://127.0.0.1:1/', headers => '[]');
 SELECT fraud.add_source('b', 'http://127.0.0.1:1/', headers => '{"X-Key": 5}');
 SELECT fraud.add_source('b', 'http://127.0.0.1:1/', headers => '{"X Key": "5"}');
 SELECT fraud.add_source('b', 'http://127.0.0.1:1/', headers => '{"X-Key": "5\r\nHost: other"}');
+-- What says where a message ends, and to whom it goes, is not a user's to say.
+SELECT fraud.add_source('b', 'https://127.0.0.1:1/', headers => '{"X-Key": "5", "hOst": "other"}');
+SELECT fraud.add_source('b', 'https://127.0.0.1:1/', request => '{"auth": {"kind": "api_key", "header": "Transfer-Encoding"}}', secrets => '{"key": "chunked"}');
+SELECT fraud.add_source('b', 'https://127.0.0.1:1/', headers => '{"Authorization": "x"}', request => '{"auth": {"kind": "bearer"}}', secrets => '{"token": "y"}');
+SELECT fraud.add_source('b', 'https://127.0.0.1:1/', headers => '{"x-key": "x"}', request => '{"auth": {"kind": "api_key", "header": "X-Key"}}', secrets => '{"key": "y"}');
+SELECT fraud.add_source('b', 'https://127.0.0.1:1/', headers => '{"If-None-Match": "x"}', request => '{"conditional": true}');
+CREATE FUNCTION refused(header text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM fraud.add_source('b', 'https://127.0.0.1:1/', headers => jsonb_build_object(header, 'x'));
+    RETURN false;
+EXCEPTION WHEN invalid_parameter_value THEN
+    RETURN SQLERRM LIKE 'header % is set by fraud_detect itself';
+END
+$$;
+SELECT h AS taken FROM unnest('{Host,content-length,Transfer-Encoding,Connection,TE,Trailer,Upgrade,Expect,Keep-Alive,Proxy-Authorization,HTTP2-Settings}'::text[]) h WHERE NOT refused(h);
+DROP FUNCTION refused(text);
 SELECT fraud.pause_source('nix');
 SELECT fraud.resume_source('nix');
 SELECT fraud.alter_source('nix');

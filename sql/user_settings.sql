@@ -8,6 +8,8 @@ INSERT INTO setting_events SELECT i, timestamptz '2026-01-01 00:00+00' + i * int
 SELECT fraud.create_feature_set('settings', 'setting_events', 'id', 'at', label => 'label');
 SELECT fraud.add_feature('settings', 'hour', $$extract(hour FROM at AT TIME ZONE 'UTC')$$);
 SELECT fraud.add_window_feature('settings', 'spent', 'sum', 'amount', 'card', '1 day');
+CREATE TABLE setting_history (cc_num text, trans_num text, amt float8, merchant text, trans_date_trans_time timestamptz, seen timestamptz, lasted interval, bytes bytea, ratio float8, days daterange, paid money, doc xml, nothing text[]);
+INSERT INTO setting_history VALUES ('4000000000000010', 'set-h1', 0.1::float8 * 3 * 10, 'M', '2026-01-03 01:02:03.25+00', '2026-01-03 01:02:03+00', '26 hours', '\x00ff', 0.1::float8 * 3, '[2026-01-02,2026-02-03)', 1234.5, '<a/>', '{NULL,a}');
 
 -- One text of many results, by values that do not depend on how they are shown; what
 -- was stored for it is rolled back.
@@ -50,6 +52,23 @@ BEGIN
         PERFORM fraud.add_channel('setting', 'webhook', 'https://hooks.invalid/', secret => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', condition => 'score > 0.5');
         SELECT extract(epoch FROM s.poll_interval)::text INTO part FROM fraud.sources s WHERE s.name = 'setting';
         parts := parts || part;
+        -- What a table's columns look like as texts: a history's attributes, a rule's condition and its reason.
+        PERFORM fraud.load_history('public.setting_history');
+        SELECT t.attributes || jsonb_build_object('amount', t.amount, 'at', extract(epoch FROM t.occurred_at)) INTO part FROM fraud.transactions t WHERE t.transaction_id = 'set-h1';
+        parts := parts || part;
+        PERFORM fraud.add_rule('setting', $c$(amount::float8 / 3)::text || interval '26 hours'::text || E'\\x00ff'::bytea::text || '2026-01-02 03:04+00'::timestamptz || to_char(amount, 'FM9D9L') || ARRAY[NULL]::text[]::text || E'a\\b'
+            = '1.7333333333333334' || '26:00:00' || E'\\x00ff' || '2026-01-02 03:04:00+00' || '5.2 ' || '{NULL}' || E'a\\b'$c$,
+            'review', 'kept {amount}, far {distance_km}, hour {hour}', 'enforce');
+        SELECT i.decision || array_to_string(a.reasons, ',') INTO part
+        FROM fraud.ingest('{"cc_num": "4000000000000010", "trans_num": "set-2", "amt": 5.2, "merchant": "M", "ip": 1e-7, "trans_date_trans_time": "2026-01-03 04:05:06"}'::jsonb) i
+        LEFT JOIN fraud.alerts a ON a.transaction_id = i.transaction_id;
+        parts := parts || coalesce(part, 'none');
+        -- What is told and noted of it.
+        SELECT (o.payload - '{alert_id,case_id,raised_at,received_at}'::text[])::text INTO part FROM fraud.outbox o WHERE o.payload ->> 'transaction_id' = 'set-2';
+        parts := parts || coalesce(part, 'none');
+        PERFORM fraud.promote('payments', 1, review_at => 0.0531234567, block_at => 0.9876543, reason => 'setting', override_gate => true);
+        SELECT a.new::text INTO part FROM fraud.audit_log a WHERE a.action = 'promote' AND a.new ->> 'reason' = 'setting';
+        parts := parts || coalesce(part, 'none');
         RAISE EXCEPTION 'enough' USING ERRCODE = 'UX001';
     EXCEPTION
         WHEN SQLSTATE 'UX001' THEN
@@ -64,12 +83,18 @@ CREATE TABLE setting_results (setting text, result text);
 INSERT INTO setting_results VALUES ('', all_results());
 SELECT cardinality(regexp_split_to_array(result, E'\n')) AS results FROM setting_results;
 
-CREATE TABLE odd_settings (setting text, value text);
+CREATE TABLE odd_settings (setting text, value text, PRIMARY KEY (setting, value));
 INSERT INTO odd_settings VALUES
     ('plan_cache_mode', 'force_generic_plan'), ('force_parallel_mode', 'regress'), ('debug_parallel_query', 'regress'), ('standard_conforming_strings', 'off'), ('row_security', 'off'),
     ('enable_seqscan', 'off'), ('enable_indexscan', 'off'), ('enable_partition_pruning', 'off'), ('datestyle', 'SQL, DMY'), ('intervalstyle', 'sql_standard'), ('timezone', 'Pacific/Chatham'),
-    ('timezone', '<odd>-13'), ('lc_time', 'C.UTF-8'), ('bytea_output', 'escape'), ('extra_float_digits', '-15'), ('search_path', ''), ('search_path', 'public, pg_catalog'),
+    ('timezone', '<odd>-13'), ('lc_time', 'C.UTF-8'), ('datestyle', 'German, DMY'), ('intervalstyle', 'iso_8601'), ('lc_numeric', 'POSIX'), ('lc_monetary', 'POSIX'), ('bytea_output', 'escape'), ('extra_float_digits', '-15'), ('search_path', ''), ('search_path', 'public, pg_catalog'),
     ('array_nulls', 'off'), ('transform_null_equals', 'on'), ('quote_all_identifiers', 'on'), ('client_encoding', 'LATIN1');
+-- And each that has words for its values, with all of them.
+INSERT INTO odd_settings
+SELECT s.name, v.value FROM pg_settings s, unnest(CASE s.vartype WHEN 'bool' THEN '{on,off}' ELSE s.enumvals END) v(value)
+WHERE s.context = 'user' AND s.vartype IN ('bool', 'enum') AND v.value <> s.setting
+  AND s.name !~ '^(transaction_|default_transaction_|fraud_detect[.]|enable_|debug_|geqo|jit|log_|track_|trace_)' AND s.name NOT IN ('client_min_messages', 'exit_on_error')
+ON CONFLICT DO NOTHING;
 -- As it is set by SET, for the one call.
 CREATE PROCEDURE try_setting(setting text, value text) LANGUAGE plpgsql AS $$
 BEGIN
@@ -94,6 +119,6 @@ SELECT p.oid::regprocedure FROM pg_proc p
 WHERE p.pronamespace = 'fraud'::regnamespace AND regexp_replace(p.prosrc, E'\\mE(''[^'']*''\\s*)+', '', 'g') LIKE E'%\\\\%';
 
 SELECT fraud.drop_feature_set('settings');
-DROP TABLE setting_events, setting_results, odd_settings;
+DROP TABLE setting_events, setting_history, setting_results, odd_settings;
 DROP PROCEDURE try_setting(text, text);
 DROP FUNCTION all_results();

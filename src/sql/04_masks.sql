@@ -6,6 +6,11 @@ AS 'MODULE_PATHNAME', 'fraud_detect_mask_card_numbers'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION fraud._mask_card_numbers(text) IS 'internal: masks what may be a card number';
 
+CREATE FUNCTION fraud._kept_text(text) RETURNS text
+AS 'MODULE_PATHNAME', 'fraud_detect_kept_text'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._kept_text(text) IS 'internal: what a person has written, as it is kept: without what may be a card number, and without verification values and PINs behind their names';
+
 CREATE FUNCTION fraud._mask_card_numbers(jsonb) RETURNS jsonb
 AS 'MODULE_PATHNAME', 'fraud_detect_mask_card_numbers_in_json'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;

@@ -48,6 +48,31 @@ $$;
 COMMENT ON FUNCTION fraud._adopt_months() IS
     'internal: has fraud.months say what the partitions of fraud.transactions are now; whether it was something else';
 
+-- What ALTER DEFAULT PRIVILEGES of the owner gave away when a table or view of ours was made: access is given by
+-- fraud.grant_access and by GRANT, never by accident.
+CREATE FUNCTION fraud._withdraw_default_privileges(relation regclass) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    grantee oid;
+BEGIN
+    FOR grantee IN SELECT DISTINCT x.grantee FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = relation AND x.grantee <> c.relowner LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s', relation, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION fraud._withdraw_default_privileges(regclass) IS 'internal: takes from all others than the owner what they may do with a table or view that was just made';
+
+-- Where a table's own index or partition is made: whose payment makes a month decides neither its tablespace nor its storage.
+CREATE FUNCTION fraud._tablespace_of(relation regclass) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT coalesce((SELECT t.spcname::text FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace WHERE c.oid = relation), '');
+END;
+COMMENT ON FUNCTION fraud._tablespace_of(regclass) IS 'internal: the tablespace of a table as default_tablespace names it; empty: the database''s own';
+
 -- A month's partition is made apart and then attached: ATTACH takes a lock on
 -- fraud.transactions that stops neither readers nor writers.
 CREATE FUNCTION fraud._ensure_partition(occurred_at timestamptz) RETURNS boolean
@@ -57,6 +82,9 @@ SET client_min_messages = warning
 -- The bounds are written out and read back: not in the caller's way of dates.
 SET datestyle = 'ISO, YMD'
 SET timezone = 'UTC'
+-- Nor where and how its session keeps tables of its own.
+SET default_tablespace = ''
+SET default_table_access_method = 'heap'
 AS $$
 DECLARE
     month_start timestamp := date_trunc('month', occurred_at AT TIME ZONE 'UTC');
@@ -73,9 +101,11 @@ BEGIN
         END IF;
         RETURN false;
     END IF;
+    PERFORM set_config('default_tablespace', fraud._tablespace_of('fraud.transactions'), true);
     -- Windows are read from the indexes alone, but of pages that no vacuum has been to since something was added to them.
     EXECUTE format('CREATE TABLE fraud.%I (LIKE fraud.transactions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)'
                    ' WITH (autovacuum_vacuum_insert_threshold = 10000, autovacuum_vacuum_insert_scale_factor = 0.01)', part);
+    PERFORM fraud._withdraw_default_privileges(format('fraud.%I', part)::regclass);
     -- What the windows of a card read is in it: its rows lie on as many pages as it has payments.
     EXECUTE format('ALTER TABLE fraud.%I ADD PRIMARY KEY (card, occurred_at, transaction_id)'
                    ' INCLUDE (base_amount, merchant_latitude, merchant_longitude, category, merchant)', part);

@@ -124,11 +124,18 @@ COMMENT ON FUNCTION fraud._restore_payment_fields() IS 'internal: shows the fiel
 CREATE TRIGGER show_fields AFTER INSERT ON fraud.payment_fields
     FOR EACH STATEMENT EXECUTE FUNCTION fraud._restore_payment_fields();
 
+CREATE FUNCTION fraud._check_field_path(path jsonpath) RETURNS void
+AS 'MODULE_PATHNAME', 'fraud_detect_check_field_path'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION fraud._check_field_path(jsonpath) IS 'internal: refuses a path whose time grows faster than the payment';
+
 CREATE FUNCTION fraud._index_payment_field(month text, name text, type text, path jsonpath) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET default_tablespace = ''
 AS $$
 BEGIN
+    PERFORM set_config('default_tablespace', fraud._tablespace_of(format('fraud.%I', month)::regclass), true);
     EXECUTE format('CREATE INDEX %I ON fraud.%I ((fraud.%I(attributes, %L::jsonpath)), occurred_at, transaction_id)',
                    -- Names that begin alike have room for what tells them apart.
                    month || '_field_' || CASE WHEN length(name) > 30 THEN left(name, 21) || '_' || left(md5(name), 8) ELSE name END, month, '_attribute_' || type, path);
@@ -161,14 +168,19 @@ BEGIN
     BEGIN
         place := coalesce(path, format('$.%s', to_json(name)))::jsonpath;
     EXCEPTION WHEN syntax_error OR invalid_text_representation THEN
-        RAISE EXCEPTION 'path "%" is no JSONPath', path
+        RAISE EXCEPTION 'path "%" is no JSONPath', fraud._mask_card_numbers(path)
             USING ERRCODE = 'invalid_parameter_value', HINT = 'For example: $.device.id, or $."user-agent".';
     END;
+    IF fraud._mask_card_numbers(place::text) <> place::text THEN
+        RAISE EXCEPTION 'path "%" may hold a card number', fraud._mask_card_numbers(path)
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Card numbers are kept nowhere; in payments'' attributes they are masked, in names of members too.';
+    END IF;
     -- In a jsonpath's own text a dollar sign stands right before a quoted name where that is a variable.
     IF regexp_replace(place::text, E'"(\\\\.|[^"\\\\])*"', '""', 'g') ~ E'\\$""' THEN
         RAISE EXCEPTION 'path "%" has a variable, which nobody gives a value', path
             USING ERRCODE = 'invalid_parameter_value', HINT = 'A member is found by a point: $.device.id.';
     END IF;
+    PERFORM fraud._check_field_path(place);
     -- Whoever makes a month (fraud._ensure_partition) takes this too, and so makes the index of it.
     LOCK TABLE fraud.transactions IN SHARE UPDATE EXCLUSIVE MODE;
     IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = 'fraud.payment_events'::regclass AND a.attname = name AND NOT a.attisdropped) THEN
@@ -239,6 +251,7 @@ BEGIN
     ALTER EXTENSION fraud_detect DROP VIEW fraud.payment_events;
     DROP VIEW fraud.payment_events;
     PERFORM fraud._show_payment_fields(), fraud._describe_payment_events();
+    PERFORM fraud._withdraw_default_privileges('fraud.payment_events');
     ALTER EXTENSION fraud_detect ADD VIEW fraud.payment_events;
     FOREACH part IN ARRAY grants LOOP
         EXECUTE part;

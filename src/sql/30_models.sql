@@ -300,9 +300,9 @@ BEGIN
     IF EXISTS (SELECT FROM fraud.channels c WHERE 'health' = ANY (c.takes)) THEN
         PERFORM fraud._enqueue('health', jsonb_build_object('database', current_database(), 'failed', '[]'::jsonb, 'recovered', '[]'::jsonb,
                 'promoted', jsonb_build_object('model', model, 'version', version, 'review_at', review_at, 'block_at', block_at, 'old_version', old_version,
-                    'old_review_at', old_review_at, 'old_block_at', old_block_at, 'by', fraud._caller(), 'reason', fraud._mask_card_numbers(reason))),
+                    'old_review_at', old_review_at, 'old_block_at', old_block_at, 'by', fraud._caller(), 'reason', fraud._kept_text(reason))),
             format('fraud_detect in %s: model %s was promoted', current_database(), model),
-            format(E'%s\nby %s: %s\n', told, fraud._caller(), coalesce(fraud._mask_card_numbers(reason), 'no reason given')), NULL, NULL);
+            format(E'%s\nby %s: %s\n', told, fraud._caller(), coalesce(fraud._kept_text(reason), 'no reason given')), NULL, NULL);
     END IF;
 END
 $$;
@@ -389,10 +389,10 @@ BEGIN
     END IF;
 
     INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason, evidence)
-    VALUES (model, alias, version, current.version, review_at, block_at, fraud._mask_card_numbers(reason), evidence);
+    VALUES (model, alias, version, current.version, review_at, block_at, fraud._kept_text(reason), evidence);
     PERFORM fraud._audit('promote', 'model', model || '@' || alias,
         jsonb_build_object('version', current.version, 'review_at', current.review_at, 'block_at', current.block_at),
-        jsonb_build_object('version', version, 'review_at', review_at, 'block_at', block_at, 'reason', reason, 'overridden', override_gate));
+        jsonb_build_object('version', version, 'review_at', review_at, 'block_at', block_at, 'reason', fraud._kept_text(reason), 'overridden', override_gate));
     IF alias = 'champion' THEN
         PERFORM fraud._tell_promotion(model, version, review_at, block_at, current.version, current.review_at, current.block_at, reason);
     END IF;
@@ -459,13 +459,13 @@ BEGIN
     PERFORM fraud._check_features(model, target.version);
     INSERT INTO fraud.promotions (model, alias, version, previous_version, review_at, block_at, reason)
     VALUES (model, alias, target.version, current.version, target.review_at, target.block_at,
-            coalesce(fraud._mask_card_numbers(reason),
+            coalesce(fraud._kept_text(reason),
                      CASE WHEN target.version <> current.version THEN format('rollback from version %s', current.version)
                           ELSE format('rollback of thresholds: review_at from %s to %s, block_at from %s to %s',
                                       current.review_at, target.review_at, current.block_at, target.block_at) END));
     PERFORM fraud._audit('rollback', 'model', model || '@' || alias,
         jsonb_build_object('version', current.version, 'review_at', current.review_at, 'block_at', current.block_at),
-        jsonb_build_object('version', target.version, 'review_at', target.review_at, 'block_at', target.block_at, 'reason', reason));
+        jsonb_build_object('version', target.version, 'review_at', target.review_at, 'block_at', target.block_at, 'reason', fraud._kept_text(reason)));
     IF alias = 'champion' THEN
         PERFORM fraud._tell_promotion(model, target.version, target.review_at, target.block_at, current.version, current.review_at, current.block_at, reason);
     END IF;

@@ -267,7 +267,7 @@ BEGIN
     PERFORM fraud._lock_matters('{}', of_cards, ids);
     FOR written IN
         SELECT w.* FROM fraud._write_labels(of_cards, ids, array_fill(known_at, ARRAY[coalesce(cardinality(ids), 0)]), is_fraud,
-                                            fraud._mask_card_numbers(source), overrule) w
+                                            fraud._kept_text(source), overrule) w
     LOOP
         PERFORM fraud._audit('label', 'payment', written.transaction_id, NULL,
             jsonb_build_object('card', written.card, 'label_id', written.label_id, 'is_fraud', written.is_fraud, 'known_at', written.known_at)

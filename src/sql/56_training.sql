@@ -275,6 +275,8 @@ BEGIN
             HINT = 'search says what to draw from, such as {"eta": {"min": 0.02, "max": 0.3, "log": true}}.';
     ELSIF EXISTS (SELECT FROM jsonb_each(given) p WHERE jsonb_typeof(p.value) IN ('object', 'null')) THEN
         RAISE EXCEPTION 'params must hold texts, numbers, booleans and arrays, no objects or nulls' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF fraud._mask_card_numbers(given) <> given OR fraud._mask_card_numbers(search) <> search THEN
+        RAISE EXCEPTION 'params and search must not hold a card number' USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Card numbers are kept nowhere.';
     END IF;
     PERFORM fraud._check_period('train', train_from, train_to, NULL, NULL);
     PERFORM fraud._check_period('validation', validation_from, validation_to, train_to + delay, 'train');
@@ -389,7 +391,7 @@ BEGIN ATOMIC
         INSERT INTO fraud.training_runs (model, description, feature_set, rel, columns, features, left_out, definition, definition_hash,
             train_from, train_to, validation_from, validation_to, test_from, test_to, delay, folds, params, num_boost_round,
             early_stopping_rounds, search, trials, seed, threads, settings, requested_by)
-        SELECT r.model, fraud._mask_card_numbers(r.description), r.feature_set, r.rel, r.columns, r.features, r.left_out, r.definition, r.definition_hash,
+        SELECT r.model, fraud._kept_text(r.description), r.feature_set, r.rel, r.columns, r.features, r.left_out, r.definition, r.definition_hash,
             r.train_from, r.train_to, r.validation_from, r.validation_to, r.test_from, r.test_to, r.delay, r.folds, r.params,
             r.num_boost_round, r.early_stopping_rounds, r.search, r.trials, r.seed, r.threads, r.settings, _store_run.requested_by
         FROM jsonb_populate_record(NULL::fraud.training_runs, _store_run.run) r

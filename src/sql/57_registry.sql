@@ -282,7 +282,7 @@ BEGIN
     PERFORM fraud._lock_model(model);
     IF version IS NULL THEN
         SELECT m.description INTO before FROM fraud.models m WHERE m.model = _describe_model.model;
-        UPDATE fraud.models m SET description = fraud._mask_card_numbers(_describe_model.description) WHERE m.model = _describe_model.model;
+        UPDATE fraud.models m SET description = fraud._kept_text(_describe_model.description) WHERE m.model = _describe_model.model;
     ELSE
         SELECT v.description INTO before FROM fraud.model_versions v
         WHERE v.model = _describe_model.model AND v.version = _describe_model.version;
@@ -290,11 +290,11 @@ BEGIN
             RAISE EXCEPTION 'model "%" has no version %', model, version
                 USING ERRCODE = 'undefined_object', HINT = 'fraud.model_versions lists the versions.';
         END IF;
-        UPDATE fraud.model_versions v SET description = fraud._mask_card_numbers(_describe_model.description)
+        UPDATE fraud.model_versions v SET description = fraud._kept_text(_describe_model.description)
         WHERE v.model = _describe_model.model AND v.version = _describe_model.version;
     END IF;
     PERFORM fraud._audit('describe', 'model', model || coalesce('/' || version, ''),
-        jsonb_build_object('description', before), jsonb_build_object('description', description));
+        jsonb_build_object('description', before), jsonb_build_object('description', fraud._kept_text(_describe_model.description)));
 END
 $$;
 COMMENT ON FUNCTION fraud._describe_model(text, text, int) IS 'internal: the body of fraud.describe_model, run as the owner';

@@ -28,7 +28,7 @@ BEGIN
     WHERE c.card = matter.card AND c.case_id = matter.case_id;
     INSERT INTO fraud.case_history (card, case_id, action, old_status, new_status, assignee, note)
     VALUES (matter.card, matter.case_id, action, matter.status, new_status,
-            CASE WHEN new_status = 'open' THEN matter.assignee ELSE coalesce(matter.assignee, me) END, fraud._mask_card_numbers(note));
+            CASE WHEN new_status = 'open' THEN matter.assignee ELSE coalesce(matter.assignee, me) END, fraud._kept_text(note));
 END
 $$;
 COMMENT ON FUNCTION fraud._set_case(fraud.case_states, text, text, text) IS 'internal: changes the status of a case, with its line of history';

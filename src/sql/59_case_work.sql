@@ -107,7 +107,7 @@ BEGIN
         WHERE c.card = matter.card AND c.case_id = matter.case_id;
         INSERT INTO fraud.case_history (card, case_id, action, old_status, new_status, assignee, note)
         VALUES (matter.card, matter.case_id, CASE WHEN to_whom IS NULL THEN 'release' ELSE 'assign' END, matter.status, matter.status, to_whom,
-                fraud._mask_card_numbers(note));
+                fraud._kept_text(note));
         PERFORM fraud._audit(CASE WHEN to_whom IS NULL THEN 'release' ELSE 'assign' END, 'case', matter.case_id::text,
             jsonb_build_object('assignee', matter.assignee), jsonb_build_object('assignee', to_whom));
         changed := changed || matter.case_id;
@@ -217,7 +217,7 @@ BEGIN
     -- Nothing of the case changes, so nobody is waited for.
     FOR matter IN SELECT c.* FROM fraud.case_states c WHERE c.case_id = ANY (case_ids) ORDER BY c.card, c.case_id LOOP
         INSERT INTO fraud.case_history (card, case_id, action, old_status, new_status, assignee, note)
-        VALUES (matter.card, matter.case_id, 'note', matter.status, matter.status, matter.assignee, fraud._mask_card_numbers(note));
+        VALUES (matter.card, matter.case_id, 'note', matter.status, matter.status, matter.assignee, fraud._kept_text(note));
         -- The note is in fraud.case_history alone: it may name the customer, and the log is kept.
         PERFORM fraud._audit('note', 'case', matter.case_id::text);
     END LOOP;
@@ -363,8 +363,8 @@ BEGIN
         WHERE c.card = matter.card AND c.case_id = matter.case_id;
         UPDATE fraud.alerts a SET case_id = target.case_id WHERE a.card = matter.card AND a.case_id = matter.case_id;
         INSERT INTO fraud.case_history (card, case_id, action, old_status, new_status, assignee, other_case, note)
-        VALUES (matter.card, matter.case_id, 'merge', matter.status, 'merged', matter.assignee, target.case_id, fraud._mask_card_numbers(note)),
-               (target.card, target.case_id, 'merge', target.status, target.status, target.assignee, matter.case_id, fraud._mask_card_numbers(note));
+        VALUES (matter.card, matter.case_id, 'merge', matter.status, 'merged', matter.assignee, target.case_id, fraud._kept_text(note)),
+               (target.card, target.case_id, 'merge', target.status, target.status, target.assignee, matter.case_id, fraud._kept_text(note));
         PERFORM fraud._audit('merge', 'case', matter.case_id::text, jsonb_build_object('status', matter.status),
                              jsonb_build_object('status', 'merged', 'into', target.case_id));
     END LOOP;
@@ -414,7 +414,7 @@ BEGIN
         RETURNING c.card, c.case_id
     )
     INSERT INTO fraud.case_history (card, case_id, action, old_status, new_status, note)
-    SELECT d.card, d.case_id, 'close', 'open', 'closed', fraud._mask_card_numbers(reason) FROM done d;
+    SELECT d.card, d.case_id, 'close', 'open', 'closed', fraud._kept_text(reason) FROM done d;
     GET DIAGNOSTICS closed = ROW_COUNT;
     SELECT count(*) INTO in_use FROM fraud.case_states c
     WHERE c.opened_at >= "from" AND c.opened_at < "to" AND c.status IN ('open', 'acknowledged');

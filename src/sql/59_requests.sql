@@ -6,6 +6,43 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION fraud._check_request(jsonb, jsonb) IS
     'internal: refuses a request with unknown keys or placeholders, or without the secrets that it needs';
 
+-- Headers of sources and webhooks. What says where a message ends, whose host it is for and what becomes of the connection is
+-- libcurl's alone: another Host would lead to a site that fraud_detect.allowed_hosts was not asked about, and a length
+-- that is not the body's makes two requests of one. `own`: what fraud_detect sets besides.
+CREATE FUNCTION fraud._check_headers(what text, headers jsonb, own text[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    bad text;
+BEGIN
+    IF jsonb_typeof(headers) <> 'object' THEN
+        RAISE EXCEPTION 'headers must be a JSON object, not %', jsonb_typeof(headers)
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'For example: {"X-Api-Key": "…"}.';
+    END IF;
+    SELECT h.key INTO bad FROM jsonb_each(headers) h
+    WHERE jsonb_typeof(h.value) <> 'string'
+       OR h.key !~ '^[A-Za-z0-9!#$%&''*+.^_`|~-]+$'
+       OR (h.value #>> '{}') ~ '[[:cntrl:]]'
+    LIMIT 1;
+    IF bad IS NOT NULL THEN
+        RAISE EXCEPTION 'invalid header "%" for %', fraud._mask_card_numbers(left(bad, 200)), what
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = 'A header''s name is an HTTP token, its value a text without control characters.';
+    END IF;
+    SELECT h.key INTO bad FROM jsonb_object_keys(headers) h(key)
+    WHERE lower(h.key) = ANY ('{connection,content-length,expect,host,http2-settings,keep-alive,proxy-authenticate,proxy-authorization,proxy-connection,te,trailer,transfer-encoding,upgrade}'::text[] || own)
+    LIMIT 1;
+    IF bad IS NOT NULL THEN
+        RAISE EXCEPTION 'header "%" for % is set by fraud_detect itself', bad, what
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Leave it out.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._check_headers(text, jsonb, text[]) IS 'internal: refuses headers that are none, or that fraud_detect or libcurl sets itself';
+
 -- The time that {{since}} stands for at a poll that begins now.
 CREATE FUNCTION fraud._since(request jsonb, newest timestamptz) RETURNS timestamptz
 LANGUAGE sql STABLE

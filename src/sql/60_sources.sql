@@ -42,8 +42,6 @@ CREATE FUNCTION fraud._checked_source(source fraud.sources) RETURNS fraud.source
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    bad text;
 BEGIN
     IF source.name !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
         RAISE EXCEPTION 'invalid source name "%"', fraud._mask_card_numbers(source.name)
@@ -56,10 +54,6 @@ BEGIN
     ELSIF source.poll_interval < interval '100 milliseconds' OR source.poll_interval > interval '1 day' THEN
         RAISE EXCEPTION 'poll_interval must be between 100 milliseconds and 1 day, not %', source.poll_interval
             USING ERRCODE = 'invalid_parameter_value';
-    ELSIF jsonb_typeof(source.headers) <> 'object' THEN
-        RAISE EXCEPTION 'headers must be a JSON object, not %', jsonb_typeof(source.headers)
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'For example: {"X-Api-Key": "…"}.';
     ELSIF source.max_poll_payments NOT BETWEEN 1 AND 250000 THEN
         RAISE EXCEPTION 'max_poll_payments must be between 1 and 250000, not %', source.max_poll_payments
             USING ERRCODE = 'invalid_parameter_value';
@@ -71,16 +65,6 @@ BEGIN
     PERFORM fraud._check_mapping(source.mapping, source.format);
     -- Months and days of mixed signs are longer or shorter than they compare.
     source.poll_interval := make_interval(secs => extract(epoch FROM source.poll_interval)::float8);
-    SELECT h.key INTO bad FROM jsonb_each(source.headers) h
-    WHERE jsonb_typeof(h.value) <> 'string'
-       OR h.key !~ '^[A-Za-z0-9!#$%&''*+.^_`|~-]+$'
-       OR (h.value #>> '{}') ~ '[[:cntrl:]]'
-    LIMIT 1;
-    IF bad IS NOT NULL THEN
-        RAISE EXCEPTION 'invalid header "%" for source "%"', bad, source.name
-            USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = 'A header''s name is an HTTP token, its value a text without control characters.';
-    END IF;
     IF source.request IS NOT NULL THEN
         PERFORM fraud._check_request(source.request, source.secrets);
         PERFORM fraud._check_since(source.request);
@@ -92,6 +76,13 @@ BEGIN
         RAISE EXCEPTION 'secrets are for a request that signs on'
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'For example: request => ''{"auth": {"kind": "bearer"}}'', secrets => ''{"token": "…"}''.';
+    END IF;
+    PERFORM fraud._check_headers(format('source "%s"', source.name), source.headers,
+        CASE source.request #>> '{auth,kind}' WHEN 'api_key' THEN ARRAY[lower(source.request #>> '{auth,header}')]
+             ELSE CASE WHEN source.request ? 'auth' THEN ARRAY['authorization'] END END
+        || CASE WHEN source.request -> 'conditional' = 'true' THEN ARRAY['if-none-match', 'if-modified-since'] END);
+    IF source.request #> '{auth}' ? 'header' THEN
+        PERFORM fraud._check_headers(format('the key of source "%s"', source.name), jsonb_build_object(source.request #>> '{auth,header}', ''), '{}');
     END IF;
     PERFORM fraud._check_destination(format('URL for source "%s"', source.name), source.url, 'http,https', source.headers, source.secrets <> '{}');
     RETURN source;

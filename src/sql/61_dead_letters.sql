@@ -74,8 +74,9 @@ BEGIN
         FROM (SELECT DISTINCT unnest(_retry_dead_letters.ids) AS i) n
         LEFT JOIN fraud.ingest_errors e ON e.error_id = n.i
         WHERE n.i IS NOT NULL AND n.i NOT IN (SELECT unnest(met)) ORDER BY n.i;
+    -- A reason quotes payments.
     PERFORM fraud._audit('retry', 'dead letters', NULL, NULL,
-        jsonb_build_object('source', _retry_dead_letters.source, 'reason', _retry_dead_letters.reason, 'outcomes', outcomes));
+        jsonb_build_object('source', _retry_dead_letters.source, 'outcomes', outcomes));
 END
 $$;
 COMMENT ON FUNCTION fraud._retry_dead_letters(bigint[], text, text) IS 'internal: the body of fraud.retry_dead_letters, run as the owner';

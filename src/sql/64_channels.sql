@@ -155,22 +155,9 @@ BEGIN
                 USING ERRCODE = 'invalid_parameter_value',
                       DETAIL = 'After whsec_ only base64 with its padding is expected.',
                       HINT = 'Copy it again from the receiver; any text of 16 bytes that does not begin with whsec_ will do, too.';
-        ELSIF jsonb_typeof(channel.headers) <> 'object' THEN
-            RAISE EXCEPTION 'headers must be a JSON object, not %', jsonb_typeof(channel.headers)
-                USING ERRCODE = 'invalid_parameter_value',
-                      HINT = 'For example: {"Authorization": "…"}.';
         END IF;
-        SELECT h.key INTO bad FROM jsonb_each(channel.headers) h
-        WHERE jsonb_typeof(h.value) <> 'string'
-           OR h.key !~ '^[A-Za-z0-9!#$%&''*+.^_`|~-]+$'
-           OR (h.value #>> '{}') ~ '[[:cntrl:]]'
-           OR lower(h.key) IN ('content-length', 'transfer-encoding', 'host', 'content-type', 'idempotency-key', 'webhook-id', 'webhook-timestamp', 'webhook-signature')
-        LIMIT 1;
-        IF bad IS NOT NULL THEN
-            RAISE EXCEPTION 'invalid header "%" for channel "%"', bad, channel.name
-                USING ERRCODE = 'invalid_parameter_value',
-                      DETAIL = 'A header''s name is an HTTP token that fraud_detect does not set itself, its value a text without control characters.';
-        END IF;
+        PERFORM fraud._check_headers(format('channel "%s"', channel.name), channel.headers,
+            '{content-type,idempotency-key,webhook-id,webhook-timestamp,webhook-signature}');
         PERFORM fraud._check_template(channel.template);
         PERFORM fraud._check_destination(format('URL for channel "%s"', channel.name), channel.target, 'http,https',
             channel.headers, channel.secret IS NOT NULL);

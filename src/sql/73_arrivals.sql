@@ -46,6 +46,7 @@ BEGIN
         RAISE EXCEPTION 'within must be between 1 minute and 366 days, not %', within
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM fraud._check_name('source', source);
     SELECT h.max_silence INTO before FROM fraud.source_habits h WHERE h.source = _expect_payments.source FOR UPDATE;
     INSERT INTO fraud.source_habits AS h (source, max_silence, set_by) VALUES (source, within, fraud._caller())
     ON CONFLICT ON CONSTRAINT source_habits_pkey DO UPDATE SET max_silence = excluded.max_silence, set_by = excluded.set_by;

@@ -131,6 +131,7 @@ BEGIN
                      || coalesce(' (session ' || held.blocking_pid || ')', '') ELSE '' END;
     advice := CASE WHEN status = 'ok' THEN NULL
                    WHEN held.blocking_pid IS NOT NULL THEN format('pg_stat_activity says what session %s does; pg_terminate_backend(%1$s) ends it', held.blocking_pid)
+                   WHEN held.reason LIKE 'prepared transaction %' THEN 'pg_prepared_xacts says whose it is; COMMIT PREPARED or ROLLBACK PREPARED ends it'
                    WHEN held.card IS NOT NULL THEN 'SELECT held_since, attempts, reason, blocking_pid FROM fraud.held_customers; what cannot be stored becomes a dead letter'
                    ELSE 'are the scorers there and answering (items worker …)? More of them: fraud_detect.ingest_workers' END;
     RETURN NEXT;

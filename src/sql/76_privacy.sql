@@ -89,16 +89,29 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._stands_in(text[], text) IS 'internal: whether one of the spellings is there, as whole words';
 
+-- How an id that is no secret stands in a dead letter as whose payment it was, short as it may be ("customer": 17).
+CREATE FUNCTION fraud._customer_member(customer_id text) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT '(?<!\w)customer\\*"\s*:\s*(?:\\*")?(?:' || string_agg(regexp_replace(s, '[^[:alnum:][:space:]]', '\\\&', 'g'), '|' ORDER BY s) || ')(?:\\*")?\s*[,}\n]'
+    FROM unnest(fraud._spellings(customer_id)) s;
+END;
+COMMENT ON FUNCTION fraud._customer_member(text) IS 'internal: the pattern that finds a dead letter''s member customer with that id';
+
 -- The dead letters of a customer: those of the card, and those whose card could not be
--- read but which hold it, both names, the street, or the id of one of its payments.
+-- read but which hold it, the customer's own id, both names, the street, or the id of one of its payments.
 CREATE FUNCTION fraud._dead_letters_of(card uuid) RETURNS SETOF bigint
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    -- Each is looked at often, and made once.
+    -- Each is looked at often, and made once. An id that looks like nothing else is found anywhere, as in the line of a
+    -- CSV file; a number or a word may be anything, and is found where it says whose payment it was, of the kind.
     WITH who AS MATERIALIZED (
         SELECT fraud._spellings(_dead_letters_of.card::text) AS card, fraud._spellings(c.first_name) AS first,
-               fraud._spellings(c.last_name) AS last, fraud._spellings(c.street) AS street
+               fraud._spellings(c.last_name) AS last, fraud._spellings(c.street) AS street,
+               CASE WHEN length(c.customer_id) >= 8 AND c.customer_id ~ '[[:alpha:]]' AND c.customer_id ~ '[0-9@]' THEN fraud._spellings(c.customer_id) END AS id,
+               fraud._spellings(c.customer_id) AS any_id, fraud._customer_member(c.customer_id) AS member, fraud._spellings(c.customer_kind) AS kind
         FROM (SELECT) one LEFT JOIN fraud.customers c ON c.card = _dead_letters_of.card
     )
     SELECT e.error_id FROM fraud.ingest_errors e WHERE e.card = _dead_letters_of.card
@@ -107,7 +120,8 @@ BEGIN ATOMIC
     FROM fraud.ingest_errors e, who w, LATERAL (SELECT lower(encode(e.payload, 'escape')) AS text OFFSET 0) p
     WHERE e.card IS NULL
       AND (EXISTS (SELECT FROM fraud.payment_keys k WHERE k.transaction_id = e.transaction_id AND k.card = _dead_letters_of.card)
-           OR fraud._stands_in(w.card, p.text) OR fraud._stands_in(w.street, p.text)
+           OR fraud._stands_in(w.card, p.text) OR fraud._stands_in(w.street, p.text) OR fraud._stands_in(w.id, p.text)
+           OR CASE WHEN EXISTS (SELECT FROM unnest(w.any_id) i WHERE position(i IN p.text) > 0) THEN p.text ~ w.member AND fraud._stands_in(w.kind, p.text) ELSE false END
            OR fraud._stands_in(w.first, p.text) AND fraud._stands_in(w.last, p.text));
 END;
 COMMENT ON FUNCTION fraud._dead_letters_of(uuid) IS 'internal: the dead letters that hold a customer''s data';
@@ -199,7 +213,7 @@ COMMENT ON FUNCTION fraud._check_customer(uuid, text) IS 'internal: locks a cust
 CREATE FUNCTION fraud._kept_reason(card uuid, reason text) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT fraud._without(fraud._mask_card_numbers(reason), fraud._identifying_texts(card, true)); END;
+BEGIN ATOMIC SELECT fraud._without(fraud._kept_text(reason), fraud._identifying_texts(card, true)); END;
 COMMENT ON FUNCTION fraud._kept_reason(uuid, text) IS 'internal: a reason without what identifies the customer';
 
 CREATE FUNCTION fraud._hold_customer(card uuid, reason text) RETURNS void

@@ -87,9 +87,9 @@ BEGIN
         RAISE EXCEPTION 'an event_id has % bytes, expected at most 1000', (SELECT max(octet_length(n.key)) FROM unnest(keys) n(key))
             USING ERRCODE = 'program_limit_exceeded';
     END IF;
-    PERFORM fraud._write_event_labels(stream, keys, is_fraud, fraud._mask_card_numbers(source), known_at);
+    PERFORM fraud._write_event_labels(stream, keys, is_fraud, fraud._kept_text(source), known_at);
     PERFORM fraud._audit('label', 'stream', stream, NULL,
-        jsonb_build_object('is_fraud', is_fraud, 'source', source, 'known_at', known_at, 'events', cardinality(keys),
+        jsonb_build_object('is_fraud', is_fraud, 'source', fraud._kept_text(source), 'known_at', known_at, 'events', cardinality(keys),
                            'event_id', CASE WHEN cardinality(keys) = 1 THEN keys[1] END));
     RETURN (SELECT count(DISTINCT d.event_id) FROM fraud.stream_decisions d WHERE d.stream = _label_event.stream AND d.event_id = ANY (keys));
 END
@@ -192,7 +192,7 @@ BEGIN
                       ELSE c.due_at END
     WHERE c.stream = matter.stream AND c.case_id = matter.case_id;
     INSERT INTO fraud.stream_case_history (stream, case_id, action, old_status, new_status, assignee, note)
-    VALUES (matter.stream, matter.case_id, verb, matter.status, status, matter.assignee, fraud._mask_card_numbers(note));
+    VALUES (matter.stream, matter.case_id, verb, matter.status, status, matter.assignee, fraud._kept_text(note));
     PERFORM fraud._audit(verb, 'stream case', case_id::text, jsonb_build_object('status', matter.status), jsonb_build_object('status', status));
     SELECT * INTO result FROM fraud.stream_cases c WHERE c.stream = matter.stream AND c.case_id = matter.case_id;
     RETURN result;

@@ -92,7 +92,7 @@ BEGIN
         WHERE c.stream = matter.stream AND c.case_id = matter.case_id;
         INSERT INTO fraud.stream_case_history (stream, case_id, action, old_status, new_status, assignee, note)
         VALUES (matter.stream, matter.case_id, CASE WHEN to_whom IS NULL THEN 'release' ELSE 'assign' END, matter.status, matter.status, to_whom,
-                fraud._mask_card_numbers(note));
+                fraud._kept_text(note));
         PERFORM fraud._audit(CASE WHEN to_whom IS NULL THEN 'release' ELSE 'assign' END, 'stream case', matter.case_id::text,
             jsonb_build_object('assignee', matter.assignee), jsonb_build_object('assignee', to_whom));
     END IF;
@@ -122,7 +122,7 @@ BEGIN
         RAISE EXCEPTION 'the note must not be empty' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     INSERT INTO fraud.stream_case_history (stream, case_id, action, old_status, new_status, assignee, note)
-    VALUES (matter.stream, matter.case_id, 'note', matter.status, matter.status, matter.assignee, fraud._mask_card_numbers(note));
+    VALUES (matter.stream, matter.case_id, 'note', matter.status, matter.status, matter.assignee, fraud._kept_text(note));
     PERFORM fraud._audit('note', 'stream case', matter.case_id::text);
     SELECT * INTO result FROM fraud.stream_cases c WHERE c.stream = matter.stream AND c.case_id = matter.case_id;
     RETURN result;

@@ -166,6 +166,9 @@ LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF name IS NULL THEN
+        RAISE EXCEPTION 'the % must not be null', kind USING ERRCODE = 'null_value_not_allowed', HINT = hint;
+    END IF;
     RAISE EXCEPTION '% "%" does not exist', kind, fraud._mask_card_numbers(left(name, 200)) USING ERRCODE = 'undefined_object', HINT = hint;
 END
 $$;
@@ -196,13 +199,13 @@ BEGIN
                          ELSE 'Fields of a stream are the columns of its table that are texts, enums, numbers, boolean, timestamptz, date, uuid or inet.' END;
     END IF;
     INSERT INTO fraud.lists (list, field, type, description, stream)
-    VALUES (list, CASE WHEN stream = 'payments' AND field = 'card' THEN 'customer' ELSE field END, of_type, fraud._mask_card_numbers(description), stream)
+    VALUES (list, CASE WHEN stream = 'payments' AND field = 'card' THEN 'customer' ELSE field END, of_type, fraud._kept_text(description), stream)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'list "%" exists already', list
             USING ERRCODE = 'duplicate_object', HINT = 'fraud.lists has all lists; fraud.add_to_list adds to one.';
     END IF;
-    PERFORM fraud._audit('add', 'list', list, NULL, jsonb_build_object('field', field, 'description', description)
+    PERFORM fraud._audit('add', 'list', list, NULL, jsonb_build_object('field', field, 'description', fraud._kept_text(description))
         || CASE WHEN stream <> 'payments' THEN jsonb_build_object('stream', stream) ELSE '{}' END);
 END
 $$;
@@ -304,7 +307,7 @@ DECLARE
     ends timestamptz := coalesce("until", 'infinity');
     of_list fraud.lists;
     named text[];
-    kept_reason text := fraud._mask_card_numbers(reason);
+    kept_reason text := fraud._kept_text(reason);
     added bigint;
 BEGIN
     IF num_nulls(list, "values") > 0 THEN
@@ -321,9 +324,9 @@ BEGIN
     INSERT INTO fraud.list_entries (list, value, card, reason, "until")
     SELECT _add_to_list.list, n, CASE of_list.type WHEN 'card' THEN n::uuid END, kept_reason, ends FROM unnest(named) n;
     GET DIAGNOSTICS added = ROW_COUNT;
-    -- Why a customer is listed may say who it is: that stays with the entry, where erasure finds it.
+    -- Why something is listed may say whose it is: that stays with the entry, where erasure finds it.
     PERFORM fraud._audit('add', 'list_entry', list, NULL,
-        jsonb_build_object('entries', added, 'until', nullif(ends, 'infinity'), 'reason', CASE WHEN of_list.type <> 'card' THEN reason END)
+        jsonb_build_object('entries', added, 'until', nullif(ends, 'infinity'))
         || CASE WHEN cardinality(named) = 1 AND of_list.type = 'card' THEN jsonb_build_object('card', named[1])
                 WHEN cardinality(named) = 1 THEN jsonb_build_object('value', named[1]) ELSE '{}' END);
     RETURN added;
@@ -362,11 +365,11 @@ BEGIN
         PERFORM fraud._no_such('list', list, 'fraud.lists has all lists.');
     END IF;
     named := fraud._list_value(list, of_list.type, value);
-    removed := fraud._end_entries(list, ARRAY[named], fraud._mask_card_numbers(reason)) > 0;
+    removed := fraud._end_entries(list, ARRAY[named], fraud._kept_text(reason)) > 0;
     IF removed THEN
         PERFORM fraud._audit('drop', 'list_entry', list,
             CASE WHEN of_list.type <> 'card' THEN jsonb_build_object('value', named) ELSE '{}' END,
-            jsonb_build_object('reason', CASE WHEN of_list.type <> 'card' THEN reason END) || CASE of_list.type WHEN 'card' THEN jsonb_build_object('card', named) ELSE '{}' END);
+            CASE of_list.type WHEN 'card' THEN jsonb_build_object('card', named) ELSE '{}' END);
     END IF;
     RETURN removed;
 END

@@ -142,13 +142,13 @@ BEGIN
     new.foreign_names := coalesce(foreign_names, before.foreign_names);
     new.plain := coalesce(plain, before.plain);
     new.action := coalesce(action, before.action);
-    new.reason := coalesce(fraud._mask_card_numbers(reason), before.reason);
+    new.reason := coalesce(fraud._kept_text(reason), before.reason);
     new.priority := coalesce(priority, before.priority, 100);
     new.on_error := coalesce(on_error, before.on_error, 'ignore');
     new.valid_from := coalesce(valid_from, before.valid_from);
     new.valid_until := coalesce(valid_until, before.valid_until);
     new.tag := coalesce(fraud._mask_card_numbers(tag), before.tag);
-    new.note := fraud._mask_card_numbers(note);
+    new.note := fraud._kept_text(note);
     new.created_at := now();
     new.created_by := fraud._caller();
     IF fraud._mask_card_numbers(new.expression) <> new.expression THEN
@@ -175,9 +175,10 @@ BEGIN
     INSERT INTO fraud.rule_history (rule, version, act, reason)
     SELECT name, new.version, 'enforce', new.note FROM fraud.rules r WHERE r.rule = name AND r.enforced_version = new.version;
     PERFORM fraud._rules_changed(stream);
+    -- Notes and reasons, which may name a customer, are in fraud.rule_versions and fraud.rule_history alone, where erasure finds them.
     PERFORM fraud._audit(CASE WHEN is_new THEN 'add' ELSE 'alter' END, 'rule', name,
         CASE WHEN NOT is_new THEN jsonb_build_object('version', before.version, 'condition', before.condition, 'action', before.action) END,
-        jsonb_build_object('version', new.version, 'condition', new.condition, 'action', new.action, 'note', note)
+        jsonb_build_object('version', new.version, 'condition', new.condition, 'action', new.action)
         || CASE WHEN stream <> 'payments' THEN jsonb_build_object('stream', stream) ELSE '{}' END
         || jsonb_build_object(
             'mode', (SELECT CASE WHEN r.enforced_version = new.version THEN 'enforce' ELSE 'observe' END FROM fraud.rules r WHERE r.rule = name)));
@@ -250,11 +251,11 @@ BEGIN
     FROM (SELECT DISTINCT l AS list FROM fraud.rule_versions v, unnest(v.lists) l
           WHERE v.rule = name AND v.version IN (enforced, observed) ORDER BY l) n;
     UPDATE fraud.rules r SET enforced_version = enforced, observed_version = observed, changed_at = clock_timestamp(), changed_by = fraud._caller() WHERE r.rule = name;
-    INSERT INTO fraud.rule_history (rule, version, act, reason) VALUES (name, coalesce(enforced, observed), act, fraud._mask_card_numbers(reason));
+    INSERT INTO fraud.rule_history (rule, version, act, reason) VALUES (name, coalesce(enforced, observed), act, fraud._kept_text(reason));
     PERFORM fraud._rules_changed(before.stream);
     PERFORM fraud._audit(CASE act WHEN 'rollback' THEN 'rollback' ELSE 'alter' END, 'rule', name,
         jsonb_build_object('enforced_version', before.enforced_version, 'observed_version', before.observed_version),
-        jsonb_build_object('enforced_version', enforced, 'observed_version', observed, 'reason', reason));
+        jsonb_build_object('enforced_version', enforced, 'observed_version', observed));
 END
 $$;
 COMMENT ON FUNCTION fraud._set_rule(text, text, text, int, int) IS 'internal: which versions of a rule are live';
@@ -359,10 +360,9 @@ DECLARE
 BEGIN
     PERFORM fraud._check_reason(reason, 'to drop a rule');
     DELETE FROM fraud.rules r WHERE r.rule = name;
-    INSERT INTO fraud.rule_history (rule, version, act, reason) VALUES (name, NULL, 'drop', fraud._mask_card_numbers(reason));
+    INSERT INTO fraud.rule_history (rule, version, act, reason) VALUES (name, NULL, 'drop', fraud._kept_text(reason));
     PERFORM fraud._rules_changed(gone.stream);
-    PERFORM fraud._audit('drop', 'rule', name, jsonb_build_object('enforced_version', gone.enforced_version, 'observed_version', gone.observed_version),
-        jsonb_build_object('reason', reason));
+    PERFORM fraud._audit('drop', 'rule', name, jsonb_build_object('enforced_version', gone.enforced_version, 'observed_version', gone.observed_version));
 END
 $$;
 COMMENT ON FUNCTION fraud._drop_rule(text, text) IS 'internal: the body of fraud.drop_rule, run as the owner';
@@ -443,12 +443,12 @@ BEGIN
             USING ERRCODE = 'undefined_object', HINT = 'fraud.merchants has all merchants.';
     END IF;
     INSERT INTO fraud.snoozes (kind, name, card, stream, "until", reason)
-    VALUES (kind, named, CASE kind WHEN 'customer' THEN named::uuid END, stream, "until", fraud._mask_card_numbers(reason)) RETURNING snooze_id INTO made;
+    VALUES (kind, named, CASE kind WHEN 'customer' THEN named::uuid END, stream, "until", fraud._kept_text(reason)) RETURNING snooze_id INTO made;
     IF kind = 'rule' THEN
         PERFORM fraud._rules_changed(r.stream) FROM fraud.rules r WHERE r.rule = name;
     END IF;
-    -- An entity may be a customer's plain id: it stays with the snooze, where erasure finds it.
-    PERFORM fraud._audit('add', 'snooze', made::text, NULL, jsonb_build_object('kind', kind, 'until', "until", 'reason', CASE WHEN kind NOT IN ('customer', 'entity') THEN reason END)
+    -- An entity may be a customer's plain id, and a reason may name one: both stay with the snooze, where erasure finds them.
+    PERFORM fraud._audit('add', 'snooze', made::text, NULL, jsonb_build_object('kind', kind, 'until', "until")
         || CASE kind WHEN 'customer' THEN jsonb_build_object('card', named) WHEN 'entity' THEN jsonb_build_object('stream', stream) ELSE jsonb_build_object('name', named) END);
     RETURN made;
 END
@@ -468,7 +468,7 @@ DECLARE
     ended fraud.snoozes;
 BEGIN
     PERFORM fraud._check_reason(reason, 'to end a snooze');
-    UPDATE fraud.snoozes s SET ended_at = now(), ended_by = fraud._caller(), end_reason = fraud._mask_card_numbers(_end_snooze.reason)
+    UPDATE fraud.snoozes s SET ended_at = now(), ended_by = fraud._caller(), end_reason = fraud._kept_text(_end_snooze.reason)
     WHERE s.snooze_id = _end_snooze.snooze_id AND s.ended_at IS NULL AND s."until" > now() RETURNING * INTO ended;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no snooze % is in force', snooze_id
@@ -478,7 +478,7 @@ BEGIN
         PERFORM fraud._rules_changed(r.stream) FROM fraud.rules r WHERE r.rule = ended.name;
     END IF;
     PERFORM fraud._audit('drop', 'snooze', snooze_id::text, jsonb_build_object('kind', ended.kind, 'until', ended."until"),
-        jsonb_build_object('reason', CASE WHEN ended.kind NOT IN ('customer', 'entity') THEN reason END) || CASE ended.kind WHEN 'customer' THEN jsonb_build_object('card', ended.name) ELSE '{}' END);
+        CASE ended.kind WHEN 'customer' THEN jsonb_build_object('card', ended.name) ELSE '{}' END);
 END
 $$;
 COMMENT ON FUNCTION fraud._end_snooze(bigint, text) IS 'internal: the body of fraud.end_snooze, run as the owner';

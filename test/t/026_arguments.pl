@@ -82,7 +82,7 @@ my %may_be_null = (
     (map { $_ => 'as without it' } qw(ingest.source ingest.format add_rule.priority add_rule.on_error train.params train.columns promote.columns alter_channel.reset alter_source.reset import_model.best_iteration),
         map { ("$_.overrule") } qw(confirm_case confirm_cases dismiss_case dismiss_cases decide_case label)),
     (map { $_ => 'no' } qw(resume_channel.discard_waiting promote.override_gate)));
-my @silent;
+my (@silent, @vague);
 
 my $dump = $ENV{ARGUMENTS_DUMP};
 sub try_all
@@ -105,7 +105,7 @@ sub try_all
     if ($dump)
     {
         open(my $out, '>', "$dump.$role") or die $!;
-        print $out ($calls[$_]{good} ? 'good ' : ''), "$outcomes[$_]\t$calls[$_]{sql}\n" for 0 .. $#calls;
+        print $out ($calls[$_]{good} ? 'good ' : $calls[$_]{null} ? "null $calls[$_]{null}{name} " : ''), "$outcomes[$_]\t$calls[$_]{sql}\n" for 0 .. $#calls;
     }
     my @faults;
     for my $i (0 .. $#calls)
@@ -120,6 +120,10 @@ sub try_all
     # What acts says so when it does not: an argument that is not null by default is refused, or means something.
     push @silent, map { "$calls[$_]{null}{name}: $calls[$_]{sql}" }
       grep { $calls[$_]{null} && $calls[$_]{function}{acts} && $calls[$_]{function}{name} !~ /^_/ && !$calls[$_]{null}{may_be_null} && $outcomes[$_] eq '' && !$may_be_null{"$calls[$_]{function}{name}.$calls[$_]{null}{name}"} } 0 .. $#calls;
+    # And it says that it is the null, not what it made of it.
+    push @vague, map { "$calls[$_]{null}{name}: $outcomes[$_]: $calls[$_]{sql}" }
+      grep { $calls[$_]{null} && $calls[$_]{function}{name} !~ /^_/ && !$calls[$_]{null}{may_be_null} && $outcomes[$_] ne '' && $outcomes[$_] !~ /^22004/ && !$refused{ $calls[$_]{function}{name} } } 0 .. $#calls;
+    push @vague, map { "$outcomes[$_]: $calls[$_]{sql}" } grep { $calls[$_]{function}{name} !~ /^_/ && $outcomes[$_] =~ /<NULL>/ } 0 .. $#calls;
     is(join("\n", @faults), '', "$role: " . @calls . ' calls of ' . @$functions . ' functions, ' . (time - $start) . ' s');
     is(join("\n", map { "$outcomes[$_]: $calls[$_]{sql}" } @bad), '', "$role: what works with good arguments does");
     is(workers(), $before, "$role: the workers are those that were");
@@ -135,8 +139,24 @@ for my $role (@roles, 'nobody')
 }
 try_all('postgres', [ functions_of($node, 'postgres') ], fuzz => 3, briefly => \%tried);
 
+# What people write of a matter may name a customer, and rows of fraud.audit_log stay: it has none of that but of models, and of
+# customers without what says who it is.
+my @written;
+for my $function (grep { $_->{name} !~ /^_/ } functions_of($node, 'postgres'))
+{
+    my @arguments = @{ $function->{arguments} };
+    next unless grep { $_->{name} =~ /^(reason|note)$/ } @arguments;
+    my $call = Arguments::call($function, [ map { $_->{name} =~ /^(reason|note)$/ ? "'Zoe Quack was here'" : Arguments::good($function, $_) } @arguments ]);
+    my $found = '';
+    $node->psql('postgres', "BEGIN;\n\\o /dev/null\n$call;\n\\o\nSELECT count(*) FROM fraud.audit_log WHERE concat(old, new) ~ 'Zoe Quack'; ROLLBACK;", stdout => \$found, stderr => \my $error, extra_params => ['-q']);
+    is($error // '', '', "$function->{call} takes a reason or note") unless $refused{ $function->{name} };
+    push @written, $function->{name} if $found =~ /[1-9]/;
+}
+is(join(' ', sort @written), 'erase_customer hold_customer promote rollback', 'what people write of a matter is not in the audit log');
+
 is(join("\n", map { substr($contexts{$_}, 0, 300) } sort keys %contexts), '', 'errors say what is wrong, not where in our code');
 is(join("\n", map { substr($_, 0, 300) } @silent), '', 'a function that acts refuses a null for what it needs');
+is(join("\n", map { substr($_, 0, 300) } @vague), '', 'a null that is not taken is an error of its own, 22004');
 unlike(slurp_file($node->logfile), qr/terminated by signal|exited with exit code [^01]|PANIC/, 'no process of the server fell');
 is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $server_pid, 'the server is the one that was');
 

@@ -11,7 +11,7 @@ use Time::HiRes qw(time usleep);
 
 my $bodies = File::Temp->newdir;
 my $api = start_api('--bodies', "$bodies");
-my $node = new_server('main', conf => "restart_after_crash = on\nfraud_detect.poll_timeout = 5s\n");
+my $node = new_server('main', conf => "restart_after_crash = on\nfraud_detect.poll_timeout = 5s\nmax_prepared_transactions = 5\n");
 sub value { return $node->safe_psql('postgres', $_[0]) }
 
 # Has /bodies/NAME answer with payments from now on: each [card, id, merchant, more fields].
@@ -100,6 +100,17 @@ for my $what (sort keys %held)
 }
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.labels WHERE transaction_id = 'a-6' AND source = 'payload'"), "a label that a person's stood in the way of is recorded");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.merchants WHERE merchant = 'New Shop'"), 'the new merchant has its row');
+
+# A prepared transaction has no session that could be named.
+{
+    value("BEGIN; SELECT FROM fraud.ingest('{\"cc_num\": $card[20], \"trans_num\": \"pr-0\", \"amt\": 1, \"merchant\": \"M\", \"unix_time\": 1767402123}'); COMMIT");
+    value("BEGIN; SELECT FROM fraud.customers WHERE last_four = '" . substr($card[20], -4) . "' FOR UPDATE; PREPARE TRANSACTION 'left behind'");
+    serve('a', [ $card[20], 'pr-1', 'Corner' ], [ $card[19], 'pr-2', 'Corner' ]);
+    ok(stored_within('pr-2', 20), 'a prepared transaction: a payment of another goes on');
+    ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM fraud.held_customers WHERE reason = 'prepared transaction "left behind" has locked the customer''s row' AND blocking_pid IS NULL}), 'it is named');
+    value("ROLLBACK PREPARED 'left behind'");
+    ok(stored_within('pr-1', 20), 'and the payment is stored when it has ended');
+}
 
 # The order in which a customer's payments were received holds.
 {

@@ -106,5 +106,49 @@ TEST(ForbiddenFields, AreCutInProportionalTime) {
   }
 }
 
+// No group of a card number before a name, or behind one, is left where the others are cut.
+TEST(ForbiddenFields, LeavesNumbersBesideNamesToTheMask) {
+  const std::string number = "4111 1111 1111 1111";
+  for (const std::string between : {" ", "-", "/", ".", "_", ", ", ": ", " #", "=", " is "}) {
+    for (const std::string name : {"PIN 4739", "cvv 739", "CVC: 739", "track2", "PIN", "cvv2", "security code"}) {
+      for (const std::string& text : {number + between + name, name + between + number}) {
+        for (const std::string& kept : {redact(text, ""), redact_prose(text), redact_broken("{" + text, 1000), redact("{\"a\": \"" + text + "\"}", "")}) {
+          EXPECT_EQ(kept.find("4111"), std::string::npos) << text << " is kept as " << kept;
+          EXPECT_EQ(kept.find("1111 1111"), std::string::npos) << text << " is kept as " << kept;
+        }
+      }
+    }
+  }
+}
+
+// Where the layout is broken, what stands between groups is as JSON writes it, once or twice.
+TEST(ForbiddenFields, MasksBehindEscapes) {
+  for (const std::string between : {"\\t", "\\n", "\\r", "\\f", "\\b", "\\/", "\\u2009", "\\u00a0", "\\u00A0", "\\u2013", "\\u0020", "\\\\t", "\\\\u2009", "\\\\/", "\\\\\\\\n", "\\t\\t", "\\n\\t"}) {
+    std::string number = "4111";
+    for (int i = 0; i < 3; ++i) number += between + "1111";
+    const std::string kept = redact_broken("[{\"memo\": \"" + number + "\", \"path\": \"C:\\\\x\\\"\"", 1000);
+    EXPECT_EQ(kept.find("4111"), std::string::npos) << between << ": " << kept;
+    EXPECT_NE(kept.find("C:\\\\x\\\""), std::string::npos) << kept;
+  }
+  EXPECT_EQ(redact_broken("\"\\u0663\\u00663\\ud83d\\ude00\\", 1000), "\"\xD9\xA3" "f3\\ud83d\\ude00\\");
+}
+
+// What people write: values go, whatever else stands there stays.
+TEST(ForbiddenFields, KeepsProse) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"card cvv 739 and PIN: 4739", "[cut] and [cut]"},
+      {"the CVV is 739, he said", "[cut], he said"},
+      {"CVC2=\xEF\xBC\x97\xEF\xBC\x93\xEF\xBC\x99.", "[cut]."},
+      {"security code: (739)", "[cut])"},
+      {"PIN: wrong thrice, called back at 10:30", "PIN: wrong thrice, called back at 10:30"},
+      {"cvv result M, PIN verified, pin code 560001", "cvv result M, PIN verified, pin code 560001"},
+      {"it's \"cvv\", \"739\" he wrote\nid,cvv,amt\n1,2,3", "it's \"cvv\", \"739\" he wrote\nid,cvv,amt\n1,2,3"},
+      {"track 2 of the album, 3 payments", "track 2 of the album, 3 payments"},
+      {"4111 1111 1111 1111 cvv 739", "************1111 [cut]"},
+      {"4111-1111-1111-1111-PIN 4739", "************1111-[cut]"},
+      {"4111 1111 1111 1111/cvv/739", "************1111/cvv/739"}};
+  for (const auto& [written, kept] : kCases) EXPECT_EQ(redact_prose(written), kept);
+}
+
 }  // namespace
 }  // namespace fraud

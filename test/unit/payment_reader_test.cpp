@@ -176,6 +176,37 @@ TEST(PaymentReader, BoundsNestingAndSize) {
   EXPECT_EQ(read_payments("[" + std::string(kOne) + "," + deep + "]").payments.size(), 1u);
 }
 
+// However deep: what comes behind is read.
+TEST(PaymentReader, ReadsBehindWhatIsNestedDeeply) {
+  for (const size_t depth : {17u, 62u, 63u, 64u, 65u, 66u, 127u, 128u, 129u, 1000u, 100000u}) {
+    for (const bool objects : {false, true}) {
+      std::string deep, end;
+      for (size_t i = 0; i < depth; ++i) {
+        const bool is_object = objects || i % 3 == 0;
+        deep += is_object ? "{\"a\":" : "[";
+        end += is_object ? '}' : ']';
+      }
+      deep += "1" + std::string(end.rbegin(), end.rend());
+      for (const char* between : {",", "\n"}) {
+        const bool is_array = between[0] == ',';
+        std::string body = std::string(kOne) + between + with("extra", deep) + between + with("trans_num", "\"t2\"");
+        if (is_array) body = "[" + body + "]";
+        const PaymentBatch batch = read_payments(body);
+        EXPECT_EQ(batch.payments.size(), 2u) << depth;
+        EXPECT_EQ(batch.rejected.size(), 1u) << depth;
+        EXPECT_FALSE(batch.fault && is_array) << depth;
+      }
+    }
+  }
+}
+
+TEST(PaymentReader, LeavesOutByteOrderMark) {
+  const std::string mark = "\xEF\xBB\xBF";
+  EXPECT_EQ(read_one(mark + std::string(kOne)).transaction_id, "t1");
+  EXPECT_EQ(read_one(wrap(mark + std::string(kOne))).transaction_id, "t1");
+  EXPECT_EQ(read_one(mark + wrap(mark + " " + std::string(kOne))).transaction_id, "t1");
+}
+
 TEST(PaymentReader, BoundsWhatIsRejected) {
   std::string body = "[";
   const std::string one = "{\"amt\":\"" + std::string(kMaxRejectedPayloadBytes, 'x') + "\"},";

@@ -234,12 +234,13 @@ bool may_name_forbidden(std::string_view text) {
 // Cuts forbidden fields, reading the text once.
 class Cutter {
  public:
-  explicit Cutter(std::string_view text) : text_(text) {}
+  // In prose what stands behind such a name is its value only where that is a number.
+  explicit Cutter(std::string_view text, bool is_prose = false) : text_(text), is_prose_(is_prose) {}
 
   std::string cut() {
     while (at_ < text_.size()) {
       const char c = text_[at_];
-      if (c == '"' || c == '\'') {
+      if (!is_prose_ && (c == '"' || c == '\'')) {
         take_quoted();
       } else if (is_word(c) || static_cast<unsigned char>(c) >= 0x80) {
         take_bare();
@@ -416,6 +417,14 @@ class Cutter {
   void take_bare() {
     constexpr size_t kMaxRun = 5;
     const bool is_tag = at_ > 0 && text_[at_ - 1] == '<';
+    // No name begins with a number: the last group of a card number is not to go with "PIN", and leave the others alone.
+    size_t digits_end = at_;
+    while (digits_end < text_.size() && is_ascii_digit(text_[digits_end])) ++digits_end;
+    if (digits_end > at_ && (digits_end == text_.size() || !is_word(text_[digits_end]))) {
+      out_.append(text_.substr(at_, digits_end - at_));
+      at_ = digits_end;
+      return;
+    }
     size_t end = at_;
     size_t best = 0;
     size_t first_end = 0;
@@ -442,11 +451,12 @@ class Cutter {
       at_ = first_end;
       return;
     }
-    if (const std::optional<size_t> value = value_after(best, is_tag)) {
+    const std::optional<size_t> value = value_after(best, is_tag);
+    if (value && !is_prose_) {
       cut_to(value_end(*value, is_tag && text_[*value - 1] == '>'));
       return;
     }
-    size_t next = skip_between(best);
+    size_t next = skip_between(value.value_or(best));
     if (next == text_.size() || character_at(text_, next).sign != Sign::kDigit) {
       next = best;
       while (next < text_.size() && (text_[next] == ' ' || text_[next] == '\t' || text_[next] == '#')) ++next;
@@ -454,8 +464,15 @@ class Cutter {
     const char c = next < text_.size() ? text_[next] : '\n';
     if (next > best && character_at(text_, next).sign == Sign::kDigit) {  // "PIN 4321"
       size_t until = next;
-      while (until < text_.size() && is_word(text_[until])) ++until;
+      while (until < text_.size() && (is_word(text_[until]) || character_at(text_, until).sign == Sign::kDigit)) {
+        until += character_at(text_, until).size;
+      }
       cut_to(until);
+      return;
+    }
+    if (is_prose_) {
+      out_.append(text_.substr(at_, best - at_));
+      at_ = best;
       return;
     }
     // At the head of columns.
@@ -470,6 +487,7 @@ class Cutter {
   }
 
   std::string_view text_;
+  bool is_prose_;
   std::string out_;
   size_t at_ = 0;
   bool is_apart_ = false;
@@ -482,14 +500,71 @@ std::string cut_forbidden_fields(std::string_view text) {
   return may_name_forbidden(plain) ? Cutter(plain).cut() : plain;
 }
 
+// Numbers are masked before anything is cut: what is cut out of the midst of one would leave the rest of it.
+std::string redact_prose(std::string_view text) {
+  std::string kept = mask_card_numbers(text);
+  return may_name_forbidden(kept) ? Cutter(kept, true).cut() : kept;
+}
+
 std::string redact(std::string_view text, std::string_view card_number) {
-  std::string kept = cut_forbidden_fields(text);
+  std::string kept = undo_escapes(text);
   hide_card_number(card_number, &kept);
-  return mask_card_numbers(kept);
+  kept = mask_card_numbers(kept);
+  return may_name_forbidden(kept) ? Cutter(kept).cut() : kept;
+}
+
+// Returns the text with what JSON writes between the groups of a number ("4111\\t1111", "4111\\u20091111", "4111\\/1111") as it is
+// meant. Of a text that could be read the reader has undone it.
+std::string undo_all_escapes(std::string_view text) {
+  const std::string half = undo_escapes(text);
+  std::string plain;
+  plain.reserve(half.size());
+  const auto code_at = [&](size_t at) {
+    unsigned code = 0;
+    for (size_t i = at; i < at + 4; ++i) {
+      const char c = half[i], lower = static_cast<char>(c | 0x20);
+      const int digit = is_ascii_digit(c) ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+      if (digit < 0) return 0u;
+      code = code * 16 + static_cast<unsigned>(digit);
+    }
+    return code;
+  };
+  size_t undone_to = 0;  // one stood right before it
+  for (size_t at = 0; at < half.size(); ++at) {
+    if (half[at] != '\\' || at + 1 == half.size()) {
+      plain += half[at];
+      continue;
+    }
+    // In a text within a text the backslash is escaped itself.
+    size_t next = at + 1;
+    while (next < half.size() && half[next] == '\\') ++next;
+    const char c = next < half.size() ? half[next] : '\\';
+    const unsigned code = c == 'u' && half.size() - next > 4 ? code_at(next + 1) : 0;
+    const bool is_between = at > 0 && (is_ascii_digit(half[at - 1]) || undone_to == at) && next + 1 < half.size() &&
+                            (is_ascii_digit(half[next + 1]) || half[next + 1] == '\\');
+    if (is_between && (c == '/' || c == 't' || c == 'n' || c == 'r' || c == 'b' || c == 'f')) {
+      plain += c == '/' ? '/' : ' ';
+      at = next;
+      undone_to = next + 1;
+    } else if (code >= 0x80 && (code < 0xD800 || code > 0xDFFF)) {
+      if (code >= 0x800) {
+        plain += static_cast<char>(0xE0 | code >> 12);
+        plain += static_cast<char>(0x80 | (code >> 6 & 0x3F));
+      } else {
+        plain += static_cast<char>(0xC0 | code >> 6);
+      }
+      plain += static_cast<char>(0x80 | (code & 0x3F));
+      at = next + 4;
+    } else {
+      plain.append(half, at, next - at);
+      at = next - 1;
+    }
+  }
+  return plain;
 }
 
 std::string redact_broken(std::string_view text, size_t max_bytes) {
-  std::string kept = mask_card_numbers(cut_forbidden_fields(text.substr(0, max_bytes)), Masking::kAny);
+  std::string kept = cut_forbidden_fields(mask_card_numbers(undo_all_escapes(text.substr(0, max_bytes)), Masking::kAny));
   // More than any number takes with what may stand in it.
   constexpr size_t kMaxNumberBytes = 256;
   if (text.size() > max_bytes) kept.resize(kept.size() - std::min(kept.size(), kMaxNumberBytes));

@@ -23,6 +23,9 @@ bool is_naming_field(std::string_view name);
 // True when a field of this name holds a card number, whatever the number looks like.
 bool is_card_number_field(std::string_view name);
 
+// Returns what a person has written without card numbers, and without verification values and PINs behind their names ("CVV 123").
+std::string redact_prose(std::string_view text);
+
 // Cuts forbidden fields out of text that may or may not be JSON, XML, a query or
 // lines of columns, whole or broken: from the name to the end of the value. Where a
 // name stands apart from its values, as at the head of columns, all digits go.

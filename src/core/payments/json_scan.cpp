@@ -116,7 +116,8 @@ Extent value_extent(std::string_view text, size_t at, const GiveWay& give_way) {
     while (end < text.size() && !ends_bare(text[end])) ++end;
     return {end, end > at};
   }
-  // The kinds of the innermost open brackets; deeper ones are too deep for a payment anyway.
+  // The kinds of the outermost open brackets, a bit a level; what is deeper is too deep for a payment anyway, and only counted.
+  constexpr size_t kLevels = 64;
   uint64_t arrays = 0;
   size_t depth = 0;
   size_t next_pause = at + kStretch;
@@ -129,12 +130,11 @@ Extent value_extent(std::string_view text, size_t at, const GiveWay& give_way) {
       if (end == std::string_view::npos) return {text.size(), false};
       at = end;
     } else if (c == '{' || c == '[') {
-      arrays = arrays << 1 | (c == '[' ? 1 : 0);
+      if (depth < kLevels) arrays = (arrays & ~(uint64_t{1} << depth)) | uint64_t{c == '['} << depth;
       ++depth;
       ++at;
     } else {
-      if (depth <= 64 && (arrays & 1) != (c == ']' ? 1u : 0u)) return {at, false};
-      arrays >>= 1;
+      if (depth <= kLevels && (arrays >> (depth - 1) & 1) != uint64_t{c == ']'}) return {at, false};
       ++at;
       if (--depth == 0) return {at, true};
     }

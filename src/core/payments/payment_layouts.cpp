@@ -489,6 +489,8 @@ void Reader::read_lines(std::string_view text) {
 
 // Reads the body, or the text that it wraps.
 void Reader::read_text(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (text.substr(0, kByteOrderMark.size()) == kByteOrderMark) text.remove_prefix(kByteOrderMark.size());
   const size_t at = skip_blank(text, 0);
   if (at == text.size()) throw Error(ErrorCode::kInvalidPayload, "empty body",
                                      "Expected payments: a JSON object or array, lines of objects, or CSV.");

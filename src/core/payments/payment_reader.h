@@ -41,10 +41,6 @@ class Reader {
   }
 
   PaymentBatch read(std::string_view body) {
-    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-    if (body.substr(0, kByteOrderMark.size()) == kByteOrderMark) {
-      body.remove_prefix(kByteOrderMark.size());
-    }
     read_text(body);
     return std::move(batch_);
   }

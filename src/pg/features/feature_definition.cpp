@@ -27,7 +27,7 @@ Statement insert_feature(
     "INSERT INTO fraud.feature_definitions (feature_set, position, feature, kind, expression,"
     "  aggregate, value, key, \"window\", delay, filter, include_current, columns, description, reason)"
     " SELECT $1, s.last_position, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
-    "  fraud._mask_card_numbers($13), fraud._mask_card_numbers($14)"
+    "  fraud._kept_text($13), fraud._kept_text($14)"
     " FROM fraud.feature_sets s WHERE s.feature_set = $1",
     {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INTERVALOID,
      INTERVALOID, TEXTOID, BOOLOID, TEXTARRAYOID, TEXTOID, TEXTOID});

@@ -9,6 +9,7 @@
 #include "pg/server/index_lookup.h"
 #include "pg/server/kept_plan.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/pinned_settings.h"
 #include "pg/server/spi.h"
 
 extern "C" {
@@ -391,19 +392,7 @@ FeatureExpression parse_stored_expression(const FeatureSet& set, const char* wha
 }
 
 DefinerScope::DefinerScope(const FeatureSet& set) : scope_(definer_of(set)) {
-  protect([&] {
-    const char* const settings[][2] = {{"TimeZone", "UTC"},
-                                       {"DateStyle", "ISO, YMD"},
-                                       {"IntervalStyle", "postgres"},
-                                       {"extra_float_digits", "1"},
-                                       {"bytea_output", "hex"}};
-    for (const auto& setting : settings) {
-      const char* now = GetConfigOption(setting[0], false, false);
-      if (now != nullptr && strcmp(now, setting[1]) == 0) continue;
-      (void)set_config_option(setting[0], setting[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                              true, 0, false);
-    }
-  });
+  protect([&] { pin_value_settings(); });
 }
 
 }  // namespace fraud::pg

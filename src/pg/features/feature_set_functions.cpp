@@ -14,7 +14,7 @@ namespace {
 Statement insert_set(
     "INSERT INTO fraud.feature_sets (feature_set, events, event_id, event_time, label,"
     "  label_known_at, label_delay, create_indexes, description, defined_by, label_changes)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, fraud._mask_card_numbers($9), $10, $11)",
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, fraud._kept_text($9), $10, $11)",
     {TEXTOID, REGCLASSOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INTERVALOID, BOOLOID, TEXTOID, NAMEOID,
      TEXTOID});
 Statement set_exists("SELECT 1 FROM fraud.feature_sets s WHERE s.feature_set = $1", {TEXTOID});

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "pg/server/boundary.h"
+#include "pg/server/pinned_settings.h"
 
 extern "C" {
 #include "utils/lsyscache.h"
@@ -122,7 +123,7 @@ HistoryQuery history_query(Oid relation, const std::vector<HistoryField>& fields
 int begin_reading_history() {
   return protect([] {
     const int level = NewGUCNestLevel();
-    (void)set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    pin_value_settings();
     return level;
   });
 }

@@ -31,8 +31,7 @@ struct HistoryQuery {
 // Returns it, or says which columns the relation lacks.
 HistoryQuery history_query(Oid relation, const std::vector<HistoryField>& fields);
 
-// Begins a level of settings in which floats are read with all their digits, whatever the session
-// shows of them; returns it.
+// Begins a level of settings in which values are read in one way, whatever the session's settings; returns it.
 int begin_reading_history();
 
 // Refuses a negative one: a label is not known before its payment was made.

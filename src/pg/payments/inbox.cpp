@@ -149,8 +149,12 @@ Statement take_out("DELETE FROM fraud.inbox b WHERE b.inbox_id = ANY ($1)"
 // uncommitted new row that is in nobody's sight, the oldest transaction that writes where
 // a payment does.
 Statement hold_customer(
-    "INSERT INTO fraud.held_customers AS h (card, next_try_at, reason, month, blocking_pid)"
-    " SELECT $1, clock_timestamp() + interval '100 milliseconds', $2, $3, CASE WHEN $4 THEN coalesce("
+    // A prepared transaction has no session.
+    "WITH prepared AS (SELECT format('prepared transaction \"%s\" has locked the customer''s row', fraud._mask_card_numbers(left(p.gid, 100))) AS reason"
+    "  FROM fraud.customers c JOIN pg_prepared_xacts p ON p.transaction = c.xmax WHERE $4 AND c.card = $1)"
+    " INSERT INTO fraud.held_customers AS h (card, next_try_at, reason, month, blocking_pid)"
+    " SELECT $1, clock_timestamp() + interval '100 milliseconds', coalesce((SELECT p.reason FROM prepared p), $2), $3,"
+    "  CASE WHEN $4 AND NOT EXISTS (SELECT FROM prepared) THEN coalesce("
     "  (SELECT l.pid FROM fraud.customers c JOIN pg_locks l ON l.locktype = 'transactionid'"
     "    AND l.transactionid = c.xmax AND l.mode = 'ExclusiveLock' AND l.granted WHERE c.card = $1 AND l.pid <> pg_backend_pid() LIMIT 1),"
     "  (SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"

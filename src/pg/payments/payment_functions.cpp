@@ -1,6 +1,7 @@
 // fraud.ingest, fraud.assess and what features of payments are made with.
 #include "core/base/geo.h"
 #include "core/base/json_text.h"
+#include "core/payments/forbidden_fields.h"
 #include "core/payments/mask.h"
 #include "core/payments/payment.h"
 
@@ -202,6 +203,8 @@ FRAUD_FUNCTION(distance_km) {
 FRAUD_FUNCTION(mask_card_numbers) {
   return text_param(mask_card_numbers(text_argument(fcinfo, 0))).value;
 }
+
+FRAUD_FUNCTION(kept_text) { return text_param(redact_prose(text_argument(fcinfo, 0))).value; }
 
 // Masks keys, texts and numbers; all else stays as it is.
 FRAUD_FUNCTION(mask_card_numbers_in_json) {

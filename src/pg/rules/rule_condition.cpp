@@ -9,6 +9,7 @@
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/pinned_settings.h"
 #include "pg/server/spi.h"
 #include "pg/server/subtransaction.h"
 
@@ -177,6 +178,34 @@ void check(::Node* expression, const Walk& found) {
   }
 }
 
+// Returns SQL that was printed under standard_conforming_strings so that it reads the same without it: a text with a backslash
+// is written as E'…'. Plain Postgres code.
+const char* with_escapes(const char* sql) {
+  StringInfoData out;
+  initStringInfo(&out);
+  for (const char* at = sql; *at != '\0';) {
+    if (*at != '\'' && *at != '"') {
+      appendStringInfoChar(&out, *at++);
+      continue;
+    }
+    const char quote = *at;
+    const char* end = at + 1;
+    bool has_backslash = false;
+    for (; *end != '\0' && (*end != quote || end[1] == quote); ++end) {
+      has_backslash = has_backslash || *end == '\\';
+      if (*end == quote) ++end;
+    }
+    const bool escapes = quote == '\'' && has_backslash;
+    if (escapes) appendStringInfoString(&out, " E");
+    for (; at != end; ++at) {
+      if (escapes && *at == '\\') appendStringInfoChar(&out, '\\');
+      appendStringInfoChar(&out, *at);
+    }
+    if (*at != '\0') appendStringInfoChar(&out, *at++);
+  }
+  return out.data;
+}
+
 // Prints the expression: a query of it is printed, which knows the row's names, and taken out of that.
 const char* print(ParseState* state, ::Node* expression) {
   Query* query = makeNode(Query);
@@ -191,11 +220,9 @@ const char* print(ParseState* state, ::Node* expression) {
   query->jointree = makeFromExpr(list_make1(item), nullptr);
   query->targetList = list_make1(makeTargetEntry(reinterpret_cast<Expr*>(expression), 1, pstrdup(kMark), false));
   const int level = NewGUCNestLevel();
-  // Constants as they will be read again (PinnedTimes of rule_set.cpp), whatever the caller's settings.
-  for (const auto& [name, value] : {std::pair{"search_path", "pg_catalog, pg_temp"}, std::pair{"datestyle", "ISO, YMD"}, std::pair{"timezone", "UTC"},
-                                    std::pair{"intervalstyle", "postgres"}, std::pair{"extra_float_digits", "1"}, std::pair{"bytea_output", "hex"}}) {
-    (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-  }
+  // Constants as they will be read again (rule_set.cpp), whatever the caller's settings.
+  (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  pin_value_settings();
   char* text = pg_get_querydef(query, false);
   AtEOXact_GUC(false, level);
   std::string_view all(text);
@@ -204,7 +231,7 @@ const char* print(ParseState* state, ::Node* expression) {
   const std::string_view end = " AS fraud_rule_condition_ends_here";
   const size_t begin = all.find_first_not_of(" \n", all.find(kSelect) + kSelect.size()), stop = all.rfind(end);
   if (begin == std::string_view::npos || stop == std::string_view::npos || stop < begin) elog(ERROR, "unexpected form of a condition: %s", text);
-  return pnstrdup(text + begin, stop - begin);
+  return with_escapes(pnstrdup(text + begin, stop - begin));
 }
 
 // As much of a condition as an error shows.

@@ -19,6 +19,7 @@
 #include "pg/server/gucs.h"
 #include "pg/server/index_lookup.h"
 #include "pg/server/owner_scope.h"
+#include "pg/server/pinned_settings.h"
 #include "pg/server/spi.h"
 #include "pg/server/subtransaction.h"
 
@@ -76,28 +77,6 @@ class InContext {
 
  private:
   MemoryContext outer_;
-};
-
-// Until the end of its life, times are read and written as in backtests, whatever the settings of who stores the payment.
-class PinnedTimes {
- public:
-  PinnedTimes() : exceptions_(std::uncaught_exceptions()) {
-    if (strcmp(pg_get_timezone_name(session_timezone), "UTC") == 0 && DateStyle == USE_ISO_DATES && DateOrder == DATEORDER_YMD) return;
-    protect([this] {
-      level_ = NewGUCNestLevel();
-      (void)set_config_option("timezone", "UTC", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-      (void)set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    });
-  }
-  ~PinnedTimes() noexcept {
-    // After an error the end of the transaction undoes it.
-    if (level_ > 0 && std::uncaught_exceptions() == exceptions_) AtEOXact_GUC(false, level_);
-  }
-  PinnedTimes(const PinnedTimes&) = delete;
-  PinnedTimes& operator=(const PinnedTimes&) = delete;
-
- private:
-  int exceptions_, level_ = 0;
 };
 
 // Whether code of a procedural language has raised it, with whatever SQLSTATE it liked.
@@ -338,7 +317,7 @@ void RuleSet::look_at_time(TimestampTz now) {
   for (const Rule& rule : rules_) any = any || rule.in_time != (now >= rule.valid_from && now < rule.valid_until);
   if (!any) return;
   const RulesAtWork work;
-  const PinnedTimes times;
+  const PinnedSettings settings;  // as in backtests, whatever those of who stores the payment
   for (Group& group : groups_) {
     bool changed = false;
     for (size_t i = group.begin; i < group.end; ++i) {
@@ -596,7 +575,7 @@ std::vector<RuleOutcome> RuleSet::evaluate(const std::vector<RuleValues>& rows, 
   shown_ = nullptr;
   {
     ListMemo memo(snapshot, asks_lists_);
-    const PinnedTimes times;
+    const PinnedSettings settings;  // as in backtests, whatever those of who stores the payment
     for (size_t begin = 0; begin < rows.size(); begin += kBlock) {
       const size_t end = std::min(rows.size(), begin + kBlock);
       for (Group& group : groups_) run(group, rows, begin, end, found);

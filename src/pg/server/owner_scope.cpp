@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "pg/server/owner_scope.h"
+#include "pg/server/pinned_settings.h"
 
 extern "C" {
 #include "catalog/namespace.h"
@@ -60,6 +61,7 @@ OwnerScope::OwnerScope() : exceptions_(std::uncaught_exceptions()) {
   protect([&] {
     GetUserIdAndSecContext(&user_, &security_context_);
     guc_level_ = pin_search_path();
+    pin_formats();
     SetUserIdAndSecContext(owner, security_context_ | SECURITY_LOCAL_USERID_CHANGE);
   });
   outer_owner_ = std::exchange(scope_owner, owner);

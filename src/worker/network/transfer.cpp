@@ -33,6 +33,8 @@ constexpr Fault kFaults[] = {
     {CURLE_WEIRD_SERVER_REPLY, "the server does not speak the protocol"},
     {CURLE_UNSUPPORTED_PROTOCOL, "the server does not speak the protocol"},
     {CURLE_BAD_CONTENT_ENCODING, "the answer's compression is damaged"},
+    // Of bytes behind its end, and of several in one; what is too large for us has a message of its own.
+    {CURLE_WRITE_ERROR, "the answer's compression is damaged"},
 };
 
 constexpr const char* kSetting = "fraud_detect.allowed_hosts";
