@@ -193,6 +193,25 @@ TEST(FeatureEngine, MemoryFollowsTheWindowsNotTheEvents) {
   }
 }
 
+TEST(FeatureEngine, TellsTheLargestKey) {
+  const std::vector<WindowFeature> features = {{Aggregate::kCount, 0, kEveryEvent, kEveryEvent, 1000000, 0, false},
+                                               {Aggregate::kSum, 1, 0, kEveryEvent, 1000000, 0, false}};
+  FeatureEngine engine(features, 2);
+  EXPECT_EQ(engine.largest().first, 0U);
+  float values[2];
+  const Cell cell = number_cell(1);
+  for (int64_t time = 0; time < 10000; ++time) {
+    const Event event{time, kNever, &cell};
+    const std::string own = std::to_string(time);
+    const std::string_view keys[] = {own, time % 2 == 0 ? "a" : "b"};
+    engine.next(&event, 1, keys, values);
+  }
+  const auto [bytes, key] = engine.largest();
+  EXPECT_EQ(key, 1U);
+  EXPECT_GE(bytes, 5000 * 2 * sizeof(uint64_t));  // a time and an amount each
+  EXPECT_LT(bytes, engine.bytes() / 4);
+}
+
 TEST(FeatureEngine, ValuesThatNoFloatHolds) {
   EXPECT_EQ(number_cell(NAN), kAbsent);
   EXPECT_EQ(number_cell(-INFINITY), kAbsent);
