@@ -82,7 +82,7 @@ my %may_be_null = (
     (map { $_ => 'what is learnt' } qw(expect_payments.within)),
     (map { $_ => 'as without it' } qw(ingest.source ingest.format add_rule.priority add_rule.on_error train.params train.columns promote.columns alter_channel.reset alter_source.reset import_model.best_iteration),
         map { ("$_.overrule") } qw(confirm_case confirm_cases dismiss_case dismiss_cases decide_case label)),
-    (map { $_ => 'no' } qw(resume_channel.discard_waiting promote.override_gate)));
+    (map { $_ => 'no' } qw(resume_channel.discard_waiting promote.override_gate erase_customer.force)));
 my (@silent, @vague);
 
 my $dump = $ENV{ARGUMENTS_DUMP};
@@ -141,8 +141,8 @@ for my $role (@roles, 'nobody')
 }
 try_all('postgres', [ functions_of($node, 'postgres') ], fuzz => 3, briefly => \%tried);
 
-# What people write of a matter may name a customer, and rows of fraud.audit_log stay: it has none of that but of models, and of
-# customers without what says who it is.
+# What people write of a matter may name a customer, and rows of fraud.audit_log stay: it has none of that but of models and features,
+# and of customers without what says who it is.
 my @written;
 for my $function (grep { $_->{name} !~ /^_/ } functions_of($node, 'postgres'))
 {
@@ -154,7 +154,7 @@ for my $function (grep { $_->{name} !~ /^_/ } functions_of($node, 'postgres'))
     is($error // '', '', "$function->{call} takes a reason or note") unless $refused{ $function->{name} };
     push @written, $function->{name} if $found =~ /[1-9]/;
 }
-is(join(' ', sort @written), 'erase_customer hold_customer promote rollback', 'what people write of a matter is not in the audit log');
+is(join(' ', sort @written), 'add_feature add_window_feature erase_customer hold_customer promote rollback', 'what people write of a matter is not in the audit log');
 
 is(join("\n", map { substr($contexts{$_}, 0, 300) } sort keys %contexts), '', 'errors say what is wrong, not where in our code');
 is(join("\n", map { substr($_, 0, 300) } @silent), '', 'a function that acts refuses a null for what it needs');
