@@ -253,8 +253,10 @@ DECLARE
     events regclass;
     last_end timestamptz;
 BEGIN
-    IF model IS NULL OR model !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
-        RAISE EXCEPTION 'invalid model name "%"', model
+    IF model IS NULL THEN
+        RAISE EXCEPTION 'model must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF model !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
+        RAISE EXCEPTION 'invalid model name "%"', fraud._mask_card_numbers(left(model, 200))
             USING ERRCODE = 'invalid_name', DETAIL = 'A name is 1 to 63 letters, digits, underscores, dots or dashes.';
     ELSIF num_nonnulls(feature_set, rel) <> 1 THEN
         RAISE EXCEPTION 'expected one of feature_set and rel'
