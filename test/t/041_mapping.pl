@@ -95,7 +95,7 @@ becomes('small', 'stored = 1', 'a small source is polled meanwhile');
 # Once it is received it is shown no more: a worker that reads it again five times a second takes from the scorers what they need.
 ok($node->poll_query_until('postgres', "SELECT stored + waiting = 20005 FROM fraud.source_status WHERE name = 'bank'"), 'all of a large answer is mapped');
 serve_text('bank', $head . ']}}');
-ok(wait_for(sub { value("SELECT stored = 20005 FROM fraud.source_status WHERE name = 'bank'") eq 't' }, 'the large answer is stored', 300), 'and stored');
+ok(wait_for(sub { value("SELECT stored = 20005 FROM fraud.source_status WHERE name = 'bank'") eq 't' }, 'the large answer is stored', 900), 'and stored');
 
 # --------------------------------------------------------------------------- CSV
 serve_text('csv', qq(Ref;When;Payee;Sum;Card\r\nc1;$now;"A; ""B""";"1.234,50";4000000000000036\r\nc2;$now;"open;1,00;4000000000000036\r\nc3;$now;C;2,00;4000000000000036\r\n));
