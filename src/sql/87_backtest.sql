@@ -522,8 +522,10 @@ END
 $$;
 COMMENT ON FUNCTION fraud._suggested(timestamptz, timestamptz, int, text) IS 'internal: simple conditions that tell labelled frauds from other payments, or events, by a sample';
 
+-- The conditions are ours, and mean Postgres's own operators whatever the caller's search_path has.
 CREATE FUNCTION fraud._suggest_rules("from" timestamptz, "to" timestamptz, most int, stream text) RETURNS TABLE (condition text, backtest jsonb)
 LANGUAGE sql STABLE ROWS 5
+SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT s.condition, (SELECT jsonb_object_agg(b.metric, b.value) FROM fraud.backtest_rule(s.condition, "from", "to", false, stream) b WHERE b.item IS NULL)
     FROM fraud._suggested("from", "to", most, stream) s;

@@ -470,6 +470,7 @@ void check_cost(const RuleRow& row, const Condition& condition) {
 ::Node* condition_tree(const RuleRow& row, const char* text) { return parse(row_state(row), text); }
 
 std::vector<std::string> foreign_in(const RuleRow& row, const char* text) {
+  const PinnedSettings pinned;  // names are compared with those of another session
   const Oid schema = fraud_schema();
   List* names = protect([&] {
     Walk found = new_walk(schema);
