@@ -315,6 +315,11 @@ SELECT fraud.materialize_features('many', 'of_all');
 SELECT fraud.materialize_features('many', 'of_late', '2026-01-03');
 SET fraud_detect.feature_memory = '64MB';
 SELECT fraud.materialize_features('many', 'parts_at_hand');
+-- An error while they are computed leaves nothing behind: here the files of the parts are too large.
+SET temp_file_limit = '1MB';
+SELECT fraud.materialize_features('many', 'x');
+RESET temp_file_limit;
+SELECT count(*) AS files FROM pg_ls_tmpdir();
 SET fraud_detect.feature_memory = '15MB';
 SELECT fraud.materialize_features('many', 'parts_streamed');
 SELECT fraud.materialize_features('many', 'parts_late', '2026-01-03');
