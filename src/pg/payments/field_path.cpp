@@ -3,6 +3,7 @@
 #include "core/base/error.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "pg/server/boundary.h"
@@ -31,24 +32,26 @@ struct Seen {
 
 Growth growth_of(JsonPathItem* item, Seen* path);
 
-// Of a condition, and of what stands alone as one.
-Growth condition_growth(JsonPathItem* item, Seen* path) {
+Growth growth_of_argument(JsonPathItem* item, Seen* path);
+
+// Of a condition; nothing of what is none.
+std::optional<Growth> condition_growth(JsonPathItem* item, Seen* path) {
   JsonPathItem left, right;
   switch (item->type) {
     case jpiAnd:
     case jpiOr: {
       jspGetLeftArg(item, &left);
       jspGetRightArg(item, &right);
-      const Growth a = condition_growth(&left, path), b = condition_growth(&right, path);
-      return {std::max(a.power, b.power), false};
+      const Growth a = growth_of_argument(&left, path), b = growth_of_argument(&right, path);
+      return Growth{std::max(a.power, b.power), false};
     }
     case jpiNot:
     case jpiIsUnknown:
       jspGetArg(item, &left);
-      return {condition_growth(&left, path).power, false};
+      return Growth{growth_of_argument(&left, path).power, false};
     case jpiExists:
       jspGetArg(item, &left);
-      return {growth_of(&left, path).power, false};
+      return Growth{growth_of(&left, path).power, false};
     case jpiEqual:
     case jpiNotEqual:
     case jpiLess:
@@ -61,7 +64,7 @@ Growth condition_growth(JsonPathItem* item, Seen* path) {
       const Growth a = growth_of(&left, path), b = growth_of(&right, path);
       // Each with each.
       const bool is_pairs = a.is_many && b.is_many;
-      return {is_pairs ? std::max(a.power + b.power, 2) : std::max(a.power, b.power), false};
+      return Growth{is_pairs ? std::max(a.power + b.power, 2) : std::max(a.power, b.power), false};
     }
     case jpiLikeRegex: {
       jspInitByBuffer(&left, item->base, item->content.like_regex.expr);
@@ -71,11 +74,17 @@ Growth condition_growth(JsonPathItem* item, Seen* path) {
         path->refers_back = path->refers_back || (pattern[i + 1] >= '1' && pattern[i + 1] <= '9');
         ++i;
       }
-      return {growth_of(&left, path).power, false};
+      return Growth{growth_of(&left, path).power, false};
     }
     default:
-      return growth_of(item, path);
+      return std::nullopt;
   }
+}
+
+// Of what stands in a condition: another, or a path.
+Growth growth_of_argument(JsonPathItem* item, Seen* path) {
+  const std::optional<Growth> growth = condition_growth(item, path);
+  return growth ? *growth : growth_of(item, path);
 }
 
 // Of a path, or of a number that is computed of some.
@@ -106,7 +115,7 @@ Growth growth_of(JsonPathItem* item, Seen* path) {
         break;
       case jpiFilter:
         jspGetArg(&at, &argument);
-        filters = std::max(filters, condition_growth(&argument, path).power);
+        filters = std::max(filters, growth_of_argument(&argument, path).power);
         break;
       case jpiAdd:
       case jpiSub:
@@ -126,22 +135,8 @@ Growth growth_of(JsonPathItem* item, Seen* path) {
         growth.is_many = growth.is_many || inner.is_many;
         break;
       }
-      case jpiAnd:
-      case jpiOr:
-      case jpiNot:
-      case jpiIsUnknown:
-      case jpiExists:
-      case jpiEqual:
-      case jpiNotEqual:
-      case jpiLess:
-      case jpiGreater:
-      case jpiLessOrEqual:
-      case jpiGreaterOrEqual:
-      case jpiStartsWith:
-      case jpiLikeRegex:
-        filters = std::max(filters, condition_growth(&at, path).power);
-        break;
       default:
+        if (const std::optional<Growth> condition = condition_growth(&at, path)) filters = std::max(filters, condition->power);
         break;
     }
     if (!jspGetNext(&at, &next)) break;
