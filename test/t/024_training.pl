@@ -238,5 +238,24 @@ boosting($run, 'doomed');
 $seconds = seconds_of(sub { value('DROP DATABASE doomed') });
 cmp_ok($seconds, '<', patient(3), 'nor does DROP DATABASE');
 ok(wait_for(sub { !trainer() }, 'no program is left'), 'which ends it too');
+
+# ------------------------------------------------- windows that outgrow the memory
+# They are computed part by part, and what is trained on is the same to the bit.
+value('CREATE DATABASE parted');
+value('CREATE EXTENSION fraud_detect', 'parted');
+value('SELECT fraud.simulate(300, 100, 45, 7)', 'parted');
+my @digests;
+for my $memory ('1GB', '2MB')
+{
+    reload_with($node, 'fraud_detect.feature_memory', $memory);
+    reload_with($node, 'log_min_messages', 'notice');
+    my $offset = -s $node->logfile;
+    $run = value(q{SELECT fraud.train('mine', 'payments', '{"num_boost_round": 2}', train_from => min(occurred_at) + interval '10 days', train_to => max(occurred_at)) FROM fraud.transactions}, 'parted');
+    wait_status($run, 'succeeded', 'parted');
+    push @digests, value("SELECT data_digest FROM fraud.training_runs WHERE run = $run", 'parted');
+    my $told = PostgreSQL::Test::Utils::slurp_file($node->logfile, $offset) =~ /computed part by part/ ? 1 : 0;
+    is($told, $memory eq '2MB' ? 1 : 0, "with $memory the windows are computed " . ($memory eq '2MB' ? 'part by part' : 'at once'));
+}
+is($digests[1], $digests[0], 'and give the same rows');
 $node->stop;
 done_testing();
