@@ -10,6 +10,7 @@
 
 #include "core/base/task_thread.h"
 #include "pg/features/event_reader.h"
+#include "pg/features/event_spool.h"
 #include "pg/features/feature_stream.h"
 #include "pg/features/window_parts.h"
 #include "pg/server/boundary.h"
@@ -27,6 +28,8 @@ constexpr size_t kMostRows = size_t{64} << 20;  // bytes of events that are sort
 
 // All columns of the set's events; with `looks_up` the events themselves, too.
 std::vector<EventColumn> pass_columns(const FeatureSet& set, bool looks_up);
+// Those that windows are computed of.
+std::vector<EventColumn> window_columns(const FeatureSet& set);
 
 // The keys of events that have the same time and id.
 class Ties {
@@ -57,6 +60,8 @@ struct Turn {
   std::vector<uint64_t> marks;  // of rows, where windows are computed part by part
   std::vector<float> window_values;
   size_t old_rows = 0;       // so many of them, the first, were handed out before
+  EventBatch spooled;        // where it is of the spool: the batch, and the runs of its events
+  std::vector<uint64_t> runs;
   bool elsewhere = false;    // another thread computes it
 };
 
@@ -66,9 +71,10 @@ struct Turn {
 // this one hands out those of the turn before, and reads the next.
 //
 // Where the windows outgrow the memory, what was computed so far is handed out; then the rows that
-// are left, with those that their windows reach back to, go by once for each part of the keys, and
-// once more to be handed out with what came of it (window_parts.h). The portal is opened anew each
-// time, with the first one's snapshot: whoever takes the rows may be storing them.
+// are left, with those that their windows reach back to, are put into a temporary file (event_spool.h), go by
+// there once for each part of the keys, and are read once more to be handed out with what came of it
+// (window_parts.h). The portal is opened anew each time, with the first one's snapshot: whoever takes
+// the rows may be storing them.
 struct FeatureStream::Pass {
   Pass(std::shared_ptr<const FeatureSet> the_set, TimestampTz the_from, TimestampTz the_to,
        TimestampTz the_known_by, std::unique_ptr<FeatureEngine> windows, size_t rows, bool looks_windows_up = false)
@@ -92,7 +98,7 @@ struct FeatureStream::Pass {
   bool read_only = false;
 
   TimestampTz first_of_windows() const;
-  void open(TimestampTz begin, bool sorted);
+  void open(TimestampTz begin, bool sorted, bool of_windows = false);
   void open_portal(const char* query, TimestampTz begin);
   void close();
   bool fetch(EventReader& into);
@@ -108,8 +114,10 @@ struct FeatureStream::Pass {
   void fill_from_whole(Turn& turn);
 
   void fill_from_stream(Turn& turn);
+  void fill_from_spool(Turn& turn);
   void check_order(const EventBatch& batch);
 
+  uint64_t run_of(const EventBatch& batch, size_t row);
   void add_row(Turn& turn, size_t row);
   bool begin_turn();
   Turn& end_turn();
@@ -124,6 +132,10 @@ struct FeatureStream::Pass {
     return std::make_unique<EventReader>(*set, columns, set->locals.size(), set->inputs.size(), set->keys.size());
   }
   void note_handed_out(const Turn& turn);
+  TimestampTz first_needed() const;
+  void leave_whole();
+  void begin_again();
+  void spool_events();
   void rewind(TimestampTz begin);
   void tell_of_parts(size_t count) const;
   bool compute_part();
@@ -171,6 +183,7 @@ struct FeatureStream::Pass {
   bool goes_on = false;
   std::vector<std::string_view> row_keys;
   // Of windows that are computed part by part.
+  std::unique_ptr<EventSpool> spool;  // of events that do not fit in memory
   std::unique_ptr<WindowParts> parts;
   size_t part = kAllParts;     // which is computed
   size_t first_parts = 2;      // so many are tried first

@@ -24,33 +24,68 @@ size_t FeatureStream::Pass::parts_needed() const {
   return static_cast<size_t>(std::clamp(1.25 * bytes / static_cast<double>(memory_limit()) + 1, 2.0, 256.0));
 }
 
-// Begins again with the events behind a time.
-void FeatureStream::Pass::rewind(TimestampTz begin) {
+// The time behind which the events are that the windows of what is not handed out reach back to.
+TimestampTz FeatureStream::Pass::first_needed() const {
+  return last_out - MIN_TIMESTAMP <= engine->reach_us() ? DT_NOBEGIN : last_out - engine->reach_us() - 1;
+}
+
+// What went on with windows has no events of before these: the rest streams by.
+void FeatureStream::Pass::leave_whole() {
+  whole = false;
+  order = {};
+  reader.clear();
+  other_reader = new_reader();
+}
+
+void FeatureStream::Pass::begin_again() {
   ended = false;
   has_last = false;
   has_added = false;
   seen_at_last = 0;
   ties.clear();
-  if (whole && goes_on) {
-    // It has no events of before the windows that it went on with.
-    whole = false;
-    order = {};
-    reader.clear();
-    other_reader = new_reader();
+}
+
+// Puts the events into a temporary file, in their order. Two readers take turns: an id lives as long as its batch.
+void FeatureStream::Pass::spool_events() {
+  begin_again();
+  if (portal != nullptr) close();
+  EventReader first(*set, window_columns(*set), 0, set->inputs.size(), set->keys.size());
+  EventReader second(*set, window_columns(*set), 0, set->inputs.size(), set->keys.size());
+  open(first_needed(), true, true);
+  spool = std::make_unique<EventSpool>(context);
+  std::vector<uint64_t> runs;
+  for (EventReader *next = &first, *before = &second;; std::swap(next, before)) {
+    next->clear();
+    if (!fetch(*next)) break;
+    const EventBatch& batch = next->batch();
+    check_order(batch);
+    runs.clear();
+    for (size_t row = 0; set->builtin && row < batch.rows; ++row) runs.push_back(run_of(batch, row));
+    spool->write(batch, runs);
   }
+  close();
+}
+
+// Begins again with the events behind a time: of a part those of the spool, else those that are read.
+void FeatureStream::Pass::rewind(TimestampTz begin) {
+  begin_again();
   if (whole) {
     const std::vector<int64_t>& all = reader.batch().times;
     position = static_cast<size_t>(std::upper_bound(order.begin(), order.end(), begin, [&](int64_t time, uint32_t row) { return time < all[row]; }) - order.begin());
     return;
   }
   if (portal != nullptr) close();
-  open(begin, true);
+  if (part != kAllParts) {
+    spool->rewind();
+  } else {
+    open(begin, true);
+  }
 }
 
 // Computes the windows of one part's keys; false where they take too much memory.
 bool FeatureStream::Pass::compute_part() {
   engine = new_engine();
-  rewind(last_out - MIN_TIMESTAMP <= engine->reach_us() ? DT_NOBEGIN : last_out - engine->reach_us() - 1);
+  rewind(first_needed());
   bool more = begin_turn();
   while (more) {
     const Turn& done = end_turn();
@@ -86,7 +121,7 @@ void FeatureStream::Pass::tell_of_parts(size_t count) const {
       return;
     }
     ereport(NOTICE, (errmsg("the windows of feature set \"%s\" take more than fraud_detect.feature_memory: they are computed part by part", name),
-                     errdetail("For each of %zu parts of the keys all events %s.", count, whole ? "are gone through" : "are read and sorted again"),
+                     errdetail("For each of %zu parts of the keys all events %s.", count, whole ? "are gone through" : "are read from a temporary file"),
                      errhint("With more memory it takes less time.")));
   });
 }
@@ -96,6 +131,8 @@ void FeatureStream::Pass::compute_in_parts() {
   outgrown = false;
   check_can_be_parted(0);
   size_t count = first_parts;
+  if (whole && goes_on) leave_whole();
+  if (!whole) spool_events();
   for (bool fits = false; !fits; count *= 2) {
     parts.reset();
     parts = std::make_unique<WindowParts>(*set, count, context);
@@ -105,6 +142,7 @@ void FeatureStream::Pass::compute_in_parts() {
     if (!fits) check_can_be_parted(count);
   }
   part = kAllParts;
+  spool.reset();
   engine = new_engine();
   parts->rewind();
   rewind(last_out - 1);

@@ -18,33 +18,54 @@ extern "C" {
 
 namespace fraud::pg {
 
+namespace {
+
+using Kind = EventColumn::Kind;
+
+void add_time_and_id(const FeatureSet& set, std::vector<EventColumn>* columns) {
+  columns->push_back({Kind::kTime, 0, as_timestamptz(set.time, set.time_type)});
+  columns->push_back({Kind::kId, 0, "(" + set.id + ")"});
+}
+
+void add_labels(const FeatureSet& set, std::vector<EventColumn>* columns) {
+  if (!set.label.empty()) columns->push_back({Kind::kLabel, 0, set.label_as_boolean});
+  if (!set.known_at.empty()) columns->push_back({Kind::kKnownAt, 0, as_timestamptz(set.known_at, set.known_at_type)});
+  if (!set.label_changes.empty()) columns->push_back({Kind::kLabelChanges, 0, "(" + set.label_changes + ")"});
+}
+
+void add_inputs_and_keys(const FeatureSet& set, std::vector<EventColumn>* columns) {
+  for (size_t i = 0; i < set.inputs.size(); ++i) {
+    columns->push_back({set.inputs[i].hashed ? Kind::kHashInput : Kind::kNumberInput, i, set.inputs[i].sql});
+  }
+  for (size_t i = 0; i < set.keys.size(); ++i) {
+    for (const std::string& part : set.keys[i].parts) columns->push_back({Kind::kKeyPart, i, "(" + part + ")"});
+  }
+}
+
+}  // namespace
+
 std::vector<EventColumn> pass_columns(const FeatureSet& set, bool looks_up) {
-  using Kind = EventColumn::Kind;
   std::vector<EventColumn> columns;
-  columns.push_back({Kind::kTime, 0, as_timestamptz(set.time, set.time_type)});
-  columns.push_back({Kind::kId, 0, "(" + set.id + ")"});
+  add_time_and_id(set, &columns);
   if (!set.tag.empty()) columns.push_back({Kind::kTag, 0, "(" + set.tag + ")"});
   if (looks_up) {
     columns.push_back({Kind::kRow, 0, "COALESCE(e.*)"});  // "e" would be a column of that name
   } else if (!set.row.empty()) {
     columns.push_back({Kind::kRow, 0, "(" + set.row + ")"});
   }
-  if (!set.label.empty()) columns.push_back({Kind::kLabel, 0, set.label_as_boolean});
-  if (!set.known_at.empty()) {
-    columns.push_back({Kind::kKnownAt, 0, as_timestamptz(set.known_at, set.known_at_type)});
-  }
-  if (!set.label_changes.empty()) columns.push_back({Kind::kLabelChanges, 0, "(" + set.label_changes + ")"});
+  add_labels(set, &columns);
   for (size_t i = 0; i < set.locals.size(); ++i) {
     columns.push_back({set.locals[i].coded ? Kind::kCategory : Kind::kNumber, i, set.locals[i].sql});
   }
-  for (size_t i = 0; i < set.inputs.size(); ++i) {
-    columns.push_back({set.inputs[i].hashed ? Kind::kHashInput : Kind::kNumberInput, i, set.inputs[i].sql});
-  }
-  for (size_t i = 0; i < set.keys.size(); ++i) {
-    for (const std::string& part : set.keys[i].parts) {
-      columns.push_back({Kind::kKeyPart, i, "(" + part + ")"});
-    }
-  }
+  add_inputs_and_keys(set, &columns);
+  return columns;
+}
+
+std::vector<EventColumn> window_columns(const FeatureSet& set) {
+  std::vector<EventColumn> columns;
+  add_time_and_id(set, &columns);
+  add_labels(set, &columns);
+  add_inputs_and_keys(set, &columns);
   return columns;
 }
 
@@ -53,7 +74,8 @@ FeatureStream::Pass::~Pass() noexcept {
   if (std::uncaught_exceptions() > 0) return;
   if (portal != nullptr) PortalDrop(portal, false);
   if (snapshot != nullptr) UnregisterSnapshotFromOwner(snapshot, snapshot_owner);
-  parts.reset();  // is in the context
+  parts.reset();  // these are in the context
+  spool.reset();
   MemoryContextDelete(context);
 }
 
@@ -65,10 +87,10 @@ TimestampTz FeatureStream::Pass::first_of_windows() const {
   return from - MIN_TIMESTAMP <= engine->reach_us() ? DT_NOBEGIN : from - engine->reach_us() - 1;
 }
 
-// Opens the portal that gives the events behind a time, to the end of the period.
-void FeatureStream::Pass::open(TimestampTz begin, bool sorted) {
+// Opens the portal that gives the events behind a time, to the end of the period; `of_windows`: what windows are computed of.
+void FeatureStream::Pass::open(TimestampTz begin, bool sorted, bool of_windows) {
   const std::string time = "(" + set->time + ")";
-  std::string query = select_list(columns) + set->from_clause() + " WHERE " + time + " > " +
+  std::string query = select_list(of_windows ? window_columns(*set) : columns) + set->from_clause() + " WHERE " + time + " > " +
                       set->in_time_type("$1") + " AND " + time + " < " + set->in_time_type("$2") +
                       " AND (" + set->id + ") IS NOT NULL";
   if (sorted) query += " ORDER BY " + time + ", (" + set->id + ")";
@@ -300,7 +322,22 @@ void FeatureStream::Pass::fill_from_stream(Turn& turn) {
   } while (turn.rows.empty());
 }
 
+void FeatureStream::Pass::fill_from_spool(Turn& turn) {
+  if (!spool->read(&turn.spooled, &turn.runs)) return;
+  turn.batch = &turn.spooled;
+  for (size_t row = 0; row < turn.spooled.rows; ++row) add_row(turn, row);
+}
+
 // ------------------------------------------------------------------- the turns
+
+// The run of a row that comes after the one that was asked for before, which may be of the batch before.
+uint64_t FeatureStream::Pass::run_of(const EventBatch& batch, size_t row) {
+  if (!has_added || batch.times[row] != added_time || !same_id(added_id, batch.ids[row])) ++added_run;
+  has_added = true;
+  added_time = batch.times[row];
+  added_id = batch.ids[row];  // lives as long as the batch of the turn before
+  return added_run;
+}
 
 // Adds a row of the turn's batch to those that are computed.
 void FeatureStream::Pass::add_row(Turn& turn, size_t row) {
@@ -314,13 +351,7 @@ void FeatureStream::Pass::add_row(Turn& turn, size_t row) {
   }
   Event event = batch.event(row);
   event.inputs = batch.cells.data() + row * set->inputs.size();
-  if (set->builtin) {
-    if (!has_added || batch.times[row] != added_time || !same_id(added_id, batch.ids[row])) ++added_run;
-    has_added = true;
-    added_time = batch.times[row];
-    added_id = batch.ids[row];  // lives as long as the batch of the turn before
-    event.run = added_run;
-  }
+  if (set->builtin) event.run = turn.batch == &turn.spooled ? turn.runs[row] : run_of(batch, row);
   batch.keys_of(row, set->keys.size(), &row_keys);
   if (parts != nullptr) turn.marks.push_back(part == 0 || part == kAllParts ? row_mark(batch, row, row_keys, set->inputs.size()) : 0);
   if (part != kAllParts) {
@@ -341,7 +372,15 @@ bool FeatureStream::Pass::begin_turn() {
   next.keys.clear();
   next.marks.clear();
   next.old_rows = 0;
-  if (!ended) whole ? fill_from_whole(next) : fill_from_stream(next);
+  if (!ended) {
+    if (whole) {
+      fill_from_whole(next);
+    } else if (spool != nullptr && part != kAllParts) {
+      fill_from_spool(next);
+    } else {
+      fill_from_stream(next);
+    }
+  }
   ended = next.rows.empty();
   if (ended) return false;
   next.window_values.resize(next.rows.size() * set->windows.size());
