@@ -40,8 +40,8 @@ INSERT INTO fraud.labels (card, transaction_id, is_fraud, source, known_at)
     FROM fraud.labels l, copy k WHERE NOT k.original;
 -- A case for each alert.
 CREATE TEMP TABLE alerted AS SELECT t.*, row_number() OVER () AS case_id FROM fraud.transactions t WHERE t.decision IN ('review', 'block');
-INSERT INTO fraud.case_states (case_id, card, status, status_at, opened_at) OVERRIDING SYSTEM VALUE
-    SELECT a.case_id, a.card, CASE WHEN a.occurred_at > '2026-06-20' THEN 'open' ELSE 'dismissed' END, a.occurred_at, a.occurred_at
+INSERT INTO fraud.case_states (case_id, card, status, status_at, opened_at, alerts, decision, last_alert_at) OVERRIDING SYSTEM VALUE
+    SELECT a.case_id, a.card, CASE WHEN a.occurred_at > '2026-06-20' THEN 'open' ELSE 'dismissed' END, a.occurred_at, a.occurred_at, 1, a.decision, a.occurred_at
     FROM alerted a;
 INSERT INTO fraud.alerts (card, case_id, transaction_id, occurred_at, raised_at, score, decision, model, model_version, reasons, payment_amount)
     SELECT a.card, a.case_id, a.transaction_id, a.occurred_at, a.occurred_at, a.score, a.decision, a.model, a.model_version, ARRAY['a', 'b', 'c'], a.amount

@@ -111,6 +111,16 @@ RESET fraud_detect.ingest_batch_size;
 SELECT decision, count(*), count(DISTINCT entity) FROM fraud.stream_decisions WHERE event_id::int > 2000 GROUP BY 1 ORDER BY 1;
 SELECT * FROM fraud.verify_parity('claims', 300);
 SELECT entity, alerts FROM fraud.stream_cases WHERE entity LIKE 'q_' ORDER BY 1;
+-- A case knows of its alerts what one that joins is told: none of them is read for it.
+SELECT count(*) AS miscounted FROM fraud.stream_cases c
+WHERE (c.alerts, c.decision, c.last_alert_at)
+      IS DISTINCT FROM (SELECT (count(*)::int, min(a.decision), max(a.raised_at)) FROM fraud.stream_alerts a WHERE a.stream = c.stream AND a.case_id = c.case_id);
+BEGIN;
+SELECT seq_tup_read + idx_tup_fetch AS alerts_read FROM pg_stat_xact_user_tables WHERE relid = 'fraud.stream_alerts'::regclass \gset
+INSERT INTO claims VALUES (2999, '2026-03-02', 'q1', 5000);
+SELECT seq_tup_read + idx_tup_fetch - :alerts_read AS alerts_read FROM pg_stat_xact_user_tables WHERE relid = 'fraud.stream_alerts'::regclass;
+SELECT alerts > 1 AS joined FROM fraud.stream_cases WHERE entity = 'q1';
+ROLLBACK;
 
 -- A row that cannot be scored is inserted all the same, the others are scored.
 SELECT status, detail FROM fraud.health() WHERE item = 'stream claims';

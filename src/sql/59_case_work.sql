@@ -369,8 +369,10 @@ BEGIN
                              jsonb_build_object('status', 'merged', 'into', target.case_id));
     END LOOP;
     UPDATE fraud.case_states c
-    SET priority = o.priority, due_at = o.due_at, opened_at = o.opened_at
-    FROM (SELECT sum(m.priority) AS priority, min(m.due_at) AS due_at, min(m.opened_at) AS opened_at
+    SET priority = o.priority, due_at = o.due_at, opened_at = o.opened_at, alerts = o.alerts, decision = o.decision, last_alert_at = o.last_alert_at
+    -- In the alphabet, block is before review.
+    FROM (SELECT sum(m.priority) AS priority, min(m.due_at) AS due_at, min(m.opened_at) AS opened_at, sum(m.alerts) AS alerts,
+                 min(m.decision) AS decision, max(m.last_alert_at) AS last_alert_at
           FROM fraud.case_states m WHERE m.card = target.card AND m.case_id = ANY (_merge_cases.case_id || other_cases)) o
     WHERE c.card = target.card AND c.case_id = _merge_cases.case_id;
     SELECT c.* INTO result FROM fraud.cases c WHERE c.card = target.card AND c.case_id = _merge_cases.case_id;
@@ -440,21 +442,20 @@ COMMENT ON FUNCTION fraud.close_flood(timestamptz, timestamptz, text) IS
 -- knows nothing of the table yet, and sorts.
 CREATE VIEW fraud.case_queue WITH (security_barrier) AS
     SELECT c.case_id, c.status, c.priority,
+           c.decision,
            -- As fraud.cases.
-           (SELECT min(a.decision) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS decision,
            (SELECT max(a.score) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS max_score,
            (SELECT sum(a.payment_amount) FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS amount,
-           (SELECT count(*)::int FROM (SELECT c.card, c.case_id) k JOIN fraud.alerts a USING (card, case_id)) AS alerts,
+           c.alerts,
            c.opened_at, round(extract(epoch FROM now() - c.opened_at) / 3600, 2) AS age_hours,
            c.due_at, coalesce(c.due_at < now(), false) AS overdue,
            c.assignee, c.assigned_at,
-           -- OFFSET 0: else it may be sought from the newest of all alerts on.
-           (SELECT max(a.raised_at) FROM (SELECT a.raised_at FROM fraud.alerts a WHERE a.card = c.card AND a.case_id = c.case_id OFFSET 0) a) AS last_alert_at,
+           c.last_alert_at,
            c.card,
            (SELECT u.last_four FROM fraud.customers u WHERE u.card = c.card) AS last_four,
            (SELECT a.reasons[1] FROM fraud.alerts a WHERE a.card = c.card AND a.case_id = c.case_id
             ORDER BY a.score * a.payment_amount::float8 DESC, a.alert_id LIMIT 1) AS reason
-    FROM (SELECT s.case_id, s.card, s.status, s.priority, s.opened_at, s.due_at, s.assignee, s.assigned_at
+    FROM (SELECT s.case_id, s.card, s.status, s.priority, s.opened_at, s.due_at, s.assignee, s.assigned_at, s.alerts, s.decision, s.last_alert_at
           FROM fraud.case_states s
           WHERE s.status IN ('open', 'acknowledged')
           ORDER BY s.priority DESC, s.case_id) c

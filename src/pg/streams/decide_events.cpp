@@ -66,26 +66,20 @@ Statement insert_shadow_scores(
 // As for payments (src/pg/payments/ingest.cpp): the alert joins the entity's unresolved case
 // if its latest alert is within the window (microseconds), else it opens one; a case that an
 // analyst's open transaction has locked is passed over.
-// Each table is looked up by its key for each alert: joined, as small as they were when they were planned, all of the stream's cases
-// and alerts would be read (OFFSET 0 keeps the planner from it).
 Statement insert_alert(
-    "WITH latest AS (SELECT c.case_id FROM fraud.stream_case_states c WHERE c.stream = $1 AND c.entity = $2"
-    "  AND c.status IN ('open', 'acknowledged')"
-    "  AND EXISTS (SELECT FROM fraud.stream_alerts a WHERE a.stream = $1 AND a.case_id = c.case_id"
-    "   AND a.raised_at > now() - $12 * interval '1 microsecond' OFFSET 0)"
+    "WITH latest AS (SELECT c.case_id, c.decision FROM fraud.stream_case_states c WHERE c.stream = $1 AND c.entity = $2"
+    "  AND c.status IN ('open', 'acknowledged') AND c.last_alert_at > now() - $12 * interval '1 microsecond'"
     "  ORDER BY c.case_id DESC LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),"
-    " joined AS (SELECT l.case_id,"
-    "   (SELECT count(*) FROM fraud.stream_alerts a WHERE a.stream = $1 AND a.case_id = l.case_id) + 1 AS alerts,"
-    "   $7 < (SELECT min(a.decision) FROM fraud.stream_alerts a WHERE a.stream = $1 AND a.case_id = l.case_id) AS escalated"
-    "  FROM latest l),"
     // What says no amount, or none that a sum could hold, counts as 1: then the number of frauds to be expected. So does an unknown
     // score: what nobody could judge is looked at first.
-    " grown AS (UPDATE fraud.stream_case_states c SET priority = c.priority + coalesce($6, 1) * coalesce(CASE WHEN abs($11::numeric) < 1e15 THEN $11::float8 END, 1)"
-    "  WHERE c.stream = $1 AND c.case_id = (SELECT l.case_id FROM latest l)),"
-    " opened AS (INSERT INTO fraud.stream_case_states (stream, entity, priority)"
-    "  SELECT $1, $2, coalesce($6, 1) * coalesce(CASE WHEN abs($11::numeric) < 1e15 THEN $11::float8 END, 1) WHERE NOT EXISTS (SELECT FROM latest)"
-    "  RETURNING case_id),"
-    " the_case AS (SELECT * FROM joined UNION ALL SELECT o.case_id, 1, false FROM opened o)"
+    " grown AS (UPDATE fraud.stream_case_states c SET priority = c.priority + coalesce($6, 1) * coalesce(CASE WHEN abs($11::numeric) < 1e15 THEN $11::float8 END, 1),"
+    "   alerts = c.alerts + 1, decision = least(c.decision, $7), last_alert_at = greatest(c.last_alert_at, now())"
+    "  WHERE c.stream = $1 AND c.case_id = (SELECT l.case_id FROM latest l)"
+    "  RETURNING c.case_id, c.alerts, $7 < (SELECT l.decision FROM latest l) AS escalated),"
+    " opened AS (INSERT INTO fraud.stream_case_states (stream, entity, priority, alerts, decision, last_alert_at)"
+    "  SELECT $1, $2, coalesce($6, 1) * coalesce(CASE WHEN abs($11::numeric) < 1e15 THEN $11::float8 END, 1), 1, $7, now()"
+    "  WHERE NOT EXISTS (SELECT FROM latest) RETURNING case_id, alerts, false),"
+    " the_case AS (SELECT * FROM grown UNION ALL SELECT * FROM opened)"
     " INSERT INTO fraud.stream_alerts (stream, entity, case_id, decision_id, event_id, event_time, score, decision, model,"
     "  model_version, reasons, amount, rules)"
     " SELECT $1, $2, m.case_id, $3, $4, $5, $6, $7, $8, $9, ARRAY(SELECT jsonb_array_elements_text($10::jsonb)), $11::numeric, $13"
