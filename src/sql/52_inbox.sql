@@ -44,6 +44,15 @@ COMMENT ON COLUMN fraud.held_customers.attempts IS 'how often their next payment
 COMMENT ON COLUMN fraud.held_customers.blocking_pid IS 'the session that is in the way, where it could be told: pg_stat_activity says what it does';
 COMMENT ON COLUMN fraud.held_customers.month IS 'the month (its beginning, UTC) whose partition their next payment waits for; the ingest worker makes it';
 
+-- By the file: whoever looks for a row passes all of a large load that has not committed, again and again.
+CREATE FUNCTION fraud._takes_payments() RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT pg_relation_size('fraud.payment_keys') > 0 OR EXISTS (SELECT FROM fraud.sources);
+END;
+COMMENT ON FUNCTION fraud._takes_payments() IS 'internal: whether payments are, or were, stored, or there are sources that they may come of';
+
 -- The months that payments of sources may be of, from now on: the present one first, then
 -- those that payments wait for. In a database that takes none there are none: while a dump is
 -- restored, its own partitions come first. Farther back than ten years they are made when a
@@ -58,7 +67,7 @@ BEGIN ATOMIC
         SELECT m AS month
         FROM generate_series(date_trunc('month', now() - least(max_age, interval '10 years')),
                              date_trunc('month', now()) + interval '2 months', interval '1 month') m
-        WHERE (EXISTS (SELECT FROM fraud.payment_keys) OR EXISTS (SELECT FROM fraud.sources))
+        WHERE fraud._takes_payments()
           AND NOT fraud._is_past_retention(m)
         UNION
         SELECT h.month FROM fraud.held_customers h WHERE h.month IS NOT NULL

@@ -318,7 +318,7 @@ BEGIN
                          now() AT TIME ZONE 'UTC' + interval '7 days', interval '1 month') m
     WHERE to_regclass(format('fraud.transactions_%s', to_char(m, 'YYYY_MM'))) IS NULL;
     -- As the ingest worker does, which makes none before there is something to keep.
-    expects := EXISTS (SELECT FROM fraud.payment_keys) OR EXISTS (SELECT FROM fraud.sources);
+    expects := fraud._takes_payments();
     RETURN QUERY SELECT 'partitions', CASE WHEN n > 0 AND expects THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
         CASE WHEN n > 0 AND NOT expects THEN 'not needed yet: there are neither sources nor payments'
              WHEN n > 0 THEN 'a month of the next seven days has none yet' ELSE 'there for the next seven days' END,

@@ -37,7 +37,7 @@ BEGIN
     RETURN QUERY SELECT 'fraud_held_customers', 'gauge', 'Customers whose payments cannot be stored just now.', '{}'::jsonb, count(*)::float8 FROM (SELECT FROM fraud.held_customers LIMIT 10000) h;
     BEGIN
         SELECT count(n.decision) AS payments, count(*) FILTER (WHERE n.decision = 'block') AS blocked, count(*) FILTER (WHERE n.decision IN ('review', 'block')) AS alerted INTO newest
-        FROM (SELECT t.decision FROM fraud.transactions t ORDER BY t.occurred_at DESC LIMIT 1000) n;
+        FROM (SELECT t.decision FROM fraud.transactions t WHERE fraud._has_counted() ORDER BY t.occurred_at DESC LIMIT 1000) n;
         RETURN QUERY SELECT 'fraud_decisions_blocked_ratio', 'gauge', 'Share of the last thousand payments that was blocked.', '{}'::jsonb, newest.blocked::float8 / nullif(newest.payments, 0) WHERE newest.payments > 0;
         RETURN QUERY SELECT 'fraud_decisions_alerted_ratio', 'gauge', 'Share of the last thousand payments that raised an alert.', '{}'::jsonb, newest.alerted::float8 / nullif(newest.payments, 0) WHERE newest.payments > 0;
     EXCEPTION WHEN lock_not_available THEN

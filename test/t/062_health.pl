@@ -241,6 +241,17 @@ ok(wait_for(sub { $node->safe_psql('postgres', "SET synchronous_commit = local; 
 $node->safe_psql('postgres', "SET synchronous_commit = local; ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()");
 $standby->stop('immediate');
 
+# ------------------------------------------------------------------ a look that takes long
+my $notifier = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'fraud_detect notify'";
+my $told_by = value($notifier);
+my $offset = -s $node->logfile;
+value(q{CREATE TABLE was AS SELECT pg_get_functiondef('fraud._key_health()'::regprocedure) AS definition;
+        CREATE OR REPLACE FUNCTION fraud._key_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text) LANGUAGE plpgsql STABLE
+        AS 'BEGIN PERFORM pg_sleep(600); END'});
+ok(wait_for(sub { slurp_file($node->logfile, $offset) =~ /could not look at the health within 5 s\n.*HINT:  SELECT \* FROM fraud.health/ }, 'given up'), 'a look that takes long is given up, and said');
+is(value($notifier), $told_by, 'by a worker that goes on');
+value(q{DO $$ BEGIN EXECUTE (SELECT definition FROM was); END $$});
+
 # ------------------------------------------------------------------ training
 # Room for the workers of one database, and for none that trains.
 my $few = new_server('few', conf => "max_worker_processes = 5\nmax_logical_replication_workers = 0\n");
@@ -259,5 +270,34 @@ is($few->safe_psql('postgres', $training), 'ok | no run waits', 'until it is tak
 my $bare = new_server('bare', preload => 0);
 is($bare->safe_psql('postgres', "SELECT status FROM fraud.health() WHERE item = 'library'"), 'warning', 'without the preload');
 like($bare->safe_psql('postgres', "SELECT detail FROM fraud.health() WHERE item = 'library'"), qr/nothing is polled, nothing that waits in the inbox is scored, nobody is told, nothing is folded and no month is made ahead; scoring, fraud.ingest and the views are whole/, 'it says what remains');
+
+# ------------------------------------------------------------------ beside a large load
+# What has not committed is not looked through for something to find: else each look takes as long as the load is large.
+sub blocks
+{
+    my ($plan) = join('', $bare->safe_psql('postgres', 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT (SELECT count(*) FROM fraud.health()) + (SELECT count(*) FROM fraud.metrics()) + (SELECT count(*) FROM fraud._missing_months(interval \'400 days\'))'));
+    my ($hit) = $plan =~ /"Shared Hit Blocks": (\d+)/;
+    my ($read) = $plan =~ /"Shared Read Blocks": (\d+)/;
+    return $hit + $read;
+}
+# $bare has a month already, whose rows others see, or not.
+$bare->safe_psql('postgres', "SELECT fraud._ensure_partition(m) FROM generate_series(now() - interval '70 days', now(), interval '10 days') m");
+blocks();
+my $alone = blocks();
+my $load = $bare->background_psql('postgres');
+$load->query_safe('SET client_min_messages = warning');
+$load->query_safe('BEGIN');
+$load->query_safe('SELECT fraud.simulate(300, 50, 60)');
+my $keys = $load->query_safe('SELECT count(*) FROM fraud.payment_keys');
+cmp_ok($keys, '>', 30_000, 'a load is under way');
+my $beside = blocks();
+cmp_ok($beside, '<', $alone + 5_000, 'health, metrics and the months that are missing beside it take what they do without') or diag("$alone, $beside");
+$load->query_safe('COMMIT');
+$load->query_safe('BEGIN');
+$load->query_safe('SELECT fraud.refresh_rollups()');
+$beside = blocks();
+cmp_ok($beside, '<', $alone + 5_000, 'and beside the first refresh of the sums') or diag("$alone, $beside");
+$load->query_safe('COMMIT');
+$load->quit;
 
 done_testing();

@@ -13,6 +13,7 @@
 
 #include "core/payments/message.h"
 
+#include "pg/rules/time_bound.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/plan_settings.h"
@@ -64,6 +65,8 @@ constexpr int64_t kNoteRetry = kSecond;
 constexpr long kMaxRetryAfterS = 3600;
 // A NOTIFY that failed is tried again after this time.
 constexpr int64_t kListenersRetry = 5 * kSecond;
+// So long a look at the health may take.
+constexpr int kHealthMs = 5000;
 constexpr int64_t kCountInterval = kSecond;
 constexpr size_t kMaxErrorBytes = 500;
 constexpr size_t kMaxNotifyBytes = 7900;  // of a payload, below NOTIFY's 8000
@@ -142,20 +145,33 @@ class NotifyWorker {
   bool is_health_due() const { return guc_health_interval_s != 0 && GetCurrentTimestamp() >= health_due_; }
 
   // In a transaction of its own, and has told what has changed; false when the extension is gone. What goes
-  // wrong with that delays no delivery.
+  // wrong with that delays no delivery: deliveries wait for it, so it is given up after a while, and looking takes a twentieth
+  // of the time at most.
   bool look_at_the_health() {
-    health_due_ = GetCurrentTimestamp() + guc_health_interval_s * kSecond;
+    const TimestampTz start = GetCurrentTimestamp();
+    bool present = true, too_long = false;
     try {
-      return in_transaction("looking at the health", [] {
-        Spi spi;
-        spi.run(look_at_health, {});
+      present = in_transaction("looking at the health", [&] {
+        TimeBound bound(kHealthMs);
+        try {
+          Spi spi;
+          spi.run(look_at_health, {});
+        } catch (...) {
+          too_long = bound.stop();
+          throw;
+        }
       });
     } catch (const PgError& fault) {
-      if (!may_go_on(fault)) throw;
-      protect([&] { ereport(LOG, (errmsg("could not look at the health: %s", fault.what()))); });
+      if (!too_long && !may_go_on(fault)) throw;
+      protect([&] {
+        ereport(LOG, too_long ? errmsg("could not look at the health within %d s", kHealthMs / 1000) : errmsg("could not look at the health: %s", fault.what()),
+                too_long ? errhint("SELECT * FROM fraud.health() shows what it is that takes so long.") : 0);
+      });
       forget(fault);
-      return true;
     }
+    const TimestampTz end = GetCurrentTimestamp();
+    health_due_ = std::max(start + guc_health_interval_s * kSecond, end + 19 * (end - start));
+    return present;
   }
 
   // Addresses some new messages and takes deliveries that are due; false when the extension is
