@@ -82,7 +82,11 @@ SELECT count(*) AS waits FROM fraud.waiting_labels WHERE transaction_id = 'ch-9'
 
 -- A worker folds whole pieces.
 SELECT status, error FROM fraud.ingest('{"cc_num": 4000000000009701, "trans_num": "ch-30", "amt": 1, "merchant": "M1", "category": "c", "trans_date_trans_time": "2014-05-09 10:00:00"}');
+-- A worker that looks just now is waited for.
+BEGIN;
+SELECT fraud._lock('rollups');
 SELECT fraud._fold(2) AS two, fraud._fold(1) AS one, fraud._fold(1) AS none;
+COMMIT;
 
 -- The slots take turns, and what is in the log is seen wherever it lies.
 UPDATE fraud.change_slots SET first_id = 1 WHERE slot = (SELECT last_value FROM fraud.change_slot);

@@ -61,7 +61,9 @@ Statement upsert_customers(
     "  customer_kind = coalesce(c.customer_kind, excluded.customer_kind),"
     "  customer_id = coalesce(c.customer_id, excluded.customer_id),"
     "  first_payment_at = least(c.first_payment_at, excluded.first_payment_at),"
-    "  last_payment_at = greatest(c.last_payment_at, excluded.last_payment_at)",
+    "  last_payment_at = greatest(c.last_payment_at, excluded.last_payment_at)"
+    // One that was there was locked before it was changed, which its row tells.
+    " RETURNING xmax = 0",
     {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
      TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
      FLOAT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, DATEARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID});
@@ -243,8 +245,8 @@ SqlValue optional_float8(const std::optional<double>& value) {
 }
 
 // Writes the customers, and thereby locks their rows, in the order of the card.
-// `entries` are sorted by card and time.
-void write_customers(Spi& spi, const std::vector<Entry>& entries, size_t from) {
+// `entries` are sorted by card and time. Returns whether none of them was there.
+bool write_customers(Spi& spi, const std::vector<Entry>& entries, size_t from) {
   std::array<Column, 18> columns{Column(UUIDOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID),
                                  Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(TEXTOID), Column(FLOAT8OID), Column(FLOAT8OID),
                                  Column(INT8OID), Column(DATEOID), Column(TEXTOID), Column(TEXTOID), Column(TIMESTAMPTZOID),
@@ -257,7 +259,11 @@ void write_customers(Spi& spi, const std::vector<Entry>& entries, size_t from) {
   }
   std::vector<SqlValue> params;
   for (const Column& column : columns) params.push_back(column.array());
-  spi.run(upsert_customers, params);
+  const uint64_t count = spi.run(upsert_customers, params);
+  for (uint64_t row = 0; row < count; ++row) {
+    if (!DatumGetBool(*spi.datum(row, 1))) return false;
+  }
+  return true;
 }
 
 // Claims the payments' keys, in the order of the batch; those that another transaction stored
@@ -582,7 +588,7 @@ bool claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector
   // Before any customer is locked: to make one may be to wait for another who makes one.
   ensure_partitions(spi, entries, apart);
   const size_t done = keys ? update_customers(entries, snapshot->get()) : 0;
-  if (done < entries.size()) write_customers(spi, entries, done);
+  const bool all_new = done < entries.size() && write_customers(spi, entries, done);
   std::vector<std::string_view> numbers;
   std::vector<std::pair<NumberHash, CardId>> hashes;
   for (const Entry& entry : entries) {
@@ -592,9 +598,9 @@ bool claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector
   }
   cards.write(numbers);
   write_hashes(spi, hashes);
-  // Whoever stores a payment changes its customer's row: where none had been changed since the snapshot when
-  // we did, what was seen of the keys holds.
-  if (done == entries.size()) {
+  // Whoever stores a payment makes or changes its customer's row: where none had been changed since the snapshot when
+  // we did, or was there when we made it, what was seen of the keys holds.
+  if (done == entries.size() || (keys && all_new)) {
     for (const Entry& entry : entries) keys->insert(entry);
   } else {
     claim_keys(spi, entries, outcomes, refused);
