@@ -36,7 +36,7 @@ int guc_condition_timeout_ms = 1000;
 int guc_connect_timeout_ms = 10000;
 int guc_dead_letter_retention_min = 90 * 24 * 60;
 int guc_evaluation_memory_kb = 1048576;
-int guc_feature_memory_kb = 1048576;
+int guc_feature_memory_kb = 320 * 1024;
 int guc_feature_threads = 2;
 bool guc_four_eyes = false;
 int guc_health_heartbeat_s = 0;
@@ -309,7 +309,7 @@ void define_gucs() {
   DefineCustomIntVariable("fraud_detect.feature_memory",
                           "Most memory for the windows of one pass, or for what one event reads of a key.",
                           "What a pass needs more is computed part by part, in several passes; a key's events are then read one after the other.", &guc_feature_memory_kb,
-                          1048576, 1024, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr,
+                          320 * 1024, 1024, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr,
                           nullptr);
   DefineCustomIntVariable("fraud_detect.feature_threads",
                           "Threads of one pass over the events.",
