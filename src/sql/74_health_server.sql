@@ -113,7 +113,7 @@ BEGIN
             advice := format('fraud.resume_channel(%L)', c.name);
         ELSIF c.consecutive_failures IS NULL THEN
             status := 'warning';
-            detail := 'restored: it came with a dump, and nothing is sent';
+            detail := 'restored: it came with a dump, or a copy of the database, and nothing is sent';
             advice := format('fraud.resume_channel(%L), where this database is to write to it', c.name);
         ELSIF c.misjudges THEN
             status := 'error';
