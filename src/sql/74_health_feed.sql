@@ -50,7 +50,7 @@ BEGIN
         ELSIF s.state = 'read-only' THEN
             status := 'warning';
             detail := 'read-only: nothing is polled';
-            advice := 'ALTER DATABASE … RESET default_transaction_read_only';
+            advice := 'take default_transaction_read_only off where it is set: ALTER DATABASE … RESET, ALTER ROLE … RESET, ALTER SYSTEM';
         ELSIF s.state = 'stuck' THEN
             status := 'error';
             since := s.next_poll_at;
