@@ -355,6 +355,14 @@ CREATE TABLE fraud.source_state (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE fraud.source_state IS 'the ingest worker''s notes on each source; read fraud.source_status';
 
+-- Not in a dump: a copy that CREATE DATABASE … TEMPLATE makes has all rows, and another id.
+CREATE TABLE fraud.home (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    database oid NOT NULL
+);
+COMMENT ON TABLE fraud.home IS 'internal: the database in which sources are polled and channels told; in another one, a copy of it, they are restored';
+INSERT INTO fraud.home (database) SELECT d.oid FROM pg_database d WHERE d.datname = current_database();
+
 -- In a dump: a copy that is polled one day goes on where the payments in it end. The ingest
 -- worker alone writes it, in the commits that keep payments.
 CREATE TABLE fraud.source_positions (

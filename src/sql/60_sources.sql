@@ -12,6 +12,29 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud._warn_without_worker() IS
     'internal: warns when fraud_detect is not in shared_preload_libraries';
 
+-- Called by workers before they call anybody, and by what has anybody called. In a copy what the
+-- workers of the first noted is not its own: as with a dump, it calls nobody until it is told to.
+CREATE FUNCTION fraud._move_in() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    here oid := (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+BEGIN
+    IF EXISTS (SELECT FROM fraud.home h WHERE h.database = here) THEN
+        RETURN;
+    END IF;
+    UPDATE fraud.home h SET database = here WHERE h.database <> here;
+    IF FOUND THEN
+        DELETE FROM fraud.source_state;
+        DELETE FROM fraud.poll_requests;
+        DELETE FROM fraud.channel_state;
+        RAISE LOG 'database "%" is a copy: it polls no source and tells no channel until fraud.resume_source and fraud.resume_channel', current_database();
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._move_in() IS 'internal: in a copy of a database, has its sources and channels be restored ones';
+
 CREATE FUNCTION fraud._shown_source(source fraud.sources, was fraud.sources DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -135,6 +158,7 @@ BEGIN
             USING ERRCODE = 'duplicate_object',
                   HINT = 'fraud.alter_source changes a source, fraud.drop_source removes one and keeps its payments.';
     END IF;
+    PERFORM fraud._move_in();
     INSERT INTO fraud.poll_requests (name) VALUES (name);
     PERFORM fraud._audit('add', 'source', name, NULL, fraud._shown_source(source));
     PERFORM fraud._warn_without_worker();
@@ -240,7 +264,8 @@ BEGIN
         url_by = source.url_by, request = source.request, secrets = source.secrets, asked_anew_at = source.asked_anew_at
     WHERE s.name = source.name;
     PERFORM fraud._audit('alter', 'source', name, fraud._shown_source(before), fraud._shown_source(source, before));
-    -- One that is paused, or came with a dump, waits for fraud.resume_source.
+    -- One that is paused, or came with a dump or a copy, waits for fraud.resume_source.
+    PERFORM fraud._move_in();
     INSERT INTO fraud.poll_requests (name)
     SELECT st.name FROM fraud.source_state st WHERE st.name = source.name AND NOT source.paused;
     PERFORM fraud._wake_worker();
@@ -280,6 +305,7 @@ BEGIN
             USING ERRCODE = 'undefined_object',
                   HINT = 'fraud.source_status lists the sources.';
     END IF;
+    PERFORM fraud._move_in();
     CASE change
         WHEN 'pause' THEN
             UPDATE fraud.sources s SET paused = true WHERE s.name = _change_source.name;
@@ -339,6 +365,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = 'Call fraud.resume_source first.';
     END IF;
+    PERFORM fraud._move_in();
     INSERT INTO fraud.poll_requests (name)
     SELECT s.name FROM fraud.sources s WHERE s.name = _poll_now.name;
     IF NOT FOUND THEN
@@ -413,7 +440,7 @@ CREATE VIEW fraud.source_status AS
     LEFT JOIN fraud._source_sums c ON c.source = s.name
     LEFT JOIN fraud.source_positions p ON p.name = s.name AND p.anew_at = s.asked_anew_at;
 COMMENT ON VIEW fraud.source_status IS
-    'how each source fares: state is new, ok, polling, failing, rejecting (all payments of its last answer that had some went to fraud.ingest_errors), paused, restored (came with a dump: fraud.resume_source has it polled), behind (not polled while max_waiting_payments or more of its payments wait to be scored), read-only (the database is, by default_transaction_read_only: nothing is polled), or stuck (a poll is overdue: is a worker running?)';
+    'how each source fares: state is new, ok, polling, failing, rejecting (all payments of its last answer that had some went to fraud.ingest_errors), paused, restored (came with a dump, or a copy of the database: fraud.resume_source has it polled), behind (not polled while max_waiting_payments or more of its payments wait to be scored), read-only (the database is, by default_transaction_read_only: nothing is polled), or stuck (a poll is overdue: is a worker running?)';
 COMMENT ON COLUMN fraud.source_status.lag IS 'age of the newest payment stored from this source';
 COMMENT ON COLUMN fraud.source_status.stored IS 'payments stored since the source was added';
 COMMENT ON COLUMN fraud.source_status.duplicates IS 'payments that were stored already when they came';

@@ -63,6 +63,7 @@ BEGIN
             USING ERRCODE = 'duplicate_object',
                   HINT = 'fraud.alter_channel changes a channel, fraud.drop_channel removes it.';
     END IF;
+    PERFORM fraud._move_in();
     INSERT INTO fraud.channel_state (name) VALUES (name);
     PERFORM fraud._audit('add', 'channel', name, NULL, fraud._shown_channel(channel));
     PERFORM fraud._warn_without_worker();
@@ -276,6 +277,7 @@ BEGIN
         jsonb_build_object('paused', false, 'discard_waiting', coalesce(discard_waiting, false)))
     FROM fraud.channels c WHERE c.name = _resume_channel.name;
     UPDATE fraud.channels c SET paused = false, changed_at = clock_timestamp() WHERE c.name = _resume_channel.name;
+    PERFORM fraud._move_in();
     INSERT INTO fraud.channel_state (name) VALUES (name) ON CONFLICT DO NOTHING;
     PERFORM fraud._wake_notify_worker();
 END

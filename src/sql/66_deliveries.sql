@@ -410,7 +410,7 @@ CREATE VIEW fraud.channel_status AS
               (SELECT NULL, n.created_at FROM fraud.notifications n WHERE n.channel = c.name AND n.state = 'sending' LIMIT 1)) w
     ) due ON true;
 COMMENT ON VIEW fraud.channel_status IS
-    'how each channel fares, without its secrets: state is new, ok, failing, paused, restored (came with a dump: fraud.resume_channel has it sent to), or stuck (a delivery is overdue: is a worker running?)';
+    'how each channel fares, without its secrets: state is new, ok, failing, paused, restored (came with a dump, or a copy of the database: fraud.resume_channel has it sent to), or stuck (a delivery is overdue: is a worker running?)';
 COMMENT ON COLUMN fraud.channel_status.condition_error IS 'how its condition failed when it was last asked: such alerts are given up, since what the condition keeps back must not go out; null: it did not, or is another one now';
 COMMENT ON COLUMN fraud.channel_status.condition_failing_since IS 'since when it has failed each time';
 COMMENT ON COLUMN fraud.channel_status.destination IS 'of a webhook: scheme and host alone';

@@ -103,6 +103,7 @@ COMMENT ON FUNCTION fraud._health_items() IS 'internal: the items of fraud.healt
 CREATE FUNCTION fraud.health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
 AS $$
 BEGIN
     RETURN QUERY
@@ -110,6 +111,13 @@ BEGIN
         FROM fraud._health_items() WITH ORDINALITY h(item, status, since, detail, advice, place)
         LEFT JOIN fraud.health_states s ON s.item = h.item AND s.status = h.status
         ORDER BY h.place;
+EXCEPTION
+    -- Where the table is locked, so before there is a row.
+    WHEN lock_not_available THEN
+        RETURN QUERY SELECT h.item, h.status, h.since, h.detail, h.advice FROM fraud._health_items() h WHERE h.item <> 'health';
+        RETURN QUERY SELECT 'health', 'error', NULL::timestamptz,
+            'not all could be looked at. since when: somebody has locked what they are read of' || coalesce('. ' || fraud._oldest_writer(), ''),
+            'see the item locks; pg_terminate_backend(pid) ends the session that keeps the lock';
 END
 $$;
 COMMENT ON FUNCTION fraud.health() IS

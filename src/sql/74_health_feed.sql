@@ -45,12 +45,12 @@ BEGIN
             advice := format('fraud.resume_source(%L) has it polled again', s.name);
         ELSIF s.state = 'restored' THEN
             status := 'warning';
-            detail := 'restored: it came with a dump and is not polled';
+            detail := 'restored: it came with a dump, or a copy of the database, and is not polled';
             advice := format('fraud.resume_source(%L), where this database is to poll it', s.name);
         ELSIF s.state = 'read-only' THEN
             status := 'warning';
             detail := 'read-only: nothing is polled';
-            advice := 'ALTER DATABASE … RESET default_transaction_read_only';
+            advice := 'take default_transaction_read_only off where it is set: ALTER DATABASE … RESET, ALTER ROLE … RESET, ALTER SYSTEM';
         ELSIF s.state = 'stuck' THEN
             status := 'error';
             since := s.next_poll_at;
@@ -63,7 +63,9 @@ BEGIN
             since := s.last_success_at;
             detail := format('failing, %s times in a row: %s', s.consecutive_failures, s.last_error)
                 || coalesce(', last success ' || fraud._told_time(s.last_success_at), '');
-            advice := 'the error says where: fraud.preview_source tries it at once; what cannot be had is asked for again when it can';
+            advice := CASE WHEN s.last_error LIKE 'could not keep payments: %'
+                           THEN 'what has come is tried again each second until it can be kept: see the item locks, who has locked tables of ours, and whether there is room'
+                           ELSE 'the error says where: fraud.preview_source tries it at once; what cannot be had is asked for again when it can' END;
         ELSIF s.rejecting_since IS NOT NULL THEN
             status := CASE WHEN s.rejecting_since < now() - greatest(3 * s.poll_interval, interval '1 minute') THEN 'error' ELSE 'warning' END;
             since := s.rejecting_since;

@@ -23,6 +23,8 @@ DECLARE
     preloaded boolean := fraud._is_preloaded();
     has_sources boolean := EXISTS (SELECT FROM fraud.sources);
     has_channels boolean := EXISTS (SELECT FROM fraud.channels);
+    -- Where the server starts with it, the others are not there before it is lifted.
+    read_only boolean := fraud._waits_read_only();
 BEGIN
     RETURN QUERY SELECT 'library', CASE WHEN preloaded THEN 'ok' ELSE 'warning' END, NULL::timestamptz,
         CASE WHEN preloaded THEN 'preloaded'
@@ -33,14 +35,16 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT 'worker ' || e.worker,
-           CASE WHEN s.pid IS NOT NULL THEN 'error' WHEN b.pid IS NOT NULL THEN 'ok' WHEN e.needed AND preloaded THEN 'error' ELSE 'ok' END,
+           CASE WHEN s.pid IS NOT NULL THEN 'error' WHEN b.pid IS NOT NULL THEN 'ok' WHEN e.needed AND read_only THEN 'warning' WHEN e.needed AND preloaded THEN 'error' ELSE 'ok' END,
            s.since,
            CASE WHEN s.pid IS NOT NULL THEN format('does not answer (pid %s): it was to turn %s', s.pid, fraud._told_time(s.since)) || e.then
                 WHEN b.pid IS NOT NULL THEN format('runs, turned %s', fraud._told_time(b.turned_at))
                 WHEN NOT preloaded THEN 'does not run: see the item library'
+                WHEN e.needed AND read_only THEN 'begins when the database is read-only no more'
                 WHEN e.needed THEN 'does not run' || e.then
                 ELSE 'not needed: ' || e.no_need END,
            CASE WHEN s.pid IS NOT NULL THEN format('look at it (pg_stat_activity, gdb -p %s), then end it: SELECT pg_terminate_backend(%1$s), or kill -9, upon which the server restarts; the launcher starts another', s.pid)
+                WHEN b.pid IS NULL AND e.needed AND read_only THEN 'take default_transaction_read_only off where it is set: ALTER DATABASE … RESET, ALTER ROLE … RESET, ALTER SYSTEM'
                 WHEN b.pid IS NULL AND e.needed AND preloaded THEN 'the server''s log says why it ends; max_worker_processes and fraud_detect.max_databases must have room' END
     FROM (VALUES ('launcher', true, ', so no worker that ends is started again', ''),
                  ('ingest', has_sources, ', so no source is polled', 'there are no sources'),
@@ -113,7 +117,7 @@ BEGIN
             advice := format('fraud.resume_channel(%L)', c.name);
         ELSIF c.consecutive_failures IS NULL THEN
             status := 'warning';
-            detail := 'restored: it came with a dump, and nothing is sent';
+            detail := 'restored: it came with a dump, or a copy of the database, and nothing is sent';
             advice := format('fraud.resume_channel(%L), where this database is to write to it', c.name);
         ELSIF c.misjudges THEN
             status := 'error';

@@ -66,6 +66,12 @@ BEGIN ATOMIC
     WHERE i.inhparent = 'fraud.transactions'::regclass
       AND (NOT x.primary_key OR x.indexes < 3 + (SELECT count(*) FROM fraud.payment_fields f WHERE f.indexed))
     UNION ALL
+    -- Whose months were not there when their data was to be restored.
+    SELECT 'fraud.transactions', 'has no payment, and fraud.payment_keys has some', 'restore the months with their data: pg_restore without --data-only'
+    WHERE CASE WHEN EXISTS (SELECT FROM fraud.payment_keys)
+                    AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'fraud.transactions'::regclass AND c.relpages > 0)
+                    AND NOT EXISTS (SELECT FROM fraud.audit_log a WHERE a.action = 'drop' AND a.object_kind = 'partition') THEN NOT fraud._has_payments() ELSE false END
+    UNION ALL
     SELECT 'fraud.rollups', 'has no sums, and payments are stored', 'restore its data, or make them anew: fraud.rebuild_rollups()'
     -- One after the other, in the first pages: none looks for a row past those of a large load, or refresh, that has not committed.
     WHERE CASE WHEN pg_relation_size('fraud.payment_keys') = 0 THEN false
@@ -98,9 +104,13 @@ AS $$
 DECLARE
     reference record;
     counter record;
-    -- Keys of payments are kept longer than the payments: of months that are there all are.
-    first_month timestamptz := (SELECT min(to_date(substr(c.relname, 14), 'YYYY_MM'))::timestamptz FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-                                WHERE i.inhparent = 'fraud.transactions'::regclass AND c.relname ~ '^transactions_[0-9]{4,}_[0-9]{2}$');
+    -- Keys of payments are kept longer than the payments: all are there of months that retention has not taken.
+    first_month timestamptz := greatest(
+        (SELECT max(to_date(substr(a.object_name, 14), 'YYYY_MM'))::timestamptz + interval '1 month' FROM fraud.audit_log a
+         WHERE a.action = 'drop' AND a.object_kind = 'partition' AND a.object_name ~ '^transactions_[0-9]{4,}_[0-9]{2}$'),
+        (SELECT max(m) + interval '1 month' FROM generate_series((SELECT date_trunc('month', min(k.occurred_at)) FROM fraud.payment_keys k), now(), interval '1 month') m
+         WHERE fraud._is_past_retention(m)),
+        '-infinity');
     missing bigint;
     reached bigint;
     given bigint;

@@ -259,7 +259,7 @@ BEGIN
     FOR object IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'fraud'::regnamespace
-          AND c.relname NOT IN ('locks', 'months', 'builtin_rows', 'held_customers', 'poll_requests', 'source_counts', 'source_field_counts', 'source_state', 'change_ids', 'change_slot', 'change_slots', 'change_mark', 'folding', 'channel_state', 'training_queue', 'job_state', 'job_skips', 'sweeps', 'health_states', 'health_told', 'health_marks', 'source_samples',
+          AND c.relname NOT IN ('locks', 'months', 'builtin_rows', 'held_customers', 'poll_requests', 'source_counts', 'source_field_counts', 'source_state', 'home', 'change_ids', 'change_slot', 'change_slots', 'change_mark', 'folding', 'channel_state', 'training_queue', 'job_state', 'job_skips', 'sweeps', 'health_states', 'health_told', 'health_marks', 'source_samples',
                                 'tile_sets', 'tile_sets_set_id_seq', 'tiled_keys', 'tiles', 'tile_marks', 'tile_marks_mark_id_seq', 'tile_requests', 'tile_requests_request_id_seq')
           AND c.relkind IN ('r', 'p', 'S')
     LOOP

@@ -73,7 +73,7 @@ COMMENT ON COLUMN fraud.channel_status.min_decision IS 'of alerts: the least dec
 COMMENT ON COLUMN fraud.channel_status.name IS 'fraud.channels.name';
 COMMENT ON COLUMN fraud.channel_status.repeats IS 'of alerts: also those that join a case without making it severer';
 COMMENT ON COLUMN fraud.channel_status.revisions IS 'of reports: also later revisions of a closed day';
-COMMENT ON COLUMN fraud.channel_status.state IS 'new, ok, failing, paused, restored (came with a dump) or stuck: docs/alerts.md';
+COMMENT ON COLUMN fraud.channel_status.state IS 'new, ok, failing, paused, restored (came with a dump, or a copy of the database) or stuck: docs/alerts.md';
 COMMENT ON COLUMN fraud.channel_status.takes IS 'kinds of messages: alert, report, health, warning';
 COMMENT ON COLUMN fraud.channel_status.waiting_since IS 'since when the first of those waits';
 
@@ -240,7 +240,7 @@ COMMENT ON COLUMN fraud.source_status.next_poll_at IS 'when it is due';
 COMMENT ON COLUMN fraud.source_status.poll_interval IS 'time between two polls';
 COMMENT ON COLUMN fraud.source_status.polls IS 'how often it was asked since it was added';
 COMMENT ON COLUMN fraud.source_status.rejecting_since IS 'since when all payments of its answers are rejected; null: they are not';
-COMMENT ON COLUMN fraud.source_status.state IS 'new, ok, polling, failing, rejecting, behind, paused, restored (came with a dump), read-only or stuck: docs/worker.md';
+COMMENT ON COLUMN fraud.source_status.state IS 'new, ok, polling, failing, rejecting, behind, paused, restored (came with a dump, or a copy of the database), read-only or stuck: docs/worker.md';
 
 COMMENT ON COLUMN fraud.event_scores.amount IS 'as in fraud.stream_decisions';
 COMMENT ON COLUMN fraud.event_scores.decision IS 'approve, review or block, by model and rules';

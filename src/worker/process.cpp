@@ -89,11 +89,20 @@ void begin_worker() {
     SetConfigOption(timeout, "0", PGC_SUSET, PGC_S_OVERRIDE);
   }
   SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+  // What a worker runs is short and comes often: with jit_above_cost = 0, or with enable_seqscan = off,
+  // whose plans cost ten billions, compiling takes seconds.
+  SetConfigOption("jit", "off", PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+void heed_signals() {
+  // Who cancels a statement cancels nothing between two.
+  if (!IsTransactionState()) QueryCancelPending = false;
+  CHECK_FOR_INTERRUPTS();
 }
 
 void look_up() {
   pg::protect([] {
-    CHECK_FOR_INTERRUPTS();
+    heed_signals();
     if (!PostmasterIsAlive()) proc_exit(1);
     pg::note_turn();
   });
@@ -102,7 +111,7 @@ void look_up() {
 void begin_turn() {
   pg::protect([] {
     ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
+    heed_signals();
     if (!PostmasterIsAlive()) proc_exit(1);
     if (ConfigReloadPending) {
       ConfigReloadPending = false;

@@ -26,6 +26,9 @@ BackgroundWorkerHandle* start_worker(BackgroundWorker& worker);
 // called before connecting. Plain Postgres code, for protect().
 void begin_worker();
 
+// Ends the process if it was told to. Throws PgError, of a statement that somebody has cancelled too.
+void heed_signals();
+
 // Ends the process if it was told to, or if the postmaster has died. What takes longer than
 // a moment without waiting for the latch calls it now and then. Throws PgError.
 void look_up();

@@ -73,4 +73,9 @@ inline bool may_go_on(const pg::PgError& error) {
          ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) != ERRCODE_OPERATOR_INTERVENTION;
 }
 
+// Tells whether somebody has cancelled the statement, and not the session.
+inline bool is_cancel(const pg::PgError& error) {
+  return error.data()->elevel == ERROR && error.data()->sqlerrcode == ERRCODE_QUERY_CANCELED;
+}
+
 }  // namespace fraud::worker

@@ -164,6 +164,12 @@ class Faults:
             payments.append(payment)
         return payments
 
+    def once(self, fault, answer, count):
+        payments = self.payments(fault, count)
+        for i, payment in enumerate(payments):
+            payment["trans_num"] = f"{fault}-{answer * count + i + 1}"
+        return payments
+
     def wrong_types(self):
         payments = self.payments("wrong-types", 6)
         payments[1]["amt"] = "abc"
@@ -382,6 +388,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.begin(200, "application/json", [("Content-Length", len(body))])
         self.wfile.write(body[:len(body) // 2])
 
+    def once(self):
+        self.send_payments(self.faults.once("once", self.earlier, 1))
+
+    def once_cut(self):
+        self.close_connection = True
+        body = wire_body(self.faults.once("once-cut", self.earlier, 3))
+        self.begin(200, "application/json", [("Content-Length", len(body))])
+        self.wfile.write(body[:-40])
+
     def wrong_types(self):
         self.send_payments(self.faults.wrong_types())
 
@@ -485,6 +500,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         "/empty": empty,
         "/truncated": truncated,
         "/truncated-transfer": truncated_transfer,
+        "/once": once,
+        "/once-cut": once_cut,
         "/wrong-types": wrong_types,
         "/huge": huge,
         "/huge-length": huge_length,

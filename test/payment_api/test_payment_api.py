@@ -172,6 +172,14 @@ class FaultPaths(unittest.TestCase):
         with self.assertRaises(http.client.IncompleteRead):
             self.api.get("/truncated-transfer")
 
+    def test_once(self):
+        ids = [payment["trans_num"] for _ in range(3) for payment in self.api.payments("/once")]
+        self.assertEqual(ids, ["once-1", "once-2", "once-3"])
+        for first in (1, 4):
+            with self.assertRaises(http.client.IncompleteRead) as broken:
+                self.api.get("/once-cut")
+            self.assertIn(f"once-cut-{first + 1}".encode(), broken.exception.partial)
+
     def test_wrong_content(self):
         status, headers, body = self.api.get("/wrong-content-type")
         self.assertEqual((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"))

@@ -236,6 +236,7 @@ sub stays_read_only
     is(workers(), $workers, "$what: and wait, not one dies");
     is(status('a', 'polls'), $polls, "$what: nothing is polled");
     is(value("SELECT status FROM fraud.health() WHERE item = 'source a'"), 'warning', "$what: health says so");
+    is(value("SELECT string_agg(item, ', ') FROM fraud.health() WHERE item LIKE 'worker %' AND status = 'error'"), '', "$what: and misses no worker");
 }
 sub goes_on
 {

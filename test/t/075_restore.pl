@@ -82,7 +82,7 @@ is(value('SELECT count(*) FROM fraud.check_restore()'), '0', 'nothing is missing
 
 # Not carried, or added to: what workers note for themselves, the log, to which restored labels
 # come once more, and the keys that CREATE EXTENSION made, beside the old ones.
-my $apart = join '|', qw(locks builtin_rows held_customers poll_requests source_counts source_field_counts source_state channel_state training_queue
+my $apart = join '|', qw(locks home builtin_rows held_customers poll_requests source_counts source_field_counts source_state channel_state training_queue
   job_state job_skips sweeps health_states health_told health_marks source_samples changes changes_[0-3] change_ids change_slot change_slots change_mark
   folding months card_keys id_keys);
 my $digests = $answers . qq{
@@ -225,6 +225,23 @@ like($health, qr/^error\|fraud\..*; and \d+ more\|SELECT \* FROM fraud.check_res
 restore($copy, $_, '--data-only', '-n', 'fraud', '-t', $_, $dump) for qw(feature_definitions models customers rollups training_runs audit_log_audit_id_seq);
 restore($copy, 'after the data', '--section=post-data', $dump);
 as_before($copy, 'what was missing comes table by table');
+
+# Data alone, into an extension that has no months; and all but the first month.
+$copy = copy();
+value('CREATE EXTENSION fraud_detect', $copy);
+$node->command_fails([ 'pg_restore', '-d', $node->connstr($copy), '--data-only', '-n', 'fraud', $dump ], 'data without months');
+$missing = value('SELECT relation, detail FROM fraud.check_restore() ORDER BY 1, 2', $copy);
+like($missing, qr/^fraud.transactions\|has no payment, and fraud.payment_keys has some/m, 'payments that are all missing');
+like($missing, qr/^fraud.transactions\|lacks what \d+ rows of fraud.payment_keys belong to/m, 'and how many');
+is(value("SELECT status FROM fraud.health() WHERE item = 'restore'", $copy), 'error', 'which is an error of health');
+value("DROP DATABASE $copy");
+$copy = copy();
+my ($list) = run_command([ 'pg_restore', '-l', $dump ]);
+my ($first) = sort $list =~ /(transactions_\d{4}_\d\d) /g;
+append_to_file("$file.first", join "\n", (grep { !/ $first/ } split /\n/, $list), '');
+restore($copy, 'all but the first month', '-L', "$file.first", $dump);
+like(value('SELECT relation, detail FROM fraud.check_restore()', $copy), qr/^fraud.transactions\|lacks what \d+ rows of fraud.payment_keys belong to$/m, 'a month before those that are there is missed, too');
+value("DROP DATABASE $copy");
 
 # ------------------------------------ a set that comes with the extension, emptied
 value("SELECT fraud.import_model('payments', '" . stump('amount', 30) . "'::bytea)");

@@ -111,8 +111,9 @@ struct PaymentBatch {
 
   std::vector<Payment> payments;
   std::vector<RejectedPayment> rejected;
-  // Why the rest of the body, which is the last of `rejected`, could not be read.
+  // Why the rest of the body, which is the last of `rejected` unless it is blank, could not be read.
   std::optional<Error> fault;
+  bool rest_is_rejected = false;
 };
 
 enum class PaymentFormat {

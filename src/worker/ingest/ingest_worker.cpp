@@ -22,6 +22,7 @@
 #include "pg/server/owner_scope.h"
 #include "pg/server/shared_state.h"
 #include "pg/server/spi.h"
+#include "worker/ingest/fault.h"
 #include "worker/ingest/sources.h"
 #include "worker/ingest/upkeep.h"
 #include "worker/network/network_client.h"
@@ -75,6 +76,10 @@ struct Answer {
   Response response;
   PaymentBatch batch;
   size_t kept = 0;  // payments
+  std::optional<PaymentBatch> piece;  // the next one, which could not be kept yet
+  TimestampTz due = 0;                // when it is to be tried again
+  int attempts = 0;                   // of it
+  bool is_late = false;               // some of it had to wait
   int64_t accepted = 0, rejected = 0;  // of those kept
   TimestampTz latest = DT_NOBEGIN;     // likewise
 };
@@ -84,6 +89,7 @@ struct Answer {
 constexpr size_t kMostInPiece = 2500, kLeastInPiece = 100;
 constexpr std::chrono::milliseconds kPieceTime{50};
 constexpr size_t kSmallAnswer = size_t{256} << 10;  // bytes: read within a few milliseconds
+constexpr int64_t kKeepRetry = kMicrosPerSecond;  // after which a piece that could not be kept is tried again
 constexpr int kReceiver = -1;     // the writer of our counts
 constexpr int64_t kUnsaidLifetime = 3600;  // seconds, of a token whose answer says none
 constexpr int64_t kMaxTokenMargin = 30;    // seconds before its end at which a token is renewed
@@ -113,18 +119,14 @@ class IngestWorker {
         // What has come is kept, as long as this session may write.
         if ((answers_.empty() && ended_.empty()) || DefaultXactReadOnly) leave();
         finish_next();
-        if (!answers_.empty()) keep_piece();
+        if (!keep_piece() && ended_.empty()) wait();
         continue;
       }
       serve_network();
       ask_pages();
       finish_next();
-      if (is_gone_ || !look() || !months_.make_next() || !waiting_.send_again() || !tiles_.make_next()) return;
-      if (!answers_.empty()) {
-        keep_piece();
-      } else if (ended_.empty() && !months_.is_due()) {
-        wait();
-      }
+      if (is_gone_ || !do_the_rest()) return;
+      if (!keep_piece() && ended_.empty() && !months_.is_due()) wait();
     }
   }
 
@@ -137,11 +139,30 @@ class IngestWorker {
     });
   }
 
+  // Polls and upkeep; false when the extension is gone. What goes wrong ends the worker, which begins
+  // anew, but not while it alone has an answer, or is to get one: that may not come again.
+  bool do_the_rest() {
+    const auto all = [&] { return look() && months_.make_next() && waiting_.send_again() && tiles_.make_next(); };
+    const bool has_answers = !answers_.empty() || !ended_.empty() || !asked_.empty();
+    if (has_answers && GetCurrentTimestamp() < rest_due_) return true;
+    try {
+      return all();
+    } catch (const PgError& fault) {
+      if (!is_cancel(fault) && !(has_answers && may_go_on(fault))) throw;
+      protect([&] { ereport(LOG, (errmsg("could not look at the sources: %s", fault.what()))); });
+      forget(fault);
+      is_called_ = true;
+      rest_due_ = GetCurrentTimestamp() + kKeepRetry;
+      return true;
+    }
+  }
+
   // Starts the polls that are due; false when the extension is gone. The tables
   // are read when somebody called, or when a poll is due.
   bool look() {
     TimestampTz now = GetCurrentTimestamp();
     bool called = protect([] { return begin_look(MyDatabaseId, WorkerKind::kIngest); });
+    called = std::exchange(is_called_, false) || called;
     const bool other_age = std::exchange(max_age_, guc_max_age_min) != guc_max_age_min;
     if (!called && !other_age && now < next_due()) return true;
     if (called) {
@@ -370,7 +391,8 @@ class IngestWorker {
       error = "HTTP status " + std::to_string(response.status) + ", expected 200";
       if (!response.redirect_fault.empty()) error += "; " + response.redirect_fault;
     }
-    if (!error.empty()) {
+    const bool broke_off = response.broke_off && response.status == 200;
+    if (!error.empty() && !broke_off) {
       fail(name, response, error, &page);
       return;
     }
@@ -387,9 +409,21 @@ class IngestWorker {
       fail(name, response, fault.what());
       return;
     }
+    // What stands around the payments may have stood behind the break.
+    if (broke_off && mapping && mapping->looks_around()) {
+      fail(name, response, error);
+      return;
+    }
+    // Of a line nothing tells whether it is whole.
+    if (broke_off && source.format == PaymentFormat::kCsv) response.body.resize(response.body.rfind('\n') + 1);
     reading_.push_back({name, source.created_at, true});
     try {
       answer.batch = read_payments(response.body, source.format, mapping.get(), [&] { give_way(); });
+      if (broke_off) {
+        // It is asked for again; what was half there is no dead letter.
+        if (answer.batch.rest_is_rejected) answer.batch.rejected.pop_back();
+        answer.batch.fault.reset();
+      }
       // Payments before the break are kept; the poll is one that failed.
       if (answer.batch.fault) response.error = answer.batch.fault->what();
       if (request != nullptr && response.error.empty()) {
@@ -397,6 +431,11 @@ class IngestWorker {
         response.error = answer.next.fault;
       }
     } catch (const Error& fault) {
+      if (broke_off) {
+        reading_.pop_back();
+        fail(name, response, error);
+        return;
+      }
       std::string reason = fault.what();
       if (!response.content_type.empty()) {
         reason += " (content type " + redact(response.content_type, "").substr(0, 80) + ")";
@@ -449,36 +488,74 @@ class IngestWorker {
                        [&](const Answer& answer) { return answer.source == name; });
   }
 
-  // Keeps the next piece of the answer whose turn it is; sources take turns.
-  void keep_piece() {
-    Answer answer = std::move(answers_.front());
-    answers_.pop_front();
+  // Keeps the next piece of the answer whose turn it is; sources take turns. False when there is none
+  // to be kept now.
+  bool keep_piece() {
+    const TimestampTz now = GetCurrentTimestamp();
+    auto next = std::find_if(answers_.begin(), answers_.end(), [&](const Answer& one) { return one.due <= now; });
+    if (next == answers_.end()) return false;
+    Answer answer = std::move(*next);
+    answers_.erase(next);
     const size_t total = answer.batch.payments.size();
-    const size_t end = std::min(answer.kept + piece_, total);
-    PaymentBatch piece;
-    auto payments = answer.batch.payments.begin();
-    piece.payments.assign(std::make_move_iterator(payments + static_cast<std::ptrdiff_t>(answer.kept)),
-                          std::make_move_iterator(payments + static_cast<std::ptrdiff_t>(end)));
-    if (end == total) piece.rejected = std::move(answer.batch.rejected);
+    if (!answer.piece) {
+      const size_t end = std::min(answer.kept + piece_, total);
+      auto payments = answer.batch.payments.begin();
+      answer.piece.emplace();
+      answer.piece->payments.assign(std::make_move_iterator(payments + static_cast<std::ptrdiff_t>(answer.kept)),
+                                    std::make_move_iterator(payments + static_cast<std::ptrdiff_t>(end)));
+      if (end == total) answer.piece->rejected = std::move(answer.batch.rejected);
+    }
+    const size_t count = answer.piece->payments.size();
+    const size_t end = answer.kept + count;
     const auto start = std::chrono::steady_clock::now();
     try {
-      keep(answer, piece, end == total);
-      adapt(end - answer.kept, std::chrono::steady_clock::now() - start);
+      keep(answer, *answer.piece, end == total);
+      adapt(count, std::chrono::steady_clock::now() - start);
     } catch (const PgError& fault) {
-      if (!may_go_on(fault)) throw;
-      std::string error = std::string("could not keep payments: ") + fault.what();
+      if (!may_go_on(fault) && !is_cancel(fault)) throw;
+      const int sqlstate = fault.data()->sqlerrcode;
+      const std::string error = fault.what();
       forget(fault);
-      fail(answer.source, answer.response, error);
-      return;
+      put_off(std::move(answer), sqlstate, error);
+      return true;
     } catch (const SqlError& fault) {
-      fail(answer.source, answer.response, std::string("could not keep payments: ") + fault.what());
-      return;
+      put_off(std::move(answer), fault.sqlstate(), fault.what());
+      return true;
     }
+    answer.piece.reset();
+    answer.attempts = 0;
     answer.kept = end;
     if (end < total) {
       answers_.push_back(std::move(answer));
     } else if (!answer.response.error.empty()) {
       fail(answer.source, answer.response, answer.response.error);
+    }
+    return true;
+  }
+
+  // What an answer brought may not come again: where somebody or something is in the way, it is tried
+  // until it can be kept. Only what is the payments' own fault, or stays unclear, is given up.
+  void put_off(Answer&& answer, int sqlstate, const std::string& reason) {
+    const Fault fault = fault_of(sqlstate);
+    ++answer.attempts;
+    const bool is_given_up = fault == Fault::kItsOwn || (fault == Fault::kUnclear && answer.attempts >= kUnclearAttempts);
+    const TimestampTz now = GetCurrentTimestamp();
+    auto source = sources_.find(answer.source);
+    // Noted as often as a poll that fails again and again, so that it is not taken for stuck.
+    const bool is_noted = is_given_up || answer.attempts == 1 || (source != sources_.end() && source->second.next_poll <= now);
+    const std::string name = answer.source;
+    const Response response = is_noted ? answer.response : Response();
+    if (!is_given_up) {
+      answer.is_late = true;
+      answer.due = now + kKeepRetry;
+      answers_.push_back(std::move(answer));
+    }
+    if (!is_noted) return;
+    try {
+      fail(name, response, "could not keep payments: " + reason + (is_given_up ? "" : " (tried again each second)"));
+    } catch (const PgError& second) {
+      if (is_given_up || !(may_go_on(second) || is_cancel(second))) throw;
+      forget(second);
     }
   }
 
@@ -519,7 +596,7 @@ class IngestWorker {
     note_success(answer.source);
     if (going != Going::kOn) {
       auto source = sources_.find(answer.source);
-      // It is looked at again as others are that are behind.
+      // It is looked at again as others are that are behind, or late.
       if (going == Going::kLater && source != sources_.end()) source->second.next_poll = GetCurrentTimestamp();
       return;
     }
@@ -541,9 +618,10 @@ class IngestWorker {
       is_behind = goes_on && waiting_payments(spi, answer.source) >= source->second.most_waiting;
     }
     if (goes_on && !is_behind) return Going::kOn;
+    const bool is_due = is_behind || answer.is_late;
     end_poll(spi, answer.source, answer.response.status, answer.accepted + counts.received + counts.duplicates,
-             answer.rejected + counts.rejected, is_behind);
-    return is_behind ? Going::kLater : Going::kEnds;
+             answer.rejected + counts.rejected, is_due);
+    return is_due ? Going::kLater : Going::kEnds;
   }
 
   // Says in the server's log that a source answers again.
@@ -608,7 +686,9 @@ class IngestWorker {
   }
 
   void wait() {
-    int64_t until_due = (next_due() - GetCurrentTimestamp()) / 1000 + 1;
+    TimestampTz due = std::max(next_due(), rest_due_);
+    for (const Answer& answer : answers_) due = std::min(due, answer.due);
+    int64_t until_due = (due - GetCurrentTimestamp()) / 1000 + 1;
     long wait = static_cast<long>(std::clamp<int64_t>(until_due, 0, 60 * 1000));
     if (std::optional<long> timeout = http_.timeout_ms()) wait = std::min(wait, *timeout);
     int descriptor = http_.descriptor();
@@ -617,7 +697,7 @@ class IngestWorker {
       (void)WaitLatchOrSocket(
           MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH, descriptor,
           wait, PG_WAIT_EXTENSION);
-      CHECK_FOR_INTERRUPTS();
+      heed_signals();
     });
   }
 
@@ -638,6 +718,8 @@ class IngestWorker {
   std::vector<Reading> reading_;  // the answers that are read: a large one, and a small one meanwhile
   bool is_gone_ = false;  // the extension
   std::deque<Answer> answers_;
+  TimestampTz rest_due_ = 0;   // when polls and upkeep are tried again
+  bool is_called_ = false;     // and somebody had called
   bool is_counted_ = false;  // what waits
   size_t piece_ = kMostInPiece / 2;
   TimestampTz next_upkeep_ = 0;

@@ -22,6 +22,7 @@
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/shared_state.h"
+#include "worker/ingest/fault.h"
 #include "worker/process.h"
 #include "worker/read_only.h"
 #include "worker/transaction.h"
@@ -49,41 +50,12 @@ constexpr int64_t kRescanUs = 10 * kSecond;
 constexpr int64_t kFullScanUs = 600 * kSecond;
 constexpr int64_t kMerchantRetryUs = kSecond;
 constexpr int kHeldAtOnce = 20;
+constexpr long kKeptOutMs = 1000;
 constexpr int kMerchantsAtOnce = 1000;
-constexpr int64_t kUnclearAttempts = 10;  // within about ten seconds
 // Changes that are folded at once.
 constexpr int kFoldAtOnce = 1000;
 constexpr int64_t kFoldUs = kSecond;
 constexpr int64_t kFoldRetryUs = 10 * kSecond;
-
-// What an error says of what is to be done with the payment that met it.
-enum class Fault {
-  kItsOwn,   // the payment's: it is rejected
-  kLocked,   // somebody is in the way: tried again until he is gone
-  kUnclear,  // tried again some times, whatever becomes of others
-  kSystems,  // most likely the system's, which rejecting payments would not mend: tried again
-             // until it goes, or until others have been stored so often that it is this one's
-};
-
-// Whoever reads this list for what is missing: what is not named is the payment's own, and no
-// class but a lock's keeps a payment waiting while others are stored.
-Fault fault_of(int sqlstate) {
-  if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE) return Fault::kLocked;
-  switch (ERRCODE_TO_CATEGORY(sqlstate)) {
-    case ERRCODE_TRANSACTION_ROLLBACK:  // deadlock, serialization
-    case ERRCODE_INTERNAL_ERROR:
-      return Fault::kUnclear;
-    case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:  // a model without features
-    case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION:
-    case ERRCODE_INSUFFICIENT_RESOURCES:
-    case ERRCODE_OPERATOR_INTERVENTION:
-    case ERRCODE_SYSTEM_ERROR:
-    case ERRCODE_INVALID_TRANSACTION_STATE:
-      return Fault::kSystems;
-    default:
-      return Fault::kItsOwn;
-  }
-}
 
 struct Failure {
   int sqlstate = ERRCODE_INTERNAL_ERROR;
@@ -141,7 +113,19 @@ class Scorer {
         (void)begin_look(MyDatabaseId, scorer_kind(number_));
       });
       bool more = false;
-      if (!turn(&more)) return;
+      try {
+        if (!turn(&more)) return;
+      } catch (const PgError& fault) {
+        // Of a whole table, or the disk: nothing of ours is in doubt, and who begins anew is a minute late in the end.
+        const int sqlstate = fault.data()->sqlerrcode;
+        if (!may_go_on(fault) || (sqlstate != ERRCODE_LOCK_NOT_AVAILABLE && sqlstate != ERRCODE_DISK_FULL)) throw;
+        if (!is_kept_out_) protect([&] { ereport(LOG, (errmsg("could not score payments: %s", fault.what()))); });
+        forget(fault);
+        is_kept_out_ = true;
+        wait_ms(kKeptOutMs);
+        continue;
+      }
+      is_kept_out_ = false;
       if (!more) wait();
     }
   }
@@ -486,11 +470,14 @@ class Scorer {
   void wait() {
     const TimestampTz until = std::min({next_held_, rescan_at_, merchants_at_ == 0 ? DT_NOEND : merchants_at_,
                                         folding_ ? fold_at_ : DT_NOEND});
-    const long ms = static_cast<long>(std::clamp<int64_t>((until - GetCurrentTimestamp()) / 1000 + 1, 1, 60 * 1000));
+    wait_ms(static_cast<long>(std::clamp<int64_t>((until - GetCurrentTimestamp()) / 1000 + 1, 1, 60 * 1000)));
+  }
+
+  static void wait_ms(long ms) {
     protect([&] {
       note_wait(ms);
       (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
-      CHECK_FOR_INTERRUPTS();
+      heed_signals();
     });
   }
 
@@ -501,6 +488,7 @@ class Scorer {
   };
 
   int number_;
+  bool is_kept_out_ = false;     // the last turn was
   bool takes_payments_ = false;  // the database
   Shards shards_;
   int64_t stored_ = 0;  // payments, by this process

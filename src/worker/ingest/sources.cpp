@@ -21,6 +21,7 @@ namespace {
 constexpr size_t kMaxTokenBytes = size_t{64} << 10;
 constexpr size_t kMaxValidatorBytes = 1000;
 
+Statement move_in("SELECT fraud._move_in()", {});
 Statement reset_polling("UPDATE fraud.source_state SET polling_since = NULL,"
                         "  next_poll_at = least(next_poll_at, clock_timestamp())"
                         // Where one has been polled in the future, the clock was set back.
@@ -183,7 +184,10 @@ SqlValue optional_time_param(TimestampTz time) { return time != 0 && time != DT_
 
 }  // namespace
 
-void begin_sources(Spi& spi) { spi.run(reset_polling, {}); }
+void begin_sources(Spi& spi) {
+  spi.run(move_in, {});
+  spi.run(reset_polling, {});
+}
 
 void count_waiting(Spi& spi) { spi.run(recount_waiting, {}); }
 

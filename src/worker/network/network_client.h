@@ -60,6 +60,7 @@ struct Response {
   long status = 0;         // of HTTP, or the SMTP server's last reply; 0: there was no answer
   std::string error;       // empty when all went to its end; without URL or secrets
   bool timed_out = false;
+  bool broke_off = false;  // in the body, of which there is what had come
   bool refused = false;    // a mail server will not take this mail, now or later
   std::string redirect_fault;  // why a redirect, which the status says, was not followed
   std::string body;

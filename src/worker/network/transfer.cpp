@@ -182,6 +182,8 @@ void Transfer::note_end(CURLcode code) {
                               [&](const Fault& fault) { return fault.code == code; });
     response.error = known == std::end(kFaults) ? said : std::string(known->text) + ": " + said;
     response.timed_out = code == CURLE_OPERATION_TIMEDOUT;
+    response.broke_off = !response.body.empty() && (code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR || code == CURLE_OPERATION_TIMEDOUT ||
+                                                    code == CURLE_HTTP2 || code == CURLE_HTTP2_STREAM);
   }
 }
 

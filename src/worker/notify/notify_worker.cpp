@@ -135,6 +135,7 @@ class NotifyWorker {
     return in_transaction("looking for messages", [&] {
       prefer_index_scans();
       Spi spi;
+      begin_channels(spi);
       take_back(spi, {});
       hasten(spi);
     });
@@ -515,7 +516,7 @@ class NotifyWorker {
       (void)WaitLatchOrSocket(
           MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH, descriptor,
           wait, PG_WAIT_EXTENSION);
-      CHECK_FOR_INTERRUPTS();
+      heed_signals();
     });
   }
 

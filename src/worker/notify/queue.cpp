@@ -16,6 +16,7 @@ namespace {
 constexpr int64_t kMinute = 60 * 1000000;
 constexpr int64_t kLockedRetry = 1000000;
 
+Statement move_in("SELECT fraud._move_in()", {});
 // Whoever kills the worker does not use up a delivery's attempts.
 // Where one was tried in the future, the clock was set back.
 Statement hasten_channels(
@@ -177,6 +178,8 @@ void take_back(Spi& spi, const std::vector<int64_t>& but) {
   for (int64_t id : but) ids.add(int8_param(id));
   spi.run(take_back_sending, {ids.array()});
 }
+
+void begin_channels(Spi& spi) { spi.run(move_in, {}); }
 
 void hasten(Spi& spi) { spi.run(hasten_channels, {}); }
 

@@ -12,6 +12,9 @@
 
 namespace fraud::worker {
 
+// Before anybody is told of anything: in a copy of a database nobody is.
+void begin_channels(pg::Spi& spi);
+
 // Makes the attempts again, at once, that the last worker did not end: all that are under way but for
 // these. What somebody has locked is left for the next time.
 void take_back(pg::Spi& spi, const std::vector<int64_t>& but);
