@@ -217,8 +217,8 @@ run_regress() {
     place=$(printf '%s' "$name" | tr -c 'a-zA-Z0-9' _)
     if [ -n "$folder" ]; then
         # Beside the settings that all tests have.
+        as_server_user sh -c "cat '$TREE/test/regress.conf' '$config' >'$OUT/$place.conf'"
         config=$OUT/$place.conf
-        as_server_user sh -c "cat '$TREE/test/regress.conf' '$2' >'$config'"
     fi
     start_server "$place" "$config" || { count "$name" 0 1; return; }
     # As pg_regress makes its own.
