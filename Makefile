@@ -136,7 +136,7 @@ help:
 	@echo 'make check        install what is needed, build, and run every test'
 	@echo 'make check-all    the extension'"'"'s tests on each PostgreSQL that can be had, 15 to 18: as root, for hours'
 	@echo 'make kill         kill processes of a server under load, KILLS=500 times from SEED on, and look for what is lost'
-	@echo 'make nightly      pg_regress without caches; PG_BIN names a server with assertions'
+	@echo 'make nightly      pg_regress without caches, on a PostgreSQL with assertions that is built for it, or of PG_BIN'
 	@echo 'make pgtap        hold the catalog of a server of yours against the contract: PGDATABASE=…'
 	@echo 'make bench        install what is needed, build, and measure, beside XGBoost and others'
 	@echo 'make              build the extension; sudo make install installs it'

@@ -144,6 +144,16 @@ stop_servers() {
     done
 }
 
+# look_through_logs WHAT FILE…: counts servers' logs without a word of a fault in code in C (test/server_logs).
+look_through_logs() {
+    what=$1
+    shift
+    test/server_logs "$@" >"$COUNTS.logs"
+    set -- "$what" $(tail -n 1 "$COUNTS.logs" | sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p')
+    [ "${3:-1}" = 0 ] || head -n 40 "$COUNTS.logs"
+    count "$what" "${2:-0}" "${3:-1}"
+}
+
 run_sql() { "$PG_BIN/psql" -X -q -v ON_ERROR_STOP=1 "$@"; }
 
 # The pgTAP tests in a database with the extension; the guards beside it, which find
@@ -156,6 +166,7 @@ run_against_server() {
     run_pgtap
     run_guards
     stop_server contract
+    look_through_logs "the guards' server's log" "$WORK/server_contract/server.log"
 }
 
 # The contract's own script starts what it needs.
@@ -192,18 +203,22 @@ count_prove() {
 }
 
 # -------------------------------------------------------------- pg_regress
-# run_regress NAME CONFIG [FOLDER]: the whole schedule on a server of its own with the
-# file's settings. Scripts of the folder are run beside it, as the superuser, and fail
-# by an error: before.sql in the new database, after_install.sql when the extension is
+# run_regress NAME CONFIG [FOLDER [TEST…]]: the whole schedule, or some tests, on a server of
+# its own with the file's settings. Scripts of the folder are run beside it, as the superuser,
+# and fail by an error: before.sql in the new database, after_install.sql when the extension is
 # there, after.sql at the end.
 run_regress() {
-    name=$1 folder=${3:-}
+    name=$1 config=$2 folder=${3:-}
+    tests=$(tr -s ' \n' '\n\n' <test/regress_schedule | grep -vx install)
+    if [ $# -gt 3 ]; then
+        shift 3
+        tests=$*
+    fi
     place=$(printf '%s' "$name" | tr -c 'a-zA-Z0-9' _)
-    config=$2
     if [ -n "$folder" ]; then
         # Beside the settings that all tests have.
+        as_server_user sh -c "cat '$TREE/test/regress.conf' '$config' >'$OUT/$place.conf'"
         config=$OUT/$place.conf
-        as_server_user sh -c "cat '$TREE/test/regress.conf' '$2' >'$config'"
     fi
     start_server "$place" "$config" || { count "$name" 0 1; return; }
     # As pg_regress makes its own.
@@ -215,10 +230,11 @@ run_regress() {
     run_regress_script "$folder" before
     run_regress_tests install
     run_regress_script "$folder" after_install
-    run_regress_tests $(tr -s ' \n' '\n\n' <test/regress_schedule | grep -vx install)
+    run_regress_tests $tests
     run_regress_script "$folder" after
     stop_server "$place"
     count "$name" $good $bad
+    look_through_logs "its server's log" "$WORK/server_$place/server.log"
 }
 
 run_regress_script() { # run_regress_script FOLDER NAME
@@ -256,6 +272,9 @@ run_tap() {
         PERL5LIB="$PGXS_TEST/perl:$TREE/test/t" TESTDIR="$OUT" TESTDATADIR="$OUT/tmp_check" TESTLOGDIR="$OUT/tmp_check/log" \
         TMPDIR="$OUT" FRAUD_UPGRADE_FROM="${FRAUD_UPGRADE_FROM:-}" FRAUD_TREE="$TREE" LANG=C prove --timer --failures ${PROVE_TESTS:-test/t/*.pl}) >"$log" 2>&1
     count_prove TAP $? "$log"
+    # One that was skipped started no server.
+    set -- "$OUT"/tmp_check/log/*.log
+    [ ! -e "$1" ] || look_through_logs "its servers' logs" "$@"
 }
 
 # ---------------------------------------------------------- the kill campaign

@@ -8,8 +8,10 @@ expression that it declares; both are exact.
 """
 import pathlib
 import re
+import subprocess
 import sys
 
+LOOK = pathlib.Path(__file__).resolve().parent.parent / "server_logs"
 SOURCES = pathlib.Path(__file__).resolve().parent.parent.parent / "src/sql"
 OURS = set(re.findall(r"CREATE FUNCTION (?:fraud|@extschema@)\.(\w+)", "".join(p.read_text() for p in SOURCES.glob("*.sql"))))
 LINE = re.compile(r"^(?P<test>.*): LOG:  HOSTILE \| (?P<name>.*?) \| (?P<user>.*?) \| (?P<session>.*?) \| (?P<path>.*?) \| (?P<stack>.*)$")
@@ -67,6 +69,7 @@ def main():
     faults += [f"{entry}: was not called, take it off {expressions}"
                for entry in sorted(declared - used) if entry.split(":")[0] in results]
     faults += [f"a call that is captured on purpose was not seen: from {how}" for how in sorted(wanted - seen)]
+    faults += subprocess.run([LOOK, server_log], capture_output=True, text=True, errors="replace", check=False).stdout.splitlines()[:-1]
     if not results:
         faults.append("pg_regress ran no test")
     for fault in faults:

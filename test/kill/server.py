@@ -62,6 +62,11 @@ class Server:
     def stop(self, mode, check=True):
         return self.run("pg_ctl", "-D", self.data, "-m", mode, "-w", "stop", check=check)
 
+    def faults_in_log(self):
+        """Lines that tell a fault of code in C (test/server_logs)."""
+        look = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "server_logs")
+        return subprocess.run([look, self.log], capture_output=True, text=True, errors="replace", check=False).stdout.splitlines()[:-1]
+
     def postmaster(self):
         with open(os.path.join(self.data, "postmaster.pid"), encoding="ascii") as file:
             return int(file.readline())

@@ -184,23 +184,31 @@ std::string read_signature(OnlineSet& online) {
   const Oid schema = fraud_schema();
   const char* name = set.name.c_str();
   const char* definer = set.definer.c_str();
+  struct {
+    Oid trigger, function;
+    int16 type;
+  } fired[kMost];
   Oid found[kMost];
   uint64 mixed = 0;
   const int count = protect([&] {
     const Oid table = set.builtin ? get_relname_relid("transactions", schema) : set.relation;
     Relation relation = table_open(table, AccessShareLock);
     const TriggerDesc* triggers = relation->trigdesc;
-    int of_rows = 0, of_statements = 0, number = 0;
+    int of_rows = 0, of_statements = 0, number = 0, candidates = 0;
+    // First what the table's entry says, which may be another once the catalog has been asked.
     for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
       const Trigger& trigger = triggers->triggers[i];
       if (trigger.tgenabled != TRIGGER_FIRES_ALWAYS || trigger.tgnargs != 1 || strcmp(trigger.tgargs[0], name) != 0 ||
-          trigger.tgqual != nullptr || trigger.tgnattr != 0 || !TRIGGER_FOR_AFTER(trigger.tgtype) || number == kMost) {
+          trigger.tgqual != nullptr || trigger.tgnattr != 0 || !TRIGGER_FOR_AFTER(trigger.tgtype) || candidates == kMost) {
         continue;
       }
-      const char* function = get_func_name(trigger.tgfoid);
-      if (function == nullptr || strcmp(function, "_mark_tiles") != 0 || get_func_namespace(trigger.tgfoid) != schema) continue;
-      (TRIGGER_FOR_ROW(trigger.tgtype) ? of_rows : of_statements) |= trigger.tgtype;
-      found[number++] = trigger.tgoid;
+      fired[candidates++] = {trigger.tgoid, trigger.tgfoid, trigger.tgtype};
+    }
+    for (int i = 0; i < candidates; ++i) {
+      const char* function = get_func_name(fired[i].function);
+      if (function == nullptr || strcmp(function, "_mark_tiles") != 0 || get_func_namespace(fired[i].function) != schema) continue;
+      (TRIGGER_FOR_ROW(fired[i].type) ? of_rows : of_statements) |= fired[i].type;
+      found[number++] = fired[i].trigger;
     }
     add_triggers(table, &mixed);
     if (set.builtin) add_strange_months(table, schema, &mixed);
