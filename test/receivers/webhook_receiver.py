@@ -67,6 +67,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    # Beyond the queue, five by default, a connection is tried again after a second.
+    request_queue_size = 128
 
 
 def main():

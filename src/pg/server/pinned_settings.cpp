@@ -15,8 +15,12 @@ extern "C" {
 #include "utils/bytea.h"
 #include "utils/float.h"
 #include "utils/guc.h"
-#include "utils/pg_locale.h"
 #include "utils/xml.h"
+
+// As in utils/pg_locale.h, which asks for ICU's headers: what extensions are built with does not bring them everywhere.
+extern PGDLLIMPORT char* locale_monetary;
+extern PGDLLIMPORT char* locale_numeric;
+extern PGDLLIMPORT char* locale_time;
 }
 
 namespace fraud::pg {
