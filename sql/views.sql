@@ -136,6 +136,29 @@ SET fraud_detect.label_maturity = '100000d';
 SELECT day, matured, precision, recall FROM fraud.model_performance WHERE day = '2016-03-01';
 RESET fraud_detect.label_maturity;
 
+-- Of many years, what is asked of some days reads these alone: by conditions on the day, or the hour, that go into the sums.
+CREATE FUNCTION reads_all(view text, condition text) RETURNS boolean LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    line text;
+    sums boolean := false;
+BEGIN
+    FOR line IN EXECUTE format('EXPLAIN (COSTS OFF) SELECT * FROM fraud.%I WHERE %s', view, condition) LOOP
+        IF sums AND line !~ 'Index Cond: .*(day|starts_at) ' THEN
+            RETURN true;
+        END IF;
+        sums := line ~ ' on rollups ';
+    END LOOP;
+    RETURN false;
+END
+$$;
+SELECT v.view, c.condition, reads_all(v.view, c.condition)
+FROM unnest('{daily_report,merchant_risk,category_risk,geography,model_performance,score_distribution}'::text[]) v(view),
+     unnest(ARRAY[$$day = '2016-03-01'$$, $$day BETWEEN '2016-03-01' AND '2016-03-07'$$]) c(condition)
+WHERE reads_all(v.view, c.condition);
+SELECT reads_all('hourly_activity', $$hour >= '2016-03-01' AND hour < '2016-03-02'$$), reads_all('daily_report', 'true') AS without;
+DROP FUNCTION reads_all(text, text);
+
 -- For analysts, and nobody else.
 CREATE ROLE fraud_test_reader;
 SET ROLE fraud_test_reader;

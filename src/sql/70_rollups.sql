@@ -44,6 +44,7 @@ CREATE TABLE fraud.rollups (
     rollup_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text COLLATE "C" NOT NULL CHECK (kind IN ('day', 'hour', 'merchant', 'category', 'state', 'score')),
     starts_at timestamptz NOT NULL,
+    day date NOT NULL,
     key text COLLATE "C",
     model text COLLATE "C",
     model_version int,
@@ -66,10 +67,13 @@ CREATE TABLE fraud.rollups (
     CONSTRAINT rollups_key UNIQUE NULLS NOT DISTINCT (kind, starts_at, key, model, model_version, part)
 ) WITH (fillfactor = 70);
 CREATE INDEX rollups_part_idx ON fraud.rollups (part) WHERE part > 0;
+-- Whoever reads a view asks for days, of which there may be years.
+CREATE INDEX rollups_day_idx ON fraud.rollups (kind, day);
 COMMENT ON TABLE fraud.rollups IS
     'sums over payments: by hour and model version, and by day, merchant, category, home state and score; read the views instead';
 COMMENT ON COLUMN fraud.rollups.rollup_id IS 'for logical replication: the key proper has nulls';
 COMMENT ON COLUMN fraud.rollups.starts_at IS 'start of the hour, else of the day, in fraud.report_timezone()';
+COMMENT ON COLUMN fraud.rollups.day IS 'the day of starts_at, in fraud.report_timezone()';
 COMMENT ON COLUMN fraud.rollups.key IS
     'of kind hour: live, or history where nobody decided; of score: the hundredth that the score lies in, 0 to 99; else the merchant, category or state';
 COMMENT ON COLUMN fraud.rollups.part IS
@@ -413,19 +417,20 @@ DROP VIEW fraud._queued_sums;  -- only their text is wanted
 
 -- ------------------------------------------------- sums and log together
 CREATE VIEW fraud._rollups AS
-    SELECT r.kind, r.starts_at, r.key, r.model, r.model_version, r.payments, r.customers, r.volume,
+    SELECT r.kind, r.starts_at, r.day, r.key, r.model, r.model_version, r.payments, r.customers, r.volume,
            r.approved, r.reviewed, r.blocked, r.alerted_volume, r.scored, r.score_sum,
            r.fraud, r.legitimate, r.fraud_alerted, r.legitimate_alerted,
            r.fraud_volume, r.fraud_alerted_volume
     FROM fraud.rollups r
     UNION ALL
-    SELECT q.kind, q.starts_at, q.key, q.model, q.model_version, q.payments, 0, q.volume,
+    SELECT q.kind, q.starts_at, (q.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date, q.key, q.model, q.model_version, q.payments, 0, q.volume,
            q.approved, q.reviewed, q.blocked, q.alerted_volume, q.scored, q.score_sum,
            q.fraud, q.legitimate, q.fraud_alerted, q.legitimate_alerted,
            q.fraud_volume, q.fraud_alerted_volume
     FROM fraud._queued_rollups q
     UNION ALL
-    SELECT 'day' COLLATE "C", q.starts_at, NULL, NULL, NULL, 0, q.customers::bigint, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    -- Its type said: a constant without one keeps conditions on the kind from going into the table.
+    SELECT 'day'::text COLLATE "C", q.starts_at, (q.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date, NULL, NULL, NULL, 0, q.customers::bigint, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM fraud._queued_customers q;
 COMMENT ON VIEW fraud._rollups IS
     'internal: fraud.rollups and what is queued for them; rows of one key are to be added up';

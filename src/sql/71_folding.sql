@@ -118,10 +118,10 @@ BEGIN
             fraud_volume = o.fraud_volume + excluded.fraud_volume
     ), sums AS (
         INSERT INTO fraud.rollups AS o (
-            kind, starts_at, key, model, model_version, payments, customers, volume,
+            kind, starts_at, day, key, model, model_version, payments, customers, volume,
             approved, reviewed, blocked, alerted_volume, scored, score_sum,
             fraud, legitimate, fraud_alerted, legitimate_alerted, fraud_volume, fraud_alerted_volume, part)
-        SELECT q.kind, q.starts_at, q.key, q.model, q.model_version, q.payments,
+        SELECT q.kind, q.starts_at, (q.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date, q.key, q.model, q.model_version, q.payments,
                coalesce(c.customers, 0), q.volume, q.approved, q.reviewed, q.blocked,
                q.alerted_volume, q.scored, q.score_sum, q.fraud, q.legitimate,
                q.fraud_alerted, q.legitimate_alerted, q.fraud_volume, q.fraud_alerted_volume,
@@ -196,13 +196,13 @@ BEGIN
                 DELETE FROM fraud.rollups r WHERE r.part > 0 RETURNING r.*
             )
             INSERT INTO fraud.rollups AS o (
-                kind, starts_at, key, model, model_version, payments, customers, volume,
+                kind, starts_at, day, key, model, model_version, payments, customers, volume,
                 approved, reviewed, blocked, alerted_volume, scored, score_sum,
                 fraud, legitimate, fraud_alerted, legitimate_alerted, fraud_volume, fraud_alerted_volume, part)
-            SELECT g.kind, g.starts_at, g.key, g.model, g.model_version, sum(g.payments), sum(g.customers), sum(g.volume),
+            SELECT g.kind, g.starts_at, g.day, g.key, g.model, g.model_version, sum(g.payments), sum(g.customers), sum(g.volume),
                    sum(g.approved), sum(g.reviewed), sum(g.blocked), sum(g.alerted_volume), sum(g.scored), sum(g.score_sum),
                    sum(g.fraud), sum(g.legitimate), sum(g.fraud_alerted), sum(g.legitimate_alerted), sum(g.fraud_volume), sum(g.fraud_alerted_volume), 0
-            FROM gone g GROUP BY g.kind, g.starts_at, g.key, g.model, g.model_version
+            FROM gone g GROUP BY g.kind, g.starts_at, g.day, g.key, g.model, g.model_version
             ON CONFLICT ON CONSTRAINT rollups_key DO UPDATE SET
                 payments = o.payments + excluded.payments,
                 customers = o.customers + excluded.customers,
@@ -392,10 +392,10 @@ BEGIN
         FROM stored q WHERE q.kind = 'card'
     ), sums AS (
         INSERT INTO fraud.rollups (
-            kind, starts_at, key, model, model_version, payments, customers, volume,
+            kind, starts_at, day, key, model, model_version, payments, customers, volume,
             approved, reviewed, blocked, alerted_volume, scored, score_sum,
             fraud, legitimate, fraud_alerted, legitimate_alerted, fraud_volume, fraud_alerted_volume, part)
-        SELECT q.kind, q.starts_at, q.key, q.model, q.model_version, q.payments,
+        SELECT q.kind, q.starts_at, (q.starts_at AT TIME ZONE zone)::date, q.key, q.model, q.model_version, q.payments,
                coalesce(c.customers, 0), q.volume, q.approved, q.reviewed, q.blocked,
                q.alerted_volume, q.scored, q.score_sum, q.fraud, q.legitimate,
                q.fraud_alerted, q.legitimate_alerted, q.fraud_volume, q.fraud_alerted_volume,

@@ -1,44 +1,46 @@
 -- The views that people and BI tools read: sums (fraud._rollups), so each answers in
 -- the time that its own rows take, however many payments there are.
 
+CREATE VIEW fraud._daily_top AS
+    SELECT k.kind, k.day,
+           jsonb_agg(jsonb_build_object(
+               k.kind, k.key, 'payments', k.payments, 'volume', k.volume,
+               'alerts', k.alerts, 'mean_score', k.mean_score) ORDER BY k.place) AS rows
+    FROM (SELECT r.kind, r.day, r.key, sum(r.payments) AS payments, sum(r.volume) AS volume,
+                 sum(r.reviewed + r.blocked) AS alerts,
+                 round(sum(r.score_sum) / nullif(sum(r.scored), 0), 4) AS mean_score,
+                 row_number() OVER (PARTITION BY r.kind, r.day
+                                    ORDER BY sum(r.score_sum) DESC, r.key) AS place
+          FROM fraud._rollups r
+          WHERE r.kind IN ('merchant', 'category')
+          GROUP BY r.kind, r.day, r.key
+          HAVING sum(r.payments) > 0) k
+    WHERE k.place <= 5 GROUP BY k.kind, k.day;
+COMMENT ON VIEW fraud._daily_top IS 'internal: up to five merchants and categories of a day with the greatest sum of scores';
+
+-- Put together, not joined, and grouped by the day at each step: then what is asked of some days is read of these alone.
 CREATE VIEW fraud.daily_report AS
-    WITH ranked AS (
-        SELECT r.kind, r.starts_at, r.key, sum(r.payments) AS payments, sum(r.volume) AS volume,
-               sum(r.reviewed + r.blocked) AS alerts,
-               round(sum(r.score_sum) / nullif(sum(r.scored), 0), 4) AS mean_score,
-               row_number() OVER (PARTITION BY r.kind, r.starts_at
-                                  ORDER BY sum(r.score_sum) DESC, r.key) AS place
-        FROM fraud._rollups r
-        WHERE r.kind IN ('merchant', 'category')
-        GROUP BY r.kind, r.starts_at, r.key
-        HAVING sum(r.payments) > 0
-    ), top AS (
-        SELECT k.kind, k.starts_at,
-               jsonb_agg(jsonb_build_object(
-                   k.kind, k.key, 'payments', k.payments, 'volume', k.volume,
-                   'alerts', k.alerts, 'mean_score', k.mean_score) ORDER BY k.place) AS rows
-        FROM ranked k WHERE k.place <= 5 GROUP BY k.kind, k.starts_at
-    ), totals AS (
-        SELECT r.starts_at, sum(r.payments)::bigint AS payments, sum(r.volume) AS volume,
-               sum(r.customers)::bigint AS customers,
-               sum(r.reviewed + r.blocked)::bigint AS alerts, sum(r.alerted_volume) AS alerted_volume,
-               sum(r.approved)::bigint AS approved, sum(r.reviewed)::bigint AS reviewed,
-               sum(r.blocked)::bigint AS blocked,
-               sum(r.payments - r.approved - r.reviewed - r.blocked)::bigint AS undecided,
-               sum(r.fraud)::bigint AS labelled_fraud, sum(r.legitimate)::bigint AS labelled_legitimate,
-               sum(r.fraud_alerted)::bigint AS labelled_fraud_alerted,
-               sum(r.fraud_volume) AS labelled_fraud_volume
-        FROM fraud._rollups r WHERE r.kind = 'day' GROUP BY r.starts_at
-        HAVING sum(r.payments) <> 0  -- they were, and are no more
-    )
-    SELECT (t.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date AS day,
-           t.payments, t.volume, t.customers, t.alerts, t.alerted_volume,
-           t.approved, t.reviewed, t.blocked, t.undecided,
-           t.labelled_fraud, t.labelled_legitimate, t.labelled_fraud_alerted, t.labelled_fraud_volume,
-           m.rows AS top_merchants, c.rows AS top_categories
-    FROM totals t
-    LEFT JOIN top m ON m.kind = 'merchant' AND m.starts_at = t.starts_at
-    LEFT JOIN top c ON c.kind = 'category' AND c.starts_at = t.starts_at;
+    SELECT d.day, d.payments, d.volume, d.customers, d.alerts, d.alerted_volume,
+           d.approved, d.reviewed, d.blocked, d.payments - d.approved - d.reviewed - d.blocked AS undecided,
+           d.labelled_fraud, d.labelled_legitimate, d.labelled_fraud_alerted, d.labelled_fraud_volume,
+           d.top_merchants, d.top_categories
+    FROM (SELECT p.day, sum(p.payments)::bigint AS payments, sum(p.volume) AS volume, sum(p.customers)::bigint AS customers,
+                 sum(p.reviewed + p.blocked)::bigint AS alerts, sum(p.alerted_volume) AS alerted_volume,
+                 sum(p.approved)::bigint AS approved, sum(p.reviewed)::bigint AS reviewed, sum(p.blocked)::bigint AS blocked,
+                 sum(p.fraud)::bigint AS labelled_fraud, sum(p.legitimate)::bigint AS labelled_legitimate,
+                 sum(p.fraud_alerted)::bigint AS labelled_fraud_alerted, sum(p.fraud_volume) AS labelled_fraud_volume,
+                 (array_agg(p.rows) FILTER (WHERE p.kind = 'merchant'))[1] AS top_merchants,
+                 (array_agg(p.rows) FILTER (WHERE p.kind = 'category'))[1] AS top_categories
+          FROM (SELECT r.kind, r.day, r.payments, r.volume, r.customers, r.approved, r.reviewed, r.blocked, r.alerted_volume,
+                       r.fraud, r.legitimate, r.fraud_alerted, r.fraud_volume, NULL::jsonb AS rows
+                FROM fraud._rollups r WHERE r.kind = 'day'
+                UNION ALL
+                SELECT m.kind, m.day, NULL::bigint, NULL::numeric, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::numeric,
+                       NULL::bigint, NULL::bigint, NULL::bigint, NULL::numeric, m.rows
+                FROM fraud._daily_top m) p
+          GROUP BY p.day
+          HAVING sum(p.payments) <> 0  -- they were, and are no more
+         ) d;
 COMMENT ON VIEW fraud.daily_report IS
     'one row a day (of the payments'' own time, in fraud.report_timezone()), as known now';
 COMMENT ON COLUMN fraud.daily_report.volume IS 'sum of the amounts';
@@ -66,18 +68,18 @@ CREATE VIEW fraud.hourly_activity AS
 COMMENT ON VIEW fraud.hourly_activity IS 'one row an hour with payments; hours begin with those of fraud.report_timezone()';
 
 CREATE VIEW fraud._daily_risk AS
-    SELECT r.kind, (r.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date AS day, r.key,
+    SELECT r.kind, r.day, r.key,
            r.payments, r.volume, r.alerts, r.alerted_volume,
            r.alerts::float8 / nullif(r.payments, 0) AS alert_rate, r.mean_score,
            r.labelled_fraud, r.labelled_legitimate, r.labelled_fraud_volume
-    FROM (SELECT r.kind, r.starts_at, r.key,
+    FROM (SELECT r.kind, r.day, r.key,
                  sum(r.payments)::bigint AS payments, sum(r.volume) AS volume,
                  sum(r.reviewed + r.blocked)::bigint AS alerts, sum(r.alerted_volume) AS alerted_volume,
                  (sum(r.score_sum) / nullif(sum(r.scored), 0))::float8 AS mean_score,
                  sum(r.fraud)::bigint AS labelled_fraud, sum(r.legitimate)::bigint AS labelled_legitimate,
                  sum(r.fraud_volume) AS labelled_fraud_volume
           FROM fraud._rollups r WHERE r.kind IN ('merchant', 'category', 'state')
-          GROUP BY r.kind, r.starts_at, r.key
+          GROUP BY r.kind, r.day, r.key
           -- A label that came late can be of another home than its payment.
           HAVING sum(r.payments) <> 0 OR sum(r.fraud) <> 0 OR sum(r.legitimate) <> 0) r;
 COMMENT ON VIEW fraud._daily_risk IS 'internal: what merchant_risk, category_risk and geography share';
@@ -168,8 +170,8 @@ CREATE VIEW fraud.model_performance AS
            CASE WHEN r.matured THEN r.labelled_fraud_alerted::float8 / nullif(r.labelled_fraud, 0) END AS recall,
            r.fraud_alerted_volume AS caught_volume,
            r.fraud_volume - r.fraud_alerted_volume AS lost_volume
-    FROM (SELECT (r.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date AS day, r.model, r.model_version,
-                 ((r.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date + 1)::timestamp AT TIME ZONE (SELECT fraud.report_timezone())
+    FROM (SELECT r.day, r.model, r.model_version,
+                 (r.day + 1)::timestamp AT TIME ZONE (SELECT fraud.report_timezone())
                      + (SELECT coalesce(nullif(current_setting('fraud_detect.label_maturity', true), ''), '7d')::interval) <= now() AS matured,
                  sum(r.payments)::bigint AS payments,
                  sum(r.reviewed + r.blocked)::bigint AS alerts,
@@ -192,13 +194,13 @@ COMMENT ON COLUMN fraud.model_performance.caught_volume IS 'sum of the amounts o
 COMMENT ON COLUMN fraud.model_performance.lost_volume IS 'sum of the amounts of fraud that raised none';
 
 CREATE VIEW fraud.score_distribution AS
-    SELECT (r.starts_at AT TIME ZONE (SELECT fraud.report_timezone()))::date AS day, r.model, r.model_version,
+    SELECT r.day, r.model, r.model_version,
            r.key::int / 100.0::float8 AS score_from, (r.key::int + 1) / 100.0::float8 AS score_to,
            r.payments, r.labelled_fraud, r.labelled_legitimate
-    FROM (SELECT r.starts_at, r.model, r.model_version, r.key,
+    FROM (SELECT r.day, r.model, r.model_version, r.key,
                  sum(r.payments)::bigint AS payments, sum(r.fraud)::bigint AS labelled_fraud,
                  sum(r.legitimate)::bigint AS labelled_legitimate
           FROM fraud._rollups r WHERE r.kind = 'score'
-          GROUP BY r.starts_at, r.model, r.model_version, r.key
+          GROUP BY r.day, r.model, r.model_version, r.key
           HAVING sum(r.payments) <> 0) r;
 COMMENT ON VIEW fraud.score_distribution IS 'one row a day, model version and hundredth of the score that has payments';

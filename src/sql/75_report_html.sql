@@ -356,6 +356,7 @@ COMMENT ON FUNCTION fraud._html_health() IS 'internal: the report''s part on the
 CREATE FUNCTION fraud._report_html(day date) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET datestyle = 'ISO, YMD'
 SET lc_time = 'C'
 BEGIN ATOMIC

@@ -130,6 +130,7 @@ COMMENT ON FUNCTION fraud._dead_letters_of(uuid) IS 'internal: the dead letters 
 CREATE FUNCTION fraud._customer_data(card uuid) RETURNS TABLE (relation text, data jsonb)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 DECLARE
     of_card text;
