@@ -68,7 +68,7 @@ CREATE TABLE fraud.rollups (
 ) WITH (fillfactor = 70);
 CREATE INDEX rollups_part_idx ON fraud.rollups (part) WHERE part > 0;
 -- Whoever reads a view asks for days, of which there may be years.
-CREATE INDEX rollups_day_idx ON fraud.rollups (kind, day);
+CREATE INDEX rollups_day_idx ON fraud.rollups (day, kind);
 COMMENT ON TABLE fraud.rollups IS
     'sums over payments: by hour and model version, and by day, merchant, category, home state and score; read the views instead';
 COMMENT ON COLUMN fraud.rollups.rollup_id IS 'for logical replication: the key proper has nulls';
