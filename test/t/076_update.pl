@@ -57,14 +57,14 @@ UNION ALL
 SELECT 'schema fraud acl ' || coalesce((SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM unnest(n.nspacl) x), 'none') || ' says ' || obj_description(n.oid, 'pg_namespace') FROM pg_namespace n WHERE n.nspname = 'fraud'
 SQL
 
-# The rows that come with it, without times, keys and numbers that are each installation's own.
+# The rows that come with it, without times, keys and numbers that are each installation's own, and without what names the database.
 my $rows = <<'SQL';
 SELECT 'rows of ' || c.oid::regclass || ' ' || pg_temp.answer(format($q$
     SELECT count(*) || ' ' || md5(coalesce(string_agg(r.line, E'\n' ORDER BY r.line COLLATE "C"), '')) AS d
     FROM (SELECT regexp_replace(regexp_replace(to_jsonb(t)::text,
               '"[0-9]{4}-[0-9]{2}-[0-9]{2}T[^"]*"|"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"|\m1[0-9]{15}\M', 'own', 'g'),
               '"key": "[^"]*"', 'own') AS line FROM %s t) r $q$, c.oid::regclass))
-FROM pg_class c WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind = 'r' AND c.relname <> 'audit_log'
+FROM pg_class c WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('audit_log', 'home')
 SQL
 sub contents { my ($database) = @_; return join "\n", sort split /\n(?=member |function |relation |column |index |constraint |trigger |policy |statistics |sequence |dumped |extension |schema |rows of )/, value("$answers $catalog UNION ALL $rows", $database) }
 
