@@ -358,6 +358,23 @@ void read_anything(const std::string& body) {
   }
 }
 
+// Wherever an answer breaks off: what came whole is read, and what did not is the rest.
+TEST(PaymentReader, OfACutBodyTheRestAloneIsRejected) {
+  const std::string one(kOne), two(kTwo), lines = one + "\n" + two + "\n" + one + "\n" + two;
+  for (const std::string& body : {std::string(kWireBody), "[" + one + "," + two + "]", lines, lines + "\n", wrap(lines)}) {
+    for (size_t size = 0; size < body.size(); ++size) {
+      PaymentBatch batch;
+      try {
+        batch = read_payments(body.substr(0, size));
+      } catch (const Error&) {
+        continue;  // nothing of it is whole
+      }
+      if (batch.rest_is_rejected) batch.rejected.pop_back();
+      EXPECT_TRUE(batch.rejected.empty()) << size << " of " << body;
+    }
+  }
+}
+
 TEST(PaymentReader, SurvivesTruncatedBodies) {
   const std::string inner = nlohmann::json::parse(kWireBody).get<std::string>();
   const std::string lines = std::string(kOne) + "\n" + std::string(kTwo) + "\n";

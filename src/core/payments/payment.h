@@ -113,7 +113,7 @@ struct PaymentBatch {
   std::vector<RejectedPayment> rejected;
   // Why the rest of the body, which is the last of `rejected` unless it is blank, could not be read.
   std::optional<Error> fault;
-  bool rest_is_rejected = false;
+  bool rest_is_rejected = false;  // or the last line, which nothing ends
 };
 
 enum class PaymentFormat {

@@ -480,7 +480,13 @@ void Reader::read_lines(std::string_view text) {
   for_each_line(text, [&](std::string_view line, size_t number) {
     if (is_ended) return;
     is_ended = is_full(text, static_cast<size_t>(line.data() - text.data()));
-    if (!is_ended) read_element(line, "line " + std::to_string(number) + ": ", 0);
+    if (is_ended) return;
+    const size_t rejected = batch_.rejected.size();
+    read_element(line, "line " + std::to_string(number) + ": ", 0);
+    // One without an end may have been cut.
+    if (batch_.rejected.size() > rejected && line.data() + line.size() == text.data() + text.size()) {
+      batch_.rest_is_rejected = document_.read(line) != Document::Reading::kWhole;
+    }
   });
   if (readable_ > 0) return;
   if (first_fault_) throw *first_fault_;

@@ -70,8 +70,10 @@ Error Reader::broken(std::string_view text, size_t at, size_t position, Document
 // Ends the reading of a text whose rest, from `rest` on, is unreadable.
 void Reader::end_at(std::string_view text, size_t rest, Error fault) {
   if (readable_ == 0) throw first_fault_ ? *first_fault_ : fault;
-  batch_.rest_is_rejected = skip_blank(text, rest) < text.size();
-  if (batch_.rest_is_rejected) reject_broken(text.substr(rest), fault.what());
+  if (skip_blank(text, rest) < text.size()) {
+    reject_broken(text.substr(rest), fault.what());
+    batch_.rest_is_rejected = true;
+  }
   batch_.fault.emplace(std::move(fault));
 }
 
