@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "pg/server/boundary.h"
+#include "pg/server/temporary_file.h"
 
 namespace fraud::pg {
 
@@ -50,18 +51,12 @@ void EventSpool::write(const EventBatch& batch, const std::vector<uint64_t>& run
 
 void EventSpool::rewind() {
   read_ = 0;
-  protect([this] {
-    if (BufFileSeek(file_, 0, 0, SEEK_SET) != 0) elog(ERROR, "could not go back in a temporary file");
-  });
+  protect([this] { go_back(file_); });
 }
 
 bool EventSpool::read(EventBatch* batch, std::vector<uint64_t>* runs) {
   if (read_ == written_) return false;
-  const auto exactly = [this](void* room, size_t bytes) {
-    protect([&] {
-      if (BufFileRead(file_, room, bytes) != bytes) elog(ERROR, "could not read back a temporary file");
-    });
-  };
+  const auto exactly = [this](void* room, size_t bytes) { protect([&] { read_exactly(file_, room, bytes); }); };
   protect([] { CHECK_FOR_INTERRUPTS(); });
   each_column(*batch, *runs, [&exactly](auto& column) {
     size_t size;

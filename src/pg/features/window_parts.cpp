@@ -5,17 +5,13 @@
 #include <limits>
 
 #include "pg/server/boundary.h"
+#include "pg/server/temporary_file.h"
 
 namespace fraud::pg {
 
 namespace {
 
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
-
-// Plain Postgres code.
-void read_exactly(BufFile* file, void* room, size_t bytes) {
-  if (BufFileRead(file, room, bytes) != bytes) elog(ERROR, "could not read back a temporary file");
-}
 
 }  // namespace
 
@@ -56,9 +52,7 @@ void WindowParts::keep(size_t part, const std::string_view* keys, const uint64_t
 
 void WindowParts::rewind() {
   protect([this] {
-    for (BufFile* file : files_) {
-      if (BufFileSeek(file, 0, 0, SEEK_SET) != 0) elog(ERROR, "could not go back in a temporary file");
-    }
+    for (BufFile* file : files_) go_back(file);
   });
 }
 
