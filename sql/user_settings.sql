@@ -59,8 +59,8 @@ BEGIN
         PERFORM fraud.load_history('public.setting_history');
         SELECT t.attributes || jsonb_build_object('amount', t.amount, 'at', extract(epoch FROM t.occurred_at)) INTO part FROM fraud.transactions t WHERE t.transaction_id = 'set-h1';
         parts := parts || part;
-        PERFORM fraud.add_rule('setting', $c$public.third(amount::float8)::text || interval '26 hours'::text || E'\\x00ff'::bytea::text || '2026-01-02 03:04+00'::timestamptz || to_char(amount, 'FM9D9L') || ARRAY[NULL]::text[]::text || E'a\\b'
-            = '1.7333333333333334' || '26:00:00' || E'\\x00ff' || '2026-01-02 03:04:00+00' || '5.2 ' || '{NULL}' || E'a\\b'$c$,
+        PERFORM fraud.add_rule('setting', $c$public.third(amount::float8)::text || interval '26 hours'::text || E'\\x00ff'::bytea::text || '2026-01-02 03:04+00'::timestamptz || to_char(amount, 'FM9D9L') || ARRAY[NULL]::text[]::text || E'a\\b' || extract(hour FROM ('2026-01-02 03:04 EST' || left(merchant, 0))::timestamptz AT TIME ZONE 'UTC')::text || to_tsvector('The cards')::text
+            = '1.7333333333333334' || '26:00:00' || E'\\x00ff' || '2026-01-02 03:04:00+00' || '5.2 ' || '{NULL}' || E'a\\b' || '8' || $s$'cards':2 'the':1$s$ $c$,
             'review', 'kept {amount}, far {distance_km}, hour {hour}', 'enforce');
         SELECT i.decision INTO part
         FROM fraud.ingest('{"cc_num": "4000000000000010", "trans_num": "set-2", "amt": 5.2, "merchant": "M", "ip": 1e-7, "trans_date_trans_time": "2026-01-03 04:05:06"}'::jsonb) i;
@@ -85,14 +85,14 @@ END
 $$;
 CREATE TABLE setting_results (setting text, result text);
 INSERT INTO setting_results VALUES ('', all_results());
-SELECT cardinality(regexp_split_to_array(result, E'\n')) AS results FROM setting_results;
+SELECT cardinality(regexp_split_to_array(result, E'\n')) AS results, result LIKE '%kept%' AS rule_has_matched FROM setting_results;
 
 CREATE TABLE odd_settings (setting text, value text, PRIMARY KEY (setting, value));
 INSERT INTO odd_settings VALUES
     ('plan_cache_mode', 'force_generic_plan'), ('force_parallel_mode', 'regress'), ('debug_parallel_query', 'regress'), ('standard_conforming_strings', 'off'), ('row_security', 'off'),
     ('enable_seqscan', 'off'), ('enable_indexscan', 'off'), ('enable_partition_pruning', 'off'), ('datestyle', 'SQL, DMY'), ('intervalstyle', 'sql_standard'), ('timezone', 'Pacific/Chatham'),
     ('timezone', '<odd>-13'), ('lc_time', 'C.UTF-8'), ('datestyle', 'German, DMY'), ('intervalstyle', 'iso_8601'), ('lc_numeric', 'POSIX'), ('lc_monetary', 'POSIX'), ('bytea_output', 'escape'), ('extra_float_digits', '-15'), ('search_path', ''), ('search_path', 'public, pg_catalog'),
-    ('array_nulls', 'off'), ('transform_null_equals', 'on'), ('quote_all_identifiers', 'on'), ('client_encoding', 'LATIN1');
+    ('timezone_abbreviations', 'Australia'), ('default_text_search_config', 'pg_catalog.german'), ('array_nulls', 'off'), ('transform_null_equals', 'on'), ('quote_all_identifiers', 'on'), ('client_encoding', 'LATIN1');
 -- And each that has words for its values, with all of them.
 INSERT INTO odd_settings
 SELECT s.name, v.value FROM pg_settings s, unnest(CASE s.vartype WHEN 'bool' THEN '{on,off}' ELSE s.enumvals END) v(value)

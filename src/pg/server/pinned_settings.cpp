@@ -10,6 +10,7 @@ extern "C" {
 #include "parser/parse_expr.h"
 #include "parser/parser.h"
 #include "pgtime.h"
+#include "tsearch/ts_cache.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
@@ -42,9 +43,12 @@ constexpr Setting kFormats[] = {{"DateStyle", "ISO, YMD"},
 
 // And what expressions of people's own may depend on besides.
 constexpr Setting kOthers[] = {{"TimeZone", "UTC"},    {"xmlbinary", "base64"}, {"xmloption", "content"},
-                               {"lc_monetary", "C"},   {"lc_numeric", "C"},     {"lc_time", "C"}};
+                               {"lc_monetary", "C"},   {"lc_numeric", "C"},     {"lc_time", "C"},
+                               {"timezone_abbreviations", "Default"}, {"default_text_search_config", "pg_catalog.simple"}};
 
-bool is_c(const char* locale) { return locale != nullptr && std::strcmp(locale, "C") == 0; }
+bool is(const char* setting, const char* value) { return setting != nullptr && std::strcmp(setting, value) == 0; }
+
+bool is_c(const char* locale) { return is(locale, "C"); }
 
 // True where they are set so already, as they nearly always are: each payment asks. (What comes first of day and month
 // counts where dates are read.)
@@ -54,16 +58,15 @@ bool are_formats_pinned() {
 }
 
 bool are_pinned() {
-  return are_formats_pinned() && DateOrder == DATEORDER_YMD && session_timezone != nullptr &&
-         std::strcmp(pg_get_timezone_name(session_timezone), "UTC") == 0 && xmlbinary == XMLBINARY_BASE64 && xmloption == XMLOPTION_CONTENT &&
-         is_c(locale_monetary) && is_c(locale_numeric) && is_c(locale_time);
+  return are_formats_pinned() && DateOrder == DATEORDER_YMD && session_timezone != nullptr && is(pg_get_timezone_name(session_timezone), "UTC") &&
+         xmlbinary == XMLBINARY_BASE64 && xmloption == XMLOPTION_CONTENT && is_c(locale_monetary) && is_c(locale_numeric) && is_c(locale_time) &&
+         is(TSCurrentConfig, "pg_catalog.simple") && is(GetConfigOption("timezone_abbreviations", false, false), "Default");
 }
 
 template <size_t count>
 void pin(const Setting (&settings)[count]) {
   for (const auto& [name, value] : settings) {
-    const char* now = GetConfigOption(name, false, false);
-    if (now != nullptr && std::strcmp(now, value) == 0) continue;
+    if (is(GetConfigOption(name, false, false), value)) continue;
     (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
   }
 }
