@@ -266,14 +266,22 @@ run_regress_tests() { # run_regress_tests TEST…
 }
 
 # --------------------------------------------------------------------- TAP
+# Of the files of test/t those that take longest, mostly to wait for a minute to pass, or to call all functions.
+LONG_TESTS='test/t/003_life_cycle.pl test/t/021_cron.pl test/t/026_arguments.pl'
+other_tests() { for test in test/t/*.pl; do case " $LONG_TESTS " in *" $test "*) ;; *) say "$test" ;; esac done; }
+
+# run_tap [NAME [FILE...]]: all of test/t, or PROVE_TESTS, where no file is named. Some may run beside others under another name.
 run_tap() {
-    log=$WORK/tap.log
+    tap=${1:-tap}
+    [ $# = 0 ] || shift
+    [ $# -gt 0 ] || set -- ${PROVE_TESTS:-test/t/*.pl}
+    log=$WORK/$tap.log
     (cd "$TREE" && as_server_user env PATH="$PG_BIN:$PATH" PG_BIN="$PG_BIN" PG_REGRESS="$PGXS_TEST/regress/pg_regress" \
-        PERL5LIB="$PGXS_TEST/perl:$TREE/test/t" TESTDIR="$OUT" TESTDATADIR="$OUT/tmp_check" TESTLOGDIR="$OUT/tmp_check/log" \
-        TMPDIR="$OUT" FRAUD_UPGRADE_FROM="${FRAUD_UPGRADE_FROM:-}" FRAUD_TREE="$TREE" LANG=C prove --timer --failures ${PROVE_TESTS:-test/t/*.pl}) >"$log" 2>&1
+        PERL5LIB="$PGXS_TEST/perl:$TREE/test/t" TESTDIR="$OUT" TESTDATADIR="$OUT/check_$tap" TESTLOGDIR="$OUT/check_$tap/log" \
+        PG_TEST_PORT_DIR="$OUT/ports" TMPDIR="$OUT" FRAUD_UPGRADE_FROM="${FRAUD_UPGRADE_FROM:-}" FRAUD_TREE="$TREE" LANG=C prove --timer --failures "$@") >"$log" 2>&1
     count_prove TAP $? "$log"
     # One that was skipped started no server.
-    set -- "$OUT"/tmp_check/log/*.log
+    set -- "$OUT/check_$tap"/log/*.log
     [ ! -e "$1" ] || look_through_logs "its servers' logs" "$@"
 }
 
