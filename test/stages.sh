@@ -276,12 +276,13 @@ run_tap() {
     [ $# = 0 ] || shift
     [ $# -gt 0 ] || set -- ${PROVE_TESTS:-test/t/*.pl}
     log=$WORK/$tap.log
+    as_server_user mkdir -p "$OUT/$tap" "$OUT/ports"
     (cd "$TREE" && as_server_user env PATH="$PG_BIN:$PATH" PG_BIN="$PG_BIN" PG_REGRESS="$PGXS_TEST/regress/pg_regress" \
-        PERL5LIB="$PGXS_TEST/perl:$TREE/test/t" TESTDIR="$OUT" TESTDATADIR="$OUT/check_$tap" TESTLOGDIR="$OUT/check_$tap/log" \
+        PERL5LIB="$PGXS_TEST/perl:$TREE/test/t" TESTDIR="$OUT/$tap" TESTDATADIR="$OUT/$tap/tmp_check" TESTLOGDIR="$OUT/$tap/tmp_check/log" \
         PG_TEST_PORT_DIR="$OUT/ports" TMPDIR="$OUT" FRAUD_UPGRADE_FROM="${FRAUD_UPGRADE_FROM:-}" FRAUD_TREE="$TREE" LANG=C prove --timer --failures "$@") >"$log" 2>&1
     count_prove TAP $? "$log"
     # One that was skipped started no server.
-    set -- "$OUT/check_$tap"/log/*.log
+    set -- "$OUT/$tap"/tmp_check/log/*.log
     [ ! -e "$1" ] || look_through_logs "its servers' logs" "$@"
 }
 
