@@ -101,6 +101,19 @@ for my $what (sort keys %held)
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.labels WHERE transaction_id = 'a-6' AND source = 'payload'"), "a label that a person's stood in the way of is recorded");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.merchants WHERE merchant = 'New Shop'"), 'the new merchant has its row');
 
+# Nor does an application wait for another's new merchant, whose row is made whatever becomes of either.
+for my $end (qw(COMMIT ROLLBACK))
+{
+    my $idle = $node->background_psql('postgres');
+    $idle->query_safe('BEGIN');
+    $idle->query_safe("SELECT * FROM fraud.ingest('" . $payment_of->($card[61], "open-$end", "Shop of $end") . "')");
+    is(value("SET lock_timeout = '300 ms'; SELECT status FROM fraud.ingest('" . $payment_of->($card[62], "beside-$end", "Shop of $end") . "')"), 'stored',
+        "fraud.ingest does not wait for another one's new merchant");
+    $idle->query_safe($end);
+    $idle->quit;
+    ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM fraud.merchants WHERE merchant = 'Shop of $end'"), "the merchant has its row after $end");
+}
+
 # A prepared transaction has no session that could be named.
 {
     value("BEGIN; SELECT FROM fraud.ingest('{\"cc_num\": $card[20], \"trans_num\": \"pr-0\", \"amt\": 1, \"merchant\": \"M\", \"unix_time\": 1767402123}'); COMMIT");

@@ -127,6 +127,17 @@ bool merchants_are_there(const std::vector<Entry>& entries, Snapshot snapshot) {
   return true;
 }
 
+std::set<std::string_view> merchants_being_added(const std::vector<Entry>& entries) {
+  std::set<std::string_view> found;
+  PlainTable table(relation("merchants"), kMerchantColumns, PlainTable::Use::kInsert, 1);
+  if (!table.is_plain()) return found;
+  for (const Entry& entry : entries) {
+    const Datum key = text_param(entry.payment->merchant).value;
+    if (found.count(entry.payment->merchant) == 0 && table.is_being_added(&key)) found.insert(entry.payment->merchant);
+  }
+  return found;
+}
+
 namespace {
 
 const PlainColumn kPaymentColumns[] = {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <optional>
+#include <set>
+#include <string_view>
 #include <vector>
 
 #include "pg/payments/payment_store.h"
@@ -31,6 +33,9 @@ size_t update_customers(std::vector<Entry>& entries, Snapshot snapshot);
 
 // Whether the merchants of all entries are there.
 bool merchants_are_there(const std::vector<Entry>& entries, Snapshot snapshot);
+
+// Those merchants of the payments that another transaction adds and has not committed.
+std::set<std::string_view> merchants_being_added(const std::vector<Entry>& entries);
 
 // What the payment itself says, as the columns of fraud.transactions that these names are of.
 extern const PlainColumn kPaymentColumnNames[];

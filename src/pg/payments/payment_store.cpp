@@ -299,19 +299,30 @@ void claim_keys(Spi& spi, std::vector<Entry>& entries, std::vector<IngestOutcome
   entries.erase(lost, entries.end());
 }
 
-void write_merchants(Spi& spi, const std::vector<Entry>& entries, bool make) {
+// Merchants' rows are made here, or, `apart`, by the scorers: for them it is a queue that they are put into. Also where another transaction
+// makes a row now, and has not ended, so that nobody waits for it, as long as there are scorers.
+void write_merchants(Spi& spi, const std::vector<Entry>& entries, bool apart) {
   std::map<std::string_view, const Entry*> first;  // sorted: concurrent batches agree on the order
   for (const Entry& entry : entries) {
     const Entry*& known = first[entry.payment->merchant];
     if (known == nullptr || entry.occurred_at < known->occurred_at) known = &entry;
   }
-  Column merchant(TEXTOID), category(TEXTOID), since(TIMESTAMPTZOID);
+  std::set<std::string_view> others;
+  if (!apart && guc_direct_access && extension_present(MyDatabaseId)) others = merchants_being_added(entries);
+  struct Columns {
+    Column merchant{TEXTOID}, category{TEXTOID}, since{TIMESTAMPTZOID};
+  };
+  Columns made, queued;
   for (const auto& [name, entry] : first) {
-    merchant.add(text_param(name));
-    category.add(optional_text_param(entry->payment->category));
-    since.add(time_param(entry->occurred_at));
+    Columns& columns = apart || others.count(name) != 0 ? queued : made;
+    columns.merchant.add(text_param(name));
+    columns.category.add(optional_text_param(entry->payment->category));
+    columns.since.add(time_param(entry->occurred_at));
   }
-  spi.run(make ? insert_merchants : queue_merchants, {merchant.array(), category.array(), since.array()});
+  if (made.merchant.size() > 0) spi.run(insert_merchants, {made.merchant.array(), made.category.array(), made.since.array()});
+  if (queued.merchant.size() == 0) return;
+  spi.run(queue_merchants, {queued.merchant.array(), queued.category.array(), queued.since.array()});
+  if (!apart) protect([] { wake_scorers_at_commit(); });
 }
 
 }  // namespace
@@ -606,7 +617,7 @@ bool claim(Spi& spi, CardLookup& cards, std::vector<Entry>& entries, std::vector
     claim_keys(spi, entries, outcomes, refused);
     if (entries.empty()) return false;
   }
-  if (!keys || !merchants_are_there(entries, snapshot->get())) write_merchants(spi, entries, !apart);
+  if (!keys || !merchants_are_there(entries, snapshot->get())) write_merchants(spi, entries, apart);
   return done == entries.size();
 }
 

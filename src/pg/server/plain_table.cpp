@@ -280,6 +280,12 @@ bool PlainTable::find(const Datum* keys, Snapshot snapshot) {
   });
 }
 
+bool PlainTable::is_being_added(const Datum* keys) {
+  SnapshotData dirty;
+  InitDirtySnapshot(dirty);
+  return find(keys, &dirty) && TransactionIdIsValid(dirty.xmin);
+}
+
 bool PlainTable::update(const Datum* values, const bool* nulls, Snapshot snapshot) {
   return protect([&] {
     PreventCommandIfReadOnly("INSERT");

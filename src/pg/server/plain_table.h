@@ -57,6 +57,9 @@ class PlainTable {
   // Finds the row that the snapshot sees with that primary key; false where there is none. Its values are in the order of
   // the columns, until the next find().
   bool find(const Datum* keys, Snapshot snapshot);
+  // Tells whether another transaction, which has not ended, adds a row with that primary key: adding it too would be waiting
+  // for that one's end.
+  bool is_being_added(const Datum* keys);
   Datum value(int column) const noexcept { return found_values_[static_cast<size_t>(column)]; }
   bool is_null(int column) const noexcept { return found_nulls_[static_cast<size_t>(column)] != 0; }
 
