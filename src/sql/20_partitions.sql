@@ -125,6 +125,18 @@ $$;
 COMMENT ON FUNCTION fraud._ensure_partition(timestamptz) IS
     'internal: makes the partition of fraud.transactions that holds this time; false where it is there already';
 
+-- What is stored cannot be older than the first month that is there.
+CREATE FUNCTION fraud._first_month() RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+BEGIN ATOMIC
+    SELECT coalesce(min(to_date(substr(c.relname, 14), 'YYYY_MM')::timestamp AT TIME ZONE 'UTC'), 'infinity')
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'fraud.transactions'::regclass AND c.relname ~ '^transactions_[0-9]{4,}_[0-9]{2}$';
+END;
+COMMENT ON FUNCTION fraud._first_month() IS 'internal: the start of the earliest month of fraud.transactions';
+
 -- Whether retention takes a month: then nothing makes it again, and no payment of it is taken in.
 CREATE FUNCTION fraud._is_past_retention(occurred_at timestamptz) RETURNS boolean
 LANGUAGE sql STABLE

@@ -187,6 +187,17 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.close_day(date) IS
     'writes the figures of a day that is over into fraud.daily_reports, as known now; again, as another revision, only if they have changed. Returns the latest revision';
 
+-- No day is closed for being asked for that lies before all months, and more than a year back: nothing is of it, and from
+-- 1970 on there are 20,000.
+CREATE FUNCTION fraud._first_closed(since date) RETURNS date
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT greatest(since, least((fraud._first_month() AT TIME ZONE fraud.report_timezone())::date, (now() AT TIME ZONE fraud.report_timezone())::date - 400))
+    WHERE since IS NOT NULL;
+END;
+COMMENT ON FUNCTION fraud._first_closed(date) IS 'internal: the first day that is closed, of what was asked for; null for null';
+
 CREATE FUNCTION fraud._close_due_days(since date) RETURNS TABLE (day date, revision int)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -200,7 +211,7 @@ DECLARE
 BEGIN
     PERFORM fraud._check_day(since);
     PERFORM fraud._lock('reports');
-    INSERT INTO fraud.closing AS c (first_day) VALUES (coalesce(since, last_due))
+    INSERT INTO fraud.closing AS c (first_day) VALUES (coalesce(fraud._first_closed(since), last_due))
     ON CONFLICT (only_row) DO UPDATE SET first_day = least(c.first_day, excluded.first_day) WHERE since IS NOT NULL;
     SELECT array_agg(d::date) INTO missing
     FROM fraud.closing c, generate_series(c.first_day::timestamp, last_due, interval '1 day') d
@@ -221,4 +232,4 @@ CREATE FUNCTION fraud.close_due_days(since date DEFAULT NULL) RETURNS TABLE (day
 AS 'MODULE_PATHNAME', 'fraud_detect_as_owner'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.close_due_days(date) IS
-    'closes the days that are over and not closed yet, from the first one on (`since`, or when this was first called), once fraud_detect.report_hour has come; with a new day also revises those before it whose figures have changed. Returns the reports written';
+    'closes the days that are over and not closed yet, from the first one on (`since`, but none that lies before all months and more than 400 days back; or when this was first called), once fraud_detect.report_hour has come; with a new day also revises those before it whose figures have changed. Returns the reports written';

@@ -44,18 +44,6 @@ END;
 COMMENT ON FUNCTION fraud._records_cutoff(name) IS
     'internal: the month before which rows of a table may go when their payments are not stored; null: none may';
 
--- What is stored cannot be older than the first month that is there.
-CREATE FUNCTION fraud._first_month() RETURNS timestamptz
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-SET timezone = 'UTC'
-BEGIN ATOMIC
-    SELECT coalesce(min(to_date(substr(c.relname, 14), 'YYYY_MM')::timestamp AT TIME ZONE 'UTC'), 'infinity')
-    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-    WHERE i.inhparent = 'fraud.transactions'::regclass AND c.relname ~ '^transactions_[0-9]{4,}_[0-9]{2}$';
-END;
-COMMENT ON FUNCTION fraud._first_month() IS 'internal: the start of the earliest month of fraud.transactions';
-
 -- What the tables' triggers ask (fraud._append_only): by the row, not by who deletes, so that
 -- nobody removes what retention does not take.
 CREATE FUNCTION fraud._is_past_record(relation name, removed jsonb) RETURNS boolean

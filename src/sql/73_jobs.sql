@@ -144,7 +144,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT fraud._check_day(since);
     INSERT INTO fraud.closing AS c (first_day, scheduled_at)
-    VALUES (coalesce(since, (now() AT TIME ZONE fraud.report_timezone())::date), now())
+    VALUES (coalesce(fraud._first_closed(since), (now() AT TIME ZONE fraud.report_timezone())::date), now())
     ON CONFLICT (only_row) DO UPDATE
     SET first_day = CASE WHEN since IS NULL THEN c.first_day ELSE least(c.first_day, excluded.first_day) END,
         scheduled_at = coalesce(c.scheduled_at, excluded.scheduled_at);
@@ -319,7 +319,7 @@ CREATE FUNCTION fraud.schedule(first_day date DEFAULT NULL) RETURNS TABLE (job t
 AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.schedule(date) IS
-    'sets up all jobs with pg_cron, in whichever database it lives, named fraud_detect:<database>:<job>; calling it again changes nothing, and where another role has set them up they stay that role''s, which a notice says. first_day: the first day that is closed, by default today. Jobs run as the caller';
+    'sets up all jobs with pg_cron, in whichever database it lives, named fraud_detect:<database>:<job>; calling it again changes nothing, and where another role has set them up they stay that role''s, which a notice says. first_day: the first day that is closed, by default today; none that lies before all months and more than 400 days back. Jobs run as the caller';
 
 -- The jobs are the caller's, and removed with the caller's rights; the log is the owner's.
 CREATE FUNCTION fraud.__note_unscheduled(jobs bigint) RETURNS void
