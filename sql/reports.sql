@@ -49,9 +49,6 @@ DELETE FROM fraud.daily_reports WHERE day = current_date - 2;
 INSERT INTO fraud.daily_reports SELECT day, 2, now(), timezone, payments + 1, volume, customers, alerts, alerted_volume, approved, reviewed, blocked, undecided,
     labelled_fraud, labelled_legitimate, labelled_fraud_alerted, labelled_fraud_volume, top_merchants, top_categories FROM fraud.daily_reports WHERE day = current_date - 3;
 SELECT day - current_date AS day, revision FROM fraud.close_due_days() ORDER BY 1, 2;
--- Days of which there can be nothing are not closed.
-SELECT count(*) <= greatest(400, current_date - min(month)) AS none_before_all_months FROM (SELECT to_date(right(relname, 7), 'YYYY_MM') FROM pg_class WHERE relname ~ '^transactions_[0-9_]+$' AND relispartition) m(month),
-    LATERAL fraud.close_due_days(since => '1970-01-01');
 COMMIT;
 RESET fraud_detect.report_hour;
 DELETE FROM fraud.daily_reports;

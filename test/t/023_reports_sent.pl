@@ -22,6 +22,11 @@ my $node = new_server('main',
     conf => "timezone = '$zone'\nfraud_detect.report_timezone = '$zone'\nfraud_detect.ca_file = '$dir/ca.crt'\nfraud_detect.report_hour = 0\nfraud_detect.label_maturity = 0\n");
 sub value { return $node->safe_psql('postgres', $_[0]) }
 
+# Each report of a day is made and sent, so none is of a day of which there can be nothing.
+my @back = split /\n/, value(q{BEGIN; SELECT current_date - min(day) FROM fraud.close_due_days(since => '1970-01-01');
+    SELECT greatest(399, current_date - fraud._first_month()::date); ROLLBACK});
+cmp_ok($back[0], '<=', $back[1] + 2, 'days of which there can be nothing are not closed for being asked for');
+
 my $secret = 'whsec_' . encode_base64('a key of twenty-five byte', '');
 value("SELECT fraud.add_channel('desk', 'email', 'desk\@example.com', takes => '{report}', smtp_url => '$mail->{url}', sender => 'fraud\@example.com')");
 value("SELECT fraud.add_channel('hook', 'webhook', '$receiver->{url}/ok', takes => '{report}', secret => '$secret')");
