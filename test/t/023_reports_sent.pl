@@ -24,8 +24,8 @@ sub value { return $node->safe_psql('postgres', $_[0]) }
 
 # Each report of a day is made and sent, so none is of a day of which there can be nothing.
 my @back = split /\n/, value(q{BEGIN; SELECT current_date - min(day) FROM fraud.close_due_days(since => '1970-01-01');
-    SELECT greatest(399, current_date - fraud._first_month()::date); ROLLBACK});
-cmp_ok($back[0], '<=', $back[1] + 2, 'days of which there can be nothing are not closed for being asked for');
+    SELECT greatest(400, current_date - m::date) FROM nullif(fraud._first_month(), 'infinity') m; ROLLBACK});
+cmp_ok($back[0], '<=', $back[1] + 1, 'days of which there can be nothing are not closed for being asked for');
 
 my $secret = 'whsec_' . encode_base64('a key of twenty-five byte', '');
 value("SELECT fraud.add_channel('desk', 'email', 'desk\@example.com', takes => '{report}', smtp_url => '$mail->{url}', sender => 'fraud\@example.com')");
