@@ -110,84 +110,12 @@ Statement has_polled("SELECT EXISTS (SELECT FROM fraud.source_state) OR EXISTS (
 
 Statement snapshot_range("SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text FROM pg_current_snapshot() s", {});
 
-// None waits longer than five seconds for its next try, unless the clock was set back.
-Statement held_due("SELECT h.card, CASE WHEN h.next_try_at > clock_timestamp() + interval '5 seconds' AND h.next_try_at < 'infinity' THEN clock_timestamp() ELSE h.next_try_at END FROM fraud.held_customers h"
-                   " WHERE get_byte(uuid_send(h.card), 0) % $3 = ANY ($1) ORDER BY h.next_try_at LIMIT $2",
-                   {INT2ARRAYOID, INT4OID, INT4OID});
-
-// Whoever waits for a row here waits for a person: those that are locked are passed over.
-Statement lock_rows("SELECT c.card FROM fraud.customers c WHERE c.card = ANY ($1) ORDER BY c.card"
-                    " FOR NO KEY UPDATE SKIP LOCKED",
-                    {UUIDARRAYOID});
-Statement known_customers("SELECT c.card FROM fraud.customers c WHERE c.card = ANY ($1)", {UUIDARRAYOID});
-
-Statement queued_merchants(
-    "WITH taken AS (DELETE FROM fraud.merchant_queue q USING (SELECT m.merchant_id FROM fraud.merchant_queue m"
-    "   ORDER BY m.merchant_id LIMIT $1 FOR UPDATE SKIP LOCKED) d WHERE q.merchant_id = d.merchant_id"
-    "  RETURNING q.merchant, q.category, q.first_payment_at)"
-    " INSERT INTO fraud.merchants (merchant, category, first_payment_at)"
-    " SELECT DISTINCT ON (t.merchant) t.merchant, t.category, t.first_payment_at FROM taken t"
-    " ORDER BY t.merchant, t.first_payment_at ON CONFLICT DO NOTHING",
-    {INT4OID});
-Statement waiting_merchants("SELECT m.merchant_id FROM fraud.merchant_queue m WHERE m.merchant_id > $2"
-                            " ORDER BY m.merchant_id LIMIT $1",
-                            {INT4OID, INT8OID});
-Statement forget_queued("DELETE FROM fraud.merchant_queue q WHERE q.merchant_id = $1", {INT8OID});
-Statement queued_merchant(
-    "WITH taken AS (DELETE FROM fraud.merchant_queue q WHERE q.merchant_id = $1"
-    "  RETURNING q.merchant, q.category, q.first_payment_at)"
-    " INSERT INTO fraud.merchants (merchant, category, first_payment_at)"
-    " SELECT t.merchant, t.category, t.first_payment_at FROM taken t ON CONFLICT DO NOTHING",
-    {INT8OID});
-
 // Returns them as they are now: who they are of may have been erased since they were read.
 Statement take_out("DELETE FROM fraud.inbox b WHERE b.inbox_id = ANY ($1)"
                    " RETURNING b.inbox_id, b.payment, array_to_string(b.number_hashes, ',')",
                    {INT8ARRAYOID});
 
-// The session in the way: whose transaction has locked the customer's row; else, of an
-// uncommitted new row that is in nobody's sight, the oldest transaction that writes where
-// a payment does.
-Statement hold_customer(
-    // A prepared transaction has no session.
-    "WITH prepared AS (SELECT format('prepared transaction \"%s\" has locked the customer''s row', fraud._mask_card_numbers(left(p.gid, 100))) AS reason"
-    "  FROM fraud.customers c JOIN pg_prepared_xacts p ON p.transaction = c.xmax WHERE $4 AND c.card = $1)"
-    " INSERT INTO fraud.held_customers AS h (card, next_try_at, reason, month, blocking_pid)"
-    " SELECT $1, clock_timestamp() + interval '100 milliseconds', coalesce((SELECT p.reason FROM prepared p), $2), $3,"
-    "  CASE WHEN $4 AND NOT EXISTS (SELECT FROM prepared) THEN coalesce("
-    "  (SELECT l.pid FROM fraud.customers c JOIN pg_locks l ON l.locktype = 'transactionid'"
-    "    AND l.transactionid = c.xmax AND l.mode = 'ExclusiveLock' AND l.granted WHERE c.card = $1 AND l.pid <> pg_backend_pid() LIMIT 1),"
-    "  (SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
-    "    WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_backend_pid()"
-    "     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())"
-    "     AND l.relation IN ('fraud.customers'::regclass, 'fraud.merchants'::regclass, 'fraud.payment_keys'::regclass,"
-    "      'fraud.case_states'::regclass, 'fraud.labels'::regclass)"
-    "     AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
-    "     AND a.backend_type NOT LIKE 'fraud_detect%' ORDER BY a.xact_start LIMIT 1)) END"
-    " ON CONFLICT (card) DO UPDATE SET attempts = h.attempts + 1, reason = excluded.reason, month = excluded.month,"
-    "  blocking_pid = excluded.blocking_pid,"
-    "  next_try_at = clock_timestamp() + least(interval '5 seconds', interval '100 milliseconds' * power(1.5, least(h.attempts, 20)))",
-    {UUIDOID, TEXTOID, TIMESTAMPTZOID, BOOLOID});
-
-Statement months_to_make("SELECT fraud._missing_months($1 * interval '1 minute')", {INT4OID});
-Statement make_partition("SELECT fraud._ensure_partition($1)", {TIMESTAMPTZOID});
-Statement wake_waiting("UPDATE fraud.held_customers h SET next_try_at = clock_timestamp() FROM (SELECT w.card"
-                       "  FROM fraud.held_customers w WHERE w.month = $1 FOR UPDATE SKIP LOCKED) w WHERE h.card = w.card",
-                       {TIMESTAMPTZOID});
-
-Statement release_customer("DELETE FROM fraud.held_customers h WHERE h.card = $1"
-                           " AND NOT EXISTS (SELECT FROM fraud.inbox b WHERE b.card = $1)",
-                           {UUIDOID});
-
 int16_t shard_of(const CardId& card) { return static_cast<int16_t>(card[0] % kShards); }
-
-SqlValue shard_array(const Shards& shards) {
-  Column column(INT2OID);
-  for (size_t i = 0; i < shards.size(); ++i) {
-    if (shards[i]) column.add({Int16GetDatum(static_cast<int16>(i))});
-  }
-  return column.array();
-}
 
 std::vector<InboxRow> take_rows(Spi& spi, uint64_t count) {
   std::vector<InboxRow> rows(count);
@@ -202,18 +130,6 @@ std::vector<InboxRow> take_rows(Spi& spi, uint64_t count) {
     row.hashes = parse_hashes(*spi.text(i, 7));
   }
   return rows;
-}
-
-std::vector<CardId> take_cards(Spi& spi, uint64_t count) {
-  std::vector<CardId> cards;
-  for (uint64_t i = 0; i < count; ++i) cards.push_back(card_id(*DatumGetUUIDP(*spi.datum(i, 1))));
-  return cards;
-}
-
-SqlValue card_array(const std::set<CardId>& cards) {
-  Column column(UUIDOID);
-  for (const CardId& card : cards) column.add(uuid_param(card_uuid(card)));
-  return column.array();
 }
 
 // Takes rows out of the inbox, and returns those that were there, in the order given.
@@ -361,6 +277,14 @@ void note_fields(Spi& spi, const std::vector<Entry>& entries, const std::string&
 
 }  // namespace
 
+SqlValue shard_array(const Shards& shards) {
+  Column column(INT2OID);
+  for (size_t i = 0; i < shards.size(); ++i) {
+    if (shards[i]) column.add({Int16GetDatum(static_cast<int16>(i))});
+  }
+  return column.array();
+}
+
 void begin_scoring() {
   prefer_index_scans();
   protect([] {
@@ -465,34 +389,6 @@ XidRange running_transactions(Spi& spi) {
   return {std::stoull(*spi.text(0, 1)), std::stoull(*spi.text(0, 2))};
 }
 
-std::vector<CardId> due_customers(Spi& spi, const Shards& shards, int most) {
-  uint64_t count = spi.run(held_due, {shard_array(shards), int4_param(most), int4_param(kShards)});
-  const TimestampTz now = GetCurrentTimestamp();
-  uint64_t due = 0;
-  while (due < count && DatumGetTimestampTz(*spi.datum(due, 2)) <= now) ++due;
-  return take_cards(spi, due);
-}
-
-TimestampTz next_due_customer(Spi& spi, const Shards& shards) {
-  if (spi.run(held_due, {shard_array(shards), int4_param(1), int4_param(kShards)}) == 0) return DT_NOEND;
-  return DatumGetTimestampTz(*spi.datum(0, 2));
-}
-
-std::vector<CardId> lock_customers(Spi& spi, const std::vector<InboxRow>& rows) {
-  std::set<CardId> wanted;
-  for (const InboxRow& row : rows) wanted.insert(row.card);
-  const SqlValue cards = card_array(wanted);
-  std::set<CardId> locked;
-  for (const CardId& card : take_cards(spi, spi.run(lock_rows, {cards}))) locked.insert(card);
-  std::vector<CardId> blocked;
-  if (locked.size() == wanted.size()) return blocked;
-  for (const CardId& card : take_cards(spi, spi.run(known_customers, {cards}))) {
-    if (locked.count(card) == 0) blocked.push_back(card);
-  }
-  std::sort(blocked.begin(), blocked.end());
-  return blocked;
-}
-
 void score(const std::vector<InboxRow>& wanted, int writer) {
   if (wanted.empty()) return;
   std::vector<InboxRow> rows;
@@ -561,44 +457,5 @@ void reject(const InboxRow& wanted, const std::string& reason, int writer, Besid
   counts.rejected = 1;
   count_payments(spi, row.source, writer, counts);
 }
-
-void make_merchants(Spi& spi, int most) { spi.run(queued_merchants, {int4_param(most)}); }
-
-void make_merchant(Spi& spi, int64_t id) { spi.run(queued_merchant, {int8_param(id)}); }
-
-void forget_merchant(Spi& spi, int64_t id) { spi.run(forget_queued, {int8_param(id)}); }
-
-std::vector<int64_t> merchants_to_make(Spi& spi, int64_t after, int most) {
-  const uint64_t count = spi.run(waiting_merchants, {int4_param(most), int8_param(after)});
-  std::vector<int64_t> ids;
-  for (uint64_t row = 0; row < count; ++row) ids.push_back(*spi.integer(row, 1));
-  return ids;
-}
-
-void hold(Spi& spi, const CardId& card, const std::string& reason) {
-  spi.run(hold_customer, {uuid_param(card_uuid(card)), text_param(reason), null_param(), bool_param(true)});
-}
-
-void hold_for_month(Spi& spi, const CardId& card, TimestampTz time) {
-  const TimestampTz month = month_of(time);
-  const std::string reason = "the partition of the payment's month (" + format_time(unix_time(month)).substr(0, 7) + ") is being made";
-  spi.run(hold_customer, {uuid_param(card_uuid(card)), text_param(reason), time_param(month), bool_param(false)});
-  protect([] { wake_at_commit(WorkerKind::kIngest); });
-}
-
-std::vector<TimestampTz> missing_months(Spi& spi) {
-  const uint64_t count = spi.run(months_to_make, {int4_param(guc_max_age_min)});
-  std::vector<TimestampTz> months;
-  for (uint64_t row = 0; row < count; ++row) months.push_back(DatumGetTimestampTz(*spi.datum(row, 1)));
-  return months;
-}
-
-void make_month(Spi& spi, TimestampTz month) {
-  spi.run(make_partition, {time_param(month)});
-  spi.run(wake_waiting, {time_param(month)});
-  protect([] { wake_scorers_at_commit(); });
-}
-
-void release(Spi& spi, const CardId& card) { spi.run(release_customer, {uuid_param(card_uuid(card))}); }
 
 }  // namespace fraud::pg

@@ -20,6 +20,8 @@
 namespace fraud::pg {
 
 using Shards = std::bitset<kShards>;
+// Their numbers, as a smallint[].
+SqlValue shard_array(const Shards& shards);
 
 // A payment of the inbox.
 struct InboxRow {
@@ -87,42 +89,11 @@ XidRange running_transactions(Spi& spi);
 // Returns up to `most` rows of one customer, in order of receipt.
 std::vector<InboxRow> read_customer(Spi& spi, const CardId& card, int most);
 
-// Returns the held customers of those shards that are due to be tried again.
-std::vector<CardId> due_customers(Spi& spi, const Shards& shards, int most);
-
-// Returns when the next held customer is due, or DT_NOEND.
-TimestampTz next_due_customer(Spi& spi, const Shards& shards);
-
-// Locks the customers' rows and returns those, in order, whose row another session holds.
-std::vector<CardId> lock_customers(Spi& spi, const std::vector<InboxRow>& rows);
-
 // Stores the rows' payments (in the order given) and takes them out of the inbox. Runs
 // in the transaction of the caller, who has locked the customers.
 void score(const std::vector<InboxRow>& rows, int writer);
 
 // Takes a row out of the inbox that cannot be stored, and puts it on the dead-letter list.
 void reject(const InboxRow& row, const std::string& reason, int writer, Beside beside);
-
-// Makes the rows of merchants that scorers have seen first: of up to `most` at once, or of
-// one by its number in the queue. Their rows may be locked by others. One that is forgotten
-// comes again with its next payment.
-std::vector<int64_t> merchants_to_make(Spi& spi, int64_t after, int most);
-void forget_merchant(Spi& spi, int64_t id);
-void make_merchants(Spi& spi, int most);
-void make_merchant(Spi& spi, int64_t id);
-
-// Sets a customer aside until a later time, longer each time.
-void hold(Spi& spi, const CardId& card, const std::string& reason);
-
-// Likewise, until the month of this time has its partition, which the ingest worker makes.
-void hold_for_month(Spi& spi, const CardId& card, TimestampTz time);
-
-// The ingest worker's: months that it is to make, in order; and makes one, and has the
-// payments that wait for it tried again. Throws where somebody is in the way.
-std::vector<TimestampTz> missing_months(Spi& spi);
-void make_month(Spi& spi, TimestampTz month);
-
-// Lets a held customer go on, unless payments of his still wait.
-void release(Spi& spi, const CardId& card);
 
 }  // namespace fraud::pg

@@ -14,14 +14,13 @@
 #include <tuple>
 
 #include "pg/rules/list_lookup.h"
-#include "pg/rules/time_bound.h"
+#include "pg/rules/rule_attempt.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/index_lookup.h"
 #include "pg/server/owner_scope.h"
 #include "pg/server/pinned_settings.h"
 #include "pg/server/spi.h"
-#include "pg/server/subtransaction.h"
 
 extern "C" {
 #include "access/xact.h"
@@ -78,19 +77,6 @@ class InContext {
  private:
   MemoryContext outer_;
 };
-
-// Whether code of a procedural language has raised it, with whatever SQLSTATE it liked.
-bool is_raised_by_code(const ErrorData* data) {
-  const std::string_view file = data->filename != nullptr ? data->filename : "";
-  return file == "pl_exec.c" || file == "plperl.c" || file == "plpy_elog.c" || file == "pltcl.c";
-}
-
-// What failed is about the rule, and not about the statement or the transaction.
-bool is_the_rules(const ErrorData* data) {
-  if (is_raised_by_code(data)) return true;
-  const int category = ERRCODE_TO_CATEGORY(data->sqlerrcode);
-  return category != ERRCODE_OPERATOR_INTERVENTION && category != ERRCODE_TRANSACTION_ROLLBACK && data->sqlerrcode != ERRCODE_DISK_FULL;
-}
 
 // Code of a rule that has its session load or evaluate rules again would do so within itself, over the same row.
 bool rules_at_work = false;
@@ -151,45 +137,6 @@ void watch_catalog() {
   RegisterSubXactCallback(after_subtransaction, nullptr);
   for (int cache : {PROCOID, OPEROID, NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM}) CacheRegisterSyscacheCallback(cache, note_catalog_change, (Datum)0);
   watches = true;
-}
-
-struct Fault {
-  std::string message;
-  bool took_too_long = false;
-};
-
-std::string too_long() {
-  return "it took longer than fraud_detect.rule_timeout (" + std::to_string(guc_rule_timeout_ms) + " ms), and is not evaluated any more";
-}
-
-// Runs body in a subtransaction and for no longer than fraud_detect.rule_timeout; returns what failed, or nothing.
-template <typename Body>
-std::optional<Fault> attempt(Body&& body) {
-  TimeBound bound(guc_rule_timeout_ms);
-  try {
-    in_subtransaction([&] {
-      XactReadOnly = true;  // until the subtransaction's end: functions that it calls may say of themselves that they store something
-      try {
-        body();
-      } catch (...) {
-        (void)bound.stop();  // nothing is to interrupt what cleans up
-        throw;
-      }
-    });
-    if (bound.stop()) return Fault{too_long(), true};
-    bound.pass_on();
-    return std::nullopt;
-  } catch (const PgError& error) {
-    ErrorData* data = error.data();
-    const bool was_over = bound.stop() && data->sqlerrcode == ERRCODE_QUERY_CANCELED;
-    if (!was_over && !is_the_rules(data)) throw;
-    bound.pass_on();
-    const Fault fault{was_over ? too_long() : data->message != nullptr ? data->message : "error", was_over};
-    protect([&] { FreeErrorData(data); });
-    return fault;
-  } catch (const SqlError& error) {
-    return Fault{error.what()};
-  }
 }
 
 // The columns of the row (varno 1) that an expression reads; 0 is the whole of it. Plain Postgres code.
@@ -345,7 +292,7 @@ void RuleSet::prepare(const Group& group, Rule& rule) {
     rule.fault = "its author, role \"" + group.role + "\", is gone";
     return;
   }
-  const std::optional<Fault> fault = attempt([&] {
+  const std::optional<RuleFault> fault = attempt_rule([&] {
     RestrictedScope scope(group.definer);
     if (!group.may_see) throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "its author must be able to read all rows of the table");
     const char* text = rule.expression.c_str();
@@ -454,9 +401,9 @@ void RuleSet::show(const RuleValues& row) {
 
 // Evaluates an author's rules over some rows in one go, and only where one of them fails row by row.
 void RuleSet::run(Group& group, const std::vector<RuleValues>& rows, size_t begin, size_t end, Found& found) {
-  auto evaluate = [&](size_t from, size_t to) -> std::optional<Fault> {
+  auto evaluate = [&](size_t from, size_t to) -> std::optional<RuleFault> {
     if (group.together == nullptr) return std::nullopt;
-    return attempt([&] {
+    return attempt_rule([&] {
       RestrictedScope scope(group.definer);
       protect([&] {
         for (size_t row = from; row < to; ++row) {
@@ -478,7 +425,7 @@ void RuleSet::run(Group& group, const std::vector<RuleValues>& rows, size_t begi
     // What has matched before it failed may have been of others' rows.
     std::fill_n(found.matched.begin() + static_cast<std::ptrdiff_t>(row * rules_.size() + group.begin), group.end - group.begin, 0);
     protect([&] { show(rows[row]); });
-    const std::optional<Fault> fault = evaluate(row, row + 1);
+    const std::optional<RuleFault> fault = evaluate(row, row + 1);
     if (!fault) continue;
     Rule* slowest = run_apart(group, row, found);
     // Together they take too long, and none alone: with the slowest of them less the next payment is nearer to the bound.
@@ -499,7 +446,7 @@ Rule* RuleSet::run_apart(Group& group, size_t row, Found& found) {
     matched[i] = 0;
     if (!rule.runs()) continue;
     const int64_t begun = GetCurrentTimestamp();
-    const std::optional<Fault> own = attempt([&] {
+    const std::optional<RuleFault> own = attempt_rule([&] {
       RestrictedScope scope(group.definer);
       protect([&] { evaluate_one(rule, matched[i]); });
     });

@@ -19,6 +19,8 @@
 
 #include "pg/payments/card.h"
 #include "pg/payments/change_log.h"
+#include "pg/payments/held_customers.h"
+#include "pg/payments/merchant_queue.h"
 #include "pg/server/boundary.h"
 #include "pg/server/gucs.h"
 #include "pg/server/shared_state.h"

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "core/base/json_text.h"
+#include "core/requests/pace.h"
 #include "pg/payments/number_gate.h"
 #include "pg/payments/payment_store.h"
 #include "pg/server/boundary.h"
@@ -76,6 +77,7 @@ Statement note_requests("WITH asked AS (DELETE FROM fraud.poll_requests r USING 
   "  WHERE s.request IS NOT NULL) q ON true"
 Statement list_sources(FRAUD_SOURCE_COLUMNS " WHERE NOT s.paused AND t.name IS NOT NULL", {});
 Statement one_source(FRAUD_SOURCE_COLUMNS " WHERE s.name = $1", {TEXTOID});
+Statement look_for_source("SELECT FROM fraud.sources s WHERE s.name = $1 AND s.created_at = $2", {TEXTOID, TIMESTAMPTZOID});
 // The next poll is due an interval after this one was; polls that were missed
 // are not made up for.
 Statement note_begin("UPDATE fraud.source_state t SET polling_since = clock_timestamp(), behind_since = NULL,"
@@ -129,8 +131,6 @@ std::optional<TimestampTz> returned_time(Spi& spi, uint64_t count) {
   if (count != 1) return std::nullopt;
   return DatumGetTimestampTz(*spi.datum(0, 1));
 }
-
-constexpr int64_t kMicros = 1000000;
 
 TimestampTz time_of(Spi& spi, uint64_t row, int column) {
   const std::optional<Datum> value = spi.datum(row, column);
@@ -231,6 +231,10 @@ std::optional<Source> read_source(Spi& spi, const std::string& name) {
   Sources found = sources_of(spi, spi.run(one_source, {text_param(name)}, true));
   if (found.empty()) return std::nullopt;
   return std::move(found.begin()->second);
+}
+
+bool source_exists(Spi& spi, const std::string& name, TimestampTz created_at) {
+  return spi.run(look_for_source, {text_param(name), time_param(created_at)}) > 0;
 }
 
 HttpRequest page_request(Page& page, const std::string& token) {
@@ -368,8 +372,7 @@ void note_page(Spi& spi, const std::string& name, const Page& page, const NextPa
                      optional_text_param(etag), optional_text_param(modified),
                      is_tagged ? text_param(source.reading_key + ' ' + page.url) : null_param()});
   if (!next.is_more) return;
-  const int64_t pause = source.request->rate_limit > 0 ? 60 * kMicros / source.request->rate_limit : 0;
-  spi.run(note_pages, {text_param(name), int8_param(pause)});
+  spi.run(note_pages, {text_param(name), int8_param(rate_pause_us(source.request->rate_limit))});
 }
 
 void forget_walk(Spi& spi, const std::string& name) { spi.run(reset_walk, {text_param(name)}); }

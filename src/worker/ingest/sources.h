@@ -74,6 +74,9 @@ Sources read_sources(pg::Spi& spi);
 // Returns the source of this name, polled or not, if there is one.
 std::optional<Source> read_source(pg::Spi& spi, const std::string& name);
 
+// Whether there is still the source of this name that was added then.
+bool source_exists(pg::Spi& spi, const std::string& name, TimestampTz created_at);
+
 // An answer of a source that is to be asked for.
 struct Page {
   Source source;          // as it was when it was to be asked

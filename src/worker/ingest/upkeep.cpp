@@ -4,6 +4,7 @@
 
 #include "pg/features/tile_folding.h"
 #include "pg/payments/follow_ups.h"
+#include "pg/payments/held_customers.h"
 #include "pg/payments/inbox.h"
 #include "pg/server/boundary.h"
 #include "pg/server/shared_state.h"

@@ -9,6 +9,7 @@
 #include "core/base/json.h"
 #include "core/features/leak.h"
 #include "core/features/metrics.h"
+#include "core/features/training_periods.h"
 #include "core/forest/forest.h"
 
 #include <algorithm>
@@ -28,6 +29,7 @@
 #include "pg/server/spi.h"
 #include "pg/training/training_state.h"
 #include "worker/process.h"
+#include "worker/training/test_rows.h"
 #include "worker/training/training_program.h"
 #include "worker/transaction.h"
 
@@ -36,7 +38,6 @@ extern "C" {
 #include "pgstat.h"
 #include "common/file_perm.h"
 #include "postmaster/bgworker.h"
-#include "storage/buffile.h"
 #include "storage/fd.h"
 
 PGDLLEXPORT void fraud_detect_training_worker_main(Datum argument);
@@ -90,23 +91,6 @@ Statement leave_queue("DELETE FROM fraud.training_queue WHERE run = $1", {INT8OI
 // The server's own place for temporary files.
 constexpr char kSpoolDirectory[] = "base/pgsql_tmp";
 
-struct Period {
-  TimestampTz from = DT_NOEND, to = DT_NOEND;
-  int64_t rows = 0, frauds = 0;
-  int64_t unlabelled = 0;  // rows that were read and have no label
-
-  bool given() const { return from != DT_NOEND; }
-  bool holds(TimestampTz time) const { return given() && time >= from && time < to; }
-  void count(float label) {
-    ++rows;
-    frauds += label != 0;
-  }
-};
-
-struct Fold {
-  TimestampTz train_to, validation_from, validation_to;
-};
-
 // SHA-256 over everything that was read.
 class Digest {
  public:
@@ -129,51 +113,6 @@ class Digest {
                                    "The server's OpenSSL failed to compute SHA-256.", kCryptoHint);
   }
   pg_cryptohash_ctx* hash_;
-};
-
-// Rows kept for the test, in a temporary file of the server's.
-class TestRows {
- public:
-  TestRows() = default;
-  ~TestRows() noexcept {
-    if (file_ != nullptr && std::uncaught_exceptions() == 0) BufFileClose(file_);
-  }
-  TestRows(const TestRows&) = delete;
-  TestRows& operator=(const TestRows&) = delete;
-
-  void add(float label, const float* values, size_t count) {
-    protect([&] {
-      if (file_ == nullptr) {
-        MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-        file_ = BufFileCreateTemp(true);
-        MemoryContextSwitchTo(old);
-      }
-      BufFileWrite(file_, &label, sizeof(label));
-      BufFileWrite(file_, const_cast<float*>(values), count * sizeof(float));
-    });
-    ++rows_;
-  }
-
-  // Calls visit(label, values) for each row.
-  template <typename Visit>
-  void each(size_t count, Visit visit) {
-    if (file_ == nullptr) return;
-    std::vector<float> row(count + 1);
-    protect([&] { (void)BufFileSeek(file_, 0, 0, SEEK_SET); });
-    for (int64_t i = 0; i < rows_; ++i) {
-      float* room = row.data();
-      size_t bytes = row.size() * sizeof(float);
-      protect([&] {
-        if (BufFileRead(file_, room, bytes) != bytes) elog(ERROR, "could not read back a temporary file");
-        CHECK_FOR_INTERRUPTS();
-      });
-      visit(row[0], row.data() + 1);
-    }
-  }
-
- private:
-  BufFile* file_ = nullptr;
-  int64_t rows_ = 0;
 };
 
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(); }
@@ -264,7 +203,7 @@ class TrainingWorker {
       if (!wanted) return;
       user = *spi.text(0, 1);
       config_ = Json::parse(*spi.text(0, 3));
-      Period* periods[] = {&train_, &validation_, &test_};
+      Period* periods[] = {&periods_.train, &periods_.validation, &periods_.test};
       for (int i = 0; i < 3; ++i) {
         std::optional<Datum> from = spi.datum(0, 4 + 2 * i);
         if (!from) continue;
@@ -272,15 +211,7 @@ class TrainingWorker {
         periods[i]->to = DatumGetTimestampTz(*spi.datum(0, 5 + 2 * i));
       }
       for (const Json& name : config_["features"].values()) features_.push_back(name.text());
-      // The train period in equal parts: each but the first is a fold's validation,
-      // after training on all before it, but for the delay.
-      int64_t delay = *spi.integer(0, 10);
-      int64_t parts = *spi.integer(0, 11) + 1;
-      for (int64_t i = 1; i < parts; ++i) {
-        TimestampTz cut = train_.from + (train_.to - train_.from) / parts * i;
-        TimestampTz end = i + 1 == parts ? train_.to : train_.from + (train_.to - train_.from) / parts * (i + 1);
-        folds_.push_back({cut - delay, cut, end});
-      }
+      periods_.fold(*spi.integer(0, 11), *spi.integer(0, 10));
       spi.run(note_begin, {int8_param(run_)});
     });
     if (present && wanted) become(user);
@@ -341,7 +272,7 @@ class TrainingWorker {
       std::string named;
       in_transaction("looking for a feature that fails", [&] {
         const std::shared_ptr<const FeatureSet> set = find_feature_set(config_["feature_set"].text(), true);
-        named = faulty_event(*set, test_.given() ? test_.to : validation_.given() ? validation_.to : train_.to);
+        named = faulty_event(*set, periods_.end());
       });
       throw_named(data->sqlerrcode, error.what(), or_empty(data->detail), or_empty(data->hint), named);
     }
@@ -400,10 +331,7 @@ class TrainingWorker {
   }
 
   void read_rows(TrainingProgram& program) {
-    TimestampTz last = train_.to;
-    if (validation_.given()) last = validation_.to;
-    if (test_.given()) last = test_.to;
-    cuts_.assign(folds_.size() * 3, 0);
+    const Period &train = periods_.train, &validation = periods_.validation, &test = periods_.test;
     leaks_.emplace(features_.size());
     Digest digest;
     {
@@ -411,17 +339,17 @@ class TrainingWorker {
       RestrictedScope restricted(user_);
       if (from_table()) {
         apply_settings(config_["settings"]);
-        QueryStream stream(config_["definition"]["query"].text(), features_.size(), train_.from, last);
+        QueryStream stream(config_["definition"]["query"].text(), features_.size(), train.from, periods_.end());
         read_stream<QueryBlock>(program, stream, digest);
       } else {
-        FeatureStream stream(config_["feature_set"].text(), train_.from, last);
+        FeatureStream stream(config_["feature_set"].text(), train.from, periods_.end());
         check_features(stream.features());
         read_stream<FeatureBlock>(program, stream, digest);
       }
     }
     std::string sum = digest.end();
-    check_rows("training", train_);
-    if (validation_.given()) check_rows("validation", validation_);
+    check_rows("training", train);
+    if (validation.given()) check_rows("validation", validation);
     for (const LeakFinder::Leak& leak : leaks_->find()) {
       char auc[16];
       snprintf(auc, sizeof(auc), "%.4f", leak.auc);
@@ -433,17 +361,10 @@ class TrainingWorker {
     auto optional = [](const Period& period, int64_t value) {
       return period.given() ? int8_param(value) : null_param();
     };
-    spi.run(note_rows, {int8_param(run_), int8_param(train_.rows), int8_param(train_.frauds),
-                        optional(validation_, validation_.rows), optional(validation_, validation_.frauds),
-                        optional(test_, test_.rows), optional(test_, test_.frauds), bytea_param(sum)});
-    Json folds = Json::array();
-    for (size_t i = 0; i < folds_.size(); ++i) {
-      folds.push_back(Json::array({Json::array({0, cuts_[3 * i]}), Json::array({cuts_[3 * i + 1], cuts_[3 * i + 2]})}));
-    }
-    const Json ranges = Json::object({{"train", Json::array({0, train_.rows})},
-                                      {"validation", Json::array({train_.rows, train_.rows + validation_.rows})},
-                                      {"folds", folds}});
-    program.send(MessageType::kData, ranges.dump());
+    spi.run(note_rows, {int8_param(run_), int8_param(train.rows), int8_param(train.frauds),
+                        optional(validation, validation.rows), optional(validation, validation.frauds),
+                        optional(test, test.rows), optional(test, test.frauds), bytea_param(sum)});
+    program.send(MessageType::kData, periods_.ranges().dump());
   }
 
   // Refuses a period without labelled rows, and says which there are.
@@ -496,28 +417,14 @@ class TrainingWorker {
     all.reserve(block.rows * (width + 1));
     for (size_t i = 0; i < block.rows; ++i) {
       float label = block.labels[i];
-      TimestampTz time = block.times[i];
-      if (std::isnan(label)) {
-        for (Period* period : {&train_, &validation_}) period->unlabelled += period->holds(time);
-        continue;
-      }
+      if (std::isnan(label)) continue;
       const float* row = block.features + i * width;
       all.push_back(label);
       all.insert(all.end(), row, row + width);
-      if (test_.holds(time)) {
-        test_.count(label);
-        test_rows_.add(label, row, width);
-        continue;
-      }
-      Period* period = train_.holds(time) ? &train_ : validation_.holds(time) ? &validation_ : nullptr;
-      if (period == nullptr) continue;  // in a delay
-      period->count(label);
+      const RowUse use = periods_.add(block.times[i], label);
+      if (use == RowUse::kTest) test_rows_.add(label, row, width);
+      if (use != RowUse::kTraining) continue;
       leaks_->add(label != 0, row);
-      for (size_t f = 0; f < folds_.size(); ++f) {
-        cuts_[3 * f] += time < folds_[f].train_to;
-        cuts_[3 * f + 1] += time < folds_[f].validation_from;
-        cuts_[3 * f + 2] += time < folds_[f].validation_to;
-      }
       labels.push_back(label);
       values.insert(values.end(), row, row + width);
     }
@@ -542,13 +449,14 @@ class TrainingWorker {
     }
     // A bin index and its place in the other layout for each value; gradients,
     // predictions and row sets for each row; the library itself.
-    double rows = static_cast<double>(train_.rows + validation_.rows);
+    const int64_t kept = periods_.train.rows + periods_.validation.rows;
+    double rows = static_cast<double>(kept);
     double needed = rows * (static_cast<double>(features_.size()) * 6 + 40) + 32 * 1048576.0;
     double limit = static_cast<double>(guc_train_memory_mb) * 1048576;
     if (needed > limit) {
       throw SqlError(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                      "training would need about " + format_bytes(needed) + " for the " +
-                         std::to_string(train_.rows + validation_.rows) +
+                         std::to_string(kept) +
                          " rows read so far, more than fraud_detect.train_memory (" + format_bytes(limit) + ")",
                      {}, "Train on fewer rows or features, or raise the setting.");
     }
@@ -585,9 +493,9 @@ class TrainingWorker {
   // Scores the test rows as the extension will, and measures that.
   std::string test(const std::string& bytes) {
     Forest forest = read_model(bytes);
-    if (!test_.given()) return {};
+    if (!periods_.test.given()) return {};
     std::vector<Outcome> outcomes;
-    outcomes.reserve(static_cast<size_t>(test_.rows));
+    outcomes.reserve(static_cast<size_t>(periods_.test.rows));
     test_rows_.each(features_.size(), [&](float label, const float* row) {
       outcomes.push_back({static_cast<double>(forest.score(row)), label != 0});
     });
@@ -628,9 +536,7 @@ class TrainingWorker {
   Json config_;
   std::vector<std::string> features_, types_;
   Oid user_ = InvalidOid;
-  Period train_, validation_, test_;
-  std::vector<Fold> folds_;
-  std::vector<int64_t> cuts_;  // rows before each of a fold's three times
+  Periods periods_;
   TestRows test_rows_;
 };
 
