@@ -7,6 +7,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "worker/ingest/answer.h"
 #include "worker/ingest/piece_size.h"
