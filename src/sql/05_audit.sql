@@ -69,12 +69,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION fraud._shown_url(text) IS 'internal: a URL as others than the owner may see it: scheme, host and port';
 
--- Of a JSON object whose values are secrets: its keys.
-CREATE FUNCTION fraud._shown_secrets(secrets jsonb) RETURNS jsonb
+-- Of a JSON object whose values are secrets: its keys, and which values are others than before.
+CREATE FUNCTION fraud._shown_secrets(secrets jsonb, was jsonb DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC SELECT coalesce(jsonb_object_agg(s.key, 'present'), '{}') FROM jsonb_each(secrets) s; END;
-COMMENT ON FUNCTION fraud._shown_secrets(jsonb) IS 'internal: the names in a JSON object, without the values';
+BEGIN ATOMIC
+    SELECT coalesce(jsonb_object_agg(s.key, CASE WHEN s.value <> was -> s.key THEN 'changed' ELSE 'present' END), '{}') FROM jsonb_each(secrets) s;
+END;
+COMMENT ON FUNCTION fraud._shown_secrets(jsonb, jsonb) IS 'internal: the names in a JSON object, without the values, and which of these are others than before';
 
 -- ------------------------------------------------- tables that only grow
 CREATE FUNCTION fraud._append_only() RETURNS trigger

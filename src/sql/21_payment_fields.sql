@@ -165,6 +165,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'The types are text, numeric, float8, bigint, boolean, timestamptz and inet.';
     END IF;
+    PERFORM fraud._check_name('payment field', name);
     BEGIN
         place := coalesce(path, format('$.%s', to_json(name)))::jsonpath;
     EXCEPTION WHEN syntax_error OR invalid_text_representation THEN

@@ -209,6 +209,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = 'An alias is 1 to 63 letters, digits, underscores, dots or dashes.';
     END IF;
+    PERFORM fraud._check_name('model''s alias', alias);
     PERFORM fraud._lock_model(model);
 
     SELECT v.objective, v.gives_probability INTO objective, gives_probability FROM fraud.model_versions v

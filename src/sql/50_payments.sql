@@ -77,8 +77,8 @@ CREATE VIEW fraud.history_progress AS
     SELECT l.load_id, l.relation,
            CASE WHEN l.state <> 'loading' OR EXISTS (
                     SELECT FROM pg_locks k
-                    WHERE k.locktype = 'advisory' AND k.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-                      AND k.classid = 'fraud.history_loads'::regclass AND k.objid::bigint = l.load_id AND k.objsubid = 2 AND k.granted)
+                    WHERE k.locktype = 'object' AND k.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+                      AND k.classid = 'fraud.history_loads'::regclass AND k.objid::bigint = l.load_id AND k.objsubid = 0 AND k.granted)
                 THEN l.state ELSE 'stopped' END AS state,
            l.payments, l.present, l.rejected, l.batches, l.rows_expected, l.stored_up_to,
            (l.payments - l.payments_before)

@@ -280,6 +280,7 @@ BEGIN
     ELSIF fraud._mask_card_numbers(given) <> given OR fraud._mask_card_numbers(search) <> search THEN
         RAISE EXCEPTION 'params and search must not hold a card number' USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Card numbers are kept nowhere.';
     END IF;
+    PERFORM fraud._check_name('model', model);
     PERFORM fraud._check_period('train', train_from, train_to, NULL, NULL);
     PERFORM fraud._check_period('validation', validation_from, validation_to, train_to + delay, 'train');
     last_end := coalesce(validation_to, train_to);

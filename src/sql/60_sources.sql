@@ -41,12 +41,9 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT to_jsonb(source) - '{name,url_by,created_at,created_by,asked_anew_at,request,secrets}'::text[]
         || jsonb_build_object('url', fraud._shown_url(source.url),
-            'headers', CASE WHEN source.headers <> was.headers AND source.headers <> '{}' THEN
-                (SELECT jsonb_object_agg(h.key, CASE WHEN h.value <> was.headers -> h.key THEN 'changed' ELSE 'present' END) FROM jsonb_each(source.headers) h)
-                ELSE fraud._shown_secrets(source.headers) END)
+            'headers', fraud._shown_secrets(source.headers, was.headers))
         || CASE WHEN source.request IS NULL THEN '{}'::jsonb ELSE
-               jsonb_build_object('request', fraud._shown_request(source.request, was.request), 'secrets',
-                   (SELECT coalesce(jsonb_object_agg(s.key, CASE WHEN s.value <> was.secrets -> s.key THEN 'changed' ELSE 'present' END), '{}') FROM jsonb_each(source.secrets) s)) END
+               jsonb_build_object('request', fraud._shown_request(source.request, was.request), 'secrets', fraud._shown_secrets(source.secrets, was.secrets)) END
         -- Another key at the same host is a change too.
         || CASE WHEN source.url <> was.url AND fraud._shown_url(source.url) = fraud._shown_url(was.url) THEN '{"url": "changed"}' ELSE '{}'::jsonb END;
 END;

@@ -232,8 +232,8 @@ BEGIN ATOMIC
         || (SELECT jsonb_object_agg(s.key, CASE WHEN s.now IS NULL THEN NULL WHEN s.now = s.before OR was IS NULL THEN 'present' ELSE 'changed' END)
             FROM (VALUES ('secret', channel.secret, was.secret), ('old_secret', channel.old_secret, was.old_secret), ('smtp_user', channel.smtp_user, was.smtp_user),
                          ('smtp_password', channel.smtp_password, was.smtp_password),
-                         ('headers', nullif(channel.headers, '{}')::text, nullif(was.headers, '{}')::text),
                          ('template', channel.template::text, was.template::text)) s(key, now, before))
+        || jsonb_build_object('headers', nullif(fraud._shown_secrets(channel.headers, was.headers), '{}'))
         -- Another key at the same host is a change too.
         || CASE WHEN channel.kind = 'webhook' AND channel.target <> was.target THEN '{"url": "changed"}' ELSE '{}'::jsonb END;
 END;

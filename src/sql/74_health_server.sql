@@ -259,6 +259,61 @@ END;
 COMMENT ON FUNCTION fraud._slot_health(bigint) IS
     'internal: the items of fraud.health() on replication slots; one that keeps old rows for more transactions than bearable is a warning';
 
+-- Names in a list as synchronous_standby_names has them: with commas, some in quotes.
+CREATE FUNCTION fraud._standby_names(list text) RETURNS SETOF text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT DISTINCT lower(coalesce(replace(m[1], '""', '"'), m[2])) FROM regexp_matches(list, '"((?:[^"]|"")+)"|([^[:space:],"]+)', 'g') m
+    ORDER BY 1;
+END;
+COMMENT ON FUNCTION fraud._standby_names(text) IS 'internal: the names of standbys in a list, in small letters, since case does not count in them';
+
+-- pg_stat_replication has those that are connected, so who is to be there has to be said.
+CREATE FUNCTION fraud._standby_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    expected CONSTANT text := coalesce(current_setting('fraud_detect.expected_standbys', true), '');
+    said CONSTANT text := current_setting('synchronous_standby_names');
+    -- How many commits wait for, and of whom; without a number one, of the whole list.
+    parts CONSTANT text[] := regexp_match(said, '^[[:space:]]*(?:(?:first|any)[[:space:]]+)?([0-9]+)[[:space:]]*[(](.*)[)][[:space:]]*$', 'i');
+    needed CONSTANT int := CASE WHEN btrim(said) <> '' THEN coalesce(parts[1]::int, 1) ELSE 0 END;
+    there int;
+BEGIN
+    RETURN QUERY
+        SELECT 'standby ' || coalesce(nullif(r.application_name, ''), r.pid::text),
+               CASE WHEN r.state <> 'streaming' THEN 'warning' WHEN r.replay_lag > interval '5 minutes' THEN 'error'
+                    WHEN r.replay_lag > interval '1 minute' OR age(r.backend_xmin) > 1000000 THEN 'warning' ELSE 'ok' END,
+               CASE WHEN r.replay_lag > interval '1 minute' THEN now() - r.replay_lag END,
+               format('%s, %s', r.state, r.sync_state) || coalesce(format(', %s behind', fraud._told_age(r.replay_lag)), '')
+                   -- Of a standby without a slot, whose queries keep rows by themselves.
+                   || CASE WHEN age(r.backend_xmin) > 1000000 THEN format('; its queries keep rows that are gone for %s transactions (hot_standby_feedback)', age(r.backend_xmin)) ELSE '' END,
+               CASE WHEN r.state <> 'streaming' OR r.replay_lag > interval '1 minute' THEN 'pg_stat_replication says where it hangs: sent, written, flushed or replayed'
+                    WHEN age(r.backend_xmin) > 1000000 THEN 'end the old query there (pg_stat_activity of the standby), or set hot_standby_feedback = off there' END
+        FROM pg_stat_replication r ORDER BY 1;
+    RETURN QUERY
+        SELECT 'standby ' || n.name, CASE WHEN e.is_expected THEN 'error' ELSE 'warning' END, NULL::timestamptz,
+               'is not connected, though ' || CASE WHEN e.is_expected THEN 'fraud_detect.expected_standbys' ELSE 'synchronous_standby_names' END || ' names it',
+               'does it run, can it reach this server (primary_conninfo there), and is it called so (application_name, else cluster_name)? If it is not to come back, take it out of the setting'
+        FROM (SELECT fraud._standby_names(expected) AS name UNION SELECT fraud._standby_names(coalesce(parts[2], said))) n
+        CROSS JOIN LATERAL (SELECT n.name IN (SELECT fraud._standby_names(expected)) AS is_expected) e
+        WHERE n.name <> '*' AND NOT EXISTS (SELECT FROM pg_stat_replication r WHERE lower(r.application_name) = n.name)
+        ORDER BY 1;
+    SELECT count(*) INTO there FROM pg_stat_replication r WHERE r.sync_state IN ('sync', 'quorum');
+    IF there < needed THEN
+        RETURN QUERY SELECT 'synchronous standby', 'error', NULL::timestamptz,
+            CASE there WHEN 0 THEN format('none of synchronous_standby_names (%s) is connected', said)
+                       ELSE format('%s of the %s are connected that commits wait for by synchronous_standby_names (%s)', there, needed, said) END
+                || ': no commit ends, so no payment is stored',
+            CASE there WHEN 0 THEN 'bring it back, or ALTER SYSTEM SET synchronous_standby_names = '''' and SELECT pg_reload_conf()'
+                       ELSE 'bring the others back, or have commits wait for fewer: ALTER SYSTEM SET synchronous_standby_names, and SELECT pg_reload_conf()' END;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION fraud._standby_health() IS 'internal: the items of fraud.health() on standbys, those that are connected and those that are to be';
+
 CREATE FUNCTION fraud._replication_health() RETURNS TABLE (item text, status text, since timestamptz, detail text, advice text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -278,23 +333,7 @@ BEGIN
             CASE WHEN NOT EXISTS (SELECT FROM pg_stat_wal_receiver) THEN 'is the primary there? If not, pg_promote() makes this one it, and its workers start' WHEN behind > interval '1 minute' THEN 'what holds replay up: a long query here (max_standby_streaming_delay), the disk, the network' END;
         RETURN;
     END IF;
-    RETURN QUERY
-        SELECT 'standby ' || coalesce(nullif(r.application_name, ''), r.pid::text),
-               CASE WHEN r.state <> 'streaming' THEN 'warning' WHEN r.replay_lag > interval '5 minutes' THEN 'error'
-                    WHEN r.replay_lag > interval '1 minute' OR age(r.backend_xmin) > 1000000 THEN 'warning' ELSE 'ok' END,
-               CASE WHEN r.replay_lag > interval '1 minute' THEN now() - r.replay_lag END,
-               format('%s, %s', r.state, r.sync_state) || coalesce(format(', %s behind', fraud._told_age(r.replay_lag)), '')
-                   -- Of a standby without a slot, whose queries keep rows by themselves.
-                   || CASE WHEN age(r.backend_xmin) > 1000000 THEN format('; its queries keep rows that are gone for %s transactions (hot_standby_feedback)', age(r.backend_xmin)) ELSE '' END,
-               CASE WHEN r.state <> 'streaming' OR r.replay_lag > interval '1 minute' THEN 'pg_stat_replication says where it hangs: sent, written, flushed or replayed'
-                    WHEN age(r.backend_xmin) > 1000000 THEN 'end the old query there (pg_stat_activity of the standby), or set hot_standby_feedback = off there' END
-        FROM pg_stat_replication r ORDER BY 1;
-    IF nullif(current_setting('synchronous_standby_names'), '') IS NOT NULL
-       AND NOT EXISTS (SELECT FROM pg_stat_replication r WHERE r.sync_state IN ('sync', 'quorum')) THEN
-        RETURN QUERY SELECT 'synchronous standby', 'error', NULL::timestamptz,
-            format('none of synchronous_standby_names (%s) is connected: no commit ends, so no payment is stored', current_setting('synchronous_standby_names')),
-            'bring it back, or ALTER SYSTEM SET synchronous_standby_names = '''' and SELECT pg_reload_conf()';
-    END IF;
+    RETURN QUERY SELECT * FROM fraud._standby_health();
     RETURN QUERY SELECT * FROM fraud._slot_health();
     RETURN QUERY SELECT 'transaction ids', CASE WHEN age > 1800000000 THEN 'error' WHEN age > 1000000000 THEN 'warning' ELSE 'ok' END, NULL::timestamptz,
         format('the oldest is %s million ago, of 2147', age / 1000000),

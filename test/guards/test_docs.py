@@ -64,6 +64,20 @@ def doubled(text):
     return [s for s, n in collections.Counter(s for s in sentences if len(s) > (200 if s.startswith("|") else 60)).items() if n > 1]
 
 
+def noted_acts(text):
+    """Returns the (kind, action) of a source's calls that write fraud.audit_log, where both stand there; else the kind alone."""
+    whole = re.findall(r"""(?:\b_audit|_note_of_cards)\(\s*'(\w+)',\s*'([\w ]+)'|\bnote_act\(\s*"(\w+)",\s*"([\w ]+)\"""", text)
+    part = re.findall(r"""(?:\b_audit|_note_of_cards)\((?!\s*')[^;]*?,\s*'([\w ]+)',|\bnote_act\((?!\s*")[^;]*?,\s*"([\w ]+)",""", text)
+    return {(b or d, a or c) for a, b, c, d in whole} | {(a or b, None) for a, b in part}
+
+
+def documented_acts(page):
+    """Returns the (kind, action) pairs of the table of docs/security.md."""
+    section = page.split("## What is noted")[1].split("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+    return {(kind, action) for row in rows for kind in re.findall(r"`([^`]+)`", row[1]) for action in re.findall(r"`(\w+)`", row[2])}
+
+
 class Docs(unittest.TestCase):
     texts = {page: (ROOT / page).read_text() for page in pages()}
 
@@ -85,6 +99,17 @@ class Docs(unittest.TestCase):
     def test_no_sentence_twice(self):
         self.assertEqual({page: doubled(text) for page, text in self.texts.items() if page not in GENERATED and doubled(text)}, {})
         self.assertEqual(len(doubled("It is a long sentence, long enough to be no accident, and it ends here. " * 2)), 1)
+
+    def test_every_act_is_documented(self):
+        """Each act that the sources note in fraud.audit_log stands in docs/security.md's table."""
+        sources = [path for folder in ("pg", "worker", "sql") for path in (ROOT / "src" / folder).rglob("*") if path.suffix in (".cpp", ".sql", ".in")]
+        noted = set().union(*(noted_acts(path.read_text()) for path in sources))
+        documented = documented_acts(self.texts["docs/security.md"])
+        self.assertGreater(len(noted), 50)
+        kinds = {kind for kind, _ in documented}
+        self.assertEqual({act for act in noted if (act not in documented if act[1] else act[0] not in kinds)}, set())
+        self.assertEqual(kinds - {kind for kind, _ in noted}, set())
+        self.assertEqual(noted_acts("PERFORM fraud._audit('x', 'a b', 1); fraud._audit(verb, 'c', n); note_act(\n \"y\", \"d\", m)"), {("a b", "x"), ("c", None), ("d", "y")})
 
 
 if __name__ == "__main__":

@@ -147,6 +147,15 @@ $stranger->query_safe("SELECT pg_advisory_lock(1717985636, hashtext('job ' || j)
 is(value("SET statement_timeout = '20s'; SELECT string_agg(fraud.run_job(job), ' ') FROM fraud._job_list()"), 'done done done done done done done', 'jobs run, whatever a stranger has locked');
 my ($status, $out, $err) = $node->psql('postgres', "BEGIN; LOCK TABLE fraud.locks", extra_params => [ '-U', 'nobody' ]);
 like($err, qr/permission denied/, 'whose own locks he cannot take');
+$stranger->query_safe("SELECT pg_advisory_lock(c.oid::int, i) FROM pg_class c, generate_series(1, 9) i WHERE c.relname = 'history_loads'");
+value("CREATE TABLE past AS SELECT 4000000000000002 AS cc_num, 'past-' || i AS trans_num, i AS amt, 'M' AS merchant, 1700000000 + i AS unix_time FROM generate_series(1, 5) i");
+($status, $out, $err) = $node->psql('postgres', "CALL fraud.load_history_in_batches('past')");
+is($err =~ s/^.*NOTICE.*\n?//mgr, '', 'a history is loaded, too');
+is(value("SELECT state FROM fraud.history_progress"), 'finished', 'to its end');
+value("UPDATE fraud.history_loads SET state = 'loading'");
+is(value("SELECT state FROM fraud.history_progress"), 'stopped', 'and nobody can say that one goes on');
+chomp(my $library = `$ENV{PG_BIN}/pg_config --pkglibdir`);
+unlike(slurp_file("$library/fraud_detect.so"), qr/advisory/, 'the library takes no lock that is anybody\'s');
 $stranger->quit;
 
 # One at a time all the same.

@@ -141,6 +141,38 @@ for my $role (@roles, 'nobody')
 }
 try_all('postgres', [ functions_of($node, 'postgres') ], fuzz => 3, briefly => \%tried);
 
+# Code that somebody left with an index runs in whoever's session. What changes something refuses there, with good arguments, but for
+# fraud.ingest: it stores payments, as that user may store them.
+$node->safe_psql('postgres', 'CREATE ROLE everybody LOGIN; GRANT USAGE, CREATE ON SCHEMA world TO everybody; ' . join(' ', map { "SELECT fraud.grant_access('everybody', '$_');" } @roles));
+my @acts = grep { $_->{acts} && $_->{name} !~ /^_/ && $_->{kind} =~ /[fp]/ && $_->{returns} ne 'trigger' } functions_of($node, 'everybody');
+$node->safe_psql('postgres', q{
+CREATE TABLE world.attempts (name text, statement text, outcome text);
+CREATE FUNCTION world.try_all() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    attempt record;
+BEGIN
+    FOR attempt IN SELECT a.ctid, a.statement FROM world.attempts a LOOP
+        BEGIN
+            EXECUTE attempt.statement;
+            RAISE EXCEPTION 'went through';
+        EXCEPTION WHEN OTHERS THEN
+            UPDATE world.attempts a SET outcome = SQLSTATE || ' ' || SQLERRM WHERE a.ctid = attempt.ctid;
+        END;
+    END LOOP;
+END $$;
+CREATE FUNCTION world.indexed(v int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    IF current_setting('world.armed', true) = 'yes' THEN EXECUTE 'SELECT world.try_all()'; END IF;
+    RETURN v;
+END $$;
+CREATE TABLE world.trap AS SELECT 1 AS v;
+CREATE INDEX ON world.trap (world.indexed(v));
+INSERT INTO world.attempts (name, statement) VALUES } . join(",\n", map { my $f = $_; "('$f->{call}', \$call\$" . Arguments::call($f, [ map { Arguments::good($f, $_) } @{ $f->{arguments} } ]) . '$call$)' } @acts), extra_params => [ '-U', 'everybody' ]);
+$node->safe_psql('postgres', "SET world.armed = 'yes'; ANALYZE world.trap");
+cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM world.attempts WHERE outcome ~ '^42501 fraud[.]'"), '>', 80, 'functions that act are called by code that was left with an index');
+is($node->safe_psql('postgres', "SELECT name, outcome FROM world.attempts WHERE coalesce(outcome, '') !~ ('^42501 ' || regexp_replace(name, '([.])', '[.]') || ' cannot be called within a security-restricted operation\$') ORDER BY 1, 2"),
+    "fraud.fold_tiles|25001 fraud.fold_tiles cannot run inside a transaction block\nfraud.ingest|P0001 went through\nfraud.ingest|P0001 went through\nfraud.load_history_in_batches|25001 fraud.load_history_in_batches cannot run inside a transaction block",
+    'and refuse');
+
 # What people write of a matter may name a customer, and rows of fraud.audit_log stay: it has none of that but of models and features,
 # and of customers without what says who it is.
 my @written;
@@ -155,6 +187,51 @@ for my $function (grep { $_->{name} !~ /^_/ } functions_of($node, 'postgres'))
     push @written, $function->{name} if $found =~ /[1-9]/;
 }
 is(join(' ', sort @written), 'add_feature add_window_feature erase_customer hold_customer promote rollback', 'what people write of a matter is not in the audit log');
+
+# A card number that somebody writes into any text of a call is in no table afterwards: it is refused, or masked. What works only as it is stays: where messages
+# and polls go, what they say, what is computed.
+my $as_it_is = qr/^(url|headers|template|condition|expression|filter|secrets?|smtp_url|smtp_user|smtp_password|target|request|mapping)$/;
+$node->safe_psql('postgres', q{
+CREATE FUNCTION world.holding(digits text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    relation regclass;
+    found boolean;
+    held text[] := '{}';
+BEGIN
+    FOR relation IN SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'fraud'::regnamespace AND c.relkind = 'r' ORDER BY 1 LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s t WHERE regexp_replace(t::text, ''[ -]'', '''', ''g'') ~ $1)', relation) INTO found USING digits;
+        IF found THEN held := held || relation::text; END IF;
+    END LOOP;
+    RETURN array_to_string(held, ' ');
+END $$});
+my ($placed, @kept) = (0);
+for my $function (grep { $_->{acts} && $_->{name} !~ /^_/ && $_->{kind} eq 'f' && !$refused{ $_->{name} } } functions_of($node, 'postgres'))
+{
+    my @arguments = @{ $function->{arguments} };
+    my @good = map { Arguments::good($function, $_) } @arguments;
+    my @calls;
+    for my $i (grep { $arguments[$_]{type} =~ /^(text|name|text\[\]|jsonb)$/ && $arguments[$_]{name} !~ $as_it_is } 0 .. $#arguments)
+    {
+        my $type = $arguments[$i]{type};
+        my @values = $type eq 'jsonb' ? map { ("'{\"x\": \"$_\"}'::jsonb", "'{\"$_\": 1}'::jsonb") } 'a5555555555554444', '5555 5555 5555 4444'
+          : $type eq 'text[]' ? ("'{a5555555555554444}'::text[]", "'{5555 5555 5555 4444}'::text[]") : ("'a5555555555554444'", "'5555 5555 5555 4444'");
+        push @values, "$good[$i] || '{\"a5555555555554444\": \"5555 5555 5555 4444\"}'" if $type eq 'jsonb';
+        for my $value (@values)
+        {
+            my @given = @good;
+            $given[$i] = $value;
+            push @calls, Arguments::call($function, \@given);
+        }
+    }
+    next unless @calls;
+    $placed += @calls;
+    my $found = '';
+    $node->psql('postgres', join('', map { "BEGIN;\n\\o /dev/null\n$_;\n\\o\nSELECT '$function->{name}: ' || h || ': ' || \$call\$$_\$call\$ FROM world.holding('5{12}4444') h WHERE h <> '';\nROLLBACK;\n" } @calls),
+        stdout => \$found, stderr => \my $errors, extra_params => ['-q'], on_error_stop => 0);
+    push @kept, $found if $found ne '';
+}
+cmp_ok($placed, '>', 300, 'card numbers are written into texts of calls');
+is(join("\n", @kept), '', 'and are in no table');
 
 is(join("\n", map { substr($contexts{$_}, 0, 300) } sort keys %contexts), '', 'errors say what is wrong, not where in our code');
 is(join("\n", map { substr($_, 0, 300) } @silent), '', 'a function that acts refuses a null for what it needs');

@@ -238,8 +238,23 @@ ok(wait_for(sub { value('CREATE TABLE uses_a_number (); DROP TABLE uses_a_number
 $query->quit;
 value("ALTER SYSTEM SET synchronous_standby_names = 'other'; SELECT pg_reload_conf()");
 ok(wait_for(sub { $node->safe_psql('postgres', "SET synchronous_commit = local; SELECT detail FROM fraud.health() WHERE item = 'synchronous standby'") =~ /no commit ends, so no payment is stored/ }, 'sync'), 'a synchronous standby that is not there');
+sub told_of { return $node->safe_psql('postgres', "SET synchronous_commit = local; SELECT item || ' ' || status || ' ' || detail FROM fraud.health() WHERE item ~ '^(synchronous )?standby' ORDER BY item") }
+# As many as commits wait for, and each that is named: of those that are not connected nothing else is known.
+for ([ "FIRST 2 (standby, \"o,ther\")", qr/^standby o,ther warning is not connected, though synchronous_standby_names names it\nstandby standby ok .*\nsynchronous standby error 1 of the 2 are connected that commits wait for by synchronous_standby_names \(FIRST 2 .*: no commit ends/ ],
+    [ 'ANY 2 (other, Standby)', qr/^standby other warning .*\nstandby standby ok .*\nsynchronous standby error 1 of the 2 / ], [ 'ANY 1 (other, Standby)', qr/^standby other warning .*\nstandby standby ok [^\n]*$/ ],
+    [ '*', qr/^standby standby ok [^\n]*$/ ], [ 'standby, other', qr/^standby other warning .*\nstandby standby ok [^\n]*$/ ])
+{
+    my ($names, $expected) = @$_;
+    $node->safe_psql('postgres', "SET synchronous_commit = local; ALTER SYSTEM SET synchronous_standby_names = '$names'; SELECT pg_reload_conf()");
+    ok(wait_for(sub { told_of() =~ $expected }, "with $names"), "synchronous_standby_names = $names") or diag(told_of());
+}
 $node->safe_psql('postgres', "SET synchronous_commit = local; ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()");
+reload_with($node, 'fraud_detect.expected_standbys', 'standby, elsewhere');
+ok(wait_for(sub { told_of() =~ /^standby elsewhere error is not connected, though fraud_detect.expected_standbys names it\nstandby standby ok [^\n]*$/ }, 'expected'), 'one that is to be there, without a slot, and is not') or diag(told_of());
 $standby->stop('immediate');
+ok(wait_for(sub { told_of() =~ /^standby elsewhere error .*\nstandby standby error is not connected/ }, 'it is gone'), 'or is there no more') or diag(told_of());
+reload_with($node, 'fraud_detect.expected_standbys', '');
+is(told_of(), '', 'where nobody is to be there, nobody is missed');
 
 # ------------------------------------------------------------------ a look that takes long
 my $notifier = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'fraud_detect notify'";

@@ -281,6 +281,7 @@ FRAUD_FUNCTION(features) {
 }
 
 FRAUD_FUNCTION(materialize_features) {
+  refuse_when_restricted("materialize_features");
   const std::string set = text_argument(fcinfo, 0, "feature_set"), into = text_argument(fcinfo, 1, "into");
   need_argument(fcinfo, 2, "from");
   need_argument(fcinfo, 3, "to");

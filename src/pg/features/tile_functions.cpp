@@ -239,6 +239,7 @@ FRAUD_FUNCTION(untile_features) {
 }
 
 FRAUD_FUNCTION(fold_tiles) {
+  refuse_when_restricted("fold_tiles_step");
   OwnerScope owner;
   const Folded folded = fold_tiles(true);
   const char* said = folded == Folded::kMore ? "more" : folded == Folded::kWaits ? "waits" : "all";

@@ -135,6 +135,7 @@ using namespace fraud;
 using namespace fraud::pg;
 
 FRAUD_FUNCTION(load_history) {
+  refuse_when_restricted("load_history");
   need_argument(fcinfo, 0, "rel");
   need_argument(fcinfo, 1, "label_delay");
   const Oid relation = PG_GETARG_OID(0);
@@ -144,6 +145,7 @@ FRAUD_FUNCTION(load_history) {
 }
 
 FRAUD_FUNCTION(simulate) {
+  refuse_when_restricted("simulate");
   for (int i : {0, 1, 2, 3, 6}) {
     if (PG_ARGISNULL(i)) {
       throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED,

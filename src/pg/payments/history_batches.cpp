@@ -17,7 +17,10 @@
 #include "pg/server/spi.h"
 
 extern "C" {
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "tcop/pquery.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -55,31 +58,29 @@ Statement finish_load(
     " RETURNING l.payments, l.present, l.rejected, l.batches",
     {INT4OID});
 
-// The session's lock on a load, which shows that it goes on.
+// The session's lock on a load, which shows that it goes on: that of an object whose class is
+// fraud.history_loads. No statement takes one; an advisory lock could be taken, and kept, by anybody.
 class LoadLock {
  public:
-  explicit LoadLock(int32_t load_id, const std::string& relation) : load_id_(load_id) {
+  explicit LoadLock(int32_t load_id, const std::string& relation) {
     const Oid schema = fraud_schema();
-    table_ = protect([&] { return get_relname_relid("history_loads", schema); });
-    const bool locked = protect([&] {
-      return DatumGetBool(DirectFunctionCall2(pg_try_advisory_lock_int4, Int32GetDatum(static_cast<int32>(table_)),
-                                              Int32GetDatum(load_id_)));
-    });
+    const Oid table = protect([&] { return get_relname_relid("history_loads", schema); });
+    SET_LOCKTAG_OBJECT(tag_, MyDatabaseId, table, static_cast<Oid>(load_id), 0);
+    const bool locked = protect([&] { return LockAcquire(&tag_, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL; });
     if (!locked) {
       throw SqlError(ERRCODE_OBJECT_IN_USE, "history " + relation + " is being loaded by another session", {},
                      "fraud.history_progress shows how far it is.");
     }
   }
-  // After an error as well: it is the session's, not the transaction's.
+  // After an error as well: it is the session's. The abort of a transaction, as of a commit that failed, lets it go by itself.
   ~LoadLock() noexcept {
-    (void)DirectFunctionCall2(pg_advisory_unlock_int4, Int32GetDatum(static_cast<int32>(table_)), Int32GetDatum(load_id_));
+    if (holds_lock(tag_, ExclusiveLock)) LockRelease(&tag_, ExclusiveLock, true);
   }
   LoadLock(const LoadLock&) = delete;
   LoadLock& operator=(const LoadLock&) = delete;
 
  private:
-  Oid table_ = InvalidOid;
-  int32_t load_id_;
+  LOCKTAG tag_;
 };
 
 void commit() {

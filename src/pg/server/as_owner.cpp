@@ -160,6 +160,7 @@ FRAUD_FUNCTION(as_owner) {
 // tables with his rights, and whose errors are to be as plain.
 FRAUD_FUNCTION(as_caller) {
   Entry& entry = entry_of(fcinfo);
+  if (entry.changes) refuse_when_restricted(NameStr(entry.name));
   return without_nulls(fcinfo, entry, [&] { return call_body(fcinfo, entry); });
 }
 

@@ -15,6 +15,7 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "catalog/pg_extension.h"
 #include "utils/acl.h"
+#include "storage/lock.h"
 #include "utils/formatting.h"
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
@@ -123,6 +124,15 @@ inline Datum parse_time_by_template(text* value, text* time_template, Oid* type,
   return time;
 #else
   return parse_datetime(value, time_template, kCollation, true, type, modifier, offset, failed);
+#endif
+}
+
+// Tells whether the session holds the lock, for itself or for its transaction.
+inline bool holds_lock(const LOCKTAG& tag, LOCKMODE mode) {
+#if PG_VERSION_NUM >= 170000
+  return LockHeldByMe(&tag, mode, false);
+#else
+  return LockHeldByMe(&tag, mode);
 #endif
 }
 

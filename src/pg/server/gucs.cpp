@@ -36,6 +36,7 @@ int guc_condition_timeout_ms = 1000;
 int guc_connect_timeout_ms = 10000;
 int guc_dead_letter_retention_min = 90 * 24 * 60;
 int guc_evaluation_memory_kb = 1048576;
+char* guc_expected_standbys = nullptr;
 int guc_feature_memory_kb = 320 * 1024;
 int guc_feature_threads = 2;
 bool guc_four_eyes = false;
@@ -306,6 +307,10 @@ void define_gucs() {
                           "Most memory for the scores of one aggregate that measures them.",
                           nullptr, &guc_evaluation_memory_kb, 1048576, 64, MAX_KILOBYTES,
                           PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("fraud_detect.expected_standbys",
+                             "Standbys that are to be connected, by their application_name, separated by commas.",
+                             "One that is not is an error of fraud.health(). Those of synchronous_standby_names are looked for in any case.",
+                             &guc_expected_standbys, "", PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("fraud_detect.feature_memory",
                           "Most memory for the windows of one pass, or for what one event reads of a key.",
                           "What a pass needs more is computed part by part, in several passes; a key's events are then read one after the other.", &guc_feature_memory_kb,

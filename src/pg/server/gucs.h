@@ -18,6 +18,7 @@ extern int guc_condition_timeout_ms;
 extern int guc_connect_timeout_ms;
 extern int guc_dead_letter_retention_min;
 extern int guc_evaluation_memory_kb;
+extern char* guc_expected_standbys;
 extern int guc_feature_memory_kb;
 extern int guc_feature_threads;
 extern bool guc_four_eyes;
