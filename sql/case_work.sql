@@ -191,7 +191,8 @@ SELECT kind, value, payments, customers, amount, alerts, frauds, capped FROM fra
 SELECT fraud.case_links(case_of('cw-1'), '-1 day');
 SELECT fraud.case(-1);
 SELECT fraud.case_page(-1);
-SELECT fraud.case(NULL) IS NULL AS nothing;
+SELECT fraud.case(NULL);
+SELECT fraud.case_page(NULL);
 SELECT status IS NOT NULL AS noted FROM fraud.note_case(case_of('cw-2'), '<script>alert(1)</script> & "more"');
 SELECT page ~ '^<!DOCTYPE html>' AS page, page !~ '<script' AS no_script, page LIKE '%&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;more&quot;%' AS as_text, page !~ '(src|href)="?(https?:)?//' AS alone,
        page LIKE '%category travel%' AS words, page LIKE '%<circle%' AS timeline, page LIKE '%cw_device%' AS links, page LIKE '%where the model begins%' AS waterfall

@@ -113,6 +113,8 @@ JOIN LATERAL jsonb_each_text(to_jsonb(f)) g ON g.key = w.key
 
 -- One event at a time: nothing differs in any bit, with or without indexes.
 SELECT * FROM fraud.verify_parity('orders', 400);
+SELECT * FROM fraud.verify_parity(NULL, 400);
+SELECT * FROM fraud.verify_parity('orders', NULL);
 SELECT definition, present, obstacle, may_fail FROM fraud.feature_indexes('orders');
 SELECT fraud.create_feature_indexes('orders');
 SELECT present, count(*) FROM fraud.feature_indexes('orders') GROUP BY 1;

@@ -200,3 +200,59 @@ SELECT * FROM fraud.ingest('{}'::text, mapping => '{"fields": {"amount": {"path"
 SELECT * FROM fraud.ingest('{}'::text, mapping => '{"payments": "$.rows[*]", "fields": {"amount": {"path": "$.a[*].sum", "from": "envelope"}}}');
 SELECT * FROM fraud.ingest('{}'::text, mapping => '{"payments": "$.rows[*]", "fields": {"amount": {"path": "$.a ? (@ > 1)", "from": "envelope"}}}');
 SELECT * FROM fraud.ingest('{}'::text, mapping => '{"payments": "$.rows[*]", "fields": {"amount": {"path": "$.a", "from": "body"}}}');
+-- What is proposed of a body fits it, when it is given back: payments in rows, by their ids, in envelopes, and their times and amounts as they are written elsewhere.
+CREATE FUNCTION back(body text, format text, OUT fits bigint, OUT faults text, OUT payments text, OUT columns text, OUT amt jsonb, OUT id text, OUT "when" jsonb, OUT mapped_amt text, OUT mapped_when text) LANGUAGE plpgsql AS $$
+DECLARE
+    proposed jsonb;
+BEGIN
+    SELECT p.proposal INTO proposed FROM fraud.preview_payments(body, format) p LIMIT 1;
+    SELECT count(*) FILTER (WHERE p.error IS NULL AND p.missing = '{}'), string_agg(concat_ws(' ', p.error, 'missing ' || nullif(p.missing, '{}')::text), '; ' ORDER BY p.payment) FILTER (WHERE p.error IS NOT NULL OR p.missing <> '{}'),
+           max(p.mapped ->> 'amt'), max(p.mapped ->> 'trans_date_trans_time'), proposed ->> 'payments', proposed ->> 'columns', proposed -> 'fields' -> 'amt', proposed -> 'fields' ->> 'trans_num', proposed -> 'fields' -> 'trans_date_trans_time'
+    INTO fits, faults, mapped_amt, mapped_when, payments, columns, amt, id, "when" FROM fraud.preview_payments(body, format, proposed) p;
+END $$;
+CREATE TEMPORARY TABLE one AS SELECT '{"id": "t1", "amount": 12.5, "currency": "EUR", "created_at": "2026-01-02T03:04:05Z", "merchant_name": "Shop", "customer_id": "c1"}'::jsonb AS p;
+CREATE TEMPORARY TABLE around (place int, name text, format text, body text);
+INSERT INTO around SELECT v.* FROM one, LATERAL (VALUES
+    (1, 'rows and columns', 'auto', '{"columns": ["id", "amount", "currency", "created_at", "merchant_name", "customer_id"], "rows": [["t1", 12.5, "EUR", "2026-01-02T03:04:05Z", "Shop", "c1"]]}'),
+    (2, 'columns that are objects', 'auto', '{"result": {"fields": [{"name": "id"}, {"name": "amount"}, {"name": "created_at"}, {"name": "merchant_name"}, {"name": "customer_id"}], "values": [["t1", 12.5, "2026-01-02T03:04:05Z", "Shop", "c1"]]}}'),
+    (3, 'by their ids', 'auto', jsonb_build_object('transactions', jsonb_build_object('tx_1', p - 'id', 'tx_2', p - 'id'))::text),
+    (4, 'by keys, with ids', 'auto', jsonb_build_object('a', p, 'b', p)::text),
+    (5, 'wrapped', 'auto', jsonb_build_object('data', jsonb_build_object('edges', jsonb_build_array(jsonb_build_object('node', p, 'cursor', 'x'))))::text),
+    (6, 'lists in a list', 'auto', jsonb_build_object('accounts', jsonb_build_array(jsonb_build_object('iban', 'DE89370400440532013000', 'rows', jsonb_build_array(p - 'customer_id'))))::text),
+    (7, 'lines behind a mark of the byte order', 'auto', U&'\FEFF' || p::text || E'\n' || p::text),
+    (8, 'CSV behind one', 'csv', U&'\FEFF' || E'id;amount;created_at;merchant_name;customer_id\r\nt1;12,5;02.01.2026 03:04;Shop;c1\r\n'),
+    (9, 'a first payment without a time', 'auto', jsonb_build_array(p || '{"created_at": null}', p)::text)) v;
+INSERT INTO around SELECT 100 + v.n, v.amount, 'auto', (p || jsonb_build_object('amount', v.amount))::text FROM one, unnest('{"1,234.50","1.234,50","12,5","1,234","1.234.567","+12.50","1 234,50"}'::text[]) WITH ORDINALITY v(amount, n);
+INSERT INTO around SELECT 200 + v.n, v.at, 'auto', (p || jsonb_build_object('created_at', v.at))::text
+    FROM one, unnest('{2026-01-02 03:04:05 +0100,2026-01-02 03:04:05+01:00,"Fri, 02 Jan 2026 03:04:05 GMT","Fri, 02 Jan 2026 03:04:05 -0100",20260102030405,20260102T030405Z,01/02/2026 03:04:05 PM,02.01.26 03:04,25/01/2026}'::text[]) WITH ORDINALITY v(at, n);
+INSERT INTO around SELECT 300, 'date and time', 'auto', (p - 'created_at' || '{"date": "02.01.2026", "time": "03:04"}')::text FROM one UNION ALL SELECT 301, 'months and days', 'auto', jsonb_build_array(p || '{"created_at": "02/01/2026"}', p || '{"created_at": "01/25/2026"}')::text FROM one;
+SELECT a.name, b.fits, b.faults, b.payments, b.columns, b.id FROM around a, back(a.body, a.format) b WHERE a.place < 100 ORDER BY a.place;
+SELECT a.name, b.fits, b.amt ->> 'decimal' AS decimal, b.mapped_amt FROM around a, back(a.body, a.format) b WHERE a.place BETWEEN 100 AND 199 ORDER BY a.place;
+SELECT a.name, b.fits, b."when" -> 'path' AS path, b."when" -> 'time' AS time, b.mapped_when FROM around a, back(a.body, a.format) b WHERE a.place >= 200 ORDER BY a.place;
+DROP FUNCTION back;
+-- Payments that are arrays: by places, and by columns that are named; what is left over of the first has no name, and is not kept.
+SELECT transaction_id, status, error FROM fraud.ingest('{"rows": [["row-1", "12.50", "M", 1735689600, "123"], ["row-2"]]}'::text,
+    mapping => '{"payments": "$.rows[*]", "fields": {"trans_num": "$[0]", "amt": "$[1]", "merchant": "$[2]", "occurred_at": {"path": "$[3]", "time": "epoch_s"}, "customer": {"value": "r"}, "customer_kind": {"value": "account"}}}');
+SELECT transaction_id, status, error FROM fraud.ingest('{"rows": [["row-3", "12.50", "M", 1735689600, "123", "d1"], ["row-4"]]}'::text,
+    mapping => '{"payments": "$.rows[*]", "columns": ["id", "amount", "shop", "at", "cvv", "device"], "fields": {"trans_num": "$.id", "amt": "$.amount", "merchant": "$.shop", "occurred_at": {"path": "$.at", "time": "epoch_s"}, "customer": {"value": "r"}, "customer_kind": {"value": "account"}}}');
+SELECT transaction_id, amount, attributes FROM fraud.transactions WHERE transaction_id ~ '^row-' ORDER BY 1;
+SELECT payment, mapped, error FROM fraud.preview_payments('{"rows": [["row-5", 1]]}', 'auto', '{"payments": "$.rows[*]", "columns": "$.names", "fields": {"trans_num": "$.id"}}');
+SELECT transaction_id, status, error FROM fraud.ingest('{"by_id": {"key-1": {"sum": 1, "at": 1735689600}, "key-2": {"sum": "x", "at": 1735689600}, "key-3": {"sum": 3, "at": 1735689600}}, "next": null}'::text,
+    mapping => '{"payments": "$.by_id.*", "fields": {"trans_num": {"from": "key"}, "amt": "$.sum", "merchant": {"value": "M"}, "occurred_at": {"path": "$.at", "time": "epoch_s"}, "customer": {"value": "r"}, "customer_kind": {"value": "account"}}}');
+SELECT payment, error FROM fraud.preview_payments('{"by_id": {"a": {"id": 1}, "b": {"id": 2', 'auto', '{"payments": "$.by_id.*", "fields": {"trans_num": "$.id"}}');
+SELECT b, v.payment, v.error FROM unnest('{"{\"by_id\": [1]}","{\"by_id\": {}}","{\"by_id\": null}"}'::text[]) b, fraud.preview_payments(b, 'auto', '{"payments": "$.by_id.*", "fields": {"trans_num": "$.id"}}') v;
+-- Of lists within lists one that is not there is empty, one of another kind is a dead letter, and what is cut off costs none before it.
+SELECT payment, split_part(error, ':', 1) AS error FROM fraud.preview_payments('{"accounts": [{"rows": [{"id": 1}, {"id": 2}]}, {"x": 1}, {"rows": 5}, {"rows": [{"id": 3}]}]}', 'auto', '{"payments": "$.accounts[*].rows[*]", "fields": {"trans_num": "$.id"}}');
+SELECT payment, split_part(error, ':', 1) AS error FROM fraud.preview_payments('{"accounts": [{"rows": [{"id": 1}, {"id": 2}]}, {"x": 1', 'auto', '{"payments": "$.accounts[*].rows[*]", "fields": {"trans_num": "$.id"}}');
+SELECT payment, error FROM fraud.preview_payments('{"accounts": [{"x": 1}, {"y": 2}]}', 'auto', '{"payments": "$.accounts[*].rows[*]", "fields": {"trans_num": "$.id"}}');
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"fields": {"trans_num": {"from": "key"}}}');
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"payments": "$.a.*", "fields": {"trans_num": {"from": "key", "path": "$.b"}}}');
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"payments": "$.a[*]", "columns": "$.a[*].b", "fields": {"trans_num": "$.b"}}');
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"payments": "$.a[*]", "columns": 5}');
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"fields": {"occurred_at": {"path": ["$.date"]}}}');
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"fields": {"occurred_at": {"path": ["$.date", "$.** ? (@ > 1)"]}}}');
+SELECT * FROM fraud.ingest('{}'::text, mapping => '{"fields": {"job": {"path": ["$.date", "$.card.cvv"]}}}');
+-- A condition that compares each value with each other, which nothing can interrupt, is not tried on many.
+SELECT payment, mapped - 'attributes' AS mapped, error FROM fraud.preview_payments(jsonb_build_object('a', ARRAY(SELECT generate_series(1, 20000)), 'b', ARRAY(SELECT generate_series(-20000, -1)))::text, 'auto',
+    '{"fields": {"city": "$ ? (@.a[*] == $.b[*])", "state": "$.a == $.b", "attributes": {"value": {}}}}') p;
+SELECT mapped FROM fraud.preview_payments('{"id": "i", "main": 2, "items": [{"no": 1, "x": "a"}, {"no": 2, "x": "b"}]}', 'auto', '{"fields": {"category": "$.items[*] ? (@.no == $.main).x"}}');

@@ -334,6 +334,10 @@ SELECT fraud.drop_payment_field('ru_gone');
 SELECT pay('ru-typo2', 557, '{"ru_gone": "here"}');
 SELECT matches('ru-typo1');
 SELECT matches('ru-typo2');
+-- What changes nothing is no version; a note is something.
+SELECT fraud.alter_rule('ru_typo');
+SELECT fraud.alter_rule('ru_nothing');
+SELECT fraud.alter_rule('ru_typo', note => 'looked at again');
 SELECT fraud.alter_rule('ru_typo', priority => 90), fraud.drop_rule('ru_typo', 'over');
 -- Functions of an author get nobody else's rights without a word.
 CREATE SCHEMA regress_fraud_author AUTHORIZATION regress_fraud_author;

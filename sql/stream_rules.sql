@@ -252,10 +252,13 @@ SET ROLE orders_owner;
 CREATE TABLE parcels (no int PRIMARY KEY, at timestamptz NOT NULL, amount numeric, "is fraud" int, "its id" text);
 CREATE FUNCTION parcel_id(int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN 'p' || $1; END $$;
 SELECT fraud.create_feature_set('parcels', 'parcels', 'parcel_id(no)', 'at'), fraud.add_feature('parcels', 'amount', 'amount'), fraud.add_feature('parcels', 'orders_30d', '0');
+-- What was there before is scored by nobody, and no backtest is silent about it.
+INSERT INTO parcels VALUES (-1, '2026-01-01', 5, 7, 'y'), (-2, '2026-01-07', 5, 7, 'y');
 SELECT fraud.watch('parcels', 'sr_orders');
 INSERT INTO parcels VALUES (1, '2026-01-01', 5, 7, 'x'), (2, '2026-01-01', 5000, 8, 'y');
 GRANT SELECT ON parcels TO orders_analyst;
-SELECT metric, value FROM fraud.backtest_rule('"is fraud" > 7 AND "its id" = ''y''', '2026-01-01', '2026-01-05', false, 'parcels') WHERE metric IN ('payments', 'hits', 'alerts');
+SELECT metric, value FROM fraud.backtest_rule('"is fraud" > 7 AND "its id" = ''y''', '2026-01-01', '2026-01-05', false, 'parcels') WHERE metric IN ('payments', 'not_judged', 'hits', 'alerts');
+SELECT metric, present, candidate FROM fraud.backtest_decision('2026-01-01', '2026-01-08', stream => 'parcels') WHERE metric IN ('payments', 'not_judged');
 RESET ROLE;
 SET ROLE orders_analyst;
 SELECT metric, value FROM fraud.backtest_rule('"is fraud" > 7', '2026-01-01', '2026-01-05', false, 'parcels') WHERE metric IN ('payments', 'hits', 'alerts');

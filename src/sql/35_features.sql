@@ -282,7 +282,7 @@ CREATE FUNCTION fraud.verify_parity(
     OUT online float4
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'fraud_detect_verify_parity'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 1000000;
+LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000;
 COMMENT ON FUNCTION fraud.verify_parity(text, int) IS
     'the features of a sample of the events whose value differs, in any bit, between the pass over all events and fraud.features: there must be none';
 

@@ -62,7 +62,7 @@ END;
 COMMENT ON FUNCTION fraud._case_timeline(uuid, bigint, timestamptz, timestamptz, int) IS 'internal: the newest of a card''s payments of a time';
 
 CREATE FUNCTION fraud._case(id bigint) RETURNS jsonb
-LANGUAGE plpgsql STABLE STRICT
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
@@ -98,6 +98,6 @@ COMMENT ON FUNCTION fraud._case(bigint) IS 'internal: the body of fraud.case, ru
 
 CREATE FUNCTION fraud.case(id bigint) RETURNS jsonb
 AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+LANGUAGE C STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.case(bigint) IS
     'all that is known of a case: case, currency (of amounts), customer, payments (the 100 that weigh most, with reasons; of the first 10 the contributions of each feature in log-odds and words), timeline (the card''s newest 200 payments from 30 days before to a day after), links (fraud.case_links), history with notes, other_cases of the customer. With the caller''s rights; an error with SQLSTATE P0002 where there is no such case';

@@ -237,7 +237,7 @@ END;
 COMMENT ON FUNCTION fraud._html_case_others(fraud.cases, text) IS 'internal: the case page''s list of the customer''s other cases; empty without any';
 
 CREATE FUNCTION fraud._case_page(id bigint) RETURNS text
-LANGUAGE plpgsql STABLE STRICT
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, YMD'
 SET lc_time = 'C'
@@ -258,6 +258,6 @@ COMMENT ON FUNCTION fraud._case_page(bigint) IS 'internal: the body of fraud.cas
 
 CREATE FUNCTION fraud.case_page(id bigint) RETURNS text
 AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
-LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+LANGUAGE C STABLE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.case_page(bigint) IS
     'a case as one HTML page that needs nothing from outside and no script: payments with reasons, what each feature did to the score, the customer''s payments around it, what they share with others, history and notes, other cases. With the caller''s rights; an error with SQLSTATE P0002 where there is no such case';

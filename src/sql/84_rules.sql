@@ -123,6 +123,11 @@ BEGIN
         RAISE EXCEPTION 'rule "%" comes with list "%" and cannot be changed', name, current.of_list
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'fraud.disable_rule has it decide nothing.';
     END IF;
+    IF NOT is_new AND num_nonnulls(condition, action, reason, mode, valid_from, valid_until, priority, on_error, tag, note) = 0 THEN
+        RAISE EXCEPTION 'nothing of rule "%" is to be altered', name
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'What is not given stays, so the new version would be as the one before.',
+                  HINT = 'Give what is to be another: condition, action, reason, mode, valid_from, valid_until, priority, on_error or tag; or a note.';
+    END IF;
     IF NOT is_new THEN
         SELECT * INTO before FROM fraud.rule_versions v WHERE v.rule = name ORDER BY v.version DESC LIMIT 1;
         -- The new version has the caller's rights: functions of another would have them without a word.
@@ -202,7 +207,7 @@ CREATE FUNCTION fraud.alter_rule(name text, condition text DEFAULT NULL, action 
 AS 'MODULE_PATHNAME', 'fraud_detect_alter_rule'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION fraud.alter_rule(text, text, text, text, text, timestamptz, timestamptz, int, text, text, text) IS
-    'makes a new version of a rule; what is null stays. Of an enforced rule it decides at once, unless mode is observe or fraud_detect.four_eyes is on: then the version before goes on deciding, and the new one is observed beside it. note: why. Returns the version. Errors as fraud.add_rule, and 42704 no such rule';
+    'makes a new version of a rule; what is null stays. Of an enforced rule it decides at once, unless mode is observe or fraud_detect.four_eyes is on: then the version before goes on deciding, and the new one is observed beside it. note: why. Returns the version. Errors as fraud.add_rule, and 42704 no such rule, 22023 nothing is given';
 
 -- -------------------------------------------------------- enforce, observe
 CREATE FUNCTION fraud._rule(name text) RETURNS fraud.rules

@@ -68,13 +68,13 @@ COMMENT ON AGGREGATE fraud._backtest(timestamptz, boolean, text, numeric, uuid, 
 
 -- Own columns of the rows have names that no column which conditions see can have: with a blank.
 CREATE FUNCTION fraud._event_rows(stream text, score text DEFAULT 'd.score', decision text DEFAULT 'd.decision',
-    OUT "rows" text, OUT counted text, OUT customers text, OUT decided text, OUT model text, OUT numbers text[], OUT sampled text) RETURNS record
+    OUT "rows" text, OUT counted text, OUT customers text, OUT decided text, OUT model text, OUT numbers text[], OUT sampled text, OUT events text) RETURNS record
 AS 'MODULE_PATHNAME', 'fraud_detect_event_rows'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION fraud._event_rows(text, text, text) IS
-    'internal: of a stream, a query of what conditions see of its events between $1 and $2, what fraud._backtest takes of that ($3: since when labels do not count), a query that counts entities, what fraud._decision_counts takes, the stream''s model, the columns that are numbers, and what fraud._suggested samples by; score and decision: expressions over d, a row of fraud.event_scores, and d.new_score; the caller may read the table';
+    'internal: of a stream, a query of what conditions see of its events between $1 and $2, what fraud._backtest takes of that ($3: since when labels do not count), a query that counts entities, what fraud._decision_counts takes, the stream''s model, the columns that are numbers, what fraud._suggested samples by, and a query that counts all events of the table; score and decision: expressions over d, a row of fraud.event_scores, and d.new_score; the caller may read the table';
 
-CREATE FUNCTION fraud._backtest_rows(stream text, OUT "rows" text, OUT counted text, OUT customers text) RETURNS record
+CREATE FUNCTION fraud._backtest_rows(stream text, OUT "rows" text, OUT counted text, OUT customers text, OUT events text) RETURNS record
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -85,11 +85,11 @@ BEGIN
         -- Of all customers nobody is counted one by one: those who paid first before the end, and last since the beginning.
         customers := 'SELECT count(*) FROM fraud.customers c WHERE c.first_payment_at < $2 AND c.last_payment_at >= $1';
     ELSE
-        SELECT e."rows", e.counted, e.customers INTO "rows", counted, customers FROM fraud._event_rows(stream) e;
+        SELECT e."rows", e.counted, e.customers, e.events INTO "rows", counted, customers, events FROM fraud._event_rows(stream) e;
     END IF;
 END
 $$;
-COMMENT ON FUNCTION fraud._backtest_rows(text) IS 'internal: as fraud._event_rows, of payments too';
+COMMENT ON FUNCTION fraud._backtest_rows(text) IS 'internal: as fraud._event_rows, of payments too; events: null of payments, since none is stored without a score';
 
 CREATE FUNCTION fraud._backtest_condition(expression text, "from" timestamptz, "to" timestamptz, with_rules boolean, stream text) RETURNS TABLE (metric text, item text, value float8)
 LANGUAGE plpgsql STABLE
@@ -160,7 +160,7 @@ BEGIN
         SELECT v.metric, NULL::text, v.value::float8
         FROM totals s
         CROSS JOIN (%5$s) a(customers),
-        LATERAL (VALUES ('payments', s.payments), ('hits', s.hits), ('hits_per_day', s.hits / greatest(s.days, 1)::float8), ('hit_share', s.hits / nullif(s.payments, 0)::float8),
+        LATERAL (VALUES ('payments', s.payments), ('not_judged', coalesce((%6$s) - s.payments, 0)), ('hits', s.hits), ('hits_per_day', s.hits / greatest(s.days, 1)::float8), ('hit_share', s.hits / nullif(s.payments, 0)::float8),
                         ('matured_hits', s.mature_hits), ('frauds', s.frauds), ('frauds_hit', s.frauds_hit), ('precision', s.frauds_hit / nullif(s.mature_hits, 0)::float8),
                         ('recall', s.frauds_hit / nullif(s.frauds, 0)::float8), ('frauds_not_alerted', s.frauds_new),
                         ('money_caught', s.caught), ('money_lost', s.lost), ('money_bothered', s.bothered_money),
@@ -175,7 +175,8 @@ BEGIN
         FROM unnest($4::text[]) WITH ORDINALITY o(rule, place)
         UNION ALL
         SELECT 'hits_of_rule_too', n, NULL FROM unnest($5::text[]) n $q$,
-        expression, of_stream."rows", of_stream.counted, array_to_string(conditions, ', '), of_stream.customers)
+        expression, of_stream."rows", of_stream.counted, array_to_string(conditions, ', '), of_stream.customers,
+        coalesce(of_stream.events, 'NULL::bigint'))
     USING "from", "to", now() - maturity, others, not_compared;
     EXCEPTION
         WHEN OTHERS THEN
@@ -209,7 +210,7 @@ CREATE FUNCTION fraud.backtest_rule(condition text, "from" timestamptz, "to" tim
 AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100;
 COMMENT ON FUNCTION fraud.backtest_rule(text, timestamptz, timestamptz, boolean, text) IS
-    'what a condition (as of fraud.add_rule) would have hit among the payments of [from, to), or the events of a stream that were scored: hits, a day (hits_of_day, UTC) too; precision and recall of payments older than fraud_detect.label_maturity; money in the base currency of frauds that were hit (caught) and were not (lost), and of others that were hit (bothered); alerts of then that it hits; customers (of a stream: entities); with_rules: how many hits each live rule has too (null: it runs functions of its author, which run for nobody else, or a rule fails on these payments). What there is nothing to divide by is null. Features as they were scored, lists as they were; decision is what was decided then. Reads with the caller''s rights, changes nothing';
+    'what a condition (as of fraud.add_rule) would have hit among the payments of [from, to), or the events of a stream that were scored: payments, and not_judged, those of the period that were not (inserted before the table was watched, or unscored; of payments none); hits, a day (hits_of_day, UTC) too; precision and recall of payments older than fraud_detect.label_maturity; money in the base currency of frauds that were hit (caught) and were not (lost), and of others that were hit (bothered); alerts of then that it hits; customers (of a stream: entities); with_rules: how many hits each live rule has too (null: it runs functions of its author, which run for nobody else, or a rule fails on these payments). What there is nothing to divide by is null. Features as they were scored, lists as they were; decision is what was decided then. Reads with the caller''s rights, changes nothing';
 
 CREATE FUNCTION fraud._condition_outcome(condition text, payment record, stream text) RETURNS smallint
 AS 'MODULE_PATHNAME', 'fraud_detect_condition_outcome'
@@ -350,12 +351,13 @@ BEGIN
                 (4, 'alerts_per_day', coalesce(s.alerts, 0) / y.days), (5, 'blocks_per_day', coalesce(s.blocks, 0) / y.days),
                 (6, 'precision', coalesce(s.caught, 0) / nullif(s.mature_alerts, 0)::float8), (7, 'recall', coalesce(s.caught, 0) / nullif(s.frauds, 0)::float8),
                 (8, 'money_caught', s.money_caught), (9, 'money_lost', s.money_lost), (10, 'money_blocked_wrongly', s.money_blocked),
-                (11, 'failures', s.failures)) v(place, metric, value))
+                (11, 'failures', s.failures), (12, 'not_judged', coalesce((%11$s) - s.payments, 0)::float8)) v(place, metric, value))
         SELECT a.metric, a.value, b.value FROM measures a JOIN measures b ON b.place = a.place AND b.side = 2 WHERE a.side = 1 ORDER BY a.place $q$,
         parts ->> 'allow', parts ->> 'block', parts ->> 'review', parts ->> 'raise', parts ->> 'lower',
         payments, failures, decided,
         CASE stream WHEN 'payments' THEN 'fraud.rule_matches' ELSE 'fraud.stream_rule_matches' END,
-        CASE stream WHEN 'payments' THEN 'm.occurred_at >= $1 AND m.occurred_at < $2' ELSE format('m.stream = %L AND m.event_time >= $1 AND m.event_time < $2', stream) END)
+        CASE stream WHEN 'payments' THEN 'm.occurred_at >= $1 AND m.occurred_at < $2' ELSE format('m.stream = %L AND m.event_time >= $1 AND m.event_time < $2', stream) END,
+        coalesce((SELECT b.events FROM fraud._backtest_rows(stream) b), 'NULL::bigint'))
     USING "from", "to", now() - maturity;
 END
 $$;
@@ -433,7 +435,7 @@ CREATE FUNCTION fraud.backtest_decision("from" timestamptz, "to" timestamptz, mo
 AS 'MODULE_PATHNAME', 'fraud_detect_as_caller'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
 COMMENT ON FUNCTION fraud.backtest_decision(timestamptz, timestamptz, text, float8, float8, text[], text) IS
-    'what payments of [from, to), or the events of a stream that were scored, were decided (present), and what a model version (payments/3; null: the scores that they got), thresholds (null: the champion''s) and rules (null: those that are enforced; of those named the draft, if there is one) would have decided: alerts and blocks, a day too, precision and recall of payments older than fraud_detect.label_maturity, money of frauds alerted and not, of others blocked; failures: how often a rule''s condition failed, which a warning names, and did what on_error says. Features as they were scored, lists as they were. Reads with the caller''s rights, changes nothing. Errors: 22023 an empty period, 42704 no such rule, model or stream, 42501 a rule that runs its author''s functions';
+    'what payments of [from, to), or the events of a stream that were scored, were decided (present), and what a model version (payments/3; null: the scores that they got), thresholds (null: the champion''s) and rules (null: those that are enforced; of those named the draft, if there is one) would have decided: alerts and blocks, a day too, precision and recall of payments older than fraud_detect.label_maturity, money of frauds alerted and not, of others blocked; failures: how often a rule''s condition failed, which a warning names, and did what on_error says; not_judged: events of the period that were not scored, as in fraud.backtest_rule. Features as they were scored, lists as they were. Reads with the caller''s rights, changes nothing. Errors: 22023 an empty period, 42704 no such rule, model or stream, 42501 a rule that runs its author''s functions';
 
 -- -------------------------------------------------------------- suggesting
 CREATE FUNCTION fraud._suggestion_add(internal, float8[], boolean, bigint, bigint, int) RETURNS internal

@@ -41,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   mapping.rules = {rule("cc_num", {{"card"}, {"pan"}}), rule("trans_num", {{"id"}}), rule("amt", {{"amount"}, {"", 0}}),
                    rule("merchant", {{"shop"}}), rule("trans_date_trans_time", {{"at"}}), rule("attributes.all", {})};
   mapping.rules[2].sign = fraud::NegativeAmount::kNegativeIsRefund;
-  mapping.rules[2].has_decimal_comma = true;
+  mapping.rules[2].decimal = ',';
   mapping.rules[4].time = fraud::TimeFormat::kIso8601;
   mapping.rules[5].is_plain = false;
   if ((data[0] & 1) != 0) mapping.payments = {{"data"}};

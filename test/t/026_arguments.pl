@@ -234,6 +234,10 @@ cmp_ok($placed, '>', 300, 'card numbers are written into texts of calls');
 is(join("\n", @kept), '', 'and are in no table');
 
 is(join("\n", map { substr($contexts{$_}, 0, 300) } sort keys %contexts), '', 'errors say what is wrong, not where in our code');
+# What is STRICT says nothing of a null: that is for values of rows.
+is( $node->safe_psql('postgres', q{SELECT string_agg(DISTINCT p.proname, ' ' ORDER BY p.proname) FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+      WHERE p.pronamespace = 'fraud'::regnamespace AND p.proisstrict AND p.proname !~ '^_'}),
+    'currency_decimals distance_km event_is_fraud event_label_changes event_label_known_at features', 'what is looked up by a null is refused, unless it is a value of a row');
 is(join("\n", map { substr($_, 0, 300) } @silent), '', 'a function that acts refuses a null for what it needs');
 is(join("\n", map { substr($_, 0, 300) } @vague), '', 'a null that is not taken is an error of its own, 22004');
 unlike(slurp_file($node->logfile), qr/terminated by signal|exited with exit code [^01]|PANIC/, 'no process of the server fell');

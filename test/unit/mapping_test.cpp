@@ -124,7 +124,7 @@ TEST(Mapping, SignsOfAmounts) {
   mapping.rules[0].is_minor = true;
   EXPECT_EQ(mapped(mapping, R"({"v":1250})"), R"({"amt_minor":1250})");
   mapping.rules[0].is_minor = false;
-  mapping.rules[0].has_decimal_comma = true;
+  mapping.rules[0].decimal = ',';
   EXPECT_EQ(mapped(mapping, R"({"v":"1.234,50"})"), R"({"amt":"1234.50"})");
   EXPECT_EQ(mapped(mapping, R"({"v":1234.5})"), R"({"amt":1234.5})");
 }
@@ -132,7 +132,7 @@ TEST(Mapping, SignsOfAmounts) {
 TEST(Mapping, DecimalCommas) {
   Mapping mapping;
   mapping.rules = {rule("amt", {"v"})};
-  mapping.rules[0].has_decimal_comma = true;
+  mapping.rules[0].decimal = ',';
   const auto amount = [&](const std::string& text) {
     std::vector<MappingFault> faults;
     const std::string out = mapped(mapping, "{\"v\":\"" + text + "\"}", &faults);
@@ -487,7 +487,7 @@ TEST(Mapping, PlanAndTextAgree) {
   mapping.rules.push_back(rule("street", {"who", "address", "street"}));
   Mapping signs = mapping;
   signs.rules[2].sign = NegativeAmount::kNegativeIsRefund;
-  signs.rules[2].has_decimal_comma = true;
+  signs.rules[2].decimal = ',';
   const std::vector<std::string> payments = {
       std::string(kNested),
       R"({"id":"t2","at":"2024-10-28T16:58:04Z","amount":{"value":-5,"ccy":"EUR"},"first":"t1","card":{"pan":4497913965512794052},"shop":{"name":"B\u00fc"},)"

@@ -140,7 +140,7 @@ std::optional<int64_t> Mapping::template_time(size_t, std::string_view) const { 
 std::optional<int64_t> Mapping::zoned_time(size_t, int64_t) const { return std::nullopt; }
 
 bool Mapping::looks_around() const {
-  return std::any_of(rules.begin(), rules.end(), [](const FieldRule& rule) { return !rule.around.empty(); });
+  return !columns_path.empty() || std::any_of(rules.begin(), rules.end(), [](const FieldRule& rule) { return !rule.around.empty(); });
 }
 
 std::string_view Mapping::path_of(std::string_view field) const {
@@ -162,7 +162,8 @@ class MappingRun {
     for (size_t i = 0; i < mapping_.rules.size(); ++i) apply(i);
     write_kind();
     std::string rest;
-    write_rest(0, &rest);
+    // Of an array what is left over has no name, by which it could be told what must not be kept.
+    if (document_.kind(0) == Kind::kObject) write_rest(0, &rest);
     if (!attributes_.empty() || rest.size() > 2) {
       begin_member(kAttributes);
       *out_ += '{';
@@ -217,9 +218,28 @@ class MappingRun {
     return last == kNothing ? kNothing : follow(last, steps, step + 1);
   }
 
+  // Finds the texts of all paths of a rule, as one with blanks between.
+  FoundValue find_all(const FieldRule& rule) {
+    std::string text;
+    const auto add = [&](const std::vector<PathStep>& steps) {
+      const size_t node = follow(0, steps, 0);
+      if (node == kNothing || document_.is_container(node) || document_.kind(node) == Kind::kNull || document_.text(node).empty()) return;
+      taken_.push_back(node);
+      if (!text.empty()) text += ' ';
+      text += document_.text(node);
+    };
+    add(rule.steps);
+    for (const std::vector<PathStep>& steps : rule.more) add(steps);
+    std::string json;
+    write_json_string(text, &json);
+    if (text.empty() || whole_.read(json) != Document::Reading::kWhole) return {nullptr, 0};
+    return {&whole_, 0};
+  }
+
   FoundValue find(size_t index) {
     const FieldRule& rule = mapping_.rules[index];
     if (rule.path.empty()) return {nullptr, 0};
+    if (!rule.more.empty()) return find_all(rule);
     if (rule.is_plain) {
       const size_t node = follow(0, rule.steps, 0);
       if (node == kNothing) return {nullptr, 0};
@@ -315,9 +335,8 @@ class MappingRun {
     try {
       if (!map_value(mapping_, index, find(index), &value, &is_refund_, faults_)) return;
     } catch (const PathTooSlow& slow) {
-      const std::string found = "not found within " + std::to_string(slow.milliseconds) + " ms";
-      faults_->push_back({rule.name, found, false, "a path that takes less"});
-      value = "{\"unreadable\":\"" + found + "\"}";
+      faults_->push_back({rule.name, slow.found, false, "a path that takes less"});
+      value = "{\"unreadable\":\"" + slow.found + "\"}";
     }
     if (rule.name == "kind") {
       kind_ = std::move(value);

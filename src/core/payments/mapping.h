@@ -24,8 +24,12 @@ struct PathStep {
   std::string key;
   int64_t index = -1;  // not negative: of an array, and there is no key
   bool is_each = false;  // into every element of an array, and there is no key
+  bool is_any_member = false;  // into every member of an object, and there is no key
 
-  bool operator==(const PathStep& other) const { return key == other.key && index == other.index && is_each == other.is_each; }
+  bool is_many() const { return is_each || is_any_member; }
+  bool operator==(const PathStep& other) const {
+    return key == other.key && index == other.index && is_each == other.is_each && is_any_member == other.is_any_member;
+  }
 };
 
 // The member of a payment under which the reader puts what its fields take from around the payments.
@@ -49,6 +53,7 @@ struct FieldRule {
   std::string path;              // as it was given; empty: none
   bool is_plain = true;          // `steps` are the path
   std::vector<PathStep> steps;
+  std::vector<std::vector<PathStep>> more;  // plain paths whose texts follow behind a blank
   std::string constant;          // JSON; not empty: in place of a path
   std::map<std::string, std::string> values;  // JSON for what was found; others stay
   std::string otherwise;         // JSON, where nothing is found; empty: none
@@ -56,8 +61,9 @@ struct FieldRule {
   std::string time_format;       // as it was given, for messages
   bool has_zone = false;         // times without an offset are of it
   std::vector<PathStep> around;  // not empty: where in the body it is, around the payments
+  bool is_key = false;           // it is the name of the member that the payment is
   bool is_minor = false;         // the amount is in minor units
-  bool has_decimal_comma = false;  // 1.234,50
+  char decimal = '\0';             // what parts the decimals of a text, whose thousands may be parted: 1.234,50 or 1,234.50
   NegativeAmount sign = NegativeAmount::kNone;
 };
 
@@ -69,9 +75,9 @@ struct MappingFault {
   std::string expected;
 };
 
-// What a path whose answer took too long is given up with.
+// What a path whose answer takes too long is given up with.
 struct PathTooSlow {
-  int milliseconds;
+  std::string found;  // what stands in place of an answer
 };
 
 class Mapping {
@@ -103,7 +109,10 @@ class Mapping {
   std::string payments_path;       // as it was given; empty: the body's own layout
   std::vector<FieldRule> rules;    // the card number's is the first
   char delimiter = ',';            // of CSV
-  std::vector<std::string> columns;  // of CSV that has no header
+  std::vector<std::string> columns;  // of CSV that has no header, or of payments that are arrays
+  std::vector<PathStep> columns_path;  // not empty: where in the body their names are
+  std::string columns_member;          // of each of these, an object, the member that is the name
+  std::string columns_given;           // the path as it was given
 };
 
 // Returns the wire format's name of a field of either name, its own or that of the column of

@@ -23,7 +23,7 @@ MappingPlan::MappingPlan(const Mapping& mapping) : mapping_(mapping) {
     const bool is_attribute = std::string_view(rule.name).substr(0, kAttributesOf.size()) == kAttributesOf;
     fields_.push_back(is_attribute ? kAttribute : find_payment_field(field_name(rule)));
     if (rule.path.empty()) continue;
-    is_usable_ = is_usable_ && rule.is_plain && add(rule.steps, i);
+    is_usable_ = is_usable_ && rule.is_plain && rule.more.empty() && add(rule.steps, i);
   }
 }
 

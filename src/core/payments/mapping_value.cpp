@@ -17,29 +17,30 @@ constexpr int64_t kUsPerSecond = 1000000;
 
 bool is_number(std::string_view text) { return !text.empty() && text.find_first_not_of("-0123456789.eE+") == std::string_view::npos; }
 
-// What may part thousands: a dot, an apostrophe, a blank, also one that does not break, narrow or thin.
-constexpr std::array<std::string_view, 7> kThousands = {".", "'", " ", "\u00A0", "\u202F", "\u2009", "\u2019"};
+// What may part thousands, beside a dot or a comma: an apostrophe, a blank, also one that does not break, narrow or thin.
+constexpr std::array<std::string_view, 6> kThousands = {"'", " ", "\u00A0", "\u202F", "\u2009", "\u2019"};
 
 // Returns the digits of a whole number whose thousands may be parted, by one sign throughout; or nothing.
-std::optional<std::string> join_thousands(std::string_view text) {
+std::optional<std::string> join_thousands(std::string_view text, std::string_view other) {
   constexpr size_t kGroup = 3;
   const auto digits_at = [&](size_t at) { return std::min(text.find_first_not_of("0123456789", at), text.size()) - at; };
   size_t at = digits_at(0);
   std::string whole(text.substr(0, at));
   if (at == text.size()) return whole;
-  const auto sign = std::find_if(kThousands.begin(), kThousands.end(), [&](std::string_view one) { return text.substr(at, one.size()) == one; });
-  if (sign == kThousands.end() || at == 0 || at > kGroup) return std::nullopt;
+  const auto* known = std::find_if(kThousands.begin(), kThousands.end(), [&](std::string_view one) { return text.substr(at, one.size()) == one; });
+  const std::string_view sign = known != kThousands.end() ? *known : other;
+  if (at == 0 || at > kGroup) return std::nullopt;
   while (at < text.size()) {
-    if (text.substr(at, sign->size()) != *sign || digits_at(at + sign->size()) != kGroup) return std::nullopt;
-    whole.append(text, at + sign->size(), kGroup);
-    at += sign->size() + kGroup;
+    if (text.substr(at, sign.size()) != sign || digits_at(at + sign.size()) != kGroup) return std::nullopt;
+    whole.append(text, at + sign.size(), kGroup);
+    at += sign.size() + kGroup;
   }
   return whole;
 }
 
-// Makes "1234.50" of "1.234,50"; so of "1 234,50" and "1'234,50". False for a text of digits that says
-// something else: "12.34" is no 1234.
-bool mend_decimals(std::string* value) {
+// Makes "1234.50" of "1.234,50" where the comma parts decimals, of "1,234.50" where the dot does; so of "1 234,50" and
+// "1'234,50". False for a text of digits that says something else: "12.34" is no 1234.
+bool mend_decimals(char decimal, std::string* value) {
   if ((*value)[0] != '"') return true;
   std::string_view text = std::string_view(*value).substr(1, value->size() - 2);
   const auto trim = [&] {
@@ -50,9 +51,9 @@ bool mend_decimals(std::string* value) {
   const bool is_negative = !text.empty() && text[0] == '-';
   if (is_negative || (!text.empty() && text[0] == '+')) text.remove_prefix(1);
   trim();
-  const size_t comma = std::min(text.find(','), text.size());
-  const std::string_view decimals = text.substr(std::min(comma + 1, text.size()));
-  const std::optional<std::string> whole = join_thousands(text.substr(0, comma));
+  const size_t part = std::min(text.find(decimal), text.size());
+  const std::string_view decimals = text.substr(std::min(part + 1, text.size()));
+  const std::optional<std::string> whole = join_thousands(text.substr(0, part), decimal == ',' ? "." : ",");
   if (!whole || decimals.find_first_not_of("0123456789") != std::string_view::npos) {
     // What is no number at all is a fault anyway.
     return text.find_first_of("0123456789") == std::string_view::npos || text.find_first_not_of("0123456789.,' ") != std::string_view::npos;
@@ -143,7 +144,7 @@ std::string time_value(const Mapping& mapping, size_t index, const FoundValue& f
 
 bool is_taken_as_found(const FieldRule& rule, const FoundValue& found) {
   if (!rule.constant.empty() || !found.is_given() || (found.kind() == Kind::kString && found.text().empty())) return false;
-  return rule.values.empty() && rule.time == TimeFormat::kNone && !rule.has_decimal_comma && rule.sign == NegativeAmount::kNone;
+  return rule.values.empty() && rule.time == TimeFormat::kNone && rule.decimal == '\0' && rule.sign == NegativeAmount::kNone;
 }
 
 bool map_value(const Mapping& mapping, size_t index, const FoundValue& found, std::string* value, bool* is_refund,
@@ -166,8 +167,9 @@ bool map_value(const Mapping& mapping, size_t index, const FoundValue& found, st
       write_node(*found.document, found.node, value);
     }
   }
-  if (rule.has_decimal_comma && !mend_decimals(value)) {
-    faults->push_back({rule.name, value->substr(1, value->size() - 2), true, "a number with a decimal comma, as in 1.234,50"});
+  if (rule.decimal != '\0' && !mend_decimals(rule.decimal, value)) {
+    faults->push_back({rule.name, value->substr(1, value->size() - 2), true,
+                       rule.decimal == ',' ? "a number with a decimal comma, as in 1.234,50" : "a number with a decimal point, as in 1,234.50"});
     *value = "{\"unreadable\":" + *value + '}';
     return true;
   }

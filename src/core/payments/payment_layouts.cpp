@@ -295,7 +295,7 @@ void Reader::refuse_path(std::string_view text, const std::string& found) const 
 bool Reader::read_within(std::string_view text, size_t at, size_t step, bool is_whole) {
   const std::vector<PathStep>& path = mapping_->payments;
   const size_t around = around_.size();
-  for (; step < path.size() && !path[step].is_each; ++step) {
+  for (; step < path.size() && !path[step].is_many(); ++step) {
     const PathStep& one = path[step];
     if (one.index >= 0) {
       // Of an array the place is looked for element by element.
@@ -317,6 +317,7 @@ bool Reader::read_within(std::string_view text, size_t at, size_t step, bool is_
     if (next == members.end()) {
       // What is cut off has lost it.
       if (!is_whole && !members.empty()) throw broken(text, 0, text.size() + 1, Document::Reading::kBroken);
+      is_absent_ = true;
       refuse_path(text, "no \"" + one.key + "\"" + keys_found(members));
     }
     if (looks_around) look_around(text, members, step);
@@ -324,7 +325,7 @@ bool Reader::read_within(std::string_view text, size_t at, size_t step, bool is_
   }
   bool goes_on = true;
   if (step < path.size()) {
-    goes_on = read_each(text, at, step);
+    goes_on = path[step].is_any_member ? read_any_member(text, at, step) : read_each(text, at, step);
   } else if (text[at] == '[') {
     goes_on = for_each_element(text, at, [&](std::string_view element, size_t offset) { read_element(element, "", offset); }).has_value();
   } else if (text[at] == '{') {
@@ -339,18 +340,58 @@ bool Reader::read_within(std::string_view text, size_t at, size_t step, bool is_
   return goes_on;
 }
 
+// Follows the path from its `step` on into the value at `at`, one of several, of which some may lead nowhere: one without a
+// member on the way has no payments, and of one that is of another kind a dead letter is made.
+bool Reader::read_one_of(std::string_view text, size_t at, const Extent& extent, size_t step, Several* several) {
+  const size_t around = around_.size();
+  // Payments that are members end where the last whole one does.
+  if (!extent.is_whole && step == mapping_->payments.size() && text[at] == '{') {
+    end_at(text, at, broken(text, 0, text.size() + 1, Document::Reading::kBroken));
+    return false;
+  }
+  try {
+    const bool goes_on = read_within(text, at, step, extent.is_whole);
+    several->has_led = true;
+    return goes_on;
+  } catch (const Error& error) {
+    around_.resize(around);
+    if (!extent.is_whole) {
+      end_at(text, at, error);
+      return false;
+    }
+    if (error.code() != ErrorCode::kInvalidPayload) throw;
+    if (!several->fault) several->fault = error;
+    if (!std::exchange(is_absent_, false)) several->others.emplace_back(text.substr(at, extent.end - at), error.what());
+    return true;
+  }
+}
+
+// Ends with several values of which some led nowhere; where none led to payments, that is the body's fault.
+void Reader::end_several(const Several& several) {
+  if (!several.fault) return;
+  if (!several.has_led) {
+    is_absent_ = several.others.empty();
+    throw *several.fault;
+  }
+  for (const auto& [other, reason] : several.others) reject_broken(other, reason);
+}
+
 // Follows the path into each element of an array. What is cut off is read as far as it is there.
 bool Reader::read_each(std::string_view text, size_t at, size_t step) {
   if (text.substr(at, 4) == "null") return true;
   if (text[at] != '[') refuse_path(text, "no array where each element is to be looked into");
   at = skip_blank(text, at + 1);
   if (at < text.size() && text[at] == ']') return true;
+  Several several;
   while (at < text.size()) {
     const Extent extent = value_extent(text, at, give_way_);
-    if (!read_within(text, at, step + 1, extent.is_whole)) return false;
+    if (!read_one_of(text, at, extent, step + 1, &several)) return false;
     if (!extent.is_whole) break;
     at = skip_blank(text, extent.end);
-    if (at < text.size() && text[at] == ']') return true;
+    if (at < text.size() && text[at] == ']') {
+      end_several(several);
+      return true;
+    }
     if (at >= text.size() || text[at] != ',') break;
     at = skip_blank(text, at + 1);
   }
@@ -358,35 +399,99 @@ bool Reader::read_each(std::string_view text, size_t at, size_t step) {
   return false;
 }
 
-// Takes what fields are to have of an object on the path's way, at its `step`.
-void Reader::look_around(std::string_view text, const std::vector<OuterMember>& members, size_t step) {
+// Follows the path into the value of each member of an object, of whose name fields may be made.
+bool Reader::read_any_member(std::string_view text, size_t at, size_t step) {
+  if (text.substr(at, 4) == "null") return true;
+  if (text[at] != '{') refuse_path(text, "no object where each member is to be looked into");
+  const size_t around = around_.size();
+  at = skip_blank(text, at + 1);
+  if (at < text.size() && text[at] == '}') return true;
+  Several several;
+  while (at < text.size() && text[at] == '"') {
+    const Extent name = value_extent(text, at, give_way_);
+    if (!name.is_whole || document_.read(text.substr(at, name.end - at)) != Document::Reading::kWhole) break;
+    const size_t colon = skip_blank(text, name.end);
+    if (colon >= text.size() || text[colon] != ':') break;
+    for (const FieldRule& rule : mapping_->rules) {
+      if (!rule.is_key) continue;
+      around_.emplace_back(rule.name, "");
+      write_node(document_, 0, &around_.back().second);
+    }
+    at = skip_blank(text, colon + 1);
+    if (at >= text.size()) break;
+    const Extent extent = value_extent(text, at, give_way_);
+    if (!read_one_of(text, at, extent, step + 1, &several)) return false;
+    around_.resize(around);
+    if (!extent.is_whole) break;
+    at = skip_blank(text, extent.end);
+    if (at < text.size() && text[at] == '}') {
+      end_several(several);
+      return true;
+    }
+    if (at >= text.size() || text[at] != ',') break;
+    at = skip_blank(text, at + 1);
+  }
+  around_.resize(around);
+  end_at(text, text.size(), broken(text, 0, text.size() + 1, Document::Reading::kBroken));
+  return false;
+}
+
+// Returns, in the document, what a way leads to that leaves that of the payments at an object of these members; or nothing.
+std::optional<size_t> Reader::find_around(std::string_view text, const std::vector<OuterMember>& members, size_t step, const std::vector<PathStep>& around) {
   const std::vector<PathStep>& path = mapping_->payments;
   const auto depth = static_cast<std::ptrdiff_t>(step);
-  for (const FieldRule& rule : mapping_->rules) {
-    if (rule.around.size() <= step || !std::equal(path.begin(), path.begin() + depth, rule.around.begin())) continue;
-    if (rule.around[step] == path[step]) continue;  // farther on
-    // Of members of one name the last counts.
-    const auto found = std::find_if(members.rbegin(), members.rend(), [&](const OuterMember& member) { return member.name == rule.around[step].key; });
-    if (found == members.rend() || !found->extent.is_whole || found->extent.end - found->at > kMaxPaymentBytes) continue;
-    if (document_.read(text.substr(found->at, found->extent.end - found->at)) != Document::Reading::kWhole) continue;
-    size_t node = 0;
-    bool is_there = true;
-    for (size_t i = step + 1; is_there && i < rule.around.size(); ++i) {
-      is_there = false;
-      if (document_.kind(node) != Kind::kObject) break;
-      const size_t end = document_.next(node);
-      for (size_t key = Document::first(node); key < end;) {
-        const size_t value = document_.next(key);
-        if (document_.text(key) == rule.around[i].key) {
-          node = value;
-          is_there = true;
-        }
-        key = document_.next(value);
+  if (around.size() <= step || !std::equal(path.begin(), path.begin() + depth, around.begin())) return std::nullopt;
+  if (around[step] == path[step]) return std::nullopt;  // farther on
+  // Of members of one name the last counts.
+  const auto found = std::find_if(members.rbegin(), members.rend(), [&](const OuterMember& member) { return member.name == around[step].key; });
+  if (found == members.rend() || !found->extent.is_whole || found->extent.end - found->at > kMaxPaymentBytes) return std::nullopt;
+  if (document_.read(text.substr(found->at, found->extent.end - found->at)) != Document::Reading::kWhole) return std::nullopt;
+  size_t node = 0;
+  for (size_t i = step + 1; i < around.size(); ++i) {
+    if (document_.kind(node) != Kind::kObject) return std::nullopt;
+    bool is_there = false;
+    const size_t end = document_.next(node);
+    for (size_t key = Document::first(node); key < end;) {
+      const size_t value = document_.next(key);
+      if (document_.text(key) == around[i].key) {
+        node = value;
+        is_there = true;
       }
+      key = document_.next(value);
     }
-    if (!is_there) continue;
+    if (!is_there) return std::nullopt;
+  }
+  return node;
+}
+
+// Takes the names of the columns of payments that are arrays, where an object of these members leads to them.
+void Reader::look_for_columns(std::string_view text, const std::vector<OuterMember>& members, size_t step) {
+  const std::vector<PathStep>& path = mapping_->columns_path;
+  if (path.size() <= step || path[step] == mapping_->payments[step]) return;
+  const std::optional<size_t> list = find_around(text, members, step, path);
+  columns_.clear();
+  if (!list || document_.kind(*list) != Kind::kArray) return;
+  for (size_t one = Document::first(*list); one < document_.next(*list); one = document_.next(one)) {
+    columns_.emplace_back();
+    if (!document_.is_container(one)) columns_.back() = document_.text(one);
+    if (document_.kind(one) != Kind::kObject) continue;
+    for (size_t key = Document::first(one); key < document_.next(one);) {
+      const size_t value = document_.next(key);
+      if (document_.text(key) == mapping_->columns_member && !document_.is_container(value)) columns_.back() = document_.text(value);
+      key = document_.next(value);
+    }
+  }
+  for (const std::string& name : columns_) is_head_apart_ = is_head_apart_ || is_forbidden_field(name);
+}
+
+// Takes what fields are to have of an object on the path's way, at its `step`.
+void Reader::look_around(std::string_view text, const std::vector<OuterMember>& members, size_t step) {
+  look_for_columns(text, members, step);
+  for (const FieldRule& rule : mapping_->rules) {
+    const std::optional<size_t> node = find_around(text, members, step, rule.around);
+    if (!node) continue;
     around_.emplace_back(rule.name, "");
-    write_node(document_, node, &around_.back().second);
+    write_node(document_, *node, &around_.back().second);
   }
 }
 

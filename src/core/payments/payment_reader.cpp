@@ -274,11 +274,50 @@ void Reader::read_element(std::string_view text, const std::string& where, size_
     read_members(members_, where);
     return;
   }
+  if (document_.kind(0) == Kind::kArray && mapping_ != nullptr && mapping_->has_rules()) {
+    read_array_payment(text, where);
+    return;
+  }
   PayloadWriter writer(document_, "", Masking::kAny);
   writer.write(0);
   RejectedPayment rejected;
   rejected.payload = writer.take();
   rejected.reason = where + "payment is " + std::string(kind_name(document_.kind(0))) + ": expected an object";
+  reject(std::move(rejected));
+  look_up();
+}
+
+// Reads a payment that is an array, which the document holds: by the names of its columns, where they are known, else
+// by places ("$[0]").
+void Reader::read_array_payment(std::string_view text, const std::string& where) {
+  if (columns_.empty() && mapping_->columns_path.empty()) {
+    if (!map(text, where)) return;
+    members_of(document_, 0, &members_);
+    read_members(members_, where);
+    return;
+  }
+  if (columns_.size() == document_.size(0)) {
+    std::string object = "{";
+    size_t value = Document::first(0);
+    for (const std::string& name : columns_) {
+      const size_t node = value;
+      value = document_.next(value);
+      if (name.empty()) continue;
+      if (object.size() > 1) object += ',';
+      write_json_string(name, &object);
+      object += ':';
+      write_node(document_, node, &object);
+    }
+    read_element(object + '}', where, 0);
+    return;
+  }
+  RejectedPayment rejected;
+  rejected.reason = where + (columns_.empty() ? "payment is an array, and there are no names of its columns at " + mapping_->columns_given
+                                              : "payment is an array of " + std::to_string(document_.size(0)) + " values: expected " +
+                                                    std::to_string(columns_.size()) + ", as there are columns");
+  // Which of its values must not be kept is not known.
+  rejected.payload = "\"[cut]\"";
+  ++readable_;
   reject(std::move(rejected));
   look_up();
 }

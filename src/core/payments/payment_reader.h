@@ -38,6 +38,7 @@ class Reader {
   Reader(PaymentFormat format, const Mapping* mapping, const GiveWay& give_way, const PaymentSeen& seen)
       : format_(format), mapping_(mapping), give_way_(give_way), seen_(seen) {
     if (mapping != nullptr && mapping->has_rules() && !seen) plan_.emplace(*mapping);
+    if (mapping != nullptr) columns_ = mapping->columns;
   }
 
   PaymentBatch read(std::string_view body) {
@@ -56,6 +57,18 @@ class Reader {
   void read_at_path(std::string_view text, size_t at);
   bool read_within(std::string_view text, size_t at, size_t step, bool is_whole);
   bool read_each(std::string_view text, size_t at, size_t step);
+  // Values of which each may lead to payments.
+  struct Several {
+    bool has_led = false;  // one of them to payments
+    std::optional<Error> fault;  // the first of others
+    std::vector<std::pair<std::string_view, std::string>> others;  // which are of another kind, and why they will not do
+  };
+  bool read_one_of(std::string_view text, size_t at, const Extent& extent, size_t step, Several* several);
+  void end_several(const Several& several);
+  bool read_any_member(std::string_view text, size_t at, size_t step);
+  std::optional<size_t> find_around(std::string_view text, const std::vector<OuterMember>& members, size_t step, const std::vector<PathStep>& around);
+  void look_for_columns(std::string_view text, const std::vector<OuterMember>& members, size_t step);
+  void read_array_payment(std::string_view text, const std::string& where);
   [[noreturn]] void refuse_path(std::string_view text, const std::string& found) const;
   void look_around(std::string_view text, const std::vector<OuterMember>& members, size_t step);
   std::string with_envelope(std::string_view text) const;
@@ -90,11 +103,13 @@ class Reader {
   std::string_view current_;          // what it is read from
   std::vector<MappingFault> faults_;  // of its mapping
   std::vector<std::pair<std::string_view, std::string>> around_;  // fields of what stands around the payment, as JSON
+  std::vector<std::string> columns_;  // of payments that are arrays
   PaymentBatch batch_;
   Document document_;
   PaymentBuilder builder_;
   std::vector<Member> members_;
   std::string part_;            // " of the ..." for a text within the body
+  bool is_absent_ = false;      // what the path was refused for: no such member
   bool is_head_apart_ = false;  // from values that must not be kept: no name stands beside them
   size_t readable_ = 0;         // payments that are whole, whatever their values
   std::optional<Error> first_fault_;

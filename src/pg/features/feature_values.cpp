@@ -299,6 +299,9 @@ FRAUD_FUNCTION(materialize_features) {
 }
 
 FRAUD_FUNCTION(verify_parity) {
+  // No row is its good answer.
+  need_argument(fcinfo, 0, "feature_set");
+  need_argument(fcinfo, 1, "sample");
   const int32_t count = PG_GETARG_INT32(1);
   if (count < 1) throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "sample must be at least 1");
   verify_parity(fcinfo, text_argument(fcinfo, 0), count);

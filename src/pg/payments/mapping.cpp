@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "pg/payments/path_pairs.h"
 #include "pg/rules/time_bound.h"
 #include "pg/server/boundary.h"
 
@@ -38,6 +39,7 @@ struct Prepared {
   text* compact_template = nullptr;  // the same with an offset without its colon, for %z
   pg_tz* zone = nullptr;
   int slow = 0;  // how often the path was given up
+  bool compares_pairs = false;  // which nothing interrupts
 };
 
 // What our rules ask of Postgres.
@@ -71,8 +73,15 @@ class PostgresMapping : public Mapping {
     // A path can take for ever of a payment that is nested ("$.**.**.** ? …"), and whoever reads it reads for others too.
     constexpr int kMostMilliseconds = 200;
     constexpr int kMostSlow = 5;
+    const std::string kTooSlow = "not found within " + std::to_string(kMostMilliseconds) + " ms";
+    // Of so many values each is compared with each other in about that time.
+    constexpr size_t kMostCompared = 4000;
+    if (prepared[rule].compares_pairs && most_values(json) > kMostCompared) {
+      throw PathTooSlow{"not looked for, as its condition compares values of the payment with each other, of which there are more than " +
+                        std::to_string(kMostCompared)};
+    }
     int& slow = prepared[rule].slow;
-    if (slow >= kMostSlow) throw PathTooSlow{kMostMilliseconds};
+    if (slow >= kMostSlow) throw PathTooSlow{kTooSlow};
     // Twice, should somebody have stopped the whole process meanwhile.
     for (bool is_again = false;; is_again = true) {
       const clock_t begun = clock();
@@ -88,7 +97,7 @@ class PostgresMapping : public Mapping {
       }
       if (!is_again && (clock() - begun) * 1000 / CLOCKS_PER_SEC < kMostMilliseconds / 2) continue;
       ++slow;
-      throw PathTooSlow{kMostMilliseconds};
+      throw PathTooSlow{kTooSlow};
     }
   }
 
@@ -266,6 +275,8 @@ std::optional<std::vector<PathStep>> plain_steps(JsonPath* path, bool is_list) {
     } else if (item.type == jpiAnyArray && is_list) {
       if (!jspHasNext(&item)) continue;
       step.is_each = true;
+    } else if (item.type == jpiAnyKey && is_list) {
+      step.is_any_member = true;
     } else {
       return std::nullopt;
     }
@@ -406,6 +417,75 @@ void take_time(PostgresMapping* mapping, const Json& time, const std::string& wh
                           "For example: {\"format\": \"DD/MM/YYYY HH24:MI:SS\"}.");
 }
 
+void check_kept(const std::vector<PathStep>& steps, const std::string& what) {
+  if (std::none_of(steps.begin(), steps.end(), [](const PathStep& step) { return is_forbidden_field(step.key); })) return;
+  refuse(what + " leads to what must not be kept", "Card verification values, PINs and tracks must not be kept after the authorisation.");
+}
+
+// Refuses a way that does not leave that of the payments at an object, into another member.
+void check_around(const Mapping& mapping, const std::vector<PathStep>& steps, const std::string& what) {
+  const std::vector<PathStep>& payments = mapping.payments;
+  const auto [apart, end] = std::mismatch(steps.begin(), steps.end(), payments.begin(), payments.end());
+  const bool is_chain = std::all_of(apart, steps.end(), [](const PathStep& step) { return !step.key.empty(); });
+  if (!payments.empty() && apart != steps.end() && end != payments.end() && !end->key.empty() && is_chain) return;
+  refuse(what + " is not around the payments", "",
+         "It goes as payments does, and from an object on that way into another member: {\"payments\": \"$.accounts[*].rows[*]\"} and \"$.accounts[*].currency\".");
+}
+
+// Takes the paths of values that make one text, such as a date and the time of day.
+void take_paths(PostgresMapping* mapping, const Json& paths, const std::string& where, bool is_around, FieldRule* rule) {
+  constexpr size_t kMostPaths = 5;
+  const std::vector<Json> list = paths.values();
+  if (list.size() < 2 || list.size() > kMostPaths || is_around) {
+    refuse("path of " + where + " must be a path, or an array of two to five of the payment, not " + shown(paths).substr(0, 200), "",
+           "The texts of several are put together with a blank between: [\"$.date\", \"$.time\"].");
+  }
+  for (const Json& one : list) {
+    const std::string path = text_of(one, "a path of " + where);
+    std::optional<std::vector<PathStep>> steps = plain_steps(parse_path(mapping, path, "path " + shown(one) + " of " + where), false);
+    if (!steps) refuse("path " + shown(one) + " of " + where + " is more than a chain of members", "", "Where there are several, each is such a chain: [\"$.date\", \"$.time\"].");
+    check_kept(*steps, "path " + shown(one) + " of " + where);
+    if (rule->path.empty()) {
+      rule->path = path;
+      rule->steps = std::move(*steps);
+    } else {
+      rule->path += ' ' + path;
+      rule->more.push_back(std::move(*steps));
+    }
+  }
+}
+
+// A field that is the name of the member that a payment is.
+void take_key(const Mapping& mapping, const std::string& where, FieldRule* rule) {
+  const bool has_any = std::any_of(mapping.payments.begin(), mapping.payments.end(), [](const PathStep& step) { return step.is_any_member; });
+  if (!rule->path.empty() || !rule->constant.empty()) refuse(where + " is from the key, and has a path or a value too", "", "The name of the payment's member is all there is.");
+  if (!has_any) refuse(where + " is from the key, and payments have none", "", "Payments that are members of an object are at a path with an asterisk: {\"payments\": \"$.transactions.*\"}.");
+  rule->path = "key";
+  rule->steps = {{std::string(kEnvelope)}, {rule->name}};
+}
+
+// Takes the names of columns, or where in the body they are.
+void take_columns(PostgresMapping* mapping, const Json& columns, PaymentFormat format) {
+  if (columns.is_array()) {
+    for (const Json& name : columns.values()) mapping->columns.push_back(text_of(name, "a name of columns"));
+    return;
+  }
+  if (!columns.is_text() || format == PaymentFormat::kCsv) {
+    refuse("columns must be an array of names, " + std::string(format == PaymentFormat::kCsv ? "" : "or a path to one, ") + "not " + shown(columns));
+  }
+  const std::string path = columns.text();
+  const std::string what = "columns " + shown(columns);
+  std::optional<std::vector<PathStep>> steps = plain_steps(parse_path(mapping, path, what), true);
+  if (!steps) refuse(what + " is more than a chain of members", "", "For example: '$.columns', or '$.fields[*].name'.");
+  if (steps->size() > 1 && (*steps)[steps->size() - 2].is_each && !steps->back().key.empty()) {
+    mapping->columns_member = steps->back().key;
+    steps->resize(steps->size() - 2);
+  }
+  check_around(*mapping, *steps, what);
+  mapping->columns_path = std::move(*steps);
+  mapping->columns_given = path;
+}
+
 void take_rule(PostgresMapping* mapping, const std::string& given, const Json& value) {
   constexpr std::string_view kAttribute = "attributes.";
   FieldRule rule;
@@ -432,11 +512,19 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
     rule.path = value.text();
   } else if (value.is_object()) {
     check_members(value, where, {"path", "value", "map", "default", "time", "minor_units", "negative", "decimal", "from"});
-    if (value.contains("from") && text_of(value["from"], "from of " + where) != "envelope") {
-      refuse("from of " + where + " must be envelope, not " + shown(value["from"]), "", "A path from the envelope is one of the body: $ is all of it.");
+    if (value.contains("from")) {
+      const std::string from = text_of(value["from"], "from of " + where);
+      is_around = from == "envelope";
+      rule.is_key = from == "key";
+      if (!is_around && !rule.is_key) {
+        refuse("from of " + where + " must be envelope or key, not " + shown(value["from"]), "", "A path from the envelope is one of the body: $ is all of it.");
+      }
     }
-    is_around = value.contains("from");
-    if (value.contains("path")) rule.path = text_of(value["path"], "path of " + where);
+    if (value.contains("path") && value["path"].is_array()) {
+      take_paths(mapping, value["path"], where, is_around, &rule);
+    } else if (value.contains("path")) {
+      rule.path = text_of(value["path"], "path of " + where);
+    }
     if (value.contains("value")) rule.constant = value["value"].dump();
     if (value.contains("default")) rule.otherwise = value["default"].dump();
     if (value.contains("map")) {
@@ -462,17 +550,19 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
     if (value.contains("decimal")) {
       const std::string decimal = text_of(value["decimal"], "decimal of " + where);
       if (decimal != "," && decimal != ".") refuse("decimal of " + where + " must be \".\" or \",\", not " + shown(value["decimal"]));
-      rule.has_decimal_comma = decimal == ",";
+      rule.decimal = decimal[0];
     }
   } else {
     refuse(where + " must be a path or an object, not " + shown(value), "", "For example: {\"amount\": \"$.amount.value\"}.");
   }
   if (rule.name == "trans_date_trans_time" && rule.time == TimeFormat::kNone && rule.constant.empty()) rule.time = TimeFormat::kIso8601;
-  if (rule.path.empty() == rule.constant.empty()) {
+  if (rule.is_key) {
+    take_key(*mapping, where, &rule);
+  } else if (rule.path.empty() == rule.constant.empty()) {
     refuse(where + (rule.path.empty() ? " has neither a path nor a value" : " has both a path and a value"), "",
            "Give path, which leads to it in a payment, or value, which is that of all payments.");
   }
-  if (!rule.path.empty()) {
+  if (!rule.path.empty() && rule.more.empty() && !rule.is_key) {
     JsonPath* path = parse_path(mapping, rule.path, "path " + shown(rule.path) + " of " + where);
     std::optional<std::vector<PathStep>> steps = plain_steps(path, is_around);
     rule.is_plain = steps.has_value();
@@ -481,23 +571,13 @@ void take_rule(PostgresMapping* mapping, const std::string& given, const Json& v
     }
     if (steps) {
       rule.steps = std::move(*steps);
-      for (const PathStep& step : rule.steps) {
-        if (is_forbidden_field(step.key)) {
-          refuse("path " + shown(rule.path) + " of " + where + " leads to what must not be kept",
-                 "Card verification values, PINs and tracks must not be kept after the authorisation.");
-        }
-      }
+      check_kept(rule.steps, "path " + shown(rule.path) + " of " + where);
     } else {
       prepared.path = path;
+      prepared.compares_pairs = compares_pairs(path);
     }
     if (is_around) {
-      const std::vector<PathStep>& payments = mapping->payments;
-      const auto [apart, end] = std::mismatch(rule.steps.begin(), rule.steps.end(), payments.begin(), payments.end());
-      const bool is_chain = std::all_of(apart, rule.steps.end(), [](const PathStep& step) { return !step.key.empty(); });
-      if (payments.empty() || apart == rule.steps.end() || end == payments.end() || end->key.empty() || !is_chain) {
-        refuse("path " + shown(rule.path) + " of " + where + " is not around the payments", "",
-               "It goes as payments does, and from an object on that way into another member: {\"payments\": \"$.accounts[*].rows[*]\"} and \"$.accounts[*].currency\".");
-      }
+      check_around(*mapping, rule.steps, "path " + shown(rule.path) + " of " + where);
       rule.around = std::exchange(rule.steps, {{std::string(kEnvelope)}, {rule.name}});
     }
   } else if (is_around) {
@@ -539,11 +619,10 @@ std::unique_ptr<const Mapping> compile_mapping(std::string_view json, PaymentFor
     mapping->delimiter = delimiter[0];
   }
   if (spec.contains("columns")) {
-    if (!spec["columns"].is_array()) refuse("columns must be an array of names, not " + shown(spec["columns"]));
-    for (const Json& name : spec["columns"].values()) mapping->columns.push_back(text_of(name, "a name of columns"));
+    take_columns(mapping.get(), spec["columns"], format);
   }
-  if (format != PaymentFormat::kCsv && (spec.contains("delimiter") || spec.contains("columns"))) {
-    refuse("delimiter and columns are for the format csv", "", "Leave them out, or give format => 'csv'.");
+  if (format != PaymentFormat::kCsv && spec.contains("delimiter")) {
+    refuse("delimiter is for the format csv", "", "Leave it out, or give format => 'csv'.");
   }
   if (spec.contains("fields")) {
     const Json& fields = spec["fields"];

@@ -78,7 +78,7 @@ using namespace fraud::pg;
 
 // Arguments: stream; score and decision as expressions over d, a row of fraud.event_scores, and of d.new_score, which is the first of
 // these. Returns a query over $1 (from) and $2 (to), the columns of it that fraud._backtest takes, a query that counts entities, the
-// columns that fraud._decision_counts takes, the stream's model, and the columns that are numbers.
+// columns that fraud._decision_counts takes, the stream's model, the columns that are numbers, and a query that counts all events of the table.
 FRAUD_FUNCTION(event_rows) {
   const std::string stream(text_argument(fcinfo, 0)), new_score(text_argument(fcinfo, 1)), decision(text_argument(fcinfo, 2));
   const RuleRow row = row_of_stream(stream, true);
@@ -130,6 +130,7 @@ FRAUD_FUNCTION(event_rows) {
   const std::string counted = "payment.event_time, payment." + fraud + ", payment.decision, payment." + money + ", payment." + who + ", payment.event_time < $3";
   const std::string customers = "SELECT count(DISTINCT coalesce(d.entity, d.event_id)) FROM fraud.event_scores d WHERE d.stream = " + of +
                                 " AND d.event_time >= $1 AND d.event_time < $2";
+  const std::string events = "SELECT count(*) FROM " + name_of_table(set.relation) + " e WHERE " + time + " >= $1 AND " + time + " < $2";
   const std::string decided = "payment.event_time AS at, payment." + was + " AS was, coalesce(payment." + fraud + ", false) AS is_fraud, payment." + money + " AS money";
   std::string model;
   {
@@ -138,10 +139,11 @@ FRAUD_FUNCTION(event_rows) {
     if (spi.run(model_of, {text_param(stream)}, true) > 0) model = *spi.text(0, 1);
   }
   TupleDesc shape = nullptr;
-  Datum values[7] = {text_param(rows).value, text_param(counted).value, text_param(customers).value, text_param(decided).value, text_param(model).value, numbers_of(row).value,
-                     text_param("payment." + fraud + " AS is_fraud, pg_catalog.hashtext(payment." + key + ") AS chance, payment." + key + " AS id").value};
+  Datum values[8] = {text_param(rows).value, text_param(counted).value, text_param(customers).value, text_param(decided).value, text_param(model).value, numbers_of(row).value,
+                     text_param("payment." + fraud + " AS is_fraud, pg_catalog.hashtext(payment." + key + ") AS chance, payment." + key + " AS id").value,
+                     text_param(events).value};
   return protect([&] {
-    bool nulls[7] = {false, false, false, false, false, false, false};
+    bool nulls[8] = {};
     if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE) elog(ERROR, "unexpected type of result");
     return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls));
   });
