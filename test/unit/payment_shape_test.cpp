@@ -15,6 +15,12 @@ TEST(Currency, DecimalsOfIso4217) {
   for (const char* code : {"JPY", "BIF", "XPF", "ISK"}) EXPECT_EQ(currency_decimals(code), 0) << code;
   for (const char* code : {"KWD", "BHD", "TND"}) EXPECT_EQ(currency_decimals(code), 3) << code;
   for (const char* code : {"CLF", "UYW"}) EXPECT_EQ(currency_decimals(code), 4) << code;
+  for (int number = 0; number < 1000; ++number) {
+    const std::string_view code = currency_of_number(std::to_string(number));
+    if (code.empty()) continue;
+    EXPECT_NE(currency_decimals(code), std::nullopt) << number;
+  }
+  for (const char* number : {"", "0", "0978", "97", "9780", "-36", "EUR", "36 "}) EXPECT_EQ(currency_of_number(number), "") << number;
   for (const char* code : {"", "usd", "XXX", "EU", "EURO", "E R", "XAU", "SD ", " US"}) EXPECT_EQ(currency_decimals(code), std::nullopt) << code;
   EXPECT_EQ(format_amount(1250, 2), "12.50");
   EXPECT_EQ(format_amount(5, 2), "0.05");
@@ -34,9 +40,14 @@ TEST(Currency, AmountsInItsDecimals) {
   EXPECT_EQ(amount(R"("amt":12.5)"), "12.50");
   EXPECT_EQ(amount(R"("amt":12.345,"currency":"KWD")"), "12.345KWD");  // whatever their order
   EXPECT_EQ(amount(R"("currency":"jpy","amt":1500)"), "1500JPY");
+  EXPECT_EQ(amount(R"("currency":"978","amt":1.5)"), "1.50EUR");  // by its number, which a JSON number cuts
+  EXPECT_EQ(amount(R"("currency":392,"amt":1500)"), "1500JPY");
+  EXPECT_EQ(amount(R"("currency":"036","amt":1)"), "1.00AUD");
+  EXPECT_EQ(amount(R"("currency":36,"amt":1)"), "1.00AUD");
   EXPECT_EQ(amount(R"("amt_minor":1234,"currency":"KWD")"), "1.234KWD");
   EXPECT_EQ(amount(R"("amt_minor":1234)"), "12.34");
   const auto reason = [](const std::string& rest) { return read_rejected(object(rest)).reason; };
+  EXPECT_EQ(reason(R"("amt":1,"currency":"999")"), "currency is \"999\": expected a currency's code as in ISO 4217, such as EUR");
   EXPECT_EQ(reason(R"("amt_minor":1000000000000)"), "amt_minor is \"1000000000000\": expected an integer below 1000000000000, in the currency's minor unit");
   EXPECT_EQ(reason(R"("amt":1.5,"currency":"JPY")"), "amt is \"1.5\": expected a number from 0 to below 10000000000 without decimals, as JPY has");
   EXPECT_EQ(reason(R"("amt":1,"amt_minor":100)"), "amt and amt_minor are both given: expected one of them");

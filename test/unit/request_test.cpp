@@ -117,6 +117,10 @@ TEST(Request, Cursors) {
   expect_next(after(plain, "", R"({"next": "b"})", 5), true, "b");
   expect_next(after(plain, "b", R"({"next": null})", 5), false, "");
   expect_next(after(plain, "b", R"({"next": ""})", 5), false, "");
+  expect_next(after(plain, "b", R"({"next": false})", 5), false, "");
+  // What is no cursor is not the end, of which nobody would hear.
+  EXPECT_EQ(after(plain, "b", R"({"next": {"id": 7}})", 5).fault, "the answer's next cursor is an array or an object: the path must lead to one value");
+  EXPECT_EQ(after(plain, "b", R"({"next": [7]})", 5).fault, "the answer's next cursor is an array or an object: the path must lead to one value");
   expect_next(after(plain, "b", R"({"next": "c"})", 0), true, "c");
   EXPECT_NE(after(plain, "b", R"({"next": "b"})", 5).fault, "");
   EXPECT_NE(after(plain, "b", (R"({"next": ")" + std::string(10000, 'x') + "\"}").c_str(), 5).fault, "");
@@ -192,6 +196,7 @@ TEST(Request, Secrets) {
 }
 
 TEST(Request, Tokens) {
+  EXPECT_EQ(read_access_token(R"({"access_token": "abc", "token_type": null, "expires_in": null})").token, "abc");
   const AccessToken token = read_access_token(R"({"access_token": "abc", "token_type": "Bearer", "expires_in": 60})");
   EXPECT_EQ(token.token, "abc");
   EXPECT_EQ(token.lifetime_s, 60);

@@ -16,6 +16,9 @@ constexpr int kMaxDecimals = 4;
 // for what is no currency's code.
 std::optional<int> currency_decimals(std::string_view code) noexcept;
 
+// Returns the code of a currency by its number (ISO 4217: "978" is EUR), or nothing.
+std::string_view currency_of_number(std::string_view number) noexcept;
+
 // The currency of payments that name none: the setting fraud_detect.base_currency. The process
 // has one; it is USD until it is set. Codes that are none are ignored.
 void set_base_currency(std::string_view code) noexcept;

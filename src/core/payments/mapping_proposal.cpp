@@ -9,6 +9,7 @@
 
 #include "core/base/json.h"
 #include "core/payments/csv.h"
+#include "core/payments/currency.h"
 #include "core/payments/digits.h"
 #include "core/payments/field_values.h"
 #include "core/payments/forbidden_fields.h"
@@ -242,7 +243,7 @@ class Proposal {
       case Make::kFlag:
         return kind == Kind::kTrue || kind == Kind::kFalse || parse_flag(text).has_value();
       case Make::kCurrency:
-        return text.size() == 3 && std::all_of(text.begin(), text.end(), is_ascii_letter);
+        return (text.size() == 3 && std::all_of(text.begin(), text.end(), is_ascii_letter)) || !currency_of_number(text).empty();
     }
     return false;
   }

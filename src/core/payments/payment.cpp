@@ -386,6 +386,7 @@ void PaymentBuilder::set(int field, std::string_view text) {
       for (char& c : code) {
         if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
       }
+      if (const std::string_view named = currency_of_number(text); !named.empty()) code = named;
       if (const std::optional<int> decimals = currency_decimals(code)) {
         payment_.currency = std::move(code);
         payment_.decimals = *decimals;

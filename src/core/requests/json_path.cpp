@@ -104,7 +104,7 @@ JsonPath JsonPath::parse(std::string_view text, std::string_view what) {
   return path;
 }
 
-std::optional<std::string> JsonPath::find(std::string_view body, const GiveWay& give_way) const {
+std::optional<std::string> JsonPath::find(std::string_view body, const GiveWay& give_way, bool* is_container) const {
   size_t at = skip_blank(body, 0);
   std::string unwrapped;
   if (at < body.size() && body[at] == '"' && !steps_.empty()) {
@@ -136,7 +136,10 @@ std::optional<std::string> JsonPath::find(std::string_view body, const GiveWay& 
     if (!next || next->empty()) return std::nullopt;
     value = *next;
   }
-  if (value[0] == '{' || value[0] == '[') return std::nullopt;
+  if (value[0] == '{' || value[0] == '[') {
+    if (is_container != nullptr) *is_container = true;
+    return std::nullopt;
+  }
   const Extent extent = value_extent(value, 0, give_way);
   return extent.is_whole ? scalar(value.substr(0, extent.end)) : std::nullopt;
 }

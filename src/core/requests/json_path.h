@@ -22,8 +22,8 @@ class JsonPath {
   static JsonPath parse(std::string_view text, std::string_view what);
 
   // Returns the text of the string, number or word that the path leads to; nothing where it
-  // leads nowhere, to null, to an array or an object. A JSON string around the whole is unwrapped.
-  std::optional<std::string> find(std::string_view body, const GiveWay& give_way = {}) const;
+  // leads nowhere, to null, to an array or an object, of which `is_container` is told. A JSON string around the whole is unwrapped.
+  std::optional<std::string> find(std::string_view body, const GiveWay& give_way = {}, bool* is_container = nullptr) const;
 
  private:
   static constexpr size_t kLast = static_cast<size_t>(-1);

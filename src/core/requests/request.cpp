@@ -434,13 +434,22 @@ NextPage Request::next(const std::string& position, const PageAnswer& answer, co
   NextPage next;
   const bool says_more = paging.more.has_value();
   const bool is_more = says_more && is_true(paging.more->find(answer.body, give_way));
+  // What says where the next page is. Some write false where there is none.
+  const auto find_next = [&](const std::string& otherwise) {
+    bool is_container = false;
+    const std::string found = paging.path ? paging.path->find(answer.body, give_way, &is_container).value_or("") : otherwise;
+    if (is_container) {
+      next.fault = "the answer's next " + std::string(paging.kind == PagingKind::kLink ? "link" : "cursor") + " is an array or an object: the path must lead to one value";
+    }
+    return found == "false" ? std::string() : found;
+  };
   switch (paging.kind) {
     case PagingKind::kNone:
       return next;
     case PagingKind::kCursor: {
       const std::string here = position.empty() ? paging.start_cursor : position;
-      const std::string found =
-          paging.path ? paging.path->find(answer.body, give_way).value_or("") : answer.cursor_header;
+      const std::string found = find_next(answer.cursor_header);
+      if (!next.fault.empty()) return next;
       if (found.size() > kMaxPositionBytes) {
         next.fault = "the answer's next cursor is longer than " + std::to_string(kMaxPositionBytes) + " bytes";
         return next;
@@ -461,7 +470,8 @@ NextPage Request::next(const std::string& position, const PageAnswer& answer, co
       return next;
     }
     case PagingKind::kLink: {
-      const std::string found = paging.path ? paging.path->find(answer.body, give_way).value_or("") : next_link(answer.link_header);
+      const std::string found = find_next(next_link(answer.link_header));
+      if (!next.fault.empty()) return next;
       if (found.size() > kMaxPositionBytes) {
         next.fault = "the answer's next link is longer than " + std::to_string(kMaxPositionBytes) + " bytes";
         return next;
@@ -536,7 +546,7 @@ AccessToken read_access_token(std::string_view body) {
   if (found.token.empty() || found.token.size() > kMaxTextBytes || !std::all_of(found.token.begin(), found.token.end(), is_allowed)) {
     throw refuse_answer("the answer's access_token is none");
   }
-  if (const Json* type = json.find("token_type")) {
+  if (const Json* type = json.find("token_type"); type != nullptr && !type->is_null()) {
     std::string name = type->text();
     std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
     if (name != "bearer") throw refuse_answer("the answer's token_type is not Bearer");
