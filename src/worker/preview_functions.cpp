@@ -53,13 +53,6 @@ Response ask(const HttpRequest& request) {
   }
 }
 
-std::string fault_of(const Response& response) {
-  if (!response.error.empty() || response.status == 200) return response.error;
-  std::string fault = "HTTP status " + std::to_string(response.status) + ", expected 200";
-  if (!response.redirect_fault.empty()) fault += "; " + response.redirect_fault;
-  return fault;
-}
-
 // Asks for the first page, with a token of its own where the source needs one; returns why there
 // is no answer to be read, or an empty text.
 std::string ask_first_page(const Source& source, Response* response) {
@@ -72,7 +65,7 @@ std::string ask_first_page(const Source& source, Response* response) {
   std::string token;
   if (source.request != nullptr && source.request->auth.kind == AuthKind::kClientCredentials) {
     *response = ask(token_request(source));
-    std::string fault = fault_of(*response);
+    std::string fault = answer_fault(source, *response);
     try {
       if (fault.empty()) token = read_access_token(response->body).token;
     } catch (const Error& error) {
@@ -81,7 +74,9 @@ std::string ask_first_page(const Source& source, Response* response) {
     if (!fault.empty()) return "could not get an access token: " + fault;
   }
   *response = ask(page_request(page, token));
-  return fault_of(*response);
+  const std::string fault = answer_fault(source, *response);
+  if (fault.empty() && is_empty_answer(source, *response)) response->body = "[]";
+  return fault;
 }
 
 }  // namespace

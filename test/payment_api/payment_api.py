@@ -343,6 +343,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def requests(self):
         self.send(200, compact(self.server.requests()).encode())
 
+    def nothing(self):
+        self.send(204, b"")
+
     # Faults.
 
     def status_500(self):
@@ -492,6 +495,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         "/current-transactions": current_transactions,
         "/published": published,
         "/requests": requests,
+        "/204": nothing,
         "/500": status_500,
         "/429": status_429,
         "/503-then-ok": status_503_then_ok,

@@ -122,6 +122,7 @@ class FaultPaths(unittest.TestCase):
         self.assertIn(b"[[4497913965512794052,", body)
 
     def test_statuses(self):
+        self.assertEqual(self.api.get("/204")[0], 204)
         self.assertEqual(self.api.get("/500")[0], 500)
         status, headers, _ = self.api.get("/429")
         self.assertEqual((status, headers["Retry-After"]), (429, "2"))

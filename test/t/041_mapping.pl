@@ -131,6 +131,12 @@ cmp_ok(time - $start, '<', 2.5, 'at once');
 like(value("SELECT error FROM fraud.preview_source('slow')"), qr/^timed out/, 'and the time limit of polls');
 value("SELECT fraud.add_source('error', '$api->{url}/500', poll_interval => '1 day')");
 is(value("SELECT error FROM fraud.preview_source('error')"), 'HTTP status 500, expected 200', 'and says what came instead');
+# A source with a request may answer without a body; one without is asked for payments.
+value("SELECT fraud.add_source('$_->[0]', '$api->{url}/204', poll_interval => '1 day'$_->[1])") for [ 'nothing', q(, request => '{"query": {"since": "{{since}}"}}') ], [ 'bare', '' ];
+my @previews = map { value("SELECT coalesce(error, 'none') FROM fraud.preview_source('$_')") } qw(nothing bare);
+my @polls = map { my $name = $_; $node->poll_query_until('postgres', "SELECT state IN ('ok', 'failing') FROM fraud.source_status WHERE name = '$name'"); value("SELECT state FROM fraud.source_status WHERE name = '$name'") } qw(nothing bare);
+is("@polls | $previews[1]", 'ok failing | HTTP status 204, expected 200', 'what is no answer to a poll is none to a preview');
+unlike($previews[0], qr/204/, 'and what is one is one');
 $node->append_conf('postgresql.conf', "fraud_detect.allowed_hosts = '*'");
 $node->reload;
 ok($node->poll_query_until('postgres', "SELECT current_setting('fraud_detect.allowed_hosts') = '*'"), 'the policy is another');

@@ -17,18 +17,6 @@ namespace {
 // to read a server by that is none of ours.
 constexpr size_t kMaxShownBytes = 1024;
 
-// A source with a request may answer that there is nothing without a body.
-bool is_empty(const Arrival& arrival) { return arrival.page.source.request != nullptr && arrival.response.status == 204; }
-
-// Why the transfer, or the status, is none of an answer, or an empty text.
-std::string transfer_fault(const Arrival& arrival) {
-  const Response& response = arrival.response;
-  if (!response.error.empty() || response.status == 200 || is_empty(arrival)) return response.error;
-  std::string fault = "HTTP status " + std::to_string(response.status) + ", expected 200";
-  if (!response.redirect_fault.empty()) fault += "; " + response.redirect_fault;
-  return fault;
-}
-
 // Notes that the body is no payments, as one that is rejected.
 void reject_whole(const Error& fault, const Arrival& arrival, Answer& answer) {
   const Response& response = arrival.response;
@@ -65,7 +53,7 @@ std::optional<Answer> read_answer(Arrival& arrival, const GiveWay& give_way, std
   Page& page = arrival.page;
   Response& response = arrival.response;
   const Source& source = page.source;
-  *fault = transfer_fault(arrival);
+  *fault = answer_fault(source, response);
   const bool broke_off = response.broke_off && response.status == 200;
   if (!fault->empty() && !broke_off) return std::nullopt;
   std::unique_ptr<const Mapping> mapping;
@@ -80,7 +68,7 @@ std::optional<Answer> read_answer(Arrival& arrival, const GiveWay& give_way, std
   if (broke_off && mapping && mapping->looks_around()) return std::nullopt;
   // Of a line nothing tells whether it is whole.
   if (broke_off && source.format == PaymentFormat::kCsv) response.body.resize(response.body.rfind('\n') + 1);
-  if (is_empty(arrival)) response.body = "[]";
+  if (is_empty_answer(source, response)) response.body = "[]";
   Answer answer;
   // Payments before a break are kept; the poll is one that failed.
   answer.fault = response.error;

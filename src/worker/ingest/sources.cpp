@@ -299,6 +299,15 @@ HttpRequest page_request(Page& page, const std::string& token) {
   return request;
 }
 
+bool is_empty_answer(const Source& source, const Response& response) { return source.request != nullptr && response.status == 204; }
+
+std::string answer_fault(const Source& source, const Response& response) {
+  if (!response.error.empty() || response.status == 200 || is_empty_answer(source, response)) return response.error;
+  std::string fault = "HTTP status " + std::to_string(response.status) + ", expected 200";
+  if (!response.redirect_fault.empty()) fault += "; " + response.redirect_fault;
+  return fault;
+}
+
 HttpRequest token_request(const Source& source) {
   const Request& asked = *source.request;
   const Auth& auth = asked.auth;

@@ -96,6 +96,12 @@ HttpRequest page_request(Page& page, const std::string& token);
 // The request of an access token.
 HttpRequest token_request(const Source& source);
 
+// A source with a request may answer that there is nothing without a body.
+bool is_empty_answer(const Source& source, const Response& response);
+
+// Why what came is no answer that could be read: the transfer failed, or the status is none of one; or an empty text.
+std::string answer_fault(const Source& source, const Response& response);
+
 // Where the page at `url` says the next one is, as it is noted; a fault where that is another host.
 NextPage next_page(const Page& page, const Response& response, size_t payments, const GiveWay& give_way);
 
