@@ -3,6 +3,7 @@
 #include "core/base/json.h"
 #include "core/payments/forbidden_fields.h"
 #include "core/payments/payment.h"
+#include "core/payments/time_template.h"
 
 #include <algorithm>
 #include <ctime>
@@ -287,42 +288,12 @@ std::optional<std::vector<PathStep>> plain_steps(JsonPath* path, bool is_list) {
 
 // ------------------------------------------------------------------- times
 
-// Returns to_timestamp's template for one of strptime.
 std::string from_strptime(const std::string& format, const std::string& where) {
-  constexpr std::pair<char, std::string_view> kParts[] = {
-      {'Y', "YYYY"}, {'y', "YY"},      {'m', "MM"}, {'d', "DD"},   {'H', "HH24"}, {'I', "HH12"},   {'M', "MI"},      {'S', "SS"},
-      {'f', "US"},   {'z', "TZH:TZM"}, {'p', "AM"}, {'b', "Mon"},  {'B', "Month"}, {'j', "DDD"},
-      {'T', "HH24:MI:SS"}, {'F', "YYYY-MM-DD"},
-  };
-  std::string result, literal;
-  const auto end_literal = [&] {
-    if (!literal.empty()) result += '"' + literal + '"';
-    literal.clear();
-  };
-  for (size_t i = 0; i < format.size(); ++i) {
-    const char c = format[i];
-    if (c != '%') {
-      // Of these to_timestamp takes what they are; all else it is told to.
-      if (std::string_view("-./,':; ").find(c) != std::string_view::npos) {
-        end_literal();
-        result += c;
-      } else {
-        if (c == '"' || c == '\\') literal += '\\';
-        literal += c;
-      }
-      continue;
-    }
-    end_literal();
-    const char part = ++i < format.size() ? format[i] : '\0';
-    const auto* found = std::find_if(std::begin(kParts), std::end(kParts), [&](const auto& one) { return one.first == part; });
-    if (found == std::end(kParts)) {
-      refuse(where + " has %" + std::string(1, part) + ", which is not known",
-             "Known are %Y %y %m %d %H %I %M %S %f %z %p %b %B %j %T and %F.", "Or give a template of to_timestamp: 'DD/MM/YYYY HH24:MI:SS'.");
-    }
-    result += found->second;
-  }
-  end_literal();
-  return result;
+  char unknown = 0;
+  if (std::optional<std::string> found = template_of_strptime(format, &unknown)) return *found;
+  if (unknown == '\0') refuse(where + " ends with %", "Known are " + std::string(kStrptimeParts) + ".");
+  refuse(where + " has %" + std::string(1, unknown) + ", which is not known", "Known are " + std::string(kStrptimeParts) + ".",
+         "Or give a template of to_timestamp: 'DD/MM/YYYY HH24:MI:SS'.");
 }
 
 // ------------------------------------------------------------------- rules
