@@ -15,7 +15,7 @@ import yaml
 from playwright.sync_api import sync_playwright
 
 ASSETS = pathlib.Path(__file__).parent.parent / "dashboard" / "assets"
-DASHBOARDS = ["live-payments", "daily-report", "model-health"]
+DASHBOARDS = ["live-payments", "daily-report", "model-health", "rules"]
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
            "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 # What Superset shows in place of a chart that has nothing to show.
