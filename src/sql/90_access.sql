@@ -54,7 +54,7 @@ BEGIN
             'SELECT ON fraud.daily_reports',
             'EXECUTE ON FUNCTION fraud.alert(bigint), fraud._alert(bigint)',
             'EXECUTE ON FUNCTION fraud.report_html(date)',
-            'EXECUTE ON FUNCTION fraud.health(), fraud._waits_read_only()',
+            'EXECUTE ON FUNCTION fraud.health(), fraud.metrics(), fraud._waits_read_only()',
             'SELECT (model, version, digest, feature_names, trees, iterations, objective, gives_probability, xgboost_version, description, created_at, created_by, builtin) ON fraud.model_versions',
             'EXECUTE ON FUNCTION fraud.payment_features()',
             'EXECUTE ON FUNCTION fraud.report_timezone()',

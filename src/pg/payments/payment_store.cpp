@@ -308,7 +308,7 @@ void write_merchants(Spi& spi, const std::vector<Entry>& entries, bool apart) {
     if (known == nullptr || entry.occurred_at < known->occurred_at) known = &entry;
   }
   std::set<std::string_view> others;
-  if (!apart && guc_direct_access && extension_present(MyDatabaseId)) others = merchants_being_added(entries);
+  if (!apart && guc_direct_access && protect([] { return extension_present(MyDatabaseId); })) others = merchants_being_added(entries);
   struct Columns {
     Column merchant{TEXTOID}, category{TEXTOID}, since{TIMESTAMPTZOID};
   };

@@ -324,6 +324,7 @@ bool close_slot(Oid database, WorkerKind kind) {
 }
 
 bool extension_present(Oid database) {
+  if (state == nullptr) return false;
   LWLockAcquire(state->lock, LW_SHARED);
   Slot* slot = slot_of(database);
   bool present = slot != nullptr && slot->present;

@@ -63,7 +63,7 @@ bool open_slot(Oid database, WorkerKind kind, bool* full);
 // nobody called since it looked).
 bool close_slot(Oid database, WorkerKind kind);
 
-// Tells whether a worker of this database has found the extension.
+// Tells whether a worker of this database has found the extension; without the preload there is none. Any backend may ask.
 bool extension_present(Oid database);
 
 // ---------------------------------------------------------------- workers
