@@ -59,7 +59,7 @@ BEGIN
         PERFORM fraud.load_history('public.setting_history');
         SELECT t.attributes || jsonb_build_object('amount', t.amount, 'at', extract(epoch FROM t.occurred_at)) INTO part FROM fraud.transactions t WHERE t.transaction_id = 'set-h1';
         parts := parts || part;
-        PERFORM fraud.add_rule('setting', $c$public.third(amount::float8)::text || interval '26 hours'::text || E'\\x00ff'::bytea::text || '2026-01-02 03:04+00'::timestamptz || to_char(amount, 'FM9D9L') || ARRAY[NULL]::text[]::text || E'a\\b' || extract(hour FROM ('2026-01-02 03:04 EST' || left(merchant, 0))::timestamptz AT TIME ZONE 'UTC')::text || to_tsvector('The cards')::text
+        PERFORM fraud.add_rule('setting', $c$public.third(amount::float8)::text || interval '26 hours'::text || E'\\x00ff'::bytea::text || '2026-01-02 03:04+00'::timestamptz || to_char(amount, 'FM9D9L') || ARRAY[NULL]::text[]::text || E'a\\b' || extract(hour FROM (CASE WHEN merchant IS NULL THEN '' ELSE '2026-01-02 03:04 EST' END)::timestamptz AT TIME ZONE 'UTC')::text || to_tsvector('The cards')::text
             = '1.7333333333333334' || '26:00:00' || E'\\x00ff' || '2026-01-02 03:04:00+00' || '5.2 ' || '{NULL}' || E'a\\b' || '8' || $s$'cards':2 'the':1$s$ $c$,
             'review', 'kept {amount}, far {distance_km}, hour {hour}', 'enforce');
         SELECT i.decision INTO part
