@@ -59,7 +59,9 @@ def main():
                 continue
             captured.setdefault((match["name"], match["stack"].split(" <- ")[-1][:160]), (match["test"], how, match["user"], match["session"]))
     may_differ = entries(differs)
-    results = dict(re.findall(r"(?m)^test (\w+) +\.\.\. (ok|FAILED)", regress_log.read_text()))
+    # As pg_regress writes it up to PostgreSQL 15, and from 16 on.
+    results = {before or after: {"ok": "ok"}.get(result or verdict, "FAILED") for before, result, verdict, after in
+               re.findall(r"(?m)^(?:test (\w+) +\.\.\. (ok|FAILED)|(ok|not ok) +\d+ +[-+] (\w+))", regress_log.read_text())}
     failed = [test for test, result in results.items() if result != "ok" and test not in may_differ]
     same = [test for test in may_differ & set(results) if results[test] == "ok"]
     faults = [f"{name} was called as {user} (session of {session}) in {test} by {how}: {last}"
