@@ -267,7 +267,7 @@ run_regress_tests() { # run_regress_tests TEST…
 
 # --------------------------------------------------------------------- TAP
 # Of the files of test/t those that take longest, mostly to wait for a minute to pass, or to call all functions.
-LONG_TESTS='test/t/003_life_cycle.pl test/t/021_cron.pl test/t/026_arguments.pl'
+LONG_TESTS='test/t/021_cron.pl test/t/026_arguments.pl'
 other_tests() { for test in test/t/*.pl; do case " $LONG_TESTS " in *" $test "*) ;; *) say "$test" ;; esac done; }
 
 # run_tap [NAME [FILE...]]: all of test/t, or PROVE_TESTS, where no file is named. Some may run beside others under another name.

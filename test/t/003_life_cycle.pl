@@ -73,7 +73,9 @@ ok($node->poll_query_until('postgres', workers('store') =~ s/count\(\*\)/count(*
 cmp_ok(seconds_of(sub { value('CREATE DATABASE copy TEMPLATE store') }), '<', patient(5), 'a database is copied in the middle of a request');
 ok($node->poll_query_until('postgres', workers('store') =~ s/count\(\*\)/count(*) = 1/r), 'its worker comes back');
 ok($node->poll_query_until('postgres', workers('copy') =~ s/count\(\*\)/count(*) = 1/r), 'the copy has a worker');
-$node->poll_query_until('copy', "SELECT state = 'polling' FROM fraud.source_status WHERE name = 'hang'");
+# A copy polls nothing until it is told to.
+value("SELECT fraud.resume_source('hang')", 'copy');
+ok($node->poll_query_until('copy', "SELECT state = 'polling' FROM fraud.source_status WHERE name = 'hang'"), 'a request hangs in the copy');
 cmp_ok(seconds_of(sub { value('DROP DATABASE copy') }), '<', patient(3), 'a database is dropped in the middle of a request');
 my ($status, undef, $error) = $node->psql('postgres', 'DROP DATABASE nonesuch');
 like($error, qr/database "nonesuch" does not exist/, 'DROP DATABASE of nothing says so');
