@@ -7,10 +7,9 @@ use FraudDetect;
 use File::Temp ();
 use PostgreSQL::Test::Utils;
 use Receivers;
+use ServerClock;
 use Test::More;
 
-my $directory = File::Temp->newdir;
-chmod 0755, "$directory";
 my $bodies = File::Temp->newdir;
 my $api = start_api('--bodies', "$bodies");
 my $receiver = start_receiver(PostgreSQL::Test::Utils::tempdir());
@@ -57,24 +56,12 @@ polls_on('a source that was polled in the future is polled');
 ok($node->poll_query_until('postgres', "SELECT failures > $failures + 1 FROM fraud.channel_state WHERE name = 'dead'"), 'a delivery that was tried in the future is tried');
 
 # ------------------------------------------------------- while the server runs
-my $library = "$directory/clock.so";
 SKIP:
 {
-    skip('no C compiler, for the library that sets the clock of a server', 1)
-      if system("cc -O1 -shared -fPIC -o '$library' '$ENV{FRAUD_TREE}/test/clock/clock.c' 2>/dev/null") != 0;
+    my %clock = clock_environment() or skip('no C compiler, for the library that sets the clock of a server', 1);
     $node->stop('fast');
-    # Where it is mapped: written in place.
-    sub set_clock
     {
-        my ($seconds) = @_;
-        open(my $file, -e "$directory/clock" ? '+<' : '>', "$directory/clock") or die $!;
-        binmode $file;
-        print $file pack('q', $seconds);
-        close $file;
-    }
-    set_clock(0);
-    {
-        local %ENV = (%ENV, LD_PRELOAD => $library, FRAUD_CLOCK => "$directory/clock");
+        local %ENV = (%ENV, %clock);
         $node->start;
     }
     polls_on('a source is polled by a clock of its own');

@@ -3,26 +3,13 @@
 use strict;
 use warnings;
 
-use File::Temp ();
 use FraudDetect;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use ServerClock;
 use Test::More;
 
-my $directory = File::Temp->newdir;
-chmod 0755, "$directory";
-plan skip_all => 'no C compiler, for the library that sets the clock of a server'
-  if system("cc -O1 -shared -fPIC -o '$directory/clock.so' '$ENV{FRAUD_TREE}/test/clock/clock.c' 2>/dev/null") != 0;
-# Where it is mapped: written in place.
-sub set_clock
-{
-    my ($seconds) = @_;
-    open(my $file, -e "$directory/clock" ? '+<' : '>', "$directory/clock") or die $!;
-    binmode $file;
-    print $file pack('q', $seconds);
-    close $file;
-}
-set_clock(0);
+my %clock = clock_environment() or plan skip_all => 'no C compiler, for the library that sets the clock of a server';
 
 my $node = new_server('main', extension => 0, init => { allows_streaming => 1 }, conf => <<'CONF');
 max_prepared_transactions = 5
@@ -34,7 +21,7 @@ wal_receiver_timeout = 0
 CONF
 $node->stop('fast');
 {
-    local %ENV = (%ENV, LD_PRELOAD => "$directory/clock.so", FRAUD_CLOCK => "$directory/clock");
+    local %ENV = (%ENV, %clock);
     $node->start;
 }
 sub value { return $node->safe_psql('postgres', $_[0]) }
